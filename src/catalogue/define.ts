@@ -1,0 +1,263 @@
+/**
+ * The authoring API: `defineTool`, `defineResource`, `definePrompt`, and the context a handler is given.
+ *
+ * Role: what people write against. These functions only check and freeze; compilation is in `compile.ts`.
+ */
+import type { Principal } from '../dispatch/job.ts';
+
+/** JSON Schema 2020-12 as a plain object. */
+export type JsonSchema = { readonly [keyword: string]: unknown };
+
+/** The part of the Standard Schema interface (standardschema.dev, v1) that millrace uses. */
+export interface StandardSchema<Input = unknown, Output = Input> {
+  readonly '~standard': {
+    readonly version: 1;
+    readonly vendor: string;
+    readonly validate: (value: unknown) => StandardResult<Output> | Promise<StandardResult<Output>>;
+    readonly types?: { readonly input: Input; readonly output: Output } | undefined;
+    /** Standard JSON Schema extension: `{ input({target}), output({target}) }`. */
+    readonly jsonSchema?: {
+      readonly input: (options: { target: string }) => Record<string, unknown>;
+      readonly output: (options: { target: string }) => Record<string, unknown>;
+    };
+  };
+}
+export type StandardResult<Output> =
+  | { readonly value: Output; readonly issues?: undefined }
+  | { readonly issues: readonly { readonly message: string; readonly path?: readonly unknown[] | undefined }[] };
+
+export type AnySchema = JsonSchema | StandardSchema;
+export type InferOutput<S> = S extends StandardSchema<infer _I, infer O> ? O : Record<string, unknown>;
+
+export interface ToolAnnotations {
+  title?: string;
+  readOnlyHint?: boolean;
+  destructiveHint?: boolean;
+  idempotentHint?: boolean;
+  openWorldHint?: boolean;
+}
+export interface Icon {
+  src: string;
+  mimeType?: string;
+  sizes?: string[];
+  theme?: 'light' | 'dark';
+}
+
+export type ContentBlock = { type: string; [member: string]: unknown };
+
+/** A full tool result. Anything else a handler returns is wrapped: see `ToolReturn`. */
+export interface CallToolResult {
+  content: ContentBlock[];
+  structuredContent?: unknown;
+  isError?: boolean;
+  _meta?: Record<string, unknown>;
+}
+/**
+ * What a tool handler may return: a full result (an object with a `content` array), a string (one text block), or any
+ * JSON value: structured content when `output` is declared, else its JSON as text.
+ */
+export type ToolReturn = CallToolResult | string | number | boolean | null | undefined | object;
+
+export interface LogLevels {
+  debug: 0;
+  info: 1;
+  notice: 2;
+  warning: 3;
+  error: 4;
+  critical: 5;
+  alert: 6;
+  emergency: 7;
+}
+export type LogLevel = keyof LogLevels;
+
+export interface ElicitResult {
+  action: 'accept' | 'decline' | 'cancel';
+  content?: Record<string, unknown>;
+}
+
+/** What a handler knows of, and can do for, its request. The same object shape in a worker, inline and as a task. */
+export interface HandlerContext {
+  /** Aborted on cancellation, on a closed connection (2026-07-28, WebSocket) and at the deadline. Made on first use. */
+  readonly signal: AbortSignal;
+  /** The same, for tight synchronous loops: one atomic load. */
+  cancelled(): boolean;
+  /** Reports progress if the client asked for it; `progress` must rise. Otherwise does nothing. */
+  progress(progress: number, total?: number, message?: string): void;
+  /** A log record for the client, if it wants that level; also in the server's log. */
+  log(level: LogLevel, data: unknown, logger?: string): void;
+  /**
+   * Asks the user. 2026-07-28: answers `input_required` and runs the handler again with the answer, so what precedes
+   * it must be repeatable; earlier revisions: a request on this call's stream. `key` names the question on the wire.
+   * Throws `MissingCapabilityError` when the client cannot.
+   */
+  elicit(request: { message: string; schema?: JsonSchema; url?: string; key?: string }): Promise<ElicitResult>;
+  /** Asks the client's model: params of `sampling/createMessage`, result as the client gave it. */
+  sample(params: {
+    messages: unknown[];
+    maxTokens: number;
+    key?: string;
+    [member: string]: unknown;
+  }): Promise<Record<string, unknown>>;
+  /** The client's roots. */
+  roots(options?: { key?: string }): Promise<{ roots: { uri: string; name?: string }[] }>;
+  /** State kept, sealed, across the rounds of a 2026-07-28 call; in one place for other eras. JSON values. */
+  readonly state: Map<string, unknown>;
+  /** Tasks extension: from here on the call is a task. No-op when it is one, or when the client cannot. */
+  startTask(wish?: { ttlMs?: number | null; pollIntervalMs?: number }): Promise<void>;
+  /** True when this call runs as a task. */
+  readonly isTask: boolean;
+  /** Tells subscribers that a list or a resource changed. */
+  changed(what: 'tools' | 'resources' | 'prompts'): void;
+  resourceUpdated(uri: string): void;
+  /** Closes the connection of a 2025-11-25 call; the client resumes it with Last-Event-ID after `retryMs`. */
+  releaseConnection(retryMs?: number): void;
+  readonly principal: Principal | null;
+  readonly correlationId: string;
+  /** W3C trace context of the call; members are `''` when absent. */
+  readonly trace: { readonly traceparent: string; readonly tracestate: string; readonly baggage: string };
+  /** `_meta` of the request. */
+  readonly meta: Record<string, unknown>;
+  /** Client capabilities declared for this request or session. */
+  readonly clientCapabilities: Record<string, unknown>;
+}
+
+/** `x-mcp-header` is written in the input schema, as the specification has it. */
+export interface ToolOptions<I extends AnySchema = AnySchema, O extends AnySchema = AnySchema> {
+  name: string;
+  title?: string;
+  description?: string;
+  /** Object at the root. Default: no arguments looked at. */
+  input?: I;
+  output?: O;
+  annotations?: ToolAnnotations;
+  icons?: Icon[];
+  /** `pool` (default): a worker thread, shared. `inline`: the front-end thread. `isolated`: a thread of its own, per call. */
+  run?: 'pool' | 'inline' | 'isolated';
+  /** Calls at once on this node. Default: no cap. */
+  concurrency?: number;
+  /** Default: the server's request timeout (5 s). */
+  timeoutMs?: number;
+  /** Reserved for the result cache: stored, not yet acted on. */
+  cache?: { ttlMs: number; scope: 'public' | 'private' };
+  /** Whether it may run on the front-end thread when the queue is full. Default true. */
+  callerRuns?: boolean;
+  /** Tasks extension. Default `never`. */
+  task?: 'never' | 'optional' | 'required';
+  /** `ttlMs` and `pollIntervalMs` of its tasks. */
+  taskOptions?: { ttlMs?: number | null; pollIntervalMs?: number };
+  _meta?: Record<string, unknown>;
+}
+export type ToolHandler<I extends AnySchema = AnySchema> = (
+  args: InferOutput<I>,
+  context: HandlerContext,
+) => ToolReturn | Promise<ToolReturn>;
+export interface ToolDefinition extends ToolOptions {
+  readonly kind: 'tool';
+  readonly handler: (args: never, context: HandlerContext) => ToolReturn | Promise<ToolReturn>;
+}
+
+export interface ResourceContents {
+  uri: string;
+  mimeType?: string;
+  text?: string;
+  blob?: string;
+  _meta?: Record<string, unknown>;
+}
+/** Text, bytes, full contents, or undefined for "not found". */
+export type ResourceReturn = string | Uint8Array | { contents: ResourceContents[] } | undefined;
+export type CompleteCallback = (
+  value: string,
+  context: { arguments: Record<string, string>; argument: string },
+) =>
+  | string[]
+  | { values: string[]; total?: number; hasMore?: boolean }
+  | Promise<string[] | { values: string[]; total?: number; hasMore?: boolean }>;
+
+export interface ResourceOptions {
+  /** A URI, or with `template` absent a fixed resource. One of the two. */
+  uri?: string;
+  /** RFC 6570 level 1–3 expressions `{a}`, `{+path}`, `{?q}`; matched in linear time. */
+  template?: string;
+  name: string;
+  title?: string;
+  description?: string;
+  mimeType?: string;
+  size?: number;
+  annotations?: { audience?: ('user' | 'assistant')[]; priority?: number; lastModified?: string };
+  icons?: Icon[];
+  run?: 'pool' | 'inline';
+  timeoutMs?: number;
+  /** Cache hints of `resources/read`. Default `ttlMs: 0`, `cacheScope: 'private'`. */
+  ttlMs?: number;
+  cacheScope?: 'public' | 'private';
+  /** Completions of template variables, by variable name. */
+  complete?: Record<string, CompleteCallback>;
+  _meta?: Record<string, unknown>;
+}
+export interface ResourceDefinition extends ResourceOptions {
+  readonly kind: 'resource';
+  readonly handler: (
+    uri: string,
+    variables: Record<string, string>,
+    context: HandlerContext,
+  ) => ResourceReturn | Promise<ResourceReturn>;
+}
+
+export interface PromptMessage {
+  role: 'user' | 'assistant';
+  content: ContentBlock;
+}
+export type PromptReturn = string | PromptMessage[] | { description?: string; messages: PromptMessage[] };
+export interface PromptOptions {
+  name: string;
+  title?: string;
+  description?: string;
+  arguments?: { name: string; title?: string; description?: string; required?: boolean; complete?: CompleteCallback }[];
+  icons?: Icon[];
+  run?: 'pool' | 'inline';
+  timeoutMs?: number;
+  _meta?: Record<string, unknown>;
+}
+export interface PromptDefinition extends PromptOptions {
+  readonly kind: 'prompt';
+  readonly handler: (args: Record<string, string>, context: HandlerContext) => PromptReturn | Promise<PromptReturn>;
+}
+
+export type Definition = ToolDefinition | ResourceDefinition | PromptDefinition;
+
+export function defineTool<I extends AnySchema, O extends AnySchema>(
+  options: ToolOptions<I, O>,
+  handler: ToolHandler<I>,
+): ToolDefinition {
+  return Object.freeze({ ...options, kind: 'tool' as const, handler: handler as ToolDefinition['handler'] });
+}
+
+export function defineResource(options: ResourceOptions, handler: ResourceDefinition['handler']): ResourceDefinition {
+  return Object.freeze({ ...options, kind: 'resource' as const, handler });
+}
+
+export function definePrompt(options: PromptOptions, handler: PromptDefinition['handler']): PromptDefinition {
+  return Object.freeze({ ...options, kind: 'prompt' as const, handler });
+}
+
+/** Thrown by `elicit`, `sample` and `roots` when the client did not declare what they need; answered as -32021. */
+export class MissingCapabilityError extends Error {
+  readonly requiredCapabilities: object;
+  constructor(requiredCapabilities: object) {
+    super(`the client did not declare the capability this needs: ${JSON.stringify(requiredCapabilities)}`);
+    this.name = 'MissingCapabilityError';
+    this.requiredCapabilities = requiredCapabilities;
+  }
+}
+
+/** Thrown by a handler to answer with a JSON-RPC error instead of a result. */
+export class ProtocolError extends Error {
+  readonly code: number;
+  readonly data: unknown;
+  constructor(code: number, message: string, data?: unknown) {
+    super(message);
+    this.name = 'ProtocolError';
+    this.code = code;
+    this.data = data;
+  }
+}

@@ -1,0 +1,103 @@
+/**
+ * Compiled settings: what the rest of the runtime sees. No member is optional; units are in the names.
+ *
+ * Role: the end of configuration. `raw.ts` describes what people write, `load.ts` finds it, `compile.ts` checks it
+ * once and makes this. Defaults stand in `raw.ts`, beside the option they belong to.
+ */
+import type { FrontEndLimits } from '../frontend/port.ts';
+
+export interface Settings {
+  readonly host: string;
+  readonly port: number;
+  readonly tls: { readonly keyFile: string; readonly certFile: string } | null;
+  readonly frontend: 'uws' | 'node' | 'auto';
+  readonly limits: FrontEndLimits;
+  /** Host names (no port) a request may name; loopback names are added when bound to loopback. `*`: any. */
+  readonly allowedHosts: readonly string[];
+  /** Origins (`https://app.example`) a browser may come from; loopback origins are added when bound to loopback. */
+  readonly allowedOrigins: readonly string[];
+  readonly workers: number;
+  readonly queueSize: number;
+  /** In flight, all workers together. Default 100 × workers. */
+  readonly maxConcurrent: number;
+  readonly requestTimeoutMs: number;
+  readonly requestBytesMax: number;
+  readonly overload: 'caller-runs' | 'reject' | 'block';
+  /** A call may run on the front-end thread only if it is expected to take no longer. Default 5. */
+  readonly callerRunsBudgetMs: number;
+  /** Share of the front-end thread's time, 0…1, that caller-runs may use. Default 0.25. */
+  readonly callerRunsShare: number;
+  /** After the deadline, before a worker that will not stop is ended. Default 500. */
+  readonly killGraceMs: number;
+  /** One encoded result. Default 16 MiB. */
+  readonly resultBytesMax: number;
+  /** V8 heap of one worker. Default 512. */
+  readonly workerHeapMiB: number;
+  /** Resident memory of the process at which the worker that grows is ended; 0: off. Default 4096. */
+  readonly residentMiBMax: number;
+  /** Workers an entry may end within a minute before it is quarantined. Default 5. */
+  readonly quarantineAfter: number;
+  readonly quarantineMs: number;
+  readonly sessions: {
+    readonly max: number;
+    readonly ttlMs: number;
+    readonly subscriptionsMax: number;
+    readonly eventsMax: number;
+    readonly eventBytesMax: number;
+    readonly streamsMax: number;
+    readonly asksMax: number;
+  };
+  readonly tasks: {
+    readonly max: number;
+    readonly ttlMsMax: number;
+    readonly pollIntervalMs: number;
+    readonly deadlineMs: number;
+  };
+  /** `subscriptions/listen` streams at once. Default 1024… see raw.ts. */
+  readonly listenStreamsMax: number;
+  readonly listenResourcesMax: number;
+  /** Comment frames on quiet streams. Default 15 s. */
+  readonly streamKeepAliveMs: number;
+  /** Entries per page of a list. Default 100. */
+  readonly pageSize: number;
+  readonly server: {
+    readonly name: string;
+    readonly version: string;
+    readonly title: string;
+    readonly instructions: string;
+  };
+  /** Cache hints of the lists and of discover. Default 0 / private. */
+  readonly listTtlMs: number;
+  readonly listCacheScope: 'public' | 'private';
+  readonly toolDirs: readonly string[];
+  readonly builtinTools: boolean;
+  readonly watch: boolean;
+  readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
+  /** From SIGTERM to exit. Default 10 s. */
+  readonly shutdownGraceMs: number;
+  readonly heartbeatMs: number;
+  readonly redisUrl: string;
+  readonly nodeId: string;
+  readonly auth: AuthSettings | null;
+  /** Seals `requestState`; shared by nodes behind one balancer. Random when empty. */
+  readonly stateSecret: string;
+}
+
+export interface AuthSettings {
+  /** Static bearer tokens: token → principal id and scopes. */
+  readonly tokens: readonly { readonly token: string; readonly id: string; readonly scopes: readonly string[] }[];
+  readonly jwt: {
+    readonly issuer: string;
+    readonly audience: string;
+    /** One of the two. */
+    readonly jwksUri: string;
+    readonly publicKeyPem: string;
+    readonly algorithms: readonly string[];
+  } | null;
+  /** RFC 9728 document; `authorizationServers` empty: not published. */
+  readonly resource: string;
+  readonly authorizationServers: readonly string[];
+  readonly scopesSupported: readonly string[];
+  /** Scopes every call needs. */
+  readonly requiredScopes: readonly string[];
+}

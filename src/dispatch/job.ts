@@ -1,0 +1,139 @@
+/**
+ * A job: one unit of work for the pool, from acceptance to its single ending. A tool call, a resource read, a prompt
+ * or a completion today; a stream window task later.
+ *
+ * Role: the record that protocol, admission, dispatch and pool hand on. The protocol makes it and is told, through
+ * `JobSink`, of exactly one ending (`completed` or `refused`), unless it cancelled the job itself: then silence.
+ * The body travels as raw bytes; nobody on this thread reads arguments.
+ */
+import type { Entry } from '../catalogue/entry.ts';
+import type { Fault } from '../protocol/faults.ts';
+import type { Revision } from '../protocol/revisions.ts';
+
+/** Facts that travel beside the body, as JSON in the job's slot. Every member may be absent. */
+export interface JobExtras {
+  /** Decoded `Mcp-Name` where it is not the entry's own name (resource URIs). */
+  name?: string;
+  /** `Mcp-Param-*` headers of annotated parameters, lower-case name → raw value. */
+  paramHeaders?: Record<string, string>;
+  /** Trace context headers; `_meta` of the body wins over them. */
+  trace?: { traceparent?: string; tracestate?: string; baggage?: string };
+  /** From `x-correlation-id` or `x-request-id`. */
+  correlationId?: string;
+  principal?: Principal;
+  /** Session era: level set by `logging/setLevel`; records below it are not sent. */
+  logLevel?: string;
+  /** Session era: capabilities the client declared at `initialize`. */
+  clientCapabilities?: object;
+  /** Set when the job runs as a task: asks go to the task, not to a connection. */
+  taskId?: string;
+  /** A job not born from one HTTP body (mounted servers, tests): the header check is left out. */
+  noHeaders?: boolean;
+}
+
+/** Who is calling, as authentication found it. */
+export interface Principal {
+  /** Stable identity: `sub` of a token, name of a static token. */
+  readonly id: string;
+  readonly scopes: readonly string[];
+  /** Further claims a tool may read. */
+  readonly claims?: Record<string, unknown>;
+}
+
+/** A question of a running tool to its client, outside the 2026-07-28 retry scheme. */
+export interface Ask {
+  /** Unique within the job. */
+  readonly askId: number;
+  /** `elicitation/create`, `sampling/createMessage`, `roots/list`. */
+  readonly method: string;
+  /** JSON of the params. */
+  readonly paramsJson: string;
+  /** Key chosen by the tool; tasks publish it under `inputRequests`. */
+  readonly key: string;
+}
+
+/** How the tool wants its task announced; all in milliseconds. */
+export interface TaskWish {
+  readonly ttlMs: number | null;
+  readonly pollIntervalMs: number;
+}
+
+/** Told about one job. Calls come on the front-end thread and must not throw. */
+export interface JobSink {
+  /** The JSON-RPC response, encoded. `bytes` is lent for this call only. `isError`: a tool result with isError. */
+  completed(job: Job, status: number, bytes: Uint8Array): void;
+  /** No result: shed, timed out, worker lost, quarantined, internal. */
+  refused(job: Job, fault: Fault): void;
+  /** A notification for this request (progress, log), encoded. Lent for this call only. */
+  emitted(job: Job, bytes: Uint8Array): void;
+  asked(job: Job, ask: Ask): void;
+  /** The tool goes on as a task. The sink must answer with `Dispatcher.taskStarted`. */
+  becameTask(job: Job, wish: TaskWish): void;
+  /** SSE polling (SEP-1699): close this connection now, the client resumes after `retryMs`. */
+  releasedConnection(job: Job, retryMs: number): void;
+}
+
+/** Bits of `Job.flags`, copied into the slot. */
+export const JOB_FLAG = {
+  /** Headers of 2026-07-28 were present and must agree with the body (HTTP only). */
+  CHECK_HEADERS: 1,
+  /** The connection can carry notifications and asks. */
+  CAN_STREAM: 2,
+  /** The client declared the tasks extension. Session revisions: never. */
+  TASKS: 4,
+} as const;
+
+export class Job {
+  /** Slot in the job board while accepted, else -1. */
+  slot = -1;
+  /** Worker it was sent to, or -1. */
+  worker = -1;
+  /** True once the sink was told or the job was cancelled. */
+  settled = false;
+  /** Set when it was repeated after a lost worker. */
+  attempts = 0;
+  /** Monotonic milliseconds; set by admission. */
+  acceptedAtMs = 0;
+  deadlineAtMs = 0;
+  /** The body, owned by the job only while it waits without a slot; null otherwise. */
+  overflow: Uint8Array | null = null;
+
+  readonly entry: Entry;
+  readonly revision: Revision;
+  readonly flags: number;
+  /** Fair-share key: principal, else session, else peer address. */
+  readonly share: string;
+  readonly extras: JobExtras | null;
+  readonly sink: JobSink;
+  readonly timeoutMs: number;
+
+  constructor(
+    entry: Entry,
+    revision: Revision,
+    flags: number,
+    share: string,
+    extras: JobExtras | null,
+    sink: JobSink,
+    timeoutMs: number,
+  ) {
+    this.entry = entry;
+    this.revision = revision;
+    this.flags = flags;
+    this.share = share;
+    this.extras = extras;
+    this.sink = sink;
+    this.timeoutMs = timeoutMs;
+  }
+}
+
+/** What the protocol needs of the runtime's engine. */
+export interface Dispatcher {
+  /** Takes a job with its raw JSON-RPC request body (lent for this call). The sink hears of exactly one ending. */
+  submit(job: Job, body: Uint8Array): void;
+  /** The client no longer wants it: the tool sees its signal, the sink hears nothing more. */
+  cancel(job: Job, reason: string): void;
+  /** Answers an `Ask`: JSON of the result, or an error. */
+  answer(job: Job, askId: number, resultJson: string | null, error: { code: number; message: string } | null): void;
+  /** The task asked for by `becameTask` exists; its deadline is now `ttlMs`, `''` refuses it. */
+  taskStarted(job: Job, taskId: string, deadlineMs: number): void;
+}

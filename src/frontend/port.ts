@@ -1,0 +1,139 @@
+/**
+ * The port between sockets and the protocol. Adapters (uWebSockets.js, node:http, stdio) speak it outwards, the router
+ * and the protocol inwards; neither knows the other.
+ *
+ * Order of one HTTP request: `handler.head(head, reply)` while the headers can be read, then `call.body(bytes)` once
+ * with the whole body, or `call.aborted()` when the client leaves first. After an answer has ended, or after
+ * `aborted()`, nothing is called again and every method of `Reply` is a harmless no-op.
+ * Invariants an adapter keeps: no byte is buffered for a reader past `streamBufferBytesMax`; a body past
+ * `call.bodyBytesMax` is answered 413 before it is buffered; `bytes` is lent for the length of the call only.
+ */
+
+/** The request line and headers. Only valid during `HttpHandler.head` (uWebSockets.js reads them in place). */
+export interface RequestHead {
+  /** Upper case: `GET`, `POST`, … */
+  readonly method: string;
+  /** Path without the query, as sent. */
+  readonly path: string;
+  /** Query without `?`, or `''`. */
+  readonly query: string;
+  /** Value of a header by lower-case name, surrounding white space removed, or `''` when absent. */
+  header(name: string): string;
+}
+
+export type HeaderPairs = readonly (readonly [name: string, value: string])[];
+
+/** Answers one HTTP request, once. */
+export interface Reply {
+  /** False once answered, or once the client has gone. */
+  readonly open: boolean;
+  /** The whole answer. `contentType` `''` sends no Content-Type. Bytes are copied or written before this returns. */
+  send(status: number, contentType: string, body: Uint8Array | string, headers?: HeaderPairs): void;
+  /** Starts a `200 text/event-stream` answer. */
+  openStream(headers?: HeaderPairs): EventStream;
+  /** Textual peer address; `''` when unknown. Only valid until the answer has ended. */
+  remoteAddress(): string;
+}
+
+/**
+ * A server-sent event answer in progress. Frames are written whole. A reader that is slower than the writer makes
+ * `congested` true: owners then coalesce what can be coalesced and go on at `onDrain`. Past `streamBufferBytesMax`
+ * the adapter closes the connection and calls `aborted()`.
+ */
+export interface EventStream {
+  readonly open: boolean;
+  readonly congested: boolean;
+  /** Called once each time `congested` turns false. Set by the owner. */
+  onDrain: (() => void) | null;
+  /** Writes one or more complete frames. False when the stream is no longer open. */
+  write(frames: Uint8Array | string): boolean;
+  /** Ends the answer normally. */
+  end(): void;
+}
+
+/** What a handler returns for a request whose body it wants; one object per request. */
+export interface HttpCall {
+  /** Largest body it accepts, in bytes; 0 for none. */
+  readonly bodyBytesMax: number;
+  /** The whole body. `bytes` is only valid during this call: copy what must stay. */
+  body(bytes: Uint8Array): void;
+  /** The client has gone before the answer ended. Called at most once, never after the end. */
+  aborted(): void;
+}
+
+/** The inward side: classifies and answers HTTP requests. */
+export interface HttpHandler {
+  /** Returns the call that wants the body, or null when `reply` has been used already. Must not throw. */
+  head(head: RequestHead, reply: Reply): HttpCall | null;
+}
+
+/** The adapter's side of a message connection (WebSocket, stdio): one JSON-RPC message per `send`. */
+export interface MessagePeer {
+  readonly open: boolean;
+  readonly congested: boolean;
+  /** False when the peer is gone. Past `streamBufferBytesMax` the adapter closes the connection itself. */
+  send(message: Uint8Array | string): boolean;
+  /** WebSocket close code and reason; stdio ends its output. */
+  close(code: number, reason: string): void;
+  remoteAddress(): string;
+}
+
+/** The protocol's side of a message connection. Must not throw. */
+export interface MessageConnection {
+  /** One whole message; `bytes` is only valid during this call. */
+  message(bytes: Uint8Array): void;
+  /** `peer.congested` turned false. */
+  drained(): void;
+  /** The connection is gone; nothing is called after this. */
+  closed(): void;
+}
+
+/** Decides whether a WebSocket may be opened, and serves it. */
+export interface MessageHandler {
+  /** Called while the upgrade request's headers can be read; a refusal is answered with its status. */
+  upgrade(head: RequestHead): { readonly status: number; readonly message: string } | UpgradeTicket;
+}
+export interface UpgradeTicket {
+  /** Called when the connection is open. */
+  connect(peer: MessagePeer): MessageConnection;
+}
+
+/** Limits every adapter keeps; all in the unit their name says. Compiled by `src/config`. */
+export interface FrontEndLimits {
+  /** Headers of one request, all together. Default 16 KiB. Past it: 431 or close. */
+  readonly headerBytesMax: number;
+  /** Open connections; one more is refused. Default 10,000. */
+  readonly connectionsMax: number;
+  /** Bytes held for one slow reader before its connection is closed. Default 1 MiB. */
+  readonly streamBufferBytesMax: number;
+  /** Time for headers and body to arrive. Default 10 s. */
+  readonly requestReceiveMsMax: number;
+  /** Idle keep-alive. Default 60 s. */
+  readonly keepAliveMs: number;
+  /** One WebSocket message. Default: the request body limit. */
+  readonly messageBytesMax: number;
+}
+
+export interface FrontEndOptions {
+  readonly host: string;
+  /** 0 picks a free port. */
+  readonly port: number;
+  /** PEM files; null for plain HTTP. */
+  readonly tls: { readonly keyFile: string; readonly certFile: string } | null;
+  readonly limits: FrontEndLimits;
+}
+
+/** One running front end. Made by `openFrontEnd` in `open.ts`. */
+export interface FrontEnd {
+  /** Which implementation serves: logged and exported as a metric label. */
+  readonly kind: 'uws' | 'node';
+  /** Build or reason, for the log: `uWebSockets.js 20.30.0`, `node:http 20.20.2`. */
+  readonly description: string;
+  /** Port bound. */
+  readonly port: number;
+  readonly connections: number;
+  /** Stops accepting; open connections go on, and answers carry `Connection: close`. */
+  stopAccepting(): void;
+  /** Closes every connection. Resolves when the listener and all sockets are gone. */
+  close(): Promise<void>;
+}
