@@ -4,6 +4,7 @@
  * Role: what people write against. These functions only check and freeze; compilation is in `compile.ts`.
  */
 import type { Principal } from '../dispatch/job.ts';
+import { checkDefinition } from './check-definition.ts';
 
 /** JSON Schema 2020-12 as a plain object. */
 export type JsonSchema = { readonly [keyword: string]: unknown };
@@ -225,19 +226,31 @@ export interface PromptDefinition extends PromptOptions {
 
 export type Definition = ToolDefinition | ResourceDefinition | PromptDefinition;
 
+/**
+ * A tool. The handler gets the validated arguments (a library's schema may have transformed them) and the context.
+ * Throws `DefinitionError`, which names the member, its value and what was expected.
+ */
 export function defineTool<I extends AnySchema, O extends AnySchema>(
   options: ToolOptions<I, O>,
   handler: ToolHandler<I>,
 ): ToolDefinition {
-  return Object.freeze({ ...options, kind: 'tool' as const, handler: handler as ToolDefinition['handler'] });
+  const definition: ToolDefinition = { ...options, kind: 'tool', handler: handler as ToolDefinition['handler'] };
+  checkDefinition(definition);
+  return Object.freeze(definition);
 }
 
+/** A resource (`uri`) or a family of them (`template`). Throws `DefinitionError`. */
 export function defineResource(options: ResourceOptions, handler: ResourceDefinition['handler']): ResourceDefinition {
-  return Object.freeze({ ...options, kind: 'resource' as const, handler });
+  const definition: ResourceDefinition = { ...options, kind: 'resource', handler };
+  checkDefinition(definition);
+  return Object.freeze(definition);
 }
 
+/** A prompt. Throws `DefinitionError`. */
 export function definePrompt(options: PromptOptions, handler: PromptDefinition['handler']): PromptDefinition {
-  return Object.freeze({ ...options, kind: 'prompt' as const, handler });
+  const definition: PromptDefinition = { ...options, kind: 'prompt', handler };
+  checkDefinition(definition);
+  return Object.freeze(definition);
 }
 
 /** Thrown by `elicit`, `sample` and `roots` when the client did not declare what they need; answered as -32021. */

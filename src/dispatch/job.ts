@@ -6,7 +6,11 @@
  * `JobSink`, of exactly one ending (`completed` or `refused`), unless it cancelled the job itself: then silence.
  * The body travels as raw bytes; nobody on this thread reads arguments.
  */
+import type { Lane } from '../admission/entry-lanes.ts';
+import type { Backlog } from '../admission/fair-queue.ts';
+import type { JobList } from '../admission/job-list.ts';
 import type { Entry } from '../catalogue/entry.ts';
+import type { Outcome } from '../observe/port.ts';
 import type { Fault } from '../protocol/faults.ts';
 import type { Revision } from '../protocol/revisions.ts';
 
@@ -90,19 +94,37 @@ export class Job {
   worker = -1;
   /** True once the sink was told or the job was cancelled. */
   settled = false;
+  /** Its client was answered at the deadline while the handler goes on; the permit is given back already. */
+  abandoned = false;
   /** Set when it was repeated after a lost worker. */
   attempts = 0;
+  /** How it ended; set before `JobSink.completed`. */
+  outcome: Outcome = 'ok';
   /** Monotonic milliseconds; set by admission. */
   acceptedAtMs = 0;
   deadlineAtMs = 0;
   /** The body, owned by the job only while it waits without a slot; null otherwise. */
   overflow: Uint8Array | null = null;
 
+  // Written by src/admission alone; in the job so that waiting and running allocate nothing.
+  /** One of `STAGE` in admission.ts. */
+  stage = 0;
+  /** The list it stands in, and its neighbours there. */
+  list: JobList | null = null;
+  prev: Job | null = null;
+  next: Job | null = null;
+  /** The waiting jobs of its share while it is one of them, and its neighbours there in order of arrival. */
+  backlog: Backlog | null = null;
+  older: Job | null = null;
+  newer: Job | null = null;
+  /** Set while it holds one of its entry's concurrency slots. */
+  lane: Lane | null = null;
+
   readonly entry: Entry;
   readonly revision: Revision;
   readonly flags: number;
-  /** Fair-share key: principal, else session, else peer address. */
-  readonly share: string;
+  /** The key, or who can tell it. */
+  #share: string | ShareSource;
   readonly extras: JobExtras | null;
   readonly sink: JobSink;
   readonly timeoutMs: number;
@@ -111,7 +133,7 @@ export class Job {
     entry: Entry,
     revision: Revision,
     flags: number,
-    share: string,
+    share: string | ShareSource,
     extras: JobExtras | null,
     sink: JobSink,
     timeoutMs: number,
@@ -119,11 +141,24 @@ export class Job {
     this.entry = entry;
     this.revision = revision;
     this.flags = flags;
-    this.share = share;
+    this.#share = share;
     this.extras = extras;
     this.sink = sink;
     this.timeoutMs = timeoutMs;
   }
+
+  /** Fair-share key: principal, else session, else peer address. Found on first use: only a waiting job needs it. */
+  get share(): string {
+    const share = this.#share;
+    if (typeof share === 'string') return share;
+    this.#share = share.share();
+    return this.#share;
+  }
+}
+
+/** Whoever can tell a job's fair-share key. */
+export interface ShareSource {
+  share(): string;
 }
 
 /** What the protocol needs of the runtime's engine. */
@@ -136,4 +171,6 @@ export interface Dispatcher {
   answer(job: Job, askId: number, resultJson: string | null, error: { code: number; message: string } | null): void;
   /** The task asked for by `becameTask` exists; its deadline is now `ttlMs`, `''` refuses it. */
   taskStarted(job: Job, taskId: string, deadlineMs: number): void;
+  /** The job's request body while the dispatcher still holds it, lent for the turn; null when it is gone. */
+  bodyOf(job: Job): Uint8Array | null;
 }

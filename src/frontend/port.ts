@@ -84,6 +84,8 @@ export interface MessageConnection {
   message(bytes: Uint8Array): void;
   /** `peer.congested` turned false. */
   drained(): void;
+  /** The peer sends nothing more but still reads (stdio at EOF): answers what is in flight, then closes the peer. */
+  ended?(): void;
   /** The connection is gone; nothing is called after this. */
   closed(): void;
 }

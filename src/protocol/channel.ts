@@ -34,6 +34,10 @@ export interface Caller {
 export interface Channel {
   /** Whether `send` can deliver (an SSE answer is acceptable, or the connection carries messages). */
   readonly canStream: boolean;
+  /** The client reads slower than it is written to: what can be coalesced should wait for `onDrain`. */
+  readonly congested: boolean;
+  /** Called once each time `congested` turns false. Set by the owner of a long answer; null elsewhere. */
+  onDrain: (() => void) | null;
   /** The final JSON-RPC response. `status` is used where the transport has one. `retryAfterMs` 0: no header. */
   respond(status: number, message: Uint8Array | string, retryAfterMs: number): void;
   /** A notification or question belonging to this request. Bytes are lent. */

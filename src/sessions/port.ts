@@ -48,6 +48,9 @@ export interface SessionStore {
   onEnd: ((session: Session, why: SessionEnd) => void) | null;
 }
 
+/** Stream id of a session's GET stream; answers count from 1. */
+export const STANDALONE_STREAM = 0;
+
 /** What a session's streams sent, kept for resumption. Bounded by events and bytes per session, oldest dropped. */
 export interface EventLog {
   /** Returns the event id: opaque, encodes the stream, unique in the session. */

@@ -31,7 +31,8 @@ export interface TaskRecord {
 
 /** Bounded by count and by each task's TTL. A write is durable, at the store's level, when its answer arrives. */
 export interface TaskStore {
-  put(record: TaskRecord): MaybePromise<void>;
+  /** Stores or replaces. False: there is no room, and nothing was stored; never for a record that is there already. */
+  put(record: TaskRecord): MaybePromise<boolean>;
   get(taskId: string): MaybePromise<TaskRecord | undefined>;
   delete(taskId: string): MaybePromise<void>;
   sweep(nowMs: number): void;

@@ -1,0 +1,47 @@
+/**
+ * Imports one tool module by URL, TypeScript included, in the front-end thread and in workers alike.
+ *
+ * Role: the one place that knows how a `.ts` file becomes importable. Node from 22.18 on strips types itself; on
+ * earlier releases tsx is registered, once per thread and only when the first `.ts` file is met (about 0.1 s).
+ * A URL with a new `?v=` is a new module: that is how `--watch` reloads. What the module itself imports is not loaded
+ * again, and the earlier version stays in memory, as ES modules are never unloaded.
+ */
+import { fileURLToPath } from 'node:url';
+
+const TYPESCRIPT = /\.[mc]?tsx?$/;
+
+let registered: Promise<void> | null = null;
+
+function registerTypeScript(): Promise<void> {
+  registered ??= import('tsx/esm/api').then(({ register }) => {
+    register();
+  });
+  return registered;
+}
+
+/** True where Node strips types by itself. The typings of Node 20 do not know the member. */
+const stripsTypes = Boolean((process.features as { typescript?: unknown }).typescript);
+
+/**
+ * The namespace of a module. Rejects with an error that names the file; its `cause` is what the import threw.
+ * A URL whose import failed fails again: Node remembers. Use another `?v=`.
+ */
+export async function importModule(url: string): Promise<Record<string, unknown>> {
+  try {
+    // Before the first attempt: a file that was once refused for its extension stays refused.
+    if (!stripsTypes && TYPESCRIPT.test(new URL(url).pathname)) await registerTypeScript();
+    return (await import(url)) as Record<string, unknown>;
+  } catch (cause) {
+    throw new Error(
+      `cannot load ${fileOf(url)}: ${cause instanceof Error ? `${cause.name}: ${cause.message}` : cause}`,
+      {
+        cause,
+      },
+    );
+  }
+}
+
+/** The path of a module, for messages. */
+export function fileOf(url: string): string {
+  return url.startsWith('file:') ? fileURLToPath(url) : url;
+}

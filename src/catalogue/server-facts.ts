@@ -1,0 +1,115 @@
+/**
+ * What the server says of itself: name, capabilities, instructions, per revision.
+ *
+ * Role: `server/discover` (2026-07-28) and the answer to `initialize` (earlier) are two dresses of the same facts.
+ * Only what a revision's schema has is said.
+ */
+import {
+  LATEST_SESSION_REVISION,
+  REVISION_2024_11_05,
+  REVISION_2026_07_28,
+  type Revision,
+  STATELESS_REVISIONS,
+} from '../protocol/revisions.ts';
+import { TASKS_EXTENSION } from '../tasks/port.ts';
+import type { Icon } from './define.ts';
+
+export interface ServerInfo {
+  readonly name: string;
+  readonly version: string;
+  /** `''`: none. */
+  readonly title: string;
+  /** How to use the server, for the model. `''`: none. */
+  readonly instructions: string;
+  readonly description?: string;
+  readonly websiteUrl?: string;
+  readonly icons?: readonly Icon[];
+}
+
+/** What is offered whatever the catalogue holds. */
+export interface CapabilitySwitches {
+  /** Declared even while the catalogue has none: for servers that add some later. */
+  readonly tools: boolean;
+  readonly resources: boolean;
+  readonly prompts: boolean;
+  /** Lists may change while the server runs, and clients are told. */
+  readonly listChanged: boolean;
+  /** `resources/subscribe`, and resource subscriptions of `subscriptions/listen`. */
+  readonly subscribe: boolean;
+  readonly logging: boolean;
+  /** The tasks extension; 2026-07-28 only. */
+  readonly tasks: boolean;
+}
+
+export interface CatalogueHas {
+  readonly tools: boolean;
+  readonly resources: boolean;
+  readonly prompts: boolean;
+  readonly completions: boolean;
+}
+
+/** `serverInfo` with the members that the revision has. */
+export function serverInfoFor(server: ServerInfo, revision: Revision): object {
+  return {
+    name: server.name,
+    version: server.version,
+    ...(revision.titles && server.title !== '' ? { title: server.title } : {}),
+    // Description, web site and icons of an implementation came in one revision.
+    ...(revision.icons && server.description !== undefined ? { description: server.description } : {}),
+    ...(revision.icons && server.websiteUrl !== undefined ? { websiteUrl: server.websiteUrl } : {}),
+    ...(revision.icons && server.icons !== undefined ? { icons: server.icons } : {}),
+  };
+}
+
+export function capabilitiesFor(has: CatalogueHas, switches: CapabilitySwitches, revision: Revision): object {
+  const { listChanged, subscribe } = switches;
+  return {
+    ...(has.tools ? { tools: { listChanged } } : {}),
+    ...(has.resources ? { resources: { subscribe, listChanged } } : {}),
+    ...(has.prompts ? { prompts: { listChanged } } : {}),
+    ...(switches.logging ? { logging: {} } : {}),
+    ...(has.completions && revision !== REVISION_2024_11_05 ? { completions: {} } : {}),
+    ...(switches.tasks && revision.stampedResults ? { extensions: { [TASKS_EXTENSION]: {} } } : {}),
+  };
+}
+
+/** The members that every list and `server/discover` carry on 2026-07-28, as JSON without the braces. */
+export function stampJson(server: ServerInfo, ttlMs: number, cacheScope: 'public' | 'private'): string {
+  const info = serverInfoFor(server, REVISION_2026_07_28);
+  const stamp = {
+    resultType: 'complete',
+    ttlMs,
+    cacheScope,
+    _meta: { 'io.modelcontextprotocol/serverInfo': info },
+  };
+  return JSON.stringify(stamp).slice(1, -1);
+}
+
+export function discoverJson(
+  has: CatalogueHas,
+  server: ServerInfo,
+  switches: CapabilitySwitches,
+  stamp: string,
+): string {
+  const body = JSON.stringify({
+    supportedVersions: STATELESS_REVISIONS,
+    capabilities: capabilitiesFor(has, switches, REVISION_2026_07_28),
+    ...(server.instructions === '' ? {} : { instructions: server.instructions }),
+  });
+  return `${body.slice(0, -1)},${stamp}}`;
+}
+
+/** For a revision without sessions, the answer is that of the latest one that has them. */
+export function initializeFacts(
+  has: CatalogueHas,
+  server: ServerInfo,
+  switches: CapabilitySwitches,
+  revision: Revision,
+): { capabilities: object; serverInfo: object; instructions?: string } {
+  const spoken = revision.era === 'session' ? revision : LATEST_SESSION_REVISION;
+  return {
+    capabilities: capabilitiesFor(has, switches, spoken),
+    serverInfo: serverInfoFor(server, spoken),
+    ...(server.instructions === '' ? {} : { instructions: server.instructions }),
+  };
+}

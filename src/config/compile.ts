@@ -1,0 +1,129 @@
+/**
+ * Turns what people wrote into `Settings`: checked once, no member optional, `auto` replaced by numbers.
+ *
+ * Role: the last step of configuration; nothing behind it looks at raw options or at defaults. Throws `ConfigError`
+ * with every problem found.
+ */
+import { crossCheck } from './cross-checks.ts';
+import { configFromOptions, type LoadedConfig } from './load.ts';
+import { type Machine, thisMachine } from './machine.ts';
+import { memoryBudget, overBudget } from './memory-budget.ts';
+import { AUTO } from './option.ts';
+import { ConfigError } from './problem.ts';
+import type { FullConfig, RawConfig } from './raw.ts';
+import type { AuthSettings, Settings } from './settings.ts';
+import { MILLRACE_VERSION } from './version.ts';
+
+const CALLS_PER_WORKER = 100;
+const RESIDENT_LEAST_MIB = 4096;
+const RESIDENT_PER_WORKER_MIB = 256;
+
+/** Options handed over by a program; relative paths start at the working directory. */
+export function compileSettings(raw: RawConfig, machine: Machine = thisMachine()): Settings {
+  return compileLoaded(configFromOptions(raw, process.cwd()), machine);
+}
+
+/** What `loadConfig` found. */
+export function compileLoaded(loaded: LoadedConfig, machine: Machine = thisMachine()): Settings {
+  const problems: string[] = [];
+  crossCheck(loaded, problems);
+  const settings = settingsOf(loaded.config, machine);
+  const excess = overBudget(memoryBudget(settings, machine.memoryMiB), settings.residentMiBMax);
+  if (excess !== null) problems.push(`memory: ${excess}`);
+  if (problems.length > 0) throw new ConfigError(problems);
+  return settings;
+}
+
+/** A number as set, or the one `auto` stands for. */
+const either = (value: number | typeof AUTO, automatic: number): number => (value === AUTO ? automatic : value);
+
+function settingsOf(config: FullConfig, machine: Machine): Settings {
+  const workers = either(config.workers, machine.cores);
+  const residentMiB = Math.max(RESIDENT_LEAST_MIB, RESIDENT_PER_WORKER_MIB * workers);
+  return Object.freeze({
+    ...frontEndSettings(config),
+    ...namedGroups(config),
+    workers,
+    queueSize: config.queueSize,
+    maxConcurrent: either(config.maxConcurrent, CALLS_PER_WORKER * workers),
+    requestTimeoutMs: config.requestTimeoutMs,
+    requestBytesMax: config.maxRequestBytes,
+    overload: config.overload,
+    callerRunsBudgetMs: config.callerRunsBudgetMs,
+    callerRunsShare: config.callerRunsShare,
+    killGraceMs: config.killGraceMs,
+    resultBytesMax: config.maxResultBytes,
+    workerHeapMiB: config.workerHeapMib,
+    residentMiBMax: either(config.maxResidentMib, Math.min(residentMiB, Math.floor(machine.memoryMiB * 0.9))),
+    quarantineAfter: config.quarantineAfter,
+    quarantineMs: config.quarantineMs,
+    toolDirs: config.tools,
+    builtinTools: config.builtinTools,
+    watch: config.watch,
+    pageSize: config.pageSize,
+    listTtlMs: config.listTtlMs,
+    listCacheScope: config.listCacheScope,
+    listenStreamsMax: config.maxListenStreams,
+    listenResourcesMax: config.maxListenResources,
+    streamKeepAliveMs: config.streamKeepAliveMs,
+    logLevel: config.logLevel,
+    shutdownGraceMs: config.shutdownGraceMs,
+    heartbeatMs: config.heartbeatMs,
+    redisUrl: config.redisUrl,
+    nodeId: config.nodeId === '' ? machine.nodeId : config.nodeId,
+    stateSecret: config.stateSecret === '' ? machine.stateSecret : config.stateSecret,
+  });
+}
+
+type FrontEndSettings = Pick<
+  Settings,
+  'host' | 'port' | 'tls' | 'frontend' | 'limits' | 'allowedHosts' | 'allowedOrigins'
+>;
+
+function frontEndSettings(config: FullConfig): FrontEndSettings {
+  const { host, tlsKey, tlsCert } = config;
+  return {
+    host,
+    port: config.port,
+    tls: tlsKey === '' ? null : { keyFile: tlsKey, certFile: tlsCert },
+    frontend: config.frontend,
+    limits: {
+      headerBytesMax: config.maxHeaderBytes,
+      connectionsMax: config.maxConnections,
+      streamBufferBytesMax: config.maxStreamBufferBytes,
+      requestReceiveMsMax: config.requestReceiveTimeoutMs,
+      keepAliveMs: config.keepAliveMs,
+      messageBytesMax: either(config.maxMessageBytes, config.maxRequestBytes),
+    },
+    allowedHosts: config.allowedHosts,
+    allowedOrigins: config.allowedOrigins.map((origin) => origin.toLowerCase()),
+  };
+}
+
+function namedGroups(config: FullConfig): Pick<Settings, 'sessions' | 'tasks' | 'server' | 'auth'> {
+  const { sessions, tasks, server } = config;
+  return {
+    sessions: {
+      max: sessions.max,
+      ttlMs: sessions.ttlMs,
+      subscriptionsMax: sessions.maxSubscriptions,
+      eventsMax: sessions.maxEvents,
+      eventBytesMax: sessions.maxEventBytes,
+      streamsMax: sessions.maxStreams,
+      asksMax: sessions.maxAsks,
+    },
+    tasks: {
+      max: tasks.max,
+      ttlMsMax: tasks.maxTtlMs,
+      pollIntervalMs: tasks.pollIntervalMs,
+      deadlineMs: tasks.deadlineMs,
+    },
+    server: { ...server, version: server.version === '' ? MILLRACE_VERSION : server.version },
+    auth: authSettings(config.auth),
+  };
+}
+
+function authSettings(auth: FullConfig['auth']): AuthSettings | null {
+  const jwt = auth.jwt.issuer === '' ? null : auth.jwt;
+  return auth.tokens.length === 0 && jwt === null ? null : { ...auth, jwt };
+}

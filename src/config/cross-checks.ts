@@ -1,0 +1,154 @@
+/**
+ * Rules between options, and rules that look at the machine: files that must exist, pairs that go together, what this
+ * version cannot do.
+ *
+ * Role: called once by `compile.ts`. Each rule adds its own line; none stops the others.
+ */
+import { readFileSync, statSync } from 'node:fs';
+import { isEveryInterface } from './host-name.ts';
+import { type LoadedConfig, valueAt } from './load.ts';
+import { type Option, optionNamed } from './options.ts';
+import { DEFAULT_ORIGIN, type Origin, originLabel, problemWith } from './problem.ts';
+import type { FullConfig } from './raw.ts';
+
+interface Check {
+  readonly config: FullConfig;
+  /** Refuses the present value of one option. */
+  refuse(name: string, reason: string): void;
+  /** What to call `other` for someone who wrote `name` as they did: flag, variable or member. */
+  beside(name: string, other: string): string;
+}
+
+/** A name, an IPv4 address, or an IPv6 address with or without brackets: at least two colons, so no port. */
+const HOST_NAME =
+  /^(\*|\[[0-9A-Fa-f:.]+\]|[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*|[0-9A-Za-z_-]+(\.[0-9A-Za-z_-]+)*)$/;
+const ALGORITHMS = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+  'Ed25519',
+];
+
+export function crossCheck(loaded: LoadedConfig, problems: string[]): void {
+  const optionAndOrigin = (name: string): [Option, Origin] => {
+    const option = optionNamed(name);
+    if (option === undefined) throw new TypeError(`no option ${name}`);
+    return [option, loaded.origins.get(name) ?? DEFAULT_ORIGIN];
+  };
+  const check: Check = {
+    config: loaded.config,
+    refuse(name, reason) {
+      const [option, origin] = optionAndOrigin(name);
+      problems.push(problemWith(option, origin, valueAt(loaded.config, option.path), reason));
+    },
+    beside(name, other) {
+      const [, origin] = optionAndOrigin(name);
+      const [option] = optionAndOrigin(other);
+      return origin.kind === 'flag' || origin.kind === 'env' ? originLabel(option, origin) : option.name;
+    },
+  };
+  checkTls(check);
+  checkNames(check);
+  checkTools(check);
+  checkTimes(check);
+  checkRedis(check);
+  checkAuth(check);
+}
+
+function checkTls({ config, refuse, beside }: Check): void {
+  if (config.tlsKey !== '' && config.tlsCert === '') refuse('tlsKey', `needs ${beside('tlsKey', 'tlsCert')} beside it`);
+  if (config.tlsCert !== '' && config.tlsKey === '')
+    refuse('tlsCert', `needs ${beside('tlsCert', 'tlsKey')} beside it`);
+  for (const name of ['tlsKey', 'tlsCert'] as const) {
+    const reason = config[name] === '' ? null : unreadable(config[name]);
+    if (reason !== null) refuse(name, reason);
+  }
+}
+
+function unreadable(path: string): string | null {
+  try {
+    return readFileSync(path).includes('-----BEGIN') ? null : 'must be a PEM file';
+  } catch (error) {
+    return `cannot be read: ${(error as NodeJS.ErrnoException).code}`;
+  }
+}
+
+function checkNames({ config, refuse, beside }: Check): void {
+  const badHost = config.allowedHosts.find((name) => !HOST_NAME.test(name));
+  if (badHost !== undefined) refuse('allowedHosts', `${badHost} must be a host name without scheme or port, or *`);
+  const badOrigin = config.allowedOrigins.find((origin) => !isOrigin(origin));
+  if (badOrigin !== undefined) refuse('allowedOrigins', `${badOrigin} must look like https://app.example, or be *`);
+  if (isEveryInterface(config.host) && config.allowedHosts.length === 0) {
+    refuse(
+      'host',
+      `listens on every interface: name the hosts clients use with ${beside('host', 'allowedHosts')} (* for any)`,
+    );
+  }
+}
+
+function isOrigin(text: string): boolean {
+  return text === '*' || (URL.canParse(text) && new URL(text).origin === text.toLowerCase());
+}
+
+function checkTools({ config, refuse }: Check): void {
+  const missing = config.tools.find((folder) => statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true);
+  if (missing !== undefined) refuse('tools', `there is no folder ${missing}`);
+}
+
+function checkTimes({ config, refuse, beside }: Check): void {
+  if (config.callerRunsBudgetMs > config.requestTimeoutMs) {
+    refuse(
+      'callerRunsBudgetMs',
+      `must not exceed ${beside('callerRunsBudgetMs', 'requestTimeoutMs')} (${config.requestTimeoutMs})`,
+    );
+  }
+  if (config.tasks.pollIntervalMs > config.tasks.maxTtlMs) {
+    refuse(
+      'tasks.pollIntervalMs',
+      `must not exceed ${beside('tasks.pollIntervalMs', 'tasks.maxTtlMs')} (${config.tasks.maxTtlMs})`,
+    );
+  }
+}
+
+function checkRedis({ config, refuse }: Check): void {
+  if (config.redisUrl === '') return;
+  const protocol = URL.canParse(config.redisUrl) ? new URL(config.redisUrl).protocol : '';
+  if (protocol !== 'redis:' && protocol !== 'rediss:') {
+    refuse('redisUrl', 'must be a redis:// or rediss:// URL');
+    return;
+  }
+  refuse('redisUrl', 'not supported by this version: it runs on one node and cannot use Redis');
+}
+
+function checkAuth({ config, refuse, beside }: Check): void {
+  const { tokens, jwt } = config.auth;
+  const wantsJwt = jwt.issuer !== '' || jwt.jwksUri !== '' || jwt.publicKeyPem !== '' || jwt.audience !== '';
+  if (wantsJwt) {
+    if (jwt.issuer === '') refuse('auth.jwt.issuer', 'is needed to accept JWTs');
+    if (jwt.audience === '') refuse('auth.jwt.audience', 'is needed to accept JWTs');
+    if ((jwt.jwksUri === '') === (jwt.publicKeyPem === '')) {
+      refuse(
+        'auth.jwt.jwksUri',
+        `exactly one of it and ${beside('auth.jwt.jwksUri', 'auth.jwt.publicKeyPem')} must be set`,
+      );
+    }
+    if (jwt.jwksUri !== '' && !URL.canParse(jwt.jwksUri)) refuse('auth.jwt.jwksUri', 'must be a URL');
+    const unknown = jwt.algorithms.find((name) => !ALGORITHMS.includes(name));
+    if (unknown !== undefined) refuse('auth.jwt.algorithms', `${unknown} must be one of ${ALGORITHMS.join(', ')}`);
+    if (jwt.algorithms.length === 0) refuse('auth.jwt.algorithms', 'must name at least one algorithm');
+  }
+  if (new Set(tokens.map((entry) => entry.token)).size !== tokens.length) {
+    refuse('auth.tokens', 'the same token stands there twice');
+  }
+  if (wantsJwt || tokens.length > 0) return;
+  for (const name of ['requiredScopes', 'authorizationServers'] as const) {
+    if (config.auth[name].length > 0) refuse(`auth.${name}`, 'needs auth.tokens or auth.jwt, or nobody could get in');
+  }
+}

@@ -1,0 +1,67 @@
+/**
+ * The configuration file: found, read, and turned into a plain tree.
+ *
+ * Role: the only reader of `millrace.config.*`. Code files are imported and must export the configuration as
+ * `default`; data files are parsed. Whatever goes wrong is a problem in one line, never an exception. Relative paths
+ * in a file start at the file's folder, so that a project can be started from anywhere.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { basename, extname, isAbsolute, join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { parse as parseYaml } from 'yaml';
+import { OPTIONS } from './options.ts';
+
+export const FILE_EXTENSIONS = ['.ts', '.js', '.mjs', '.json', '.yaml', '.yml'] as const;
+
+/** Imports a module, TypeScript included. */
+export type ImportModule = (url: string) => Promise<Record<string, unknown>>;
+
+/** Absolute path of the file to read, or null for none. */
+export function findConfigFile(cwd: string, named: string | null, problems: string[]): string | null {
+  if (named !== null) {
+    const path = resolve(cwd, named);
+    if (!(FILE_EXTENSIONS as readonly string[]).includes(extname(path))) {
+      problems.push(`--config ${named}: must be a file that ends in ${FILE_EXTENSIONS.join(', ')}`);
+      return null;
+    }
+    if (existsSync(path)) return path;
+    problems.push(`--config ${named}: there is no such file`);
+    return null;
+  }
+  const found = FILE_EXTENSIONS.map((extension) => join(cwd, `millrace.config${extension}`)).filter(existsSync);
+  if (found.length > 1) {
+    problems.push(
+      `${found.map((path) => basename(path)).join(', ')}: only one configuration file may stand in a folder`,
+    );
+  }
+  return found[0] ?? null;
+}
+
+/** The tree a file holds; undefined when it could not be read (then a problem was added). */
+export async function readConfigFile(path: string, importModule: ImportModule, problems: string[]): Promise<unknown> {
+  try {
+    const extension = extname(path);
+    if (extension === '.json') return JSON.parse(readFileSync(path, 'utf8')) as unknown;
+    if (extension === '.yaml' || extension === '.yml') return (parseYaml(readFileSync(path, 'utf8')) as unknown) ?? {};
+    const module = await importModule(pathToFileURL(path).href);
+    if (module['default'] !== undefined) return module['default'];
+    problems.push(`${basename(path)}: must export the configuration as default`);
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    problems.push(`${basename(path)}: cannot be read: ${message.split('\n', 1)[0]}`);
+  }
+  return undefined;
+}
+
+/** Path options made absolute, from the folder they were written in. */
+export function fromFolder(values: ReadonlyMap<string, unknown>, folder: string): Map<string, unknown> {
+  const absolute = (value: unknown): unknown =>
+    typeof value === 'string' && value !== '' && !isAbsolute(value) ? resolve(folder, value) : value;
+  const result = new Map(values);
+  for (const option of OPTIONS) {
+    const value = result.get(option.name);
+    if (option.facts.isPath !== true || value === undefined) continue;
+    result.set(option.name, Array.isArray(value) ? value.map(absolute) : absolute(value));
+  }
+  return result;
+}

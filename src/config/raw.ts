@@ -1,0 +1,142 @@
+/**
+ * Every option people can set, each with its default, unit, range and description: the single source of the flags,
+ * the environment names, the configuration file's members, `millrace check` and the option tables of the docs.
+ *
+ * Role: the start of configuration. `options.ts` lists what stands here, `load.ts` finds values for it, `compile.ts`
+ * makes `Settings` of them. `maxSomething` of a file is `--max-something` and `MILLRACE_MAX_SOMETHING`;
+ * `sessions.ttlMs` is `--sessions-ttl-ms` and `MILLRACE_SESSIONS_TTL_MS`.
+ */
+import { z } from 'zod';
+import { choice, fraction, integer, integerOrAuto, list, pattern, structured, text, toggle } from './option.ts';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const SECOND_MS = 1000;
+const MINUTE_MS = 60 * SECOND_MS;
+const HOUR_MS = 60 * MINUTE_MS;
+const DAY_MS = 24 * HOUR_MS;
+/** Node's timers count in 32 bits; longer waits would fire at once. */
+const LONGEST_MS = 24 * DAY_MS;
+
+const token = z.strictObject({
+  token: z.string().min(16).max(4096),
+  id: z.string().min(1).max(256),
+  scopes: z.array(z.string().min(1).max(256)).max(64).default([]),
+});
+
+const jwt = z.strictObject({
+  issuer: text('', 2048, 'Required `iss` of access tokens. Set it to accept JWTs.'),
+  audience: text('', 2048, 'Required `aud` of access tokens: the URL or name of this server.'),
+  jwksUri: text('', 2048, 'Where the issuer publishes its keys. This or a public key.'),
+  publicKeyPem: text('', 16 * KIB, 'The public key itself, PEM. This or a key set URL.'),
+  algorithms: list(16, 'Signature algorithms accepted.', {}, ['RS256', 'ES256', 'EdDSA']),
+});
+
+const auth = z.strictObject({
+  tokens: structured(
+    z.array(token).max(1000).default([]),
+    'a list of {"token": 16 characters or more, "id": name, "scopes": [names]}',
+    'Static bearer tokens and who they stand for.',
+    { secret: true },
+  ),
+  jwt: jwt.prefault({}),
+  resource: text('', 2048, 'Canonical URL of this server as a protected resource.'),
+  authorizationServers: list(16, 'Issuers named in the protected-resource metadata; none: not published.'),
+  scopesSupported: list(64, 'Scopes named in the protected-resource metadata.'),
+  requiredScopes: list(64, 'Scopes every request needs.'),
+});
+
+const sessions = z.strictObject({
+  max: integer(10_000, 1, 1_000_000, '', 'Sessions held; one more evicts the least recently used.'),
+  ttlMs: integer(30 * MINUTE_MS, SECOND_MS, LONGEST_MS, 'ms', 'A session unused for so long ends.'),
+  maxSubscriptions: integer(1000, 1, 100_000, '', 'Resource subscriptions of one session.'),
+  maxEvents: integer(256, 1, 100_000, '', 'Events kept for resumption, per session.'),
+  maxEventBytes: integer(256 * KIB, KIB, 64 * MIB, 'bytes', 'Bytes kept for resumption, per session.'),
+  maxStreams: integer(16, 1, 1000, '', 'Open event streams of one session.'),
+  maxAsks: integer(64, 1, 10_000, '', 'Questions to the client that wait for an answer, per session.'),
+});
+
+const tasks = z.strictObject({
+  max: integer(10_000, 1, 1_000_000, '', 'Tasks held.'),
+  maxTtlMs: integer(24 * HOUR_MS, SECOND_MS, LONGEST_MS, 'ms', 'Longest time a task may be kept.'),
+  pollIntervalMs: integer(SECOND_MS, 10, HOUR_MS, 'ms', 'How often clients are told to ask for a task.'),
+  deadlineMs: integer(HOUR_MS, SECOND_MS, LONGEST_MS, 'ms', 'A tool that runs as a task is stopped after this.'),
+});
+
+const server = z.strictObject({
+  name: pattern('millrace', /^\S(.{0,126}\S)?$/, 'text of 1 to 128 characters', 'Name shown to clients.'),
+  version: text('', 64, 'Version shown to clients; empty: the version of millrace.'),
+  title: text('', 256, 'Title shown to people.'),
+  instructions: text('', 64 * KIB, 'How to use this server, for models.'),
+});
+
+export const rawConfigSchema = z.strictObject({
+  host: pattern(
+    '127.0.0.1',
+    /^[0-9A-Za-z.:_-]{1,255}$/,
+    'a host name or address to listen on',
+    'Address to listen on.',
+  ),
+  port: integer(8080, 0, 65_535, '', 'Port to listen on; 0 picks a free one.'),
+  frontend: choice(
+    ['auto', 'uws', 'node'],
+    'auto',
+    'Socket layer: uWebSockets.js, node:http, or the first that loads.',
+  ),
+  tlsKey: text('', 4096, 'Private key file, PEM. With --tls-cert: HTTPS.', { isPath: true }),
+  tlsCert: text('', 4096, 'Certificate chain file, PEM.', { isPath: true }),
+  allowedHosts: list(256, 'Host names requests may name, without port; `*` for any.', { flag: 'allowed-host' }),
+  allowedOrigins: list(256, 'Origins browsers may come from; `*` for any.', { flag: 'allowed-origin' }),
+  maxConnections: integer(10_000, 1, 1_000_000, '', 'Open connections; more are refused.'),
+  maxHeaderBytes: integer(16 * KIB, KIB, MIB, 'bytes', 'Headers of one request, all together.'),
+  maxRequestBytes: integer(MIB, KIB, 256 * MIB, 'bytes', 'Body of one request.'),
+  maxMessageBytes: integerOrAuto(KIB, 256 * MIB, 'bytes', 'One WebSocket message; auto: as --max-request-bytes.'),
+  maxStreamBufferBytes: integer(MIB, 16 * KIB, 256 * MIB, 'bytes', 'Held for one slow reader before it is cut off.'),
+  requestReceiveTimeoutMs: integer(10 * SECOND_MS, 100, HOUR_MS, 'ms', 'For headers and body of a request to arrive.'),
+  keepAliveMs: integer(MINUTE_MS, SECOND_MS, HOUR_MS, 'ms', 'An idle connection is closed after this.'),
+  streamKeepAliveMs: integer(15 * SECOND_MS, 100, HOUR_MS, 'ms', 'Between comment frames on a quiet event stream.'),
+  workers: integerOrAuto(1, 512, 'threads', 'Worker threads; auto: one per core.'),
+  queueSize: integer(1000, 1, 1_000_000, 'calls', 'Calls that may wait for a worker.'),
+  maxConcurrent: integerOrAuto(1, 1_000_000, 'calls', 'Calls in flight, all workers together; auto: 100 per worker.'),
+  requestTimeoutMs: integer(5 * SECOND_MS, 10, DAY_MS, 'ms', 'For one call, waiting included.'),
+  overload: choice(['caller-runs', 'reject', 'block'], 'caller-runs', 'What happens when the queue is full.'),
+  callerRunsBudgetMs: integer(5, 0, SECOND_MS, 'ms', 'Longest call the front-end thread may run itself.'),
+  callerRunsShare: fraction(0.25, 'Share of its time the front-end thread may spend on calls.'),
+  killGraceMs: integer(500, 10, MINUTE_MS, 'ms', 'After the deadline, before a stuck worker is ended.'),
+  maxResultBytes: integer(16 * MIB, KIB, 256 * MIB, 'bytes', 'One encoded result.'),
+  workerHeapMib: integer(512, 32, 65_536, 'MiB', 'Heap of one worker.'),
+  maxResidentMib: integerOrAuto(0, 16_777_216, 'MiB', 'Process memory at which a growing worker is ended; 0: off.'),
+  quarantineAfter: integer(5, 1, 1000, 'workers', 'Workers a tool may end within a minute before it is kept out.'),
+  quarantineMs: integer(MINUTE_MS, SECOND_MS, DAY_MS, 'ms', 'How long a tool is kept out.'),
+  tools: list(64, 'Folder of tool modules.', { isPath: true }),
+  builtinTools: toggle(true, 'Serve echo, fibonacci, hash, sleep and spin.'),
+  watch: toggle(false, 'Reload tools when their files change.'),
+  pageSize: integer(100, 1, 10_000, 'entries', 'Entries on one page of a list.'),
+  listTtlMs: integer(0, 0, DAY_MS, 'ms', 'How long clients may keep a list.'),
+  listCacheScope: choice(['private', 'public'], 'private', 'Who may share a kept list.'),
+  maxListenStreams: integer(1024, 1, 1_000_000, '', 'Open `subscriptions/listen` streams.'),
+  maxListenResources: integer(1000, 1, 100_000, '', 'Resources one such stream may name.'),
+  sessions: sessions.prefault({}),
+  tasks: tasks.prefault({}),
+  server: server.prefault({}),
+  auth: auth.prefault({}),
+  stateSecret: pattern('', /^(.{32,})?$/s, 'text of 32 characters or more', 'Seals request state; same on all nodes.', {
+    flag: null,
+    secret: true,
+  }),
+  logLevel: choice(['trace', 'debug', 'info', 'warn', 'error', 'silent'], 'info', 'Least serious record logged.'),
+  shutdownGraceMs: integer(10 * SECOND_MS, 0, HOUR_MS, 'ms', 'From SIGTERM to exit.'),
+  heartbeatMs: integer(5 * SECOND_MS, 100, HOUR_MS, 'ms', 'Between heartbeats of this node.'),
+  redisUrl: text('', 2048, 'Redis for many nodes.', { secret: true }),
+  nodeId: pattern('', /^[0-9A-Za-z._:-]{0,128}$/, 'letters, digits and . _ : - (at most 128)', 'Name of this node.'),
+});
+
+/** What people write: every member may be left out. */
+export type RawConfig = z.input<typeof rawConfigSchema>;
+/** The same with the defaults in place. */
+export type FullConfig = z.output<typeof rawConfigSchema>;
+
+/** Types a `millrace.config.ts`; returns its argument. */
+export function defineConfig(config: RawConfig): RawConfig {
+  return config;
+}

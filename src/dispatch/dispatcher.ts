@@ -1,0 +1,322 @@
+// HOT PATH
+/**
+ * The dispatcher: takes jobs from the protocol, asks admission, places them on the board, hands them to workers, and
+ * tells each job's sink its one ending.
+ *
+ * Role: the only owner of a job between `submit` and its ending. Admission decides whether and when, the sender where,
+ * the supervisor what to do about time, `losses.ts` about lost workers.
+ * Invariants: each accepted job is released exactly once, to admission and to the board, whatever happens to it; its
+ * sink hears of one ending, or of none when it was cancelled.
+ */
+import { Buffer } from 'node:buffer';
+import type { Admission, Ending } from '../admission/admission.ts';
+import type { ServiceTimes } from '../admission/service-times.ts';
+import type { LogLevel } from '../catalogue/define.ts';
+import type { Log, Meters } from '../observe/port.ts';
+import type { ControlIn, ControlOut, OverflowResult, WorkerPool } from '../pool/port.ts';
+import { type Fault, fault, overloadFault } from '../protocol/faults.ts';
+import type { Bus } from '../subscriptions/port.ts';
+import type { CallerThread } from './caller-thread.ts';
+import { Flights, type WorkerLoad } from './flights.ts';
+import type { Dispatcher, Job } from './job.ts';
+import { CANCEL, OUTCOMES, STATE } from './job-board.ts';
+import type { Quarantine } from './quarantine.ts';
+import type { Sender } from './sender.ts';
+
+export interface DispatcherPorts {
+  readonly admission: Admission;
+  readonly times: ServiceTimes;
+  readonly flights: Flights;
+  readonly pool: WorkerPool;
+  readonly sender: Sender;
+  readonly caller: CallerThread;
+  /** Header index of the front-end thread on the board. */
+  readonly callerIndex: number;
+  readonly quarantine: Quarantine;
+  readonly bus: Bus;
+  readonly log: Log;
+  readonly meters: Meters;
+  readonly now: () => number;
+  /** Work has arrived: the supervisor starts its timer if it stands still. */
+  readonly wake: () => void;
+  /** A worker says that something was left behind on it. */
+  readonly stray: (load: WorkerLoad | null, message: Extract<ControlOut, { type: 'stray' }>) => void;
+  readonly inlineMax: number;
+}
+
+const SERVER_LEVEL: Record<LogLevel, 'debug' | 'info' | 'warn' | 'error'> = {
+  debug: 'debug', info: 'info', notice: 'info', warning: 'warn', error: 'error', critical: 'error', alert: 'error', emergency: 'error',
+};
+
+export class JobDispatcher implements Dispatcher {
+  readonly #ports: DispatcherPorts;
+  readonly #flush: () => void;
+  #flushPlanned = false;
+  #inlineRunning = 0;
+  #draining = false;
+  /** The body being submitted, while its sink may be refused in the same turn. */
+  #lent: { job: Job; body: Uint8Array } | null = null;
+  #onIdle: (() => void) | null = null;
+
+  constructor(ports: DispatcherPorts) {
+    this.#ports = ports;
+    this.#flush = () => {
+      this.#flushPlanned = false;
+      this.pump();
+    };
+  }
+
+  get active(): number {
+    return this.#ports.flights.count;
+  }
+
+  submit(job: Job, body: Uint8Array): void {
+    const { admission, quarantine, now } = this.#ports;
+    const nowMs = now();
+    this.#lent = { job, body };
+    this.#ports.wake();
+    const quarantinedMs = quarantine.remainingMs(job.entry.key, nowMs);
+    if (this.#draining) this.#refuseNew(job, fault('draining', 'the server is shutting down', { retryAfterMs: 1000 }), 'draining');
+    else if (quarantinedMs > 0) this.refuse(job, quarantineFault(job, quarantinedMs));
+    else if (job.entry.run === 'inline') this.#runInline(job, body, nowMs);
+    else this.#admit(job, body, admission.arrive(job, nowMs), nowMs);
+    this.#lent = null;
+  }
+
+  #admit(job: Job, body: Uint8Array, decision: ReturnType<Admission['arrive']>, nowMs: number): void {
+    const { admission, flights, sender } = this.#ports;
+    if (decision === 'shed') {
+      this.#refuseNew(job, overloadFault('the server is at capacity', admission.retryAfterMs(nowMs)), 'queue-full');
+      return;
+    }
+    if (decision === 'evict') this.#evict(nowMs);
+    if (!flights.place(job, body)) throw new Error('no free slot for an admitted job');
+    if (decision === 'run') {
+      sender.add(job);
+      admission.held = sender.saturated;
+      this.#planFlush();
+    } else if (decision === 'caller-runs') this.#runAsCaller(job, nowMs);
+  }
+
+  /** After this turn's sockets have been read: everything they brought leaves together. */
+  #planFlush(): void {
+    if (this.#flushPlanned) return;
+    this.#flushPlanned = true;
+    setImmediate(this.#flush);
+  }
+
+  #evict(nowMs: number): void {
+    const victim = this.#ports.admission.takeEvicted();
+    if (victim === null) return;
+    this.#ports.meters.shed('share');
+    this.refuse(victim, overloadFault('the server is at capacity', this.#ports.admission.retryAfterMs(nowMs)));
+    this.#ports.flights.release(victim);
+  }
+
+  #runAsCaller(job: Job, nowMs: number): void {
+    this.#runHere(job, nowMs);
+    const spentMs = this.#ports.now() - nowMs;
+    this.#ports.admission.callerBudget.charge(spentMs, this.#ports.now());
+    this.#ports.meters.callerRan(spentMs);
+  }
+
+  #runInline(job: Job, body: Uint8Array, nowMs: number): void {
+    if (this.#inlineRunning >= this.#ports.inlineMax || !this.#ports.flights.place(job, body)) {
+      this.#refuseNew(job, overloadFault('too many inline calls are running', 1000), 'limit');
+      return;
+    }
+    this.#inlineRunning += 1;
+    job.acceptedAtMs = nowMs;
+    job.deadlineAtMs = nowMs + job.timeoutMs;
+    this.#runHere(job, nowMs);
+  }
+
+  #runHere(job: Job, nowMs: number): void {
+    const { flights, caller, callerIndex } = this.#ports;
+    flights.assign(job, flights.loads[callerIndex] as WorkerLoad, 0, nowMs);
+    const { done, overflow } = caller.run(job);
+    if (done) this.deliver(job, overflow?.bytes ?? null);
+  }
+
+  #refuseNew(job: Job, f: Fault, reason: 'queue-full' | 'draining' | 'limit'): void {
+    this.#ports.meters.shed(reason);
+    this.refuse(job, f);
+  }
+
+  /** Tells the sink, once. The job keeps what it holds. */
+  refuse(job: Job, f: Fault): void {
+    if (job.settled) return;
+    job.settled = true;
+    job.sink.refused(job, f);
+  }
+
+  /** Gives back everything a job holds. */
+  free(job: Job, ending: Ending): void {
+    const { admission, flights, now } = this.#ports;
+    if (job.abandoned) this.#leaveAbandoned(job);
+    else if (job.entry.run === 'inline') this.#inlineRunning -= 1;
+    else if (!admission.cancel(job)) admission.release(job, ending, now());
+    flights.release(job);
+    if (this.#onIdle !== null && flights.count === 0) this.#onIdle();
+  }
+
+  /**
+   * The client was told at the deadline and the handler still waits for something: its permit goes to another job,
+   * the slot stays its own until it settles or its worker is replaced.
+   */
+  abandon(job: Job): void {
+    const { admission, flights, now } = this.#ports;
+    if (job.entry.run === 'inline') this.#inlineRunning -= 1;
+    else admission.release(job, 'dropped', now());
+    job.abandoned = true;
+    const load = flights.loads[job.worker];
+    if (load !== null && load !== undefined) load.abandoned += 1;
+  }
+
+  #leaveAbandoned(job: Job): void {
+    const load = this.#ports.flights.loads[job.worker];
+    if (load !== null && load !== undefined) load.abandoned -= 1;
+  }
+
+  /** A DONE job: its answer goes out, its slot comes back. `large` is a result that did not fit. */
+  deliver(job: Job, large: Uint8Array | null): void {
+    const { flights, times } = this.#ports;
+    const { board } = flights;
+    const { slot } = job;
+    times.observe(job.entry.key, board.blockingUs(slot));
+    const outcome = OUTCOMES[board.outcome(slot)] ?? 'internal';
+    const load = flights.loads[job.worker];
+    if (job.entry.run === 'isolated' && load !== null && load !== undefined) load.retiring = 'isolated';
+    if (!job.settled) {
+      job.settled = true;
+      job.outcome = outcome === 'input-required' ? 'ok' : outcome;
+      const at = board.resultAt(slot);
+      job.sink.completed(job, board.status(slot), large ?? board.bytes.subarray(at, at + board.resultBytes(slot)));
+    }
+    this.free(job, 'success');
+  }
+
+  /** All synchronous jobs of a batch have run; what is still RUNNING waits for something. */
+  batchDone(jobs: readonly Job[], slots: readonly number[], overflow: readonly OverflowResult[] | null): void {
+    const { flights } = this.#ports;
+    for (let i = 0; i < jobs.length; i++) {
+      const job = jobs[i] as Job;
+      const slot = slots[i] as number;
+      if (job.slot !== slot || job.worker === -1) continue;
+      const state = flights.board.state(slot);
+      if (state === STATE.DONE) this.deliver(job, largeResult(overflow, slot));
+      else if (state === STATE.RUNNING) flights.discharge(job);
+    }
+    this.pump();
+  }
+
+  /** Lets waiting jobs in as far as permits and workers allow, and hands out what is ready. */
+  pump(): void {
+    const { admission, sender, now } = this.#ports;
+    sender.flush();
+    admission.held = sender.saturated;
+    const nowMs = now();
+    let added = false;
+    for (let job = admission.next(nowMs); job !== null; job = admission.next(nowMs)) {
+      sender.add(job);
+      admission.held = sender.saturated;
+      added = true;
+    }
+    if (added) {
+      sender.flush();
+      admission.held = sender.saturated;
+    }
+  }
+
+  cancel(job: Job, reason: string): void {
+    if (job.settled) return;
+    job.settled = true;
+    const { flights } = this.#ports;
+    if (job.slot === -1) return;
+    if (job.worker === -1 || flights.board.swapState(job.slot, STATE.READY, STATE.FREE)) {
+      this.free(job, 'ignore');
+      return;
+    }
+    flights.board.cancel(job.slot, CANCEL.CLIENT);
+    this.post(job, { type: 'cancel', slot: job.slot, sequence: flights.board.sequence(job.slot), reason });
+  }
+
+  answer(job: Job, askId: number, resultJson: string | null, error: { code: number; message: string } | null): void {
+    if (job.slot === -1 || job.worker === -1) return;
+    const sequence = this.#ports.flights.board.sequence(job.slot);
+    this.post(job, { type: 'answer', slot: job.slot, sequence, askId, resultJson, error });
+  }
+
+  taskStarted(job: Job, taskId: string, deadlineMs: number): void {
+    if (job.slot === -1) return;
+    const { flights, now } = this.#ports;
+    if (taskId !== '') job.deadlineAtMs = now() + deadlineMs;
+    if (job.worker === -1) return;
+    this.post(job, { type: 'task', slot: job.slot, sequence: flights.board.sequence(job.slot), taskId });
+  }
+
+  bodyOf(job: Job): Uint8Array | null {
+    if (this.#lent !== null && this.#lent.job === job) return this.#lent.body;
+    return this.#ports.flights.bodyOf(job);
+  }
+
+  post(job: Job, message: ControlIn): void {
+    const { caller, callerIndex, flights, pool } = this.#ports;
+    if (job.worker === callerIndex) caller.post(message);
+    else {
+      const load = flights.loads[job.worker];
+      if (load !== null && load !== undefined) pool.post(load.worker, message);
+    }
+  }
+
+  /** What a worker, or the front-end thread's own runner, has to say. */
+  control(load: WorkerLoad | null, message: ControlOut): void {
+    const { bus, flights, log, stray } = this.#ports;
+    if (message.type === 'done') this.#settled(message.slots, message.overflow);
+    else if (message.type === 'publish') bus.publish(message.change);
+    else if (message.type === 'stray') stray(load, message);
+    else if (message.type === 'log') {
+      log[SERVER_LEVEL[message.level]]({ entry: message.entry, correlationId: message.correlationId }, message.message);
+    } else {
+      const job = flights.named(message.slot, message.sequence);
+      if (job !== null && !job.settled) this.#event(job, message);
+    }
+  }
+
+  #event(job: Job, message: Extract<ControlOut, { sequence: number }>): void {
+    if (message.type === 'emit') job.sink.emitted(job, Buffer.from(message.message));
+    else if (message.type === 'ask') job.sink.asked(job, message);
+    else if (message.type === 'task') job.sink.becameTask(job, message);
+    else job.sink.releasedConnection(job, message.retryMs);
+  }
+
+  #settled(slots: readonly number[], overflow: readonly OverflowResult[]): void {
+    const { flights } = this.#ports;
+    for (const slot of slots) {
+      const job = flights.jobs[slot];
+      if (job === null || job === undefined || flights.board.state(slot) !== STATE.DONE) continue;
+      const large = largeResult(overflow, slot);
+      if (large === null && flights.board.resultBytes(slot) === -1) continue;
+      this.deliver(job, large);
+    }
+    this.#planFlush();
+  }
+
+  /** From now on new jobs are refused; resolves when the last one has ended. */
+  drain(): Promise<void> {
+    this.#draining = true;
+    if (this.active === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#onIdle = resolve;
+    });
+  }
+}
+
+function largeResult(overflow: readonly OverflowResult[] | null, slot: number): Uint8Array | null {
+  return overflow?.find((result) => result.slot === slot)?.bytes ?? null;
+}
+
+function quarantineFault(job: Job, remainingMs: number): Fault {
+  const message = `${job.entry.kind} ${job.entry.name} is quarantined: it kept ending its worker`;
+  return fault('quarantined', message, { retryAfterMs: Math.ceil(remainingMs) });
+}

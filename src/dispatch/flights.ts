@@ -1,0 +1,124 @@
+// HOT PATH
+/**
+ * Who is where: the job of each board slot, and what each worker has been given.
+ *
+ * Role: the front-end thread's books over the job board. `jobs[slot]` is the job that owns a slot from acceptance to
+ * its release; a `WorkerLoad` sums the blocking time its worker is still expected to need.
+ * Invariants: `load.jobs` is the number of slots whose job has `worker === load.index`; `load.expectedUs` is the sum of
+ * `expectedUs` over those that have not run yet. An asynchronous job that only waits costs its worker nothing.
+ */
+import { Buffer } from 'node:buffer';
+import type { PoolWorker } from '../pool/port.ts';
+import type { Job } from './job.ts';
+import { FreeSlots, foldedNow, type JobBoard, STATE } from './job-board.ts';
+
+export class WorkerLoad {
+  readonly worker: PoolWorker;
+  jobs = 0;
+  expectedUs = 0;
+  /** Catalogue epoch the worker has seen. */
+  epoch = -1;
+  /** Gets no new jobs and is ended when what it runs has ended. */
+  retiring = '';
+  /** Runs one isolated job and is replaced after it. */
+  exclusive = false;
+  /** Jobs whose clients were answered while the handler goes on. */
+  abandoned = 0;
+  beats = -1;
+  /** Monotonic milliseconds at which `beats` last changed. */
+  beatAtMs = 0;
+  /** Chosen in this flush, not sent yet. */
+  outbox: Job[] = [];
+
+  constructor(worker: PoolWorker, nowMs: number) {
+    this.worker = worker;
+    this.beatAtMs = nowMs;
+  }
+}
+
+export class Flights {
+  readonly board: JobBoard;
+  /** By slot. */
+  readonly jobs: (Job | null)[];
+  /** By worker index; the last is the front-end thread itself. */
+  readonly loads: (WorkerLoad | null)[];
+  readonly #expectedUs: Float64Array;
+  readonly #free: FreeSlots;
+  #sequence = 0;
+
+  constructor(board: JobBoard) {
+    this.board = board;
+    this.jobs = new Array<Job | null>(board.slots).fill(null);
+    this.loads = new Array<WorkerLoad | null>(board.workers).fill(null);
+    this.#expectedUs = new Float64Array(board.slots);
+    this.#free = new FreeSlots(board.slots);
+  }
+
+  get count(): number {
+    return this.board.slots - this.#free.count;
+  }
+
+  /** Gives the job a slot and keeps its body there. False when no slot is free: the bounds were broken. */
+  place(job: Job, body: Uint8Array): boolean {
+    const slot = this.#free.take();
+    if (slot === -1) return false;
+    const extras = job.extras === null ? '' : JSON.stringify(job.extras);
+    if (!this.board.writeBody(slot, body, extras)) job.overflow = Buffer.from(body);
+    job.slot = slot;
+    this.jobs[slot] = job;
+    return true;
+  }
+
+  /** Makes the job runnable by the worker it is charged to. */
+  assign(job: Job, load: WorkerLoad, expectedUs: number, nowMs: number): void {
+    job.worker = load.worker.index;
+    load.jobs += 1;
+    load.expectedUs += expectedUs;
+    this.#expectedUs[job.slot] = expectedUs;
+    this.#sequence = (this.#sequence + 1) >>> 0;
+    const deadlineAt = (foldedNow() + Math.max(0, Math.round(job.deadlineAtMs - nowMs))) % 0x7fffffff;
+    this.board.publish(job.slot, job.entry.key, job.revision.index, job.flags, deadlineAt, this.#sequence);
+  }
+
+  /** The job's blocking part has run; it only waits now. */
+  discharge(job: Job): void {
+    const load = this.loads[job.worker];
+    if (load === null || load === undefined) return;
+    load.expectedUs -= this.#expectedUs[job.slot] as number;
+    this.#expectedUs[job.slot] = 0;
+    if (load.expectedUs < 0.5) load.expectedUs = 0;
+  }
+
+  /** Takes a job off its worker; it keeps its slot. */
+  unassign(job: Job): void {
+    this.discharge(job);
+    const load = this.loads[job.worker];
+    if (load !== null && load !== undefined) load.jobs -= 1;
+    job.worker = -1;
+  }
+
+  /** The end of a job's stay: off its worker, slot free. */
+  release(job: Job): void {
+    if (job.worker !== -1) this.unassign(job);
+    if (job.slot === -1) return;
+    this.board.setState(job.slot, STATE.FREE);
+    this.jobs[job.slot] = null;
+    this.#free.give(job.slot);
+    job.slot = -1;
+    job.overflow = null;
+  }
+
+  /** Request bytes of a job that has a slot. */
+  bodyOf(job: Job): Uint8Array | null {
+    if (job.overflow !== null) return job.overflow;
+    if (job.slot === -1) return null;
+    const at = this.board.requestAt(job.slot);
+    return this.board.bytes.subarray(at, at + this.board.bodyBytes(job.slot));
+  }
+
+  /** The job a worker's message speaks of, or null when it has ended. */
+  named(slot: number, sequence: number): Job | null {
+    const job = this.jobs[slot];
+    return job !== null && job !== undefined && this.board.sequence(slot) === sequence ? job : null;
+  }
+}

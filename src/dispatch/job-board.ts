@@ -1,0 +1,289 @@
+// HOT PATH
+/**
+ * The job board: one SharedArrayBuffer in which every accepted job has a slot with its raw request, its state and,
+ * when it is done, its encoded answer. The front-end thread fills slots, any worker (or the front-end thread itself)
+ * can run them, and results can be read while their worker is still busy with something else.
+ *
+ *   board   ┌ worker headers: WORKER_WORDS × 4 bytes each ┐┌ slot 0 ┐┌ slot 1 ┐ …
+ *   slot    ┌ SLOT_WORDS words ┐┌ request area: body, then extras JSON ┐┌ result area ┐
+ *
+ * States:  FREE → READY (front end) → RUNNING (worker, by compare-and-swap) → DONE (worker) → FREE (front end)
+ *          READY → FREE (front end takes it back, by compare-and-swap)
+ * Invariants: whoever wins READY owns the slot's words until it stores the next state; payload is written before the
+ * state is stored. The number of slots is the sum of the admission bounds, so a slot is always free for a job that
+ * admission accepted. A body or result that does not fit its area travels by message instead (length -1).
+ */
+import { Buffer } from 'node:buffer';
+
+export const SLOT_BYTES = 8192;
+const SLOT_WORDS = 16;
+const WORKER_WORDS = 16;
+const HEADER_BYTES = SLOT_WORDS * 4;
+export const REQUEST_BYTES = 4032;
+export const RESULT_BYTES = SLOT_BYTES - HEADER_BYTES - REQUEST_BYTES;
+
+export const STATE = { FREE: 0, READY: 1, RUNNING: 2, DONE: 3 } as const;
+export const CANCEL = { NONE: 0, CLIENT: 1, DEADLINE: 2 } as const;
+
+/** Words of a slot. */
+const WORD = {
+  STATE: 0,
+  CANCEL: 1,
+  ENTRY: 2,
+  /** revision index | flags << 8 */
+  META: 3,
+  BODY_BYTES: 4,
+  EXTRAS_BYTES: 5,
+  RESULT_BYTES: 6,
+  /** HTTP status | outcome << 16 */
+  STATUS: 7,
+  BLOCKING_US: 8,
+  /** Low 31 bits of epoch milliseconds. */
+  STARTED_AT: 9,
+  DEADLINE_AT: 10,
+  SEQUENCE: 11,
+} as const;
+
+/** Words of a worker header. */
+const WORKER = {
+  /** Slot whose synchronous part runs now, or -1. */
+  CURRENT: 0,
+  /** Grows while the worker's event loop turns. */
+  BEATS: 1,
+  /** MiB of array buffers at the last beat. */
+  BUFFERS_MIB: 2,
+} as const;
+
+/** Position in this list is the outcome code in the slot. */
+export const OUTCOMES = ['ok', 'tool-error', 'invalid', 'timeout', 'internal', 'input-required'] as const;
+export type JobOutcome = (typeof OUTCOMES)[number];
+
+/** Epoch milliseconds folded into a positive 31-bit word; compare with `since`. */
+export function foldedNow(): number {
+  return Date.now() % 0x7fffffff;
+}
+
+/** Milliseconds from one folded time to another, right across the fold. */
+export function foldedSince(from: number, to: number): number {
+  const span = to - from;
+  if (span < -0x3fffffff) return span + 0x7fffffff;
+  return span > 0x3fffffff ? span - 0x7fffffff : span;
+}
+
+/** Bytes of a board; what the memory budget counts. */
+export function boardBytes(workers: number, slots: number): number {
+  return workers * WORKER_WORDS * 4 + slots * SLOT_BYTES;
+}
+
+/** Buffer methods that Node has and its types leave out; both work on shared memory and cost one call into C++. */
+export interface BoardBytes extends Buffer {
+  utf8Slice(start: number, end: number): string;
+  /** Returns the bytes written; never more than `length`, never a part of a character. */
+  utf8Write(text: string, offset: number, length: number): number;
+}
+
+export class JobBoard {
+  readonly shared: SharedArrayBuffer;
+  readonly workers: number;
+  readonly slots: number;
+  /** All bytes of the board, for slices. */
+  readonly bytes: BoardBytes;
+  readonly #words: Int32Array;
+  readonly #slotsAt: number;
+
+  constructor(shared: SharedArrayBuffer, workers: number, slots: number) {
+    this.shared = shared;
+    this.workers = workers;
+    this.slots = slots;
+    this.bytes = Buffer.from(shared) as unknown as BoardBytes;
+    this.#words = new Int32Array(shared);
+    this.#slotsAt = workers * WORKER_WORDS;
+  }
+
+  static create(workers: number, slots: number): JobBoard {
+    const board = new JobBoard(new SharedArrayBuffer(boardBytes(workers, slots)), workers, slots);
+    for (let worker = 0; worker < workers; worker++) board.setCurrent(worker, -1);
+    return board;
+  }
+
+  #word(slot: number): number {
+    return this.#slotsAt + slot * (SLOT_BYTES / 4);
+  }
+
+  /** Byte offset of the request area; body first, extras behind it. */
+  requestAt(slot: number): number {
+    return (this.#word(slot) << 2) + HEADER_BYTES;
+  }
+
+  resultAt(slot: number): number {
+    return (this.#word(slot) << 2) + HEADER_BYTES + REQUEST_BYTES;
+  }
+
+  state(slot: number): number {
+    return Atomics.load(this.#words, this.#word(slot));
+  }
+
+  setState(slot: number, state: number): void {
+    Atomics.store(this.#words, this.#word(slot), state);
+  }
+
+  /** Compare-and-swap of the state; true for the winner. */
+  swapState(slot: number, from: number, to: number): boolean {
+    return Atomics.compareExchange(this.#words, this.#word(slot), from, to) === from;
+  }
+
+  /** Fills a free slot's words and makes it READY. The body was written with `writeBody` before. */
+  publish(slot: number, entryKey: number, revisionIndex: number, flags: number, deadlineAt: number, seq: number): void {
+    const at = this.#word(slot);
+    const words = this.#words;
+    words[at + WORD.CANCEL] = CANCEL.NONE;
+    words[at + WORD.ENTRY] = entryKey;
+    words[at + WORD.META] = revisionIndex | (flags << 8);
+    words[at + WORD.RESULT_BYTES] = 0;
+    words[at + WORD.STATUS] = 0;
+    words[at + WORD.BLOCKING_US] = 0;
+    words[at + WORD.STARTED_AT] = 0;
+    words[at + WORD.DEADLINE_AT] = deadlineAt;
+    words[at + WORD.SEQUENCE] = seq;
+    Atomics.store(words, at, STATE.READY);
+  }
+
+  /** Copies body and extras into the request area. False when they do not fit: they then travel by message. */
+  writeBody(slot: number, body: Uint8Array, extras: string): boolean {
+    const at = this.#word(slot);
+    const extrasBytes = extras === '' ? 0 : Buffer.byteLength(extras);
+    if (body.length + extrasBytes > REQUEST_BYTES) {
+      this.#words[at + WORD.BODY_BYTES] = -1;
+      this.#words[at + WORD.EXTRAS_BYTES] = -1;
+      return false;
+    }
+    const offset = this.requestAt(slot);
+    this.bytes.set(body, offset);
+    if (extrasBytes > 0) this.bytes.write(extras, offset + body.length, 'utf8');
+    this.#words[at + WORD.BODY_BYTES] = body.length;
+    this.#words[at + WORD.EXTRAS_BYTES] = extrasBytes;
+    return true;
+  }
+
+  bodyBytes(slot: number): number {
+    return this.#words[this.#word(slot) + WORD.BODY_BYTES] as number;
+  }
+
+  extrasBytes(slot: number): number {
+    return this.#words[this.#word(slot) + WORD.EXTRAS_BYTES] as number;
+  }
+
+  entryKey(slot: number): number {
+    return this.#words[this.#word(slot) + WORD.ENTRY] as number;
+  }
+
+  revisionIndex(slot: number): number {
+    return (this.#words[this.#word(slot) + WORD.META] as number) & 0xff;
+  }
+
+  flags(slot: number): number {
+    return (this.#words[this.#word(slot) + WORD.META] as number) >>> 8;
+  }
+
+  sequence(slot: number): number {
+    return (this.#words[this.#word(slot) + WORD.SEQUENCE] as number) >>> 0;
+  }
+
+  deadlineAt(slot: number): number {
+    return Atomics.load(this.#words, this.#word(slot) + WORD.DEADLINE_AT);
+  }
+
+  setDeadlineAt(slot: number, folded: number): void {
+    Atomics.store(this.#words, this.#word(slot) + WORD.DEADLINE_AT, folded);
+  }
+
+  cancelled(slot: number): number {
+    return Atomics.load(this.#words, this.#word(slot) + WORD.CANCEL);
+  }
+
+  cancel(slot: number, reason: number): void {
+    Atomics.store(this.#words, this.#word(slot) + WORD.CANCEL, reason);
+  }
+
+  markStarted(slot: number, folded: number): void {
+    this.#words[this.#word(slot) + WORD.STARTED_AT] = folded;
+  }
+
+  startedAt(slot: number): number {
+    return this.#words[this.#word(slot) + WORD.STARTED_AT] as number;
+  }
+
+  /** Ends a RUNNING slot. `resultBytes` -1: the result travels by message. */
+  finish(slot: number, status: number, outcome: number, resultBytes: number, blockingUs: number): void {
+    const at = this.#word(slot);
+    this.#words[at + WORD.RESULT_BYTES] = resultBytes;
+    this.#words[at + WORD.STATUS] = status | (outcome << 16);
+    this.#words[at + WORD.BLOCKING_US] = blockingUs;
+    Atomics.store(this.#words, at, STATE.DONE);
+  }
+
+  resultBytes(slot: number): number {
+    return this.#words[this.#word(slot) + WORD.RESULT_BYTES] as number;
+  }
+
+  status(slot: number): number {
+    return (this.#words[this.#word(slot) + WORD.STATUS] as number) & 0xffff;
+  }
+
+  outcome(slot: number): number {
+    return (this.#words[this.#word(slot) + WORD.STATUS] as number) >>> 16;
+  }
+
+  blockingUs(slot: number): number {
+    return this.#words[this.#word(slot) + WORD.BLOCKING_US] as number;
+  }
+
+  setCurrent(worker: number, slot: number): void {
+    Atomics.store(this.#words, worker * WORKER_WORDS + WORKER.CURRENT, slot);
+  }
+
+  current(worker: number): number {
+    return Atomics.load(this.#words, worker * WORKER_WORDS + WORKER.CURRENT);
+  }
+
+  beat(worker: number, buffersMiB: number): void {
+    this.#words[worker * WORKER_WORDS + WORKER.BUFFERS_MIB] = buffersMiB;
+    Atomics.add(this.#words, worker * WORKER_WORDS + WORKER.BEATS, 1);
+  }
+
+  beats(worker: number): number {
+    return Atomics.load(this.#words, worker * WORKER_WORDS + WORKER.BEATS);
+  }
+
+  buffersMiB(worker: number): number {
+    return this.#words[worker * WORKER_WORDS + WORKER.BUFFERS_MIB] as number;
+  }
+}
+
+/** The slots nobody uses, on the front-end thread. */
+export class FreeSlots {
+  readonly #stack: Int32Array;
+  #count: number;
+
+  constructor(slots: number) {
+    this.#stack = new Int32Array(slots);
+    for (let slot = 0; slot < slots; slot++) this.#stack[slot] = slots - 1 - slot;
+    this.#count = slots;
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** A free slot, or -1. */
+  take(): number {
+    if (this.#count === 0) return -1;
+    this.#count -= 1;
+    return this.#stack[this.#count] as number;
+  }
+
+  give(slot: number): void {
+    this.#stack[this.#count] = slot;
+    this.#count += 1;
+  }
+}

@@ -1,0 +1,171 @@
+// HOT PATH
+/**
+ * Decides which worker runs which job, and what travels together.
+ *
+ * Role: adaptive batching. Jobs expected to be cheap share one message per worker and tick, up to a small sum of
+ * expected times; expensive or unknown ones go to a worker that has nothing left to run. What fits nowhere waits in
+ * `ready`, which holds only jobs that have their permit.
+ * Why the bounds: a message costs about 11 µs, so BATCH_US of work makes it cheap; PIPE_US is what a job may have to
+ * wait behind others on a worker, and keeps one batch on the way while another runs.
+ */
+import type { ServiceTimes } from '../admission/service-times.ts';
+import type { CatalogueHolder } from '../catalogue/entry.ts';
+import type { Meters } from '../observe/port.ts';
+import type { Batch, OverflowBody, OverflowResult, WorkerPool } from '../pool/port.ts';
+import type { Flights, WorkerLoad } from './flights.ts';
+import type { Job } from './job.ts';
+
+/** A job expected to block longer does not share. */
+export const SHARED_US_MAX = 500;
+const BATCH_US = 400;
+const PIPE_US = 1500;
+/** What an entry never seen before is charged, so that nothing is put behind it. */
+const UNKNOWN_US = 20_000;
+
+export interface SenderPorts {
+  readonly pool: WorkerPool;
+  readonly flights: Flights;
+  readonly times: ServiceTimes;
+  readonly catalogue: CatalogueHolder;
+  readonly meters: Meters;
+  readonly now: () => number;
+  /** All synchronous jobs of a batch have run. */
+  readonly batchDone: (jobs: readonly Job[], slots: readonly number[], overflow: readonly OverflowResult[] | null) => void;
+}
+
+export class Sender {
+  /** Jobs with a permit and no worker yet, oldest first. */
+  readonly ready: Job[] = [];
+  readonly #ports: SenderPorts;
+  /** Blocking time the workers can still take, and what `ready` would use of it. */
+  #spareUs = 0;
+  #plannedUs = 0;
+  #target: WorkerLoad | null = null;
+  #targetUs = 0;
+
+  constructor(ports: SenderPorts) {
+    this.#ports = ports;
+  }
+
+  /** More jobs would only wait here, past the fair queue's turn. */
+  get saturated(): boolean {
+    return this.#plannedUs >= this.#spareUs;
+  }
+
+  add(job: Job): void {
+    this.ready.push(job);
+    this.#plannedUs += this.#claim(job);
+  }
+
+  /** An expensive or unknown job needs a whole worker. */
+  #claim(job: Job): number {
+    return Math.min(PIPE_US, this.#ports.times.expectedUs(job.entry.key));
+  }
+
+  /** Measures what the workers can take; after each change of their loads. */
+  survey(): void {
+    this.#spareUs = 0;
+    this.#plannedUs = 0;
+    for (const load of this.#ports.flights.loads) {
+      if (this.#open(load)) this.#spareUs += Math.max(0, PIPE_US - load.expectedUs);
+    }
+    for (const job of this.ready) this.#plannedUs += this.#claim(job);
+  }
+
+  /** Hands out what can be handed out. */
+  flush(): void {
+    const ready = this.ready;
+    if (ready.length === 0) {
+      this.survey();
+      return;
+    }
+    const nowMs = this.#ports.now();
+    let kept = 0;
+    this.#target = null;
+    for (let i = 0; i < ready.length; i++) {
+      const job = ready[i] as Job;
+      if (job.settled) continue;
+      if (!this.#hand(job, nowMs)) ready[kept++] = job;
+    }
+    ready.length = kept;
+    for (const load of this.#ports.flights.loads) {
+      if (load !== null && load.outbox.length > 0) this.#send(load);
+    }
+    this.survey();
+  }
+
+  #hand(job: Job, nowMs: number): boolean {
+    const observed = this.#ports.times.expectedUs(job.entry.key);
+    const known = observed <= SHARED_US_MAX;
+    const isolated = job.entry.run === 'isolated';
+    const load = known && !isolated ? this.#sharedLoad(observed) : this.#idleLoad(isolated);
+    if (load === null) return false;
+    const expectedUs = Number.isFinite(observed) ? observed : UNKNOWN_US;
+    if (isolated) load.exclusive = true;
+    this.#targetUs += expectedUs;
+    this.#ports.flights.assign(job, load, expectedUs, nowMs);
+    this.#ports.meters.queueWaited(nowMs - job.acceptedAtMs);
+    load.outbox.push(job);
+    return true;
+  }
+
+  /** The worker of this tick's batch while it has room, else the least loaded one that has. */
+  #sharedLoad(expectedUs: number): WorkerLoad | null {
+    const target = this.#target;
+    if (target !== null && this.#targetUs + expectedUs <= BATCH_US && target.expectedUs + expectedUs <= PIPE_US) return target;
+    const least = this.#leastLoaded();
+    if (least === null || (least.expectedUs > 0 && least.expectedUs + expectedUs > PIPE_US)) return null;
+    this.#target = least;
+    this.#targetUs = 0;
+    return least;
+  }
+
+  #leastLoaded(): WorkerLoad | null {
+    let least: WorkerLoad | null = null;
+    for (const load of this.#ports.flights.loads) {
+      if (!this.#open(load)) continue;
+      if (least === null || load.expectedUs < least.expectedUs) least = load;
+    }
+    return least;
+  }
+
+  /** A worker with nothing left to run; for an isolated job, with nothing at all. */
+  #idleLoad(isolated: boolean): WorkerLoad | null {
+    let best: WorkerLoad | null = null;
+    for (const load of this.#ports.flights.loads) {
+      if (!this.#open(load) || load.expectedUs > 0 || (isolated && load.jobs > 0)) continue;
+      if (best === null || load.jobs < best.jobs) best = load;
+    }
+    return best;
+  }
+
+  #open(load: WorkerLoad | null): load is WorkerLoad {
+    return load !== null && load.retiring === '' && !load.exclusive && load.worker.threadId !== 0;
+  }
+
+  #send(load: WorkerLoad): void {
+    const jobs = load.outbox;
+    load.outbox = [];
+    const slots = new Array<number>(jobs.length);
+    let overflow: OverflowBody[] | null = null;
+    for (let i = 0; i < jobs.length; i++) {
+      const job = jobs[i] as Job;
+      slots[i] = job.slot;
+      if (job.overflow !== null) (overflow ??= []).push(overflowBody(job));
+    }
+    const { current } = this.#ports.catalogue;
+    const manifest = load.epoch === current.epoch ? null : current.manifest;
+    load.epoch = current.epoch;
+    this.#ports.meters.batchSent(jobs.length);
+    const batch: Batch = { worker: load.worker.index, slots, manifest, overflow };
+    this.#ports.pool.run(load.worker, batch).then(
+      (results) => this.#ports.batchDone(jobs, slots, results),
+      // The thread is gone: the pool tells `lost`, and the losses are dealt with there, once.
+      () => undefined,
+    );
+  }
+}
+
+function overflowBody(job: Job): OverflowBody {
+  return { slot: job.slot, body: job.overflow as Uint8Array, extras: job.extras === null ? '' : JSON.stringify(job.extras) };
+}

@@ -1,0 +1,32 @@
+/**
+ * Refusals of a whole HTTP request: a fault, with its status, as an answer.
+ *
+ * Role: everything in front of the protocol (adapters, gate, router, endpoints) refuses through these two. Clients that
+ * speak both eras need a JSON-RPC body on every 4xx, so each carries an error without an id.
+ */
+import { encodeFault, FAULTS, type Fault, fault } from '../protocol/faults.ts';
+import type { HeaderPairs, Reply } from './port.ts';
+
+export const JSON_TYPE = 'application/json';
+
+/** Answers with the fault's own status. */
+export function refuse(reply: Reply, f: Fault, headers?: HeaderPairs): void {
+  reply.send(FAULTS[f.name].status, JSON_TYPE, encodeFault('', f), headers);
+}
+
+/** For statuses that no fault has of its own (404 for a path, 417, 500). */
+export function refuseWith(status: number, reply: Reply, f: Fault): void {
+  reply.send(status, JSON_TYPE, encodeFault('', f));
+}
+
+/** 405 with the methods that are allowed: `GET, HEAD`. */
+export function refuseMethod(reply: Reply, allow: string): void {
+  refuse(reply, fault('methodNotAllowed', `method not allowed; allowed: ${allow}`), [['Allow', allow]]);
+}
+
+const UNSAFE = /[\r\n\0]/;
+
+/** Whether a header value can be sent: one with a line break would start headers of its own. */
+export function isSafeHeaderValue(value: string): boolean {
+  return !UNSAFE.test(value);
+}

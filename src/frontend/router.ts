@@ -1,0 +1,79 @@
+// HOT PATH
+/**
+ * From a request to the endpoint that serves it: the gate first, then an exact path, then a prefix, else 404.
+ *
+ * Role: the one `HttpHandler` and `MessageHandler` an adapter sees, so no route and no upgrade can be reached past the
+ * gate. Methods belong to the endpoints (`refuseMethod`), since only they know what they allow.
+ * Invariant: every refusal made here has a JSON-RPC body and is counted.
+ */
+import { FAULTS, fault } from '../protocol/faults.ts';
+import type { Gate } from './gate.ts';
+import type { HttpCall, HttpHandler, MessageHandler, Reply, RequestHead, UpgradeTicket } from './port.ts';
+import { refuse, refuseWith } from './refusal.ts';
+
+/** Serves one path, or all paths under one prefix. */
+export interface Endpoint {
+  /** As `HttpHandler.head`: the call that wants the body, or null when `reply` has been used. */
+  head(head: RequestHead, reply: Reply): HttpCall | null;
+}
+
+/** Told of requests that no endpoint saw. `Meters` of `src/observe` is one. */
+export interface RefusalCounter {
+  httpRefused(status: number): void;
+}
+
+const NO_SUCH_PATH = fault('badRequest', 'no such path');
+const UPGRADE_REFUSED = { status: FAULTS.forbidden.status, message: 'Host or Origin is not allowed' };
+
+export class Router implements HttpHandler, MessageHandler {
+  readonly #gate: Gate;
+  readonly #endpoints: ReadonlyMap<string, Endpoint>;
+  readonly #prefixes: readonly (readonly [prefix: string, endpoint: Endpoint])[];
+  readonly #messages: MessageHandler;
+  readonly #refused: RefusalCounter;
+
+  /** `prefixes` are tried in order: the longer of two that overlap comes first. */
+  constructor(
+    gate: Gate,
+    endpoints: ReadonlyMap<string, Endpoint>,
+    prefixes: readonly (readonly [prefix: string, endpoint: Endpoint])[],
+    messages: MessageHandler,
+    refused: RefusalCounter,
+  ) {
+    this.#gate = gate;
+    this.#endpoints = endpoints;
+    this.#prefixes = prefixes;
+    this.#messages = messages;
+    this.#refused = refused;
+  }
+
+  head(head: RequestHead, reply: Reply): HttpCall | null {
+    const denied = this.#gate.check(head);
+    if (denied !== null) {
+      this.#refused.httpRefused(FAULTS[denied.name].status);
+      refuse(reply, denied);
+      return null;
+    }
+    const endpoint = this.#endpoints.get(head.path) ?? this.#underPrefix(head.path);
+    if (endpoint !== null) return endpoint.head(head, reply);
+    this.#refused.httpRefused(404);
+    refuseWith(404, reply, NO_SUCH_PATH);
+    return null;
+  }
+
+  upgrade(head: RequestHead): { readonly status: number; readonly message: string } | UpgradeTicket {
+    if (this.#gate.check(head) !== null) {
+      this.#refused.httpRefused(UPGRADE_REFUSED.status);
+      return UPGRADE_REFUSED;
+    }
+    return this.#messages.upgrade(head);
+  }
+
+  #underPrefix(path: string): Endpoint | null {
+    for (let i = 0; i < this.#prefixes.length; i++) {
+      const entry = this.#prefixes[i] as readonly [string, Endpoint];
+      if (path.startsWith(entry[0])) return entry[1];
+    }
+    return null;
+  }
+}

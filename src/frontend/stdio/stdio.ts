@@ -1,0 +1,186 @@
+/**
+ * The stdio front end: one local client over two byte streams, one JSON-RPC message per line.
+ *
+ * Role: the adapter between a pair of streams (the process's stdin and stdout, or pipes in a test) and the protocol's
+ * message connection. It frames and bounds; it knows nothing of JSON-RPC beyond the error it owes for a line too long
+ * to be looked at. Nothing but messages is ever written to `stdout`.
+ * Invariants: a client that does not read is not read from (its input waits while our output is congested), and output
+ * past `streamBufferBytesMax` ends the connection, so memory is bounded both ways. At the end of input, answers in
+ * flight are still written, for `drainMsMax` at the longest. The connection is closed exactly once.
+ */
+import type { Readable, Writable } from 'node:stream';
+import { encodeFault, fault } from '../../protocol/faults.ts';
+import type { MessageConnection, MessageHandler, MessagePeer, RequestHead } from '../port.ts';
+import { LineSplitter } from './line-splitter.ts';
+
+export interface StdioLimits {
+  /** One line, without its end. */
+  readonly messageBytesMax: number;
+  /** Output held for a client that does not read. */
+  readonly streamBufferBytesMax: number;
+  /** From the end of input to the end of output. */
+  readonly drainMsMax: number;
+}
+
+export interface StdioStreams {
+  readonly stdin: Readable;
+  readonly stdout: Writable;
+}
+
+export interface StdioServer {
+  /** Settled when the connection is over and everything written has left. */
+  readonly done: Promise<void>;
+  /** Takes no more input, answers what is in flight, ends. */
+  close(): void;
+}
+
+/** There is no request line on stdio: what an upgrade would find in one that says nothing. */
+const NO_REQUEST: RequestHead = { method: 'GET', path: '', query: '', header: () => '' };
+const NEWLINE = 0x0a;
+
+export function serveStdio(handler: MessageHandler, streams: StdioStreams, limits: StdioLimits): StdioServer {
+  const ticket = handler.upgrade(NO_REQUEST);
+  if ('status' in ticket) throw new Error(`the handler refused a stdio connection: ${ticket.message}`);
+  const session = new StdioSession(streams, limits);
+  session.start(ticket.connect(session));
+  return session;
+}
+
+class StdioSession implements MessagePeer, StdioServer {
+  readonly done: Promise<void>;
+  #settle: () => void = () => undefined;
+  #connection: MessageConnection | null = null;
+  #inputOver = false;
+  #outputOver = false;
+  #corked = false;
+  #congested = false;
+  #drainTimer: NodeJS.Timeout | null = null;
+  readonly #stdin: Readable;
+  readonly #stdout: Writable;
+  readonly #limits: StdioLimits;
+  readonly #lines: LineSplitter;
+
+  constructor(streams: StdioStreams, limits: StdioLimits) {
+    this.#stdin = streams.stdin;
+    this.#stdout = streams.stdout;
+    this.#limits = limits;
+    this.done = new Promise((resolve) => {
+      this.#settle = resolve;
+    });
+    this.#lines = new LineSplitter(limits.messageBytesMax, {
+      line: (bytes) => this.#connection?.message(bytes),
+      oversize: () => this.send(encodeFault('', tooLong(limits.messageBytesMax))),
+    });
+  }
+
+  start(connection: MessageConnection): void {
+    this.#connection = connection;
+    this.#stdout.on('drain', () => this.#drained());
+    this.#stdout.on('error', () => this.#lost());
+    this.#stdout.on('close', () => this.#lost());
+    this.#stdin.on('data', (chunk: Uint8Array) => {
+      if (!this.#inputOver) this.#lines.push(chunk);
+    });
+    this.#stdin.on('end', () => this.#endOfInput());
+    this.#stdin.on('error', () => this.#endOfInput());
+    this.#stdin.on('close', () => this.#endOfInput());
+  }
+
+  get open(): boolean {
+    return !this.#outputOver;
+  }
+
+  get congested(): boolean {
+    return this.#congested;
+  }
+
+  send(message: Uint8Array | string): boolean {
+    if (this.#outputOver) return false;
+    this.#cork();
+    const more = this.#stdout.write(typeof message === 'string' ? `${message}\n` : lineOf(message));
+    if (this.#stdout.writableLength > this.#limits.streamBufferBytesMax) {
+      this.#lost();
+      return false;
+    }
+    if (!more && !this.#congested) {
+      this.#congested = true;
+      this.#stdin.pause();
+    }
+    return true;
+  }
+
+  close(): void {
+    if (this.#drainTimer === null && !this.#inputOver) this.#endOfInput();
+    else this.#finish();
+  }
+
+  remoteAddress(): string {
+    return '';
+  }
+
+  /** What is written in one turn leaves in one system call. */
+  #cork(): void {
+    if (this.#corked) return;
+    this.#corked = true;
+    this.#stdout.cork();
+    process.nextTick(() => {
+      this.#corked = false;
+      this.#stdout.uncork();
+    });
+  }
+
+  #drained(): void {
+    if (!this.#congested || this.#outputOver) return;
+    this.#congested = false;
+    if (!this.#inputOver) this.#stdin.resume();
+    this.#connection?.drained();
+  }
+
+  #endOfInput(): void {
+    if (this.#inputOver) return;
+    this.#lines.end();
+    this.#inputOver = true;
+    this.#stdin.pause();
+    if (this.#outputOver || this.#connection?.ended === undefined) {
+      this.#finish();
+      return;
+    }
+    this.#drainTimer = setTimeout(() => this.#finish(), this.#limits.drainMsMax);
+    this.#connection.ended();
+  }
+
+  /** An orderly end: what was written is flushed. */
+  #finish(): void {
+    if (this.#outputOver) return;
+    this.#over();
+    this.#stdout.end(() => this.#settle());
+  }
+
+  /** The reader is gone, or so slow that it counts as gone. */
+  #lost(): void {
+    if (this.#outputOver) return;
+    this.#over();
+    this.#stdout.destroy();
+    this.#settle();
+  }
+
+  #over(): void {
+    this.#inputOver = true;
+    this.#outputOver = true;
+    if (this.#drainTimer !== null) clearTimeout(this.#drainTimer);
+    this.#stdin.pause();
+    this.#connection?.closed();
+  }
+}
+
+/** The bytes are lent, so the line is a copy. */
+function lineOf(message: Uint8Array): Buffer {
+  const line = Buffer.allocUnsafe(message.length + 1);
+  line.set(message);
+  line[message.length] = NEWLINE;
+  return line;
+}
+
+function tooLong(bytesMax: number) {
+  return fault('invalidRequest', `message longer than ${bytesMax} bytes`);
+}

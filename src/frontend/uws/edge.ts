@@ -1,0 +1,36 @@
+/**
+ * What all requests and sockets of one uWebSockets.js front end share: limits, counts, deadlines, the log.
+ *
+ * Role: a plain record, so that exchanges and peers need one reference instead of five.
+ */
+import { encodeFault, faultFrom } from '../../protocol/faults.ts';
+import type { Log } from '../../observe/port.ts';
+import type { FrontEndLimits } from '../port.ts';
+import { ReceiveDeadlines } from './receive-deadlines.ts';
+
+export class UwsEdge {
+  /** Set once: answers then carry `Connection: close`. */
+  draining = false;
+  /** Requests that have not been answered to the end, streams included. */
+  exchanges = 0;
+  /** WebSockets open. */
+  sockets = 0;
+  /** Connections as the build counts them; -1 when it does not tell. */
+  filtered = -1;
+
+  readonly deadlines: ReceiveDeadlines;
+  readonly internalError: string = encodeFault('', faultFrom(null));
+  readonly limits: FrontEndLimits;
+  readonly log: Log;
+
+  constructor(limits: FrontEndLimits, log: Log) {
+    this.limits = limits;
+    this.log = log;
+    this.deadlines = new ReceiveDeadlines(limits.requestReceiveMsMax);
+  }
+
+  /** Idle keep-alive connections are only in it when the build counts them. */
+  get connections(): number {
+    return this.filtered >= 0 ? this.filtered : this.exchanges + this.sockets;
+  }
+}

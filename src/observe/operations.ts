@@ -1,0 +1,100 @@
+/**
+ * The endpoints for operators: `/health/live`, `/health/ready`, `/metrics`, `/cluster`. GET and HEAD only.
+ *
+ * Role: answered on the front-end thread from what is known locally, never through admission or the pool, so they
+ * answer while the pool is saturated. Liveness says only that the event loop turns; readiness is what a balancer
+ * should look at. Nothing here tells a client more than numbers, names and states.
+ */
+import type { HeaderPairs, HttpCall, HttpHandler, Reply, RequestHead } from '../frontend/port.ts';
+import type { Health, Log, Meters } from './port.ts';
+
+/** One node as `/cluster` shows it. */
+export interface NodeReport {
+  readonly id: string;
+  readonly status: Health['status'];
+  /** `http://host:port/mcp`, or `''` before it listens. */
+  readonly url: string;
+  /** Calls in flight and waiting. */
+  readonly load: number;
+  readonly maxLoad: number;
+  /** Names of the tools served. */
+  readonly tools: readonly string[];
+  readonly version: string;
+  readonly heartbeatAgeMs: number;
+}
+
+export interface OperationsSources {
+  readonly health: () => Health;
+  readonly meters: Pick<Meters, 'render'>;
+  readonly nodes: () => readonly NodeReport[];
+  readonly log: Pick<Log, 'error'>;
+}
+
+const JSON_TYPE = 'application/json';
+const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
+const FRESH: HeaderPairs = [['Cache-Control', 'no-store']];
+const ALLOW: HeaderPairs = [['Allow', 'GET, HEAD']];
+
+type Answer = (reply: Reply, withBody: boolean) => HttpCall | null;
+
+/** Handlers by exact path. */
+export function operationsEndpoints(sources: OperationsSources): ReadonlyMap<string, HttpHandler> {
+  const metrics = new MetricsAnswer(sources);
+  return new Map([
+    ['/health/live', endpoint((reply, withBody) => sendJson(reply, 200, { status: 'live' }, withBody))],
+    ['/health/ready', endpoint((reply, withBody) => answerReady(sources.health(), reply, withBody))],
+    ['/metrics', endpoint((reply, withBody) => metrics.answer(reply, withBody))],
+    ['/cluster', endpoint((reply, withBody) => sendJson(reply, 200, { nodes: sources.nodes() }, withBody))],
+  ]);
+}
+
+function endpoint(answer: Answer): HttpHandler {
+  return {
+    head(head: RequestHead, reply: Reply): HttpCall | null {
+      if (head.method === 'GET') return answer(reply, true);
+      if (head.method === 'HEAD') return answer(reply, false);
+      reply.send(405, '', '', ALLOW);
+      return null;
+    },
+  };
+}
+
+function answerReady(health: Health, reply: Reply, withBody: boolean): null {
+  return sendJson(reply, health.status === 'running' ? 200 : 503, health, withBody);
+}
+
+function sendJson(reply: Reply, status: number, value: object, withBody: boolean): null {
+  reply.send(status, JSON_TYPE, withBody ? JSON.stringify(value) : '', FRESH);
+  return null;
+}
+
+/** Scrapes that come together share one rendering. */
+class MetricsAnswer {
+  readonly #sources: OperationsSources;
+  #rendering: Promise<string> | null = null;
+
+  constructor(sources: OperationsSources) {
+    this.#sources = sources;
+  }
+
+  answer(reply: Reply, withBody: boolean): HttpCall {
+    return {
+      bodyBytesMax: 0,
+      body: () => void this.#send(reply, withBody),
+      aborted: () => undefined,
+    };
+  }
+
+  async #send(reply: Reply, withBody: boolean): Promise<void> {
+    try {
+      this.#rendering ??= this.#sources.meters.render();
+      const text = await this.#rendering;
+      reply.send(200, METRICS_TYPE, withBody ? text : '', FRESH);
+    } catch (error) {
+      this.#sources.log.error({ error }, 'metrics could not be rendered');
+      reply.send(500, '', '', FRESH);
+    } finally {
+      this.#rendering = null;
+    }
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * The pool port: worker threads that run batches of board slots, and the side channel to each of them.
+ *
+ * Role: dispatch decides what runs where; the pool only carries it there, starts and ends threads, and tells of lost
+ * ones. `piscina.ts` is the implementation. A stream-window task will be one more kind of slot, not another pool.
+ */
+import type { LogLevel } from '../catalogue/define.ts';
+import type { Manifest } from '../catalogue/entry.ts';
+import type { Change } from '../subscriptions/port.ts';
+
+/** What a new worker is told. Structured-clonable. */
+export interface WorkerSetup {
+  readonly board: SharedArrayBuffer;
+  readonly boardWorkers: number;
+  readonly boardSlots: number;
+  readonly server: { readonly name: string; readonly version: string; readonly title?: string };
+  readonly stateSecret: string;
+  readonly resultBytesMax: number;
+  readonly jsonDepthMax: number;
+}
+
+/** A body that did not fit its slot. */
+export interface OverflowBody {
+  readonly slot: number;
+  readonly body: Uint8Array;
+  readonly extras: string;
+}
+
+/** A result that did not fit its slot. */
+export interface OverflowResult {
+  readonly slot: number;
+  readonly bytes: Uint8Array;
+}
+
+/** One message to a worker: slots to run, in order. */
+export interface Batch {
+  /** Index the worker's header has on the board. */
+  readonly worker: number;
+  readonly slots: readonly number[];
+  /** Set when the worker has not seen this catalogue yet. */
+  readonly manifest: Manifest | null;
+  readonly overflow: readonly OverflowBody[] | null;
+}
+
+/** Front end → worker, beside the batches. */
+export type ControlIn =
+  | { readonly type: 'cancel'; readonly slot: number; readonly sequence: number; readonly reason: string }
+  | {
+      readonly type: 'answer';
+      readonly slot: number;
+      readonly sequence: number;
+      readonly askId: number;
+      readonly resultJson: string | null;
+      readonly error: { readonly code: number; readonly message: string } | null;
+    }
+  | { readonly type: 'task'; readonly slot: number; readonly sequence: number; readonly taskId: string };
+
+/** Worker → front end, beside the results. Notifications and questions carry their slot and its sequence number. */
+export type ControlOut =
+  | { readonly type: 'done'; readonly slots: readonly number[]; readonly overflow: readonly OverflowResult[] }
+  | { readonly type: 'emit'; readonly slot: number; readonly sequence: number; readonly message: string }
+  | {
+      readonly type: 'ask';
+      readonly slot: number;
+      readonly sequence: number;
+      readonly askId: number;
+      readonly method: string;
+      readonly paramsJson: string;
+      readonly key: string;
+    }
+  | { readonly type: 'task'; readonly slot: number; readonly sequence: number; readonly ttlMs: number | null; readonly pollIntervalMs: number }
+  | { readonly type: 'release'; readonly slot: number; readonly sequence: number; readonly retryMs: number }
+  | { readonly type: 'publish'; readonly change: Change }
+  | { readonly type: 'log'; readonly level: LogLevel; readonly entry: string; readonly correlationId: string; readonly message: string }
+  /** Something a tool left behind failed, or it changed the language's own objects: the worker should be replaced. */
+  | { readonly type: 'stray'; readonly entryKey: number; readonly kind: 'error' | 'exit' | 'pollution'; readonly message: string };
+
+export type LossCause = 'killed' | 'memory' | 'exit' | 'error';
+
+/** One live worker. `index` is its header on the board and is used again after it is lost. */
+export interface PoolWorker {
+  readonly index: number;
+  readonly threadId: number;
+}
+
+export interface PoolEvents {
+  ready(worker: PoolWorker): void;
+  /** The thread has ended; everything RUNNING on it is lost. `message` is for the log. */
+  lost(worker: PoolWorker, cause: LossCause, message: string): void;
+  control(worker: PoolWorker, message: ControlOut): void;
+  /** A thread failed outside a batch, or while starting. For the log. */
+  trouble(error: Error): void;
+}
+
+export interface WorkerPool {
+  /** Threads wanted; live ones may be fewer while a lost one is replaced. */
+  readonly size: number;
+  /** Runs a batch. Resolves with the results too large for their slots; rejects when the worker is lost. */
+  run(worker: PoolWorker, batch: Batch): Promise<readonly OverflowResult[] | null>;
+  post(worker: PoolWorker, message: ControlIn): void;
+  /** Ends a thread at once; `lost` follows, and a new thread. */
+  kill(worker: PoolWorker): void;
+  /** Part of the wall time, 0…1, the thread was busy since the last call. */
+  utilization(worker: PoolWorker): number;
+  close(): Promise<void>;
+}

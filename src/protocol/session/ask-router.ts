@@ -1,0 +1,86 @@
+/**
+ * Questions to the client of one session or connection, and the way their answers take back.
+ *
+ * Role: gives every question of a running tool (`elicitation/create`, `sampling/createMessage`, `roots/list`) a request
+ * id of its own and, when the client posts a response with that id, hands it to the job that asked. Whether the client
+ * can be asked at all is decided by the tool's side.
+ * Invariants: ids are unique for the life of the session; at most `asksMax` questions wait, one more is answered with
+ * an error at once; the questions of a job end with it. A response is untrusted: it reaches only this session's jobs.
+ */
+import type { Ask, Dispatcher, Job } from '../../dispatch/job.ts';
+import type { AskRouter, JsonObject } from '../channel.ts';
+import { FAULTS } from '../faults.ts';
+
+interface Waiting {
+  readonly job: Job;
+  readonly askId: number;
+}
+
+/** `answered`: reached its job. `late`: asked here once, no longer waiting. `unknown`: never asked here. */
+export type AnswerOutcome = 'answered' | 'late' | 'unknown';
+
+export class SessionAsks implements AskRouter {
+  readonly #dispatcher: Pick<Dispatcher, 'answer'>;
+  readonly #asksMax: number;
+  #nextId = 1;
+  /** Made on first use: most sessions are never asked. */
+  #waiting: Map<number, Waiting> | null = null;
+
+  constructor(dispatcher: Pick<Dispatcher, 'answer'>, asksMax: number) {
+    this.#dispatcher = dispatcher;
+    this.#asksMax = asksMax;
+  }
+
+  get size(): number {
+    return this.#waiting?.size ?? 0;
+  }
+
+  /** The request to send, or `''` when too many questions wait: the job has then been told. */
+  open(job: Job, ask: Ask): string {
+    this.#waiting ??= new Map();
+    if (this.#waiting.size >= this.#asksMax) {
+      // Not in this call: the job's sink is in the middle of telling us.
+      queueMicrotask(() => this.#dispatcher.answer(job, ask.askId, null, tooMany(this.#asksMax)));
+      return '';
+    }
+    const id = this.#nextId++;
+    this.#waiting.set(id, { job, askId: ask.askId });
+    const params = ask.paramsJson === '' ? '' : `,"params":${ask.paramsJson}`;
+    return `{"jsonrpc":"2.0","id":${id},"method":${JSON.stringify(ask.method)}${params}}`;
+  }
+
+  forget(job: Job): void {
+    if (this.#waiting === null || this.#waiting.size === 0) return;
+    for (const [id, waiting] of this.#waiting) if (waiting.job === job) this.#waiting.delete(id);
+  }
+
+  /** A JSON-RPC response the client posted. */
+  answer(response: JsonObject): AnswerOutcome {
+    const id = response['id'];
+    if (typeof id !== 'number' || !Number.isInteger(id) || id < 1 || id >= this.#nextId) return 'unknown';
+    const waiting = this.#waiting?.get(id);
+    if (waiting === undefined) return 'late';
+    this.#waiting?.delete(id);
+    const result = response['result'];
+    if (result === undefined) this.#dispatcher.answer(waiting.job, waiting.askId, null, errorOf(response['error']));
+    else this.#dispatcher.answer(waiting.job, waiting.askId, JSON.stringify(result), null);
+    return 'answered';
+  }
+
+  /** The session is over: nothing can be answered any more. */
+  clear(): void {
+    this.#waiting = null;
+  }
+}
+
+function tooMany(asksMax: number): { code: number; message: string } {
+  return { code: FAULTS.limitReached.code, message: `more than ${asksMax} questions to this client are open` };
+}
+
+function errorOf(error: unknown): { code: number; message: string } {
+  if (typeof error === 'object' && error !== null && 'code' in error && 'message' in error) {
+    const { code, message } = error;
+    if (typeof code === 'number' && typeof message === 'string') return { code, message };
+  }
+  return { code: FAULTS.internal.code, message: 'the client answered with an error it did not describe' };
+}

@@ -1,0 +1,73 @@
+/**
+ * Changes a session has still to be told of.
+ *
+ * Role: while a client reads slowly, or has no stream open, changes are held here instead of being queued: each list
+ * once, each resource once, whatever the number of changes. They carry no payload, so nothing is lost by it.
+ * Invariants: bounded by three lists and the session's subscriptions, from which the URIs come; what is held is
+ * written in one go, as far as the client keeps up, and is gone once written.
+ */
+export type ListKind = 'tools' | 'resources' | 'prompts';
+
+/** Where notices go. */
+export interface Outlet {
+  /** A message written now would leave. */
+  readonly ready: boolean;
+  /** `message` is lent. */
+  send(message: Uint8Array | string): void;
+}
+
+const LIST_BIT = { tools: 1, resources: 2, prompts: 4 } as const;
+const LIST_KINDS: readonly ListKind[] = ['tools', 'resources', 'prompts'];
+
+const listChanged: Readonly<Record<ListKind, string>> = {
+  tools: '{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}',
+  resources: '{"jsonrpc":"2.0","method":"notifications/resources/list_changed"}',
+  prompts: '{"jsonrpc":"2.0","method":"notifications/prompts/list_changed"}',
+};
+
+export class Notices {
+  #lists = 0;
+  #uris: Set<string> | null = null;
+
+  get empty(): boolean {
+    return this.#lists === 0 && (this.#uris === null || this.#uris.size === 0);
+  }
+
+  list(kind: ListKind, outlet: Outlet): void {
+    if (outlet.ready) outlet.send(listChanged[kind]);
+    else this.#lists |= LIST_BIT[kind];
+  }
+
+  resource(uri: string, outlet: Outlet): void {
+    if (outlet.ready) {
+      outlet.send(resourceUpdated(uri));
+      return;
+    }
+    this.#uris ??= new Set();
+    this.#uris.add(uri);
+  }
+
+  /** The session no longer subscribes to it. */
+  forget(uri: string): void {
+    this.#uris?.delete(uri);
+  }
+
+  flush(outlet: Outlet): void {
+    for (const kind of LIST_KINDS) {
+      if ((this.#lists & LIST_BIT[kind]) === 0) continue;
+      if (!outlet.ready) return;
+      this.#lists &= ~LIST_BIT[kind];
+      outlet.send(listChanged[kind]);
+    }
+    for (const uri of this.#uris ?? []) {
+      if (!outlet.ready) return;
+      this.#uris?.delete(uri);
+      outlet.send(resourceUpdated(uri));
+    }
+    this.#uris = null;
+  }
+}
+
+function resourceUpdated(uri: string): string {
+  return `{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":${JSON.stringify(uri)}}}`;
+}

@@ -1,0 +1,51 @@
+/**
+ * What a job's events mean once it runs as a task.
+ *
+ * Role: the `JobSink` that `TaskManager.create` hands out. It translates; the manager decides. Progress and log
+ * records are dropped, since the extension has no place for them; a connection cannot be released, since none waits.
+ */
+import type { Ask, Job, JobSink } from '../dispatch/job.ts';
+import { encodeFault, type Fault } from '../protocol/faults.ts';
+import type { RunningTask } from './running-task.ts';
+
+export interface TaskEnds {
+  asked(task: RunningTask, ask: Ask): void;
+  /** Text of the JSON-RPC response: it holds `result` or `error`. */
+  ended(task: RunningTask, responseJson: string): void;
+  /** The tool asked again to become a task. */
+  again(task: RunningTask): void;
+}
+
+export class TaskSink implements JobSink {
+  readonly #task: RunningTask;
+  readonly #ends: TaskEnds;
+
+  constructor(task: RunningTask, ends: TaskEnds) {
+    this.#task = task;
+    this.#ends = ends;
+  }
+
+  completed(_job: Job, _status: number, bytes: Uint8Array): void {
+    this.#ends.ended(this.#task, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'));
+  }
+
+  refused(_job: Job, refusal: Fault): void {
+    this.#ends.ended(this.#task, encodeFault('', refusal));
+  }
+
+  emitted(): void {
+    // No progress or log for tasks.
+  }
+
+  asked(_job: Job, ask: Ask): void {
+    this.#ends.asked(this.#task, ask);
+  }
+
+  becameTask(): void {
+    this.#ends.again(this.#task);
+  }
+
+  releasedConnection(): void {
+    // The connection was answered when the task was made.
+  }
+}

@@ -1,0 +1,128 @@
+/**
+ * An engine with real worker threads over the hostile tools, and sinks that record what a job was told.
+ */
+import { Buffer } from 'node:buffer';
+import { createCatalogue } from '../../src/catalogue/compile.ts';
+import type { Definition } from '../../src/catalogue/define.ts';
+import { compileSettings } from '../../src/config/compile.ts';
+import type { Settings } from '../../src/config/settings.ts';
+import { type Ask, Job, JOB_FLAG, type JobSink, type TaskWish } from '../../src/dispatch/job.ts';
+import { createLog } from '../../src/observe/log.ts';
+import { RuntimeMeters } from '../../src/observe/meters.ts';
+import type { Fault } from '../../src/protocol/faults.ts';
+import { REVISION_2026_07_28 } from '../../src/protocol/revisions.ts';
+import { createEngine, type Engine } from '../../src/runtime/engine.ts';
+import { MemoryBus } from '../../src/subscriptions/memory-bus.ts';
+import * as hostile from './fixtures/hostile-tools.ts';
+
+const fixturesUrl = new URL(`./fixtures/hostile-tools.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`, import.meta.url).href;
+
+export interface Ended {
+  readonly how: 'completed' | 'refused';
+  readonly status: number;
+  readonly fault: Fault | null;
+  readonly message: { id?: unknown; result?: Record<string, unknown>; error?: { code: number; message: string; data?: unknown } };
+}
+
+export class RecordingSink implements JobSink {
+  readonly ended: Promise<Ended>;
+  readonly emitted_: string[] = [];
+  endings = 0;
+  #resolve!: (ended: Ended) => void;
+
+  constructor() {
+    this.ended = new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+  }
+
+  completed(_job: Job, status: number, bytes: Uint8Array): void {
+    this.endings += 1;
+    this.#resolve({ how: 'completed', status, fault: null, message: JSON.parse(Buffer.from(bytes).toString('utf8')) });
+  }
+
+  refused(_job: Job, fault: Fault): void {
+    this.endings += 1;
+    this.#resolve({ how: 'refused', status: 0, fault, message: {} });
+  }
+
+  emitted(_job: Job, bytes: Uint8Array): void {
+    this.emitted_.push(Buffer.from(bytes).toString('utf8'));
+  }
+
+  asked(_job: Job, _ask: Ask): void {
+    throw new Error('no question was expected');
+  }
+
+  becameTask(_job: Job, _wish: TaskWish): void {
+    throw new Error('no task was expected');
+  }
+
+  releasedConnection(_job: Job, _retryMs: number): void {
+    throw new Error('no release was expected');
+  }
+}
+
+export interface Rig {
+  readonly engine: Engine;
+  readonly log: string[];
+  readonly meters: RuntimeMeters;
+  call(tool: string, args?: object, options?: CallOptions): { job: Job; sink: RecordingSink; ended: Promise<Ended> };
+  close(): Promise<void>;
+}
+
+export interface CallOptions {
+  readonly timeoutMs?: number;
+  readonly share?: string;
+  readonly meta?: object;
+}
+
+const VERSION = 'io.modelcontextprotocol/protocolVersion';
+const CAPABILITIES = 'io.modelcontextprotocol/clientCapabilities';
+
+export function bodyOf(tool: string, args: object, id: number, meta: object = {}): Buffer {
+  const _meta = { [VERSION]: '2026-07-28', [CAPABILITIES]: {}, ...meta };
+  return Buffer.from(JSON.stringify({ jsonrpc: '2.0', id, method: 'tools/call', params: { name: tool, arguments: args, _meta } }));
+}
+
+export async function startRig(raw: Parameters<typeof compileSettings>[0] = {}): Promise<Rig> {
+  const settings: Settings = compileSettings({ workers: 2, killGraceMs: 100, ...raw });
+  const log: string[] = [];
+  const logger = createLog('debug', {}, { write: (line) => log.push(line) });
+  const meters = new RuntimeMeters();
+  const catalogue = createCatalogue({
+    pageSize: 100,
+    server: settings.server,
+    listTtlMs: 0,
+    listCacheScope: 'private',
+    capabilities: { logging: true, tasks: true, listChanged: true, resourceSubscribe: true } as never,
+    secret: 'test',
+  });
+  const definitions = Object.entries(hostile) as [string, Definition][];
+  catalogue.replace(definitions.map(([exportName, definition]) => ({ definition, module: { url: fixturesUrl, exportName, form: 'definition' } })));
+  const bus = new MemoryBus({ log: logger });
+  const engine = createEngine({ settings, catalogue, bus, log: logger, meters, now: () => performance.now(), stateSecret: 'secret' });
+  await engine.ready;
+  let nextId = 1;
+  return {
+    engine,
+    log,
+    meters,
+    call(tool, args = {}, options = {}) {
+      const entry = catalogue.current.tool(tool);
+      if (entry === undefined) throw new Error(`no tool ${tool}`);
+      const sink = new RecordingSink();
+      const timeoutMs = options.timeoutMs ?? (entry.timeoutMs === 0 ? settings.requestTimeoutMs : entry.timeoutMs);
+      const flags = JOB_FLAG.CAN_STREAM;
+      const job = new Job(entry, REVISION_2026_07_28, flags, options.share ?? 'one', null, sink, timeoutMs);
+      engine.dispatcher.submit(job, bodyOf(tool, args, nextId++, options.meta));
+      return { job, sink, ended: sink.ended };
+    },
+    close: () => engine.close(),
+  };
+}
+
+export function textOf(ended: Ended): string {
+  const content = ended.message.result?.['content'] as { text: string }[] | undefined;
+  return content?.[0]?.text ?? JSON.stringify(ended.message.error ?? ended.fault);
+}

@@ -1,0 +1,143 @@
+/**
+ * What every event log keeps to: what follows an id is answered wholly or not at all, in order and from that stream
+ * alone; whatever is refused has a reason; nothing a client sends as an id can surprise it.
+ */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import { type EventLog, STANDALONE_STREAM } from '../../src/sessions/port.ts';
+
+export type MakeEventLog = (limits: { eventsMax: number; eventBytesMax: number }) => Promise<EventLog>;
+
+type Step =
+  | { readonly do: 'append' | 'mark'; readonly session: string; readonly stream: number; readonly size: number }
+  | { readonly do: 'drop'; readonly session: string }
+  | { readonly do: 'after'; readonly session: string; readonly pick: number };
+
+const session = fc.constantFrom('one', 'two');
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 6, arbitrary: writeStep() },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('drop' as const), session }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('after' as const), session, pick: fc.nat(20) }) },
+);
+
+function writeStep(): fc.Arbitrary<Step> {
+  const what = fc.constantFrom('append' as const, 'append' as const, 'mark' as const);
+  return fc.record({ do: what, session, stream: fc.nat(3), size: fc.nat(200) });
+}
+
+interface Written {
+  readonly id: string;
+  readonly stream: number;
+  /** Null for a mark. */
+  readonly message: string | null;
+}
+
+const EVENTS_MAX = 6;
+
+async function follow(make: MakeEventLog, steps: readonly Step[]): Promise<void> {
+  const log = await make({ eventsMax: EVENTS_MAX, eventBytesMax: 1 << 20 });
+  const written = new Map<string, Written[]>();
+  for (const s of steps) {
+    const all = written.get(s.session) ?? [];
+    written.set(s.session, all);
+    if (s.do === 'drop') {
+      log.drop(s.session);
+      for (const gone of all) assert.equal(await log.after(s.session, gone.id), null);
+      written.delete(s.session);
+    } else if (s.do === 'append') {
+      const message = `${all.length}${'x'.repeat(s.size)}`;
+      all.push({ id: log.append(s.session, s.stream, message), stream: s.stream, message });
+    } else if (s.do === 'mark') {
+      all.push({ id: log.mark(s.session, s.stream), stream: s.stream, message: null });
+    } else if (all.length > 0) {
+      await checkResumption(log, s.session, all, all.length - 1 - (s.pick % all.length));
+    }
+    assert.equal(new Set(all.map((each) => each.id)).size, all.length, 'ids are unique in the session');
+  }
+}
+
+async function checkResumption(log: EventLog, id: string, all: readonly Written[], at: number): Promise<void> {
+  const from = all[at];
+  assert.ok(from);
+  const later = all.slice(at + 1).filter((each) => each.stream === from.stream && each.message !== null);
+  const answer = await log.after(id, from.id);
+  if (answer === null) {
+    const messages = all.slice(at + 1).filter((each) => each.message !== null);
+    const streams = new Set(all.slice(at + 1).map((each) => each.stream));
+    const pushedOut = messages.length > EVENTS_MAX || streams.size > EVENTS_MAX;
+    assert.ok(pushedOut, 'only what was pushed out is refused');
+    return;
+  }
+  assert.equal(answer.streamId, from.stream);
+  assert.deepEqual(
+    answer.events,
+    later.map((each) => ({ id: each.id, message: each.message })),
+  );
+}
+
+export function eventLogContract(name: string, make: MakeEventLog): void {
+  describe(`event log contract: ${name}`, () => {
+    test('answers wholly or not at all, under any interleaving of streams and sessions', async () => {
+      await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 60 }), (steps) => follow(make, steps)));
+    });
+
+    test('resumes from a mark and from an event, bytes or text', async () => {
+      const log = await make({ eventsMax: 10, eventBytesMax: 1 << 20 });
+      const primed = log.mark('s', 4);
+      const first = log.append('s', 4, Buffer.from('{"né":1}'));
+      log.append('s', 5, 'other');
+      const second = log.append('s', 4, '{"b":2}');
+      assert.deepEqual(await log.after('s', primed), {
+        streamId: 4,
+        events: [
+          { id: first, message: '{"né":1}' },
+          { id: second, message: '{"b":2}' },
+        ],
+      });
+      assert.deepEqual((await log.after('s', first))?.events, [{ id: second, message: '{"b":2}' }]);
+      assert.deepEqual((await log.after('s', second))?.events, []);
+    });
+
+    test('refuses an id whose later events were dropped for their bytes', async () => {
+      const log = await make({ eventsMax: 1000, eventBytesMax: 4096 });
+      const first = log.append('s', 1, 'first');
+      for (let i = 0; i < 4; i++) log.append('s', 1, 'x'.repeat(1500));
+      assert.equal(await log.after('s', first), null);
+    });
+
+    test('a message larger than the whole budget is not kept, and nothing pretends it was', async () => {
+      const log = await make({ eventsMax: 10, eventBytesMax: 1000 });
+      const neighbour = log.mark('s', 2);
+      log.append('s', 2, 'kept');
+      const before = log.append('s', 1, 'small');
+      const huge = log.append('s', 1, 'x'.repeat(2000));
+      assert.equal(await log.after('s', before), null);
+      assert.deepEqual((await log.after('s', huge))?.events, []);
+      assert.equal((await log.after('s', neighbour))?.events.length, 1);
+    });
+
+    test('the standalone stream stays resumable while other streams come and go', async () => {
+      const log = await make({ eventsMax: 8, eventBytesMax: 1 << 20 });
+      const primed = log.mark('s', STANDALONE_STREAM);
+      for (let stream = 1; stream < 200; stream++) log.append('s', stream, 'answer');
+      assert.deepEqual((await log.after('s', primed))?.events, []);
+    });
+
+    test('knows no id it did not make, and says so in linear time', async () => {
+      const log = await make({ eventsMax: 10, eventBytesMax: 1 << 20 });
+      const known = log.append('s', 1, 'message');
+      const hostile = fc.oneof(fc.string(), fc.constantFrom('.', '0.', '.0', '01.0', '1.00', `${known} `, `${known}.0`));
+      await fc.assert(
+        fc.asyncProperty(hostile, async (id) => {
+          fc.pre(id !== known);
+          assert.equal(await log.after('s', id), null);
+        }),
+      );
+      for (const id of ['0'.repeat(1_000_000), `1.${'z'.repeat(1_000_000)}`]) {
+        assert.equal(await log.after('s', id), null);
+      }
+      assert.equal(await log.after('another session', known), null);
+    });
+  });
+}

@@ -1,0 +1,163 @@
+/**
+ * What every session store keeps to, whatever it is made of: a model (an array in order of last use) against the store
+ * under random sequences of create, get, delete, sweep and the passing of time, and each rule by itself.
+ */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import { REVISION_2025_06_18 } from '../../src/protocol/revisions.ts';
+import type { SessionEnd, SessionInit, SessionStore } from '../../src/sessions/port.ts';
+
+export type MakeSessionStore = (limits: { max: number; ttlMs: number }) => Promise<SessionStore>;
+
+const initOf = (principalId: string | null): SessionInit => ({
+  revision: REVISION_2025_06_18,
+  principalId,
+  clientCapabilities: { sampling: {} },
+  clientInfo: { name: 'client', version: '1' },
+});
+
+type Step =
+  | { readonly do: 'create'; readonly principal: string | null }
+  | { readonly do: 'get' | 'delete'; readonly pick: number; readonly principal: string | null }
+  | { readonly do: 'sweep' }
+  | { readonly do: 'wait'; readonly ms: number };
+
+const principal = fc.constantFrom(null, 'ada', 'bob');
+const step: fc.Arbitrary<Step> = fc.oneof(
+  fc.record({ do: fc.constant('create' as const), principal }),
+  fc.record({ do: fc.constantFrom('get' as const, 'get' as const, 'delete' as const), pick: fc.nat(7), principal }),
+  fc.record({ do: fc.constant('sweep' as const) }),
+  fc.record({ do: fc.constant('wait' as const), ms: fc.nat(120) }),
+);
+
+interface Modelled {
+  readonly id: string;
+  readonly principal: string | null;
+  seen: number;
+}
+
+/** The rules in their plainest form. Oldest use first. */
+class Model {
+  sessions: Modelled[] = [];
+  ended: string[] = [];
+  readonly max: number;
+  readonly ttlMs: number;
+
+  constructor(max: number, ttlMs: number) {
+    this.max = max;
+    this.ttlMs = ttlMs;
+  }
+
+  end(session: Modelled, why: SessionEnd): void {
+    this.sessions = this.sessions.filter((other) => other !== session);
+    this.ended.push(`${session.id} ${why}`);
+  }
+
+  sweep(now: number): void {
+    for (const session of [...this.sessions]) if (now - session.seen > this.ttlMs) this.end(session, 'expired');
+  }
+
+  create(id: string, of: string | null, now: number): void {
+    this.sweep(now);
+    const oldest = this.sessions[0];
+    if (oldest !== undefined && this.sessions.length >= this.max) this.end(oldest, 'evicted');
+    this.sessions.push({ id, principal: of, seen: now });
+  }
+
+  get(id: string, of: string | null, now: number): Modelled | undefined {
+    const session = this.sessions.find((other) => other.id === id && other.principal === of);
+    if (session === undefined) return undefined;
+    if (now - session.seen > this.ttlMs) {
+      this.end(session, 'expired');
+      return undefined;
+    }
+    this.sessions = [...this.sessions.filter((other) => other !== session), session];
+    session.seen = now;
+    return session;
+  }
+}
+
+async function follow(make: MakeSessionStore, steps: readonly Step[]): Promise<void> {
+  const limits = { max: 4, ttlMs: 100 };
+  const store = await make(limits);
+  const model = new Model(limits.max, limits.ttlMs);
+  const ended: string[] = [];
+  store.onEnd = (session, why) => ended.push(`${session.id} ${why}`);
+  const ids: string[] = [];
+  let now = 0;
+  for (const s of steps) {
+    if (s.do === 'wait') now += s.ms;
+    else if (s.do === 'create') {
+      const session = await store.create(initOf(s.principal), now);
+      ids.push(session.id);
+      model.create(session.id, s.principal, now);
+    } else if (s.do === 'sweep') {
+      store.sweep(now);
+      model.sweep(now);
+    } else {
+      const id = ids[ids.length - 1 - s.pick] ?? 'nobody';
+      if (s.do === 'get') {
+        const found = await store.get(id, s.principal, now);
+        assert.equal(found?.id, model.get(id, s.principal, now)?.id);
+        if (found !== undefined) assert.equal(found.lastSeenAtMs, now);
+      } else {
+        const known = model.sessions.find((other) => other.id === id);
+        assert.equal(await store.delete(id), known !== undefined);
+        if (known !== undefined) model.end(known, 'deleted');
+      }
+    }
+    assert.equal(store.size, model.sessions.length);
+    assert.deepEqual(ended, model.ended);
+  }
+}
+
+export function sessionStoreContract(name: string, make: MakeSessionStore): void {
+  describe(`session store contract: ${name}`, () => {
+    test('behaves as the model under any sequence of calls', async () => {
+      await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 60 }), (steps) => follow(make, steps)));
+    });
+
+    test('gives the session back as it was made', async () => {
+      const store = await make({ max: 4, ttlMs: 100 });
+      const made = await store.create(initOf('ada'), 5);
+      const session = await store.get(made.id, 'ada', 6);
+      assert.ok(session);
+      assert.equal(session.revision, REVISION_2025_06_18);
+      assert.equal(session.principalId, 'ada');
+      assert.deepEqual(session.clientCapabilities, { sampling: {} });
+      assert.deepEqual(session.clientInfo, { name: 'client', version: '1' });
+      assert.equal(session.logLevel, '');
+      assert.equal(session.initialized, false);
+      assert.equal(session.subscriptions.size, 0);
+    });
+
+    test('keeps what is set on a session', async () => {
+      const store = await make({ max: 4, ttlMs: 100 });
+      const made = await store.create(initOf(null), 0);
+      made.subscriptions.add('test://a');
+      made.logLevel = 'warning';
+      made.initialized = true;
+      const session = await store.get(made.id, null, 1);
+      assert.deepEqual([...(session?.subscriptions ?? [])], ['test://a']);
+      assert.equal(session?.logLevel, 'warning');
+      assert.equal(session?.initialized, true);
+    });
+
+    test('does not know the session of another principal, and asking does not keep it alive', async () => {
+      const store = await make({ max: 4, ttlMs: 100 });
+      const made = await store.create(initOf('ada'), 0);
+      assert.equal(await store.get(made.id, 'bob', 90), undefined);
+      assert.equal(await store.get(made.id, null, 90), undefined);
+      assert.equal(await store.get(made.id, 'ada', 101), undefined);
+    });
+
+    test('ids are visible ASCII, never repeat and hold at least 128 bits', async () => {
+      const store = await make({ max: 2, ttlMs: 100 });
+      const ids = new Set<string>();
+      for (let i = 0; i < 500; i++) ids.add((await store.create(initOf(null), i)).id);
+      assert.equal(ids.size, 500);
+      for (const id of ids) assert.match(id, /^[\w-]{22,64}$/);
+    });
+  });
+}

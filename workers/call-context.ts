@@ -1,0 +1,265 @@
+/**
+ * The context a handler is given: one object per call, everything costly made on first use.
+ *
+ * Role: translates what handlers ask for (`progress`, `elicit`, `startTask` …) into events of the job's slot.
+ * Invariants: after `end()` nothing is sent any more, whatever the handler still does; a question of a 2026-07-28
+ * call that is not a task is never sent but collected, and rejects with `InputRequired` so that the handler unwinds.
+ */
+import {
+  type ElicitResult, type HandlerContext, type JsonSchema, type LogLevel, MissingCapabilityError, ProtocolError,
+} from '../src/catalogue/define.ts';
+import { JOB_FLAG, type JobExtras, type Principal } from '../src/dispatch/job.ts';
+import { CANCEL, type JobBoard } from '../src/dispatch/job-board.ts';
+import type { Revision } from '../src/protocol/revisions.ts';
+import { TASKS_EXTENSION } from '../src/tasks/port.ts';
+import { answerFits, missingCapability, type Question } from './questions.ts';
+import type { LoadedEntry } from './load-entry.ts';
+import type { RunnerPort } from './port.ts';
+
+type Meta = Record<string, unknown>;
+
+const LEVELS: readonly LogLevel[] = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'];
+const EMPTY: JobExtras = Object.freeze({});
+const NO_META: Meta = Object.freeze({});
+const CAPABILITIES_KEY = 'io.modelcontextprotocol/clientCapabilities';
+const LOG_LEVEL_KEY = 'io.modelcontextprotocol/logLevel';
+
+/** Unwinds a handler whose question has to be answered by a retry. Not an error of anybody's. */
+export class InputRequired extends Error {
+  constructor(key: string) {
+    super(`waiting for the client's answer to "${key}"`);
+    this.name = 'InputRequired';
+  }
+}
+
+interface Waiting {
+  resolve(value: unknown): void;
+  reject(error: Error): void;
+}
+
+export class CallContext implements HandlerContext {
+  readonly slot: number;
+  readonly sequence: number;
+  readonly revision: Revision;
+  readonly entry: LoadedEntry;
+  readonly params: Meta;
+  /** The request's id as JSON. */
+  readonly idJson: string;
+  readonly meta: Meta;
+  /** Answers of earlier rounds, by key (2026-07-28). */
+  answers: Record<string, unknown> | null = null;
+  /** Questions of this round, by key (2026-07-28). */
+  questions: Map<string, Question> | null = null;
+  readonly #board: JobBoard;
+  readonly #port: RunnerPort;
+  readonly #flags: number;
+  readonly #extras: JobExtras;
+  #controller: AbortController | null = null;
+  #state: Map<string, unknown> | null = null;
+  #waiting: Map<number, Waiting> | null = null;
+  #task: { promise: Promise<void>; resolve: () => void } | null = null;
+  #isTask: boolean;
+  #askCount = 0;
+  #asked: Set<string> | null = null;
+  #lastProgress = Number.NEGATIVE_INFINITY;
+  #ended = false;
+
+  constructor(
+    board: JobBoard, port: RunnerPort, slot: number, revision: Revision, entry: LoadedEntry, idJson: string, params: Meta,
+    extras: JobExtras | null,
+  ) {
+    this.#board = board;
+    this.#port = port;
+    this.slot = slot;
+    this.sequence = board.sequence(slot);
+    this.revision = revision;
+    this.entry = entry;
+    this.idJson = idJson;
+    this.params = params;
+    this.meta = (params['_meta'] as Meta | undefined) ?? NO_META;
+    this.#flags = board.flags(slot);
+    this.#extras = extras ?? EMPTY;
+    this.#isTask = this.#extras.taskId !== undefined;
+  }
+
+  get principal(): Principal | null {
+    return this.#extras.principal ?? null;
+  }
+
+  get isTask(): boolean {
+    return this.#isTask;
+  }
+
+  get state(): Map<string, unknown> {
+    this.#state ??= new Map();
+    return this.#state;
+  }
+
+  /** Whether the handler ever touched `state`. */
+  get usedState(): Map<string, unknown> | null {
+    return this.#state;
+  }
+
+  get clientCapabilities(): Meta {
+    const declared = this.revision.era === 'stateless' ? this.meta[CAPABILITIES_KEY] : this.#extras.clientCapabilities;
+    return typeof declared === 'object' && declared !== null ? (declared as Meta) : {};
+  }
+
+  get trace(): { traceparent: string; tracestate: string; baggage: string } {
+    const header = this.#extras.trace;
+    const pick = (name: 'traceparent' | 'tracestate' | 'baggage'): string => {
+      const inMeta = this.meta[name];
+      return typeof inMeta === 'string' ? inMeta : (header?.[name] ?? '');
+    };
+    return { traceparent: pick('traceparent'), tracestate: pick('tracestate'), baggage: pick('baggage') };
+  }
+
+  get correlationId(): string {
+    if (this.#extras.correlationId !== undefined) return this.#extras.correlationId;
+    const traceId = this.trace.traceparent.split('-')[1];
+    return traceId ?? `job-${this.sequence.toString(36)}`;
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === null) {
+      this.#controller = new AbortController();
+      if (this.cancelled()) this.abort('cancelled');
+    }
+    return this.#controller.signal;
+  }
+
+  cancelled(): boolean {
+    return this.#ended || this.#board.cancelled(this.slot) !== CANCEL.NONE;
+  }
+
+  abort(reason: string): void {
+    this.#controller?.abort(new DOMException(reason, 'AbortError'));
+    if (this.#waiting === null) return;
+    for (const waiting of this.#waiting.values()) waiting.reject(new DOMException(reason, 'AbortError'));
+    this.#waiting.clear();
+  }
+
+  progress(progress: number, total?: number, message?: string): void {
+    const token = this.meta['progressToken'];
+    if (token === undefined || this.#isTask || this.#ended || !(progress > this.#lastProgress)) return;
+    this.#lastProgress = progress;
+    const text = this.revision.annotations ? message : undefined;
+    this.#emit('notifications/progress', { progressToken: token, progress, total, message: text });
+  }
+
+  log(level: LogLevel, data: unknown, logger?: string): void {
+    if (this.#ended) return;
+    this.#port.log(level, this.entry.name, this.correlationId, typeof data === 'string' ? data : (JSON.stringify(data) ?? ''));
+    const stateless = this.revision.era === 'stateless';
+    const wanted = stateless ? this.meta[LOG_LEVEL_KEY] : (this.#extras.logLevel ?? 'info');
+    const threshold = LEVELS.indexOf(wanted as LogLevel);
+    if (threshold === -1 || LEVELS.indexOf(level) < threshold || this.#isTask) return;
+    this.#emit('notifications/message', { level, logger, data });
+  }
+
+  #emit(method: string, params: object): void {
+    if ((this.#flags & JOB_FLAG.CAN_STREAM) === 0) return;
+    this.#port.emit(this.slot, this.sequence, JSON.stringify({ jsonrpc: '2.0', method, params }));
+  }
+
+  changed(what: 'tools' | 'resources' | 'prompts'): void {
+    this.#port.publish({ kind: what });
+  }
+
+  resourceUpdated(uri: string): void {
+    this.#port.publish({ kind: 'resource', uri });
+  }
+
+  releaseConnection(retryMs = 1000): void {
+    if (!this.#ended) this.#port.release(this.slot, this.sequence, retryMs);
+  }
+
+  async elicit(request: { message: string; schema?: JsonSchema; url?: string; key?: string }): Promise<ElicitResult> {
+    const requestedSchema = request.schema ?? { type: 'object', properties: {} };
+    const form = { message: request.message, requestedSchema };
+    const url = { mode: 'url', message: request.message, url: request.url };
+    const stateless = this.revision.era === 'stateless';
+    const params = request.url === undefined ? (stateless ? { mode: 'form', ...form } : form)
+      : stateless ? url : { ...url, elicitationId: `${this.sequence}-${this.#askCount}` };
+    return (await this.#ask({ method: 'elicitation/create', params }, request.key ?? 'elicitation')) as ElicitResult;
+  }
+
+  async sample(params: { messages: unknown[]; maxTokens: number; key?: string }): Promise<Record<string, unknown>> {
+    const { key, ...rest } = params;
+    return (await this.#ask({ method: 'sampling/createMessage', params: rest }, key ?? 'sampling')) as Record<string, unknown>;
+  }
+
+  async roots(options?: { key?: string }): Promise<{ roots: { uri: string; name?: string }[] }> {
+    return (await this.#ask({ method: 'roots/list', params: {} }, options?.key ?? 'roots')) as { roots: { uri: string }[] };
+  }
+
+  /** Keys are made unique within the call: the second question without a key of its own gets `-2`. */
+  #ask(question: Question, wish: string): Promise<unknown> {
+    const missing = missingCapability(question, this.clientCapabilities, this.revision);
+    if (missing !== null) return Promise.reject(new MissingCapabilityError(missing));
+    this.#askCount += 1;
+    if (this.revision.era === 'stateless' && !this.#isTask) return this.#collect(question, wish);
+    const askId = this.#askCount;
+    this.#waiting ??= new Map();
+    const waiting = this.#waiting;
+    return new Promise((resolve, reject) => {
+      waiting.set(askId, { resolve, reject });
+      this.#port.ask(this.slot, this.sequence, askId, question.method, JSON.stringify(question.params), wish);
+    });
+  }
+
+  #collect(question: Question, wish: string): Promise<unknown> {
+    this.#asked ??= new Set();
+    let key = wish;
+    for (let n = 2; this.#asked.has(key); n++) key = `${wish}-${n}`;
+    this.#asked.add(key);
+    const answer = this.answers?.[key];
+    if (answer !== undefined && answerFits(question, answer)) return Promise.resolve(answer);
+    this.questions ??= new Map();
+    this.questions.set(key, question);
+    return Promise.reject(new InputRequired(key));
+  }
+
+  /** Whether a key of `answers` was a question of this call: extra keys a client sends are not carried on. */
+  wasAnswered(key: string): boolean {
+    return this.#asked !== null && this.#asked.has(key) && this.questions?.has(key) !== true;
+  }
+
+  /** The client's answer to a question that was sent. */
+  answer(askId: number, resultJson: string | null, error: { code: number; message: string } | null): void {
+    const waiting = this.#waiting?.get(askId);
+    if (waiting === undefined) return;
+    this.#waiting?.delete(askId);
+    if (error !== null) waiting.reject(new ProtocolError(error.code, error.message));
+    else waiting.resolve(JSON.parse(resultJson ?? 'null'));
+  }
+
+  startTask(wish?: { ttlMs?: number | null; pollIntervalMs?: number }): Promise<void> {
+    if (this.#isTask || !this.#clientHasTasks()) return Promise.resolve();
+    if (this.#task !== null) return this.#task.promise;
+    let resolve!: () => void;
+    const promise = new Promise<void>((done) => {
+      resolve = done;
+    });
+    this.#task = { promise, resolve };
+    this.#port.task(this.slot, this.sequence, wish?.ttlMs === undefined ? 0 : wish.ttlMs, wish?.pollIntervalMs ?? 0);
+    return promise;
+  }
+
+  #clientHasTasks(): boolean {
+    if (this.revision.era !== 'stateless') return false;
+    const extensions = this.clientCapabilities['extensions'];
+    return typeof extensions === 'object' && extensions !== null && TASKS_EXTENSION in extensions;
+  }
+
+  /** `taskId` '' : refused, the call goes on as it was. */
+  taskStarted(taskId: string): void {
+    this.#isTask = taskId !== '';
+    this.#task?.resolve();
+    this.#task = null;
+  }
+
+  end(): void {
+    this.#ended = true;
+  }
+}

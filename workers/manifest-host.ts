@@ -1,0 +1,113 @@
+/**
+ * The entries a worker can call: modules named by the manifest, imported on first use and kept.
+ *
+ * Role: a worker learns of a new catalogue with the first batch that needs it. Keys are never used twice, so entries
+ * of an older catalogue stay callable for jobs accepted under it until the next manifest drops them.
+ */
+import type { CompleteCallback, Definition, PromptDefinition, ResourceDefinition } from '../src/catalogue/define.ts';
+import type { Manifest, ManifestEntry } from '../src/catalogue/entry.ts';
+import { importModule } from '../src/catalogue/import-module.ts';
+import { type LoadedEntry, loadEntry } from './load-entry.ts';
+import type { EntryHost } from './port.ts';
+
+export class ManifestHost implements EntryHost {
+  #named = new Map<number, ManifestEntry>();
+  readonly #loaded = new Map<number, LoadedEntry | Error>();
+  readonly #loading = new Map<number, Promise<LoadedEntry | Error>>();
+  readonly #mounted = new Map<string, Promise<Definition[]>>();
+  #previous = new Map<number, ManifestEntry>();
+
+  accept(manifest: Manifest): void {
+    this.#previous = this.#named;
+    this.#named = new Map(manifest.entries.map((entry) => [entry.key, entry]));
+    for (const key of this.#loaded.keys()) {
+      if (!this.#named.has(key) && !this.#previous.has(key)) this.#loaded.delete(key);
+    }
+  }
+
+  find(key: number): LoadedEntry | Promise<LoadedEntry | Error> | Error {
+    const loaded = this.#loaded.get(key);
+    if (loaded !== undefined) return loaded;
+    let loading = this.#loading.get(key);
+    if (loading === undefined) {
+      loading = this.#load(key);
+      this.#loading.set(key, loading);
+    }
+    return loading;
+  }
+
+  async #load(key: number): Promise<LoadedEntry | Error> {
+    const entry = this.#named.get(key) ?? this.#previous.get(key);
+    if (entry === undefined) return new Error('this tool was removed');
+    let loaded: LoadedEntry | Error;
+    try {
+      loaded = loadEntry(entry, await this.#definition(entry));
+    } catch (error) {
+      loaded = new Error(`${entry.kind} ${entry.name} could not be loaded: ${error instanceof Error ? error.message : String(error)}`);
+    }
+    this.#loaded.set(key, loaded);
+    this.#loading.delete(key);
+    return loaded;
+  }
+
+  async #definition(entry: ManifestEntry): Promise<Definition | CompleteCallback> {
+    const definitions = await this.#definitionsOf(entry);
+    if (entry.kind === 'completion') return completionOf(definitions, entry.name);
+    const found = definitions.find((candidate) => isEntry(candidate, entry));
+    if (found === undefined) throw new Error(`its module no longer has it (export ${entry.module.exportName})`);
+    return found;
+  }
+
+  async #definitionsOf(entry: ManifestEntry): Promise<Definition[]> {
+    const exported = (await importModule(entry.module.url))[entry.module.exportName];
+    if (entry.module.form === 'definition') return (Array.isArray(exported) ? exported : [exported]) as Definition[];
+    return this.#mount(`${entry.module.url}#${entry.module.exportName}`, exported);
+  }
+
+  /** The SDK is only loaded by workers that serve a mounted server. */
+  async #mount(key: string, factory: unknown): Promise<Definition[]> {
+    const known = this.#mounted.get(key);
+    if (known !== undefined) return known;
+    const { mountMcpServer } = await import('../src/mount/mount-mcp-server.ts');
+    const mounting: Promise<Definition[]> = mountMcpServer(factory as Parameters<typeof mountMcpServer>[0]);
+    this.#mounted.set(key, mounting);
+    return mounting;
+  }
+
+  /** The loaded entry whose module stands in a stack trace, or -1: names who left a stray error behind. */
+  keyInStack(stack: string): number {
+    for (const entry of this.#named.values()) {
+      const { pathname } = new URL(entry.module.url);
+      if (stack.includes(decodeURIComponent(pathname))) return entry.key;
+    }
+    return -1;
+  }
+}
+
+function isEntry(definition: Definition, entry: ManifestEntry): boolean {
+  if (definition.kind === 'tool' || definition.kind === 'prompt') return definition.kind === entry.kind && definition.name === entry.name;
+  return entry.kind === 'template' ? definition.template === entry.name : definition.uri === entry.name;
+}
+
+/** Entry names of completions are `prompt:name` and `template:uri`; the callback is chosen by argument at call time. */
+function completionOf(definitions: readonly Definition[], name: string): CompleteCallback {
+  const at = name.indexOf(':');
+  const owner = name.slice(at + 1);
+  const found = definitions.find((definition) =>
+    definition.kind === 'prompt' ? definition.name === owner : definition.kind === 'resource' && definition.template === owner,
+  ) as PromptDefinition | ResourceDefinition | undefined;
+  if (found === undefined) throw new Error('its module no longer has it');
+  return completerOf(found);
+}
+
+/** One callback for all arguments of a prompt or template. */
+export function completerOf(definition: PromptDefinition | ResourceDefinition): CompleteCallback {
+  return (value, context) => {
+    const { argument } = context;
+    const callback =
+      definition.kind === 'prompt'
+        ? definition.arguments?.find((candidate) => candidate.name === argument)?.complete
+        : Object.hasOwn(definition.complete ?? {}, argument) ? definition.complete?.[argument] : undefined;
+    return callback === undefined ? [] : callback(value, context);
+  };
+}

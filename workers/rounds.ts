@@ -1,0 +1,56 @@
+/**
+ * Multi-round calls of 2026-07-28: what earlier rounds answered is restored before the handler runs, and what it asks
+ * now leaves as an `input_required` result with the state sealed into `requestState`.
+ *
+ * Role: lets a handler be written as if it could wait for the user. Nothing is kept on the server between rounds; the
+ * seal binds the state to principal, method, name and arguments, so it is worth nothing in another call.
+ */
+import { type Fault, fault } from '../src/protocol/faults.ts';
+import type { Binding, RequestStateCodec } from '../src/protocol/request-state.ts';
+import type { CallContext } from './call-context.ts';
+import type { ResultEncoder } from './encode-result.ts';
+
+type Json = Record<string, unknown>;
+
+const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** Null when the call may go on. Does nothing for a first round or an earlier revision. */
+export function restoreRounds(context: CallContext, codec: RequestStateCodec): Fault | null {
+  if (context.revision.era !== 'stateless') return null;
+  const responses = context.params['inputResponses'];
+  const token = context.params['requestState'];
+  if (responses === undefined && token === undefined) return null;
+  if (responses !== undefined && !isObject(responses)) {
+    return fault('invalidParams', 'inputResponses must be an object of answers by key');
+  }
+  const answers: Json = Object.create(null);
+  if (token !== undefined) {
+    const state = typeof token === 'string' ? codec.open(token, bindingOf(context), Date.now()) : null;
+    if (state === null) return fault('invalidParams', 'requestState is not one this server made for this call, or it has expired');
+    Object.assign(answers, state.answers);
+    for (const [name, value] of Object.entries(state.values)) context.state.set(name, value);
+  }
+  context.answers = Object.assign(answers, responses);
+  return null;
+}
+
+export function inputRequiredAnswer(encoder: ResultEncoder, context: CallContext, codec: RequestStateCodec): string {
+  const questions = Object.fromEntries(context.questions ?? []);
+  const answers: Json = {};
+  for (const [key, answer] of Object.entries(context.answers ?? {})) {
+    if (context.wasAnswered(key)) answers[key] = answer;
+  }
+  const values = Object.fromEntries(context.usedState ?? []);
+  const state = codec.seal({ answers, values, round: 1 }, bindingOf(context), Date.now());
+  return encoder.inputRequired(context.idJson, questions, state);
+}
+
+function bindingOf(context: CallContext): Binding {
+  const name = context.params['name'] ?? context.params['uri'];
+  return {
+    principalId: context.principal?.id ?? '',
+    method: context.entry.method,
+    name: typeof name === 'string' ? name : context.entry.name,
+    arguments: context.params['arguments'] ?? {},
+  };
+}

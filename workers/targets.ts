@@ -1,0 +1,162 @@
+// HOT PATH
+/**
+ * The four things a job can call: tool, resource, prompt, completion. Each is checked, called and its answer encoded.
+ *
+ * Role: the only code that differs between kinds of entry. What a handler throws is not caught here.
+ */
+import { Buffer } from 'node:buffer';
+import type { PromptMessage, PromptReturn, ResourceContents, ResourceReturn } from '../src/catalogue/define.ts';
+import { ProtocolError } from '../src/catalogue/define.ts';
+import { type Fault, fault } from '../src/protocol/faults.ts';
+import { adaptBlock } from './adapt-content.ts';
+import type { CallContext } from './call-context.ts';
+import { errorResult, type ResultEncoder, toolResultOf } from './encode-result.ts';
+
+type Json = Record<string, unknown>;
+
+/** A completion may return no more. Source: the specification's CompleteResult. */
+const COMPLETION_VALUES_MAX = 100;
+
+/** `fault` null: `text` is the whole response. */
+export interface TargetAnswer {
+  readonly text: string;
+  readonly isError: boolean;
+  readonly fault: Fault | null;
+}
+
+/** Arguments that do not satisfy the tool's input schema: an answer, not an exception. */
+class Rejected {
+  readonly message: string;
+  constructor(message: string) {
+    this.message = message;
+  }
+}
+
+const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value);
+
+const refused = (f: Fault): TargetAnswer => ({ text: '', isError: true, fault: f });
+const done = (text: string, isError: boolean): TargetAnswer => ({ text, isError, fault: null });
+
+/** What the handler returned, or a promise of it. */
+export function callTarget(context: CallContext): unknown {
+  const { entry } = context;
+  if (entry.tool !== null) return callTool(context);
+  if (entry.resource !== null) return callResource(context);
+  if (entry.prompt !== null) return callPrompt(context);
+  return callCompletion(context);
+}
+
+function callTool(context: CallContext): unknown {
+  const { entry, params } = context;
+  const args = params['arguments'] ?? {};
+  if (!isObject(args)) return new Rejected('arguments must be an object');
+  if (entry.validateInput === null) return entry.tool?.handler(args as never, context);
+  const checked = entry.validateInput(args);
+  if (checked instanceof Promise) {
+    return checked.then((late) => (late.ok ? entry.tool?.handler(late.value as never, context) : new Rejected(late.message)));
+  }
+  return checked.ok ? entry.tool?.handler(checked.value as never, context) : new Rejected(checked.message);
+}
+
+function callResource(context: CallContext): unknown {
+  const { entry, params } = context;
+  const uri = params['uri'];
+  if (typeof uri !== 'string') return new Rejected('params.uri must be a string');
+  const variables = entry.template === null ? {} : entry.template.match(uri);
+  if (variables === null) return undefined;
+  return entry.resource?.handler(uri, variables, context);
+}
+
+function callPrompt(context: CallContext): unknown {
+  const { entry, params } = context;
+  const args = params['arguments'] ?? {};
+  if (!isObject(args)) return new Rejected('arguments must be an object of strings');
+  for (const name of Object.keys(args)) {
+    if (typeof args[name] !== 'string') return new Rejected(`arguments/${name} must be a string`);
+  }
+  for (const declared of entry.prompt?.arguments ?? []) {
+    if (declared.required === true && !Object.hasOwn(args, declared.name)) return new Rejected(`arguments/${declared.name} is required`);
+  }
+  return entry.prompt?.handler(args as Record<string, string>, context);
+}
+
+function callCompletion(context: CallContext): unknown {
+  const { entry, params } = context;
+  const argument = params['argument'];
+  if (!isObject(argument) || typeof argument['name'] !== 'string' || typeof argument['value'] !== 'string') {
+    return new Rejected('params.argument must be an object with the strings name and value');
+  }
+  const given = (params['context'] as Json | undefined)?.['arguments'];
+  const known = { arguments: (isObject(given) ? given : {}) as Record<string, string>, argument: argument['name'] };
+  return entry.complete?.(argument['value'], known);
+}
+
+export function encodeAnswer(encoder: ResultEncoder, context: CallContext, value: unknown): TargetAnswer {
+  const { entry } = context;
+  if (value instanceof Rejected) return encodeRejection(encoder, context, value);
+  if (entry.tool !== null) return encodeTool(encoder, context, value);
+  if (entry.resource !== null) return encodeResource(encoder, context, value as ResourceReturn);
+  if (entry.prompt !== null) return encodePrompt(encoder, context, value as PromptReturn);
+  return encodeCompletion(encoder, context, value as string[] | Json | undefined);
+}
+
+/** Bad tool arguments are a result the model can correct (SEP-1303); before 2025-11-25 an error. */
+function encodeRejection(encoder: ResultEncoder, context: CallContext, rejected: Rejected): TargetAnswer {
+  if (context.entry.tool === null || !context.revision.icons) return refused(fault('invalidParams', rejected.message));
+  return done(encoder.toolResult(context.idJson, context.revision, errorResult(rejected.message)), true);
+}
+
+function encodeTool(encoder: ResultEncoder, context: CallContext, value: unknown): TargetAnswer {
+  const { entry, idJson, revision } = context;
+  const result = toolResultOf(value, entry.validateOutput !== null);
+  if (entry.validateOutput !== null && result.isError !== true) {
+    const checked = entry.validateOutput(result.structuredContent);
+    if (checked instanceof Promise) throw new ProtocolError(-32603, `the output schema of ${entry.name} must validate synchronously`);
+    if (!checked.ok) return refused(fault('internal', `tool ${entry.name} returned what its output schema does not allow: ${checked.message}`));
+  }
+  return done(encoder.toolResult(idJson, revision, result), result.isError === true);
+}
+
+function encodeResource(encoder: ResultEncoder, context: CallContext, value: ResourceReturn): TargetAnswer {
+  const { entry, revision, params } = context;
+  const uri = String(params['uri']);
+  if (value === undefined || (isObject(value) && !(value instanceof Uint8Array) && value.contents.length === 0)) {
+    const name = revision.resourceNotFoundCode === -32602 ? 'invalidParams' : 'resourceNotFound';
+    return refused(fault(name, `no resource has the URI ${uri}`, { uri }));
+  }
+  const mimeType = entry.resource?.mimeType;
+  let contents: ResourceContents[];
+  if (typeof value === 'string') contents = [{ uri, mimeType, text: value } as ResourceContents];
+  else if (value instanceof Uint8Array) contents = [{ uri, mimeType, blob: Buffer.from(value).toString('base64') } as ResourceContents];
+  else contents = value.contents;
+  let members = `"contents":${JSON.stringify(contents)}`;
+  if (revision.stampedResults) {
+    members += `,"ttlMs":${entry.resource?.ttlMs ?? 0},"cacheScope":"${entry.resource?.cacheScope ?? 'private'}"`;
+  }
+  return done(encoder.response(context.idJson, revision, members, undefined), false);
+}
+
+function encodePrompt(encoder: ResultEncoder, context: CallContext, value: PromptReturn): TargetAnswer {
+  const { revision } = context;
+  let messages: PromptMessage[];
+  let members = '';
+  if (typeof value === 'string') messages = [{ role: 'user', content: { type: 'text', text: value } }];
+  else if (Array.isArray(value)) messages = value;
+  else {
+    messages = value.messages;
+    if (value.description !== undefined) members = `"description":${JSON.stringify(value.description)},`;
+  }
+  if (!revision.titles) messages = messages.map((m) => ({ role: m.role, content: adaptBlock(m.content, revision) }));
+  return done(encoder.response(context.idJson, revision, `${members}"messages":${JSON.stringify(messages)}`, undefined), false);
+}
+
+function encodeCompletion(encoder: ResultEncoder, context: CallContext, value: string[] | Json | undefined): TargetAnswer {
+  const all = Array.isArray(value) ? value : ((value?.['values'] as string[] | undefined) ?? []);
+  const given = isObject(value) ? value : null;
+  const completion = {
+    values: all.slice(0, COMPLETION_VALUES_MAX),
+    total: given?.['total'] ?? all.length,
+    hasMore: given?.['hasMore'] ?? all.length > COMPLETION_VALUES_MAX,
+  };
+  return done(encoder.response(context.idJson, context.revision, `"completion":${JSON.stringify(completion)}`, undefined), false);
+}

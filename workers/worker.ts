@@ -1,0 +1,124 @@
+/**
+ * A worker thread: what Piscina loads. Its default export runs one batch of board slots.
+ *
+ * Role: joins the runner to the thread's messages. Results of synchronous jobs are complete when the batch's promise
+ * resolves; as soon as a job of a batch is pending, what is done already is announced over the control port, and each
+ * pending one when it settles, so that nobody waits for a neighbour.
+ */
+import { isMainThread, MessageChannel, parentPort, threadId, workerData } from 'node:worker_threads';
+import { JobBoard } from '../src/dispatch/job-board.ts';
+import type { Batch, ControlIn, ControlOut, OverflowBody, OverflowResult, WorkerSetup } from '../src/pool/port.ts';
+import { RequestStateCodec } from '../src/protocol/request-state.ts';
+import { ResultEncoder } from './encode-result.ts';
+import { ManifestHost } from './manifest-host.ts';
+import type { RunnerPort } from './port.ts';
+import { JobRunner, RAN } from './runner.ts';
+import { guardThread, intrinsicsChanged } from './thread-guard.ts';
+
+/** How often the thread shows that its event loop turns. */
+const BEAT_MS = 25;
+
+if (isMainThread || parentPort === null) throw new Error('workers/worker is loaded by the pool, in a worker thread');
+
+// Piscina wraps the setup it passes on; its second element is ours.
+const setup: WorkerSetup = Array.isArray(workerData) ? workerData[1] : workerData;
+const board = new JobBoard(setup.board, setup.boardWorkers, setup.boardSlots);
+const channel = new MessageChannel();
+const control = channel.port1;
+const send = (message: ControlOut): void => control.postMessage(message);
+
+/** Slots that settled in this turn, announced together. */
+let settledSlots: number[] = [];
+let settledOverflow: OverflowResult[] = [];
+
+function announceSettled(): void {
+  if (settledSlots.length === 0) return;
+  send({ type: 'done', slots: settledSlots, overflow: settledOverflow });
+  settledSlots = [];
+  settledOverflow = [];
+}
+
+const port: RunnerPort = {
+  emit: (slot, sequence, message) => send({ type: 'emit', slot, sequence, message }),
+  ask: (slot, sequence, askId, method, paramsJson, key) => send({ type: 'ask', slot, sequence, askId, method, paramsJson, key }),
+  task: (slot, sequence, ttlMs, pollIntervalMs) => send({ type: 'task', slot, sequence, ttlMs, pollIntervalMs }),
+  release: (slot, sequence, retryMs) => send({ type: 'release', slot, sequence, retryMs }),
+  publish: (change) => send({ type: 'publish', change }),
+  log: (level, entry, correlationId, message) => send({ type: 'log', level, entry, correlationId, message }),
+  settled(slot, overflow) {
+    if (settledSlots.length === 0) setImmediate(announceSettled);
+    settledSlots.push(slot);
+    if (overflow !== null) settledOverflow.push({ slot, bytes: overflow });
+  },
+};
+
+const host = new ManifestHost();
+const runner = new JobRunner({
+  board,
+  worker: 0,
+  port,
+  host,
+  encoder: new ResultEncoder(setup.server),
+  codec: new RequestStateCodec(setup.stateSecret),
+  resultBytesMax: setup.resultBytesMax,
+  jsonDepthMax: setup.jsonDepthMax,
+});
+
+guardThread((kind, error) => {
+  const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  send({ type: 'stray', entryKey: host.keyInStack(stack), kind, message: stack });
+});
+
+control.on('message', (message: ControlIn) => {
+  if (message.type === 'cancel') runner.cancel(message.slot, message.sequence, message.reason);
+  else if (message.type === 'answer') runner.answer(message.slot, message.sequence, message.askId, message.resultJson, message.error);
+  else runner.taskStarted(message.slot, message.sequence, message.taskId);
+});
+
+setInterval(() => {
+  board.beat(runner.worker, Math.round(process.memoryUsage().arrayBuffers / 1048576));
+}, BEAT_MS);
+
+/** Microtask turns given to handlers that are asynchronous in form only, before the batch is answered. */
+const GRACE_TURNS = 4;
+
+/** The batch function: see `Batch`. Answers with the results too large for their slots. */
+export default function runBatch(batch: Batch): OverflowResult[] | null | Promise<OverflowResult[] | null> {
+  runner.worker = batch.worker;
+  if (batch.manifest !== null) host.accept(batch.manifest);
+  let pending = false;
+  for (const slot of batch.slots) {
+    const large = batch.overflow === null ? undefined : overflowOf(batch.overflow, slot);
+    const ran = runner.run(slot, large?.body ?? null, large?.extras ?? '');
+    if (ran === RAN.PENDING) pending = true;
+    else reportPollution(slot);
+  }
+  return pending ? answerSoon(batch.slots) : takeOverflow();
+}
+
+/** What settles within a few turns is answered with the batch and need not be announced. */
+async function answerSoon(slots: readonly number[]): Promise<OverflowResult[] | null> {
+  for (let turn = 0; turn < GRACE_TURNS; turn++) await null;
+  const mine = new Set(slots);
+  const overflow = [...(takeOverflow() ?? []), ...settledOverflow.filter((result) => mine.has(result.slot))];
+  settledOverflow = settledOverflow.filter((result) => !mine.has(result.slot));
+  settledSlots = settledSlots.filter((slot) => !mine.has(slot));
+  return overflow.length === 0 ? null : overflow;
+}
+
+function overflowOf(overflow: readonly OverflowBody[], slot: number): OverflowBody | undefined {
+  return overflow.find((candidate) => candidate.slot === slot);
+}
+
+function takeOverflow(): OverflowResult[] | null {
+  if (runner.overflow.length === 0) return null;
+  return runner.overflow.splice(0);
+}
+
+function reportPollution(slot: number): void {
+  const changed = intrinsicsChanged();
+  if (changed === '') return;
+  send({ type: 'stray', entryKey: board.entryKey(slot), kind: 'pollution', message: changed });
+}
+
+parentPort.postMessage({ millrace: 'hello', threadId, port: channel.port2 }, [channel.port2]);
