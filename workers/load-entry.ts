@@ -35,6 +35,8 @@ export interface LoadedEntry {
   readonly validateInput: Validator | null;
   readonly validateOutput: Validator | null;
   readonly template: UriTemplate | null;
+  /** Grows with each run on this thread: which of a module's tools ran last. */
+  lastRan: number;
 }
 
 type EntryFacts = Pick<Entry, 'key' | 'kind' | 'name' | 'paramHeaders'>;
@@ -66,5 +68,6 @@ export function loadEntry(facts: EntryFacts, definition: Definition | CompleteCa
     validateInput: validatorOf(tool?.input),
     validateOutput: validatorOf(tool?.output),
     template: facts.kind === 'template' ? parseUriTemplate(facts.name) : null,
+    lastRan: 0,
   };
 }

@@ -6,7 +6,7 @@
  */
 import type { CompleteCallback, Definition, PromptDefinition, ResourceDefinition } from '../src/catalogue/define.ts';
 import type { Manifest, ManifestEntry } from '../src/catalogue/entry.ts';
-import { importModule } from '../src/catalogue/import-module.ts';
+import { fileOf, importModule } from '../src/catalogue/import-module.ts';
 import { type LoadedEntry, loadEntry } from './load-entry.ts';
 import type { EntryHost } from './port.ts';
 
@@ -74,13 +74,19 @@ export class ManifestHost implements EntryHost {
     return mounting;
   }
 
-  /** The loaded entry whose module stands in a stack trace, or -1: names who left a stray error behind. */
+  /**
+   * Who left a stray error behind: of the entries whose module stands in the stack trace the one that ran last, or -1.
+   * Exact where a module holds one tool.
+   */
   keyInStack(stack: string): number {
-    for (const entry of this.#named.values()) {
-      const { pathname } = new URL(entry.module.url);
-      if (stack.includes(decodeURIComponent(pathname))) return entry.key;
+    let latest: LoadedEntry | null = null;
+    for (const loaded of this.#loaded.values()) {
+      if (loaded instanceof Error) continue;
+      const url = this.#named.get(loaded.key)?.module.url;
+      if (url === undefined || !stack.includes(fileOf(url))) continue;
+      if (latest === null || loaded.lastRan > latest.lastRan) latest = loaded;
     }
-    return -1;
+    return latest === null ? -1 : latest.key;
   }
 }
 

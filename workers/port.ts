@@ -14,6 +14,8 @@ export interface RunnerPort {
   release(slot: number, sequence: number, retryMs: number): void;
   publish(change: Change): void;
   log(level: LogLevel, entry: string, correlationId: string, message: string): void;
+  /** The entry left something behind on the thread: a stray error, or changed built-in objects. */
+  stray(entryKey: number, kind: 'error' | 'exit' | 'pollution', message: string): void;
   /** A job that was pending when `run` returned has ended: its slot is DONE. */
   settled(slot: number, overflow: Uint8Array | null): void;
 }

@@ -22,6 +22,7 @@ import type { LoadedEntry } from './load-entry.ts';
 import type { EntryHost, RunnerPort } from './port.ts';
 import { inputRequiredAnswer, restoreRounds } from './rounds.ts';
 import { callTarget, encodeAnswer, type TargetAnswer } from './targets.ts';
+import { intrinsicsChanged } from './thread-guard.ts';
 
 type Json = Record<string, unknown>;
 
@@ -55,6 +56,7 @@ export class JobRunner {
   readonly #codec: RequestStateCodec;
   readonly #resultBytesMax: number;
   readonly #jsonDepthMax: number;
+  #ran = 0;
   /** Contexts of pending jobs, by slot. */
   readonly #pending = new Map<number, CallContext>();
 
@@ -91,9 +93,15 @@ export class JobRunner {
   }
 
   #runLater(slot: number, loading: Promise<LoadedEntry | Error>, body: Uint8Array | null, extrasJson: string): void {
-    loading.then((entry) => {
-      if (this.#begin(slot, entry, body, extrasJson) === RAN.DONE) this.#announce(slot);
-    });
+    loading.then(
+      (entry) => {
+        if (this.#begin(slot, entry, body, extrasJson) === RAN.DONE) this.#announce(slot);
+      },
+      (error: Error) => {
+        this.#begin(slot, error, body, extrasJson);
+        this.#announce(slot);
+      },
+    );
   }
 
   /** After a pending slot became DONE. */
@@ -149,6 +157,7 @@ export class JobRunner {
       return this.#fail(context, error, begun);
     } finally {
       this.#board.setCurrent(this.worker, -1);
+      this.#checkIntrinsics(entry);
     }
     if (!(value instanceof Promise)) return this.#succeed(context, value, begun);
     this.#follow(context, value, performance.now() - begun);
@@ -161,6 +170,7 @@ export class JobRunner {
     promise.then(
       (value) => {
         this.#pending.delete(context.slot);
+        this.#checkIntrinsics(context.entry);
         this.#succeed(context, value, performance.now() - blockingMs);
         this.#announce(context.slot);
       },
@@ -170,6 +180,12 @@ export class JobRunner {
         this.#announce(context.slot);
       },
     );
+  }
+
+  #checkIntrinsics(entry: LoadedEntry): void {
+    entry.lastRan = ++this.#ran;
+    const changed = intrinsicsChanged();
+    if (changed !== '') this.#port.stray(entry.key, 'pollution', changed);
   }
 
   #succeed(context: CallContext, value: unknown, begun: number): number {

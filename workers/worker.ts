@@ -13,7 +13,7 @@ import { ResultEncoder } from './encode-result.ts';
 import { ManifestHost } from './manifest-host.ts';
 import type { RunnerPort } from './port.ts';
 import { JobRunner, RAN } from './runner.ts';
-import { guardThread, intrinsicsChanged } from './thread-guard.ts';
+import { guardThread } from './thread-guard.ts';
 
 /** How often the thread shows that its event loop turns. */
 const BEAT_MS = 25;
@@ -25,7 +25,12 @@ const setup: WorkerSetup = Array.isArray(workerData) ? workerData[1] : workerDat
 const board = new JobBoard(setup.board, setup.boardWorkers, setup.boardSlots);
 const channel = new MessageChannel();
 const control = channel.port1;
-const send = (message: ControlOut): void => control.postMessage(message);
+
+/** The header index arrives with the first batch; before it nothing can be posted that belongs to a job. */
+function send(message: ControlOut): void {
+  control.postMessage(message);
+  board.countPosted(runner.worker);
+}
 
 /** Slots that settled in this turn, announced together. */
 let settledSlots: number[] = [];
@@ -45,6 +50,7 @@ const port: RunnerPort = {
   release: (slot, sequence, retryMs) => send({ type: 'release', slot, sequence, retryMs }),
   publish: (change) => send({ type: 'publish', change }),
   log: (level, entry, correlationId, message) => send({ type: 'log', level, entry, correlationId, message }),
+  stray: (entryKey, kind, message) => send({ type: 'stray', entryKey, kind, message }),
   settled(slot, overflow) {
     if (settledSlots.length === 0) setImmediate(announceSettled);
     settledSlots.push(slot);
@@ -66,7 +72,7 @@ const runner = new JobRunner({
 
 guardThread((kind, error) => {
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  send({ type: 'stray', entryKey: host.keyInStack(stack), kind, message: stack });
+  port.stray(host.keyInStack(stack), kind, stack);
 });
 
 control.on('message', (message: ControlIn) => {
@@ -91,7 +97,6 @@ export default function runBatch(batch: Batch): OverflowResult[] | null | Promis
     const large = batch.overflow === null ? undefined : overflowOf(batch.overflow, slot);
     const ran = runner.run(slot, large?.body ?? null, large?.extras ?? '');
     if (ran === RAN.PENDING) pending = true;
-    else reportPollution(slot);
   }
   return pending ? answerSoon(batch.slots) : takeOverflow();
 }
@@ -113,12 +118,6 @@ function overflowOf(overflow: readonly OverflowBody[], slot: number): OverflowBo
 function takeOverflow(): OverflowResult[] | null {
   if (runner.overflow.length === 0) return null;
   return runner.overflow.splice(0);
-}
-
-function reportPollution(slot: number): void {
-  const changed = intrinsicsChanged();
-  if (changed === '') return;
-  send({ type: 'stray', entryKey: board.entryKey(slot), kind: 'pollution', message: changed });
 }
 
 parentPort.postMessage({ millrace: 'hello', threadId, port: channel.port2 }, [channel.port2]);

@@ -1,9 +1,8 @@
-// HOT PATH
 /**
  * Who is calling, from the `Authorization` header: static tokens, then tokens known from before, then JWTs.
  *
  * Role: the `Authenticator` of the protocol's port. The first two answer at once; only a JWT not seen before costs a
- * promise, and requests that bring the same one meanwhile share it.
+ * promise, and requests that bring the same one meanwhile share it. So the path of a repeated token has no await.
  * Invariants: never throws or rejects; a token without every required scope is refused with 403, however good it is.
  * Bound: `VERIFICATIONS_MAX` checks at once; one more is refused, since a flood of made-up tokens must not pile up.
  */

@@ -16,16 +16,22 @@ export const FILE_EXTENSIONS = ['.ts', '.js', '.mjs', '.json', '.yaml', '.yml'] 
 /** Imports a module, TypeScript included. */
 export type ImportModule = (url: string) => Promise<Record<string, unknown>>;
 
+/** A file asked for, and what asked: `--config`, `MILLRACE_CONFIG`. */
+export interface NamedFile {
+  readonly path: string;
+  readonly by: string;
+}
+
 /** Absolute path of the file to read, or null for none. */
-export function findConfigFile(cwd: string, named: string | null, problems: string[]): string | null {
+export function findConfigFile(cwd: string, named: NamedFile | null, problems: string[]): string | null {
   if (named !== null) {
-    const path = resolve(cwd, named);
+    const path = resolve(cwd, named.path);
     if (!(FILE_EXTENSIONS as readonly string[]).includes(extname(path))) {
-      problems.push(`--config ${named}: must be a file that ends in ${FILE_EXTENSIONS.join(', ')}`);
+      problems.push(`${named.by} ${named.path}: must be a file that ends in ${FILE_EXTENSIONS.join(', ')}`);
       return null;
     }
     if (existsSync(path)) return path;
-    problems.push(`--config ${named}: there is no such file`);
+    problems.push(`${named.by} ${named.path}: there is no such file`);
     return null;
   }
   const found = FILE_EXTENSIONS.map((extension) => join(cwd, `millrace.config${extension}`)).filter(existsSync);

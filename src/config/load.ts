@@ -6,7 +6,7 @@
  * Throws `ConfigError` with all problems of all layers.
  */
 import { basename, dirname } from 'node:path';
-import { findConfigFile, fromFolder, type ImportModule, readConfigFile } from './file.ts';
+import { findConfigFile, fromFolder, type ImportModule, type NamedFile, readConfigFile } from './file.ts';
 import { ENV_CONFIG, environmentLayer, flagLayer, type GivenFlags, type Layer, treeLayer } from './layers.ts';
 import { OPTIONS } from './options.ts';
 import { ConfigError, DEFAULT_ORIGIN, OPTIONS_ORIGIN, type Origin } from './problem.ts';
@@ -31,7 +31,7 @@ export interface LoadedConfig {
 
 export async function loadConfig(sources: Sources): Promise<LoadedConfig> {
   const problems: string[] = [];
-  const file = findConfigFile(sources.cwd, sources.configFile ?? sources.env[ENV_CONFIG] ?? null, problems);
+  const file = findConfigFile(sources.cwd, namedFile(sources), problems);
   const layers: Layer[] = [];
   if (file !== null) {
     const tree = await readConfigFile(file, sources.importModule, problems);
@@ -43,6 +43,12 @@ export async function loadConfig(sources: Sources): Promise<LoadedConfig> {
   }
   if (problems.length > 0) throw new ConfigError(problems);
   return { ...stack(layers), file };
+}
+
+function namedFile({ configFile, env }: Sources): NamedFile | null {
+  if (configFile !== null) return { path: configFile, by: '--config' };
+  const variable = env[ENV_CONFIG] ?? '';
+  return variable === '' ? null : { path: variable, by: ENV_CONFIG };
 }
 
 /** The same for options handed over by a program. */

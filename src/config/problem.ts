@@ -38,9 +38,17 @@ export function originLabel(option: Option, origin: Origin): string {
   return origin.kind === 'file' ? `${origin.file}: ${option.name}` : option.name;
 }
 
+/** What stands in the place of a secret. */
+export const HIDDEN = '(hidden)';
+
+/** Whether there is a secret to hide: one that is not set is not. */
+export function isHidden(option: Option, value: unknown): boolean {
+  return option.facts.secret === true && value !== '' && !(Array.isArray(value) && value.length === 0);
+}
+
 /** The value as it may be shown. */
 export function shown(option: Option, value: unknown): string {
-  if (option.facts.secret === true) return value === '' ? '""' : '(hidden)';
+  if (isHidden(option, value)) return HIDDEN;
   const written =
     typeof value === 'string' && /^[\w.:/*@-]+$/.test(value) ? value : (JSON.stringify(value) ?? 'undefined');
   return written.length > SHOWN_CHARACTERS_MAX ? `${written.slice(0, SHOWN_CHARACTERS_MAX)}…` : written;

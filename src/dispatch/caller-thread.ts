@@ -58,6 +58,7 @@ function localPort(control: (message: ControlOut) => void): RunnerPort {
     release: (slot, sequence, retryMs) => control({ type: 'release', slot, sequence, retryMs }),
     publish: (change) => control({ type: 'publish', change }),
     log: (level, entry, correlationId, message) => control({ type: 'log', level, entry, correlationId, message }),
+    stray: (entryKey, kind, message) => control({ type: 'stray', entryKey, kind, message }),
     settled: (slot, bytes) => control({ type: 'done', slots: [slot], overflow: bytes === null ? [] : [{ slot, bytes }] }),
   };
 }

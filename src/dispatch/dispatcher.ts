@@ -196,9 +196,16 @@ export class JobDispatcher implements Dispatcher {
     this.free(job, 'success');
   }
 
+  /** What the worker said before it finished a job is heard before the job's ending is told. */
+  catchUp(load: WorkerLoad): void {
+    const { flights, pool } = this.#ports;
+    pool.catchUp(load.worker, flights.board.posted(load.worker.index));
+  }
+
   /** All synchronous jobs of a batch have run; what is still RUNNING waits for something. */
-  batchDone(jobs: readonly Job[], slots: readonly number[], overflow: readonly OverflowResult[] | null): void {
+  batchDone(load: WorkerLoad, jobs: readonly Job[], slots: readonly number[], overflow: readonly OverflowResult[] | null): void {
     const { flights } = this.#ports;
+    this.catchUp(load);
     for (let i = 0; i < jobs.length; i++) {
       const job = jobs[i] as Job;
       const slot = slots[i] as number;

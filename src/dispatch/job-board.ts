@@ -52,6 +52,8 @@ const WORKER = {
   BEATS: 1,
   /** MiB of array buffers at the last beat. */
   BUFFERS_MIB: 2,
+  /** Control messages the worker has posted. */
+  POSTED: 3,
 } as const;
 
 /** Position in this list is the outcome code in the slot. */
@@ -102,7 +104,7 @@ export class JobBoard {
 
   static create(workers: number, slots: number): JobBoard {
     const board = new JobBoard(new SharedArrayBuffer(boardBytes(workers, slots)), workers, slots);
-    for (let worker = 0; worker < workers; worker++) board.setCurrent(worker, -1);
+    for (let worker = 0; worker < workers; worker++) board.resetWorker(worker);
     return board;
   }
 
@@ -253,6 +255,21 @@ export class JobBoard {
 
   beats(worker: number): number {
     return Atomics.load(this.#words, worker * WORKER_WORDS + WORKER.BEATS);
+  }
+
+  /** After a control message was posted; before the state of the job it speaks of changes. */
+  countPosted(worker: number): void {
+    Atomics.add(this.#words, worker * WORKER_WORDS + WORKER.POSTED, 1);
+  }
+
+  posted(worker: number): number {
+    return Atomics.load(this.#words, worker * WORKER_WORDS + WORKER.POSTED);
+  }
+
+  /** A new thread takes over a header. */
+  resetWorker(worker: number): void {
+    this.setCurrent(worker, -1);
+    Atomics.store(this.#words, worker * WORKER_WORDS + WORKER.POSTED, 0);
   }
 
   buffersMiB(worker: number): number {

@@ -30,7 +30,7 @@ export interface SenderPorts {
   readonly meters: Meters;
   readonly now: () => number;
   /** All synchronous jobs of a batch have run. */
-  readonly batchDone: (jobs: readonly Job[], slots: readonly number[], overflow: readonly OverflowResult[] | null) => void;
+  readonly batchDone: (load: WorkerLoad, jobs: readonly Job[], slots: readonly number[], overflow: readonly OverflowResult[] | null) => void;
 }
 
 export class Sender {
@@ -159,7 +159,7 @@ export class Sender {
     this.#ports.meters.batchSent(jobs.length);
     const batch: Batch = { worker: load.worker.index, slots, manifest, overflow };
     this.#ports.pool.run(load.worker, batch).then(
-      (results) => this.#ports.batchDone(jobs, slots, results),
+      (results) => this.#ports.batchDone(load, jobs, slots, results),
       // The thread is gone: the pool tells `lost`, and the losses are dealt with there, once.
       () => undefined,
     );

@@ -22,6 +22,8 @@ import type { Losses } from './losses.ts';
 
 export const TICK_MS = 10;
 const STUCK_MS = 4;
+/** A worker whose loop has not turned for this long stands; a busy machine delays it by less. */
+const STANDING_MS = 250;
 /** Handlers that ignored their deadline and still wait, per worker, before it is replaced. */
 export const ABANDONED_MAX = 32;
 /** Resident memory is read every so many ticks. */
@@ -95,6 +97,7 @@ export class Supervisor {
 
   #freeNeighbours(load: WorkerLoad, current: number): void {
     const { admission, dispatcher, flights } = this.#ports;
+    dispatcher.catchUp(load);
     for (const job of flights.jobs) {
       if (job === null || job.worker !== load.worker.index || job.slot === current) continue;
       const { slot } = job;
@@ -123,7 +126,7 @@ export class Supervisor {
       return;
     }
     const load = flights.loads[job.worker] as WorkerLoad;
-    const standing = board.current(load.worker.index) === job.slot || nowMs - load.beatAtMs > this.#options.killGraceMs / 2;
+    const standing = board.current(load.worker.index) === job.slot || nowMs - load.beatAtMs > STANDING_MS;
     if (standing) this.#ports.losses.kill(load, 'deadline', [job]);
     else {
       dispatcher.abandon(job);

@@ -28,9 +28,9 @@ export function eventFrame(message: Uint8Array | string, id = ''): Uint8Array {
   const head = id === '' ? `${MESSAGE_HEAD}${DATA_HEAD}` : `${MESSAGE_HEAD}id: ${id}\n${DATA_HEAD}`;
   if (typeof message === 'string') return Buffer.from(head + message + FRAME_END);
   const frame = Buffer.allocUnsafe(head.length + message.byteLength + FRAME_END.length);
-  frame.latin1Write(head, 0);
+  frame.write(head, 0, 'latin1');
   frame.set(message, head.length);
-  frame.latin1Write(FRAME_END, head.length + message.byteLength);
+  frame.write(FRAME_END, head.length + message.byteLength, 'latin1');
   return frame;
 }
 

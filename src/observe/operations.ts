@@ -6,6 +6,7 @@
  * should look at. Nothing here tells a client more than numbers, names and states.
  */
 import type { HeaderPairs, HttpCall, HttpHandler, Reply, RequestHead } from '../frontend/port.ts';
+import { JSON_TYPE, refuseMethod } from '../frontend/refusal.ts';
 import type { Health, Log, Meters } from './port.ts';
 
 /** One node as `/cluster` shows it. */
@@ -30,10 +31,9 @@ export interface OperationsSources {
   readonly log: Pick<Log, 'error'>;
 }
 
-const JSON_TYPE = 'application/json';
 const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 const FRESH: HeaderPairs = [['Cache-Control', 'no-store']];
-const ALLOW: HeaderPairs = [['Allow', 'GET, HEAD']];
+const ALLOW = 'GET, HEAD';
 
 type Answer = (reply: Reply, withBody: boolean) => HttpCall | null;
 
@@ -53,7 +53,7 @@ function endpoint(answer: Answer): HttpHandler {
     head(head: RequestHead, reply: Reply): HttpCall | null {
       if (head.method === 'GET') return answer(reply, true);
       if (head.method === 'HEAD') return answer(reply, false);
-      reply.send(405, '', '', ALLOW);
+      refuseMethod(reply, ALLOW);
       return null;
     },
   };

@@ -8,7 +8,7 @@
  * Each thread says hello with a port of its own; that port carries cancellations, progress and questions. Its index on
  * the board travels with each batch, since the thread cannot know which index a lost one has given back.
  */
-import type { MessagePort, Worker } from 'node:worker_threads';
+import { type MessagePort, receiveMessageOnPort, type Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type { Batch, ControlIn, ControlOut, LossCause, OverflowResult, PoolEvents, PoolWorker, WorkerPool, WorkerSetup } from './port.ts';
 
@@ -22,6 +22,10 @@ export interface PiscinaPoolOptions {
   readonly events: PoolEvents;
 }
 
+/** What `run` answers for a thread that has ended; its losses are dealt with when `lost` is told. */
+const GONE: Promise<never> = Promise.reject(new Error('the worker has ended'));
+GONE.catch(() => undefined);
+
 interface Hello {
   readonly millrace: 'hello';
   readonly threadId: number;
@@ -33,6 +37,8 @@ interface Live extends PoolWorker {
   readonly port: MessagePort;
   utilizationAt: ReturnType<Worker['performance']['eventLoopUtilization']>;
   failure: Error | null;
+  /** Control messages delivered. */
+  received: number;
   killed: boolean;
 }
 
@@ -72,12 +78,28 @@ export class PiscinaPool implements WorkerPool {
   }
 
   run(worker: PoolWorker, batch: Batch): Promise<readonly OverflowResult[] | null> {
+    const live = this.#live.get(worker.index);
+    // Without its worker the batch would land in Piscina's own queue, and later on any other worker.
+    if (live === undefined || live.threadId !== worker.threadId || live.killed || live.failure !== null) return GONE;
     this.#target = worker.threadId;
     return this.#piscina.run(batch);
   }
 
   post(worker: PoolWorker, message: ControlIn): void {
     this.#live.get(worker.index)?.port.postMessage(message);
+  }
+
+  catchUp(worker: PoolWorker, posted: number): void {
+    const live = this.#live.get(worker.index);
+    if (live === undefined || live.received === posted) return;
+    for (let next = receiveMessageOnPort(live.port); next !== undefined; next = receiveMessageOnPort(live.port)) {
+      this.#deliver(live, next.message);
+    }
+  }
+
+  #deliver(live: Live, message: ControlOut): void {
+    live.received += 1;
+    this.#events.control(live, message);
   }
 
   kill(worker: PoolWorker): void {
@@ -116,10 +138,11 @@ export class PiscinaPool implements WorkerPool {
       port: hello.port,
       utilizationAt: thread.performance.eventLoopUtilization(),
       failure: null,
+      received: 0,
       killed: false,
     };
     this.#live.set(index, live);
-    live.port.on('message', (message: ControlOut) => this.#events.control(live, message));
+    live.port.on('message', (message: ControlOut) => this.#deliver(live, message));
     live.port.unref();
     thread.on('error', (error: Error) => {
       live.failure = error;

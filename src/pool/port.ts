@@ -98,6 +98,11 @@ export interface WorkerPool {
   /** Runs a batch. Resolves with the results too large for their slots; rejects when the worker is lost. */
   run(worker: PoolWorker, batch: Batch): Promise<readonly OverflowResult[] | null>;
   post(worker: PoolWorker, message: ControlIn): void;
+  /**
+   * Delivers what the worker has posted so far if that is more than has been delivered: results in shared memory can
+   * be seen before the messages that were posted ahead of them. `posted` counts the worker's control messages.
+   */
+  catchUp(worker: PoolWorker, posted: number): void;
   /** Ends a thread at once; `lost` follows, and a new thread. */
   kill(worker: PoolWorker): void;
   /** Part of the wall time, 0…1, the thread was busy since the last call. */

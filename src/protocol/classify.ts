@@ -39,7 +39,8 @@ const INITIALIZE = fault('headerMismatch', 'initialize belongs to a session vers
  * the caller.
  */
 export function classify(body: Uint8Array, headers: StatelessHeaders | null, envelope: Envelope): Verdict {
-  const headerClaims = headers !== null && headers.protocolVersion !== '' && claimsStatelessEra(headers.protocolVersion);
+  const headerClaims =
+    headers !== null && headers.protocolVersion !== '' && claimsStatelessEra(headers.protocolVersion);
   if (!headerClaims) {
     const kind = envelope.scan(body);
     if (kind === 'request' && !envelope.claimsStateless) return SESSION;

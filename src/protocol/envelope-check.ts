@@ -69,7 +69,10 @@ const META_MISSING = fault(
 );
 const VERSION_MISSING = fault('invalidMeta', `params._meta["${VERSION_KEY}"] must be a string`);
 const CAPABILITIES_MISSING = fault('invalidMeta', `params._meta["${CAPABILITIES_KEY}"] must be an object`);
-const BAD_CLIENT_INFO = fault('invalidMeta', `params._meta["${CLIENT_INFO_KEY}"] must hold the strings name and version`);
+const BAD_CLIENT_INFO = fault(
+  'invalidMeta',
+  `params._meta["${CLIENT_INFO_KEY}"] must hold the strings name and version`,
+);
 const BAD_LOG_LEVEL = fault('invalidMeta', `params._meta["${LOG_LEVEL_KEY}"] is not a log level`);
 const BAD_TOKEN = fault('invalidMeta', 'params._meta.progressToken must be a string or an integer');
 const VERSION_DIFFERS = fault('headerMismatch', 'the MCP-Protocol-Version header differs from params._meta');

@@ -53,7 +53,10 @@ export class HttpEndpoint implements HttpHandler {
     const { methods, catalogue, sessions, keepAlive, meters } = deps;
     const { requestBytesMax } = deps.settings;
     this.#host = { methods, catalogue, sessions, keepAlive, meters, requestBytesMax, envelope: new Envelope() };
-    this.#tooLarge = fault('bodyTooLarge', `the body has more than ${requestBytesMax} bytes, the most this server takes`);
+    this.#tooLarge = fault(
+      'bodyTooLarge',
+      `the body has more than ${requestBytesMax} bytes, the most this server takes`,
+    );
   }
 
   head(head: RequestHead, reply: Reply): HttpCall | null {

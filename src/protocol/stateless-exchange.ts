@@ -11,7 +11,8 @@
  */
 import type { Catalogue, CatalogueHolder, Entry, ParamHeader } from '../catalogue/entry.ts';
 import type { Principal } from '../dispatch/job.ts';
-import type { EventStream, Reply, RequestHead } from '../frontend/port.ts';
+import type { EventStream, HeaderPairs, Reply, RequestHead } from '../frontend/port.ts';
+import { COMMENT_FRAME, eventFrame } from '../frontend/sse.ts';
 import type { Meters } from '../observe/port.ts';
 import type { GatedCall } from './auth-gate.ts';
 import type { Caller, Channel, JsonObject, Methods, OpenRequest } from './channel.ts';
@@ -22,9 +23,8 @@ import { encodeFault, FAULTS, type Fault, faultFrom } from './faults.ts';
 import { decodeHeaderValue } from './header-values.ts';
 import { accepts, JSON_TYPE, readCorrelationId, readTrace, STREAM_TYPE } from './request-headers.ts';
 import { REVISION_2026_07_28 } from './revisions.ts';
-import type { TraceHeaders } from './session-endpoint.ts';
 import { type Beating, type KeepAlive, NO_SLOT } from './session/keep-alive.ts';
-import { KEEP_ALIVE_FRAME, retryAfter, STREAM_HEADERS, sseFrame } from './sse.ts';
+import type { TraceHeaders } from './session-endpoint.ts';
 
 /** What all exchanges share. */
 export interface ExchangeHost {
@@ -108,7 +108,7 @@ export class StatelessExchange implements GatedCall, Caller, Channel, Beating {
       return;
     }
     this.#host.keepAlive.remove(this);
-    stream.write(sseFrame(message));
+    stream.write(eventFrame(message));
     stream.end();
   }
 
@@ -116,12 +116,12 @@ export class StatelessExchange implements GatedCall, Caller, Channel, Beating {
     if (this.#done || !this.canStream) return;
     let stream = this.#stream;
     if (stream === null) {
-      stream = this.#reply.openStream(STREAM_HEADERS);
+      stream = this.#reply.openStream();
       stream.onDrain = this.#onDrain;
       this.#stream = stream;
       this.#host.keepAlive.add(this);
     }
-    stream.write(sseFrame(message));
+    stream.write(eventFrame(message));
   }
 
   /** Streams of this era cannot be resumed. */
@@ -144,7 +144,7 @@ export class StatelessExchange implements GatedCall, Caller, Channel, Beating {
 
   beat(): void {
     const stream = this.#stream;
-    if (stream !== null && !stream.congested) stream.write(KEEP_ALIVE_FRAME);
+    if (stream !== null && !stream.congested) stream.write(COMMENT_FRAME);
   }
 
   #decide(bytes: Uint8Array): void {
@@ -226,4 +226,9 @@ function readParamHeaders(head: RequestHead, wanted: readonly ParamHeader[]): Re
     if (value !== '') values[name] = value;
   }
   return values;
+}
+
+/** `Retry-After` counts in whole seconds. */
+function retryAfter(retryAfterMs: number): HeaderPairs {
+  return [['Retry-After', String(Math.max(1, Math.ceil(retryAfterMs / 1000)))]];
 }

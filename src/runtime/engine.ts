@@ -78,6 +78,7 @@ export function createEngine(options: EngineOptions): Engine {
   });
   const events: PoolEvents = {
     ready(worker) {
+      board.resetWorker(worker.index);
       flights.loads[worker.index] = new WorkerLoad(worker, now());
       meters.workerStarted();
       if (liveWorkers() === settings.workers) allUp();
@@ -102,7 +103,7 @@ export function createEngine(options: EngineOptions): Engine {
   const pool = new PiscinaPool({ workers: settings.workers, heapMiB: settings.workerHeapMiB, setup, events });
   const sender = new Sender({
     pool, flights, times, catalogue, meters, now,
-    batchDone: (jobs, slots, overflow) => dispatcher.batchDone(jobs, slots, overflow),
+    batchDone: (load, jobs, slots, overflow) => dispatcher.batchDone(load, jobs, slots, overflow),
   });
   const caller = new CallerThread({
     board,

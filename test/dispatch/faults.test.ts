@@ -109,6 +109,7 @@ describe('tools that end or soil their worker', () => {
       const ended = await rig.call(tool).ended;
       assert.notEqual(ended.message.result?.['isError'], true);
       await politeCalls(rig, 100);
+      await rig.logged(`"entry":"${tool}"`);
       const rendered = await rig.meters.render();
       assert.match(rendered, new RegExp(`millrace_stray_errors_total\\{entry="${tool}"\\} [1-9]`));
     });
@@ -146,11 +147,14 @@ describe('tools that end or soil their worker', () => {
       await politeCalls(rig, 10);
     });
   }
+});
 
-  test('a result past the limit is refused with the limit in the message', async () => {
-    const ended = await rig.call('big-result', { bytes: 50_000_000 }).ended;
-    assert.match(faultText(ended), /16777216/);
-  });
+test('a result past the limit is refused with the limit in the message', async () => {
+  const rig = await startRig();
+  const ended = await rig.call('big-result', { bytes: 50_000_000 }).ended;
+  assert.match(faultText(ended), /16777216/);
+  await politeCalls(rig, 10);
+  await rig.close();
 });
 
 test('two gigabytes of buffers: only that call fails, resident memory stays near the cap', async () => {

@@ -4,6 +4,7 @@
 import { Buffer } from 'node:buffer';
 import { createCatalogue } from '../../src/catalogue/compile.ts';
 import type { Definition } from '../../src/catalogue/define.ts';
+import type { SourcedDefinition } from '../../src/catalogue/entries.ts';
 import { compileSettings } from '../../src/config/compile.ts';
 import type { Settings } from '../../src/config/settings.ts';
 import { type Ask, Job, JOB_FLAG, type JobSink, type TaskWish } from '../../src/dispatch/job.ts';
@@ -14,8 +15,15 @@ import { REVISION_2026_07_28 } from '../../src/protocol/revisions.ts';
 import { createEngine, type Engine } from '../../src/runtime/engine.ts';
 import { MemoryBus } from '../../src/subscriptions/memory-bus.ts';
 import * as hostile from './fixtures/hostile-tools.ts';
+import * as stray from './fixtures/stray-tools.ts';
 
-const fixturesUrl = new URL(`./fixtures/hostile-tools.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`, import.meta.url).href;
+const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+
+function sourced(file: string, exports: object): SourcedDefinition[] {
+  const { href } = new URL(`./fixtures/${file}.${extension}`, import.meta.url);
+  const definitions = Object.entries(exports) as [string, Definition][];
+  return definitions.map(([exportName, definition]) => ({ definition, module: { url: href, exportName, form: 'definition' } }));
+}
 
 export interface Ended {
   readonly how: 'completed' | 'refused';
@@ -66,6 +74,8 @@ export class RecordingSink implements JobSink {
 export interface Rig {
   readonly engine: Engine;
   readonly log: string[];
+  /** Resolves when a log line with this text has been written. */
+  logged(text: string): Promise<void>;
   readonly meters: RuntimeMeters;
   call(tool: string, args?: object, options?: CallOptions): { job: Job; sink: RecordingSink; ended: Promise<Ended> };
   close(): Promise<void>;
@@ -88,7 +98,13 @@ export function bodyOf(tool: string, args: object, id: number, meta: object = {}
 export async function startRig(raw: Parameters<typeof compileSettings>[0] = {}): Promise<Rig> {
   const settings: Settings = compileSettings({ workers: 2, killGraceMs: 100, ...raw });
   const log: string[] = [];
-  const logger = createLog('debug', {}, { write: (line) => log.push(line) });
+  const waiting = new Set<() => void>();
+  const logger = createLog('debug', {}, {
+    write(line) {
+      log.push(line);
+      for (const check of [...waiting]) check();
+    },
+  });
   const meters = new RuntimeMeters();
   const catalogue = createCatalogue({
     pageSize: 100,
@@ -98,8 +114,7 @@ export async function startRig(raw: Parameters<typeof compileSettings>[0] = {}):
     capabilities: { logging: true, tasks: true, listChanged: true, resourceSubscribe: true } as never,
     secret: 'test',
   });
-  const definitions = Object.entries(hostile) as [string, Definition][];
-  catalogue.replace(definitions.map(([exportName, definition]) => ({ definition, module: { url: fixturesUrl, exportName, form: 'definition' } })));
+  catalogue.replace([...sourced('hostile-tools', hostile), ...sourced('stray-tools', stray)]);
   const bus = new MemoryBus({ log: logger });
   const engine = createEngine({ settings, catalogue, bus, log: logger, meters, now: () => performance.now(), stateSecret: 'secret' });
   await engine.ready;
@@ -108,6 +123,16 @@ export async function startRig(raw: Parameters<typeof compileSettings>[0] = {}):
     engine,
     log,
     meters,
+    logged: (text) =>
+      new Promise((resolve) => {
+        const check = (): void => {
+          if (!log.some((line) => line.includes(text))) return;
+          waiting.delete(check);
+          resolve();
+        };
+        waiting.add(check);
+        check();
+      }),
     call(tool, args = {}, options = {}) {
       const entry = catalogue.current.tool(tool);
       if (entry === undefined) throw new Error(`no tool ${tool}`);

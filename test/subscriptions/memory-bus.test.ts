@@ -56,6 +56,27 @@ describe('memory bus', () => {
     assert.equal(told, PENDING_CHANGES_MAX + 1);
   });
 
+  test('a listener that publishes without end is stopped by an exception of its own, and the others go on', () => {
+    const deliveries: (() => void)[] = [];
+    const logged: { err?: unknown }[] = [];
+    const bus = new MemoryBus({
+      log: { error: (fields) => logged.push(fields) },
+      defer: (deliver) => deliveries.push(deliver),
+    });
+    bus.subscribe(() => {
+      for (let n = 0; ; n += 1) bus.publish({ kind: 'resource', uri: `r${n}` });
+    });
+    let told = 0;
+    bus.subscribe(() => {
+      told += 1;
+    });
+    bus.publish({ kind: 'tools' });
+    deliveries[0]?.();
+    assert.equal(told, 1);
+    assert.equal(logged.length, 1);
+    assert.ok(logged[0]?.err instanceof RangeError);
+  });
+
   test('a leak of listeners is an exception', () => {
     const bus = new MemoryBus({ log: quiet });
     for (let n = 0; n < BUS_LISTENERS_MAX; n += 1) bus.subscribe(() => undefined);

@@ -19,7 +19,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 
 const copy = (record: TaskRecord): TaskRecord => ({ ...record, inputRequests: new Map(record.inputRequests) });
 
-/** Keeps copies and answers in later turns, a little later each second time. */
+/** Keeps what it was sent when it was sent it, and answers later: one call may overtake another. */
 class RemoteLikeStore implements TaskStore {
   readonly #inner = new MemoryTaskStore({ tasksMax: 16 });
   #calls = 0;
@@ -27,8 +27,9 @@ class RemoteLikeStore implements TaskStore {
     return this.#inner.size;
   }
   async put(record: TaskRecord): Promise<boolean> {
+    const sent = copy(record);
     await this.#travel();
-    return this.#inner.put(copy(record));
+    return this.#inner.put(sent);
   }
   async get(taskId: string): Promise<TaskRecord | undefined> {
     const found = this.#inner.get(taskId);
@@ -44,7 +45,7 @@ class RemoteLikeStore implements TaskStore {
   }
   async #travel(): Promise<void> {
     this.#calls += 1;
-    for (let n = 0; n < 1 + (this.#calls % 3) * 2; n += 1) await Promise.resolve();
+    for (let n = 0; n < 12 - (this.#calls % 4) * 3; n += 1) await Promise.resolve();
   }
 }
 

@@ -166,13 +166,17 @@ describe('answering a task', () => {
     const engine = new FakeEngine();
     const { taskId, ask } = await engine.start();
     ask(1, 'constructor');
+    ask(2, '__proto__');
     for (const answers of [{}, { nothing: {} }, { constructor: 1 }, { constructor: null }, { constructor: ['x'] }]) {
       assert.equal(await engine.tasks.update(taskId, 'ann', answers), '{"resultType":"complete"}');
     }
     assert.equal(engine.answered.length, 0);
     await engine.tasks.update(taskId, 'ann', { constructor: {} });
     await engine.tasks.update(taskId, 'ann', { constructor: {} });
-    assert.equal(engine.answered.length, 1);
+    assert.deepEqual(
+      engine.answered.map((answer) => answer.askId),
+      [1],
+    );
   });
 
   test('a key is never used twice in the life of a task', async () => {

@@ -3,8 +3,9 @@
  *
  * Role: a plain record, so that exchanges and peers need one reference instead of five.
  */
-import { encodeFault, faultFrom } from '../../protocol/faults.ts';
+
 import type { Log } from '../../observe/port.ts';
+import { encodeFault, faultFrom } from '../../protocol/faults.ts';
 import type { FrontEndLimits } from '../port.ts';
 import { ReceiveDeadlines } from './receive-deadlines.ts';
 

@@ -14,7 +14,7 @@
  * response stays pending, and uWebSockets.js then closes a connection that pipelines on, instead of buffering answers
  * without bound for a client that does not read.
  */
-import { FAULTS, fault } from '../../protocol/faults.ts';
+import { type Fault, fault } from '../../protocol/faults.ts';
 import type { EventStream, HeaderPairs, HttpCall, Reply } from '../port.ts';
 import { isSafeHeaderValue, refuse } from '../refusal.ts';
 import { ClosedStream, COMMENT_FRAME, SSE_HEADERS, SSE_TYPE } from '../sse.ts';
@@ -27,7 +27,7 @@ import { statusLine } from './status.ts';
 const NOTHING = new Uint8Array(0);
 /** First allocation for a body that comes in parts; doubles up to the limit of the call. */
 const PARTS_BYTES_MIN = 16 * 1024;
-const BODY_TOO_LARGE = fault('bodyTooLarge', 'request body is too large');
+const BODY_TOO_LARGE: Fault = fault('bodyTooLarge', 'request body is too large');
 
 export class UwsExchange implements Reply, Receiving {
   open = true;
@@ -43,6 +43,7 @@ export class UwsExchange implements Reply, Receiving {
   #ended = false;
   #listening = false;
   #bodyDone = true;
+  #closing = false;
   #call: HttpCall | null = null;
   #stream: UwsEventStream | null = null;
   /** Parts of a body that did not come at once: `#parts[0…#received)`. */
@@ -59,20 +60,28 @@ export class UwsExchange implements Reply, Receiving {
   }
 
   /** After the handler saw the headers. `call` null: the reply has been used, or is a stream now. */
-  settle(call: HttpCall | null): void {
+  settle(call: HttpCall | null, declaredBytes: number): void {
+    if (call !== null && this.open && declaredBytes > call.bodyBytesMax) {
+      // The parser skips the body, so the client can read this before it has sent everything.
+      refuse(this, BODY_TOO_LARGE);
+      this.#tellAborted(call);
+    }
+    this.#call = call;
     if (!this.#ended) {
+      this.#listen();
       if (call !== null && this.open) {
-        this.#call = call;
         this.#bodyDone = false;
         this.#edge.deadlines.join(this);
-        this.#listen();
         this.#res.onData((chunk, isLast) => this.#data(chunk, isLast));
-      } else {
-        this.#call = call;
-        this.#listen();
       }
     }
     this.#inTurn = false;
+  }
+
+  /** For requests after which the connection cannot be trusted, or is not wanted. */
+  refuseAndClose(f: Fault): void {
+    this.#closing = true;
+    refuse(this, f);
   }
 
   send(status: number, contentType: string, body: Uint8Array | string, headers?: HeaderPairs): void {
@@ -136,7 +145,7 @@ export class UwsExchange implements Reply, Receiving {
     if (contentType !== '') res.writeHeader('Content-Type', contentType);
     if (headers !== undefined) this.#writeHeaders(headers);
     // Answered before the body was read: what still comes of it must not be taken for the next request's time.
-    const closing = this.#edge.draining || !this.#bodyDone;
+    const closing = this.#closing || !this.#bodyDone || this.#edge.draining;
     if (this.#headOnly) {
       res.endWithoutBody(typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength, closing);
     } else if (status === 204 || status === 304) {
@@ -186,8 +195,9 @@ export class UwsExchange implements Reply, Receiving {
     if (isLast && this.#received === 0 && chunk.byteLength <= call.bodyBytesMax) {
       this.#whole(call, new Uint8Array(chunk));
     } else if (this.#received + chunk.byteLength > call.bodyBytesMax) {
-      this.#edge.deadlines.leave(this);
       refuse(this, BODY_TOO_LARGE);
+      this.#call = null;
+      this.#tellAborted(call);
     } else {
       this.#keep(new Uint8Array(chunk), call.bodyBytesMax);
       if (isLast) this.#whole(call, this.#parts.subarray(0, this.#received));
@@ -225,7 +235,10 @@ export class UwsExchange implements Reply, Receiving {
     this.#stream?.lost();
     const call = this.#call;
     this.#call = null;
-    if (answered || call === null) return;
+    if (!answered && call !== null) this.#tellAborted(call);
+  }
+
+  #tellAborted(call: HttpCall): void {
     try {
       call.aborted();
     } catch (cause) {
@@ -259,7 +272,3 @@ function writeCorked(): void {
   corked.body = '';
   corked.headers = undefined;
 }
-
-/** Status of `BODY_TOO_LARGE`, for the early refusal by Content-Length. */
-export const BODY_TOO_LARGE_STATUS = FAULTS.bodyTooLarge.status;
-export { BODY_TOO_LARGE };

@@ -10,12 +10,12 @@
  * Content-Length and on anything malformed; it answers `Expect: 100-continue` itself. Both builds close a connection
  * that sends its next request before the last one is answered.
  */
-import { encodeFault, fault, type Fault } from '../../protocol/faults.ts';
+import { encodeFault, type Fault, fault } from '../../protocol/faults.ts';
 import { contentLength, framingFault, HEADER_LINES_MAX, HeaderTable } from '../headers.ts';
 import type { HttpCall, HttpHandler, RequestHead } from '../port.ts';
-import { JSON_TYPE, refuse } from '../refusal.ts';
+import { JSON_TYPE } from '../refusal.ts';
 import type { UwsEdge } from './edge.ts';
-import { BODY_TOO_LARGE, UwsExchange } from './exchange.ts';
+import { UwsExchange } from './exchange.ts';
 import type { NativeApp, NativeRequest, NativeResponse } from './native.ts';
 
 const HEADERS_TOO_LARGE: Fault = fault('headersTooLarge', 'request headers are too large');
@@ -78,11 +78,8 @@ export class UwsHttp {
       } catch (cause) {
         exchange.broke(cause);
       }
-      if (call !== null && contentLength(head.header('content-length')) > call.bodyBytesMax) {
-        refuse(exchange, BODY_TOO_LARGE);
-      }
     }
-    exchange.settle(call);
+    exchange.settle(call, contentLength(head.header('content-length')));
     head.release();
   }
 
@@ -98,7 +95,8 @@ export class UwsHttp {
       const bad = framingFault(head.table);
       const expect = head.header('expect');
       if (bad !== '') exchange.refuseAndClose(fault('badRequest', bad));
-      else if (expect !== '' && expect.toLowerCase() !== '100-continue') exchange.send(417, JSON_TYPE, EXPECTATION_FAILED);
+      else if (expect !== '' && expect.toLowerCase() !== '100-continue')
+        exchange.send(417, JSON_TYPE, EXPECTATION_FAILED);
       else return true;
     }
     return false;

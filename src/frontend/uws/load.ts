@@ -77,6 +77,8 @@ function readVersion(require: Require, folder: string): string {
 /** The loader puts the reason last; what stands before repeats which platforms there are. */
 function lastLine(cause: unknown): string {
   const text = cause instanceof Error ? cause.message : String(cause);
-  const lines = text.split('\n').filter((line) => line.trim() !== '' && !line.startsWith('Require stack') && !line.startsWith('- '));
+  const lines = text
+    .split('\n')
+    .filter((line) => line.trim() !== '' && !line.startsWith('Require stack') && !line.startsWith('- '));
   return lines.at(-1) ?? 'failed to load';
 }

@@ -75,7 +75,12 @@ export interface NativeApp {
   post: NativeRoute;
   any: NativeRoute;
   ws<Data>(pattern: string, behavior: NativeSocketBehavior<Data>): NativeApp;
-  listen(host: string, port: number, options: number, listening: (token: NativeListenSocket | false) => void): NativeApp;
+  listen(
+    host: string,
+    port: number,
+    options: number,
+    listening: (token: NativeListenSocket | false) => void,
+  ): NativeApp;
   /** Only in newer builds: +1 for each connection opened, -1 for each closed. */
   filter?(changed: (res: NativeResponse, change: number) => void): NativeApp;
   close(): NativeApp;

@@ -12,13 +12,22 @@ import type { Channel } from '../channel.ts';
 import { encodeFault, type Fault } from '../faults.ts';
 import type { OpenExchange } from '../session-endpoint.ts';
 import { Call } from './call-list.ts';
-import type { SessionStream } from './session-stream.ts';
 import { type SessionState, STREAM_HEADERS } from './session-state.ts';
+import type { SessionStream } from './session-stream.ts';
 
 /** Messages in one batch. */
 export const BATCH_MESSAGES_MAX = 256;
 
-export class BatchExchange implements OpenExchange {
+/** What a slot needs of the batch it belongs to. */
+export interface Batch {
+  readonly state: SessionState;
+  readonly congested: boolean;
+  /** The answer of one slot, or null when it was cancelled. */
+  settled(answer: Uint8Array | string | null): void;
+  send(message: Uint8Array | string): void;
+}
+
+export class BatchExchange implements Batch, OpenExchange {
   readonly state: SessionState;
   readonly #reply: Reply;
   #answers: string[] = [];
@@ -41,11 +50,6 @@ export class BatchExchange implements OpenExchange {
     return this.#stream?.congested === true;
   }
 
-  slot(idJson: string, subscribes: string): BatchSlot {
-    return new BatchSlot(idJson, this, subscribes);
-  }
-
-  /** The answer of one slot, or null when it was cancelled. */
   settled(answer: Uint8Array | string | null): void {
     this.#open--;
     if (this.#stream !== null) {
@@ -81,14 +85,14 @@ export class BatchExchange implements OpenExchange {
   }
 }
 
-class BatchSlot extends Call implements Channel {
+export class BatchSlot extends Call implements Channel {
   readonly canStream = true;
   onDrain: (() => void) | null = null;
-  readonly #batch: BatchExchange;
+  readonly #batch: Batch;
   readonly #subscribes: string;
   #done = false;
 
-  constructor(idJson: string, batch: BatchExchange, subscribes: string) {
+  constructor(idJson: string, batch: Batch, subscribes: string) {
     super(idJson);
     this.#batch = batch;
     this.#subscribes = subscribes;

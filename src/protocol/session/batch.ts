@@ -6,12 +6,12 @@
  * not empty and that each element is a message.
  */
 import type { Reply } from '../../frontend/port.ts';
-import type { Channel, JsonObject, Methods, RequestEnvelope } from '../channel.ts';
+import type { JsonObject, Methods, RequestEnvelope } from '../channel.ts';
 import { encodeFault, FAULTS, type Fault, fault } from '../faults.ts';
 import { idJsonOf, isJsonObject, messageKind } from '../message-shape.ts';
 import type { OpenExchange, SessionFacts } from '../session-endpoint.ts';
-import { BATCH_MESSAGES_MAX, BatchExchange } from './batch-call.ts';
-import type { Call } from './call-list.ts';
+import { BATCH_MESSAGES_MAX, BatchExchange, BatchSlot } from './batch-call.ts';
+import { dispatchCall } from './dispatch-call.ts';
 import { answered, notified } from './notifications.ts';
 import { paramsOf, subscribedUri } from './request-params.ts';
 import type { SessionState } from './session-state.ts';
@@ -57,7 +57,8 @@ export function postBatch(
   const exchange = new BatchExchange(state, reply, requests.length);
   for (const message of requests) {
     const request = envelopeOf(message, facts);
-    dispatch(state, methods, request, exchange.slot(request.idJson, subscribedUri(request.method, request.name)));
+    const slot = new BatchSlot(request.idJson, exchange, subscribedUri(request.method, request.name));
+    dispatchCall(methods, state.caller, request, slot, state.host.log);
   }
   return exchange.done ? null : exchange;
 }
@@ -72,22 +73,8 @@ export function takeOthers(state: SessionState, messages: readonly JsonObject[])
   });
 }
 
-/** Hands one request to the methods and remembers how to stop it. */
-export function dispatch(
-  state: SessionState,
-  methods: Methods,
-  request: RequestEnvelope,
-  call: Call & Channel & { readonly done: boolean },
-): void {
-  const open = methods.request(state.caller, request, call);
-  if (!call.done) call.request = open;
-}
-
 /** The envelope of a request that was parsed out of a batch: its body is written anew. */
-export function envelopeOf(
-  message: JsonObject,
-  facts: Pick<SessionFacts, 'trace' | 'correlationId'>,
-): RequestEnvelope {
+export function envelopeOf(message: JsonObject, facts: Pick<SessionFacts, 'trace' | 'correlationId'>): RequestEnvelope {
   const method = String(message['method']);
   const params = paramsOf(message);
   const name = params?.[method.startsWith('resources/') ? 'uri' : 'name'];

@@ -24,6 +24,8 @@ export abstract class Call {
     this.idJson = idJson;
   }
 
+  /** It was answered, or withdrawn. */
+  abstract readonly done: boolean;
   /** The client reads again. */
   abstract drained(): void;
   /** The client cancelled it: the transport ends without an answer. */

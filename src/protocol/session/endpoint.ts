@@ -20,15 +20,16 @@ import type { CatalogueHolder } from '../../catalogue/entry.ts';
 import type { Reply } from '../../frontend/port.ts';
 import type { Session } from '../../sessions/port.ts';
 import type { Methods } from '../channel.ts';
-import { Envelope } from '../envelope.ts';
+import type { Envelope } from '../envelope.ts';
 import { encodeFault, FAULTS, type Fault, fault, faultFrom } from '../faults.ts';
 import { revisionNamed } from '../revisions.ts';
 import type { OpenExchange, SessionEndpoint, SessionFacts } from '../session-endpoint.ts';
 import { postBatch } from './batch.ts';
+import { dispatchCall } from './dispatch-call.ts';
 import { encodeInitialized, readInitialize } from './initialize.ts';
 import { answered, notified } from './notifications.ts';
 import { PostCall } from './post-call.ts';
-import { isFault, paramsOf, requestEnvelope, subscribedUri } from './request-params.ts';
+import { isFault, requestEnvelope, type SessionMessage, subscribedUri } from './request-params.ts';
 import { listen, resume } from './resumption.ts';
 import type { SessionHub } from './session-hub.ts';
 import type { SessionState } from './session-state.ts';
@@ -101,7 +102,7 @@ export class HttpSessions implements SessionEndpoint {
   #posted(
     session: Session | undefined,
     facts: SessionFacts,
-    envelope: Envelope,
+    envelope: SessionMessage,
     body: Uint8Array,
     reply: Reply,
   ): OpenExchange | null {
@@ -127,7 +128,7 @@ export class HttpSessions implements SessionEndpoint {
   #request(
     state: SessionState,
     facts: SessionFacts,
-    envelope: Envelope,
+    envelope: SessionMessage,
     body: Uint8Array,
     reply: Reply,
   ): OpenExchange | null {
@@ -135,13 +136,11 @@ export class HttpSessions implements SessionEndpoint {
     const request = requestEnvelope(envelope, body, facts.trace, facts.correlationId);
     if (isFault(request)) return refuse(reply, '', request);
     const call = new PostCall(envelope.idJson, state, reply, subscribedUri(request.method, request.name));
-    const open = this.#methods.request(state.caller, request, call);
-    if (call.done) return null;
-    call.request = open;
-    return call;
+    dispatchCall(this.#methods, state.caller, request, call, this.#hub.log);
+    return call.done ? null : call;
   }
 
-  #initialize(facts: SessionFacts, envelope: Envelope, body: Uint8Array, reply: Reply): OpenExchange | null {
+  #initialize(facts: SessionFacts, envelope: SessionMessage, body: Uint8Array, reply: Reply): OpenExchange | null {
     const { idJson } = envelope;
     const request = requestEnvelope(envelope, body, null, '');
     if (isFault(request)) return refuse(reply, '', request);
@@ -180,12 +179,7 @@ export class HttpSessions implements SessionEndpoint {
   }
 
   /** Goes on with `next` when a store elsewhere has answered. */
-  #later<T>(
-    answer: Promise<T>,
-    idJson: string,
-    reply: Reply,
-    next: (value: T) => OpenExchange | null,
-  ): OpenExchange {
+  #later<T>(answer: Promise<T>, idJson: string, reply: Reply, next: (value: T) => OpenExchange | null): OpenExchange {
     const pending = new PendingExchange();
     answer
       .then((value) => {
@@ -225,12 +219,8 @@ function refuse(reply: Reply, idJson: string, why: Fault): null {
   return null;
 }
 
-function keep(envelope: Envelope): Envelope {
-  const kept = new Envelope();
-  kept.kind = envelope.kind;
-  kept.idJson = envelope.idJson;
-  kept.method = envelope.method;
-  kept.name = envelope.name;
-  kept.parsed = envelope.parsed;
-  return kept;
+/** What is needed of an envelope that will be used for the next message before this one is through. */
+function keep(envelope: Envelope): SessionMessage {
+  const { kind, idJson, method, name, parsed } = envelope;
+  return { kind, idJson, method, name, parsed };
 }

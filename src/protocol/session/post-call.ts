@@ -13,11 +13,10 @@ import type { Channel } from '../channel.ts';
 import { encodeFault, FAULTS, type Fault } from '../faults.ts';
 import type { OpenExchange } from '../session-endpoint.ts';
 import { Call } from './call-list.ts';
-import type { SessionStream } from './session-stream.ts';
 import { type SessionState, STREAM_HEADERS } from './session-state.ts';
+import type { SessionStream } from './session-stream.ts';
 
 export class PostCall extends Call implements Channel, OpenExchange {
-  readonly canStream = true;
   onDrain: (() => void) | null = null;
   readonly #state: SessionState;
   readonly #reply: Reply;
@@ -38,6 +37,10 @@ export class PostCall extends Call implements Channel, OpenExchange {
 
   get done(): boolean {
     return this.#done;
+  }
+
+  get canStream(): boolean {
+    return this.#stream !== null || this.#state.roomForStream;
   }
 
   get congested(): boolean {

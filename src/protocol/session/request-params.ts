@@ -15,8 +15,11 @@ import type { TraceHeaders } from '../session-endpoint.ts';
 /** Parsed by the worker that runs them; `name` is all this thread needs. */
 const WORKER_METHODS: ReadonlySet<string> = new Set(['tools/call', 'resources/read', 'prompts/get']);
 
+/** What the scanner or the parser found of a session message. */
+export type SessionMessage = Pick<Envelope, 'kind' | 'idJson' | 'method' | 'name' | 'parsed'>;
+
 export function requestEnvelope(
-  envelope: Envelope,
+  envelope: SessionMessage,
   body: Uint8Array,
   trace: TraceHeaders | null,
   correlationId: string,

@@ -14,8 +14,8 @@ import type { EventStream, Reply } from '../../frontend/port.ts';
 import { STANDALONE_STREAM } from '../../sessions/port.ts';
 import { type Fault, fault } from '../faults.ts';
 import type { OpenExchange } from '../session-endpoint.ts';
-import { eventFrame, type SessionStream } from './session-stream.ts';
 import { SESSION_ENDED, type SessionState, STREAM_HEADERS } from './session-state.ts';
+import { eventFrame, type SessionStream } from './session-stream.ts';
 
 /** Times the log is read for one resumption before the client is asked to come back later. */
 export const RESUME_ROUNDS_MAX = 8;

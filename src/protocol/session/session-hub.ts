@@ -106,6 +106,13 @@ export class SessionHub implements SessionHost {
     this.#unindex(state, uri);
   }
 
+  /** The session's connection is gone for good. */
+  end(session: Session): void {
+    const gone = this.store.delete(session.id);
+    if (!(gone instanceof Promise)) return;
+    gone.catch((cause: unknown) => this.log.warn({ err: cause }, 'a session could not be ended'));
+  }
+
   touch(session: Session): void {
     const touched = this.store.get(session.id, session.principalId, this.nowMs());
     if (!(touched instanceof Promise)) return;

@@ -9,6 +9,7 @@
  */
 import type { Dispatcher, Principal } from '../../dispatch/job.ts';
 import type { Reply } from '../../frontend/port.ts';
+import type { Log } from '../../observe/port.ts';
 import { type Session, type SessionEnd, STANDALONE_STREAM } from '../../sessions/port.ts';
 import type { AskRouter, Caller } from '../channel.ts';
 import { fault } from '../faults.ts';
@@ -20,6 +21,7 @@ import { SessionStream, type StreamHost } from './session-stream.ts';
 
 /** What sessions share. */
 export interface SessionHost extends StreamHost {
+  readonly log: Log;
   readonly dispatcher: Pick<Dispatcher, 'answer'>;
   readonly streamsMax: number;
   readonly asksMax: number;
@@ -89,10 +91,14 @@ export class SessionState {
     this.caller = new SessionCaller(session, principal, this.asks);
   }
 
+  get roomForStream(): boolean {
+    return this.#streams === null || this.#streams.size < this.host.streamsMax;
+  }
+
   /** Opens the event stream that answers a POST. Null when the session has as many as it may. */
   openStream(reply: Reply): SessionStream | null {
+    if (!reply.open || this.#ended || !this.roomForStream) return null;
     this.#streams ??= new Map();
-    if (!reply.open || this.#ended || this.#streams.size >= this.host.streamsMax) return null;
     const stream = new SessionStream(this.host, this.session, this.#nextStreamId++);
     this.#streams.set(stream.streamId, stream);
     stream.attach(reply.openStream(STREAM_HEADERS), stream.primingFrame());

@@ -1,0 +1,108 @@
+/**
+ * `millrace check`: the configuration as it would be used, each value with the place it came from, and the memory the
+ * limits can add up to. Secrets are not shown.
+ */
+
+import { valueAt } from '../config/load.ts';
+import { type BudgetLine, budgetNote, memoryBudget } from '../config/memory-budget.ts';
+import { OPTIONS, type Option } from '../config/options.ts';
+import { ConfigError, DEFAULT_ORIGIN, HIDDEN, isHidden, type Origin, originLabel, shown } from '../config/problem.ts';
+import type { Settings } from '../config/settings.ts';
+import type { CommandLine } from './command-line.ts';
+import { type Configured, configure } from './configure.ts';
+import { EXIT, type Terminal, writeProblems } from './terminal.ts';
+
+const MIB = 1024 * 1024;
+
+export async function check(line: CommandLine, terminal: Terminal): Promise<number> {
+  const asJson = line.own.get('json') === true;
+  try {
+    const configured = await configure(line, terminal);
+    terminal.out(asJson ? reportJson(configured) : reportText(configured));
+    return EXIT.OK;
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    if (asJson) terminal.out(`${JSON.stringify({ ok: false, problems: error.problems }, null, 2)}\n`);
+    else writeProblems(terminal, error.problems);
+    return EXIT.CONFIG;
+  }
+}
+
+/** What stands for `auto` and for names left empty. */
+function automatic(settings: Settings): ReadonlyMap<string, string | number> {
+  return new Map<string, string | number>([
+    ['workers', settings.workers],
+    ['maxConcurrent', settings.maxConcurrent],
+    ['maxMessageBytes', settings.limits.messageBytesMax],
+    ['maxResidentMib', settings.residentMiBMax],
+    ['server.version', settings.server.version],
+    ['nodeId', 'random'],
+    ['stateSecret', 'random'],
+  ]);
+}
+
+function placeOf(option: Option, origin: Origin): string {
+  if (origin.kind === 'default') return 'default';
+  return origin.kind === 'file' ? origin.file : originLabel(option, origin);
+}
+
+interface Row {
+  readonly option: Option;
+  readonly value: string;
+  readonly place: string;
+}
+
+function rowsOf({ loaded, settings }: Configured): Row[] {
+  const instead = automatic(settings);
+  return OPTIONS.map((option) => {
+    const value = valueAt(loaded.config, option.path);
+    const effective = value === 'auto' || value === '' ? instead.get(option.name) : undefined;
+    const written = value === '' && effective !== undefined ? '""' : shown(option, value);
+    return {
+      option,
+      value: effective === undefined ? written : `${written} (${effective})`,
+      place: placeOf(option, loaded.origins.get(option.name) ?? DEFAULT_ORIGIN),
+    };
+  });
+}
+
+function reportText(configured: Configured): string {
+  const rows = rowsOf(configured);
+  const nameWidth = Math.max(...rows.map((row) => row.option.name.length));
+  const valueWidth = Math.max(...rows.filter((row) => row.value.length <= 40).map((row) => row.value.length));
+  const lines = rows.map(
+    (row) => `${row.option.name.padEnd(nameWidth)}  ${row.value.padEnd(valueWidth)}  ${row.place}`,
+  );
+  const budget = memoryBudget(configured.settings, configured.machine.memoryMiB);
+  const note = budgetNote(budget);
+  return [
+    configured.loaded.file === null ? 'no configuration file' : `configuration file ${configured.loaded.file}`,
+    '',
+    ...lines,
+    '',
+    `memory reserved ${budget.reservedMiB} MiB, all limits at once ${budget.peakMiB} MiB, machine ${budget.machineMiB} MiB`,
+    ...budget.lines.map(budgetText),
+    ...(note === null ? [] : [`note: ${note}`]),
+    'ok',
+    '',
+  ].join('\n');
+}
+
+function budgetText(line: BudgetLine): string {
+  const peak = `${Math.ceil(line.peakBytes / MIB)} MiB`;
+  return `  ${line.what.padEnd(16)}${peak.padStart(12)}${line.setBy === '' ? '' : `  (${line.setBy})`}`;
+}
+
+function reportJson(configured: Configured): string {
+  const { loaded, settings, machine } = configured;
+  const instead = automatic(settings);
+  const options = OPTIONS.map((option) => {
+    const value = valueAt(loaded.config, option.path);
+    const visible = isHidden(option, value) ? HIDDEN : value;
+    const effective = value === 'auto' || value === '' ? instead.get(option.name) : undefined;
+    const source = placeOf(option, loaded.origins.get(option.name) ?? DEFAULT_ORIGIN);
+    return [option.name, { value: visible, ...(effective === undefined ? {} : { effective }), source }];
+  });
+  const memory = memoryBudget(settings, machine.memoryMiB);
+  return `${JSON.stringify({ ok: true, file: loaded.file, options: Object.fromEntries(options), memory }, null, 2)}\n`;
+}

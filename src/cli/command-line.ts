@@ -1,0 +1,152 @@
+/**
+ * The command line: which command, which flags, and what is wrong with them.
+ *
+ * Role: built on `parseArgs` in its lenient mode, so that every problem can be told at once and a mistyped flag gets
+ * a suggestion. The flags of options come from the option table; a command adds a few of its own. Values are not
+ * judged here: `src/config` does that, for flags and files alike.
+ */
+import { parseArgs } from 'node:util';
+import type { GivenFlags } from '../config/layers.ts';
+import { nearest } from '../config/nearest.ts';
+import { OPTIONS } from '../config/options.ts';
+import { unknown } from '../config/problem.ts';
+
+export const COMMANDS = ['serve', 'stdio', 'check', 'init', 'status'] as const;
+export type Command = (typeof COMMANDS)[number];
+
+interface FlagShape {
+  readonly type: 'string' | 'boolean';
+  readonly multiple: boolean;
+}
+
+/** Flags a command has beside the options. */
+const OWN_FLAGS: Readonly<Record<Command, Readonly<Record<string, 'string' | 'boolean'>>>> = {
+  serve: { config: 'string' },
+  stdio: { config: 'string' },
+  check: { config: 'string', json: 'boolean' },
+  init: {},
+  status: { url: 'string', all: 'boolean', json: 'boolean' },
+};
+const TAKES_OPTIONS: ReadonlySet<Command> = new Set(['serve', 'stdio', 'check']);
+
+/** Whether the flags of options belong to the command. */
+export const takesOptions = (command: Command): boolean => TAKES_OPTIONS.has(command);
+
+export interface CommandLine {
+  readonly command: Command | null;
+  readonly help: boolean;
+  readonly version: boolean;
+  /** Flags of options. */
+  readonly options: GivenFlags;
+  /** Flags of the command itself: `config`, `json`, `url`, … */
+  readonly own: ReadonlyMap<string, string | boolean>;
+  readonly positionals: readonly string[];
+  readonly problems: readonly string[];
+}
+
+export function parseCommandLine(args: readonly string[]): CommandLine {
+  const problems: string[] = [];
+  const first = args[0];
+  const named = first !== undefined && !first.startsWith('-') ? first : null;
+  const command = COMMANDS.find((candidate) => candidate === named) ?? null;
+  if (named !== null && command === null) {
+    const suggestion = nearest(named, COMMANDS);
+    problems.push(`${named}: unknown command${suggestion === null ? '' : `, did you mean ${suggestion}?`}`);
+  }
+  const rest = named === null ? args : args.slice(1);
+  const flags = new FlagReader(command, problems);
+  flags.read(rest);
+  return {
+    command,
+    help: flags.own.get('help') === true || (args.length === 1 && named === 'help'),
+    version: flags.own.get('version') === true,
+    options: flags.options,
+    own: flags.own,
+    positionals: flags.positionals,
+    problems: named === 'help' ? [] : problems,
+  };
+}
+
+/** Flags of options that `command` takes, and its own, as `parseArgs` wants them. */
+function shapesFor(command: Command | null): Map<string, FlagShape> {
+  const shapes = new Map<string, FlagShape>([
+    ['help', { type: 'boolean', multiple: false }],
+    ['version', { type: 'boolean', multiple: false }],
+  ]);
+  if (command === null) return shapes;
+  for (const [flag, type] of Object.entries(OWN_FLAGS[command])) shapes.set(flag, { type, multiple: false });
+  if (!takesOptions(command)) return shapes;
+  for (const { flag, facts } of OPTIONS) {
+    if (flag !== null) shapes.set(flag, { type: facts.form === 'boolean' ? 'boolean' : 'string', multiple: true });
+  }
+  return shapes;
+}
+
+type Token = NonNullable<ReturnType<typeof parseArgs>['tokens']>[number];
+
+class FlagReader {
+  readonly options = new Map<string, (string | boolean)[]>();
+  readonly own = new Map<string, string | boolean>();
+  readonly positionals: string[] = [];
+  readonly #shapes: Map<string, FlagShape>;
+  readonly #problems: string[];
+  /** The argument after an unknown flag may be its value: not worth a second complaint. */
+  #afterUnknown = false;
+
+  constructor(command: Command | null, problems: string[]) {
+    this.#shapes = shapesFor(command);
+    this.#problems = problems;
+  }
+
+  read(args: readonly string[]): void {
+    const shapes = Object.fromEntries(this.#shapes);
+    const short = { help: { ...shapes['help'], short: 'h' }, version: { ...shapes['version'], short: 'v' } };
+    const { tokens } = parseArgs({
+      args: [...args],
+      options: { ...shapes, ...short } as NonNullable<NonNullable<Parameters<typeof parseArgs>[0]>['options']>,
+      strict: false,
+      allowPositionals: true,
+      tokens: true,
+    });
+    for (const token of tokens) this.#token(token);
+  }
+
+  #token(token: Token): void {
+    if (token.kind === 'positional') {
+      if (!this.#afterUnknown) this.positionals.push(token.value);
+      this.#afterUnknown = false;
+    } else if (token.kind === 'option') {
+      this.#afterUnknown = false;
+      this.#flag(token.name, token.rawName, token.value, token.inlineValue === true);
+    }
+  }
+
+  #flag(name: string, rawName: string, value: string | undefined, inline: boolean): void {
+    const shape = this.#shapes.get(name);
+    if (shape !== undefined) {
+      if (shape.type === 'boolean') this.#keep(name, value ?? true);
+      else if (value === undefined || (!inline && value.startsWith('--')))
+        this.#problems.push(`${rawName}: needs a value`);
+      else this.#keep(name, value);
+      return;
+    }
+    const positive = name.startsWith('no-') ? name.slice(3) : '';
+    if (this.#shapes.get(positive)?.type === 'boolean' && value === undefined) {
+      this.#keep(positive, false);
+      return;
+    }
+    this.#afterUnknown = !inline;
+    const suggestion = nearest(name, this.#shapes.keys());
+    this.#problems.push(unknown(rawName, suggestion === null ? null : `--${suggestion}`));
+  }
+
+  #keep(name: string, value: string | boolean): void {
+    if (this.#shapes.get(name)?.multiple !== true) {
+      this.own.set(name, value);
+      return;
+    }
+    const values = this.options.get(name);
+    if (values === undefined) this.options.set(name, [value]);
+    else values.push(value);
+  }
+}

@@ -1,0 +1,58 @@
+/**
+ * `millrace serve`: from settings to a listening server, and from a signal to a clean end.
+ *
+ * The ready line on stdout is read by scripts and is printed once, when requests are served. Draining has the grace
+ * period; if it is not over a little after that, the process leaves anyway and says so.
+ */
+import { budgetNote, memoryBudget } from '../config/memory-budget.ts';
+import type { Settings } from '../config/settings.ts';
+import { createLog } from '../observe/log.ts';
+import type { Log } from '../observe/port.ts';
+import { createRuntimeFrom, type Runtime } from '../runtime/create-runtime.ts';
+import type { CommandLine } from './command-line.ts';
+import { configure } from './configure.ts';
+import { listenForStop } from './signals.ts';
+import { EXIT, type Terminal, writeProblems } from './terminal.ts';
+
+/** Past the grace period, for sockets to close and logs to be written. */
+const LAST_MS = 2000;
+
+export async function serve(line: CommandLine, terminal: Terminal): Promise<number> {
+  const { settings, machine } = await configure(line, terminal);
+  const log = createLog(settings.logLevel, { node: settings.nodeId });
+  const note = budgetNote(memoryBudget(settings, machine.memoryMiB));
+  if (note !== null) log.info({}, note);
+  const stopping = listenForStop(log);
+  const runtime = await createRuntimeFrom(settings, log);
+  const url = await listening(runtime, settings, terminal);
+  if (url === null) {
+    await runtime.close(0);
+    return EXIT.FAILED;
+  }
+  terminal.out(`millrace ready ${url}\n`);
+  const signal = await stopping.asked;
+  log.info({ signal, graceMs: settings.shutdownGraceMs }, 'draining');
+  return closed(runtime, settings.shutdownGraceMs, log);
+}
+
+async function listening(runtime: Runtime, settings: Settings, terminal: Terminal): Promise<string | null> {
+  try {
+    return (await runtime.listen()).url;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    writeProblems(terminal, [`cannot listen on ${settings.host} port ${settings.port}: ${reason}`]);
+    return null;
+  }
+}
+
+/** The exit code of a drain. */
+export async function closed(runtime: Runtime, graceMs: number, log: Log): Promise<number> {
+  const late = setTimeout(() => {
+    log.error({ graceMs }, 'the drain did not end within the grace period: leaving');
+    process.exit(EXIT.FAILED);
+  }, graceMs + LAST_MS);
+  await runtime.close(graceMs);
+  clearTimeout(late);
+  log.info({}, 'closed');
+  return EXIT.OK;
+}

@@ -1,0 +1,79 @@
+/**
+ * Signals and stray errors of a long-running command.
+ *
+ * The first SIGTERM or SIGINT asks for a drain; a second one ends the process at once with 128 + its number, as a
+ * shell would report it. An error nobody caught is logged and survived: a stray rejection of one tool must not end
+ * everybody's server. But when they pour in, the process is taken for broken and ends with 1, so that whoever
+ * supervises it starts a fresh one.
+ */
+import type { Log } from '../observe/port.ts';
+
+/** More stray errors than this within a minute: broken. */
+export const STRAY_ERRORS_MAX = 100;
+const STRAY_WINDOW_MS = 60_000;
+
+const NUMBERS = { SIGINT: 2, SIGTERM: 15 } as const;
+type StopSignal = keyof typeof NUMBERS;
+
+export interface Stopping {
+  /** Resolves with the first signal. */
+  readonly asked: Promise<StopSignal>;
+  /** Takes the handlers away again. */
+  release(): void;
+}
+
+export function listenForStop(log: Log): Stopping {
+  let resolve: (signal: StopSignal) => void = () => undefined;
+  const asked = new Promise<StopSignal>((settle) => {
+    resolve = settle;
+  });
+  let seen = false;
+  const onSignal = (signal: StopSignal): void => {
+    if (seen) {
+      log.warn({ signal }, 'second signal: leaving at once');
+      process.exit(128 + NUMBERS[signal]);
+    }
+    seen = true;
+    resolve(signal);
+  };
+  const strays = new StrayErrors(log);
+  const onStray = (error: unknown): void => strays.seen(error, Date.now());
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+  process.on('uncaughtException', onStray);
+  process.on('unhandledRejection', onStray);
+  return {
+    asked,
+    release() {
+      process.off('SIGINT', onSignal);
+      process.off('SIGTERM', onSignal);
+      process.off('uncaughtException', onStray);
+      process.off('unhandledRejection', onStray);
+    },
+  };
+}
+
+/** Counts within the current minute. */
+export class StrayErrors {
+  readonly #log: Log;
+  readonly #giveUp: () => void;
+  #windowStartMs = 0;
+  #count = 0;
+
+  constructor(log: Log, giveUp: () => void = () => process.exit(1)) {
+    this.#log = log;
+    this.#giveUp = giveUp;
+  }
+
+  seen(error: unknown, nowMs: number): void {
+    if (nowMs - this.#windowStartMs >= STRAY_WINDOW_MS) {
+      this.#windowStartMs = nowMs;
+      this.#count = 0;
+    }
+    this.#count++;
+    this.#log.error({ error }, 'an error nobody caught');
+    if (this.#count <= STRAY_ERRORS_MAX) return;
+    this.#log.error({ count: this.#count }, 'too many of them: the process is taken for broken');
+    this.#giveUp();
+  }
+}

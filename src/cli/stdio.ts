@@ -1,0 +1,27 @@
+/**
+ * `millrace stdio`: the same catalogue for one local client over stdin and stdout.
+ *
+ * Stdout belongs to the protocol alone. Before anything else runs, `process.stdout` is pointed at stderr: then neither
+ * `console.log` of a tool here nor the output of a worker, which Node pipes into `process.stdout`, can get between two
+ * messages. It ends when the client closes stdin, or with a signal.
+ */
+import { createLog } from '../observe/log.ts';
+import { createRuntimeFrom } from '../runtime/create-runtime.ts';
+import type { CommandLine } from './command-line.ts';
+import { configure } from './configure.ts';
+import { closed } from './serve.ts';
+import { listenForStop } from './signals.ts';
+import type { Terminal } from './terminal.ts';
+
+export async function stdio(line: CommandLine, terminal: Terminal): Promise<number> {
+  const protocolOut = process.stdout;
+  Object.defineProperty(process, 'stdout', { value: process.stderr, configurable: true, enumerable: true });
+  const { settings } = await configure(line, terminal);
+  const log = createLog(settings.logLevel, { node: settings.nodeId });
+  const stopping = listenForStop(log);
+  const runtime = await createRuntimeFrom(settings, log);
+  const ended = runtime.serveStdio(process.stdin, protocolOut);
+  const why = await Promise.race([ended.then(() => 'end of input'), stopping.asked]);
+  log.info({ why }, 'closing');
+  return closed(runtime, settings.shutdownGraceMs, log);
+}

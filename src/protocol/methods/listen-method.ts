@@ -1,0 +1,17 @@
+/**
+ * `subscriptions/listen`: a request whose answer stays open. Its filter and its stream are the subscriptions' own.
+ */
+import { fault } from '../faults.ts';
+import { answerFault, idJsonOfBody } from './answers.ts';
+import type { MethodHandler } from './method-deps.ts';
+import { paramsOf } from './params.ts';
+
+const NO_STREAM = fault('notAcceptable', 'Accept must list text/event-stream to listen');
+
+export const listen: MethodHandler = (deps, caller, envelope, channel) => {
+  if (!channel.canStream) return answerFault(deps, caller.revision, envelope, channel, NO_STREAM);
+  const found = paramsOf(envelope);
+  if (found.wrong !== null) return answerFault(deps, caller.revision, envelope, channel, found.wrong);
+  const idJson = envelope.idJson === '' ? idJsonOfBody(envelope.body) : envelope.idJson;
+  return deps.listen.open(caller, idJson, found.params, channel);
+};

@@ -1,0 +1,40 @@
+/**
+ * What the methods work with, and the shape of one.
+ *
+ * Role: the dependencies of the method table in one record, handed to every handler, so that handlers are plain
+ * functions in a map and a request makes no closure.
+ */
+import type { CatalogueHolder } from '../../catalogue/entry.ts';
+import type { Settings } from '../../config/settings.ts';
+import type { Dispatcher } from '../../dispatch/job.ts';
+import type { Log, Meters } from '../../observe/port.ts';
+import type { ListenPort } from '../../subscriptions/listen-port.ts';
+import type { Bus } from '../../subscriptions/port.ts';
+import type { Tasks } from '../../tasks/port.ts';
+import type { Caller, Channel, OpenRequest, RequestEnvelope } from '../channel.ts';
+import type { FramedResults } from './framed-results.ts';
+
+export interface MethodsOptions {
+  readonly catalogue: CatalogueHolder;
+  readonly dispatcher: Dispatcher;
+  readonly tasks: Tasks;
+  readonly bus: Bus;
+  readonly listen: ListenPort;
+  readonly log: Log;
+  readonly meters: Meters;
+  readonly settings: Settings;
+}
+
+export interface MethodDeps extends MethodsOptions {
+  readonly frames: FramedResults;
+  /** `_meta` of results of 2026-07-28, as JSON. */
+  readonly metaJson: string;
+}
+
+/** Answers through `channel`, now or later; null when it was answered already. */
+export type MethodHandler = (
+  deps: MethodDeps,
+  caller: Caller,
+  envelope: RequestEnvelope,
+  channel: Channel,
+) => OpenRequest | null;

@@ -1,0 +1,154 @@
+// HOT PATH
+/**
+ * The methods that run something of the catalogue: `tools/call`, `prompts/get`, `resources/read` and
+ * `completion/complete`.
+ *
+ * Role: finds the entry, makes the job, hands it with its raw body to the dispatcher. Arguments are the worker's to
+ * look at, wherever that is.
+ */
+import type { ToolDefinition } from '../../catalogue/define.ts';
+import type { Entry } from '../../catalogue/entry.ts';
+import { JOB_FLAG, Job, type JobExtras, type TaskWish } from '../../dispatch/job.ts';
+import type { Caller, Channel, OpenRequest, RequestEnvelope } from '../channel.ts';
+import { fault } from '../faults.ts';
+import { answerFault, idJsonOfBody } from './answers.ts';
+import type { MethodDeps } from './method-deps.ts';
+import { methodMissing } from './method-missing.ts';
+import { paramsOf } from './params.ts';
+import { RequestCall } from './request-call.ts';
+import { resourceMissing } from './resource-missing.ts';
+import { declaresTasks, TASKS_REQUIRED } from './task-capability.ts';
+
+/** Characters of an unknown name that are said back. */
+const SHOWN_MAX = 128;
+
+const BAD_URI = fault('invalidParams', 'params.uri must be a string');
+
+export function callTool(
+  deps: MethodDeps,
+  caller: Caller,
+  envelope: RequestEnvelope,
+  channel: Channel,
+): OpenRequest | null {
+  const catalogue = deps.catalogue.current;
+  if (!catalogue.has.tools) return methodMissing(deps, caller, envelope, channel);
+  const entry = catalogue.tool(envelope.name);
+  if (entry === undefined) return nameUnknown(deps, caller, envelope, channel, 'tool');
+  if (entry.task !== 'never') return callTaskTool(deps, entry, caller, envelope, channel);
+  return runEntry(deps, entry, caller, envelope, channel);
+}
+
+export function getPrompt(
+  deps: MethodDeps,
+  caller: Caller,
+  envelope: RequestEnvelope,
+  channel: Channel,
+): OpenRequest | null {
+  const catalogue = deps.catalogue.current;
+  if (!catalogue.has.prompts) return methodMissing(deps, caller, envelope, channel);
+  const entry = catalogue.prompt(envelope.name);
+  if (entry === undefined) return nameUnknown(deps, caller, envelope, channel, 'prompt');
+  return runEntry(deps, entry, caller, envelope, channel);
+}
+
+export function readResource(
+  deps: MethodDeps,
+  caller: Caller,
+  envelope: RequestEnvelope,
+  channel: Channel,
+): OpenRequest | null {
+  const catalogue = deps.catalogue.current;
+  if (!catalogue.has.resources) return methodMissing(deps, caller, envelope, channel);
+  if (envelope.name === '') return answerFault(deps, caller.revision, envelope, channel, BAD_URI);
+  const entry = catalogue.resource(envelope.name);
+  if (entry === undefined) {
+    return answerFault(deps, caller.revision, envelope, channel, resourceMissing(caller.revision, envelope.name));
+  }
+  return runEntry(deps, entry, caller, envelope, channel);
+}
+
+/** Sends the request to wherever its entry runs. */
+export function runEntry(
+  deps: MethodDeps,
+  entry: Entry,
+  caller: Caller,
+  envelope: RequestEnvelope,
+  channel: Channel,
+): OpenRequest | null {
+  const call = new RequestCall(deps, envelope.method, envelope.idJson, caller, channel);
+  const timeoutMs = entry.timeoutMs === 0 ? deps.settings.requestTimeoutMs : entry.timeoutMs;
+  const extras = extrasOf(entry, caller, envelope);
+  const job = new Job(entry, caller.revision, flagsOf(envelope, channel), caller, extras, call, timeoutMs);
+  return call.submit(job, envelope.body);
+}
+
+/** A tool whose definition makes its calls tasks. Sessions have no tasks: there an optional one just runs. */
+function callTaskTool(
+  deps: MethodDeps,
+  entry: Entry,
+  caller: Caller,
+  envelope: RequestEnvelope,
+  channel: Channel,
+): OpenRequest | null {
+  const found = paramsOf(envelope);
+  if (found.wrong !== null) return answerFault(deps, caller.revision, envelope, channel, found.wrong);
+  if (caller.revision.era !== 'stateless' || !declaresTasks(found.params)) {
+    if (entry.task === 'optional') return runEntry(deps, entry, caller, envelope, channel);
+    return answerFault(deps, caller.revision, envelope, channel, TASKS_REQUIRED);
+  }
+  const idJson = envelope.idJson === '' ? idJsonOfBody(envelope.body) : envelope.idJson;
+  const call = new RequestCall(deps, envelope.method, idJson, caller, channel);
+  const timeoutMs = entry.timeoutMs === 0 ? deps.settings.tasks.deadlineMs : entry.timeoutMs;
+  const extras = extrasOf(entry, caller, envelope) ?? {};
+  const flags = flagsOf(envelope, channel) | JOB_FLAG.TASKS;
+  const job = new Job(entry, caller.revision, flags, caller, extras, call, timeoutMs);
+  return call.submitAsTask(job, extras, envelope.body, taskWishOf(entry));
+}
+
+/** 0 leaves a value to the server's settings. */
+function taskWishOf(entry: Entry): TaskWish {
+  const options = (entry.definition as ToolDefinition).taskOptions;
+  const ttlMs = options?.ttlMs;
+  return { ttlMs: ttlMs === undefined ? 0 : ttlMs, pollIntervalMs: options?.pollIntervalMs ?? 0 };
+}
+
+function nameUnknown(
+  deps: MethodDeps,
+  caller: Caller,
+  envelope: RequestEnvelope,
+  channel: Channel,
+  kind: 'tool' | 'prompt',
+): null {
+  const { name } = envelope;
+  const shown = name.length > SHOWN_MAX ? `${name.slice(0, SHOWN_MAX)}…` : name;
+  const message = name === '' ? 'params.name must be a string' : `unknown ${kind}: ${shown}`;
+  return answerFault(deps, caller.revision, envelope, channel, fault('invalidParams', message));
+}
+
+function flagsOf(envelope: RequestEnvelope, channel: Channel): number {
+  return (envelope.checkHeaders ? JOB_FLAG.CHECK_HEADERS : 0) | (channel.canStream ? JOB_FLAG.CAN_STREAM : 0);
+}
+
+/** Null when there is nothing to tell beside the body: the common case, and the cheap one. */
+function extrasOf(entry: Entry, caller: Caller, envelope: RequestEnvelope): JobExtras | null {
+  const { session, principal } = caller;
+  const named = entry.kind === 'template';
+  const capable = session !== null && !isEmpty(session.clientCapabilities);
+  const levelled = session !== null && session.logLevel !== '';
+  const traced = envelope.trace !== null || envelope.correlationId !== '';
+  if (!named && !capable && !levelled && !traced && principal === null && envelope.paramHeaders === null) return null;
+  const extras: JobExtras = {};
+  if (named) extras.name = envelope.name;
+  if (envelope.paramHeaders !== null) extras.paramHeaders = envelope.paramHeaders;
+  if (envelope.trace !== null) extras.trace = envelope.trace;
+  if (envelope.correlationId !== '') extras.correlationId = envelope.correlationId;
+  if (principal !== null) extras.principal = principal;
+  if (levelled) extras.logLevel = session.logLevel;
+  if (capable) extras.clientCapabilities = session.clientCapabilities;
+  return extras;
+}
+
+function isEmpty(object: object): boolean {
+  for (const _member in object) return false;
+  return true;
+}

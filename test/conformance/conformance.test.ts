@@ -1,0 +1,70 @@
+/**
+ * The official conformance suites against the fixture, every server scenario of every revision they know.
+ *
+ * Nothing is expected to fail and nothing to warn; the scenarios of the skills extension are the only ones left out.
+ * A scenario that did not run counts as failed, so that a suite that stops half-way cannot pass.
+ */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { serveFixture } from './serve.ts';
+import { listScenarios, runSuite, type ScenarioOutcome, type SuitePackage } from './suite.ts';
+
+interface Run {
+  readonly name: string;
+  readonly suite: SuitePackage;
+  readonly options: readonly string[];
+  /** Whether a scenario for these revisions belongs to the run. */
+  covers(revisions: readonly string[]): boolean;
+}
+
+const RUNS: readonly Run[] = [
+  { name: '0.1.16, all scenarios', suite: 'conformance-legacy', options: ['--suite', 'all'], covers: () => true },
+  {
+    name: '0.2.0-alpha.12, 2025-11-25',
+    suite: 'conformance',
+    options: ['--requirements', '2025-11-25'],
+    covers: (revisions) => revisions.includes('2025-11-25'),
+  },
+  {
+    name: '0.2.0-alpha.12, 2026-07-28 and extensions',
+    suite: 'conformance',
+    options: ['--requirements', '2026-07-28'],
+    covers: (revisions) => revisions.includes('2026-07-28') || revisions.includes('extension'),
+  },
+];
+
+const isSkills = (scenario: string): boolean => scenario.startsWith('sep-2640-skills-');
+
+function texts(outcomes: readonly ScenarioOutcome[], kind: 'failures' | 'warnings'): string[] {
+  return outcomes.flatMap((outcome) => outcome[kind].map((text) => `${outcome.scenario}: ${text}`));
+}
+
+describe('official conformance suites', { concurrency: true }, () => {
+  let runtime: Awaited<ReturnType<typeof serveFixture>>;
+  before(async () => {
+    runtime = await serveFixture(0);
+  });
+  after(() => runtime.close());
+
+  for (const run of RUNS) {
+    test(run.name, async (t) => {
+      const listed = await listScenarios(run.suite);
+      const wanted = [...listed].filter(([name, revisions]) => run.covers(revisions) && !isSkills(name));
+      assert.ok(wanted.length >= 30, 'the suite lists its scenarios');
+
+      const { scenarios, exitCode, output } = await runSuite(run.suite, `${runtime.url}/mcp`, run.options);
+      const passed = scenarios.reduce((sum, outcome) => sum + outcome.passed, 0);
+      const clean = scenarios.filter((outcome) => outcome.failures.length === 0).length;
+      t.diagnostic(`${clean} of ${scenarios.length} scenarios clean, ${passed} checks passed`);
+      const ran = new Set(scenarios.map((outcome) => outcome.scenario));
+      assert.deepEqual(
+        wanted.map(([name]) => name).filter((name) => !ran.has(name)),
+        [],
+        `scenarios that did not run\n${output}`,
+      );
+      assert.deepEqual(texts(scenarios, 'failures'), [], 'checks that failed');
+      assert.deepEqual(texts(scenarios, 'warnings'), [], 'checks that warned');
+      assert.equal(exitCode, 0, output);
+    });
+  }
+});
