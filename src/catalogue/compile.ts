@@ -11,7 +11,7 @@ import { Cursors } from './cursor.ts';
 import { DefinitionError } from './definition-error.ts';
 import { type CompiledDefinition, compileDefinition, type SourcedDefinition } from './entries.ts';
 import type { Catalogue, CatalogueHolder, EntryKind, ListName } from './entry.ts';
-import { Snapshot, type SnapshotSettings } from './snapshot.ts';
+import { refuseTooMany, Snapshot, type SnapshotSettings } from './snapshot.ts';
 
 export const PAGE_SIZE_MAX = 10_000;
 /** Listeners of one catalogue; more is a leak. */
@@ -67,11 +67,13 @@ class Holder implements MutableCatalogue {
   }
 
   replace(definitions: readonly SourcedDefinition[]): void {
+    refuseTooMany(definitions.length);
     const known = new Map(this.#current.compiled.map((compiled) => [compiled.source.definition, compiled]));
     this.#swap(definitions.map((source) => unchanged(known, source) ?? compileDefinition(source)));
   }
 
   add(...definitions: readonly SourcedDefinition[]): void {
+    refuseTooMany(this.#current.compiled.length + definitions.length);
     this.#swap([...this.#current.compiled, ...definitions.map(compileDefinition)]);
   }
 

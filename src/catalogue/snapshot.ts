@@ -145,10 +145,12 @@ function manifestEntry(entry: Entry): ManifestEntry[] {
   return module === null || entry.run === 'inline' ? [] : [{ key, kind, name, module, paramHeaders, task }];
 }
 
+/** Throws `DefinitionError` for more definitions than a catalogue holds. */
+export function refuseTooMany(count: number): void {
+  if (count > ENTRIES_MAX) throw new DefinitionError(`${count} tools, resources and prompts; at most ${ENTRIES_MAX}`);
+}
+
 function refuseDuplicates(compiled: readonly CompiledDefinition[]): void {
-  if (compiled.length > ENTRIES_MAX) {
-    throw new DefinitionError(`${compiled.length} tools, resources and prompts; at most ${ENTRIES_MAX}`);
-  }
   const seen = new Map<string, CompiledDefinition>();
   for (const one of compiled) {
     const id = `${one.entry.kind} ${one.entry.name}`;

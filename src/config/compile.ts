@@ -7,7 +7,7 @@
 import { crossCheck } from './cross-checks.ts';
 import { configFromOptions, type LoadedConfig } from './load.ts';
 import { type Machine, thisMachine } from './machine.ts';
-import { memoryBudget, overBudget } from './memory-budget.ts';
+import { type MemoryBudget, memoryBudget, overBudget } from './memory-budget.ts';
 import { AUTO } from './option.ts';
 import { ConfigError } from './problem.ts';
 import type { FullConfig, RawConfig } from './raw.ts';
@@ -17,6 +17,7 @@ import { MILLRACE_VERSION } from './version.ts';
 const CALLS_PER_WORKER = 100;
 const RESIDENT_LEAST_MIB = 4096;
 const RESIDENT_PER_WORKER_MIB = 256;
+const RESIDENT_SHARE = 0.9;
 
 /** Options handed over by a program; relative paths start at the working directory. */
 export function compileSettings(raw: RawConfig, machine: Machine = thisMachine()): Settings {
@@ -27,11 +28,20 @@ export function compileSettings(raw: RawConfig, machine: Machine = thisMachine()
 export function compileLoaded(loaded: LoadedConfig, machine: Machine = thisMachine()): Settings {
   const problems: string[] = [];
   crossCheck(loaded, problems);
-  const settings = settingsOf(loaded.config, machine);
-  const excess = overBudget(memoryBudget(settings, machine.memoryMiB), settings.residentMiBMax);
+  const unbounded = settingsOf(loaded.config, machine);
+  const budget = memoryBudget(unbounded, machine.memoryMiB);
+  const residentMiBMax = either(loaded.config.maxResidentMib, residentMiBFor(unbounded.workers, budget));
+  const settings = Object.freeze({ ...unbounded, residentMiBMax });
+  const excess = overBudget(budget, residentMiBMax);
   if (excess !== null) problems.push(`memory: ${excess}`);
   if (problems.length > 0) throw new ConfigError(problems);
   return settings;
+}
+
+/** Room for the workers beside what is reserved, but not the whole machine. */
+function residentMiBFor(workers: number, budget: MemoryBudget): number {
+  const wanted = Math.max(RESIDENT_LEAST_MIB, RESIDENT_PER_WORKER_MIB * workers + budget.reservedMiB);
+  return Math.min(wanted, Math.floor(budget.machineMiB * RESIDENT_SHARE));
 }
 
 /** A number as set, or the one `auto` stands for. */
@@ -39,8 +49,7 @@ const either = (value: number | typeof AUTO, automatic: number): number => (valu
 
 function settingsOf(config: FullConfig, machine: Machine): Settings {
   const workers = either(config.workers, machine.cores);
-  const residentMiB = Math.max(RESIDENT_LEAST_MIB, RESIDENT_PER_WORKER_MIB * workers);
-  return Object.freeze({
+  return {
     ...frontEndSettings(config),
     ...namedGroups(config),
     workers,
@@ -54,7 +63,7 @@ function settingsOf(config: FullConfig, machine: Machine): Settings {
     killGraceMs: config.killGraceMs,
     resultBytesMax: config.maxResultBytes,
     workerHeapMiB: config.workerHeapMib,
-    residentMiBMax: either(config.maxResidentMib, Math.min(residentMiB, Math.floor(machine.memoryMiB * 0.9))),
+    residentMiBMax: 0,
     quarantineAfter: config.quarantineAfter,
     quarantineMs: config.quarantineMs,
     toolDirs: config.tools,
@@ -72,7 +81,7 @@ function settingsOf(config: FullConfig, machine: Machine): Settings {
     redisUrl: config.redisUrl,
     nodeId: config.nodeId === '' ? machine.nodeId : config.nodeId,
     stateSecret: config.stateSecret === '' ? machine.stateSecret : config.stateSecret,
-  });
+  };
 }
 
 type FrontEndSettings = Pick<

@@ -309,13 +309,19 @@ export class JobDispatcher implements Dispatcher {
     this.#planFlush();
   }
 
-  /** From now on new jobs are refused; resolves when the last one has ended. */
-  drain(): Promise<void> {
-    this.#draining = true;
+  /** Resolves when no job is left; new ones are still served meanwhile. */
+  idle(): Promise<void> {
     if (this.active === 0) return Promise.resolve();
     return new Promise((resolve) => {
       this.#onIdle = resolve;
     });
+  }
+
+  /** The end of patience: new jobs are refused, and those that still run are answered so. */
+  stop(): void {
+    this.#draining = true;
+    const f = fault('draining', 'the server is shutting down', { retryAfterMs: 1000 });
+    for (const job of this.#ports.flights.jobs) if (job !== null) this.refuse(job, f);
   }
 }
 

@@ -43,6 +43,10 @@ export interface Engine {
   readonly liveWorkers: () => number;
   /** Resolves when `count` workers have come up. */
   readonly ready: Promise<void>;
+  /** Busy part of a worker's time since the last call, 0…1. */
+  readonly utilization: (index: number) => number;
+  /** Waits for the jobs in flight, at most `graceMs`; what is left then is refused. */
+  drain(graceMs: number): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -134,6 +138,19 @@ export function createEngine(options: EngineOptions): Engine {
   return {
     dispatcher, admission, pool, liveWorkers,
     ready,
+    utilization(index) {
+      const load = flights.loads[index];
+      return load === null || load === undefined ? 0 : pool.utilization(load.worker);
+    },
+    async drain(graceMs) {
+      let timer: NodeJS.Timeout | undefined;
+      const patience = new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, graceMs);
+      });
+      await Promise.race([dispatcher.idle(), patience]);
+      clearTimeout(timer);
+      dispatcher.stop();
+    },
     async close() {
       supervisor.stop();
       await pool.close();

@@ -54,7 +54,11 @@ describe('entries', () => {
   test('reach workers through the manifest, those with a module only', () => {
     const catalogue = createCatalogue(SETTINGS);
     const inline = tool('inline', { run: 'inline' });
-    catalogue.replace([...SAMPLE.map((one, i) => fromFile(one, `${i}.js`)), passed(tool('here')), fromFile(inline, 'i.js')]);
+    catalogue.replace([
+      ...SAMPLE.map((one, i) => fromFile(one, `${i}.js`)),
+      passed(tool('here')),
+      fromFile(inline, 'i.js'),
+    ]);
     const { manifest, epoch, entries } = catalogue.current;
     assert.equal(manifest.epoch, epoch);
     assert.equal(entries.length, 9);
@@ -76,7 +80,10 @@ describe('entries', () => {
 
 describe('what cannot be served is refused with its name and file', () => {
   const refused: readonly (readonly [what: Definition, message: RegExp])[] = [
-    [tool('t', { input: { type: 'array' } }), /^tool "t": input must have "type": "object" at its root, got "array" — in \/tools\/t.js \(export it\)$/],
+    [
+      tool('t', { input: { type: 'array' } }),
+      /^tool "t": input must have "type": "object" at its root, got "array" — in \/tools\/t.js \(export it\)$/,
+    ],
     [tool('t', { input: {} }), /input must have "type": "object" at its root, got nothing/],
     [tool('t', { output: { $ref: 'http://x/y' } }), /tool "t": output: the \$ref/],
     [tool('t', { input: { type: 'object', properties: { a: { 'x-mcp-header': 'A' } } } }), /x-mcp-header "A" at a/],

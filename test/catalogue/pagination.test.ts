@@ -50,7 +50,10 @@ describe('pages', () => {
     const first = page(catalogue, undefined);
     assert.equal(first.tools.length, 2);
     const second = page(catalogue, first.nextCursor);
-    assert.deepEqual(second.tools.map((one) => one.name), ['c', 'd']);
+    assert.deepEqual(
+      second.tools.map((one) => one.name),
+      ['c', 'd'],
+    );
     assert.equal(second.nextCursor, undefined);
   });
 

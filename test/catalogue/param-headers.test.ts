@@ -45,7 +45,11 @@ describe('x-mcp-header annotations', () => {
     ['a name that is no string', { properties: { a: string(7) } }, /x-mcp-header 7 at a/],
     ['a name used twice, whatever its case', { properties: { a: string('X'), b: string('x') } }, /a uses the same/],
     ['a number', { properties: { a: { type: 'number', 'x-mcp-header': 'A' } } }, /got "number"/],
-    ['a type that may be null', { properties: { a: { type: ['string', 'null'], 'x-mcp-header': 'A' } } }, /an array of 2/],
+    [
+      'a type that may be null',
+      { properties: { a: { type: ['string', 'null'], 'x-mcp-header': 'A' } } },
+      /an array of 2/,
+    ],
     ['no type', { properties: { a: { 'x-mcp-header': 'A' } } }, /got nothing/],
     ['the root', { 'x-mcp-header': 'A', type: 'object' }, /at the root: only "properties"/],
     ['items', { properties: { a: { items: string('A') } } }, /a\/items: only "properties"/],

@@ -1,7 +1,7 @@
 /**
  * A catalogue with one of everything, for tests of what goes on the wire.
  */
-import { createCatalogue, type CatalogueSettings, type MutableCatalogue } from '../../src/catalogue/compile.ts';
+import { type CatalogueSettings, createCatalogue, type MutableCatalogue } from '../../src/catalogue/compile.ts';
 import { type Definition, definePrompt, defineResource, defineTool } from '../../src/catalogue/define.ts';
 import type { SourcedDefinition } from '../../src/catalogue/entries.ts';
 
@@ -70,7 +70,17 @@ export const SAMPLE: readonly Definition[] = [
   sampleTool,
   listTool,
   defineResource(
-    { uri: 'sample://fixed', name: 'Fixed', title: 'T', description: 'D', mimeType: 'text/plain', size: 4, annotations, icons, _meta },
+    {
+      uri: 'sample://fixed',
+      name: 'Fixed',
+      title: 'T',
+      description: 'D',
+      mimeType: 'text/plain',
+      size: 4,
+      annotations,
+      icons,
+      _meta,
+    },
     () => 'text',
   ),
   defineResource(
@@ -103,7 +113,10 @@ export const SAMPLE: readonly Definition[] = [
 /** As handed over in code: no module, so on the front-end thread. */
 export const passed = (definition: Definition): SourcedDefinition => ({ definition, module: null });
 
-export function catalogueOf(definitions: readonly Definition[], settings: Partial<CatalogueSettings> = {}): MutableCatalogue {
+export function catalogueOf(
+  definitions: readonly Definition[],
+  settings: Partial<CatalogueSettings> = {},
+): MutableCatalogue {
   const catalogue = createCatalogue({ ...SETTINGS, ...settings });
   catalogue.replace(definitions.map(passed));
   return catalogue;

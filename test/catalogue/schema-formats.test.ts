@@ -28,7 +28,25 @@ test('an unknown format is an annotation', () => {
 });
 
 /** Runs that make backtracking expressions explode, with endings that make them fail. */
-const REPEATED = ['a', '1', '.', 'a.', 'a-', '/a', ':', '::', '1:', '%41', '~0', '{a}', '{a,', 'a@', '9', '=', '\u00a1'];
+const REPEATED = [
+  'a',
+  '1',
+  '.',
+  'a.',
+  'a-',
+  '/a',
+  ':',
+  '::',
+  '1:',
+  '%41',
+  '~0',
+  '{a}',
+  '{a,',
+  'a@',
+  '9',
+  '=',
+  '\u00a1',
+];
 const PREFIXES = ['', 'http://', 'http://a', 'a@', '/', '{', 'P', '#', 'ftp://1'];
 const ENDINGS = ['', '\u0000', '!', ' ', '@', '-'];
 

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as v from 'valibot';
 import { z } from 'zod';
-import { SchemaError } from '../../src/catalogue/definition-error.ts';
 import type { AnySchema } from '../../src/catalogue/define.ts';
+import { SchemaError } from '../../src/catalogue/definition-error.ts';
 import { SCHEMA_BYTES_MAX, SCHEMA_DEPTH_MAX } from '../../src/catalogue/json-schema.ts';
 import { compileValidator, listedSchema, type Validation } from '../../src/catalogue/schema.ts';
 import { isStandardSchema, withJsonSchema } from '../../src/catalogue/standard-schema.ts';
@@ -81,7 +81,10 @@ describe('plain JSON Schema', () => {
   });
 
   test('what is no JSON Schema is refused with its place', () => {
-    assert.throws(() => compileValidator({ properties: { n: { type: 'int' } } }), /schema\/properties\/n\/type must be/);
+    assert.throws(
+      () => compileValidator({ properties: { n: { type: 'int' } } }),
+      /schema\/properties\/n\/type must be/,
+    );
     assert.throws(() => compileValidator({ pattern: '(' }), /Invalid regular expression/);
     assert.throws(() => compileValidator({ default: () => 1 }), /holds a function, which is not JSON/);
     assert.throws(() => compileValidator({ $async: true, type: 'string' }), /\$async is not part of JSON Schema/);
@@ -126,7 +129,10 @@ describe('Standard Schema libraries', () => {
   });
 
   test('zod: a refusal names the path', () => {
-    assert.match(messageOf(z.object({ p: z.object({ n: z.number() }) }), { p: { n: 'x' } }), /^arguments\/p\/n: .*number/);
+    assert.match(
+      messageOf(z.object({ p: z.object({ n: z.number() }) }), { p: { n: 'x' } }),
+      /^arguments\/p\/n: .*number/,
+    );
   });
 
   test('zod: input and output side of a transformation are listed apart', () => {
@@ -152,7 +158,13 @@ describe('Standard Schema libraries', () => {
   });
 
   test('an asynchronous library is awaited', async () => {
-    const schema = withJsonSchema(v.pipeAsync(v.string(), v.checkAsync(async (text) => text === 'yes')), {});
+    const schema = withJsonSchema(
+      v.pipeAsync(
+        v.string(),
+        v.checkAsync(async (text) => text === 'yes'),
+      ),
+      {},
+    );
     const validate = compileValidator(schema);
     assert.deepEqual(await validate('yes'), { ok: true, value: 'yes' });
     assert.equal((await validate('no')).ok, false);

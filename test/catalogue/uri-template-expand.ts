@@ -30,9 +30,7 @@ export function expandTemplate(template: string, values: Values): string {
       const name = spec.replace('*', '');
       const value = values[name];
       if (value === undefined) continue;
-      const encoded = spec.endsWith('*')
-        ? value.split('/').map(unreserved).join('/')
-        : encode(value, rule.reserved);
+      const encoded = spec.endsWith('*') ? value.split('/').map(unreserved).join('/') : encode(value, rule.reserved);
       if (!rule.named) parts.push(encoded);
       else parts.push(encoded === '' && operator === ';' ? name : `${name}=${encoded}`);
     }

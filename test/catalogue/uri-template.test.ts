@@ -85,10 +85,10 @@ describe('URI templates are refused', () => {
 
 /** Templates that mark the place of each value, with values they can hold. */
 const clearTemplate = fc
-  .array(
-    fc.constantFrom('/{a}', '{/b}', '/x{.c}', '/y{;d,e}', '{/f*}/z', '/w-{g,h}', '/v={i}!', '/u{/j,k}/t'),
-    { minLength: 0, maxLength: 3 },
-  )
+  .array(fc.constantFrom('/{a}', '{/b}', '/x{.c}', '/y{;d,e}', '{/f*}/z', '/w-{g,h}', '/v={i}!', '/u{/j,k}/t'), {
+    minLength: 0,
+    maxLength: 3,
+  })
   .chain((parts) =>
     fc.constantFrom('', '{?q,r}', '{?q}{&r}', '?s=1{&q,r}', '{#t}', '{?q,r}{#t}').map((end) => {
       const text = parts.map((part, i) => part.replace(/[a-k](?=[},*])/g, (name) => name + i)).join('/l');
@@ -101,9 +101,9 @@ const valuesFor = (template: string): fc.Arbitrary<Record<string, string>> => {
   for (const name of readTemplate(template).variables) {
     const exploded = template.includes(`${name}*`);
     const value = exploded
-      ? fc.array(fc.string({ unit: 'grapheme', minLength: 1 }).filter(wellFormed), { minLength: 1, maxLength: 4 }).map((s) =>
-          s.map((one) => one.replaceAll('/', '')).join('/'),
-        )
+      ? fc
+          .array(fc.string({ unit: 'grapheme', minLength: 1 }).filter(wellFormed), { minLength: 1, maxLength: 4 })
+          .map((s) => s.map((one) => one.replaceAll('/', '')).join('/'))
       : fc.string({ unit: 'grapheme' }).filter(wellFormed);
     arbitraries[name] = fc.option(value, { nil: undefined });
   }

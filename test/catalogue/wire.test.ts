@@ -136,7 +136,11 @@ describe('what the server says of itself', () => {
   });
 
   test('initialize says what each revision knows', () => {
-    const lists = { tools: { listChanged: true }, resources: { subscribe: true, listChanged: true }, prompts: { listChanged: true } };
+    const lists = {
+      tools: { listChanged: true },
+      resources: { subscribe: true, listChanged: true },
+      prompts: { listChanged: true },
+    };
     const say = (revision: Revision) => catalogue.current.initializeResult(revision);
     assert.deepEqual(say(REVISION_2024_11_05), {
       capabilities: { ...lists, logging: {} },

@@ -14,7 +14,7 @@ async function politeCalls(rig: Rig, count: number): Promise<void> {
 }
 
 async function quiet(rig: Rig): Promise<void> {
-  await rig.engine.dispatcher.drain();
+  await rig.engine.dispatcher.idle();
   assert.equal(rig.engine.admission.inFlight, 0);
   assert.equal(rig.engine.admission.waiting, 0);
 }

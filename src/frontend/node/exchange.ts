@@ -1,0 +1,155 @@
+/**
+ * One HTTP request on node:http, from its headers to the end of its answer.
+ *
+ * Role: the `Reply` of this adapter. Node.js queues the answers of pipelined requests itself, in order.
+ * Invariants: lent bytes are copied, since Node.js keeps them until the socket has taken them; after the end, or after
+ * the connection has gone, nothing reaches the response.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Log } from '../../observe/port.ts';
+import { encodeFault, type Fault, fault, faultFrom } from '../../protocol/faults.ts';
+import type { EventStream, FrontEndLimits, HeaderPairs, HttpCall, Reply } from '../port.ts';
+import { isSafeHeaderValue, JSON_TYPE, refuse } from '../refusal.ts';
+import { ClosedStream, COMMENT_FRAME, SSE_HEADERS, SSE_TYPE } from '../sse.ts';
+import { NodeEventStream } from './event-stream.ts';
+
+const BODY_TOO_LARGE: Fault = fault('bodyTooLarge', 'request body is too large');
+const INTERNAL_ERROR = encodeFault('', faultFrom(null));
+const NOTHING = new Uint8Array(0);
+
+/** What all exchanges of one front end share. */
+export interface NodeEdge {
+  draining: boolean;
+  readonly limits: FrontEndLimits;
+  readonly log: Log;
+}
+
+export class NodeExchange implements Reply {
+  open = true;
+  readonly #req: IncomingMessage;
+  readonly #res: ServerResponse;
+  readonly #edge: NodeEdge;
+  #closing = false;
+  #call: HttpCall | null = null;
+  #stream: NodeEventStream | null = null;
+  #parts: Uint8Array[] = [];
+  #received = 0;
+
+  constructor(req: IncomingMessage, res: ServerResponse, edge: NodeEdge) {
+    this.#req = req;
+    this.#res = res;
+    this.#edge = edge;
+    // Errors of the socket end in 'close', which is the one ending looked at.
+    res.on('error', (cause) => edge.log.debug({ err: cause }, 'response error'));
+    req.on('error', (cause) => edge.log.debug({ err: cause }, 'request error'));
+    res.on('close', () => this.#closed());
+  }
+
+  /** After the handler saw the headers. */
+  settle(call: HttpCall | null, declaredBytes: number): void {
+    this.#call = call;
+    if (call === null || !this.open) {
+      this.#req.resume();
+    } else if (declaredBytes > call.bodyBytesMax) {
+      this.#tooLarge(call);
+    } else {
+      this.#req.on('data', (part: Buffer) => this.#data(call, part));
+      this.#req.on('end', () => this.#whole(call));
+    }
+  }
+
+  send(status: number, contentType: string, body: Uint8Array | string, headers?: HeaderPairs): void {
+    if (!this.open) return;
+    this.open = false;
+    const res = this.#res;
+    res.statusCode = status;
+    if (contentType !== '') res.setHeader('Content-Type', contentType);
+    if (headers !== undefined) this.#setHeaders(headers);
+    if (this.#closing || this.#edge.draining) res.setHeader('Connection', 'close');
+    const copy = Buffer.from(body);
+    if (status !== 204 && status !== 304) res.setHeader('Content-Length', copy.byteLength);
+    res.end(copy);
+  }
+
+  openStream(headers?: HeaderPairs): EventStream {
+    if (!this.open) return new ClosedStream();
+    this.open = false;
+    const res = this.#res;
+    res.setHeader('Content-Type', SSE_TYPE);
+    this.#setHeaders(SSE_HEADERS);
+    if (headers !== undefined) this.#setHeaders(headers);
+    if (this.#edge.draining) res.setHeader('Connection', 'close');
+    res.write(COMMENT_FRAME);
+    this.#stream = new NodeEventStream(res, this.#edge.limits.streamBufferBytesMax);
+    return this.#stream;
+  }
+
+  remoteAddress(): string {
+    return this.#req.socket.remoteAddress ?? '';
+  }
+
+  /** For requests after which the connection cannot be trusted, or is not wanted. */
+  refuseAndClose(f: Fault): void {
+    this.#closing = true;
+    refuse(this, f);
+  }
+
+  /** The handler threw: a bug. */
+  broke(cause: unknown): void {
+    this.#edge.log.error({ err: cause }, 'request handler threw');
+    this.send(500, JSON_TYPE, INTERNAL_ERROR);
+  }
+
+  #setHeaders(headers: HeaderPairs): void {
+    for (const [name, value] of headers) {
+      if (isSafeHeaderValue(value)) this.#res.setHeader(name, value);
+      else this.#edge.log.error({ header: name }, 'header value with a line break left out');
+    }
+  }
+
+  #data(call: HttpCall, part: Buffer): void {
+    if (!this.open) return;
+    this.#received += part.byteLength;
+    if (this.#received > call.bodyBytesMax) this.#tooLarge(call);
+    else this.#parts.push(part);
+  }
+
+  #whole(call: HttpCall): void {
+    if (!this.open) return;
+    const parts = this.#parts;
+    this.#parts = [];
+    const body = parts.length === 1 ? parts[0] : Buffer.concat(parts);
+    try {
+      call.body(body ?? NOTHING);
+    } catch (cause) {
+      this.broke(cause);
+    }
+  }
+
+  /** What still comes is read and forgotten, within the time a request has, so that the client can read the answer. */
+  #tooLarge(call: HttpCall): void {
+    this.#parts = [];
+    refuse(this, BODY_TOO_LARGE);
+    this.#req.resume();
+    this.#tellAborted(call);
+  }
+
+  #closed(): void {
+    const call = this.#call;
+    const unanswered = this.open || (this.#stream !== null && !this.#res.writableEnded);
+    this.open = false;
+    this.#call = null;
+    this.#parts = [];
+    this.#stream?.lost();
+    if (unanswered && call !== null) this.#tellAborted(call);
+  }
+
+  #tellAborted(call: HttpCall): void {
+    this.#call = null;
+    try {
+      call.aborted();
+    } catch (cause) {
+      this.#edge.log.error({ err: cause }, 'abort handler threw');
+    }
+  }
+}

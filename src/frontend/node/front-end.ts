@@ -1,0 +1,129 @@
+/**
+ * A front end on node:http or node:https: the same port for platforms where no build of uWebSockets.js loads.
+ *
+ * Role: the adapter's life cycle, and the limits that Node.js keeps for it: head size, time to receive, keep-alive. The
+ * connection limit is kept here, since Node.js would drop without a word.
+ */
+import { readFile } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type Server, type ServerOptions } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Log } from '../../observe/port.ts';
+import { encodeFault, fault } from '../../protocol/faults.ts';
+import type { FrontEnd, FrontEndOptions, HttpHandler, MessageHandler } from '../port.ts';
+import { JSON_TYPE } from '../refusal.ts';
+import type { NodeEdge } from './exchange.ts';
+import { NodeHttp } from './http.ts';
+import { replay } from './replay.ts';
+import { NodeMessages } from './websocket.ts';
+
+/** Connections past the limit that may be open while they are told so. */
+const SURPLUS_MAX = 64;
+const SURPLUS_LINGER_MS = 500;
+/** Checks of the receive limits within one limit. */
+const CHECKS_PER_LIMIT = 4;
+
+const BUSY_BODY = encodeFault('', fault('limitReached', 'too many connections'));
+const BUSY_ANSWER =
+  `HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: ${JSON_TYPE}\r\n` +
+  `Content-Length: ${Buffer.byteLength(BUSY_BODY)}\r\n\r\n${BUSY_BODY}`;
+
+export async function openNode(
+  options: FrontEndOptions,
+  http: HttpHandler,
+  messages: { readonly path: string; readonly handler: MessageHandler },
+  log: Log,
+): Promise<FrontEnd> {
+  const { limits } = options;
+  const server = await makeServer(options);
+  server.keepAliveTimeout = limits.keepAliveMs;
+  server.maxHeadersCount = 0;
+  server.maxConnections = limits.connectionsMax + SURPLUS_MAX;
+  const front = new NodeFrontEnd(server, { draining: false, limits, log }, http, messages);
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(options.port, options.host, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+  return front;
+}
+
+async function makeServer(options: FrontEndOptions): Promise<Server> {
+  const { requestReceiveMsMax, headerBytesMax } = options.limits;
+  const settings: ServerOptions = {
+    maxHeaderSize: headerBytesMax,
+    headersTimeout: requestReceiveMsMax,
+    requestTimeout: requestReceiveMsMax,
+    connectionsCheckingInterval: Math.max(10, Math.ceil(requestReceiveMsMax / CHECKS_PER_LIMIT)),
+  };
+  if (options.tls === null) return createServer(settings);
+  const [key, cert] = await Promise.all([readFile(options.tls.keyFile), readFile(options.tls.certFile)]);
+  return createTlsServer({ ...settings, key, cert });
+}
+
+class NodeFrontEnd implements FrontEnd {
+  readonly kind = 'node';
+  readonly description = `node:http ${process.versions.node}`;
+  readonly #server: Server;
+  readonly #edge: NodeEdge;
+  readonly #sockets: NodeMessages;
+  readonly #open = new Set<Duplex>();
+  #closing: Promise<void> | null = null;
+
+  constructor(
+    server: Server,
+    edge: NodeEdge,
+    http: HttpHandler,
+    messages: { readonly path: string; readonly handler: MessageHandler },
+  ) {
+    this.#server = server;
+    this.#edge = edge;
+    this.#sockets = new NodeMessages(edge, messages.handler, messages.path);
+    const requests = new NodeHttp(edge, http);
+    // First of all listeners: a connection that is refused here must not reach the HTTP parser.
+    server.prependListener('connection', (socket) => this.#admit(socket));
+    server.on('request', (req, res) => requests.take(req, res, false));
+    server.on('checkContinue', (req, res) => requests.take(req, res, true));
+    server.on('upgrade', (req, socket, rest) => this.#upgrade(req, socket, rest));
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo | null)?.port ?? 0;
+  }
+
+  get connections(): number {
+    return this.#open.size;
+  }
+
+  stopAccepting(): void {
+    if (this.#edge.draining) return;
+    this.#edge.draining = true;
+    this.#closing = new Promise((resolve) => this.#server.close(() => resolve()));
+  }
+
+  async close(): Promise<void> {
+    this.stopAccepting();
+    this.#sockets.closeAll();
+    this.#server.closeAllConnections();
+    for (const socket of this.#open) socket.destroy();
+    await this.#closing;
+  }
+
+  #admit(socket: Socket): void {
+    if (this.#open.has(socket)) return;
+    this.#open.add(socket);
+    socket.once('close', () => this.#open.delete(socket));
+    if (this.#open.size <= this.#edge.limits.connectionsMax) return;
+    socket.end(BUSY_ANSWER);
+    const timer = setTimeout(() => socket.destroy(), SURPLUS_LINGER_MS);
+    socket.once('close', () => clearTimeout(timer));
+  }
+
+  #upgrade(req: IncomingMessage, socket: Duplex, rest: Buffer): void {
+    socket.on('error', (cause) => this.#edge.log.debug({ err: cause }, 'socket error'));
+    if (!this.#sockets.take(req, socket, rest)) replay(this.#server, req, socket, rest);
+  }
+}

@@ -1,0 +1,92 @@
+/**
+ * Where definitions come from: built-in tools, folders, modules, objects and mounted servers, together one catalogue.
+ *
+ * Role: keeps what each source gave last, so that a change of one (a watched folder, a server that says its list
+ * changed) swaps the catalogue as a whole and leaves the others' entries as they are.
+ */
+import type { MutableCatalogue } from '../catalogue/compile.ts';
+import type { Definition } from '../catalogue/define.ts';
+import type { SourcedDefinition } from '../catalogue/entries.ts';
+import { BUILTIN_TOOLS_DIR, type FolderContents, loadModule, ToolFolder } from '../catalogue/load.ts';
+import { type FolderWatch, watchFolder } from '../catalogue/watch.ts';
+import type { Log } from '../observe/port.ts';
+
+export interface ToolSourcesOptions {
+  readonly catalogue: MutableCatalogue;
+  readonly builtinTools: boolean;
+  readonly toolDirs: readonly string[];
+  /** `file:` URLs of modules that export definitions. */
+  readonly modules: readonly string[];
+  /** They run on the front-end thread: an object cannot be sent to a worker. */
+  readonly definitions: readonly Definition[];
+  readonly watch: boolean;
+  readonly log: Log;
+}
+
+export class ToolSources {
+  readonly #options: ToolSourcesOptions;
+  readonly #given = new Map<string, readonly SourcedDefinition[]>();
+  readonly #watches: FolderWatch[] = [];
+
+  constructor(options: ToolSourcesOptions) {
+    this.#options = options;
+  }
+
+  /** Throws when two sources define the same thing, or when a folder or module cannot be read. */
+  async load(): Promise<void> {
+    const { builtinTools, definitions, modules, toolDirs } = this.#options;
+    if (builtinTools) await this.#loadFolder(BUILTIN_TOOLS_DIR, false);
+    for (const dir of toolDirs) await this.#loadFolder(dir, this.#options.watch);
+    for (const url of modules) this.#given.set(url, await loadModule(url));
+    this.#given.set('objects', definitions.map((definition) => ({ definition, module: null })));
+    this.#swap();
+  }
+
+  async #loadFolder(dir: string, watch: boolean): Promise<void> {
+    const { log } = this.#options;
+    const folder = new ToolFolder(dir);
+    const contents = await folder.load();
+    const [problem] = contents.problems;
+    if (problem !== undefined && !watch) throw new Error(`${problem.file}: ${problem.message}`);
+    this.#take(dir, contents);
+    if (!watch) return;
+    const onChange = (changed: FolderContents): void => this.#reload(dir, changed);
+    this.#watches.push(watchFolder(folder, onChange, (error) => log.error({ err: error, dir }, 'the tool folder cannot be watched')));
+  }
+
+  #take(source: string, contents: FolderContents): void {
+    const { log } = this.#options;
+    for (const { file, message, earlierServes } of contents.problems) {
+      log.error({ file, cause: message, earlierServes }, 'a tool file could not be loaded');
+    }
+    for (const file of contents.filesWithout) log.debug({ file }, 'no definition in this file');
+    this.#given.set(source, contents.definitions);
+  }
+
+  #reload(dir: string, contents: FolderContents): void {
+    if (!contents.changed) return;
+    const before = this.#given.get(dir) ?? [];
+    this.#take(dir, contents);
+    try {
+      this.#swap();
+      this.#options.log.info({ dir, definitions: contents.definitions.length }, 'tools reloaded');
+    } catch (error) {
+      this.#given.set(dir, before);
+      this.#options.log.error({ err: error, dir }, 'the changed tools are not usable together: the earlier ones stay');
+    }
+  }
+
+  /** Replaces what one source gives; used by mounted servers whose lists change. */
+  give(source: string, definitions: readonly SourcedDefinition[]): void {
+    this.#given.set(source, definitions);
+    this.#swap();
+  }
+
+  #swap(): void {
+    this.#options.catalogue.replace([...this.#given.values()].flat());
+  }
+
+  close(): void {
+    for (const watch of this.#watches) watch.close();
+  }
+}
