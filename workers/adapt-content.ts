@@ -10,7 +10,8 @@ export function adaptContent(blocks: readonly ContentBlock[], revision: Revision
 }
 
 export function adaptBlock(block: ContentBlock, revision: Revision): ContentBlock {
-  if (block.type === 'audio' && !revision.annotations) return { type: 'text', text: `[audio ${String(block['mimeType'])}]` };
+  if (block.type === 'audio' && !revision.annotations)
+    return { type: 'text', text: `[audio ${String(block['mimeType'])}]` };
   if (block.type === 'resource_link' && !revision.titles) return { type: 'text', text: String(block['uri']) };
   return block;
 }

@@ -6,15 +6,20 @@
  * call that is not a task is never sent but collected, and rejects with `InputRequired` so that the handler unwinds.
  */
 import {
-  type ElicitResult, type HandlerContext, type JsonSchema, type LogLevel, MissingCapabilityError, ProtocolError,
+  type ElicitResult,
+  type HandlerContext,
+  type JsonSchema,
+  type LogLevel,
+  MissingCapabilityError,
+  ProtocolError,
 } from '../src/catalogue/define.ts';
 import { JOB_FLAG, type JobExtras, type Principal } from '../src/dispatch/job.ts';
 import { CANCEL, type JobBoard } from '../src/dispatch/job-board.ts';
 import type { Revision } from '../src/protocol/revisions.ts';
 import { TASKS_EXTENSION } from '../src/tasks/port.ts';
-import { answerFits, missingCapability, type Question } from './questions.ts';
 import type { LoadedEntry } from './load-entry.ts';
 import type { RunnerPort } from './port.ts';
+import { answerFits, missingCapability, type Question } from './questions.ts';
 
 type Meta = Record<string, unknown>;
 
@@ -65,7 +70,13 @@ export class CallContext implements HandlerContext {
   #ended = false;
 
   constructor(
-    board: JobBoard, port: RunnerPort, slot: number, revision: Revision, entry: LoadedEntry, idJson: string, params: Meta,
+    board: JobBoard,
+    port: RunnerPort,
+    slot: number,
+    revision: Revision,
+    entry: LoadedEntry,
+    idJson: string,
+    params: Meta,
     extras: JobExtras | null,
   ) {
     this.#board = board;
@@ -149,7 +160,12 @@ export class CallContext implements HandlerContext {
 
   log(level: LogLevel, data: unknown, logger?: string): void {
     if (this.#ended) return;
-    this.#port.log(level, this.entry.name, this.correlationId, typeof data === 'string' ? data : (JSON.stringify(data) ?? ''));
+    this.#port.log(
+      level,
+      this.entry.name,
+      this.correlationId,
+      typeof data === 'string' ? data : (JSON.stringify(data) ?? ''),
+    );
     const stateless = this.revision.era === 'stateless';
     const wanted = stateless ? this.meta[LOG_LEVEL_KEY] : (this.#extras.logLevel ?? 'info');
     const threshold = LEVELS.indexOf(wanted as LogLevel);
@@ -179,18 +195,29 @@ export class CallContext implements HandlerContext {
     const form = { message: request.message, requestedSchema };
     const url = { mode: 'url', message: request.message, url: request.url };
     const stateless = this.revision.era === 'stateless';
-    const params = request.url === undefined ? (stateless ? { mode: 'form', ...form } : form)
-      : stateless ? url : { ...url, elicitationId: `${this.sequence}-${this.#askCount}` };
+    const params =
+      request.url === undefined
+        ? stateless
+          ? { mode: 'form', ...form }
+          : form
+        : stateless
+          ? url
+          : { ...url, elicitationId: `${this.sequence}-${this.#askCount}` };
     return (await this.#ask({ method: 'elicitation/create', params }, request.key ?? 'elicitation')) as ElicitResult;
   }
 
   async sample(params: { messages: unknown[]; maxTokens: number; key?: string }): Promise<Record<string, unknown>> {
     const { key, ...rest } = params;
-    return (await this.#ask({ method: 'sampling/createMessage', params: rest }, key ?? 'sampling')) as Record<string, unknown>;
+    return (await this.#ask({ method: 'sampling/createMessage', params: rest }, key ?? 'sampling')) as Record<
+      string,
+      unknown
+    >;
   }
 
   async roots(options?: { key?: string }): Promise<{ roots: { uri: string; name?: string }[] }> {
-    return (await this.#ask({ method: 'roots/list', params: {} }, options?.key ?? 'roots')) as { roots: { uri: string }[] };
+    return (await this.#ask({ method: 'roots/list', params: {} }, options?.key ?? 'roots')) as {
+      roots: { uri: string }[];
+    };
   }
 
   /** Keys are made unique within the call: the second question without a key of its own gets `-2`. */
@@ -222,7 +249,7 @@ export class CallContext implements HandlerContext {
 
   /** Whether a key of `answers` was a question of this call: extra keys a client sends are not carried on. */
   wasAnswered(key: string): boolean {
-    return this.#asked !== null && this.#asked.has(key) && this.questions?.has(key) !== true;
+    return this.#asked?.has(key) === true && this.questions?.has(key) !== true;
   }
 
   /** The client's answer to a question that was sent. */

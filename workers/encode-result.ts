@@ -41,7 +41,8 @@ export class ResultEncoder {
     const content = revision.titles ? result.content : adaptContent(result.content, revision);
     let members = `"content":${JSON.stringify(content)}`;
     const structured = result.structuredContent;
-    if (structured !== undefined && mayCarry(structured, revision)) members += `,"structuredContent":${JSON.stringify(structured)}`;
+    if (structured !== undefined && mayCarry(structured, revision))
+      members += `,"structuredContent":${JSON.stringify(structured)}`;
     if (result.isError === true) members += ',"isError":true';
     return this.response(idJson, revision, members, result._meta);
   }

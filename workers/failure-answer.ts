@@ -17,11 +17,19 @@ export interface FailureAnswer {
   readonly fault: Fault | null;
 }
 
-export function failureAnswer(encoder: ResultEncoder, context: CallContext, error: unknown, port: RunnerPort): FailureAnswer {
+export function failureAnswer(
+  encoder: ResultEncoder,
+  context: CallContext,
+  error: unknown,
+  port: RunnerPort,
+): FailureAnswer {
   const stateless = context.revision.era === 'stateless';
   if (error instanceof ProtocolError) return { text: encodeProtocolError(context.idJson, error), fault: null };
   if (error instanceof MissingCapabilityError && stateless) {
-    return { text: '', fault: fault('missingCapability', error.message, { requiredCapabilities: error.requiredCapabilities }) };
+    return {
+      text: '',
+      fault: fault('missingCapability', error.message, { requiredCapabilities: error.requiredCapabilities }),
+    };
   }
   const message = messageOf(error);
   port.log('error', context.entry.name, context.correlationId, stackOf(error));

@@ -3,8 +3,14 @@
  *
  * Role: the step from a definition (what an author wrote) to what the runner calls. Nothing here runs per request.
  */
-import type { AnySchema, Definition, PromptDefinition, ResourceDefinition, ToolDefinition } from '../src/catalogue/define.ts';
-import type { CompleteCallback } from '../src/catalogue/define.ts';
+import type {
+  AnySchema,
+  CompleteCallback,
+  Definition,
+  PromptDefinition,
+  ResourceDefinition,
+  ToolDefinition,
+} from '../src/catalogue/define.ts';
 import type { Entry, EntryKind, ParamHeader } from '../src/catalogue/entry.ts';
 import { compileValidator, type Validator } from '../src/catalogue/schema.ts';
 import { parseUriTemplate, type UriTemplate } from '../src/catalogue/uri-template.ts';
@@ -41,15 +47,18 @@ export interface LoadedEntry {
 
 type EntryFacts = Pick<Entry, 'key' | 'kind' | 'name' | 'paramHeaders'>;
 
-const validatorOf = (schema: AnySchema | undefined): Validator | null => (schema === undefined ? null : compileValidator(schema));
+const validatorOf = (schema: AnySchema | undefined): Validator | null =>
+  schema === undefined ? null : compileValidator(schema);
 
 /** `definition` is what the entry's module exports; completions pass the definition that holds the callback. */
 export function loadEntry(facts: EntryFacts, definition: Definition | CompleteCallback): LoadedEntry {
   const method = METHOD_OF_KIND[facts.kind];
   const callback = typeof definition === 'function' ? definition : null;
   const tool = callback === null && (definition as Definition).kind === 'tool' ? (definition as ToolDefinition) : null;
-  const resource = callback === null && (definition as Definition).kind === 'resource' ? (definition as ResourceDefinition) : null;
-  const prompt = callback === null && (definition as Definition).kind === 'prompt' ? (definition as PromptDefinition) : null;
+  const resource =
+    callback === null && (definition as Definition).kind === 'resource' ? (definition as ResourceDefinition) : null;
+  const prompt =
+    callback === null && (definition as Definition).kind === 'prompt' ? (definition as PromptDefinition) : null;
   return {
     key: facts.key,
     kind: facts.kind,

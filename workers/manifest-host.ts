@@ -43,7 +43,9 @@ export class ManifestHost implements EntryHost {
     try {
       loaded = loadEntry(entry, await this.#definition(entry));
     } catch (error) {
-      loaded = new Error(`${entry.kind} ${entry.name} could not be loaded: ${error instanceof Error ? error.message : String(error)}`);
+      loaded = new Error(
+        `${entry.kind} ${entry.name} could not be loaded: ${error instanceof Error ? error.message : String(error)}`,
+      );
     }
     this.#loaded.set(key, loaded);
     this.#loading.delete(key);
@@ -91,7 +93,8 @@ export class ManifestHost implements EntryHost {
 }
 
 function isEntry(definition: Definition, entry: ManifestEntry): boolean {
-  if (definition.kind === 'tool' || definition.kind === 'prompt') return definition.kind === entry.kind && definition.name === entry.name;
+  if (definition.kind === 'tool' || definition.kind === 'prompt')
+    return definition.kind === entry.kind && definition.name === entry.name;
   return entry.kind === 'template' ? definition.template === entry.name : definition.uri === entry.name;
 }
 
@@ -100,7 +103,9 @@ function completionOf(definitions: readonly Definition[], name: string): Complet
   const at = name.indexOf(':');
   const owner = name.slice(at + 1);
   const found = definitions.find((definition) =>
-    definition.kind === 'prompt' ? definition.name === owner : definition.kind === 'resource' && definition.template === owner,
+    definition.kind === 'prompt'
+      ? definition.name === owner
+      : definition.kind === 'resource' && definition.template === owner,
   ) as PromptDefinition | ResourceDefinition | undefined;
   if (found === undefined) throw new Error('its module no longer has it');
   return completerOf(found);
@@ -113,7 +118,9 @@ export function completerOf(definition: PromptDefinition | ResourceDefinition): 
     const callback =
       definition.kind === 'prompt'
         ? definition.arguments?.find((candidate) => candidate.name === argument)?.complete
-        : Object.hasOwn(definition.complete ?? {}, argument) ? definition.complete?.[argument] : undefined;
+        : Object.hasOwn(definition.complete ?? {}, argument)
+          ? definition.complete?.[argument]
+          : undefined;
     return callback === undefined ? [] : callback(value, context);
   };
 }

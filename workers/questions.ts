@@ -11,7 +11,8 @@ export interface Question {
 
 type Json = Record<string, unknown>;
 
-const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value);
+const isObject = (value: unknown): value is Json =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** The capabilities to declare, or null when the client has them. */
 export function missingCapability(question: Question, declared: Json, revision: Revision): object | null {
@@ -25,7 +26,8 @@ export function missingCapability(question: Question, declared: Json, revision: 
   const elicitation = declared['elicitation'];
   const wantsUrl = (question.params as { mode?: string }).mode === 'url';
   if (wantsUrl && revision.elicitation !== 'url') return { elicitation: { url: {} } };
-  if (!isObject(elicitation) || revision.elicitation === 'none') return wantsUrl ? { elicitation: { url: {} } } : { elicitation: {} };
+  if (!isObject(elicitation) || revision.elicitation === 'none')
+    return wantsUrl ? { elicitation: { url: {} } } : { elicitation: {} };
   if (wantsUrl) return isObject(elicitation['url']) ? null : { elicitation: { url: {} } };
   const formOff = isObject(elicitation['url']) && !isObject(elicitation['form']);
   return formOff ? { elicitation: { form: {} } } : null;
@@ -34,7 +36,8 @@ export function missingCapability(question: Question, declared: Json, revision: 
 export function answerFits(question: Question, answer: unknown): boolean {
   if (!isObject(answer)) return false;
   if (question.method === 'roots/list') return Array.isArray(answer['roots']);
-  if (question.method === 'sampling/createMessage') return typeof answer['role'] === 'string' && answer['content'] !== undefined;
+  if (question.method === 'sampling/createMessage')
+    return typeof answer['role'] === 'string' && answer['content'] !== undefined;
   const action = answer['action'];
   if (action === 'decline' || action === 'cancel') return true;
   if (action !== 'accept') return false;

@@ -12,7 +12,8 @@ import type { ResultEncoder } from './encode-result.ts';
 
 type Json = Record<string, unknown>;
 
-const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value);
+const isObject = (value: unknown): value is Json =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** Null when the call may go on. Does nothing for a first round or an earlier revision. */
 export function restoreRounds(context: CallContext, codec: RequestStateCodec): Fault | null {
@@ -26,7 +27,8 @@ export function restoreRounds(context: CallContext, codec: RequestStateCodec): F
   const answers: Json = Object.create(null);
   if (token !== undefined) {
     const state = typeof token === 'string' ? codec.open(token, bindingOf(context), Date.now()) : null;
-    if (state === null) return fault('invalidParams', 'requestState is not one this server made for this call, or it has expired');
+    if (state === null)
+      return fault('invalidParams', 'requestState is not one this server made for this call, or it has expired');
     Object.assign(answers, state.answers);
     for (const [name, value] of Object.entries(state.values)) context.state.set(name, value);
   }

@@ -8,10 +8,18 @@
  * the answer is complete in shared memory (or in an overflow buffer) before DONE is stored.
  */
 import { Buffer } from 'node:buffer';
-import { encodeFault, FAULTS, type Fault, fault } from '../src/protocol/faults.ts';
 import { JOB_FLAG, type JobExtras } from '../src/dispatch/job.ts';
-import { CANCEL, foldedNow, foldedSince, type JobBoard, OUTCOMES, RESULT_BYTES, STATE } from '../src/dispatch/job-board.ts';
+import {
+  CANCEL,
+  foldedNow,
+  foldedSince,
+  type JobBoard,
+  OUTCOMES,
+  RESULT_BYTES,
+  STATE,
+} from '../src/dispatch/job-board.ts';
 import { checkParamHeaders, checkStatelessEnvelope } from '../src/protocol/envelope-check.ts';
+import { encodeFault, FAULTS, type Fault, fault } from '../src/protocol/faults.ts';
 import { parseJson } from '../src/protocol/json.ts';
 import type { RequestStateCodec } from '../src/protocol/request-state.ts';
 import { REVISIONS, type Revision } from '../src/protocol/revisions.ts';
@@ -27,7 +35,10 @@ import { intrinsicsChanged } from './thread-guard.ts';
 type Json = Record<string, unknown>;
 
 const NO_PARAMS: Json = Object.freeze({});
-const OUTCOME_CODE = Object.fromEntries(OUTCOMES.map((name, code) => [name, code])) as Record<(typeof OUTCOMES)[number], number>;
+const OUTCOME_CODE = Object.fromEntries(OUTCOMES.map((name, code) => [name, code])) as Record<
+  (typeof OUTCOMES)[number],
+  number
+>;
 
 /** What `run` says: the slot is DONE (or was somebody else's), or its promise is pending. */
 export const RAN = { DONE: 0, PENDING: 1 } as const;
@@ -136,14 +147,23 @@ export class JobRunner {
     if ((this.#board.flags(slot) & JOB_FLAG.CHECK_HEADERS) === 0) return checkStatelessEnvelope(message, null);
     const named = extras?.name;
     const headers =
-      named === undefined ? entry.headers : { protocolVersion: entry.headers.protocolVersion, method: entry.method, name: named };
+      named === undefined
+        ? entry.headers
+        : { protocolVersion: entry.headers.protocolVersion, method: entry.method, name: named };
     const refusal = checkStatelessEnvelope(message, headers);
     if (refusal !== null || entry.paramHeaders.length === 0) return refusal;
     const args = (message['params'] as Json)['arguments'];
     return checkParamHeaders(entry.paramHeaders, extras?.paramHeaders ?? {}, args);
   }
 
-  #call(slot: number, idJson: string, entry: LoadedEntry, message: Json, revision: Revision, extras: JobExtras | null): number {
+  #call(
+    slot: number,
+    idJson: string,
+    entry: LoadedEntry,
+    message: Json,
+    revision: Revision,
+    extras: JobExtras | null,
+  ): number {
     const params = (message['params'] as Json | undefined) ?? NO_PARAMS;
     const context = new CallContext(this.#board, this.#port, slot, revision, entry, idJson, params, extras);
     const begun = performance.now();
@@ -206,24 +226,38 @@ export class JobRunner {
     context.end();
     const answer = failureAnswer(this.#encoder, context, error, this.#port);
     if (answer.fault !== null) return this.#refuse(context.slot, context.idJson, answer.fault, elapsedUs(begun));
-    if (answer.text === '') return this.#refuse(context.slot, context.idJson, fault('internal', 'internal error'), elapsedUs(begun));
+    if (answer.text === '')
+      return this.#refuse(context.slot, context.idJson, fault('internal', 'internal error'), elapsedUs(begun));
     return this.#finish(context, OUTCOME_CODE['tool-error'], answer.text, begun);
   }
 
   #askAgain(context: CallContext, begun: number): number {
     context.end();
-    return this.#finish(context, OUTCOME_CODE['input-required'], inputRequiredAnswer(this.#encoder, context, this.#codec), begun);
+    return this.#finish(
+      context,
+      OUTCOME_CODE['input-required'],
+      inputRequiredAnswer(this.#encoder, context, this.#codec),
+      begun,
+    );
   }
 
   #refuse(slot: number, idJson: string, f: Fault, blockingUs: number): number {
-    const outcome = f.name === 'timeout' ? OUTCOME_CODE.timeout : f.name === 'internal' ? OUTCOME_CODE.internal : OUTCOME_CODE.invalid;
+    const outcome =
+      f.name === 'timeout'
+        ? OUTCOME_CODE.timeout
+        : f.name === 'internal'
+          ? OUTCOME_CODE.internal
+          : OUTCOME_CODE.invalid;
     this.#write(slot, FAULTS[f.name].status, outcome, encodeFault(idJson, f), blockingUs);
     return RAN.DONE;
   }
 
   #finish(context: CallContext, outcome: number, text: string, begun: number): number {
     if (text.length > this.#resultBytesMax) {
-      const f = fault('resultTooLarge', `the result has more than ${this.#resultBytesMax} bytes, the largest this server sends`);
+      const f = fault(
+        'resultTooLarge',
+        `the result has more than ${this.#resultBytesMax} bytes, the largest this server sends`,
+      );
       return this.#refuse(context.slot, context.idJson, f, elapsedUs(begun));
     }
     this.#write(context.slot, 200, outcome, text, elapsedUs(begun));
@@ -249,7 +283,13 @@ export class JobRunner {
     if (context?.sequence === sequence) context.abort(reason);
   }
 
-  answer(slot: number, sequence: number, askId: number, resultJson: string | null, error: { code: number; message: string } | null): void {
+  answer(
+    slot: number,
+    sequence: number,
+    askId: number,
+    resultJson: string | null,
+    error: { code: number; message: string } | null,
+  ): void {
     const context = this.#pending.get(slot);
     if (context?.sequence === sequence) context.answer(askId, resultJson, error);
   }

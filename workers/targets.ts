@@ -32,7 +32,8 @@ class Rejected {
   }
 }
 
-const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value);
+const isObject = (value: unknown): value is Json =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 const refused = (f: Fault): TargetAnswer => ({ text: '', isError: true, fault: f });
 const done = (text: string, isError: boolean): TargetAnswer => ({ text, isError, fault: null });
@@ -53,7 +54,9 @@ function callTool(context: CallContext): unknown {
   if (entry.validateInput === null) return entry.tool?.handler(args as never, context);
   const checked = entry.validateInput(args);
   if (checked instanceof Promise) {
-    return checked.then((late) => (late.ok ? entry.tool?.handler(late.value as never, context) : new Rejected(late.message)));
+    return checked.then((late) =>
+      late.ok ? entry.tool?.handler(late.value as never, context) : new Rejected(late.message),
+    );
   }
   return checked.ok ? entry.tool?.handler(checked.value as never, context) : new Rejected(checked.message);
 }
@@ -75,7 +78,8 @@ function callPrompt(context: CallContext): unknown {
     if (typeof args[name] !== 'string') return new Rejected(`arguments/${name} must be a string`);
   }
   for (const declared of entry.prompt?.arguments ?? []) {
-    if (declared.required === true && !Object.hasOwn(args, declared.name)) return new Rejected(`arguments/${declared.name} is required`);
+    if (declared.required === true && !Object.hasOwn(args, declared.name))
+      return new Rejected(`arguments/${declared.name} is required`);
   }
   return entry.prompt?.handler(args as Record<string, string>, context);
 }
@@ -111,8 +115,12 @@ function encodeTool(encoder: ResultEncoder, context: CallContext, value: unknown
   const result = toolResultOf(value, entry.validateOutput !== null);
   if (entry.validateOutput !== null && result.isError !== true) {
     const checked = entry.validateOutput(result.structuredContent);
-    if (checked instanceof Promise) throw new ProtocolError(-32603, `the output schema of ${entry.name} must validate synchronously`);
-    if (!checked.ok) return refused(fault('internal', `tool ${entry.name} returned what its output schema does not allow: ${checked.message}`));
+    if (checked instanceof Promise)
+      throw new ProtocolError(-32603, `the output schema of ${entry.name} must validate synchronously`);
+    if (!checked.ok)
+      return refused(
+        fault('internal', `tool ${entry.name} returned what its output schema does not allow: ${checked.message}`),
+      );
   }
   return done(encoder.toolResult(idJson, revision, result), result.isError === true);
 }
@@ -127,7 +135,8 @@ function encodeResource(encoder: ResultEncoder, context: CallContext, value: Res
   const mimeType = entry.resource?.mimeType;
   let contents: ResourceContents[];
   if (typeof value === 'string') contents = [{ uri, mimeType, text: value } as ResourceContents];
-  else if (value instanceof Uint8Array) contents = [{ uri, mimeType, blob: Buffer.from(value).toString('base64') } as ResourceContents];
+  else if (value instanceof Uint8Array)
+    contents = [{ uri, mimeType, blob: Buffer.from(value).toString('base64') } as ResourceContents];
   else contents = value.contents;
   let members = `"contents":${JSON.stringify(contents)}`;
   if (revision.stampedResults) {
@@ -147,10 +156,17 @@ function encodePrompt(encoder: ResultEncoder, context: CallContext, value: Promp
     if (value.description !== undefined) members = `"description":${JSON.stringify(value.description)},`;
   }
   if (!revision.titles) messages = messages.map((m) => ({ role: m.role, content: adaptBlock(m.content, revision) }));
-  return done(encoder.response(context.idJson, revision, `${members}"messages":${JSON.stringify(messages)}`, undefined), false);
+  return done(
+    encoder.response(context.idJson, revision, `${members}"messages":${JSON.stringify(messages)}`, undefined),
+    false,
+  );
 }
 
-function encodeCompletion(encoder: ResultEncoder, context: CallContext, value: string[] | Json | undefined): TargetAnswer {
+function encodeCompletion(
+  encoder: ResultEncoder,
+  context: CallContext,
+  value: string[] | Json | undefined,
+): TargetAnswer {
   const all = Array.isArray(value) ? value : ((value?.['values'] as string[] | undefined) ?? []);
   const given = isObject(value) ? value : null;
   const completion = {
@@ -158,5 +174,8 @@ function encodeCompletion(encoder: ResultEncoder, context: CallContext, value: s
     total: given?.['total'] ?? all.length,
     hasMore: given?.['hasMore'] ?? all.length > COMPLETION_VALUES_MAX,
   };
-  return done(encoder.response(context.idJson, context.revision, `"completion":${JSON.stringify(completion)}`, undefined), false);
+  return done(
+    encoder.response(context.idJson, context.revision, `"completion":${JSON.stringify(completion)}`, undefined),
+    false,
+  );
 }

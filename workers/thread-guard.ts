@@ -31,11 +31,27 @@ const probe: Record<string, unknown> = {};
 
 /** Methods whose replacement would change what other tools compute. */
 const WATCHED: readonly (readonly [object, string])[] = [
-  [Object.prototype, 'toString'], [Object.prototype, 'hasOwnProperty'], [Object.prototype, 'valueOf'],
-  [Array.prototype, 'map'], [Array.prototype, 'push'], [Array.prototype, 'forEach'], [Array.prototype, 'join'],
-  [Array.prototype, 'includes'], [Array.prototype, 'slice'], [String.prototype, 'slice'], [String.prototype, 'replace'],
-  [String.prototype, 'split'], [Promise.prototype, 'then'], [Function.prototype, 'call'], [Function.prototype, 'apply'],
-  [JSON, 'parse'], [JSON, 'stringify'], [Object, 'keys'], [Object, 'assign'], [Map.prototype, 'get'], [Map.prototype, 'set'],
+  [Object.prototype, 'toString'],
+  [Object.prototype, 'hasOwnProperty'],
+  [Object.prototype, 'valueOf'],
+  [Array.prototype, 'map'],
+  [Array.prototype, 'push'],
+  [Array.prototype, 'forEach'],
+  [Array.prototype, 'join'],
+  [Array.prototype, 'includes'],
+  [Array.prototype, 'slice'],
+  [String.prototype, 'slice'],
+  [String.prototype, 'replace'],
+  [String.prototype, 'split'],
+  [Promise.prototype, 'then'],
+  [Function.prototype, 'call'],
+  [Function.prototype, 'apply'],
+  [JSON, 'parse'],
+  [JSON, 'stringify'],
+  [Object, 'keys'],
+  [Object, 'assign'],
+  [Map.prototype, 'get'],
+  [Map.prototype, 'set'],
 ];
 const originals = WATCHED.map(([owner, name]) => (owner as Record<string, unknown>)[name]);
 

@@ -45,7 +45,8 @@ function announceSettled(): void {
 
 const port: RunnerPort = {
   emit: (slot, sequence, message) => send({ type: 'emit', slot, sequence, message }),
-  ask: (slot, sequence, askId, method, paramsJson, key) => send({ type: 'ask', slot, sequence, askId, method, paramsJson, key }),
+  ask: (slot, sequence, askId, method, paramsJson, key) =>
+    send({ type: 'ask', slot, sequence, askId, method, paramsJson, key }),
   task: (slot, sequence, ttlMs, pollIntervalMs) => send({ type: 'task', slot, sequence, ttlMs, pollIntervalMs }),
   release: (slot, sequence, retryMs) => send({ type: 'release', slot, sequence, retryMs }),
   publish: (change) => send({ type: 'publish', change }),
@@ -77,7 +78,8 @@ guardThread((kind, error) => {
 
 control.on('message', (message: ControlIn) => {
   if (message.type === 'cancel') runner.cancel(message.slot, message.sequence, message.reason);
-  else if (message.type === 'answer') runner.answer(message.slot, message.sequence, message.askId, message.resultJson, message.error);
+  else if (message.type === 'answer')
+    runner.answer(message.slot, message.sequence, message.askId, message.resultJson, message.error);
   else runner.taskStarted(message.slot, message.sequence, message.taskId);
 });
 

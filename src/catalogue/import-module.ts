@@ -2,15 +2,42 @@
  * Imports one tool module by URL, TypeScript included, in the front-end thread and in workers alike.
  *
  * Role: the one place that knows how a `.ts` file becomes importable. Node from 22.18 on strips types itself; on
- * earlier releases tsx is registered, once per thread and only when the first `.ts` file is met (about 0.1 s).
+ * earlier releases tsx is registered, once per thread and only when the first TypeScript file is met (about 0.1 s).
+ * There a `.ts` file must be an ES module by its package (`"type": "module"`) or be called `.mts`: as CommonJS its
+ * exports could not be told, and it could not be reloaded.
  * A URL with a new `?v=` is a new module: that is how `--watch` reloads. What the module itself imports is not loaded
  * again, and the earlier version stays in memory, as ES modules are never unloaded.
  */
+import { readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const TYPESCRIPT = /\.[mc]?tsx?$/;
+const TYPESCRIPT = /\.m?ts$/;
 
 let registered: Promise<void> | null = null;
+
+async function prepareTypeScript(file: string): Promise<void> {
+  if (!file.endsWith('.mts') && !(await isModulePackage(dirname(file)))) {
+    throw new Error(
+      'before Node 22.18 a .ts file needs "type": "module" in the nearest package.json, or the name extension .mts',
+    );
+  }
+  await registerTypeScript();
+}
+
+/** Whether the nearest package.json says that its files are ES modules. */
+async function isModulePackage(dir: string): Promise<boolean> {
+  for (let at = dir; ; at = dirname(at)) {
+    const text = await readFile(join(at, 'package.json'), 'utf8').catch(absent);
+    if (text !== null) return (JSON.parse(text) as { type?: unknown }).type === 'module';
+    if (at === dirname(at)) return false;
+  }
+}
+
+function absent(cause: NodeJS.ErrnoException): null {
+  if (cause.code === 'ENOENT' || cause.code === 'ENOTDIR') return null;
+  throw cause;
+}
 
 function registerTypeScript(): Promise<void> {
   registered ??= import('tsx/esm/api').then(({ register }) => {
@@ -29,7 +56,7 @@ const stripsTypes = Boolean((process.features as { typescript?: unknown }).types
 export async function importModule(url: string): Promise<Record<string, unknown>> {
   try {
     // Before the first attempt: a file that was once refused for its extension stays refused.
-    if (!stripsTypes && TYPESCRIPT.test(new URL(url).pathname)) await registerTypeScript();
+    if (!stripsTypes && TYPESCRIPT.test(new URL(url).pathname)) await prepareTypeScript(fileURLToPath(url));
     return (await import(url)) as Record<string, unknown>;
   } catch (cause) {
     throw new Error(

@@ -26,7 +26,7 @@ export const FORMAT_CHARS_MAX: Readonly<Record<string, number>> = {
   uri: 8192,
   'uri-reference': 8192,
   'uri-template': 4096,
-  url: 2048,
+  url: 1024,
   regex: 4096,
   'json-pointer': 8192,
   'json-pointer-uri-fragment': 8192,

@@ -49,7 +49,8 @@ ${OPTIONS.map(describe).join('')}`;
 function describe(option: Option): string {
   const { facts } = option;
   const flag = option.flag === null ? `(${option.name}: file or variable only)` : `--${option.flag}${argument(option)}`;
-  return `  ${flag}\n      ${facts.description} ${facts.allowed}; default ${shownDefault(option)}. ${option.env}\n`;
+  const range = `${facts.allowed.charAt(0).toUpperCase()}${facts.allowed.slice(1)}; default ${shownDefault(option)}.`;
+  return `  ${flag}\n      ${facts.description}\n      ${range} Variable: ${option.env}\n`;
 }
 
 function argument(option: Option): string {

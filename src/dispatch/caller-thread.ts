@@ -4,14 +4,15 @@
  * Role: the same runner as in a worker, over the same board, with direct calls in place of messages. The thread has
  * the last worker header of the board, so that a look at the board shows what it runs.
  */
+
+import type { ResultEncoder } from '../../workers/encode-result.ts';
+import { type LoadedEntry, loadEntry } from '../../workers/load-entry.ts';
+import type { EntryHost, RunnerPort } from '../../workers/port.ts';
+import { JobRunner, RAN } from '../../workers/runner.ts';
 import type { CompleteCallback, Definition } from '../catalogue/define.ts';
 import type { CatalogueHolder } from '../catalogue/entry.ts';
 import type { ControlIn, ControlOut, OverflowResult } from '../pool/port.ts';
 import type { RequestStateCodec } from '../protocol/request-state.ts';
-import { type LoadedEntry, loadEntry } from '../../workers/load-entry.ts';
-import type { EntryHost, RunnerPort } from '../../workers/port.ts';
-import type { ResultEncoder } from '../../workers/encode-result.ts';
-import { JobRunner, RAN } from '../../workers/runner.ts';
 import type { Job } from './job.ts';
 import type { JobBoard } from './job-board.ts';
 
@@ -32,7 +33,11 @@ export class CallerThread {
   readonly #runner: JobRunner;
 
   constructor(options: CallerThreadOptions) {
-    this.#runner = new JobRunner({ ...options, host: new LocalHost(options.catalogue), port: localPort(options.control) });
+    this.#runner = new JobRunner({
+      ...options,
+      host: new LocalHost(options.catalogue),
+      port: localPort(options.control),
+    });
   }
 
   /** True when the job is DONE on return, with its result if that did not fit the slot. */
@@ -53,13 +58,15 @@ export class CallerThread {
 function localPort(control: (message: ControlOut) => void): RunnerPort {
   return {
     emit: (slot, sequence, message) => control({ type: 'emit', slot, sequence, message }),
-    ask: (slot, sequence, askId, method, paramsJson, key) => control({ type: 'ask', slot, sequence, askId, method, paramsJson, key }),
+    ask: (slot, sequence, askId, method, paramsJson, key) =>
+      control({ type: 'ask', slot, sequence, askId, method, paramsJson, key }),
     task: (slot, sequence, ttlMs, pollIntervalMs) => control({ type: 'task', slot, sequence, ttlMs, pollIntervalMs }),
     release: (slot, sequence, retryMs) => control({ type: 'release', slot, sequence, retryMs }),
     publish: (change) => control({ type: 'publish', change }),
     log: (level, entry, correlationId, message) => control({ type: 'log', level, entry, correlationId, message }),
     stray: (entryKey, kind, message) => control({ type: 'stray', entryKey, kind, message }),
-    settled: (slot, bytes) => control({ type: 'done', slots: [slot], overflow: bytes === null ? [] : [{ slot, bytes }] }),
+    settled: (slot, bytes) =>
+      control({ type: 'done', slots: [slot], overflow: bytes === null ? [] : [{ slot, bytes }] }),
   };
 }
 

@@ -17,7 +17,7 @@ import type { ControlIn, ControlOut, OverflowResult, WorkerPool } from '../pool/
 import { type Fault, fault, overloadFault } from '../protocol/faults.ts';
 import type { Bus } from '../subscriptions/port.ts';
 import type { CallerThread } from './caller-thread.ts';
-import { Flights, type WorkerLoad } from './flights.ts';
+import type { Flights, WorkerLoad } from './flights.ts';
 import type { Dispatcher, Job } from './job.ts';
 import { CANCEL, OUTCOMES, STATE } from './job-board.ts';
 import type { Quarantine } from './quarantine.ts';
@@ -45,7 +45,14 @@ export interface DispatcherPorts {
 }
 
 const SERVER_LEVEL: Record<LogLevel, 'debug' | 'info' | 'warn' | 'error'> = {
-  debug: 'debug', info: 'info', notice: 'info', warning: 'warn', error: 'error', critical: 'error', alert: 'error', emergency: 'error',
+  debug: 'debug',
+  info: 'info',
+  notice: 'info',
+  warning: 'warn',
+  error: 'error',
+  critical: 'error',
+  alert: 'error',
+  emergency: 'error',
 };
 
 export class JobDispatcher implements Dispatcher {
@@ -76,7 +83,8 @@ export class JobDispatcher implements Dispatcher {
     this.#lent = { job, body };
     this.#ports.wake();
     const quarantinedMs = quarantine.remainingMs(job.entry.key, nowMs);
-    if (this.#draining) this.#refuseNew(job, fault('draining', 'the server is shutting down', { retryAfterMs: 1000 }), 'draining');
+    if (this.#draining)
+      this.#refuseNew(job, fault('draining', 'the server is shutting down', { retryAfterMs: 1000 }), 'draining');
     else if (quarantinedMs > 0) this.refuse(job, quarantineFault(job, quarantinedMs));
     else if (job.entry.run === 'inline') this.#runInline(job, body, nowMs);
     else this.#admit(job, body, admission.arrive(job, nowMs), nowMs);
@@ -203,7 +211,12 @@ export class JobDispatcher implements Dispatcher {
   }
 
   /** All synchronous jobs of a batch have run; what is still RUNNING waits for something. */
-  batchDone(load: WorkerLoad, jobs: readonly Job[], slots: readonly number[], overflow: readonly OverflowResult[] | null): void {
+  batchDone(
+    load: WorkerLoad,
+    jobs: readonly Job[],
+    slots: readonly number[],
+    overflow: readonly OverflowResult[] | null,
+  ): void {
     const { flights } = this.#ports;
     this.catchUp(load);
     for (let i = 0; i < jobs.length; i++) {

@@ -69,7 +69,9 @@ export class Losses {
     const current = flights.board.current(load.worker.index);
     const job = current === -1 ? null : flights.jobs[current];
     if (job !== null && job !== undefined && job.worker === load.worker.index) return [job];
-    return this.#jobsOf(load).filter((candidate) => flights.board.state(candidate.slot) === STATE.RUNNING && !candidate.abandoned);
+    return this.#jobsOf(load).filter(
+      (candidate) => flights.board.state(candidate.slot) === STATE.RUNNING && !candidate.abandoned,
+    );
   }
 
   #jobsOf(load: WorkerLoad): Job[] {
@@ -109,7 +111,8 @@ export class Losses {
       flights.board.setState(job.slot, STATE.FREE);
       flights.unassign(job);
       admission.takeBack(job);
-    } else if (verdict.culprits.includes(job)) this.#refuse(job, `${job.entry.kind} ${job.entry.name}: ${SAID[verdict.reason] ?? SAID['killed']}`);
+    } else if (verdict.culprits.includes(job))
+      this.#refuse(job, `${job.entry.kind} ${job.entry.name}: ${SAID[verdict.reason] ?? SAID['killed']}`);
     else if (job.entry.repeatable && job.attempts === 0) {
       job.attempts += 1;
       flights.unassign(job);

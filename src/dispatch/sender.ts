@@ -30,7 +30,12 @@ export interface SenderPorts {
   readonly meters: Meters;
   readonly now: () => number;
   /** All synchronous jobs of a batch have run. */
-  readonly batchDone: (load: WorkerLoad, jobs: readonly Job[], slots: readonly number[], overflow: readonly OverflowResult[] | null) => void;
+  readonly batchDone: (
+    load: WorkerLoad,
+    jobs: readonly Job[],
+    slots: readonly number[],
+    overflow: readonly OverflowResult[] | null,
+  ) => void;
 }
 
 export class Sender {
@@ -112,7 +117,8 @@ export class Sender {
   /** The worker of this tick's batch while it has room, else the least loaded one that has. */
   #sharedLoad(expectedUs: number): WorkerLoad | null {
     const target = this.#target;
-    if (target !== null && this.#targetUs + expectedUs <= BATCH_US && target.expectedUs + expectedUs <= PIPE_US) return target;
+    if (target !== null && this.#targetUs + expectedUs <= BATCH_US && target.expectedUs + expectedUs <= PIPE_US)
+      return target;
     const least = this.#leastLoaded();
     if (least === null || (least.expectedUs > 0 && least.expectedUs + expectedUs > PIPE_US)) return null;
     this.#target = least;
@@ -147,17 +153,22 @@ export class Sender {
     const jobs = load.outbox;
     load.outbox = [];
     const slots = new Array<number>(jobs.length);
-    let overflow: OverflowBody[] | null = null;
+    const overflow: OverflowBody[] = [];
     for (let i = 0; i < jobs.length; i++) {
       const job = jobs[i] as Job;
       slots[i] = job.slot;
-      if (job.overflow !== null) (overflow ??= []).push(overflowBody(job));
+      if (job.overflow !== null) overflow.push(overflowBody(job));
     }
     const { current } = this.#ports.catalogue;
     const manifest = load.epoch === current.epoch ? null : current.manifest;
     load.epoch = current.epoch;
     this.#ports.meters.batchSent(jobs.length);
-    const batch: Batch = { worker: load.worker.index, slots, manifest, overflow };
+    const batch: Batch = {
+      worker: load.worker.index,
+      slots,
+      manifest,
+      overflow: overflow.length === 0 ? null : overflow,
+    };
     this.#ports.pool.run(load.worker, batch).then(
       (results) => this.#ports.batchDone(load, jobs, slots, results),
       // The thread is gone: the pool tells `lost`, and the losses are dealt with there, once.
@@ -167,5 +178,9 @@ export class Sender {
 }
 
 function overflowBody(job: Job): OverflowBody {
-  return { slot: job.slot, body: job.overflow as Uint8Array, extras: job.extras === null ? '' : JSON.stringify(job.extras) };
+  return {
+    slot: job.slot,
+    body: job.overflow as Uint8Array,
+    extras: job.extras === null ? '' : JSON.stringify(job.extras),
+  };
 }

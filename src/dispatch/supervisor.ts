@@ -91,7 +91,8 @@ export class Supervisor {
       load.beatAtMs = nowMs;
     }
     const current = flights.board.current(load.worker.index);
-    if (current !== -1 && foldedSince(flights.board.startedAt(current), foldedNow()) >= STUCK_MS) this.#freeNeighbours(load, current);
+    if (current !== -1 && foldedSince(flights.board.startedAt(current), foldedNow()) >= STUCK_MS)
+      this.#freeNeighbours(load, current);
     if (load.retiring !== '' && load.jobs <= load.abandoned) pool.kill(load.worker);
   }
 
@@ -104,7 +105,8 @@ export class Supervisor {
       if (flights.board.swapState(slot, STATE.READY, STATE.FREE)) {
         flights.unassign(job);
         admission.takeBack(job);
-      } else if (flights.board.state(slot) === STATE.DONE && flights.board.resultBytes(slot) !== -1) dispatcher.deliver(job, null);
+      } else if (flights.board.state(slot) === STATE.DONE && flights.board.resultBytes(slot) !== -1)
+        dispatcher.deliver(job, null);
     }
   }
 
@@ -163,5 +165,8 @@ export class Supervisor {
 }
 
 function timeoutFault(job: Job, when: string): ReturnType<typeof fault> {
-  return fault('timeout', `${job.entry.kind} ${job.entry.name} did not finish within ${job.timeoutMs} ms: the deadline passed ${when}`);
+  return fault(
+    'timeout',
+    `${job.entry.kind} ${job.entry.name} did not finish within ${job.timeoutMs} ms: the deadline passed ${when}`,
+  );
 }

@@ -17,7 +17,10 @@ export interface RequestHead {
   readonly path: string;
   /** Query without `?`, or `''`. */
   readonly query: string;
-  /** Value of a header by lower-case name, surrounding white space removed, or `''` when absent. */
+  /**
+   * Value of a header by lower-case name, surrounding white space removed, or `''` when absent. Values of a repeated
+   * header are joined by `, `.
+   */
   header(name: string): string;
 }
 
@@ -38,7 +41,7 @@ export interface Reply {
 /**
  * A server-sent event answer in progress. Frames are written whole. A reader that is slower than the writer makes
  * `congested` true: owners then coalesce what can be coalesced and go on at `onDrain`. Past `streamBufferBytesMax`
- * the adapter closes the connection and calls `aborted()`.
+ * the adapter closes the connection and calls `aborted()`; one write larger than that is taken when nothing else is held.
  */
 export interface EventStream {
   readonly open: boolean;
@@ -57,7 +60,10 @@ export interface HttpCall {
   readonly bodyBytesMax: number;
   /** The whole body. `bytes` is only valid during this call: copy what must stay. */
   body(bytes: Uint8Array): void;
-  /** The client has gone before the answer ended. Called at most once, never after the end. */
+  /**
+   * The client has gone before the answer ended, or its body was refused (413) or did not come in time. Called at most
+   * once, never after the end, and never from within a call to the reply or its stream.
+   */
   aborted(): void;
 }
 

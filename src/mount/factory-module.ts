@@ -29,14 +29,17 @@ export async function definitionsOfFactoryModule(
   const place = `export ${exportName} of ${fileOf(url)}`;
   if (typeof factory !== 'function') throw new TypeError(`${place} is not a function that builds an McpServer`);
   const module: EntryModule = Object.freeze({ url, exportName, form: 'mcp-server' });
+  let mounted: MountedServer | null = null;
   try {
-    const mounted = await MountedServer.open(factory as McpServerFactory, listener);
-    const definitions = await mounted.definitions('pool');
+    mounted = await MountedServer.open(factory as McpServerFactory, listener);
+    const server = mounted;
+    const definitions = await server.definitions('pool');
     return {
       definitions: definitions.map((definition) => ({ definition, module })),
-      close: () => mounted.close(),
+      close: () => server.close(),
     };
   } catch (cause) {
+    await mounted?.close();
     throw new Error(`${place} cannot be mounted: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
   }
 }

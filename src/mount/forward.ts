@@ -76,7 +76,10 @@ function send(client: Client, call: ServedCall, request: Request): Promise<Serve
 }
 
 async function runAsTask(client: Client, call: ServedCall, request: Request): Promise<ServerResult> {
-  for await (const message of client.requestStream(request, ResultSchema, { ...optionsOf(call), task: {} })) {
+  for await (const message of client.experimental.tasks.requestStream(request, ResultSchema, {
+    ...optionsOf(call),
+    task: {},
+  })) {
     if (message.type === 'result') return message.result;
     if (message.type === 'error') throw message.error;
   }

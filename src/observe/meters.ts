@@ -17,7 +17,7 @@ function bump(counts: Float64Array, place: number): void {
   counts[place] = (counts[place] as number) + 1;
 }
 
-const secondsOf = (ms: number): number => (ms > 0 ? ms / 1000 : 0);
+const secondsOf = (ms: number): number => (ms > 0 && ms < Number.POSITIVE_INFINITY ? ms / 1000 : 0);
 
 export class RuntimeMeters implements Meters {
   readonly #tallies = new Tallies();

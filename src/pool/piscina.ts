@@ -10,7 +10,17 @@
  */
 import { type MessagePort, receiveMessageOnPort, type Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
-import type { Batch, ControlIn, ControlOut, LossCause, OverflowResult, PoolEvents, PoolWorker, WorkerPool, WorkerSetup } from './port.ts';
+import type {
+  Batch,
+  ControlIn,
+  ControlOut,
+  LossCause,
+  OverflowResult,
+  PoolEvents,
+  PoolWorker,
+  WorkerPool,
+  WorkerSetup,
+} from './port.ts';
 
 /** Batches one worker may hold at once; dispatch stays far below it. */
 const BATCHES_PER_WORKER_MAX = 100_000;

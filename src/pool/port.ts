@@ -68,12 +68,29 @@ export type ControlOut =
       readonly paramsJson: string;
       readonly key: string;
     }
-  | { readonly type: 'task'; readonly slot: number; readonly sequence: number; readonly ttlMs: number | null; readonly pollIntervalMs: number }
+  | {
+      readonly type: 'task';
+      readonly slot: number;
+      readonly sequence: number;
+      readonly ttlMs: number | null;
+      readonly pollIntervalMs: number;
+    }
   | { readonly type: 'release'; readonly slot: number; readonly sequence: number; readonly retryMs: number }
   | { readonly type: 'publish'; readonly change: Change }
-  | { readonly type: 'log'; readonly level: LogLevel; readonly entry: string; readonly correlationId: string; readonly message: string }
+  | {
+      readonly type: 'log';
+      readonly level: LogLevel;
+      readonly entry: string;
+      readonly correlationId: string;
+      readonly message: string;
+    }
   /** Something a tool left behind failed, or it changed the language's own objects: the worker should be replaced. */
-  | { readonly type: 'stray'; readonly entryKey: number; readonly kind: 'error' | 'exit' | 'pollution'; readonly message: string };
+  | {
+      readonly type: 'stray';
+      readonly entryKey: number;
+      readonly kind: 'error' | 'exit' | 'pollution';
+      readonly message: string;
+    };
 
 export type LossCause = 'killed' | 'memory' | 'exit' | 'error';
 

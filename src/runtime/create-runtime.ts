@@ -102,7 +102,10 @@ class MillraceRuntime implements Runtime {
     const now = (): number => performance.now();
     const stateSecret = settings.stateSecret === '' ? randomBytes(32).toString('base64url') : settings.stateSecret;
     const { server } = settings;
-    const serverInfo = server.title === '' ? { name: server.name, version: server.version } : { name: server.name, title: server.title, version: server.version };
+    const serverInfo =
+      server.title === ''
+        ? { name: server.name, version: server.version }
+        : { name: server.name, title: server.title, version: server.version };
     this.settings = settings;
     this.#log = log;
     this.catalogue = createCatalogue({
@@ -110,7 +113,15 @@ class MillraceRuntime implements Runtime {
       server,
       listTtlMs: settings.listTtlMs,
       listCacheScope: settings.listCacheScope,
-      capabilities: { tools: true, resources: true, prompts: true, listChanged: true, subscribe: true, logging: true, tasks: true },
+      capabilities: {
+        tools: true,
+        resources: true,
+        prompts: true,
+        listChanged: true,
+        subscribe: true,
+        logging: true,
+        tasks: true,
+      },
       secret: settings.stateSecret,
     });
     this.#sources = new ToolSources({
@@ -150,7 +161,16 @@ class MillraceRuntime implements Runtime {
     this.#hub = hub;
     const sessions = new HttpSessions({ hub, methods, catalogue });
     const authenticator = settings.auth === null ? null : new TokenAuthenticator(settings.auth, log);
-    const mcp = new HttpEndpoint({ methods, catalogue, sessions, authenticator, keepAlive: hub.keepAlive, settings, log, meters });
+    const mcp = new HttpEndpoint({
+      methods,
+      catalogue,
+      sessions,
+      authenticator,
+      keepAlive: hub.keepAlive,
+      settings,
+      log,
+      meters,
+    });
     this.#connections = new MessageConnections({
       hub,
       methods,
@@ -159,7 +179,9 @@ class MillraceRuntime implements Runtime {
         if (authenticator === null) return { principal: null };
         const verdict = authenticator.authenticate(head.header('authorization'));
         if (verdict instanceof Promise) return { principal: verdict };
-        return 'wwwAuthenticate' in verdict ? { status: verdict.status, message: verdict.message } : { principal: verdict };
+        return 'wwwAuthenticate' in verdict
+          ? { status: verdict.status, message: verdict.message }
+          : { principal: verdict };
       },
     });
     this.#router = new Router(new Gate(settings), this.#endpoints(mcp), [], this.#connections, meters);

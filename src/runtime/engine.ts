@@ -67,11 +67,21 @@ export function createEngine(options: EngineOptions): Engine {
   const admission = new Admission(settings, times);
   const quarantine = new Quarantine(settings.quarantineAfter, settings.quarantineMs);
   const server = { name: settings.server.name, version: settings.server.version, title: settings.server.title };
-  const identity = { name: server.name, version: server.version, ...(server.title === '' ? {} : { title: server.title }) };
+  const identity = {
+    name: server.name,
+    version: server.version,
+    ...(server.title === '' ? {} : { title: server.title }),
+  };
 
   const entryName = (key: number): string => catalogue.current.entries.find((entry) => entry.key === key)?.name ?? '';
   const losses = new Losses({
-    admission, flights, quarantine, log, meters, now, entryName,
+    admission,
+    flights,
+    quarantine,
+    log,
+    meters,
+    now,
+    entryName,
     dispatcher: () => dispatcher,
     pool: () => pool,
     wake: () => supervisor.wake(),
@@ -106,7 +116,12 @@ export function createEngine(options: EngineOptions): Engine {
   };
   const pool = new PiscinaPool({ workers: settings.workers, heapMiB: settings.workerHeapMiB, setup, events });
   const sender = new Sender({
-    pool, flights, times, catalogue, meters, now,
+    pool,
+    flights,
+    times,
+    catalogue,
+    meters,
+    now,
     batchDone: (load, jobs, slots, overflow) => dispatcher.batchDone(load, jobs, slots, overflow),
   });
   const caller = new CallerThread({
@@ -120,7 +135,17 @@ export function createEngine(options: EngineOptions): Engine {
     control: (message) => dispatcher.control(null, message),
   });
   const dispatcher: JobDispatcher = new JobDispatcher({
-    admission, times, flights, pool, sender, caller, callerIndex, quarantine, log, meters, now,
+    admission,
+    times,
+    flights,
+    pool,
+    sender,
+    caller,
+    callerIndex,
+    quarantine,
+    log,
+    meters,
+    now,
     bus: options.bus,
     wake: () => supervisor.wake(),
     stray: (load, message) => losses.stray(load, message),
@@ -136,7 +161,10 @@ export function createEngine(options: EngineOptions): Engine {
     quarantine.retain(new Set(catalogue.current.entries.map((entry) => entry.key)));
   });
   return {
-    dispatcher, admission, pool, liveWorkers,
+    dispatcher,
+    admission,
+    pool,
+    liveWorkers,
     ready,
     utilization(index) {
       const load = flights.loads[index];

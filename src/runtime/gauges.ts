@@ -23,12 +23,18 @@ export function registerGauges(meters: Meters, sources: GaugeSources): void {
   meters.gauge('millrace_in_flight', 'Calls with a permit.', () => engine.admission.inFlight);
   meters.gauge('millrace_workers', 'Worker threads that take calls.', () => engine.liveWorkers());
   meters.gauge('millrace_sessions', 'Sessions of revisions before 2026-07-28.', () => hub.size);
-  meters.gauge('millrace_streams', 'Open event streams and message connections.', () => hub.streams, { kind: 'session' });
-  meters.gauge('millrace_streams', 'Open event streams and message connections.', () => listen.size, { kind: 'listen' });
+  meters.gauge('millrace_streams', 'Open event streams and message connections.', () => hub.streams, {
+    kind: 'session',
+  });
+  meters.gauge('millrace_streams', 'Open event streams and message connections.', () => listen.size, {
+    kind: 'listen',
+  });
   meters.gauge('millrace_tasks', 'Tasks held.', () => tasks.size);
   meters.gauge('millrace_connections', 'Open connections.', () => frontEnd()?.connections ?? 0);
   for (let worker = 0; worker < engine.pool.size; worker++) {
     const read = (): number => engine.utilization(worker);
-    meters.gauge('millrace_worker_utilization', 'Part of the time since the last scrape a worker was busy.', read, { worker: String(worker) });
+    meters.gauge('millrace_worker_utilization', 'Part of the time since the last scrape a worker was busy.', read, {
+      worker: String(worker),
+    });
   }
 }

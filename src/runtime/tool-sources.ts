@@ -38,7 +38,10 @@ export class ToolSources {
     if (builtinTools) await this.#loadFolder(BUILTIN_TOOLS_DIR, false);
     for (const dir of toolDirs) await this.#loadFolder(dir, this.#options.watch);
     for (const url of modules) this.#given.set(url, await loadModule(url));
-    this.#given.set('objects', definitions.map((definition) => ({ definition, module: null })));
+    this.#given.set(
+      'objects',
+      definitions.map((definition) => ({ definition, module: null })),
+    );
     this.#swap();
   }
 
@@ -51,7 +54,9 @@ export class ToolSources {
     this.#take(dir, contents);
     if (!watch) return;
     const onChange = (changed: FolderContents): void => this.#reload(dir, changed);
-    this.#watches.push(watchFolder(folder, onChange, (error) => log.error({ err: error, dir }, 'the tool folder cannot be watched')));
+    this.#watches.push(
+      watchFolder(folder, onChange, (error) => log.error({ err: error, dir }, 'the tool folder cannot be watched')),
+    );
   }
 
   #take(source: string, contents: FolderContents): void {

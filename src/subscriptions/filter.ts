@@ -7,7 +7,7 @@
  */
 import type { JsonObject } from '../protocol/channel.ts';
 import { type Fault, fault } from '../protocol/faults.ts';
-import { TASKS_EXTENSION } from '../tasks/port.ts';
+import { declaresTasks, TASKS_REQUIRED } from '../protocol/methods/task-capability.ts';
 
 /** Together with the limit on their number it bounds what one stream can pin in memory. */
 export const RESOURCE_URI_CHARS_MAX = 2048;
@@ -38,11 +38,7 @@ export function parseFilter(params: JsonObject, resourcesMax: number): Filter | 
   if (isFault(uris)) return uris;
   const taskIds = names(wanted, 'taskIds', resourcesMax, TASK_ID_CHARS_MAX);
   if (isFault(taskIds)) return taskIds;
-  if (taskIds !== null && !declaresTasks(params)) {
-    return fault('missingCapability', 'task notifications need the tasks extension to be declared', {
-      requiredCapabilities: { extensions: { [TASKS_EXTENSION]: {} } },
-    });
-  }
+  if (taskIds !== null && !declaresTasks(params)) return TASKS_REQUIRED;
   return {
     tools: flags[0] === true,
     prompts: flags[1] === true,
@@ -83,13 +79,6 @@ function names(
     unique.add(item);
   }
   return [...unique];
-}
-
-function declaresTasks(params: JsonObject): boolean {
-  const meta = params['_meta'];
-  const capabilities = isObject(meta) ? meta['io.modelcontextprotocol/clientCapabilities'] : undefined;
-  const extensions = isObject(capabilities) ? capabilities['extensions'] : undefined;
-  return isObject(extensions) && Object.hasOwn(extensions, TASKS_EXTENSION) && isObject(extensions[TASKS_EXTENSION]);
 }
 
 function isObject(value: unknown): value is JsonObject {

@@ -66,7 +66,9 @@ describe('a folder of tools', () => {
       contents.problems.map((one) => one.file),
       Object.keys(expected).map((name) => join(folder.dir, name)),
     );
-    Object.values(expected).forEach((message, i) => assert.match(contents.problems[i]?.message ?? '', message));
+    for (const [i, message] of Object.values(expected).entries()) {
+      assert.match(contents.problems[i]?.message ?? '', message);
+    }
   });
 
   test('loaded again: unchanged files keep their objects, changed ones are new, removed ones go', async (context) => {
@@ -108,6 +110,27 @@ describe('a folder of tools', () => {
   });
 });
 
+const stripsTypes = Boolean((process.features as { typescript?: unknown }).typescript);
+
+describe('TypeScript', () => {
+  test('is loaded again when it changed', async (context) => {
+    const folder = await makeToolDir(context);
+    await folder.write('t.mts', `interface A { n: number }\n${toolSource('t', 'one')}`);
+    const tools = new ToolFolder(folder.dir);
+    assert.equal(answer(await tools.load(), 't'), 'one');
+    await folder.write('t.mts', `interface A { n: number }\n${toolSource('t', 'two')}`);
+    assert.equal(answer(await tools.load(), 't'), 'two');
+  });
+
+  test('outside of a module package says what it needs, where Node does not strip types', async (context) => {
+    const folder = await makeToolDir(context);
+    await folder.write('t.ts', toolSource('t', 'one'));
+    const { problems } = await new ToolFolder(folder.dir).load();
+    if (stripsTypes) assert.deepEqual(problems, []);
+    else assert.match(problems[0]?.message ?? '', /t\.ts: .* needs "type": "module" in the nearest package.json/);
+  });
+});
+
 describe('a module by URL', () => {
   test('gives its definitions once, however often they are exported', async (context) => {
     const folder = await makeToolDir(context);
@@ -127,6 +150,7 @@ describe('a module by URL', () => {
 
 test('TypeScript is imported in a worker thread too, without a loader on the command line', async (context) => {
   const folder = await makeToolDir(context);
+  await folder.write('package.json', '{"type":"module"}');
   const typed = 'interface Q { readonly n: number }\nconst q: Q = { n: 41 };\nexport const answer: number = q.n + 1;\n';
   await folder.write('typed.ts', typed);
   const importer = new URL('../../src/catalogue/import-module', import.meta.url).href + import.meta.url.slice(-3);

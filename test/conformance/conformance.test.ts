@@ -6,7 +6,8 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { serveFixture } from './serve.ts';
+import type { Runtime } from '../../src/index.ts';
+import { createFixture } from './serve.ts';
 import { listScenarios, runSuite, type ScenarioOutcome, type SuitePackage } from './suite.ts';
 
 interface Run {
@@ -40,9 +41,11 @@ function texts(outcomes: readonly ScenarioOutcome[], kind: 'failures' | 'warning
 }
 
 describe('official conformance suites', { concurrency: true }, () => {
-  let runtime: Awaited<ReturnType<typeof serveFixture>>;
+  let runtime: Runtime;
+  let url: string;
   before(async () => {
-    runtime = await serveFixture(0);
+    runtime = await createFixture(0);
+    ({ url } = await runtime.listen());
   });
   after(() => runtime.close());
 
@@ -52,7 +55,7 @@ describe('official conformance suites', { concurrency: true }, () => {
       const wanted = [...listed].filter(([name, revisions]) => run.covers(revisions) && !isSkills(name));
       assert.ok(wanted.length >= 30, 'the suite lists its scenarios');
 
-      const { scenarios, exitCode, output } = await runSuite(run.suite, `${runtime.url}/mcp`, run.options);
+      const { scenarios, exitCode, output } = await runSuite(run.suite, url, run.options);
       const passed = scenarios.reduce((sum, outcome) => sum + outcome.passed, 0);
       const clean = scenarios.filter((outcome) => outcome.failures.length === 0).length;
       t.diagnostic(`${clean} of ${scenarios.length} scenarios clean, ${passed} checks passed`);

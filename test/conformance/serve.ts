@@ -1,9 +1,12 @@
 /**
  * The conformance fixture as a server: `PORT=N npm run conformance:server`, both eras at `http://127.0.0.1:N/mcp`.
  *
- * Only the public authoring API and `createRuntime` are used. Without `PORT` a free port is taken and printed.
+ * Only `createRuntime` and the authoring API are used. The tests start it in their own process, on a free port.
  */
-import { createRuntime } from '../../src/index.ts';
+import { pathToFileURL } from 'node:url';
+import { createRuntime, type Runtime } from '../../src/index.ts';
+
+const DEFAULT_PORT = 3000;
 
 /** Compiled or not, a fixture module ends as this one does. */
 const EXTENSION = import.meta.url.slice(import.meta.url.lastIndexOf('.'));
@@ -19,9 +22,14 @@ const MODULES = [
   'prompts',
 ].map((name) => new URL(`./fixture/${name}${EXTENSION}`, import.meta.url));
 
-/** `port` 0 takes a free one. */
-export async function serveFixture(port: number) {
-  const runtime = await createRuntime({ modules: MODULES, host: '127.0.0.1', port, logLevel: 'warn' });
-  await runtime.listen();
-  return runtime;
+/** Not listening yet. */
+export function createFixture(port: number): Promise<Runtime> {
+  return createRuntime({ modules: MODULES, builtinTools: false, host: '127.0.0.1', port, logLevel: 'warn' });
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  const runtime = await createFixture(Number(process.env['PORT'] ?? DEFAULT_PORT));
+  const { url } = await runtime.listen();
+  process.stdout.write(`conformance fixture ready ${url}\n`);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void runtime.close());
 }

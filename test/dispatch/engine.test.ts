@@ -24,9 +24,14 @@ describe('calls that behave', () => {
   });
 
   test('a thousand calls at once each get their own answer', async () => {
-    const calls = Array.from({ length: 1000 }, (_, i) => rig.call(i % 3 === 0 ? 'polite-async' : 'polite', { text: `t${i}` }));
+    const calls = Array.from({ length: 1000 }, (_, i) =>
+      rig.call(i % 3 === 0 ? 'polite-async' : 'polite', { text: `t${i}` }),
+    );
     const texts = await Promise.all(calls.map(async ({ ended }) => textOf(await ended)));
-    assert.deepEqual(texts, calls.map((_, i) => `t${i}`));
+    assert.deepEqual(
+      texts,
+      calls.map((_, i) => `t${i}`),
+    );
   });
 
   test('asynchronous calls wait side by side in one worker', async () => {
@@ -57,7 +62,10 @@ describe('calls that behave', () => {
     const slow = [rig.call('busy', { ms: 600 }), rig.call('busy', { ms: 600 })];
     const begun = performance.now();
     const cheap = Array.from({ length: 20 }, () => rig.call('polite', { text: 'quick' }));
-    const first = await Promise.race([Promise.all(cheap.map((c) => c.ended)).then(() => 'cheap'), slow[0]?.ended.then(() => 'slow')]);
+    const first = await Promise.race([
+      Promise.all(cheap.map((c) => c.ended)).then(() => 'cheap'),
+      slow[0]?.ended.then(() => 'slow'),
+    ]);
     void first;
     await Promise.all(slow.map((c) => c.ended));
     assert.ok(performance.now() - begun < 2000);

@@ -9,8 +9,13 @@ import { type Ended, type Rig, startRig, textOf } from './harness.ts';
 const faultText = (ended: Ended): string => ended.fault?.message ?? ended.message.error?.message ?? textOf(ended);
 
 async function politeCalls(rig: Rig, count: number): Promise<void> {
-  const endings = await Promise.all(Array.from({ length: count }, (_, i) => rig.call('polite', { text: `p${i}` }).ended));
-  assert.deepEqual(endings.map(textOf), endings.map((_, i) => `p${i}`));
+  const endings = await Promise.all(
+    Array.from({ length: count }, (_, i) => rig.call('polite', { text: `p${i}` }).ended),
+  );
+  assert.deepEqual(
+    endings.map(textOf),
+    endings.map((_, i) => `p${i}`),
+  );
 }
 
 async function quiet(rig: Rig): Promise<void> {

@@ -7,7 +7,7 @@ import type { Definition } from '../../src/catalogue/define.ts';
 import type { SourcedDefinition } from '../../src/catalogue/entries.ts';
 import { compileSettings } from '../../src/config/compile.ts';
 import type { Settings } from '../../src/config/settings.ts';
-import { type Ask, Job, JOB_FLAG, type JobSink, type TaskWish } from '../../src/dispatch/job.ts';
+import { type Ask, JOB_FLAG, Job, type JobSink, type TaskWish } from '../../src/dispatch/job.ts';
 import { createLog } from '../../src/observe/log.ts';
 import { RuntimeMeters } from '../../src/observe/meters.ts';
 import type { Fault } from '../../src/protocol/faults.ts';
@@ -22,14 +22,21 @@ const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
 function sourced(file: string, exports: object): SourcedDefinition[] {
   const { href } = new URL(`./fixtures/${file}.${extension}`, import.meta.url);
   const definitions = Object.entries(exports) as [string, Definition][];
-  return definitions.map(([exportName, definition]) => ({ definition, module: { url: href, exportName, form: 'definition' } }));
+  return definitions.map(([exportName, definition]) => ({
+    definition,
+    module: { url: href, exportName, form: 'definition' },
+  }));
 }
 
 export interface Ended {
   readonly how: 'completed' | 'refused';
   readonly status: number;
   readonly fault: Fault | null;
-  readonly message: { id?: unknown; result?: Record<string, unknown>; error?: { code: number; message: string; data?: unknown } };
+  readonly message: {
+    id?: unknown;
+    result?: Record<string, unknown>;
+    error?: { code: number; message: string; data?: unknown };
+  };
 }
 
 export class RecordingSink implements JobSink {
@@ -92,19 +99,25 @@ const CAPABILITIES = 'io.modelcontextprotocol/clientCapabilities';
 
 export function bodyOf(tool: string, args: object, id: number, meta: object = {}): Buffer {
   const _meta = { [VERSION]: '2026-07-28', [CAPABILITIES]: {}, ...meta };
-  return Buffer.from(JSON.stringify({ jsonrpc: '2.0', id, method: 'tools/call', params: { name: tool, arguments: args, _meta } }));
+  return Buffer.from(
+    JSON.stringify({ jsonrpc: '2.0', id, method: 'tools/call', params: { name: tool, arguments: args, _meta } }),
+  );
 }
 
 export async function startRig(raw: Parameters<typeof compileSettings>[0] = {}): Promise<Rig> {
   const settings: Settings = compileSettings({ workers: 2, killGraceMs: 100, ...raw });
   const log: string[] = [];
   const waiting = new Set<() => void>();
-  const logger = createLog('debug', {}, {
-    write(line) {
-      log.push(line);
-      for (const check of [...waiting]) check();
+  const logger = createLog(
+    'debug',
+    {},
+    {
+      write(line) {
+        log.push(line);
+        for (const check of [...waiting]) check();
+      },
     },
-  });
+  );
   const meters = new RuntimeMeters();
   const catalogue = createCatalogue({
     pageSize: 100,
@@ -116,7 +129,15 @@ export async function startRig(raw: Parameters<typeof compileSettings>[0] = {}):
   });
   catalogue.replace([...sourced('hostile-tools', hostile), ...sourced('stray-tools', stray)]);
   const bus = new MemoryBus({ log: logger });
-  const engine = createEngine({ settings, catalogue, bus, log: logger, meters, now: () => performance.now(), stateSecret: 'secret' });
+  const engine = createEngine({
+    settings,
+    catalogue,
+    bus,
+    log: logger,
+    meters,
+    now: () => performance.now(),
+    stateSecret: 'secret',
+  });
   await engine.ready;
   let nextId = 1;
   return {

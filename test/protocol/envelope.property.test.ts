@@ -125,7 +125,7 @@ function agrees(envelope: Envelope, body: Uint8Array): void {
   if (!Object.hasOwn(params, '_meta')) assert.equal(envelope.metaStart, -1);
   else {
     const span = Buffer.from(body.subarray(envelope.metaStart, envelope.metaEnd)).toString();
-    assert.deepEqual(JSON.parse(span), params['_meta']);
+    assert.deepEqual(JSON.parse(span), params["_meta"]);
   }
 }
 
@@ -135,7 +135,7 @@ describe('the envelope agrees with JSON.parse', () => {
     fc.assert(
       fc.property(messages(anyText, fc.jsonValue()), choices, (message, numbers) => {
         const text = write(message, new Choices(numbers), false);
-        assert.deepEqual(JSON.parse(text), message);
+        assert.equal(JSON.stringify(JSON.parse(text)), JSON.stringify(message));
         const body = Buffer.from(text);
         envelope.scan(body);
         agrees(envelope, body);

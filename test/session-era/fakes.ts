@@ -155,7 +155,12 @@ export class FakeMethods implements Methods {
     }
     if (request.method === 'test/throws') throw new Error('a bug');
     // The body is lent.
-    const reached: Reached = { caller, channel, cancelled: '', request: { ...request, body: request.body.slice() } };
+    const reached: Reached = {
+      caller,
+      channel,
+      cancelled: '',
+      request: { ...request, body: Buffer.from(request.body) },
+    };
     this.reached.push(reached);
     return {
       cancel: (reason) => {

@@ -39,7 +39,7 @@ describe('a request', () => {
     assert.deepEqual(harness.methods.get().request.params, params);
     assert.equal(harness.methods.get().request.name, 'test://a');
     harness.post({ jsonrpc: '2.0', id: 2, method: 'tools/list' }, { sessionId });
-    assert.equal(harness.methods.get().request.params, null);
+    assert.deepEqual(harness.methods.get().request.params, {});
     const { reply } = harness.post('{"jsonrpc":"2.0","id":3,"method":"tools/list","params":{"x":tru}}', { sessionId });
     assert.equal(reply.status, 400);
     assert.equal(reply.json.error?.code, -32700);
@@ -254,7 +254,12 @@ describe('notifications/cancelled', () => {
 test('notifications are accepted with 202 and no body, and initialized is remembered', async () => {
   const harness = new Harness();
   const sessionId = harness.open();
-  for (const method of ['notifications/initialized', 'notifications/roots/list_changed', 'notifications/progress', 'x/y']) {
+  for (const method of [
+    'notifications/initialized',
+    'notifications/roots/list_changed',
+    'notifications/progress',
+    'x/y',
+  ]) {
     const { reply, exchange } = harness.post(notification(method), { sessionId });
     assert.equal(reply.status, 202);
     assert.equal(reply.body, '');

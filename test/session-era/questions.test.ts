@@ -50,7 +50,8 @@ describe('a question', () => {
     const sessionId = harness.open();
     const asks = asking(harness, sessionId);
     const { id } = JSON.parse(asks.open(fakeJob(), askOf(1)));
-    const post = (of: unknown): number => harness.post({ jsonrpc: '2.0', id: of, result: {} }, { sessionId }).reply.status;
+    const post = (of: unknown): number =>
+      harness.post({ jsonrpc: '2.0', id: of, result: {} }, { sessionId }).reply.status;
     assert.equal(post(id), 202);
     assert.equal(post(id), 202);
     for (const never of [id + 1, 0, -1, String(id)]) assert.equal(post(never), 400);

@@ -10,10 +10,9 @@ import type { EventLog } from '../../src/sessions/port.ts';
 import { call, type FakeReply, Harness, LIMITS, progress, resultOf } from './fakes.ts';
 
 type Step = 'say' | 'break' | 'notice' | 'return' | 'read' | 'neighbour';
-const steps = fc.array(
-  fc.constantFrom<Step>('say', 'say', 'say', 'break', 'notice', 'return', 'read', 'neighbour'),
-  { maxLength: 40 },
-);
+const steps = fc.array(fc.constantFrom<Step>('say', 'say', 'say', 'break', 'notice', 'return', 'read', 'neighbour'), {
+  maxLength: 40,
+});
 
 /** A client of one stream: what it has read, from whichever connection. */
 class Client {

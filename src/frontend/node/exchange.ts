@@ -20,6 +20,8 @@ const NOTHING = new Uint8Array(0);
 /** What all exchanges of one front end share. */
 export interface NodeEdge {
   draining: boolean;
+  /** Connections past the limit: their first request is refused. */
+  readonly surplus: WeakSet<object>;
   readonly limits: FrontEndLimits;
   readonly log: Log;
 }

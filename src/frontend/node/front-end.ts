@@ -10,24 +10,17 @@ import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Log } from '../../observe/port.ts';
-import { encodeFault, fault } from '../../protocol/faults.ts';
 import type { FrontEnd, FrontEndOptions, HttpHandler, MessageHandler } from '../port.ts';
-import { JSON_TYPE } from '../refusal.ts';
 import type { NodeEdge } from './exchange.ts';
 import { NodeHttp } from './http.ts';
 import { replay } from './replay.ts';
 import { NodeMessages } from './websocket.ts';
 
-/** Connections past the limit that may be open while they are told so. */
+/** Connections past the limit that may be open until their first request has been refused, and for how long. */
 const SURPLUS_MAX = 64;
-const SURPLUS_LINGER_MS = 500;
+const SURPLUS_WAIT_MS = 1_000;
 /** Checks of the receive limits within one limit. */
 const CHECKS_PER_LIMIT = 4;
-
-const BUSY_BODY = encodeFault('', fault('limitReached', 'too many connections'));
-const BUSY_ANSWER =
-  `HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: ${JSON_TYPE}\r\n` +
-  `Content-Length: ${Buffer.byteLength(BUSY_BODY)}\r\n\r\n${BUSY_BODY}`;
 
 export async function openNode(
   options: FrontEndOptions,
@@ -40,11 +33,14 @@ export async function openNode(
   server.keepAliveTimeout = limits.keepAliveMs;
   server.maxHeadersCount = 0;
   server.maxConnections = limits.connectionsMax + SURPLUS_MAX;
-  const front = new NodeFrontEnd(server, { draining: false, limits, log }, http, messages);
+  const opened = options.tls === null ? 'connection' : 'secureConnection';
+  const edge: NodeEdge = { draining: false, surplus: new WeakSet(), limits, log };
+  const front = new NodeFrontEnd(server, opened, edge, http, messages);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(options.port, options.host, () => {
       server.off('error', reject);
+      server.on('error', (cause) => log.error({ err: cause }, 'listener failed'));
       resolve();
     });
   });
@@ -61,13 +57,15 @@ async function makeServer(options: FrontEndOptions): Promise<Server> {
   };
   if (options.tls === null) return createServer(settings);
   const [key, cert] = await Promise.all([readFile(options.tls.keyFile), readFile(options.tls.certFile)]);
-  return createTlsServer({ ...settings, key, cert });
+  return createTlsServer({ ...settings, key, cert, handshakeTimeout: requestReceiveMsMax });
 }
 
 class NodeFrontEnd implements FrontEnd {
   readonly kind = 'node';
   readonly description = `node:http ${process.versions.node}`;
   readonly #server: Server;
+  /** Event with which a connection begins. */
+  readonly #opened: 'connection' | 'secureConnection';
   readonly #edge: NodeEdge;
   readonly #sockets: NodeMessages;
   readonly #open = new Set<Duplex>();
@@ -75,16 +73,17 @@ class NodeFrontEnd implements FrontEnd {
 
   constructor(
     server: Server,
+    opened: 'connection' | 'secureConnection',
     edge: NodeEdge,
     http: HttpHandler,
     messages: { readonly path: string; readonly handler: MessageHandler },
   ) {
     this.#server = server;
+    this.#opened = opened;
     this.#edge = edge;
     this.#sockets = new NodeMessages(edge, messages.handler, messages.path);
     const requests = new NodeHttp(edge, http);
-    // First of all listeners: a connection that is refused here must not reach the HTTP parser.
-    server.prependListener('connection', (socket) => this.#admit(socket));
+    server.on(opened, (socket: Socket) => this.#admit(socket));
     server.on('request', (req, res) => requests.take(req, res, false));
     server.on('checkContinue', (req, res) => requests.take(req, res, true));
     server.on('upgrade', (req, socket, rest) => this.#upgrade(req, socket, rest));
@@ -117,13 +116,13 @@ class NodeFrontEnd implements FrontEnd {
     this.#open.add(socket);
     socket.once('close', () => this.#open.delete(socket));
     if (this.#open.size <= this.#edge.limits.connectionsMax) return;
-    socket.end(BUSY_ANSWER);
-    const timer = setTimeout(() => socket.destroy(), SURPLUS_LINGER_MS);
+    this.#edge.surplus.add(socket);
+    const timer = setTimeout(() => socket.destroy(), SURPLUS_WAIT_MS);
     socket.once('close', () => clearTimeout(timer));
   }
 
   #upgrade(req: IncomingMessage, socket: Duplex, rest: Buffer): void {
-    socket.on('error', (cause) => this.#edge.log.debug({ err: cause }, 'socket error'));
-    if (!this.#sockets.take(req, socket, rest)) replay(this.#server, req, socket, rest);
+    if (this.#sockets.take(req, socket, rest)) return;
+    this.#server.emit(this.#opened, replay(req, socket, rest));
   }
 }

@@ -57,7 +57,9 @@ export class NodeHttp {
     const exchange = new NodeExchange(req, res, this.#edge);
     let call: HttpCall | null = null;
     const bad = framingFault(head.table);
-    if (head.table.lines > HEADER_LINES_MAX || head.table.size > this.#edge.limits.headerBytesMax) {
+    if (this.#edge.surplus.has(req.socket)) {
+      exchange.refuseAndClose(fault('limitReached', 'too many connections'));
+    } else if (head.table.lines > HEADER_LINES_MAX || head.table.size > this.#edge.limits.headerBytesMax) {
       exchange.refuseAndClose(fault('headersTooLarge', 'request headers are too large'));
     } else if (bad !== '') {
       exchange.refuseAndClose(fault('badRequest', bad));

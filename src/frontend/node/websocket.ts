@@ -154,8 +154,9 @@ export class NodeMessages {
     head.read(req);
     if (head.method !== 'GET' || head.path !== this.#path) return false;
     if (head.header('upgrade').toLowerCase() !== 'websocket') return false;
-    if (this.#edge.draining) {
-      answer(socket, 503, 'server is stopping');
+    socket.on('error', (cause) => this.#edge.log.debug({ err: cause }, 'socket error'));
+    if (this.#edge.draining || this.#edge.surplus.has(req.socket)) {
+      answer(socket, 503, this.#edge.draining ? 'server is stopping' : 'too many connections');
       return true;
     }
     const decision = this.#decide();

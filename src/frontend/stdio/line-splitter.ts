@@ -53,7 +53,7 @@ export class LineSplitter {
       return;
     }
     // A copy: the stream may use the chunk's memory again.
-    this.#parts.push(rest.slice());
+    this.#parts.push(Buffer.from(rest));
     this.#heldBytes += rest.length;
   }
 

@@ -158,9 +158,11 @@ class StdioSession implements MessagePeer, StdioServer {
 
   /** The reader is gone, or so slow that it counts as gone. */
   #lost(): void {
-    if (this.#outputOver) return;
-    this.#over();
-    this.#stdout.destroy();
+    if (!this.#outputOver) {
+      this.#over();
+      this.#stdout.destroy();
+    }
+    // Also when the output breaks while its end is being flushed.
     this.#settle();
   }
 

@@ -16,8 +16,6 @@ export class UwsEdge {
   exchanges = 0;
   /** WebSockets open. */
   sockets = 0;
-  /** Connections as the build counts them; -1 when it does not tell. */
-  filtered = -1;
 
   readonly deadlines: ReceiveDeadlines;
   readonly internalError: string = encodeFault('', faultFrom(null));
@@ -30,8 +28,8 @@ export class UwsEdge {
     this.deadlines = new ReceiveDeadlines(limits.requestReceiveMsMax);
   }
 
-  /** Idle keep-alive connections are only in it when the build counts them. */
+  /** Connections with something to do: uWebSockets.js does not tell of idle ones. */
   get connections(): number {
-    return this.filtered >= 0 ? this.filtered : this.exchanges + this.sockets;
+    return this.exchanges + this.sockets;
   }
 }

@@ -3,15 +3,15 @@
  *
  * Role: the adapter's life cycle; everything per request is in `http.ts`, `exchange.ts` and `websocket.ts`.
  * Facts: by default uWebSockets.js would share a port that is in use, so it listens exclusively; it closes keep-alive
- * connections that are idle for 10 s, and `keepAliveMs` cannot change that; the build of 2023 does not tell how many
- * connections are open, so there an idle one does not count against `connectionsMax`.
+ * connections that are idle for 10 s, and `keepAliveMs` cannot change that; it tells of requests, not of connections, so
+ * one that is idle, for those 10 s at most, does not count against `connectionsMax`.
  */
 import type { Log } from '../../observe/port.ts';
 import type { FrontEnd, FrontEndOptions, HttpHandler, MessageHandler } from '../port.ts';
 import { UwsEdge } from './edge.ts';
 import { UwsHttp } from './http.ts';
 import type { LoadedNative } from './load.ts';
-import type { NativeApp, NativeListenSocket, NativeModule, NativeResponse } from './native.ts';
+import type { NativeApp, NativeListenSocket, NativeModule } from './native.ts';
 import { UwsMessages } from './websocket.ts';
 
 export async function openUws(
@@ -24,13 +24,6 @@ export async function openUws(
   const { native } = loaded;
   const app = makeApp(native, options);
   const edge = new UwsEdge(options.limits, log);
-  if (app.filter !== undefined) {
-    edge.filtered = 0;
-    const count = (_res: NativeResponse, change: number): void => {
-      edge.filtered += change;
-    };
-    app.filter(count);
-  }
   const sockets = new UwsMessages(edge, messages.handler);
   sockets.attach(app, native, messages.path);
   new UwsHttp(edge, http).attach(app, messages.path);

@@ -81,8 +81,6 @@ export interface NativeApp {
     options: number,
     listening: (token: NativeListenSocket | false) => void,
   ): NativeApp;
-  /** Only in newer builds: +1 for each connection opened, -1 for each closed. */
-  filter?(changed: (res: NativeResponse, change: number) => void): NativeApp;
   close(): NativeApp;
 }
 

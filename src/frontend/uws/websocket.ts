@@ -48,8 +48,8 @@ export class UwsPeer implements MessagePeer {
   }
 
   received(message: ArrayBuffer, isBinary: boolean): void {
-    if (isBinary) this.#close(CLOSE.notText);
-    else if (message.byteLength > this.#edge.limits.messageBytesMax) this.#close(CLOSE.tooBig);
+    if (isBinary) this.closeNow(CLOSE.notText);
+    else if (message.byteLength > this.#edge.limits.messageBytesMax) this.closeNow(CLOSE.tooBig);
     else this.#guard(() => this.connection?.message(new Uint8Array(message)));
   }
 
@@ -57,9 +57,7 @@ export class UwsPeer implements MessagePeer {
     const ws = this.#ws;
     if (ws === null || !this.open) return false;
     if (this.congested && ws.getBufferedAmount() + message.length > this.#edge.limits.streamBufferBytesMax) {
-      // Not from within send(): the owner hears `closed()` when it is done with this.
-      this.open = false;
-      queueMicrotask(() => this.#close(CLOSE.tooSlow));
+      this.close(CLOSE.tooSlow.code, CLOSE.tooSlow.reason);
       return false;
     }
     if (ws.send(message, false, false) !== 1) {
@@ -69,8 +67,15 @@ export class UwsPeer implements MessagePeer {
     return true;
   }
 
+  /** Later, since the library calls the close handler at once: `closed()` never comes from within `close()`. */
   close(code: number, reason: string): void {
-    this.#close({ code, reason });
+    this.open = false;
+    queueMicrotask(() => this.closeNow({ code, reason }));
+  }
+
+  closeNow(how: { readonly code: number; readonly reason: string }): void {
+    this.open = false;
+    this.#ws?.end(how.code, how.reason);
   }
 
   remoteAddress(): string {
@@ -99,18 +104,13 @@ export class UwsPeer implements MessagePeer {
     this.#guard(() => this.connection?.closed());
   }
 
-  #close(how: { readonly code: number; readonly reason: string }): void {
-    this.open = false;
-    this.#ws?.end(how.code, how.reason);
-  }
-
   /** The handler must not throw; when it does, only this socket pays. */
   #guard(step: () => void): void {
     try {
       step();
     } catch (cause) {
       this.#edge.log.error({ err: cause }, 'message handler threw');
-      this.#close(CLOSE.internal);
+      this.closeNow(CLOSE.internal);
     }
   }
 }
@@ -155,7 +155,7 @@ export class UwsMessages {
   }
 
   closeAll(): void {
-    for (const peer of [...this.#peers]) peer.close(CLOSE.goingAway.code, CLOSE.goingAway.reason);
+    for (const peer of [...this.#peers]) peer.closeNow(CLOSE.goingAway);
   }
 
   #upgrade(res: NativeResponse, context: NativeSocketContext): void {

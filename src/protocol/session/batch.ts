@@ -76,8 +76,8 @@ export function takeOthers(state: SessionState, messages: readonly JsonObject[])
 /** The envelope of a request that was parsed out of a batch: its body is written anew. */
 export function envelopeOf(message: JsonObject, facts: Pick<SessionFacts, 'trace' | 'correlationId'>): RequestEnvelope {
   const method = String(message['method']);
-  const params = paramsOf(message);
-  const name = params?.[method.startsWith('resources/') ? 'uri' : 'name'];
+  const params = paramsOf(message) ?? {};
+  const name = params[method.startsWith('resources/') ? 'uri' : 'name'];
   return {
     idJson: idJsonOf(message),
     method,

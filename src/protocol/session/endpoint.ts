@@ -79,7 +79,7 @@ export class HttpSessions implements SessionEndpoint {
     if (!(found instanceof Promise)) return this.#posted(found, facts, envelope, body, reply);
     // Both are lent, and the answer takes time.
     const envelopeKept = keep(envelope);
-    const bodyKept = body.slice();
+    const bodyKept = Buffer.from(body);
     return this.#later(found, envelopeKept.idJson, reply, (session) =>
       this.#posted(session, facts, envelopeKept, bodyKept, reply),
     );

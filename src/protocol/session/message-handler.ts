@@ -92,7 +92,7 @@ class WaitingConnection implements MessageConnection {
   message(bytes: Uint8Array): void {
     if (this.#connection !== null) this.#connection.message(bytes);
     else if (this.#gone) return;
-    else if (this.#held.length < HELD_MESSAGES_MAX) this.#held.push(bytes.slice());
+    else if (this.#held.length < HELD_MESSAGES_MAX) this.#held.push(Buffer.from(bytes));
     else this.#refuse('too many messages before authentication');
   }
 

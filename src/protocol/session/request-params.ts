@@ -18,6 +18,9 @@ const WORKER_METHODS: ReadonlySet<string> = new Set(['tools/call', 'resources/re
 /** What the scanner or the parser found of a session message. */
 export type SessionMessage = Pick<Envelope, 'kind' | 'idJson' | 'method' | 'name' | 'parsed'>;
 
+/** Tells the methods that the body has been read and holds none. */
+const NO_PARAMS: JsonObject = Object.freeze({});
+
 export function requestEnvelope(
   envelope: SessionMessage,
   body: Uint8Array,
@@ -27,11 +30,11 @@ export function requestEnvelope(
   const { method } = envelope;
   let params: JsonObject | null = null;
   if (envelope.parsed !== null) {
-    params = paramsOf(envelope.parsed);
+    params = paramsOf(envelope.parsed) ?? NO_PARAMS;
   } else if (!WORKER_METHODS.has(method)) {
     const parsed = parseJson(body);
     if (!parsed.ok) return fault('parse', parsed.reason);
-    params = paramsOf(parsed.value);
+    params = paramsOf(parsed.value) ?? NO_PARAMS;
   }
   return {
     idJson: envelope.idJson,
