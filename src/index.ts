@@ -28,3 +28,4 @@ export {
 export { withJsonSchema } from './catalogue/standard-schema.ts';
 export { defineConfig, type RawConfig } from './config/raw.ts';
 export { createRuntime, type Runtime, type RuntimeOptions } from './runtime/create-runtime.ts';
+export type { McpServerSource } from './runtime/mounts.ts';

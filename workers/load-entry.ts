@@ -47,8 +47,8 @@ export interface LoadedEntry {
 
 type EntryFacts = Pick<Entry, 'key' | 'kind' | 'name' | 'paramHeaders'>;
 
-const validatorOf = (schema: AnySchema | undefined): Validator | null =>
-  schema === undefined ? null : compileValidator(schema);
+const validatorOf = (schema: AnySchema | undefined, subject: string, owner: string): Validator | null =>
+  schema === undefined ? null : compileValidator(schema, subject, owner);
 
 /** `definition` is what the entry's module exports; completions pass the definition that holds the callback. */
 export function loadEntry(facts: EntryFacts, definition: Definition | CompleteCallback): LoadedEntry {
@@ -74,8 +74,8 @@ export function loadEntry(facts: EntryFacts, definition: Definition | CompleteCa
     resource,
     prompt,
     complete: callback,
-    validateInput: validatorOf(tool?.input),
-    validateOutput: validatorOf(tool?.output),
+    validateInput: validatorOf(tool?.input, 'arguments', facts.name),
+    validateOutput: validatorOf(tool?.output, 'structuredContent', facts.name),
     template: facts.kind === 'template' ? parseUriTemplate(facts.name) : null,
     lastRan: 0,
   };

@@ -4,6 +4,8 @@
  * Role: a worker learns of a new catalogue with the first batch that needs it. Keys are never used twice, so entries
  * of an older catalogue stay callable for jobs accepted under it until the next manifest drops them.
  */
+
+import { completionOf } from '../src/catalogue/completion.ts';
 import type { CompleteCallback, Definition, PromptDefinition, ResourceDefinition } from '../src/catalogue/define.ts';
 import type { Manifest, ManifestEntry } from '../src/catalogue/entry.ts';
 import { fileOf, importModule } from '../src/catalogue/import-module.ts';
@@ -54,7 +56,7 @@ export class ManifestHost implements EntryHost {
 
   async #definition(entry: ManifestEntry): Promise<Definition | CompleteCallback> {
     const definitions = await this.#definitionsOf(entry);
-    if (entry.kind === 'completion') return completionOf(definitions, entry.name);
+    if (entry.kind === 'completion') return completerOf(definitions, entry.name);
     const found = definitions.find((candidate) => isEntry(candidate, entry));
     if (found === undefined) throw new Error(`its module no longer has it (export ${entry.module.exportName})`);
     return found;
@@ -98,8 +100,8 @@ function isEntry(definition: Definition, entry: ManifestEntry): boolean {
   return entry.kind === 'template' ? definition.template === entry.name : definition.uri === entry.name;
 }
 
-/** Entry names of completions are `prompt:name` and `template:uri`; the callback is chosen by argument at call time. */
-function completionOf(definitions: readonly Definition[], name: string): CompleteCallback {
+/** Entry names of completions are `prompt:name` and `template:uri`. */
+function completerOf(definitions: readonly Definition[], name: string): CompleteCallback {
   const at = name.indexOf(':');
   const owner = name.slice(at + 1);
   const found = definitions.find((definition) =>
@@ -107,20 +109,7 @@ function completionOf(definitions: readonly Definition[], name: string): Complet
       ? definition.name === owner
       : definition.kind === 'resource' && definition.template === owner,
   ) as PromptDefinition | ResourceDefinition | undefined;
-  if (found === undefined) throw new Error('its module no longer has it');
-  return completerOf(found);
-}
-
-/** One callback for all arguments of a prompt or template. */
-export function completerOf(definition: PromptDefinition | ResourceDefinition): CompleteCallback {
-  return (value, context) => {
-    const { argument } = context;
-    const callback =
-      definition.kind === 'prompt'
-        ? definition.arguments?.find((candidate) => candidate.name === argument)?.complete
-        : Object.hasOwn(definition.complete ?? {}, argument)
-          ? definition.complete?.[argument]
-          : undefined;
-    return callback === undefined ? [] : callback(value, context);
-  };
+  const callback = found === undefined ? undefined : completionOf(found);
+  if (callback === undefined) throw new Error('its module no longer has it');
+  return callback;
 }

@@ -253,8 +253,22 @@ export function definePrompt(options: PromptOptions, handler: PromptDefinition['
   return Object.freeze(definition);
 }
 
+/**
+ * `instanceof` for the errors below. A tool may have its own copy of this package beside the server's, or a loader may
+ * have made a second one: errors of the same name and shape count as ours. Derived classes keep the ordinary meaning.
+ */
+function isInstance(asked: object, own: object, value: unknown, name: string, member: string, type: string): boolean {
+  if (Function.prototype[Symbol.hasInstance].call(asked, value)) return true;
+  if (asked !== own || !(value instanceof Error) || value.name !== name) return false;
+  return typeof (value as unknown as Record<string, unknown>)[member] === type;
+}
+
 /** Thrown by `elicit`, `sample` and `roots` when the client did not declare what they need; answered as -32021. */
 export class MissingCapabilityError extends Error {
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    // biome-ignore lint/complexity/noThisInStatic: the class that was asked, which may be a derived one
+    return isInstance(this, MissingCapabilityError, value, 'MissingCapabilityError', 'requiredCapabilities', 'object');
+  }
   readonly requiredCapabilities: object;
   constructor(requiredCapabilities: object) {
     super(`the client did not declare the capability this needs: ${JSON.stringify(requiredCapabilities)}`);
@@ -265,6 +279,10 @@ export class MissingCapabilityError extends Error {
 
 /** Thrown by a handler to answer with a JSON-RPC error instead of a result. */
 export class ProtocolError extends Error {
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    // biome-ignore lint/complexity/noThisInStatic: the class that was asked, which may be a derived one
+    return isInstance(this, ProtocolError, value, 'ProtocolError', 'code', 'number');
+  }
   readonly code: number;
   readonly data: unknown;
   constructor(code: number, message: string, data?: unknown) {

@@ -136,7 +136,8 @@ class FlagReader {
       return;
     }
     this.#afterUnknown = !inline;
-    const suggestion = nearest(name, this.#shapes.keys());
+    const switches = [...this.#shapes].filter(([, { type }]) => type === 'boolean').map(([flag]) => `no-${flag}`);
+    const suggestion = nearest(name, [...this.#shapes.keys(), ...switches]);
     this.#problems.push(unknown(rawName, suggestion === null ? null : `--${suggestion}`));
   }
 

@@ -2,7 +2,8 @@
  * Signals and stray errors of a long-running command.
  *
  * The first SIGTERM or SIGINT asks for a drain; a second one ends the process at once with 128 + its number, as a
- * shell would report it. An error nobody caught is logged and survived: a stray rejection of one tool must not end
+ * shell would report it. Ctrl-C under `npm start` arrives twice, once from the terminal and once passed on by npm, so
+ * a signal right behind the first is taken for its echo. An error nobody caught is logged and survived: a stray rejection of one tool must not end
  * everybody's server. But when they pour in, the process is taken for broken and ends with 1, so that whoever
  * supervises it starts a fresh one.
  */
@@ -11,6 +12,9 @@ import type { Log } from '../observe/port.ts';
 /** More stray errors than this within a minute: broken. */
 export const STRAY_ERRORS_MAX = 100;
 const STRAY_WINDOW_MS = 60_000;
+
+/** A second signal sooner than this is an echo of the first. */
+const ECHO_MS = 50;
 
 const NUMBERS = { SIGINT: 2, SIGTERM: 15 } as const;
 type StopSignal = keyof typeof NUMBERS;
@@ -27,14 +31,16 @@ export function listenForStop(log: Log): Stopping {
   const asked = new Promise<StopSignal>((settle) => {
     resolve = settle;
   });
-  let seen = false;
+  let firstAtMs = Number.NEGATIVE_INFINITY;
   const onSignal = (signal: StopSignal): void => {
-    if (seen) {
+    const nowMs = performance.now();
+    if (firstAtMs === Number.NEGATIVE_INFINITY) {
+      firstAtMs = nowMs;
+      resolve(signal);
+    } else if (nowMs - firstAtMs >= ECHO_MS) {
       log.warn({ signal }, 'second signal: leaving at once');
       process.exit(128 + NUMBERS[signal]);
     }
-    seen = true;
-    resolve(signal);
   };
   const strays = new StrayErrors(log);
   const onStray = (error: unknown): void => strays.seen(error, Date.now());
@@ -57,7 +63,7 @@ export function listenForStop(log: Log): Stopping {
 export class StrayErrors {
   readonly #log: Log;
   readonly #giveUp: () => void;
-  #windowStartMs = 0;
+  #windowStartMs = Number.NEGATIVE_INFINITY;
   #count = 0;
 
   constructor(log: Log, giveUp: () => void = () => process.exit(1)) {

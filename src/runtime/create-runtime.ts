@@ -2,12 +2,11 @@
  * The composition root: makes every part, joins them, and gives back a runtime to start and stop.
  *
  * Role: the only place that knows all parts. Reading it from top to bottom is the order in which things depend on each
- * other: catalogue, bus, engine, tasks, methods, the two eras, the front end.
+ * other: catalogue, bus, engine, protocol (`protocol.ts`), front end.
  */
 import { randomBytes } from 'node:crypto';
 import { pathToFileURL } from 'node:url';
 import { resourceMetadata } from '../auth/resource-metadata.ts';
-import { TokenAuthenticator } from '../auth/token-authenticator.ts';
 import { createCatalogue, type MutableCatalogue } from '../catalogue/compile.ts';
 import type { Definition } from '../catalogue/define.ts';
 import { compileSettings } from '../config/compile.ts';
@@ -23,19 +22,11 @@ import { createLog } from '../observe/log.ts';
 import { RuntimeMeters } from '../observe/meters.ts';
 import { operationsEndpoints } from '../observe/operations.ts';
 import type { Health, Log } from '../observe/port.ts';
-import { HttpEndpoint } from '../protocol/http-endpoint.ts';
-import { createMethods } from '../protocol/methods/method-table.ts';
-import { HttpSessions } from '../protocol/session/endpoint.ts';
-import { MessageConnections } from '../protocol/session/message-handler.ts';
-import { SessionHub } from '../protocol/session/session-hub.ts';
-import { MemoryEventLog } from '../sessions/memory-event-log.ts';
-import { MemorySessionStore } from '../sessions/memory-store.ts';
-import { Listen } from '../subscriptions/listen.ts';
 import { MemoryBus } from '../subscriptions/memory-bus.ts';
-import { TaskManager } from '../tasks/manager.ts';
-import { MemoryTaskStore } from '../tasks/memory-store.ts';
 import { createEngine, type Engine } from './engine.ts';
 import { registerGauges } from './gauges.ts';
+import { type McpServerSource, Mounts } from './mounts.ts';
+import { assembleProtocol, type Protocol } from './protocol.ts';
 import { ToolSources } from './tool-sources.ts';
 
 /** Expired sessions and tasks are looked for this often. */
@@ -47,6 +38,8 @@ export interface RuntimeParts {
   readonly modules?: readonly (string | URL)[];
   /** Definitions as objects: they must be `run: 'inline'`. */
   readonly definitions?: readonly Definition[];
+  /** Servers made with the official SDK: their tools, resources and prompts are served by this runtime. */
+  readonly mcpServers?: readonly McpServerSource[];
 }
 
 /** Everything of a configuration file, beside the parts. */
@@ -66,11 +59,12 @@ export interface Runtime {
 }
 
 export async function createRuntime(options: RuntimeOptions = {}): Promise<Runtime> {
-  const { modules, definitions, log, ...raw } = options;
+  const { modules, definitions, mcpServers, log, ...raw } = options;
   const settings = compileSettings(raw);
   return createRuntimeFrom(settings, log ?? createLog(settings.logLevel), {
     ...(modules === undefined ? {} : { modules }),
     ...(definitions === undefined ? {} : { definitions }),
+    ...(mcpServers === undefined ? {} : { mcpServers }),
   });
 }
 
@@ -88,12 +82,11 @@ class MillraceRuntime implements Runtime {
   readonly catalogue: MutableCatalogue;
   readonly #log: Log;
   readonly #sources: ToolSources;
+  readonly #mounts: Mounts;
   readonly #engine: Engine;
-  readonly #hub: SessionHub;
-  readonly #listen: Listen;
+  readonly #protocol: Protocol;
   readonly #meters = new RuntimeMeters();
   readonly #router: Router;
-  readonly #connections: MessageConnections;
   readonly #sweeper: NodeJS.Timeout;
   #frontEnd: FrontEnd | null = null;
   #status: Health['status'] = 'starting';
@@ -101,16 +94,11 @@ class MillraceRuntime implements Runtime {
   constructor(settings: Settings, log: Log, parts: RuntimeParts) {
     const now = (): number => performance.now();
     const stateSecret = settings.stateSecret === '' ? randomBytes(32).toString('base64url') : settings.stateSecret;
-    const { server } = settings;
-    const serverInfo =
-      server.title === ''
-        ? { name: server.name, version: server.version }
-        : { name: server.name, title: server.title, version: server.version };
     this.settings = settings;
     this.#log = log;
     this.catalogue = createCatalogue({
       pageSize: settings.pageSize,
-      server,
+      server: settings.server,
       listTtlMs: settings.listTtlMs,
       listCacheScope: settings.listCacheScope,
       capabilities: {
@@ -136,60 +124,30 @@ class MillraceRuntime implements Runtime {
     const { catalogue } = this;
     const meters = this.#meters;
     const bus = new MemoryBus({ log });
+    this.#mounts = new Mounts({
+      servers: parts.mcpServers ?? [],
+      urlOf,
+      bus,
+      log,
+      give: (source, definitions) => this.#sources.give(source, definitions),
+    });
     catalogue.onChange((changed) => {
       for (const list of changed) bus.publish({ kind: list === 'templates' ? 'resources' : list });
     });
     this.#engine = createEngine({ settings, catalogue, bus, log, meters, now, stateSecret });
-    const { dispatcher } = this.#engine;
-    const tasks = new TaskManager({
-      store: new MemoryTaskStore({ tasksMax: settings.tasks.max }),
-      bus,
-      dispatcher: () => dispatcher,
-      settings: settings.tasks,
-      log,
-      metaJson: JSON.stringify({ 'io.modelcontextprotocol/serverInfo': serverInfo }),
-      now: Date.now,
-      randomId: () => randomBytes(20).toString('base64url'),
-    });
-    const listen = new Listen({ bus, tasks, settings, serverInfoJson: JSON.stringify(serverInfo), log });
-    this.#listen = listen;
-    const methods = createMethods({ catalogue, dispatcher, tasks, bus, listen, log, meters, settings });
-    const store = new MemorySessionStore(settings.sessions);
-    const events = new MemoryEventLog(settings.sessions);
-    const limits = { ...settings.sessions, streamKeepAliveMs: settings.streamKeepAliveMs };
-    const hub = new SessionHub({ store, events, bus, dispatcher, limits, log, nowMs: now });
-    this.#hub = hub;
-    const sessions = new HttpSessions({ hub, methods, catalogue });
-    const authenticator = settings.auth === null ? null : new TokenAuthenticator(settings.auth, log);
-    const mcp = new HttpEndpoint({
-      methods,
-      catalogue,
-      sessions,
-      authenticator,
-      keepAlive: hub.keepAlive,
+    this.#protocol = assembleProtocol({
       settings,
+      catalogue,
+      bus,
       log,
       meters,
+      now,
+      dispatcher: this.#engine.dispatcher,
     });
-    this.#connections = new MessageConnections({
-      hub,
-      methods,
-      catalogue,
-      admit: (head) => {
-        if (authenticator === null) return { principal: null };
-        const verdict = authenticator.authenticate(head.header('authorization'));
-        if (verdict instanceof Promise) return { principal: verdict };
-        return 'wwwAuthenticate' in verdict
-          ? { status: verdict.status, message: verdict.message }
-          : { principal: verdict };
-      },
-    });
-    this.#router = new Router(new Gate(settings), this.#endpoints(mcp), [], this.#connections, meters);
-    registerGauges(meters, { engine: this.#engine, hub, listen, tasks, frontEnd: () => this.#frontEnd });
-    this.#sweeper = setInterval(() => {
-      store.sweep(now());
-      tasks.sweep(Date.now());
-    }, SWEEP_MS);
+    const endpoints = this.#endpoints(this.#protocol.mcp);
+    this.#router = new Router(new Gate(settings), endpoints, [], this.#protocol.connections, meters);
+    registerGauges(meters, { engine: this.#engine, ...this.#protocol, frontEnd: () => this.#frontEnd });
+    this.#sweeper = setInterval(() => this.#protocol.sweep(), SWEEP_MS);
   }
 
   #endpoints(mcp: Endpoint): ReadonlyMap<string, Endpoint> {
@@ -231,6 +189,7 @@ class MillraceRuntime implements Runtime {
 
   async start(): Promise<void> {
     await this.#sources.load();
+    await this.#mounts.open();
     await this.#engine.ready;
   }
 
@@ -248,7 +207,7 @@ class MillraceRuntime implements Runtime {
     const { limits, requestTimeoutMs } = this.settings;
     const streams = { stdin, stdout } as Parameters<typeof serveStdio>[1];
     const drainMsMax = requestTimeoutMs;
-    await serveStdio(this.#connections, streams, { ...limits, drainMsMax }).done;
+    await serveStdio(this.#protocol.connections, streams, { ...limits, drainMsMax }).done;
   }
 
   metrics(): Promise<string> {
@@ -261,11 +220,11 @@ class MillraceRuntime implements Runtime {
     clearInterval(this.#sweeper);
     this.#sources.close();
     this.#frontEnd?.stopAccepting();
-    this.#listen.closeAll('the server is shutting down');
-    this.#hub.close();
+    this.#protocol.endStreams();
     await this.#engine.drain(graceMs);
     this.#status = 'stopping';
     await this.#frontEnd?.close();
     await this.#engine.close();
+    await this.#mounts.close();
   }
 }

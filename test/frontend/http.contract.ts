@@ -86,7 +86,7 @@ export function httpContract(kind: 'uws' | 'node'): void {
 
     test('reads a body in chunks', async () => {
       const client = await RawClient.open(opened.port);
-      client.write(request('POST', '/echo', '5;ext=1\r\nhello\r\n', ['Transfer-Encoding: chunked']));
+      client.write(request('POST', '/echo', '5\r\nhello\r\n', ['Transfer-Encoding: chunked']));
       await turns();
       client.write('1\r\n \r\n5\r\nwor');
       await turns();
@@ -94,6 +94,15 @@ export function httpContract(kind: 'uws' | 'node'): void {
       assert.equal((await client.response()).body.toString(), 'hello world');
       client.write(request('POST', '/echo', 'next'));
       assert.equal((await client.response()).body.toString(), 'next');
+      client.destroy();
+    });
+
+    test('reads a chunk with an extension, or closes', async () => {
+      const client = await RawClient.open(opened.port);
+      client.write(request('POST', '/echo', '5;ext=1\r\nhello\r\n0\r\n\r\n', ['Transfer-Encoding: chunked']));
+      const answer = await client.responseOrClosed();
+      if (differs.chunkExtension === 'closed') assert.equal(answer, 'closed');
+      else assert.equal(answer !== 'closed' && answer.body.toString(), 'hello');
       client.destroy();
     });
 
@@ -306,12 +315,56 @@ export function httpContract(kind: 'uws' | 'node'): void {
       client.destroy();
     });
 
-    test('answers or drops a half-closed client, as documented', async () => {
+    test('takes a client that ends its side for gone', async () => {
       const client = await RawClient.open(opened.port);
-      client.socket.end(request('POST', '/later', 'bye'));
-      const answer = await client.responseOrClosed();
-      if (differs.halfClosed === 'closed') assert.equal(answer, 'closed');
-      else assert.equal(answer !== 'closed' && answer.body.toString(), 'bye');
+      const gone = opened.script.next<ScriptedCall>('aborted');
+      client.socket.end(request('POST', '/hold', 'bye'));
+      const call = await gone;
+      assert.deepEqual([call.bodies, call.aborts, call.reply.open], [1, 1, false]);
+      assert.equal(await client.responseOrClosed(), 'closed');
+    });
+
+    test('closes on a malformed request, with no answer to it before those to earlier ones', async () => {
+      const client = await RawClient.open(opened.port);
+      const good = request('POST', '/echo', 'good') + request('POST', '/mcp', 'fine');
+      client.write(good + request('POST', '/echo', 'x', ['Content-Length: 1x']));
+      const seen: (number | string)[] = [];
+      for (let answer = await client.responseOrClosed(); answer !== 'closed'; answer = await client.responseOrClosed()) {
+        seen.push(answer.status === 200 ? answer.body.toString() : answer.status);
+      }
+      assert.deepEqual(seen, differs.malformed === 'closed' ? [] : ['good', 'fine', 400]);
+    });
+
+    test('tells the handler once of a client that leaves before, during and after the answer', async () => {
+      const early = await RawClient.open(opened.port);
+      const headSeen = opened.script.next<ScriptedCall>('head');
+      early.write(request('POST', '/echo', 'part', ['Content-Length: 100']));
+      const unread = await headSeen;
+      const gone = opened.script.next('aborted');
+      early.destroy();
+      await gone;
+      assert.deepEqual([unread.bodies, unread.aborts], [0, 1]);
+
+      const waiting = await RawClient.open(opened.port);
+      const bodySeen = opened.script.next<ScriptedCall>('body');
+      waiting.write(request('POST', '/hold', 'work'));
+      const pending = await bodySeen;
+      const left = opened.script.next('aborted');
+      waiting.destroy();
+      await left;
+      assert.deepEqual([pending.bodies, pending.aborts, pending.reply.open], [1, 1, false]);
+      pending.reply.send(200, 'text/plain', 'too late');
+      assert.equal(pending.reply.openStream().write('too late'), false);
+
+      const served = await RawClient.open(opened.port);
+      const done = opened.script.next<ScriptedCall>('body');
+      served.write(request('POST', '/echo', 'all'));
+      const answered = await done;
+      await served.response();
+      served.destroy();
+      await served.closed;
+      await turns(5);
+      assert.equal(answered.aborts, 0);
     });
   });
 }

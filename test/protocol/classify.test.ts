@@ -67,7 +67,12 @@ describe('the era of a message over HTTP', () => {
     ['a bad id is not echoed', '{"jsonrpc":"2.0","id":1.5,"method":"a"}', NO_HEADERS, '-32600'],
     ['a good id of a bad message is', '{"jsonrpc":"2.0","id":"x","method":1}', NO_HEADERS, '-32600 id "x"'],
     ['an envelope key twice', '{"jsonrpc":"2.0","id":1,"method":"a","method":"b"}', NO_HEADERS, '-32600'],
-    ['too many levels', `{"jsonrpc":"2.0","id":1,"method":"a","x":${'['.repeat(999)}${']'.repeat(999)}}`, NO_HEADERS, '-32700'],
+    [
+      'too many levels',
+      `{"jsonrpc":"2.0","id":1,"method":"a","x":${'['.repeat(999)}${']'.repeat(999)}}`,
+      NO_HEADERS,
+      '-32700',
+    ],
     ['escapes are understood', '{"jsonrpc":"2.0","id":1,"\\u006dethod":"tools\\/call"}', NO_HEADERS, 'session request'],
   ];
   for (const [what, body, headers, expected] of rows) {
@@ -94,7 +99,11 @@ describe('the era of a message on a connection without headers', () => {
 
 test('an escaped envelope fills the same envelope as a plain one', () => {
   const envelope = new Envelope();
-  classify(Buffer.from('{"jsonrpc":"2.0","id":"\\u0061","method":"tools/call","params":{"name":"caf\\u00e9"}}'), null, envelope);
+  classify(
+    Buffer.from('{"jsonrpc":"2.0","id":"\\u0061","method":"tools/call","params":{"name":"caf\\u00e9"}}'),
+    null,
+    envelope,
+  );
   assert.deepEqual([envelope.kind, envelope.idJson, envelope.name], ['request', '"a"', 'café']);
   assert.notEqual(envelope.parsed, null);
 });

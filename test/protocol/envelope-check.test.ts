@@ -65,7 +65,11 @@ describe('_meta', () => {
     ['capabilities that are null', withMeta({ ...META, [CAPABILITIES]: null }), '-32602 400'],
     ['no client info', withMeta(META), 'ok'],
     ['a client info', withMeta({ ...META, 'io.modelcontextprotocol/clientInfo': { name: 'a', version: '1' } }), 'ok'],
-    ['a client info without version', withMeta({ ...META, 'io.modelcontextprotocol/clientInfo': { name: 'a' } }), '-32602 400'],
+    [
+      'a client info without version',
+      withMeta({ ...META, 'io.modelcontextprotocol/clientInfo': { name: 'a' } }),
+      '-32602 400',
+    ],
     ['a log level', withMeta({ ...META, 'io.modelcontextprotocol/logLevel': 'warning' }), 'ok'],
     ['an unknown log level', withMeta({ ...META, 'io.modelcontextprotocol/logLevel': 'loud' }), '-32602 400'],
     ['a log level that is a number', withMeta({ ...META, 'io.modelcontextprotocol/logLevel': 3 }), '-32602 400'],

@@ -66,7 +66,8 @@ function shuffled(members: fc.Arbitrary<Record<string, unknown>>): fc.Arbitrary<
   });
 }
 
-const optional = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> => fc.option(arbitrary, { nil: undefined });
+const optional = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> =>
+  fc.option(arbitrary, { nil: undefined });
 const present = (object: Record<string, unknown>): Record<string, unknown> =>
   Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined));
 
@@ -125,7 +126,7 @@ function agrees(envelope: Envelope, body: Uint8Array): void {
   if (!Object.hasOwn(params, '_meta')) assert.equal(envelope.metaStart, -1);
   else {
     const span = Buffer.from(body.subarray(envelope.metaStart, envelope.metaEnd)).toString();
-    assert.deepEqual(JSON.parse(span), params["_meta"]);
+    assert.deepEqual(JSON.parse(span), params['_meta']);
   }
 }
 
@@ -239,10 +240,13 @@ describe('whatever the bytes', () => {
 
   test('mutated messages are scanned without an exception, and never against JSON.parse', () => {
     const envelope = new Envelope();
-    const edits = fc.array(fc.record({ at: fc.nat(), to: fc.constantFrom(...'{}[]",:\\0-.e \u0001'), cut: fc.nat(3) }), {
-      minLength: 1,
-      maxLength: 4,
-    });
+    const edits = fc.array(
+      fc.record({ at: fc.nat(), to: fc.constantFrom(...'{}[]",:\\0-.e \u0001'), cut: fc.nat(3) }),
+      {
+        minLength: 1,
+        maxLength: 4,
+      },
+    );
     fc.assert(
       fc.property(messages(anyText, fc.jsonValue()), choices, edits, (message, numbers, changes) => {
         let text = write(message, new Choices(numbers), false);

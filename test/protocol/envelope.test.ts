@@ -12,7 +12,9 @@ const scan = (text: string): Envelope => {
 
 describe('what a scan finds', () => {
   test('a request whose envelope comes last', () => {
-    const found = scan('{"method":"tools/call","params":{"arguments":{"name":"no"},"name":"echo"},"jsonrpc":"2.0","id":"a-1"}');
+    const found = scan(
+      '{"method":"tools/call","params":{"arguments":{"name":"no"},"name":"echo"},"jsonrpc":"2.0","id":"a-1"}',
+    );
     assert.equal(found.kind, 'request');
     assert.equal(found.idJson, '"a-1"');
     assert.equal(found.method, 'tools/call');
@@ -25,7 +27,9 @@ describe('what a scan finds', () => {
   });
 
   test('progress token and claim only in params._meta', () => {
-    const elsewhere = scan('{"jsonrpc":"2.0","id":1,"method":"a","_meta":{"progressToken":1},"params":{"progressToken":1}}');
+    const elsewhere = scan(
+      '{"jsonrpc":"2.0","id":1,"method":"a","_meta":{"progressToken":1},"params":{"progressToken":1}}',
+    );
     assert.equal(elsewhere.hasProgressToken, false);
     const there = scan(
       '{"jsonrpc":"2.0","id":1,"method":"a","params":{"_meta":{"progressToken":1,"io.modelcontextprotocol/protocolVersion":"x"}}}',
@@ -36,7 +40,9 @@ describe('what a scan finds', () => {
 
   test('nothing of the message before', () => {
     const envelope = new Envelope();
-    envelope.scan(Buffer.from('{"jsonrpc":"2.0","id":1,"method":"a","params":{"name":"n","_meta":{"progressToken":1}}}'));
+    envelope.scan(
+      Buffer.from('{"jsonrpc":"2.0","id":1,"method":"a","params":{"name":"n","_meta":{"progressToken":1}}}'),
+    );
     envelope.scan(Buffer.from('{"jsonrpc":"2.0","method":"b"}'));
     assert.equal(envelope.kind, 'notification');
     assert.equal(envelope.idJson, '');
@@ -101,7 +107,10 @@ describe('hostile bodies are scanned in linear time', () => {
   const rows: [string, string][] = [
     ['200,000 levels', call('['.repeat(200_000) + ']'.repeat(200_000))],
     ['100,000 keys', call(`{${Array.from({ length: 100_000 }, (_, i) => `"k${i}":0`).join()}}`)],
-    ['100,000 keys of _meta', `{"params":{"_meta":{${Array.from({ length: 100_000 }, (_, i) => `"k${i}":0`).join()}}}}`],
+    [
+      '100,000 keys of _meta',
+      `{"params":{"_meta":{${Array.from({ length: 100_000 }, (_, i) => `"k${i}":0`).join()}}}}`,
+    ],
     ['a million backslashes', call(`"${'\\'.repeat(1_000_000)}"`)],
     ['half a million escaped quotes', call(`"${'\\"'.repeat(500_000)}"`)],
     ['half a million empty strings', call(`[${'"",'.repeat(500_000)}""]`)],

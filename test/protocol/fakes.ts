@@ -197,7 +197,8 @@ export function catalogueOf(entries: readonly Entry[]): Catalogue {
     entries,
     tool: (name) => find('tool', name),
     prompt: (name) => find('prompt', name),
-    resource: (uri) => find('resource', uri) ?? entries.find((one) => one.kind === 'template' && uri.startsWith('t://')),
+    resource: (uri) =>
+      find('resource', uri) ?? entries.find((one) => one.kind === 'template' && uri.startsWith('t://')),
     completion: (ref) => find('completion', ref.type === 'ref/prompt' ? `prompt:${ref.name}` : `template:${ref.uri}`),
     list: (list: ListName, revision, cursor) => {
       if (cursor !== undefined && cursor !== 'c1') return null;

@@ -1,76 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Principal } from '../../src/dispatch/job.ts';
 import { JOB_FLAG } from '../../src/dispatch/job.ts';
-import type { HttpCall } from '../../src/frontend/port.ts';
-import type { AuthRefusal } from '../../src/protocol/authenticator.ts';
-import { HttpEndpoint } from '../../src/protocol/http-endpoint.ts';
-import { KeepAlive } from '../../src/protocol/session/keep-alive.ts';
-import type { SessionEndpoint, SessionFacts } from '../../src/protocol/session-endpoint.ts';
-import { entry, FakeReply, fakeHead, META, META_WITH_TASKS, methodsWith, request, SETTINGS } from './fakes.ts';
-
-const ENTRIES = [
-  entry('tool', 'echo'),
-  entry('tool', 'café'),
-  entry('tool', 'job', { task: 'optional' }),
-  entry('tool', 'routed', { paramHeaders: [{ header: 'mcp-param-region', path: ['region'], type: 'string' }] }),
-  entry('prompt', 'greet'),
-  entry('resource', 'file:///a'),
-  entry('template', 't://{id}'),
-];
-const JSON_HEADERS = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
-const MODERN = { ...JSON_HEADERS, 'mcp-protocol-version': '2026-07-28' };
-const CALL = { ...MODERN, 'mcp-method': 'tools/call', 'mcp-name': 'echo' };
-const call = (name: string, rest: object = {}): Buffer => request('tools/call', { name, _meta: META, ...rest });
-
-class FakeSessions implements SessionEndpoint {
-  readonly seen: string[] = [];
-  facts: SessionFacts | null = null;
-  aborts = 0;
-  /** Whether GET and DELETE are answered at once. */
-  answers = false;
-  post(facts: SessionFacts, envelope: { kind: string; method: string; idJson: string }) {
-    this.facts = facts;
-    this.seen.push(`${envelope.kind} ${envelope.method} ${envelope.idJson}`);
-    return { aborted: () => void this.aborts++ };
-  }
-  get(facts: SessionFacts) {
-    return this.#bodiless(facts, 'GET');
-  }
-  delete(facts: SessionFacts) {
-    return this.#bodiless(facts, 'DELETE');
-  }
-  #bodiless(facts: SessionFacts, method: string) {
-    this.facts = facts;
-    this.seen.push(method);
-    return this.answers ? null : { aborted: () => void this.aborts++ };
-  }
-}
-
-type Verdict = Principal | AuthRefusal;
-function setUp(authenticate: ((header: string) => Verdict | Promise<Verdict>) | null = null) {
-  const table = methodsWith(ENTRIES);
-  const sessions = new FakeSessions();
-  let beat: () => void = () => undefined;
-  const keepAlive = new KeepAlive(16, (_ms, tick) => {
-    beat = tick;
-    return () => undefined;
-  });
-  const endpoint = new HttpEndpoint({
-    ...table,
-    sessions,
-    authenticator: authenticate === null ? null : { authenticate },
-    keepAlive,
-    settings: SETTINGS,
-  });
-  const send = (method: string, headers: Record<string, string>, body?: Uint8Array) => {
-    const reply = new FakeReply();
-    const taken: HttpCall | null = endpoint.head(fakeHead(method, headers), reply);
-    if (body !== undefined) taken?.body(body);
-    return { reply, taken };
-  };
-  return { ...table, sessions, endpoint, send, beats: (n: number) => Array.from({ length: n }, () => beat()) };
-}
+import { CALL, call, JSON_HEADERS, MODERN, setUp } from './endpoint-harness.ts';
+import { META, META_WITH_TASKS, request } from './fakes.ts';
 
 describe('what the head alone decides', () => {
   const rows: [what: string, method: string, headers: Record<string, string>, status: number, code: number][] = [
@@ -78,7 +10,13 @@ describe('what the head alone decides', () => {
     ['OPTIONS', 'OPTIONS', {}, 405, -32000],
     ['no media type', 'POST', { accept: JSON_HEADERS.accept }, 415, -32000],
     ['another media type', 'POST', { ...JSON_HEADERS, 'content-type': 'text/plain' }, 415, -32000],
-    ['a media type that only begins like it', 'POST', { ...JSON_HEADERS, 'content-type': 'application/jsonx' }, 415, -32000],
+    [
+      'a media type that only begins like it',
+      'POST',
+      { ...JSON_HEADERS, 'content-type': 'application/jsonx' },
+      415,
+      -32000,
+    ],
     ['a body announced too long', 'POST', { ...JSON_HEADERS, 'content-length': '1048577' }, 413, -32000],
     ['GET of the stateless era', 'GET', { 'mcp-protocol-version': '2026-07-28' }, 405, -32000],
     ['DELETE of the stateless era', 'DELETE', { 'mcp-protocol-version': '2026-07-28' }, 405, -32000],
@@ -166,7 +104,11 @@ describe('a call whose headers say it all', () => {
 
   test('a malformed trace and an endless correlation id are left behind', () => {
     const { send, dispatcher } = setUp();
-    send('POST', { ...CALL, traceparent: 'nonsense', tracestate: 'a=b', 'x-correlation-id': 'x'.repeat(5000) }, call('echo'));
+    send(
+      'POST',
+      { ...CALL, traceparent: 'nonsense', tracestate: 'a=b', 'x-correlation-id': 'x'.repeat(5000) },
+      call('echo'),
+    );
     assert.deepEqual(dispatcher.last.extras?.correlationId, undefined);
     assert.deepEqual(dispatcher.last.extras?.trace ?? {}, {});
   });
@@ -204,7 +146,10 @@ describe('an answer that becomes a stream', () => {
     sink.emitted(dispatcher.last, Buffer.from('{"progress":1}'));
     assert.deepEqual(reply.stream?.messages, [{ progress: 1 }]);
     sink.completed(dispatcher.last, 200, Buffer.from('{"result":2}'));
-    assert.equal(reply.stream?.written, 'event: message\ndata: {"progress":1}\n\nevent: message\ndata: {"result":2}\n\n');
+    assert.equal(
+      reply.stream?.written,
+      'event: message\ndata: {"progress":1}\n\nevent: message\ndata: {"result":2}\n\n',
+    );
     assert.equal(reply.stream?.open, false);
     assert.equal(reply.answers, 1);
   });
@@ -250,33 +195,64 @@ describe('what is decided from the body of the stateless era', () => {
     body: request(method, params, 'q'),
   });
   const list = post('tools/list', { _meta: META });
-  const rows: [what: string, sent: { headers: Record<string, string>; body: Buffer }, status: number, code: number][] = [
-    ['a list', list, 200, 0],
-    ['no JSON', { headers: list.headers, body: Buffer.from('{') }, 400, -32700],
-    ['invalid UTF-8', { headers: list.headers, body: Buffer.from([0x22, 0xff, 0x22]) }, 400, -32700],
-    ['a batch', { headers: list.headers, body: Buffer.from('[]') }, 400, -32600],
-    ['a response', { headers: list.headers, body: Buffer.from('{"jsonrpc":"2.0","id":1,"result":{}}') }, 400, -32600],
-    ['no _meta', post('tools/list', {}), 400, -32602],
-    ['another version in the body', post('tools/list', { _meta: { ...META, 'io.modelcontextprotocol/protocolVersion': '2025-11-25' } }), 400, -32020],
-    ['another method in the body', { headers: list.headers, body: request('prompts/list', { _meta: META }) }, 400, -32020],
-    ['no method header', { headers: MODERN, body: list.body }, 400, -32020],
-    ['no name header', post('tools/call', { name: 'echo', _meta: META }), 400, -32020],
-    ['a malformed name header', post('tools/call', { name: 'echo', _meta: META }, { 'mcp-name': '=?base64?ZWNobw?=' }), 400, -32020],
-    ['two name headers', post('tools/call', { name: 'echo', _meta: META }, { 'mcp-name': 'echo, echo' }), 400, -32020],
-    ['an unknown method', post('unknown/method', { _meta: META }), 404, -32601],
-    ['initialize', post('initialize', { _meta: META }), 404, -32601],
-    ['ping', post('ping', { _meta: META }), 404, -32601],
-    ['logging/setLevel', post('logging/setLevel', { level: 'info', _meta: META }), 404, -32601],
-    ['resources/subscribe', post('resources/subscribe', { uri: 'file:///a', _meta: META }), 404, -32601],
-    ['resources/unsubscribe', post('resources/unsubscribe', { uri: 'file:///a', _meta: META }), 404, -32601],
-    ['tasks/result', post('tasks/result', { taskId: 't', _meta: META }), 404, -32601],
-    ['tasks/list', post('tasks/list', { _meta: META }), 404, -32601],
-    ['an unknown tool', post('tools/call', { name: 'none', _meta: META }, { 'mcp-name': 'none' }), 200, -32602],
-    ['an unknown prompt', post('prompts/get', { name: 'none', _meta: META }, { 'mcp-name': 'none' }), 200, -32602],
-    ['an unknown resource', post('resources/read', { uri: 'no://', _meta: META }, { 'mcp-name': 'no://' }), 200, -32602],
-    ['a bad cursor', post('tools/list', { cursor: 'x', _meta: META }), 200, -32602],
-    ['tasks/get without the extension', post('tasks/get', { taskId: 't', _meta: META }, { 'mcp-name': 't' }), 400, -32021],
-  ];
+  const rows: [what: string, sent: { headers: Record<string, string>; body: Buffer }, status: number, code: number][] =
+    [
+      ['a list', list, 200, 0],
+      ['no JSON', { headers: list.headers, body: Buffer.from('{') }, 400, -32700],
+      ['invalid UTF-8', { headers: list.headers, body: Buffer.from([0x22, 0xff, 0x22]) }, 400, -32700],
+      ['a batch', { headers: list.headers, body: Buffer.from('[]') }, 400, -32600],
+      ['a response', { headers: list.headers, body: Buffer.from('{"jsonrpc":"2.0","id":1,"result":{}}') }, 400, -32600],
+      ['no _meta', post('tools/list', {}), 400, -32602],
+      [
+        'another version in the body',
+        post('tools/list', { _meta: { ...META, 'io.modelcontextprotocol/protocolVersion': '2025-11-25' } }),
+        400,
+        -32020,
+      ],
+      [
+        'another method in the body',
+        { headers: list.headers, body: request('prompts/list', { _meta: META }) },
+        400,
+        -32020,
+      ],
+      ['no method header', { headers: MODERN, body: list.body }, 400, -32020],
+      ['no name header', post('tools/call', { name: 'echo', _meta: META }), 400, -32020],
+      [
+        'a malformed name header',
+        post('tools/call', { name: 'echo', _meta: META }, { 'mcp-name': '=?base64?ZWNobw?=' }),
+        400,
+        -32020,
+      ],
+      [
+        'two name headers',
+        post('tools/call', { name: 'echo', _meta: META }, { 'mcp-name': 'echo, echo' }),
+        400,
+        -32020,
+      ],
+      ['an unknown method', post('unknown/method', { _meta: META }), 404, -32601],
+      ['initialize', post('initialize', { _meta: META }), 404, -32601],
+      ['ping', post('ping', { _meta: META }), 404, -32601],
+      ['logging/setLevel', post('logging/setLevel', { level: 'info', _meta: META }), 404, -32601],
+      ['resources/subscribe', post('resources/subscribe', { uri: 'file:///a', _meta: META }), 404, -32601],
+      ['resources/unsubscribe', post('resources/unsubscribe', { uri: 'file:///a', _meta: META }), 404, -32601],
+      ['tasks/result', post('tasks/result', { taskId: 't', _meta: META }), 404, -32601],
+      ['tasks/list', post('tasks/list', { _meta: META }), 404, -32601],
+      ['an unknown tool', post('tools/call', { name: 'none', _meta: META }, { 'mcp-name': 'none' }), 200, -32602],
+      ['an unknown prompt', post('prompts/get', { name: 'none', _meta: META }, { 'mcp-name': 'none' }), 200, -32602],
+      [
+        'an unknown resource',
+        post('resources/read', { uri: 'no://', _meta: META }, { 'mcp-name': 'no://' }),
+        200,
+        -32602,
+      ],
+      ['a bad cursor', post('tools/list', { cursor: 'x', _meta: META }), 200, -32602],
+      [
+        'tasks/get without the extension',
+        post('tasks/get', { taskId: 't', _meta: META }, { 'mcp-name': 't' }),
+        400,
+        -32021,
+      ],
+    ];
   for (const [what, { headers, body }, status, code] of rows) {
     test(`${what}: ${status} ${code}`, () => {
       const { send, dispatcher } = setUp();
@@ -292,7 +268,11 @@ describe('what is decided from the body of the stateless era', () => {
   test('an unknown version in both places tells which are spoken', () => {
     const { send } = setUp();
     const meta = { ...META, 'io.modelcontextprotocol/protocolVersion': '2099-01-01' };
-    const { reply } = send('POST', { ...JSON_HEADERS, 'mcp-protocol-version': '2099-01-01' }, request('tools/call', { _meta: meta }));
+    const { reply } = send(
+      'POST',
+      { ...JSON_HEADERS, 'mcp-protocol-version': '2099-01-01' },
+      request('tools/call', { _meta: meta }),
+    );
     assert.equal(reply.status, 400);
     assert.deepEqual(reply.json.error?.data, { supported: ['2026-07-28'], requested: '2099-01-01' });
   });
@@ -307,7 +287,7 @@ describe('what is decided from the body of the stateless era', () => {
     const { send, dispatcher } = setUp();
     const headers = { ...CALL, 'mcp-name': 'job' };
     send('POST', headers, request('tools/call', { name: 'job', _meta: META }));
-    assert.equal(dispatcher.last.extras, null);
+    assert.deepEqual(dispatcher.last.extras ?? {}, {});
     const { reply } = send('POST', headers, request('tools/call', { name: 'job', _meta: META_WITH_TASKS }, 5));
     assert.equal(reply.text, '{"jsonrpc":"2.0","id":5,"result":{"resultType":"task","taskId":"task-1"}}');
     assert.equal(dispatcher.last.extras?.taskId, 'task-1');
@@ -331,18 +311,25 @@ describe('the session era', () => {
 
   test('a request is handed on with its headers and its envelope', () => {
     const { send, sessions } = setUp(() => ({ id: 'ann', scopes: ['a'] }));
-    const { reply, taken } = send('POST', { ...SESSION, 'x-correlation-id': 'c-1' }, request('tools/call', { name: 'echo' }, 4));
+    const { reply, taken } = send(
+      'POST',
+      { ...SESSION, 'x-correlation-id': 'c-1' },
+      request('tools/call', { name: 'echo' }, 4),
+    );
     assert.equal(reply.answers, 0);
     assert.deepEqual(sessions.seen, ['request tools/call 4']);
-    assert.deepEqual({ ...sessions.facts }, {
-      sessionId: 's1',
-      protocolVersion: '2025-11-25',
-      lastEventId: '',
-      accept: JSON_HEADERS.accept,
-      principal: { id: 'ann', scopes: ['a'] },
-      trace: null,
-      correlationId: 'c-1',
-    });
+    assert.deepEqual(
+      { ...sessions.facts },
+      {
+        sessionId: 's1',
+        protocolVersion: '2025-11-25',
+        lastEventId: '',
+        accept: JSON_HEADERS.accept,
+        principal: { id: 'ann', scopes: ['a'] },
+        trace: null,
+        correlationId: 'c-1',
+      },
+    );
     taken?.aborted();
     assert.equal(sessions.aborts, 1);
   });
@@ -385,101 +372,5 @@ describe('the session era', () => {
     const { reply } = send('POST', SESSION, request('tools/list', { _meta: META }, 4));
     assert.deepEqual([reply.status, reply.json.error?.code, reply.json.id], [400, -32020, 4]);
     assert.deepEqual(sessions.seen, []);
-  });
-});
-
-describe('authentication', () => {
-  const refusal: AuthRefusal = { status: 401, message: 'no token', wwwAuthenticate: 'Bearer realm="x"' };
-
-  test('a refusal is told with its challenge and nothing is run', () => {
-    const { send, dispatcher } = setUp((header) => (header === 'Bearer good' ? { id: 'ann', scopes: [] } : refusal));
-    const { reply, taken } = send('POST', CALL, call('echo'));
-    assert.equal(taken, null);
-    assert.equal(reply.status, 401);
-    assert.deepEqual(reply.headers, [['WWW-Authenticate', 'Bearer realm="x"']]);
-    assert.equal(reply.text, '{"jsonrpc":"2.0","error":{"code":-32000,"message":"no token"}}');
-    send('POST', { ...CALL, authorization: 'Bearer good' }, call('echo'));
-    assert.equal(dispatcher.jobs.length, 1);
-  });
-
-  test('a token without the scope is 403', () => {
-    const { send } = setUp(() => ({ status: 403, message: 'scope', wwwAuthenticate: 'Bearer error="insufficient_scope"' }));
-    assert.equal(send('GET', { accept: 'text/event-stream' }).reply.status, 403);
-  });
-
-  /** An authenticator that waits for the test. */
-  function waiting() {
-    let settle: (verdict: Verdict) => void = () => undefined;
-    let fail: (cause: Error) => void = () => undefined;
-    const answer = new Promise<Verdict>((resolve, reject) => {
-      settle = resolve;
-      fail = reject;
-    });
-    const settled = (): Promise<unknown> => answer.then(
-      () => undefined,
-      () => undefined,
-    );
-    return { ...setUp(() => answer), settle, fail, settled };
-  }
-
-  test('a body that comes first waits, as it was', async () => {
-    const { send, dispatcher, settle, settled } = waiting();
-    const body = call('echo');
-    send('POST', CALL, body);
-    body.fill(0);
-    assert.equal(dispatcher.jobs.length, 0);
-    settle({ id: 'ann', scopes: [] });
-    await settled();
-    assert.equal(dispatcher.bodies[0], call('echo').toString());
-    assert.equal(dispatcher.last.extras?.principal?.id, 'ann');
-  });
-
-  test('a body that comes later goes straight on', async () => {
-    const { send, dispatcher, settle, settled } = waiting();
-    const { taken } = send('POST', CALL);
-    settle({ id: 'ann', scopes: [] });
-    await settled();
-    taken?.body(call('echo'));
-    assert.equal(dispatcher.jobs.length, 1);
-    taken?.aborted();
-    assert.equal(dispatcher.cancelled.length, 1);
-  });
-
-  test('a client that leaves meanwhile is not served', async () => {
-    const { send, dispatcher, settle, settled } = waiting();
-    const { reply, taken } = send('POST', CALL, call('echo'));
-    taken?.aborted();
-    settle({ id: 'ann', scopes: [] });
-    await settled();
-    assert.equal(dispatcher.jobs.length, 0);
-    assert.equal(reply.answers, 0);
-  });
-
-  test('a late refusal is a refusal', async () => {
-    const { send, sessions, settle, settled } = waiting();
-    const { reply } = send('GET', { accept: 'text/event-stream' });
-    settle(refusal);
-    await settled();
-    assert.equal(reply.status, 401);
-    assert.deepEqual(sessions.seen, []);
-  });
-
-  test('a GET goes on by itself', async () => {
-    const { send, sessions, settle, settled } = waiting();
-    send('GET', { accept: 'text/event-stream' });
-    settle({ id: 'ann', scopes: [] });
-    await settled();
-    assert.deepEqual(sessions.seen, ['GET']);
-    assert.equal(sessions.facts?.principal?.id, 'ann');
-  });
-
-  test('an authenticator that breaks is logged, and tells the client nothing', async () => {
-    const { send, log, fail, settled } = waiting();
-    const { reply } = send('POST', CALL, call('echo'));
-    fail(new Error('secret'));
-    await settled();
-    assert.equal(reply.status, 500);
-    assert.equal(reply.text, '{"jsonrpc":"2.0","error":{"code":-32603,"message":"internal error"}}');
-    assert.deepEqual(log.errors, ['the authenticator failed']);
   });
 });

@@ -100,18 +100,21 @@ describe('the stream of a session', () => {
     const sessionId = harness.open();
     const { events } = harness.get({ sessionId }).reply;
     events.congested = true;
-    for (const kind of ['tools', 'resources', 'prompts'] as const) harness.bus.publish({ kind });
+    for (const uri of ['test://1', 'test://2']) {
+      subscribe(harness, sessionId, uri);
+      harness.bus.publish({ kind: 'resource', uri });
+    }
+    harness.bus.publish({ kind: 'tools' });
+    harness.bus.publish({ kind: 'prompts' });
     const write = events.write.bind(events);
     events.write = (frames) => {
       events.congested = true;
       return write(frames);
     };
-    events.drain();
-    assert.equal(events.messages.length, 1);
-    events.drain();
-    events.drain();
-    events.drain();
-    assert.equal(events.messages.length, 3);
+    for (const told of [1, 2, 3, 4, 4]) {
+      events.drain();
+      assert.equal(events.messages.length, told);
+    }
   });
 
   test('is replaced by a newer one of the same session, which gets what follows', () => {
@@ -168,7 +171,9 @@ describe('keep-alive', () => {
     const ids = [harness.open(), harness.open()];
     const exchanges = ids.map((sessionId) => harness.get({ sessionId }).exchange);
     assert.equal(harness.timerRuns, true);
-    for (const exchange of exchanges) exchange?.aborted();
+    exchanges[0]?.aborted();
+    assert.equal(harness.timerRuns, true);
+    exchanges[1]?.aborted();
     assert.equal(harness.hub.streams, 0);
     assert.equal(harness.timerRuns, false);
   });

@@ -228,6 +228,17 @@ describe('notifications/cancelled', () => {
     assert.equal(harness.methods.get().cancelled, 'cancelled by the client');
   });
 
+  test('that comes after the answer changes nothing', () => {
+    const harness = new Harness();
+    const sessionId = harness.open();
+    harness.post(call(1), { sessionId });
+    harness.methods.answer('1');
+    const late = harness.post(notification('notifications/cancelled', { requestId: 1 }), { sessionId }).reply;
+    assert.equal(late.status, 202);
+    harness.delete({ sessionId });
+    assert.equal(harness.methods.get('1').cancelled, '');
+  });
+
   test('of a stream ends it, and a client that comes back is told not to', () => {
     const harness = new Harness();
     const sessionId = harness.open();

@@ -12,6 +12,7 @@ import type { EventStream, FrontEndLimits, HeaderPairs, HttpCall, Reply } from '
 import { isSafeHeaderValue, JSON_TYPE, refuse } from '../refusal.ts';
 import { ClosedStream, COMMENT_FRAME, SSE_HEADERS, SSE_TYPE } from '../sse.ts';
 import { NodeEventStream } from './event-stream.ts';
+import type { OpenExchange, ParseErrors } from './parse-errors.ts';
 
 const BODY_TOO_LARGE: Fault = fault('bodyTooLarge', 'request body is too large');
 const INTERNAL_ERROR = encodeFault('', faultFrom(null));
@@ -22,11 +23,12 @@ export interface NodeEdge {
   draining: boolean;
   /** Connections past the limit: their first request is refused. */
   readonly surplus: WeakSet<object>;
+  readonly parseErrors: ParseErrors;
   readonly limits: FrontEndLimits;
   readonly log: Log;
 }
 
-export class NodeExchange implements Reply {
+export class NodeExchange implements Reply, OpenExchange {
   open = true;
   readonly #req: IncomingMessage;
   readonly #res: ServerResponse;
@@ -45,6 +47,12 @@ export class NodeExchange implements Reply {
     res.on('error', (cause) => edge.log.debug({ err: cause }, 'response error'));
     req.on('error', (cause) => edge.log.debug({ err: cause }, 'request error'));
     res.on('close', () => this.#closed());
+    edge.parseErrors.began(req.socket, this);
+  }
+
+  /** Known before the end of the body is announced. */
+  get answerable(): boolean {
+    return this.#req.complete;
   }
 
   /** After the handler saw the headers. */
@@ -137,6 +145,7 @@ export class NodeExchange implements Reply {
   }
 
   #closed(): void {
+    this.#edge.parseErrors.over(this.#req.socket, this);
     const call = this.#call;
     const unanswered = this.open || (this.#stream !== null && !this.#res.writableEnded);
     this.open = false;

@@ -13,6 +13,7 @@ import type { Log } from '../../observe/port.ts';
 import type { FrontEnd, FrontEndOptions, HttpHandler, MessageHandler } from '../port.ts';
 import type { NodeEdge } from './exchange.ts';
 import { NodeHttp } from './http.ts';
+import { ParseErrors } from './parse-errors.ts';
 import { replay } from './replay.ts';
 import { NodeMessages } from './websocket.ts';
 
@@ -34,7 +35,7 @@ export async function openNode(
   server.maxHeadersCount = 0;
   server.maxConnections = limits.connectionsMax + SURPLUS_MAX;
   const opened = options.tls === null ? 'connection' : 'secureConnection';
-  const edge: NodeEdge = { draining: false, surplus: new WeakSet(), limits, log };
+  const edge: NodeEdge = { draining: false, surplus: new WeakSet(), parseErrors: new ParseErrors(), limits, log };
   const front = new NodeFrontEnd(server, opened, edge, http, messages);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -86,6 +87,7 @@ class NodeFrontEnd implements FrontEnd {
     server.on(opened, (socket: Socket) => this.#admit(socket));
     server.on('request', (req, res) => requests.take(req, res, false));
     server.on('checkContinue', (req, res) => requests.take(req, res, true));
+    server.on('clientError', (error, socket) => edge.parseErrors.failed(error, socket));
     server.on('upgrade', (req, socket, rest) => this.#upgrade(req, socket, rest));
   }
 

@@ -151,10 +151,10 @@ export class UwsExchange implements Reply, Receiving {
     if (headers !== undefined) this.#writeHeaders(headers);
     // Answered before the body was read: what still comes of it must not be taken for the next request's time.
     const closing = this.#closing || !this.#bodyDone || this.#edge.draining;
-    if (this.#headOnly) {
-      res.endWithoutBody(typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength, closing);
-    } else if (status === 204 || status === 304) {
-      res.endWithoutBody(undefined, closing);
+    if (this.#headOnly || status === 204 || status === 304) {
+      if (this.#headOnly) res.writeHeader('Content-Length', String(lengthOf(body)));
+      if (closing) res.writeHeader('Connection', 'close');
+      res.endWithoutBody();
     } else if (closing || body.length === 0 || (body.length <= UNCHECKED_LENGTH_MAX && Math.random() > CHECKED_SHARE)) {
       res.end(body, closing);
     } else if (!res.tryEnd(body, 0)[1]) {
@@ -259,6 +259,10 @@ export class UwsExchange implements Reply, Receiving {
     this.#parts = NOTHING;
     this.#rest = NOTHING;
   }
+}
+
+function lengthOf(body: Uint8Array | string): number {
+  return typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength;
 }
 
 /** Arguments of the answer being corked: `cork` calls back before it returns, so one record does for all. */

@@ -21,7 +21,8 @@ export interface NativeResponse {
   /** False when the socket took less than everything; the rest is then held by uWebSockets.js. */
   write(chunk: NativeText): boolean;
   end(body: NativeText, closeConnection: boolean): NativeResponse;
-  endWithoutBody(reportedLength: number | undefined, closeConnection: boolean): NativeResponse;
+  /** It would take a length to report, but the build of 2023 then never ends, and reads `undefined` as 2^63. */
+  endWithoutBody(): NativeResponse;
   /** `[ok, done]`. A total of 0 means the body given. */
   tryEnd(body: NativeText, totalBytes: number): [boolean, boolean];
   /** Calls the abort handler before it returns. */

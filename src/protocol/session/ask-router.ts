@@ -5,7 +5,8 @@
  * id of its own and, when the client posts a response with that id, hands it to the job that asked. Whether the client
  * can be asked at all is decided by the tool's side.
  * Invariants: ids are unique for the life of the session; at most `asksMax` questions wait, one more is answered with
- * an error at once; the questions of a job end with it. A response is untrusted: it reaches only this session's jobs.
+ * an error at once; the questions of a job end with it, those of a session
+ * with its jobs. A response is untrusted: it reaches only this session's jobs.
  */
 import type { Ask, Dispatcher, Job } from '../../dispatch/job.ts';
 import type { AskRouter, JsonObject } from '../channel.ts';
@@ -65,11 +66,6 @@ export class SessionAsks implements AskRouter {
     if (result === undefined) this.#dispatcher.answer(waiting.job, waiting.askId, null, errorOf(response['error']));
     else this.#dispatcher.answer(waiting.job, waiting.askId, JSON.stringify(result), null);
     return 'answered';
-  }
-
-  /** The session is over: nothing can be answered any more. */
-  clear(): void {
-    this.#waiting = null;
   }
 }
 

@@ -120,8 +120,6 @@ export class Connection implements MessageConnection, CallOwner, Beating, Outlet
     this.#calls.endAll('connection closed', null);
     const state = this.#state;
     if (state === null) return;
-    state.onEnd = null;
-    state.connection = null;
     state.calls.endAll('connection closed', null);
     this.#services.hub.keepAlive.remove(this);
     this.#services.hub.end(state.session);

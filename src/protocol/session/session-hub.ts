@@ -154,13 +154,13 @@ export class SessionHub implements SessionHost {
   }
 
   #ended(session: Session, why: SessionEnd): void {
-    this.events.drop(session.id);
     const state = this.#states.get(session.id);
-    if (state === undefined) return;
-    this.#states.delete(session.id);
-    if (session.subscriptions.size > 0) for (const uri of session.subscriptions) this.#unindex(state, uri);
-    state.end(why);
-    // Answers given while it ended may have been logged.
+    if (state !== undefined) {
+      this.#states.delete(session.id);
+      if (session.subscriptions.size > 0) for (const uri of session.subscriptions) this.#unindex(state, uri);
+      state.end(why);
+    }
+    // Last: streams say goodbye through the log.
     this.events.drop(session.id);
   }
 }

@@ -149,7 +149,6 @@ export class SessionState {
   /** The session is over: work stops, requests are answered with that, streams end. */
   end(why: SessionEnd): void {
     this.#ended = true;
-    this.asks.clear();
     this.calls.endAll(`session ${why}`, SESSION_ENDED);
     this.#standalone?.end();
     for (const stream of this.#streams?.values() ?? []) stream.end();

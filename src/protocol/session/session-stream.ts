@@ -72,7 +72,7 @@ export class SessionStream implements Beating, Outlet {
   attach(connection: EventStream, opening: string): void {
     const old = this.#connection;
     this.#connection = null;
-    
+    if (old !== null) release(old);
     this.#connection = connection;
     connection.onDrain = () => this.onReady?.();
     this.#host.keepAlive.add(this);

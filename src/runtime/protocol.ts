@@ -1,0 +1,96 @@
+/**
+ * Joins the parts of the protocol: methods, tasks, subscriptions, sessions, and the two ways in (HTTP and messages).
+ */
+import { randomBytes } from 'node:crypto';
+import { TokenAuthenticator } from '../auth/token-authenticator.ts';
+import type { CatalogueHolder } from '../catalogue/entry.ts';
+import type { Settings } from '../config/settings.ts';
+import type { Dispatcher } from '../dispatch/job.ts';
+import type { RequestHead } from '../frontend/port.ts';
+import type { Log, Meters } from '../observe/port.ts';
+import type { Authenticator } from '../protocol/authenticator.ts';
+import { HttpEndpoint } from '../protocol/http-endpoint.ts';
+import { createMethods } from '../protocol/methods/method-table.ts';
+import { HttpSessions } from '../protocol/session/endpoint.ts';
+import { type Admitted, MessageConnections, type UpgradeRefusal } from '../protocol/session/message-handler.ts';
+import { SessionHub } from '../protocol/session/session-hub.ts';
+import { MemoryEventLog } from '../sessions/memory-event-log.ts';
+import { MemorySessionStore } from '../sessions/memory-store.ts';
+import { Listen } from '../subscriptions/listen.ts';
+import type { Bus } from '../subscriptions/port.ts';
+import { TaskManager } from '../tasks/manager.ts';
+import { MemoryTaskStore } from '../tasks/memory-store.ts';
+import type { Tasks } from '../tasks/port.ts';
+
+export interface ProtocolOptions {
+  readonly settings: Settings;
+  readonly catalogue: CatalogueHolder;
+  readonly dispatcher: Dispatcher;
+  readonly bus: Bus;
+  readonly log: Log;
+  readonly meters: Meters;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+}
+
+export interface Protocol {
+  readonly hub: SessionHub;
+  readonly listen: Listen;
+  readonly tasks: Tasks;
+  /** The `/mcp` endpoint. */
+  readonly mcp: HttpEndpoint;
+  /** WebSocket and stdio. */
+  readonly connections: MessageConnections;
+  /** Ends expired sessions and tasks. */
+  sweep(): void;
+  /** Ends every listening stream cleanly; requests in flight go on. */
+  endStreams(): void;
+}
+
+export function assembleProtocol(options: ProtocolOptions): Protocol {
+  const { bus, catalogue, dispatcher, log, meters, now, settings } = options;
+  const { name, title, version } = settings.server;
+  const serverInfo = title === '' ? { name, version } : { name, title, version };
+  const tasks = new TaskManager({
+    store: new MemoryTaskStore({ tasksMax: settings.tasks.max }),
+    bus,
+    dispatcher: () => dispatcher,
+    settings: settings.tasks,
+    log,
+    metaJson: JSON.stringify({ 'io.modelcontextprotocol/serverInfo': serverInfo }),
+    now: Date.now,
+    randomId: () => randomBytes(20).toString('base64url'),
+  });
+  const listen = new Listen({ bus, tasks, settings, serverInfoJson: JSON.stringify(serverInfo), log });
+  const methods = createMethods({ catalogue, dispatcher, tasks, bus, listen, log, meters, settings });
+  const store = new MemorySessionStore(settings.sessions);
+  const events = new MemoryEventLog(settings.sessions);
+  const limits = { ...settings.sessions, streamKeepAliveMs: settings.streamKeepAliveMs };
+  const hub = new SessionHub({ store, events, bus, dispatcher, limits, log, nowMs: now });
+  const sessions = new HttpSessions({ hub, methods, catalogue });
+  const authenticator = settings.auth === null ? null : new TokenAuthenticator(settings.auth, log);
+  const { keepAlive } = hub;
+  return {
+    hub,
+    listen,
+    tasks,
+    mcp: new HttpEndpoint({ methods, catalogue, sessions, authenticator, keepAlive, settings, log, meters }),
+    connections: new MessageConnections({ hub, methods, catalogue, admit: (head) => admit(authenticator, head) }),
+    sweep() {
+      store.sweep(now());
+      tasks.sweep(Date.now());
+    },
+    endStreams() {
+      listen.closeAll('the server is shutting down');
+      hub.close();
+    },
+  };
+}
+
+function admit(authenticator: Authenticator | null, head: RequestHead): UpgradeRefusal | Admitted {
+  // Stdio has no headers and belongs to whoever started the process.
+  if (authenticator === null || head.path === '') return { principal: null };
+  const verdict = authenticator.authenticate(head.header('authorization'));
+  if (verdict instanceof Promise) return { principal: verdict };
+  return 'wwwAuthenticate' in verdict ? { status: verdict.status, message: verdict.message } : { principal: verdict };
+}

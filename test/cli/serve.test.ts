@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
+import { describe, test } from 'node:test';
+import { folderWith } from '../config/sources.ts';
+import { asChild, type Child } from './millrace.ts';
+
+const VERSION = '2026-07-28';
+const META = {
+  'io.modelcontextprotocol/protocolVersion': VERSION,
+  'io.modelcontextprotocol/clientInfo': { name: 'test', version: '1' },
+  'io.modelcontextprotocol/clientCapabilities': {},
+};
+const READY = /^millrace ready (http:\/\/127\.0\.0\.1:\d+\/mcp)$/;
+
+async function readyUrl(child: Child): Promise<string> {
+  const line = await child.line();
+  const url = READY.exec(line)?.[1];
+  assert.ok(url !== undefined, line);
+  return url;
+}
+
+function callTool(url: string, name: string, args: unknown): Promise<Response> {
+  return fetch(url, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      accept: 'application/json, text/event-stream',
+      'mcp-protocol-version': VERSION,
+      'mcp-method': 'tools/call',
+      'mcp-name': name,
+    },
+    body: JSON.stringify({
+      jsonrpc: '2.0',
+      id: 1,
+      method: 'tools/call',
+      params: { name, arguments: args, _meta: META },
+    }),
+  });
+}
+
+describe('serve', () => {
+  test('prints the ready line alone on stdout, serves, and drains on SIGTERM', async (context) => {
+    const child = asChild(context, ['serve', '--port', '0', '--workers', '1'], { cwd: folderWith(context) });
+    const url = await readyUrl(child);
+    assert.equal((await fetch(new URL('/health/live', url))).status, 200);
+    assert.equal((await fetch(new URL('/health/ready', url))).status, 200);
+    const metrics = await (await fetch(new URL('/metrics', url))).text();
+    assert.match(metrics, /^millrace_worker_starts_total 1$/m);
+    const slow = callTool(url, 'sleep', { ms: 300 });
+    const started = await waitForLoad(url);
+    assert.equal(started, 1);
+    child.process.kill('SIGTERM');
+    const answer = await slow;
+    const body = (await answer.json()) as { result?: { isError?: boolean } };
+    assert.deepEqual([answer.status, body.result !== undefined && body.result.isError !== true], [200, true]);
+    const { code, out, err } = await child.ended;
+    assert.deepEqual([code, out], [0, `millrace ready ${url}\n`], err);
+    for (const line of err.trim().split('\n')) assert.equal(typeof JSON.parse(line).msg, 'string');
+  });
+
+  test('leaves at once on a second signal', async (context) => {
+    const child = asChild(context, ['serve', '--port', '0', '--workers', '1'], { cwd: folderWith(context) });
+    const url = await readyUrl(child);
+    const abandoned = callTool(url, 'sleep', { ms: 4000 }).catch((error: unknown) => error);
+    assert.equal(await waitForLoad(url), 1);
+    child.process.kill('SIGINT');
+    await child.logged('draining');
+    // One right behind the first counts as its echo, so further ones are sent until it has gone.
+    while (child.process.exitCode === null && child.process.signalCode === null) {
+      child.process.kill('SIGINT');
+      await fetch(new URL('/health/live', url)).catch(() => 'refused, or gone');
+    }
+    assert.equal((await child.ended).code, 130);
+    await abandoned;
+  });
+
+  test('says who holds the port and ends with 1', async (context) => {
+    const holder = createServer().listen(0, '127.0.0.1');
+    context.after(() => void holder.close());
+    await once(holder, 'listening');
+    const { port } = holder.address() as AddressInfo;
+    const child = asChild(context, ['serve', '--port', String(port), '--workers', '1', '--log-level', 'silent']);
+    const { code, out, err } = await child.ended;
+    assert.deepEqual([code, out], [1, '']);
+    assert.match(err, new RegExp(`^millrace: cannot listen on 127\\.0\\.0\\.1 port ${port}: .+\n$`));
+  });
+
+  test('refuses a configuration before anything is started', async (context) => {
+    const cwd = folderWith(context, { 'millrace.config.json': '{"port": -1}' });
+    const { code, out, err } = await asChild(context, ['serve', '--redis-url', 'redis://r'], { cwd }).ended;
+    assert.deepEqual([code, out], [78, '']);
+    assert.equal(err, 'millrace: millrace.config.json: port = -1: must be an integer from 0 to 65535\n');
+  });
+
+  test('reads a TypeScript configuration and serves the tools it names', async (context) => {
+    const cwd = folderWith(context, {
+      'package.json': '{"type":"module"}',
+      'millrace.config.ts':
+        'const port: number = 0;\nexport default { port, tools: ["tools"], builtinTools: false, workers: 1 };',
+      'tools/answer.mjs': 'export const answer = { kind: "tool", name: "answer", handler: () => "42" };\n',
+    });
+    const child = asChild(context, ['serve'], { cwd });
+    const url = await readyUrl(child);
+    const cluster = (await (await fetch(new URL('/cluster', url))).json()) as { nodes: { tools: string[] }[] };
+    assert.deepEqual(
+      cluster.nodes.map((node) => node.tools),
+      [['answer']],
+    );
+    child.process.kill('SIGTERM');
+    assert.equal((await child.ended).code, 0);
+  });
+});
+
+/** Asks until a call is in flight; the event loop of the server answers in between. */
+async function waitForLoad(url: string): Promise<number> {
+  for (;;) {
+    const { nodes } = (await (await fetch(new URL('/cluster', url))).json()) as { nodes: { load: number }[] };
+    const load = nodes[0]?.load ?? 0;
+    if (load > 0) return load;
+  }
+}

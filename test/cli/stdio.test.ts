@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { folderWith } from '../config/sources.ts';
+import { asChild, type Child } from './millrace.ts';
+
+interface Message {
+  id?: number;
+  method?: string;
+  result?: { protocolVersion?: string; content?: { text?: string }[] };
+}
+
+async function request(child: Child, id: number, method: string, params: object): Promise<Message> {
+  child.process.stdin.write(`${JSON.stringify({ jsonrpc: '2.0', id, method, params })}\n`);
+  for (;;) {
+    const message = JSON.parse(await child.line()) as Message;
+    if (message.id === id) return message;
+  }
+}
+
+const CHATTY = `console.log('loaded');
+export const chatty = {
+  kind: 'tool', name: 'chatty',
+  handler: () => { console.log('called'); process.stdout.write('raw\\n'); return 'quiet'; },
+};
+export const inline = { ...chatty, name: 'inline', run: 'inline' };
+`;
+
+describe('stdio', () => {
+  test('keeps stdout for the protocol, whatever tools print, and ends with its input', async (context) => {
+    const cwd = folderWith(context, { 'tools/chatty.mjs': CHATTY });
+    const child = asChild(context, ['stdio', '--tools', 'tools', '--workers', '1'], { cwd });
+    const clientInfo = { name: 'test', version: '1' };
+    const opened = await request(child, 1, 'initialize', {
+      protocolVersion: '2025-11-25',
+      capabilities: {},
+      clientInfo,
+    });
+    assert.equal(opened.result?.protocolVersion, '2025-11-25');
+    child.process.stdin.write('{"jsonrpc":"2.0","method":"notifications/initialized"}\n');
+    for (const [id, name] of [
+      [2, 'chatty'],
+      [3, 'inline'],
+    ] as const) {
+      const answer = await request(child, id, 'tools/call', { name, arguments: {} });
+      assert.equal(answer.result?.content?.[0]?.text, 'quiet');
+    }
+    child.process.stdin.end();
+    const { code, out, err } = await child.ended;
+    assert.equal(code, 0, err);
+    for (const line of out.trimEnd().split('\n')) assert.equal(JSON.parse(line).jsonrpc, '2.0', line);
+    assert.match(err, /^loaded$/m);
+    assert.match(err, /^raw$/m);
+  });
+
+  test('ends with 0 on SIGTERM', async (context) => {
+    const child = asChild(context, ['stdio', '--workers', '1'], { cwd: folderWith(context) });
+    await request(child, 1, 'initialize', {
+      protocolVersion: '2025-11-25',
+      capabilities: {},
+      clientInfo: { name: 'test', version: '1' },
+    });
+    child.process.kill('SIGTERM');
+    assert.equal((await child.ended).code, 0);
+  });
+
+  test('reports a refused configuration on stderr', async (context) => {
+    const { code, out, err } = await asChild(context, ['stdio', '--workers', '0'], { cwd: folderWith(context) }).ended;
+    assert.deepEqual(
+      [code, out, err],
+      [78, '', 'millrace: --workers 0: must be "auto" or an integer from 1 to 512 (threads)\n'],
+    );
+  });
+});
