@@ -5,7 +5,7 @@ import { Envelope, VERSION_KEY } from '../../src/protocol/envelope.ts';
 import { parseJson } from '../../src/protocol/json.ts';
 import { idJsonOf, isJsonObject, messageKind, shapeFault } from '../../src/protocol/message-shape.ts';
 
-const RUNS = 1500;
+const RUNS = 1000;
 
 /** Chooses by a list of numbers, round and round, so that fast-check can shrink what was chosen. */
 class Choices {

@@ -219,6 +219,9 @@ export function catalogueOf(entries: readonly Entry[]): Catalogue {
   };
 }
 
+/** For what no test looks at. */
+const ignored = (): void => undefined;
+
 export class FakeMeters implements Meters {
   readonly finished: [method: string, outcome: Outcome][] = [];
   readonly refusals: number[] = [];
@@ -228,15 +231,15 @@ export class FakeMeters implements Meters {
   httpRefused(status: number): void {
     this.refusals.push(status);
   }
-  queueWaited(): void {}
-  batchSent(): void {}
-  callerRan(): void {}
-  shed(): void {}
-  workerLost(): void {}
-  workerStarted(): void {}
-  strayError(): void {}
-  quarantined(): void {}
-  gauge(): void {}
+  readonly queueWaited = ignored;
+  readonly batchSent = ignored;
+  readonly callerRan = ignored;
+  readonly shed = ignored;
+  readonly workerLost = ignored;
+  readonly workerStarted = ignored;
+  readonly strayError = ignored;
+  readonly quarantined = ignored;
+  readonly gauge = ignored;
   render(): Promise<string> {
     return Promise.resolve('');
   }
@@ -244,9 +247,9 @@ export class FakeMeters implements Meters {
 
 export class FakeLog implements Log {
   readonly errors: string[] = [];
-  debug(): void {}
-  info(): void {}
-  warn(): void {}
+  readonly debug = ignored;
+  readonly info = ignored;
+  readonly warn = ignored;
   error(_fields: object, message: string): void {
     this.errors.push(message);
   }
@@ -304,7 +307,7 @@ export class FakeTasks implements Tasks {
     this.calls.push(['cancel', taskId, principalId]);
     return '{"cancelled":true}';
   }
-  sweep(): void {}
+  readonly sweep = ignored;
 }
 
 export const SETTINGS = {

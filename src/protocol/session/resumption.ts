@@ -57,7 +57,7 @@ export function resume(
 ): OpenExchange | null | Fault | Promise<OpenExchange | null | Fault> {
   const missed = state.host.events.after(state.session.id, lastEventId);
   if (missed instanceof Promise) return resumeRemotely(state, lastEventId, reply, missed);
-  return missed === null ? UNKNOWN_EVENT : carryOn(state, missed.streamId, framesOf(missed), reply);
+  return missed === null ? notResumable(state) : carryOn(state, missed.streamId, framesOf(missed), reply);
 }
 
 async function resumeRemotely(
@@ -70,17 +70,22 @@ async function resumeRemotely(
   let last = lastEventId;
   let frames = '';
   for (let round = 0; round < RESUME_ROUNDS_MAX; round++) {
-    if (missed === null) return UNKNOWN_EVENT;
+    if (missed === null) return notResumable(state);
     const { streamId } = missed;
     frames += framesOf(missed);
     last = missed.events.at(-1)?.id ?? last;
     const written = state.stream(streamId)?.written;
     missed = await state.host.events.after(state.session.id, last);
-    if (missed === null) return UNKNOWN_EVENT;
+    if (missed === null) return notResumable(state);
     if (state.stream(streamId)?.written !== written) continue;
     return carryOn(state, streamId, frames + framesOf(missed), reply);
   }
   return TOO_BUSY;
+}
+
+/** A session that ended while the log was read took its events with it. */
+function notResumable(state: SessionState): Fault {
+  return state.ended ? SESSION_ENDED : UNKNOWN_EVENT;
 }
 
 function carryOn(state: SessionState, streamId: number, frames: string, reply: Reply): OpenExchange | null | Fault {

@@ -1,0 +1,65 @@
+/**
+ * A whole runtime on a free port, with the built-in tools and the fixtures, for real clients.
+ *
+ * Role: what every test of this folder, of `wire` and of `faults` starts from. Fixture modules run in real workers; the
+ * log is collected, so that a test can look for a line or show what happened.
+ */
+import { createLog } from '../../src/observe/log.ts';
+import { createRuntime, type Runtime, type RuntimeOptions } from '../../src/index.ts';
+
+export const FRONT_ENDS = ['uws', 'node'] as const;
+export type FrontEndName = (typeof FRONT_ENDS)[number];
+
+/** Compiled or not, a fixture ends as this module does. */
+const EXTENSION = import.meta.url.slice(import.meta.url.lastIndexOf('.'));
+
+/** A module of `test/fixtures/clients`. */
+export function fixture(name: string): URL {
+  return new URL(`../fixtures/clients/${name}${EXTENSION}`, import.meta.url);
+}
+
+export interface Served {
+  readonly runtime: Runtime;
+  /** `http://127.0.0.1:port/mcp` */
+  readonly url: string;
+  readonly port: number;
+  readonly log: readonly string[];
+  /** Sum of the samples of a metric whose labels include the given text. */
+  metric(name: string, labels?: string): Promise<number>;
+  close(): Promise<void>;
+}
+
+export async function serve(frontend: FrontEndName, options: RuntimeOptions = {}): Promise<Served> {
+  const log: string[] = [];
+  const sink = { write: (line: string) => void log.push(line) };
+  const runtime = await createRuntime({
+    frontend,
+    port: 0,
+    workers: 2,
+    shutdownGraceMs: 2000,
+    log: createLog('info', {}, sink),
+    ...options,
+  });
+  const { url, port } = await runtime.listen();
+  return {
+    runtime,
+    url,
+    port,
+    log,
+    metric: async (name, labels = '') => sumOf(await runtime.metrics(), name, labels),
+    close: () => runtime.close(),
+  };
+}
+
+export const serveFixtures = (frontend: FrontEndName, options: RuntimeOptions = {}): Promise<Served> =>
+  serve(frontend, { modules: ['shown-tools', 'talking-tools', 'readings'].map(fixture), ...options });
+
+function sumOf(exposition: string, name: string, labels: string): number {
+  let sum = 0;
+  for (const line of exposition.split('\n')) {
+    const rest = line.startsWith(name) ? line.slice(name.length) : '';
+    if (!/^[ {]/.test(rest) || !rest.includes(labels)) continue;
+    sum += Number(rest.slice(rest.lastIndexOf(' ') + 1));
+  }
+  return sum;
+}
