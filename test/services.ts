@@ -43,7 +43,8 @@ export function ensureCommands(needed: readonly Needed[], host: Host = thisHost(
 export function thisHost(): Host {
   return {
     isRoot: process.getuid?.() === 0,
-    has: (command) => (process.env['PATH'] ?? '').split(delimiter).some((folder) => isExecutable(join(folder, command))),
+    has: (command) =>
+      (process.env['PATH'] ?? '').split(delimiter).some((folder) => isExecutable(join(folder, command))),
     run(command, args) {
       const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
       return spawnSync(command, args, { stdio: ['ignore', 'inherit', 'inherit'], env }).status === 0;

@@ -17,7 +17,7 @@ import { Gate } from '../frontend/gate.ts';
 import { openFrontEnd } from '../frontend/open.ts';
 import type { FrontEnd } from '../frontend/port.ts';
 import { type Endpoint, Router } from '../frontend/router.ts';
-import { serveStdio } from '../frontend/stdio/stdio.ts';
+import { type StdioServer, serveStdio } from '../frontend/stdio/stdio.ts';
 import { createLog } from '../observe/log.ts';
 import { RuntimeMeters } from '../observe/meters.ts';
 import { operationsEndpoints } from '../observe/operations.ts';
@@ -89,6 +89,7 @@ class MillraceRuntime implements Runtime {
   readonly #router: Router;
   readonly #sweeper: NodeJS.Timeout;
   #frontEnd: FrontEnd | null = null;
+  #stdio: StdioServer | null = null;
   #status: Health['status'] = 'starting';
 
   constructor(settings: Settings, log: Log, parts: RuntimeParts) {
@@ -207,7 +208,8 @@ class MillraceRuntime implements Runtime {
     const { limits, requestTimeoutMs } = this.settings;
     const streams = { stdin, stdout } as Parameters<typeof serveStdio>[1];
     const drainMsMax = requestTimeoutMs;
-    await serveStdio(this.#protocol.connections, streams, { ...limits, drainMsMax }).done;
+    this.#stdio = serveStdio(this.#protocol.connections, streams, { ...limits, drainMsMax });
+    await this.#stdio.done;
   }
 
   metrics(): Promise<string> {
@@ -220,6 +222,7 @@ class MillraceRuntime implements Runtime {
     clearInterval(this.#sweeper);
     this.#sources.close();
     this.#frontEnd?.stopAccepting();
+    this.#stdio?.close();
     this.#protocol.endStreams();
     await this.#engine.drain(graceMs);
     this.#status = 'stopping';

@@ -187,7 +187,7 @@ describe('the envelope agrees with JSON.parse', () => {
           assert.equal(adopted[member], scanned[member], member);
         }
       }),
-      { numRuns: RUNS / 3 },
+      { numRuns: RUNS / 4 },
     );
   });
 });
@@ -205,7 +205,7 @@ describe('an envelope key that stands twice', () => {
         assert.notEqual(envelope.scan(Buffer.from(doubled)), 'request');
         assert.notEqual(envelope.kind, 'notification');
       }),
-      { numRuns: RUNS / 3 },
+      { numRuns: RUNS / 4 },
     );
   });
 
