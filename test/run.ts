@@ -1,65 +1,77 @@
 /**
- * The test run: `node dist/test/run.js [pattern…]` runs every `*.test.js` beside it whose path holds one of the patterns.
+ * The test run: `node dist/test/run.js [--in FOLDER] [pattern…]` runs every `*.test.js` beside it, or in the folder
+ * named, whose path holds one of the patterns.
  *
- * It is node's own runner with three rules added: a run that finds no file, or a file that holds no test, fails; a
- * file that hangs is ended; and what the tests need from the machine is there before the first one starts.
+ * It is node's own runner with three rules added: a run that finds no file, a file that holds no test and a test that
+ * was skipped all fail; a file that hangs is ended; and what the tests need of the machine is there before the first
+ * one starts.
  */
 import { readdirSync } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { ensureCommands, NEEDED } from './services.ts';
 
 const FILES_AT_ONCE = 2;
 const FILE_MS_MAX = 180_000;
-const FOLDER = dirname(fileURLToPath(import.meta.url));
 
-/** Test files in a fixed order. */
-function testFiles(patterns: readonly string[]): string[] {
-  return readdirSync(FOLDER, { recursive: true, encoding: 'utf8' })
-    .filter((path) => /\.test\.[jt]s$/.test(path) && !path.endsWith('.d.ts'))
+/** Test files under `folder` in a fixed order. */
+function testFiles(folder: string, patterns: readonly string[]): string[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((path) => /\.test\.[jt]s$/.test(path))
     .filter((path) => patterns.length === 0 || patterns.some((pattern) => path.includes(pattern)))
     .sort()
-    .map((path) => join(FOLDER, path));
+    .map((path) => join(folder, path));
 }
 
 /** Runs the files; resolves with what is wrong, nothing when all is well. */
-async function runFiles(files: readonly string[]): Promise<string[]> {
+async function runFiles(folder: string, files: readonly string[]): Promise<string[]> {
   const problems: string[] = [];
   let tests = 0;
   const stream = run({ files: [...files], concurrency: FILES_AT_ONCE, timeout: FILE_MS_MAX });
-  stream.on('test:fail', ({ name, todo }) => {
-    if (todo === undefined || todo === false) problems.push(`failed: ${name}`);
+  const where = (file: string | undefined): string => (file === undefined ? '' : `${relative(folder, file)}: `);
+  stream.on('test:fail', ({ name, file, details }) => {
+    if (details.type !== 'suite') problems.push(`failed: ${where(file)}${name}`);
   });
-  stream.on('test:pass', ({ name, details, skip }) => {
-    // Node reports a file without tests as a test of the file's name.
-    if (files.includes(name)) problems.push(`holds no test: ${relative(FOLDER, name)}`);
+  stream.on('test:pass', ({ name, file, details, skip }) => {
+    // Node reports a file without tests as one test, named like the file.
+    if (files.includes(name)) problems.push(`holds no test: ${relative(folder, name)}`);
     else if (details.type !== 'suite') tests++;
-    if (skip !== undefined && skip !== false) problems.push(`skipped: ${name}`);
+    if (skip !== undefined && skip !== false) problems.push(`skipped: ${where(file)}${name}`);
   });
-  const report = stream.compose(spec);
+  let failures = 0;
+  stream.on('test:fail', () => failures++);
+  const report = stream.compose(new spec());
   report.pipe(process.stdout);
-  await new Promise((resolve, reject) => {
-    report.once('end', resolve);
-    report.once('error', reject);
+  await new Promise((done, failed) => {
+    report.once('end', done);
+    report.once('error', failed);
   });
-  if (tests === 0 && problems.length === 0) problems.push('no test was run');
+  if (problems.length === 0 && failures > 0) problems.push('failed: a suite outside its tests');
+  if (problems.length === 0 && tests === 0) problems.push('no test was run');
   return problems;
 }
 
-async function main(patterns: readonly string[]): Promise<number> {
+async function main(args: readonly string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    options: { in: { type: 'string' } },
+    allowPositionals: true,
+  });
+  const folder = resolve(values.in ?? dirname(fileURLToPath(import.meta.url)));
   const lacking = ensureCommands(NEEDED);
   if (lacking !== null) {
     process.stderr.write(`${lacking}\n`);
     return 1;
   }
-  const files = testFiles(patterns);
+  const files = testFiles(folder, positionals);
   if (files.length === 0) {
-    process.stderr.write(`no test file matches ${patterns.join(', ') || FOLDER}\n`);
+    process.stderr.write(`no test file in ${folder} matches ${positionals.join(', ') || '*.test.js'}\n`);
     return 1;
   }
-  const problems = await runFiles(files);
+  const problems = await runFiles(folder, files);
   for (const problem of problems) process.stderr.write(`${problem}\n`);
   return problems.length === 0 ? 0 : 1;
 }

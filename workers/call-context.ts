@@ -5,6 +5,8 @@
  * Invariants: after `end()` nothing is sent any more, whatever the handler still does; a question of a 2026-07-28
  * call that is not a task is never sent but collected, and rejects with `InputRequired` so that the handler unwinds.
  */
+
+import type { Principal } from '../src/catalogue/define.ts';
 import {
   type ElicitResult,
   type HandlerContext,
@@ -13,7 +15,7 @@ import {
   MissingCapabilityError,
   ProtocolError,
 } from '../src/catalogue/define.ts';
-import { JOB_FLAG, type JobExtras, type Principal } from '../src/dispatch/job.ts';
+import { JOB_FLAG, type JobExtras } from '../src/dispatch/job.ts';
 import { CANCEL, type JobBoard } from '../src/dispatch/job-board.ts';
 import type { Revision } from '../src/protocol/revisions.ts';
 import { TASKS_EXTENSION } from '../src/tasks/port.ts';

@@ -32,7 +32,9 @@ export function failureAnswer(
     };
   }
   const message = messageOf(error);
-  port.log('error', context.entry.name, context.correlationId, stackOf(error));
+  const wasStopped = error instanceof DOMException && error.name === 'AbortError';
+  // A tool that unwinds because it was asked to is no failure of its own.
+  port.log(wasStopped ? 'debug' : 'error', context.entry.name, context.correlationId, stackOf(error));
   if (context.entry.tool === null) return { text: '', fault: null };
   return { text: encoder.toolResult(context.idJson, context.revision, errorResult(message)), fault: null };
 }

@@ -44,10 +44,9 @@ export class ManifestHost implements EntryHost {
     let loaded: LoadedEntry | Error;
     try {
       loaded = loadEntry(entry, await this.#definition(entry));
-    } catch (error) {
-      loaded = new Error(
-        `${entry.kind} ${entry.name} could not be loaded: ${error instanceof Error ? error.message : String(error)}`,
-      );
+    } catch (cause) {
+      // The cause names files: for the log only.
+      loaded = new Error(`${entry.kind} ${entry.name} could not be loaded`, { cause });
     }
     this.#loaded.set(key, loaded);
     this.#loading.delete(key);

@@ -132,7 +132,10 @@ export class JobRunner {
     if (!parsed.ok) return this.#refuse(slot, '', fault('parse', parsed.reason), 0);
     const message = parsed.value as Json;
     const idJson = idOf(message);
-    if (entry instanceof Error) return this.#refuse(slot, idJson, fault('internal', entry.message), 0);
+    if (entry instanceof Error) {
+      this.#port.log('error', '', '', `${entry.message}: ${String(entry.cause ?? 'removed')}`);
+      return this.#refuse(slot, idJson, fault('internal', entry.message), 0);
+    }
     let extras: JobExtras | null = null;
     const extrasBytes = board.extrasBytes(slot);
     if (extrasJson !== '') extras = JSON.parse(extrasJson);

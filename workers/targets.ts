@@ -27,8 +27,11 @@ export interface TargetAnswer {
 /** Arguments that do not satisfy the tool's input schema: an answer, not an exception. */
 class Rejected {
   readonly message: string;
-  constructor(message: string) {
+  /** Not even a request as the protocol defines it, whatever the tool takes. */
+  readonly malformed: boolean;
+  constructor(message: string, malformed: boolean) {
     this.message = message;
+    this.malformed = malformed;
   }
 }
 
@@ -50,21 +53,21 @@ export function callTarget(context: CallContext): unknown {
 function callTool(context: CallContext): unknown {
   const { entry, params } = context;
   const args = params['arguments'] ?? {};
-  if (!isObject(args)) return new Rejected('arguments must be an object');
+  if (!isObject(args)) return new Rejected('arguments must be an object', true);
   if (entry.validateInput === null) return entry.tool?.handler(args as never, context);
   const checked = entry.validateInput(args);
   if (checked instanceof Promise) {
     return checked.then((late) =>
-      late.ok ? entry.tool?.handler(late.value as never, context) : new Rejected(late.message),
+      late.ok ? entry.tool?.handler(late.value as never, context) : new Rejected(late.message, false),
     );
   }
-  return checked.ok ? entry.tool?.handler(checked.value as never, context) : new Rejected(checked.message);
+  return checked.ok ? entry.tool?.handler(checked.value as never, context) : new Rejected(checked.message, false);
 }
 
 function callResource(context: CallContext): unknown {
   const { entry, params } = context;
   const uri = params['uri'];
-  if (typeof uri !== 'string') return new Rejected('params.uri must be a string');
+  if (typeof uri !== 'string') return new Rejected('params.uri must be a string', true);
   const variables = entry.template === null ? {} : entry.template.match(uri);
   if (variables === null) return undefined;
   return entry.resource?.handler(uri, variables, context);
@@ -73,13 +76,13 @@ function callResource(context: CallContext): unknown {
 function callPrompt(context: CallContext): unknown {
   const { entry, params } = context;
   const args = params['arguments'] ?? {};
-  if (!isObject(args)) return new Rejected('arguments must be an object of strings');
+  if (!isObject(args)) return new Rejected('arguments must be an object of strings', true);
   for (const name of Object.keys(args)) {
-    if (typeof args[name] !== 'string') return new Rejected(`arguments/${name} must be a string`);
+    if (typeof args[name] !== 'string') return new Rejected(`arguments/${name} must be a string`, true);
   }
   for (const declared of entry.prompt?.arguments ?? []) {
     if (declared.required === true && !Object.hasOwn(args, declared.name))
-      return new Rejected(`arguments/${declared.name} is required`);
+      return new Rejected(`arguments/${declared.name} is required`, false);
   }
   return entry.prompt?.handler(args as Record<string, string>, context);
 }
@@ -88,7 +91,7 @@ function callCompletion(context: CallContext): unknown {
   const { entry, params } = context;
   const argument = params['argument'];
   if (!isObject(argument) || typeof argument['name'] !== 'string' || typeof argument['value'] !== 'string') {
-    return new Rejected('params.argument must be an object with the strings name and value');
+    return new Rejected('params.argument must be an object with the strings name and value', true);
   }
   const given = (params['context'] as Json | undefined)?.['arguments'];
   const known = { arguments: (isObject(given) ? given : {}) as Record<string, string>, argument: argument['name'] };
@@ -106,7 +109,8 @@ export function encodeAnswer(encoder: ResultEncoder, context: CallContext, value
 
 /** Bad tool arguments are a result the model can correct (SEP-1303); before 2025-11-25 an error. */
 function encodeRejection(encoder: ResultEncoder, context: CallContext, rejected: Rejected): TargetAnswer {
-  if (context.entry.tool === null || !context.revision.icons) return refused(fault('invalidParams', rejected.message));
+  const asFault = rejected.malformed || context.entry.tool === null || !context.revision.icons;
+  if (asFault) return refused(fault('invalidParams', rejected.message));
   return done(encoder.toolResult(context.idJson, context.revision, errorResult(rejected.message)), true);
 }
 

@@ -8,8 +8,8 @@
  */
 import { createPublicKey } from 'node:crypto';
 import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
+import type { Principal } from '../catalogue/define.ts';
 import type { AuthSettings } from '../config/settings.ts';
-import type { Principal } from '../dispatch/job.ts';
 
 export type JwtSettings = NonNullable<AuthSettings['jwt']>;
 

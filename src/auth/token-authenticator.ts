@@ -6,8 +6,9 @@
  * Invariants: never throws or rejects; a token without every required scope is refused with 403, however good it is.
  * Bound: `VERIFICATIONS_MAX` checks at once; one more is refused, since a flood of made-up tokens must not pile up.
  */
+
+import type { Principal } from '../catalogue/define.ts';
 import type { AuthSettings } from '../config/settings.ts';
-import type { Principal } from '../dispatch/job.ts';
 import type { Log } from '../observe/port.ts';
 import type { Authenticator } from '../protocol/authenticator.ts';
 import { bearerToken, tokenDigest } from './bearer-token.ts';

@@ -5,7 +5,7 @@
  * Bounds: `VERIFIED_TOKENS_MAX` verdicts, the least recently used goes first; none outlives its token, nor
  * `VERDICT_MS_MAX`, after which keys that were withdrawn take effect.
  */
-import type { Principal } from '../dispatch/job.ts';
+import type { Principal } from '../catalogue/define.ts';
 import type { AuthRefusal } from '../protocol/authenticator.ts';
 
 export const VERIFIED_TOKENS_MAX = 10_000;

@@ -3,8 +3,16 @@
  *
  * Role: what people write against. These functions only check and freeze; compilation is in `compile.ts`.
  */
-import type { Principal } from '../dispatch/job.ts';
 import { checkDefinition } from './check-definition.ts';
+
+/** Who is calling, as authentication found it. */
+export interface Principal {
+  /** Stable identity: `sub` of a token, name of a static token. */
+  readonly id: string;
+  readonly scopes: readonly string[];
+  /** Further claims a tool may read. */
+  readonly claims?: Record<string, unknown>;
+}
 
 /** JSON Schema 2020-12 as a plain object. */
 export type JsonSchema = { readonly [keyword: string]: unknown };

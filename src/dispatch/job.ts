@@ -9,6 +9,7 @@
 import type { Lane } from '../admission/entry-lanes.ts';
 import type { Backlog } from '../admission/fair-queue.ts';
 import type { JobList } from '../admission/job-list.ts';
+import type { Principal } from '../catalogue/define.ts';
 import type { Entry } from '../catalogue/entry.ts';
 import type { Outcome } from '../observe/port.ts';
 import type { Fault } from '../protocol/faults.ts';
@@ -33,15 +34,6 @@ export interface JobExtras {
   taskId?: string;
   /** A job not born from one HTTP body (mounted servers, tests): the header check is left out. */
   noHeaders?: boolean;
-}
-
-/** Who is calling, as authentication found it. */
-export interface Principal {
-  /** Stable identity: `sub` of a token, name of a static token. */
-  readonly id: string;
-  readonly scopes: readonly string[];
-  /** Further claims a tool may read. */
-  readonly claims?: Record<string, unknown>;
 }
 
 /** A question of a running tool to its client, outside the 2026-07-28 retry scheme. */

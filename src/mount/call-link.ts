@@ -16,7 +16,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { AuthInfo } from '@modelcontextprotocol/sdk/server/auth/types.js';
 import type { Transport, TransportSendOptions } from '@modelcontextprotocol/sdk/shared/transport.js';
 import type { JSONRPCMessage, MessageExtraInfo, RequestId } from '@modelcontextprotocol/sdk/types.js';
-import type { Principal } from '../dispatch/job.ts';
+import type { Principal } from '../catalogue/define.ts';
 import type { ServedCall } from './served-call.ts';
 
 type Deliver = (message: JSONRPCMessage, options: TransportSendOptions | undefined) => void;

@@ -7,7 +7,7 @@
  * does at all.
  */
 import { Buffer } from 'node:buffer';
-import type { Principal } from '../dispatch/job.ts';
+import type { Principal } from '../catalogue/define.ts';
 import type { HttpCall } from '../frontend/port.ts';
 import { type AuthRefusal, isAuthRefusal } from './authenticator.ts';
 

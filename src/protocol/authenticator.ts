@@ -5,7 +5,7 @@
  * is and how it is checked is the implementation's (`src/auth/`). Answers at once when it can (static tokens, cached
  * verdicts) and with a promise otherwise. Must not throw or reject: a failure of its own is a refusal.
  */
-import type { Principal } from '../dispatch/job.ts';
+import type { Principal } from '../catalogue/define.ts';
 
 export interface AuthRefusal {
   /** 401: no token, or one that is not good; 403: a good one that lacks a scope. */

@@ -5,7 +5,9 @@
  * Role: era and transport end here. An HTTP exchange of 2026-07-28, a POST of a session, a WebSocket and stdio each
  * make a `Caller` and a `Channel`; the methods never ask which it was.
  */
-import type { Ask, Job, Principal } from '../dispatch/job.ts';
+
+import type { Principal } from '../catalogue/define.ts';
+import type { Ask, Job } from '../dispatch/job.ts';
 import type { Session } from '../sessions/port.ts';
 import type { Revision } from './revisions.ts';
 

@@ -8,7 +8,7 @@
  * `text/event-stream`, a GET accepts `text/event-stream`), and the message's JSON-RPC shape.
  * Lent: `envelope` (reused for the next request) and `body` are only valid during the call; copy what must stay.
  */
-import type { Principal } from '../dispatch/job.ts';
+import type { Principal } from '../catalogue/define.ts';
 import type { Reply } from '../frontend/port.ts';
 import type { Envelope } from './envelope.ts';
 

@@ -5,7 +5,7 @@
  * Role: keeps the header values until the body is there, classifies the body, and hands it to the `SessionEndpoint`.
  * A body that claims the stateless era after all contradicts its headers and is refused here.
  */
-import type { Principal } from '../dispatch/job.ts';
+import type { Principal } from '../catalogue/define.ts';
 import type { Reply, RequestHead } from '../frontend/port.ts';
 import type { Meters } from '../observe/port.ts';
 import type { GatedCall } from './auth-gate.ts';

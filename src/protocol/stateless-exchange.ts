@@ -9,8 +9,9 @@
  * cancels its request.
  * Invariants: one answer; nothing is written after it or after the client has gone.
  */
+
+import type { Principal } from '../catalogue/define.ts';
 import type { Catalogue, CatalogueHolder, Entry, ParamHeader } from '../catalogue/entry.ts';
-import type { Principal } from '../dispatch/job.ts';
 import type { EventStream, HeaderPairs, Reply, RequestHead } from '../frontend/port.ts';
 import { COMMENT_FRAME, eventFrame } from '../frontend/sse.ts';
 import type { Meters } from '../observe/port.ts';

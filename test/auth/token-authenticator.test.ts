@@ -5,8 +5,8 @@ import { after, before, describe, test } from 'node:test';
 import { TOKEN_CHARS_MAX } from '../../src/auth/bearer-token.ts';
 import { TokenAuthenticator, VERIFICATIONS_MAX } from '../../src/auth/token-authenticator.ts';
 import { VERDICT_MS_MAX, VERIFIED_TOKENS_MAX, VerifiedTokens } from '../../src/auth/verified-tokens.ts';
+import type { Principal } from '../../src/catalogue/define.ts';
 import type { AuthSettings } from '../../src/config/settings.ts';
-import type { Principal } from '../../src/dispatch/job.ts';
 import { type AuthRefusal, isAuthRefusal } from '../../src/protocol/authenticator.ts';
 import {
   authSettings,

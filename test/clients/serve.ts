@@ -4,8 +4,9 @@
  * Role: what every test of this folder, of `wire` and of `faults` starts from. Fixture modules run in real workers; the
  * log is collected, so that a test can look for a line or show what happened.
  */
-import { createLog } from '../../src/observe/log.ts';
+
 import { createRuntime, type Runtime, type RuntimeOptions } from '../../src/index.ts';
+import { createLog } from '../../src/observe/log.ts';
 
 export const FRONT_ENDS = ['uws', 'node'] as const;
 export type FrontEndName = (typeof FRONT_ENDS)[number];

@@ -22,13 +22,13 @@ const MODULES = [
   'prompts',
 ].map((name) => new URL(`./fixture/${name}${EXTENSION}`, import.meta.url));
 
-/** Not listening yet. */
-export function createFixture(port: number): Promise<Runtime> {
-  return createRuntime({ modules: MODULES, builtinTools: false, host: '127.0.0.1', port, logLevel: 'warn' });
+/** Not listening yet. Some tools fail on purpose: tests want no log of it. */
+export function createFixture(port: number, logLevel: 'silent' | 'info' = 'silent'): Promise<Runtime> {
+  return createRuntime({ modules: MODULES, builtinTools: false, host: '127.0.0.1', port, logLevel });
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const runtime = await createFixture(Number(process.env['PORT'] ?? DEFAULT_PORT));
+  const runtime = await createFixture(Number(process.env['PORT'] ?? DEFAULT_PORT), 'info');
   const { url } = await runtime.listen();
   process.stdout.write(`conformance fixture ready ${url}\n`);
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void runtime.close());

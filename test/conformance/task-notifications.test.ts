@@ -94,9 +94,8 @@ describe('task notifications', () => {
 
     assert.deepEqual(seen[0]?.params?.['notifications'], { taskIds: [taskId] });
     const told = seen.find((message) => message.params?.status === 'completed')?.params;
-    assert.deepEqual((told?.['result'] as { content: unknown }).content, [
-      { type: 'text', text: 'a.txt would be deleted' },
-    ]);
+    const result = told?.['result'] as { content?: unknown } | undefined;
+    assert.deepEqual(result?.content, [{ type: 'text', text: 'a.txt would be deleted' }]);
     assert.equal(told?.['taskId'], taskId);
     const last = seen.at(-1);
     assert.equal(last?.id, 'listen-1');

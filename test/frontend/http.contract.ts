@@ -329,7 +329,11 @@ export function httpContract(kind: 'uws' | 'node'): void {
       const good = request('POST', '/echo', 'good') + request('POST', '/mcp', 'fine');
       client.write(good + request('POST', '/echo', 'x', ['Content-Length: 1x']));
       const seen: (number | string)[] = [];
-      for (let answer = await client.responseOrClosed(); answer !== 'closed'; answer = await client.responseOrClosed()) {
+      for (
+        let answer = await client.responseOrClosed();
+        answer !== 'closed';
+        answer = await client.responseOrClosed()
+      ) {
         seen.push(answer.status === 200 ? answer.body.toString() : answer.status);
       }
       assert.deepEqual(seen, differs.malformed === 'closed' ? [] : ['good', 'fine', 400]);

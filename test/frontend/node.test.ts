@@ -1,4 +1,13 @@
 /** The contract on node:http. */
+import { describe } from 'node:test';
 import { httpContract } from './http.contract.ts';
+import { limitsContract } from './limits.contract.ts';
+import { streamsContract } from './streams.contract.ts';
+import { websocketContract } from './websocket.contract.ts';
 
-httpContract('node');
+describe('front end contract', { concurrency: true }, () => {
+  httpContract('node');
+  streamsContract('node');
+  websocketContract('node');
+  limitsContract('node');
+});

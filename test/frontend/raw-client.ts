@@ -113,7 +113,8 @@ function parseResponse(bytes: Buffer, head: boolean): { response: RawResponse; e
     headers.set(line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim());
   }
   const start = headEnd + 4;
-  if (head || status < 200 || status === 204) return { response: { status, headers, body: Buffer.alloc(0) }, end: start };
+  if (head || status < 200 || status === 204)
+    return { response: { status, headers, body: Buffer.alloc(0) }, end: start };
   if (headers.get('transfer-encoding') === 'chunked') {
     const body = parseChunks(bytes, start);
     return body === null ? null : { response: { status, headers, body: body.bytes }, end: body.end };

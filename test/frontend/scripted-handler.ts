@@ -3,7 +3,6 @@
  * remember what they were told.
  */
 import { EventEmitter, once } from 'node:events';
-import { fault } from '../../src/protocol/faults.ts';
 import { Gate } from '../../src/frontend/gate.ts';
 import { openFrontEnd } from '../../src/frontend/open.ts';
 import type {
@@ -22,6 +21,7 @@ import type {
 import { refuse, refuseMethod } from '../../src/frontend/refusal.ts';
 import { type Endpoint, Router } from '../../src/frontend/router.ts';
 import type { Log } from '../../src/observe/port.ts';
+import { fault } from '../../src/protocol/faults.ts';
 
 export const BODY_BYTES_MAX = 70_000;
 export const SOCKET_PATH = '/mcp';
@@ -138,7 +138,12 @@ function endpoints(script: Script): Map<string, Endpoint> {
     call.reply.send(200, text, shared);
     shared.fill(0);
   });
-  serve('/injected', (call) => call.reply.send(200, text, 'ok', [['X-Name', 'a\r\nX-Evil: 1'], ['X-Fine', 'b']]));
+  serve('/injected', (call) =>
+    call.reply.send(200, text, 'ok', [
+      ['X-Name', 'a\r\nX-Evil: 1'],
+      ['X-Fine', 'b'],
+    ]),
+  );
   table.set('/throw-in-head', {
     head: () => {
       throw new Error('scripted');
@@ -153,7 +158,13 @@ function endpoints(script: Script): Map<string, Endpoint> {
   });
   table.set('/describe', {
     head: (head, reply) => {
-      const seen = { method: head.method, path: head.path, query: head.query, x: head.header('x-a'), y: head.header('x-b') };
+      const seen = {
+        method: head.method,
+        path: head.path,
+        query: head.query,
+        x: head.header('x-a'),
+        y: head.header('x-b'),
+      };
       reply.send(200, 'application/json', JSON.stringify({ ...seen, address: reply.remoteAddress() }));
       return null;
     },
@@ -207,7 +218,9 @@ export async function openScripted(
   const gate = new Gate({ host: '127.0.0.1', allowedHosts: [], allowedOrigins: ['https://app.example'] });
   const table = endpoints(script);
   const prefixed: Endpoint = { head: (head, reply) => (reply.send(200, 'text/plain', head.path), null) };
-  const router = new Router(gate, table, [['/streams/', prefixed]], sockets, { httpRefused: (status) => refused.push(status) });
+  const router = new Router(gate, table, [['/streams/', prefixed]], sockets, {
+    httpRefused: (status) => refused.push(status),
+  });
   const handler: HttpHandler = router;
   const front = await openFrontEnd(
     kind,

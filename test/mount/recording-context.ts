@@ -1,6 +1,5 @@
 /** A handler context that records what a handler does with it and answers questions as it is told. */
-import type { ElicitResult, HandlerContext, LogLevel } from '../../src/catalogue/define.ts';
-import type { Principal } from '../../src/dispatch/job.ts';
+import type { ElicitResult, HandlerContext, LogLevel, Principal } from '../../src/catalogue/define.ts';
 
 export class RecordingContext implements HandlerContext {
   readonly controller = new AbortController();

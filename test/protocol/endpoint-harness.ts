@@ -1,7 +1,7 @@
 /**
  * The endpoint with everything behind it played by fakes, and requests to send to it.
  */
-import type { Principal } from '../../src/dispatch/job.ts';
+import type { Principal } from '../../src/catalogue/define.ts';
 import type { HttpCall } from '../../src/frontend/port.ts';
 import type { AuthRefusal } from '../../src/protocol/authenticator.ts';
 import { HttpEndpoint } from '../../src/protocol/http-endpoint.ts';

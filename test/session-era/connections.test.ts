@@ -1,7 +1,7 @@
 /** Connections of messages (WebSocket, stdio): both eras on one connection, and its end. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Principal } from '../../src/dispatch/job.ts';
+import type { Principal } from '../../src/catalogue/define.ts';
 import type { MessageConnection, RequestHead } from '../../src/frontend/port.ts';
 import type { AuthRefusal } from '../../src/protocol/authenticator.ts';
 import { HELD_MESSAGES_MAX, MessageConnections } from '../../src/protocol/session/message-handler.ts';

@@ -2,8 +2,10 @@
  * Stand-ins at the seams of the session era: sockets on the one side, methods and dispatcher on the other. They record
  * what reaches them and do nothing by themselves.
  */
+
+import type { Principal } from '../../src/catalogue/define.ts';
 import type { Catalogue, CatalogueHolder } from '../../src/catalogue/entry.ts';
-import type { Ask, Dispatcher, Job, Principal } from '../../src/dispatch/job.ts';
+import type { Ask, Dispatcher, Job } from '../../src/dispatch/job.ts';
 import type { EventStream, HeaderPairs, MessagePeer, Reply } from '../../src/frontend/port.ts';
 import type { Log } from '../../src/observe/port.ts';
 import type { Caller, Channel, Methods, OpenRequest, RequestEnvelope } from '../../src/protocol/channel.ts';

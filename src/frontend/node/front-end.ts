@@ -37,15 +37,24 @@ export async function openNode(
   const opened = options.tls === null ? 'connection' : 'secureConnection';
   const edge: NodeEdge = { draining: false, surplus: new WeakSet(), parseErrors: new ParseErrors(), limits, log };
   const front = new NodeFrontEnd(server, opened, edge, http, messages);
-  await new Promise<void>((resolve, reject) => {
+  try {
+    await listening(server, options);
+  } catch (cause) {
+    await front.close();
+    throw new Error(`cannot listen on ${options.host}:${options.port}`, { cause });
+  }
+  server.on('error', (cause) => log.error({ err: cause }, 'listener failed'));
+  return front;
+}
+
+function listening(server: Server, options: FrontEndOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen(options.port, options.host, () => {
       server.off('error', reject);
-      server.on('error', (cause) => log.error({ err: cause }, 'listener failed'));
       resolve();
     });
   });
-  return front;
 }
 
 async function makeServer(options: FrontEndOptions): Promise<Server> {

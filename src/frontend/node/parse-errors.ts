@@ -10,7 +10,10 @@ import { encodeFault, type Fault, fault } from '../../protocol/faults.ts';
 import { JSON_TYPE } from '../refusal.ts';
 
 const MALFORMED = refusalBytes('400 Bad Request', fault('badRequest', 'malformed HTTP request'));
-const TOO_LARGE = refusalBytes('431 Request Header Fields Too Large', fault('headersTooLarge', 'headers are too large'));
+const TOO_LARGE = refusalBytes(
+  '431 Request Header Fields Too Large',
+  fault('headersTooLarge', 'headers are too large'),
+);
 const TOO_SLOW = refusalBytes('408 Request Timeout', fault('badRequest', 'request did not arrive in time'));
 
 /** An exchange as far as the end of its connection goes. */

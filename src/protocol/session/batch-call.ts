@@ -12,7 +12,7 @@ import type { Channel } from '../channel.ts';
 import { encodeFault, type Fault } from '../faults.ts';
 import type { OpenExchange } from '../session-endpoint.ts';
 import { Call } from './call-list.ts';
-import { type SessionState, STREAM_HEADERS } from './session-state.ts';
+import type { SessionState } from './session-state.ts';
 import type { SessionStream } from './session-stream.ts';
 
 /** Messages in one batch. */
@@ -60,7 +60,7 @@ export class BatchExchange implements Batch, OpenExchange {
     if (answer !== null) this.#answers.push(typeof answer === 'string' ? answer : Buffer.from(answer).toString('utf8'));
     if (this.#open > 0 || !this.#reply.open) return;
     if (this.#answers.length > 0) this.#reply.send(200, 'application/json', `[${this.#answers.join(',')}]`);
-    else this.#reply.openStream(STREAM_HEADERS).end();
+    else this.#reply.openStream().end();
   }
 
   send(message: Uint8Array | string): void {

@@ -13,8 +13,9 @@
  * Invariants: when the connection goes, everything in flight on it is cancelled and its session ends; when the
  * session ends for another reason (evicted), the connection is closed, so that the client begins anew.
  */
+
+import type { Principal } from '../../catalogue/define.ts';
 import type { CatalogueHolder } from '../../catalogue/entry.ts';
-import type { Principal } from '../../dispatch/job.ts';
 import type { MessageConnection, MessagePeer } from '../../frontend/port.ts';
 import type { MaybePromise, SessionEnd } from '../../sessions/port.ts';
 import type { JsonObject, Methods, RequestEnvelope } from '../channel.ts';

@@ -5,8 +5,9 @@
  * `Connection` for who is let in. Where authentication takes time the connection is open already; what it sends until
  * the verdict is held, bounded, and served or dropped afterwards.
  */
+
+import type { Principal } from '../../catalogue/define.ts';
 import type { CatalogueHolder } from '../../catalogue/entry.ts';
-import type { Principal } from '../../dispatch/job.ts';
 import type {
   MessageConnection,
   MessageHandler,

@@ -13,7 +13,7 @@ import type { Channel } from '../channel.ts';
 import { encodeFault, FAULTS, type Fault } from '../faults.ts';
 import type { OpenExchange } from '../session-endpoint.ts';
 import { Call } from './call-list.ts';
-import { type SessionState, STREAM_HEADERS } from './session-state.ts';
+import type { SessionState } from './session-state.ts';
 import type { SessionStream } from './session-stream.ts';
 
 export class PostCall extends Call implements Channel, OpenExchange {
@@ -86,7 +86,7 @@ export class PostCall extends Call implements Channel, OpenExchange {
     this.#finish();
     if (this.#stream !== null) this.#state.finishStream(this.#stream);
     // A cancelled request gets no response, yet its POST must end: with an event stream that says nothing.
-    else if (this.#reply.open) this.#reply.openStream(STREAM_HEADERS).end();
+    else if (this.#reply.open) this.#reply.openStream().end();
   }
 
   abandoned(fault: Fault): void {

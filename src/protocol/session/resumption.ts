@@ -14,7 +14,7 @@ import type { EventStream, Reply } from '../../frontend/port.ts';
 import { STANDALONE_STREAM } from '../../sessions/port.ts';
 import { type Fault, fault } from '../faults.ts';
 import type { OpenExchange } from '../session-endpoint.ts';
-import { SESSION_ENDED, type SessionState, STREAM_HEADERS } from './session-state.ts';
+import { SESSION_ENDED, type SessionState } from './session-state.ts';
 import { eventFrame, type SessionStream } from './session-stream.ts';
 
 /** Times the log is read for one resumption before the client is asked to come back later. */
@@ -97,14 +97,14 @@ function carryOn(state: SessionState, streamId: number, frames: string, reply: R
     reply.send(204, '', '');
     return null;
   }
-  const connection = reply.openStream(STREAM_HEADERS);
+  const connection = reply.openStream();
   connection.write(frames);
   connection.end();
   return null;
 }
 
 function carry(stream: SessionStream, reply: Reply, opening: string): OpenExchange {
-  const connection = reply.openStream(STREAM_HEADERS);
+  const connection = reply.openStream();
   stream.attach(connection, opening);
   return new CarryingExchange(stream, connection);
 }

@@ -8,7 +8,9 @@
  * evicted; so everything here is bounded by the store's cap and each session's own limits. A session with an open
  * stream or connection is in use and does not expire.
  */
-import type { Dispatcher, Principal } from '../../dispatch/job.ts';
+
+import type { Principal } from '../../catalogue/define.ts';
+import type { Dispatcher } from '../../dispatch/job.ts';
 import type { Log } from '../../observe/port.ts';
 import type { EventLog, MaybePromise, Session, SessionEnd, SessionInit, SessionStore } from '../../sessions/port.ts';
 import type { Bus, Change } from '../../subscriptions/port.ts';

@@ -7,7 +7,9 @@
  * Invariants: made with the session's first request and dropped with its end; at most `streamsMax` streams, a stream
  * whose client has gone counted until its request ends; nothing is allocated before it is needed.
  */
-import type { Dispatcher, Principal } from '../../dispatch/job.ts';
+
+import type { Principal } from '../../catalogue/define.ts';
+import type { Dispatcher } from '../../dispatch/job.ts';
 import type { Reply } from '../../frontend/port.ts';
 import type { Log } from '../../observe/port.ts';
 import { type Session, type SessionEnd, STANDALONE_STREAM } from '../../sessions/port.ts';
@@ -28,12 +30,6 @@ export interface SessionHost extends StreamHost {
   /** The session subscribed to `uri` or stopped to. */
   subscriptionsChanged(state: SessionState, uri: string): void;
 }
-
-/** No proxy may cache or collect an event stream. */
-export const STREAM_HEADERS = [
-  ['Cache-Control', 'no-cache, no-transform'],
-  ['X-Accel-Buffering', 'no'],
-] as const;
 
 export class SessionCaller implements Caller {
   readonly revision: Revision;
@@ -101,7 +97,7 @@ export class SessionState {
     this.#streams ??= new Map();
     const stream = new SessionStream(this.host, this.session, this.#nextStreamId++);
     this.#streams.set(stream.streamId, stream);
-    stream.attach(reply.openStream(STREAM_HEADERS), stream.primingFrame());
+    stream.attach(reply.openStream(), stream.primingFrame());
     return stream;
   }
 

@@ -4,7 +4,7 @@
  * Role: the stateless era's `Caller`, kept from one request of a connection to the next: without a session, and
  * without a way to be asked back.
  */
-import type { Principal } from '../../dispatch/job.ts';
+import type { Principal } from '../../catalogue/define.ts';
 import type { MessagePeer } from '../../frontend/port.ts';
 import type { Caller, JsonObject } from '../channel.ts';
 import { VERSION_KEY } from '../envelope.ts';

@@ -1,0 +1,304 @@
+/** What every front end does at its limits and at its end: hosts, connections, time, TLS, draining, closing. */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { WebSocket } from 'ws';
+import { DIFFERENCES } from './differences.ts';
+import { ClosedEarly, RawClient, request } from './raw-client.ts';
+import { type Opened, openScripted, type ScriptedCall, type ScriptedSocket } from './scripted-handler.ts';
+
+export function limitsContract(kind: 'uws' | 'node'): void {
+  const differs = DIFFERENCES[kind];
+
+  async function statusOf(opened: Opened, data: string): Promise<number | 'closed'> {
+    const client = await RawClient.open(opened.port);
+    client.write(data);
+    const answer = await client.responseOrClosed();
+    client.destroy();
+    return answer === 'closed' ? answer : answer.status;
+  }
+
+  describe(`${kind}: hosts and origins`, () => {
+    let opened: Opened;
+    before(async () => {
+      opened = await openScripted(kind);
+    });
+    after(() => opened.front.close());
+
+    const routes = [
+      ['GET', '/get-only'],
+      ['HEAD', '/get-only'],
+      ['POST', '/mcp'],
+      ['DELETE', '/mcp'],
+      ['POST', '/streams/a/events'],
+      ['OPTIONS', '/mcp'],
+      ['GET', '/nowhere'],
+    ] as const;
+
+    for (const [method, path] of routes) {
+      test(`${method} ${path}: refuses foreign, repeated and empty hosts and foreign origins before the body`, async () => {
+        const bodies: unknown[] = [];
+        const note = (call: unknown): void => void bodies.push(call);
+        opened.script.on('body', note);
+        const bad = [
+          ['Host: evil.example'],
+          [`Host: evil.example:${opened.port}`],
+          ['Host: localhost.evil.example'],
+          ['Host: localhost', 'Host: localhost'],
+          ['Host: localhost', 'Host: evil.example'],
+          ['Host:'],
+          ['Host: 0.0.0.0'],
+          ['Origin: https://evil.example'],
+          ['Origin: null'],
+          ['Origin: https://app.example', 'Origin: https://evil.example'],
+          ['Origin: http://localhost.evil.example'],
+        ];
+        for (const headers of bad) {
+          const client = await RawClient.open(opened.port);
+          client.write(request(method, path, '', [...headers, 'Content-Length: 4']));
+          assert.deepEqual([headers, (await client.response(method === 'HEAD')).status], [headers, 403]);
+          client.destroy();
+        }
+        opened.script.off('body', note);
+        assert.equal(bodies.length, 0);
+      });
+    }
+
+    test('takes loopback names on any port, and allowed and loopback origins', async () => {
+      const good = [
+        ['Host: localhost'],
+        ['Host: LOCALHOST:1'],
+        [`Host: 127.0.0.1:${opened.port}`],
+        ['Host: [::1]:9999'],
+        ['Origin: https://app.example'],
+        ['Origin: http://localhost:6274'],
+        ['Origin: http://127.0.0.1'],
+      ];
+      for (const headers of good) {
+        assert.deepEqual([headers, await statusOf(opened, request('GET', '/get-only', '', headers))], [headers, 200]);
+      }
+      assert.ok(opened.refused.every((status) => status === 403 || status === 404));
+    });
+
+    test('refuses a request without a host', async () => {
+      const client = await RawClient.open(opened.port);
+      client.write('GET /get-only HTTP/1.1\r\nX-A: 1\r\n\r\n');
+      if (differs.malformed === 400) assert.equal((await client.response()).status, 400);
+      // The other closes it after its idle timeout: shown with the slow headers below.
+      client.destroy();
+    });
+
+    test('serves what is under a prefix, and 404 with a JSON-RPC error elsewhere', async () => {
+      assert.equal(await statusOf(opened, request('GET', '/streams/a/b')), 200);
+      const client = await RawClient.open(opened.port);
+      client.write(request('GET', '/nowhere'));
+      const answer = await client.response();
+      assert.equal(answer.status, 404);
+      assert.deepEqual(JSON.parse(answer.body.toString()), {
+        jsonrpc: '2.0',
+        error: { code: -32000, message: 'no such path' },
+      });
+      client.destroy();
+    });
+  });
+
+  describe(`${kind}: connections`, () => {
+    test('refuses one above the limit, politely, and serves again when one has left', async () => {
+      const opened = await openScripted(kind, { connectionsMax: 3 });
+      const held: RawClient[] = [];
+      for (let i = 0; i < 2; i++) {
+        const client = await RawClient.open(opened.port);
+        const begun = opened.script.next('body');
+        client.write(request('GET', '/hold'));
+        await begun;
+        held.push(client);
+      }
+      const begun = opened.script.next<ScriptedSocket>('socket');
+      const socket = new WebSocket(`ws://127.0.0.1:${opened.port}/mcp`);
+      await begun;
+      assert.equal(opened.front.connections, 3);
+      const refused = await RawClient.open(opened.port);
+      refused.write(request('POST', '/echo', 'x'));
+      const answer = await refused.response();
+      assert.equal(answer.status, 503);
+      assert.equal(answer.headers.get('connection'), 'close');
+      await refused.closed;
+      const second = new WebSocket(`ws://127.0.0.1:${opened.port}/mcp`);
+      const [, response] = await once(second, 'unexpected-response');
+      assert.equal(response.statusCode, 503);
+      response.destroy();
+      const gone = opened.script.next('aborted');
+      held.pop()?.destroy();
+      await gone;
+      while (opened.front.connections >= 3) await new Promise((resolve) => setImmediate(resolve));
+      assert.equal(await statusOf(opened, request('POST', '/echo', 'x')), 200);
+      socket.terminate();
+      await opened.front.close();
+    });
+
+    test('counts what is open, and nothing when all have gone', async () => {
+      const opened = await openScripted(kind);
+      const client = await RawClient.open(opened.port);
+      client.write(request('POST', '/echo', 'x'));
+      await client.response();
+      assert.equal(opened.front.connections, differs.idleCounts ? 1 : 0);
+      client.write(request('GET', '/hold'));
+      await opened.script.next('body');
+      assert.equal(opened.front.connections, 1);
+      const gone = opened.script.next('aborted');
+      client.destroy();
+      await gone;
+      while (opened.front.connections > 0) await new Promise((resolve) => setImmediate(resolve));
+      await opened.front.close();
+    });
+  });
+
+  describe(`${kind}: time`, () => {
+    test('closes a body that does not come in time, and goes on serving', async () => {
+      const opened = await openScripted(kind, { requestReceiveMsMax: 100 });
+      const slow = await RawClient.open(opened.port);
+      const gone = opened.script.next<ScriptedCall>('aborted');
+      const drip = setInterval(() => slow.write('x'), 20);
+      slow.write(request('POST', '/echo', 'x', ['Content-Length: 60000']));
+      const answer = await slow.responseOrClosed();
+      assert.equal(answer === 'closed' ? answer : answer.status, differs.slowBody);
+      await slow.closed;
+      clearInterval(drip);
+      assert.equal((await gone).bodies, 0);
+      assert.equal(await statusOf(opened, request('POST', '/echo', 'x')), 200);
+      await opened.front.close();
+    });
+
+    test('does not time an answer: only what has to be received', async () => {
+      const opened = await openScripted(kind, { requestReceiveMsMax: 40 });
+      const client = await RawClient.open(opened.port);
+      const begun = opened.script.next<ScriptedCall>('body');
+      client.write(request('POST', '/hold', 'x'));
+      const call = await begun;
+      const other = await RawClient.open(opened.port);
+      other.write(request('POST', '/echo', 'x', ['Content-Length: 50']));
+      await other.closed;
+      call.reply.send(200, 'text/plain', 'at last');
+      assert.equal((await client.response()).body.toString(), 'at last');
+      await opened.front.close();
+    });
+
+    test('closes slow headers', async () => {
+      // uWebSockets.js has 10 s of its own for them; node:http is asked for less.
+      const opened = await openScripted(kind, { requestReceiveMsMax: kind === 'node' ? 100 : 10_000 });
+      const slow = await RawClient.open(opened.port);
+      const silent = await RawClient.open(opened.port);
+      const drip = setInterval(() => slow.write('a'), 500);
+      slow.write('POST /echo HT');
+      const started = performance.now();
+      await Promise.all([slow.closed, kind === 'node' ? slow.closed : silent.closed]);
+      clearInterval(drip);
+      assert.ok(performance.now() - started < 15_000);
+      silent.destroy();
+      await opened.front.close();
+    });
+  });
+
+  describe(`${kind}: TLS`, () => {
+    let folder = '';
+    let tls = { keyFile: '', certFile: '' };
+    before(() => {
+      folder = mkdtempSync(join(tmpdir(), 'millrace-tls-'));
+      tls = { keyFile: join(folder, 'key.pem'), certFile: join(folder, 'cert.pem') };
+      const subject = ['-subj', '/CN=localhost', '-days', '2', '-nodes'];
+      const files = ['-keyout', tls.keyFile, '-out', tls.certFile];
+      execFileSync(
+        'openssl',
+        ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', ...subject, ...files],
+        {
+          stdio: 'ignore',
+        },
+      );
+    });
+    after(() => rmSync(folder, { recursive: true, force: true }));
+
+    test('serves requests, streams and WebSockets', async () => {
+      const opened = await openScripted(kind, {}, tls);
+      const client = await RawClient.open(opened.port, true);
+      client.write(request('POST', '/echo', 'secret'));
+      assert.equal((await client.response()).body.toString(), 'secret');
+      client.write(request('GET', '/big'));
+      assert.equal((await client.response()).body.length, 8_000_000);
+      client.write(request('POST', '/mcp', 'java', ['Connection: Upgrade', 'Upgrade: h2c']));
+      assert.equal((await client.response()).body.toString(), 'java');
+      const begun = opened.script.next<ScriptedCall>('body');
+      client.write(request('GET', '/stream'));
+      const call = await begun;
+      call.stream?.write('data: 1\n\n');
+      call.stream?.end();
+      assert.match((await client.response()).body.toString(), /data: 1/);
+      const socket = new WebSocket(`wss://127.0.0.1:${opened.port}/mcp`, { rejectUnauthorized: false });
+      await once(socket, 'open');
+      socket.send('hi');
+      const [data] = await once(socket, 'message');
+      assert.equal(String(data), 'echo hi');
+      client.destroy();
+      await opened.front.close();
+      await once(socket, 'close');
+    });
+
+    test('does not open with files that cannot be used', async () => {
+      await assert.rejects(openScripted(kind, {}, { keyFile: join(folder, 'none'), certFile: tls.certFile }));
+    });
+  });
+
+  describe(`${kind}: end`, () => {
+    test('stops accepting, says so in its answers, and lets open work end', async () => {
+      const opened = await openScripted(kind);
+      const client = await RawClient.open(opened.port);
+      const begun = opened.script.next<ScriptedCall>('body');
+      client.write(request('GET', '/hold'));
+      const call = await begun;
+      opened.front.stopAccepting();
+      opened.front.stopAccepting();
+      await assert.rejects(RawClient.open(opened.port), ClosedEarly);
+      call.reply.send(200, 'text/plain', 'finished');
+      const answer = await client.response();
+      assert.deepEqual([answer.body.toString(), answer.headers.get('connection')], ['finished', 'close']);
+      await client.closed;
+      await opened.front.close();
+    });
+
+    test('closes every connection and tells every handler', async () => {
+      const opened = await openScripted(kind);
+      const waiting = await RawClient.open(opened.port);
+      waiting.write(request('GET', '/hold'));
+      const call = await opened.script.next<ScriptedCall>('body');
+      const streaming = await RawClient.open(opened.port);
+      streaming.write(request('GET', '/stream'));
+      const stream = await opened.script.next<ScriptedCall>('body');
+      const idle = await RawClient.open(opened.port);
+      const begun = opened.script.next<ScriptedSocket>('socket');
+      const client = new WebSocket(`ws://127.0.0.1:${opened.port}/mcp`);
+      const [socket] = await Promise.all([begun, once(client, 'open')]);
+      const closed = once(client, 'close');
+      await opened.front.close();
+      await opened.front.close();
+      await Promise.all([waiting.closed, streaming.closed, idle.closed, closed]);
+      assert.deepEqual([call.aborts, stream.aborts, socket.closes], [1, 1, 1]);
+      assert.equal(opened.front.connections, 0);
+      await assert.rejects(RawClient.open(opened.port), ClosedEarly);
+    });
+
+    test('does not share a port that is in use', async () => {
+      const opened = await openScripted(kind);
+      const { openFrontEnd } = await import('../../src/frontend/open.ts');
+      const { LIMITS } = await import('./scripted-handler.ts');
+      const silent = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+      const handler = { head: () => null };
+      const sockets = { path: '/mcp', handler: { upgrade: () => ({ status: 404, message: '' }) } };
+      const options = { host: '127.0.0.1', port: opened.port, tls: null, limits: LIMITS };
+      await assert.rejects(openFrontEnd(kind, options, handler, sockets, silent));
+      await opened.front.close();
+    });
+  });
+}

@@ -1,0 +1,91 @@
+/**
+ * Who may import whom, and where each outside dependency lives: two tables, read by the import rules.
+ *
+ * Direction: from the composition root (`runtime`) inwards. Values are what counts; types may also come from the
+ * seams, files that hold the contract between two parts and nothing else.
+ */
+
+/** Folder → folders and files it may take values (and types) from. `*`: all but `cli` and `runtime`. */
+export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  'src/index.ts': ['catalogue', 'config', 'runtime'],
+  'src/cli': ['catalogue/import-module.ts', 'config', 'observe', 'runtime'],
+  'src/runtime': ['*', 'workers'],
+  // The path of a request, from the outside in.
+  'src/frontend': ['protocol/faults.ts'],
+  'src/auth': ['frontend/refusal.ts', 'protocol/authenticator.ts', 'protocol/faults.ts'],
+  'src/protocol': ['catalogue', 'dispatch/job.ts', 'frontend', 'sessions/port.ts', 'subscriptions', 'tasks/port.ts'],
+  'src/admission': ['dispatch/job.ts'],
+  'src/dispatch': ['admission', 'pool', 'protocol/faults.ts', 'protocol/request-state.ts', 'workers'],
+  'src/pool': ['dispatch/job-board.ts', 'workers/port.ts'],
+  workers: [
+    'catalogue',
+    'dispatch/job-board.ts',
+    'dispatch/job.ts',
+    'mount',
+    'pool/port.ts',
+    'protocol',
+    'tasks/port.ts',
+  ],
+  // What requests are answered from.
+  'src/catalogue': ['protocol/revisions.ts', 'tasks/port.ts'],
+  'src/mount': ['catalogue', 'protocol/faults.ts'],
+  'src/builtin-tools': ['catalogue/define.ts'],
+  'src/sessions': ['protocol/revisions.ts'],
+  'src/subscriptions': ['protocol/channel.ts', 'protocol/faults.ts', 'protocol/task-capability.ts', 'tasks/port.ts'],
+  'src/tasks': ['dispatch/job.ts', 'protocol/faults.ts'],
+  // Beside the path.
+  'src/config': ['catalogue/import-module.ts', 'dispatch/job-board.ts'],
+  'src/observe': ['frontend/refusal.ts'],
+};
+
+/** Types may come from these, whoever asks, except where `NEVER` says otherwise. */
+export const SEAMS: readonly string[] = [
+  'admission/port.ts',
+  'catalogue/define.ts',
+  'catalogue/entry.ts',
+  'config/settings.ts',
+  'dispatch/job.ts',
+  'frontend/port.ts',
+  'frontend/router.ts',
+  'observe/port.ts',
+  'pool/port.ts',
+  'protocol/authenticator.ts',
+  'protocol/channel.ts',
+  'protocol/faults.ts',
+  'protocol/revisions.ts',
+  'sessions/port.ts',
+  'subscriptions/listen-port.ts',
+  'subscriptions/port.ts',
+  'tasks/port.ts',
+];
+
+/** Not even types: the front end must not know what it carries. */
+export const NEVER: readonly (readonly [from: string, to: string])[] = [
+  ['src/frontend', 'protocol/channel.ts'],
+  ['src/frontend', 'catalogue'],
+  ['src/frontend', 'dispatch'],
+  ['src/frontend', 'sessions'],
+];
+
+/** Outside dependency → the only places that may import it. Tests may import what they test against. */
+export const HOMES: readonly (readonly [dependency: RegExp, homes: readonly string[]])[] = [
+  [/uwebsockets|uws/i, ['src/frontend/uws']],
+  [/^piscina/, ['src/pool', 'bench']],
+  [/^ws$/, ['src/frontend/node', 'bench']],
+  [/^node:https?$/, ['src/frontend/node', 'bench']],
+  [/^node:(net|tls|dgram|http2)$/, ['src/frontend/node', 'bench']],
+  [/^node:worker_threads$/, ['src/pool', 'src/observe/log.ts', 'workers', 'bench']],
+  [/^node:child_process$/, ['bench']],
+  [/^jose/, ['src/auth']],
+  [/^pino/, ['src/observe/log.ts']],
+  [/^prom-client/, ['src/observe/exposition.ts']],
+  [/^zod/, ['src/config', 'bench']],
+  [/^yaml$/, ['src/config/file.ts']],
+  [/^ajv/, ['src/catalogue']],
+  [/^tsx/, ['src/catalogue/import-module.ts']],
+  [/^@modelcontextprotocol\/sdk/, ['src/mount', 'bench']],
+  [/^@modelcontextprotocol\/(client|server|node)/, ['bench']],
+];
+
+/** The only file of the runtime that reads `process.env`. */
+export const ENVIRONMENT_HOME = 'src/config/environment.ts';
