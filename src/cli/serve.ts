@@ -23,7 +23,8 @@ export async function serve(line: CommandLine, terminal: Terminal): Promise<numb
   const note = budgetNote(memoryBudget(settings, machine.memoryMiB));
   if (note !== null) log.info({}, note);
   const stopping = listenForStop(log);
-  const runtime = await createRuntimeFrom(settings, log);
+  const runtime = await started(settings, log, terminal);
+  if (runtime === null) return EXIT.FAILED;
   const url = await listening(runtime, settings, terminal);
   if (url === null) {
     await runtime.close(0);
@@ -33,6 +34,17 @@ export async function serve(line: CommandLine, terminal: Terminal): Promise<numb
   const signal = await stopping.asked;
   log.info({ signal, graceMs: settings.shutdownGraceMs }, 'draining');
   return closed(runtime, settings.shutdownGraceMs, log);
+}
+
+/** Null when it cannot start, a broken tool module for one: told in a line, with the stack for those who debug. */
+export async function started(settings: Settings, log: Log, terminal: Terminal): Promise<Runtime | null> {
+  try {
+    return await createRuntimeFrom(settings, log);
+  } catch (error) {
+    log.debug({ error }, 'cannot start');
+    writeProblems(terminal, [`cannot start: ${error instanceof Error ? error.message : String(error)}`]);
+    return null;
+  }
 }
 
 async function listening(runtime: Runtime, settings: Settings, terminal: Terminal): Promise<string | null> {

@@ -6,12 +6,11 @@
  * messages. It ends when the client closes stdin, or with a signal.
  */
 import { createLog } from '../observe/log.ts';
-import { createRuntimeFrom } from '../runtime/create-runtime.ts';
 import type { CommandLine } from './command-line.ts';
 import { configure } from './configure.ts';
-import { closed } from './serve.ts';
+import { closed, started } from './serve.ts';
 import { listenForStop } from './signals.ts';
-import type { Terminal } from './terminal.ts';
+import { EXIT, type Terminal } from './terminal.ts';
 
 export async function stdio(line: CommandLine, terminal: Terminal): Promise<number> {
   const protocolOut = process.stdout;
@@ -19,7 +18,8 @@ export async function stdio(line: CommandLine, terminal: Terminal): Promise<numb
   const { settings } = await configure(line, terminal);
   const log = createLog(settings.logLevel, { node: settings.nodeId });
   const stopping = listenForStop(log);
-  const runtime = await createRuntimeFrom(settings, log);
+  const runtime = await started(settings, log, terminal);
+  if (runtime === null) return EXIT.FAILED;
   const ended = runtime.serveStdio(process.stdin, protocolOut);
   const why = await Promise.race([ended.then(() => 'end of input'), stopping.asked]);
   log.info({ why }, 'closing');

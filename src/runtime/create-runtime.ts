@@ -229,5 +229,6 @@ class MillraceRuntime implements Runtime {
     await this.#frontEnd?.close();
     await this.#engine.close();
     await this.#mounts.close();
+    this.#meters.close();
   }
 }

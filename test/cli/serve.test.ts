@@ -94,6 +94,16 @@ describe('serve', () => {
     assert.equal(err, 'millrace: millrace.config.json: port = -1: must be an integer from 0 to 65535\n');
   });
 
+  test('names the tool module that cannot be served, without a stack, and ends with 1', async (context) => {
+    const cwd = folderWith(context, {
+      'tools/bad.mjs': 'export const bad = { kind: "tool", name: "bad", handler: 3 };',
+    });
+    const args = ['serve', '--port', '0', '--tools', 'tools', '--workers', '1', '--log-level', 'silent'];
+    const { code, out, err } = await asChild(context, args, { cwd }).ended;
+    assert.deepEqual([code, out], [1, '']);
+    assert.match(err, /^millrace: cannot start: .*bad\.mjs.*\n$/);
+  });
+
   test('reads a TypeScript configuration and serves the tools it names', async (context) => {
     const cwd = folderWith(context, {
       'package.json': '{"type":"module"}',

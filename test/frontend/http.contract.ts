@@ -8,7 +8,7 @@ import { BODY_BYTES_MAX, type Opened, openScripted, type ScriptedCall, turns } f
 export function httpContract(kind: 'uws' | 'node'): void {
   const differs = DIFFERENCES[kind];
 
-  describe(`${kind}: HTTP`, () => {
+  describe(`${kind}: HTTP`, { concurrency: 1 }, () => {
     let opened: Opened;
     before(async () => {
       opened = await openScripted(kind);

@@ -22,7 +22,7 @@ export function limitsContract(kind: 'uws' | 'node'): void {
     return answer === 'closed' ? answer : answer.status;
   }
 
-  describe(`${kind}: hosts and origins`, () => {
+  describe(`${kind}: hosts and origins`, { concurrency: 1 }, () => {
     let opened: Opened;
     before(async () => {
       opened = await openScripted(kind);
@@ -106,7 +106,7 @@ export function limitsContract(kind: 'uws' | 'node'): void {
     });
   });
 
-  describe(`${kind}: connections`, () => {
+  describe(`${kind}: connections`, { concurrency: 1 }, () => {
     test('refuses one above the limit, politely, and serves again when one has left', async () => {
       const opened = await openScripted(kind, { connectionsMax: 3 });
       const held: RawClient[] = [];
@@ -157,7 +157,7 @@ export function limitsContract(kind: 'uws' | 'node'): void {
     });
   });
 
-  describe(`${kind}: time`, () => {
+  describe(`${kind}: time`, { concurrency: 1 }, () => {
     test('closes a body that does not come in time, and goes on serving', async () => {
       const opened = await openScripted(kind, { requestReceiveMsMax: 100 });
       const slow = await RawClient.open(opened.port);
@@ -203,7 +203,7 @@ export function limitsContract(kind: 'uws' | 'node'): void {
     });
   });
 
-  describe(`${kind}: TLS`, () => {
+  describe(`${kind}: TLS`, { concurrency: 1 }, () => {
     let folder = '';
     let tls = { keyFile: '', certFile: '' };
     before(() => {
@@ -251,7 +251,7 @@ export function limitsContract(kind: 'uws' | 'node'): void {
     });
   });
 
-  describe(`${kind}: end`, () => {
+  describe(`${kind}: end`, { concurrency: 1 }, () => {
     test('stops accepting, says so in its answers, and lets open work end', async () => {
       const opened = await openScripted(kind);
       const client = await RawClient.open(opened.port);

@@ -217,7 +217,12 @@ export async function openScripted(
   };
   const gate = new Gate({ host: '127.0.0.1', allowedHosts: [], allowedOrigins: ['https://app.example'] });
   const table = endpoints(script);
-  const prefixed: Endpoint = { head: (head, reply) => (reply.send(200, 'text/plain', head.path), null) };
+  const prefixed: Endpoint = {
+    head: (head, reply) => {
+      reply.send(200, 'text/plain', head.path);
+      return null;
+    },
+  };
   const router = new Router(gate, table, [['/streams/', prefixed]], sockets, {
     httpRefused: (status) => refused.push(status),
   });

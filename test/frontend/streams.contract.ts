@@ -10,7 +10,7 @@ import { LIMITS, type Opened, openScripted, type ScriptedCall, turns } from './s
 const KERNEL_BYTES_MAX = 16_000_000;
 
 export function streamsContract(kind: 'uws' | 'node'): void {
-  describe(`${kind}: event streams`, () => {
+  describe(`${kind}: event streams`, { concurrency: 1 }, () => {
     let opened: Opened;
     before(async () => {
       opened = await openScripted(kind);

@@ -12,7 +12,7 @@ const KERNEL_BYTES_MAX = 16_000_000;
 export function websocketContract(kind: 'uws' | 'node'): void {
   const differs = DIFFERENCES[kind];
 
-  describe(`${kind}: WebSocket`, () => {
+  describe(`${kind}: WebSocket`, { concurrency: 1 }, () => {
     let opened: Opened;
     before(async () => {
       opened = await openScripted(kind);

@@ -31,7 +31,12 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/mount': ['catalogue', 'protocol/faults.ts'],
   'src/builtin-tools': ['catalogue/define.ts'],
   'src/sessions': ['protocol/revisions.ts'],
-  'src/subscriptions': ['protocol/channel.ts', 'protocol/faults.ts', 'protocol/task-capability.ts', 'tasks/port.ts'],
+  'src/subscriptions': [
+    'protocol/channel.ts',
+    'protocol/faults.ts',
+    'protocol/methods/task-capability.ts',
+    'tasks/port.ts',
+  ],
   'src/tasks': ['dispatch/job.ts', 'protocol/faults.ts'],
   // Beside the path.
   'src/config': ['catalogue/import-module.ts', 'dispatch/job-board.ts'],
@@ -89,3 +94,11 @@ export const HOMES: readonly (readonly [dependency: RegExp, homes: readonly stri
 
 /** The only file of the runtime that reads `process.env`. */
 export const ENVIRONMENT_HOME = 'src/config/environment.ts';
+
+/** Types of a dependency that stand in the public API. */
+export const TYPES_ALSO: readonly (readonly [dependency: RegExp, file: string])[] = [
+  [/^@modelcontextprotocol\/sdk/, 'src/runtime/mounts.ts'],
+];
+
+/** Piscina runs the default export of a worker file. */
+export const DEFAULT_EXPORT_HOMES: readonly string[] = ['workers/worker.ts'];

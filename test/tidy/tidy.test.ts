@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import * as rules from './rules.ts';
 import { parse, projectRoot, type SourceFile, sourceFiles } from './source-tree.ts';
@@ -85,7 +87,7 @@ const TABLE: readonly [string, rules.Rule, readonly SourceFile[], string, string
     RUNTIME,
     'src/a.ts',
     '// HOT PATH\nfunction f(a) { return [...a]; }',
-    '// HOT PATH\nconst a = [...b]; class C { constructor() { throw new Error("at start"); } }',
+    '// HOT PATH\nconst a = [...b]; class C { constructor() { f({ ...a }); } g() { throw new Error("a bug"); } }',
   ],
   [
     'no test is left out',
@@ -144,4 +146,25 @@ describe('files do not need each other in circles', () => {
 test('the hot path marks files that are there', () => {
   const marked = RUNTIME.filter((file) => file.text.startsWith(`${rules.HOT_PATH_MARK}\n`));
   assert.ok(marked.length >= 10, `${marked.length} files`);
+});
+
+describe('continuous integration', () => {
+  const TEST_COMMAND = 'npm ci && npm test';
+  const script = readFileSync(join(ROOT, '.ci/run'), 'utf8');
+
+  test('runs lint, type check and tidy, then exactly the test command of the README', () => {
+    const steps = [...script.matchAll(/^section '[^']+' (.+)$/gm)].map((match) => match[1]);
+    assert.deepEqual(steps, [
+      'npm ci',
+      'npm run lint',
+      'npm run typecheck',
+      'npx tsx --test test/tidy/tidy.test.ts',
+      `bash -c '${TEST_COMMAND}'`,
+    ]);
+    assert.ok(readFileSync(join(ROOT, 'README.md'), 'utf8').includes(TEST_COMMAND));
+  });
+
+  test('can be run as it is', () => {
+    assert.equal(statSync(join(ROOT, '.ci/run')).mode & 0o111, 0o111);
+  });
 });
