@@ -57,7 +57,7 @@ describe('stdio', { concurrency: 2 }, () => {
     const broken = await client.take((message) => message['id'] === undefined);
     assert.match(JSON.stringify(broken), /-32700/);
     const cancelled = client.stateless('tools/call', { name: 'sleep', arguments: { ms: 60_000 } }, 'gone');
-    cancelled.catch(() => undefined);
+    cancelled.catch((cause: Error) => assert.match(cause.message, /closed/));
     client.abandon('gone');
     await client.initialize('2025-11-25');
     await callFiveTools(async (name, args) => resultOf(await client.request('tools/call', { name, arguments: args })));

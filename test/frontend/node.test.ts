@@ -2,6 +2,7 @@
 import { describe } from 'node:test';
 import { httpContract } from './http.contract.ts';
 import { limitsContract } from './limits.contract.ts';
+import { stormContract } from './storm.contract.ts';
 import { streamsContract } from './streams.contract.ts';
 import { websocketContract } from './websocket.contract.ts';
 
@@ -10,4 +11,5 @@ describe('front end contract', { concurrency: true }, () => {
   streamsContract('node');
   websocketContract('node');
   limitsContract('node');
+  stormContract('node');
 });

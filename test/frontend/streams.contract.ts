@@ -117,6 +117,19 @@ export function streamsContract(kind: 'uws' | 'node'): void {
       client.destroy();
     });
 
+    test('delivers what was taken without being written to again, and drains after that', async () => {
+      const { client, stream } = await openStream();
+      client.socket.pause();
+      const taken = await fill(stream, 200_000, () => stream.congested);
+      const drained = new Promise<void>((resolve) => {
+        stream.onDrain = resolve;
+      });
+      client.socket.resume();
+      await Promise.all([client.until(`data: ${taken - 1}:${'d'.repeat(200_000)}`), drained]);
+      assert.deepEqual([stream.open, stream.congested], [true, false]);
+      client.destroy();
+    });
+
     test('can hold back and recover again and again', async () => {
       const { client, stream } = await openStream();
       let taken = 0;

@@ -5,6 +5,7 @@ import { loadNative } from '../../src/frontend/uws/load.ts';
 import { httpContract } from './http.contract.ts';
 import { limitsContract } from './limits.contract.ts';
 import { openScripted } from './scripted-handler.ts';
+import { stormContract } from './storm.contract.ts';
 import { streamsContract } from './streams.contract.ts';
 import { websocketContract } from './websocket.contract.ts';
 
@@ -16,6 +17,7 @@ if ('native' in loaded) {
     streamsContract('uws');
     websocketContract('uws');
     limitsContract('uws');
+    stormContract('uws');
   });
 } else {
   test('uws: refuses to open, with the reasons, where no native build loads', async () => {

@@ -114,9 +114,11 @@ export async function openSocket(
   const client = new MessageClient((text) => socket.send(text), check);
   socket.on('message', (data) => client.received(String(data)));
   socket.on('error', () => client.closed('error'));
-  const closed = once(socket, 'close').then(([code, reason]) => {
-    client.closed(String(code));
-    return { code: Number(code), reason: String(reason) };
+  const closed = new Promise<{ code: number; reason: string }>((resolve) => {
+    socket.on('close', (code, reason) => {
+      client.closed(String(code));
+      resolve({ code, reason: String(reason) });
+    });
   });
   await once(socket, 'open');
   return { client, socket, closed };

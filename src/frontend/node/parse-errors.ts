@@ -46,8 +46,15 @@ export class ParseErrors {
     if (this.#failed.has(socket)) return;
     const refusal = refusalOf(error);
     this.#failed.set(socket, refusal);
-    for (const exchange of this.#open.get(socket) ?? []) if (exchange.answerable) return;
-    finish(socket, refusal);
+    if (!this.#isAnswerable(socket)) finish(socket, refusal);
+    // Node.js looks no further at a connection that has failed: that the client has gone is ours to see.
+    else if (socket.readableEnded) socket.destroy();
+    else socket.once('end', () => socket.destroy());
+  }
+
+  #isAnswerable(socket: Duplex): boolean {
+    for (const exchange of this.#open.get(socket) ?? []) if (exchange.answerable) return true;
+    return false;
   }
 }
 

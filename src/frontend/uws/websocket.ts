@@ -16,6 +16,10 @@ import { UwsRequestHead } from './http.ts';
 import type { NativeApp, NativeModule, NativeResponse, NativeSocket, NativeSocketContext } from './native.ts';
 import { statusLine } from './status.ts';
 
+function byteLength(message: Uint8Array | string): number {
+  return typeof message === 'string' ? Buffer.byteLength(message) : message.byteLength;
+}
+
 /** Merged into the native socket object, hence one member. */
 interface SocketData {
   peer: UwsPeer;
@@ -48,15 +52,22 @@ export class UwsPeer implements MessagePeer {
   }
 
   received(message: ArrayBuffer, isBinary: boolean): void {
+    if (!this.open) return;
     if (isBinary) this.closeNow(CLOSE.notText);
     else if (message.byteLength > this.#edge.limits.messageBytesMax) this.closeNow(CLOSE.tooBig);
-    else this.#guard(() => this.connection?.message(new Uint8Array(message)));
+    else {
+      try {
+        this.connection?.message(new Uint8Array(message));
+      } catch (cause) {
+        this.#broke(cause);
+      }
+    }
   }
 
   send(message: Uint8Array | string): boolean {
     const ws = this.#ws;
     if (ws === null || !this.open) return false;
-    if (this.congested && ws.getBufferedAmount() + message.length > this.#edge.limits.streamBufferBytesMax) {
+    if (this.congested && ws.getBufferedAmount() + byteLength(message) > this.#edge.limits.streamBufferBytesMax) {
       this.close(CLOSE.tooSlow.code, CLOSE.tooSlow.reason);
       return false;
     }
@@ -109,9 +120,13 @@ export class UwsPeer implements MessagePeer {
     try {
       step();
     } catch (cause) {
-      this.#edge.log.error({ err: cause }, 'message handler threw');
-      this.closeNow(CLOSE.internal);
+      this.#broke(cause);
     }
+  }
+
+  #broke(cause: unknown): void {
+    this.#edge.log.error({ err: cause }, 'message handler threw');
+    this.closeNow(CLOSE.internal);
   }
 }
 

@@ -1,0 +1,148 @@
+/**
+ * The connections of one load group and when each sends: as fast as answers come, or by the clock.
+ *
+ * Role: the own client's two loops. In the open loop request k is due at start + k / rate whatever happened before; its
+ * latency counts from then, so a server (or a client) that stalls cannot hide the requests it delayed. A request that
+ * is due while every connection is busy waits for the next free one.
+ * Invariant: at most one request is on its way per connection.
+ */
+import { type Connection, type ConnectionEvents, HttpConnection, WebSocketConnection } from './connection.ts';
+import type { GroupReport, LoadGroup } from './job.ts';
+import { Tally } from './tally.ts';
+
+export class GroupRun implements ConnectionEvents {
+  readonly #group: LoadGroup;
+  readonly #tally: Tally;
+  readonly #connections: Connection[] = [];
+  /** Used as a stack: the connection that answered last is the warmest. */
+  readonly #idle: Connection[] = [];
+  readonly #now: () => number;
+  readonly #periodMs: number;
+  #startMs = 0;
+  #issued = 0;
+  #opened = 0;
+  #running = false;
+  #whenOpen: (() => void) | null = null;
+
+  constructor(url: URL, group: LoadGroup, durationMs: number, now: () => number) {
+    this.#group = group;
+    this.#now = now;
+    this.#periodMs = group.ratePerSecond > 0 ? 1000 / group.ratePerSecond : 0;
+    this.#tally = new Tally(group.contains, durationMs);
+    for (let i = 0; i < group.connections; i++) this.#connections.push(this.#connection(url, i));
+  }
+
+  #connection(url: URL, index: number): Connection {
+    const { pieceBytes, pieceMs, requests, transport } = this.#group;
+    const request = requests[index % requests.length];
+    if (request === undefined) throw new Error(`load group ${this.#group.name} has no request to send`);
+    return transport === 'websocket'
+      ? new WebSocketConnection(url, this, request)
+      : new HttpConnection(url, this, request, pieceBytes, pieceMs);
+  }
+
+  get isOpenLoop(): boolean {
+    return this.#periodMs > 0;
+  }
+
+  /** Opens connections `from` to `to`; more at once than a server's backlog would only measure the backlog. */
+  openSome(from: number, to: number): void {
+    for (const connection of this.#connections.slice(from, to)) connection.open();
+  }
+
+  get size(): number {
+    return this.#connections.length;
+  }
+
+  /** Resolves when `count` connections have been usable once. */
+  async openedAtLeast(count: number): Promise<void> {
+    while (this.#opened < count) {
+      await new Promise<void>((resolve) => {
+        this.#whenOpen = resolve;
+      });
+    }
+  }
+
+  start(): void {
+    this.#running = true;
+    this.#startMs = this.#now();
+    if (this.isOpenLoop) return;
+    for (const connection of this.#idle.splice(0)) if (connection.ready) this.#send(connection, this.#now());
+  }
+
+  beginMeasuring(nowMs: number): void {
+    this.#tally.begin(nowMs);
+  }
+
+  /** Open loop: sends what is due; gives the time of the next, for the pacer. */
+  pump(nowMs: number): number {
+    let dueMs = this.#startMs + this.#issued * this.#periodMs;
+    while (dueMs <= nowMs && this.#running) {
+      const connection = this.#idle.pop();
+      if (connection === undefined) return nowMs + 1;
+      // Lost while it was idle, or listed twice since it was opened again.
+      if (!connection.ready || connection.busy) continue;
+      this.#issued++;
+      this.#tally.sentLate((nowMs - dueMs) * 1000, nowMs);
+      this.#send(connection, dueMs);
+      dueMs = this.#startMs + this.#issued * this.#periodMs;
+    }
+    return dueMs;
+  }
+
+  /** Nothing new is sent. Requests that were due and never left count as lost. */
+  stop(): void {
+    this.#running = false;
+    if (!this.isOpenLoop) return;
+    const nowMs = this.#now();
+    const unsent = Math.floor((nowMs - this.#startMs) / this.#periodMs) - this.#issued;
+    if (unsent > 1) this.#tally.lost(nowMs, 'due, but every connection was busy', unsent);
+  }
+
+  get onTheWay(): number {
+    return this.#connections.filter((connection) => connection.busy).length;
+  }
+
+  /** What is still on its way has no answer: a loss in the open loop, the cut-off in the closed one. */
+  finish(): GroupReport {
+    if (this.isOpenLoop) {
+      const unanswered = this.onTheWay;
+      if (unanswered > 0) this.#tally.lost(this.#now(), 'no answer until the end', unanswered);
+    }
+    for (const connection of this.#connections) connection.close();
+    return this.#tally.report(this.#group.name);
+  }
+
+  opened(connection: Connection): void {
+    this.#opened++;
+    this.#whenOpen?.();
+    this.#free(connection);
+  }
+
+  answered(connection: Connection, status: number, body: Buffer): void {
+    const nowMs = this.#now();
+    this.#tally.answered(connection.startedMs, nowMs, status, body, this.#running);
+    // One that the server has closed is free again once it is open again.
+    if (connection.ready) this.#free(connection);
+  }
+
+  lost(_connection: Connection, reason: string): void {
+    this.#tally.lost(this.#now(), reason);
+  }
+
+  #free(connection: Connection): void {
+    if (this.isOpenLoop || !this.#running) {
+      this.#idle.push(connection);
+      if (this.#running) this.pump(this.#now());
+    } else if (this.#group.thinkMs > 0) {
+      setTimeout(() => {
+        if (this.#running && connection.ready && !connection.busy) this.#send(connection, this.#now());
+      }, this.#group.thinkMs);
+    } else this.#send(connection, this.#now());
+  }
+
+  #send(connection: Connection, startedMs: number): void {
+    connection.startedMs = startedMs;
+    connection.send();
+  }
+}

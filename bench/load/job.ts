@@ -1,0 +1,97 @@
+/**
+ * What a load client is told to do, and what it gives back: plain data, since it crosses a process boundary.
+ *
+ * Role: the port all clients share. A load is one or more groups that run at the same time and are counted apart, so
+ * that cheap calls can be watched beside expensive ones.
+ */
+import type { WireRequest } from '../wire/request.ts';
+
+export interface LoadGroup {
+  readonly name: string;
+  readonly transport: 'http' | 'websocket';
+  readonly connections: number;
+  /** Connection i sends request i modulo their number, always the same. */
+  readonly requests: readonly WireRequest[];
+  /** 0: closed loop, the next request leaves when the answer is there. Else open loop: so many per second, evenly. */
+  readonly ratePerSecond: number;
+  /** Text every good answer has in its body. Empty: the status alone counts. */
+  readonly contains: string;
+  /** Sends each request in pieces of this many bytes, one per `pieceMs`. 0: whole. */
+  readonly pieceBytes: number;
+  readonly pieceMs: number;
+  /** Closed loop: how long a connection waits between an answer and its next request. */
+  readonly thinkMs: number;
+}
+
+export interface LoadJob {
+  readonly url: string;
+  readonly groups: readonly LoadGroup[];
+  readonly warmupMs: number;
+  readonly durationMs: number;
+}
+
+/** A stretch of the measured time. */
+export interface Interval {
+  /** Since measuring began, at its end. */
+  readonly atMs: number;
+  readonly count: number;
+  readonly p50Us: number;
+  readonly p99Us: number;
+}
+
+export interface GroupReport {
+  readonly name: string;
+  /** Status 2xx with the expected text. */
+  readonly good: number;
+  /** 503 and 429: refused, which is not failed. */
+  readonly refused: number;
+  /** Any other answer. */
+  readonly wrong: number;
+  /** Requests lost with their connection, connections that could not be made, and requests without an answer. */
+  readonly broken: number;
+  /** First wrong answer or error, for the reader. */
+  readonly firstProblem: string;
+  /** Histogram of good answers, encoded; empty when the client only has percentiles. */
+  readonly histogram: string;
+  readonly refusals: string;
+  /** At the percentiles of the curve; of good answers. */
+  readonly curveUs: readonly number[];
+  /** Open loop: P99 of how late requests left, which the latencies include. NaN for closed loops. */
+  readonly lateP99Us: number;
+  readonly intervals: readonly Interval[];
+}
+
+export interface LoadReport {
+  readonly elapsedMs: number;
+  readonly groups: readonly GroupReport[];
+}
+
+export const CLIENTS = ['auto', 'wrk', 'autocannon', 'own'] as const;
+export type ClientName = (typeof CLIENTS)[number];
+
+/** From and to the process that makes the load. */
+export type ToClient = { readonly do: 'load'; readonly job: LoadJob; readonly client: 'own' | 'autocannon' } | { readonly do: 'stop' };
+export type FromClient =
+  | { readonly is: 'measuring' }
+  | { readonly is: 'done'; readonly report: LoadReport }
+  | { readonly is: 'failed'; readonly reason: string };
+
+/** A group that sends one kind of request over HTTP as fast as answers come. */
+export function closedLoop(
+  name: string,
+  requests: readonly WireRequest[],
+  connections: number,
+  contains: string,
+): LoadGroup {
+  return {
+    name,
+    transport: 'http',
+    connections,
+    requests,
+    ratePerSecond: 0,
+    contains,
+    pieceBytes: 0,
+    pieceMs: 0,
+    thinkMs: 0,
+  };
+}

@@ -1,0 +1,89 @@
+/**
+ * Runs a load job with the own client: opens connections, warms up, measures, ends.
+ *
+ * Role: the order of a run. The pacer of open loops sleeps while the next request is more than a timer's resolution
+ * away and otherwise polls, because a timer that fires a millisecond late would be a millisecond of latency.
+ */
+import { setTimeout as wait } from 'node:timers/promises';
+import { GroupRun } from './group.ts';
+import type { LoadJob, LoadReport } from './job.ts';
+
+const OPEN_AT_ONCE = 200;
+const OPEN_MS_MAX = 30_000;
+/** After the end, for requests that are on their way. */
+const DRAIN_MS_MAX = 3000;
+const TIMER_MS = 2;
+
+export async function runOwn(job: LoadJob, measuring: () => void, stopped: AbortSignal): Promise<LoadReport> {
+  const now = (): number => performance.now();
+  const url = new URL(job.url);
+  const runs = job.groups.map((group) => new GroupRun(url, group, job.durationMs, now));
+  for (const run of runs) await open(run);
+  const pacer = new Pacer(runs, now);
+  for (const run of runs) run.start();
+  pacer.start();
+  await pause(job.warmupMs, stopped);
+  const beganMs = now();
+  for (const run of runs) run.beginMeasuring(beganMs);
+  measuring();
+  await pause(job.durationMs, stopped);
+  const elapsedMs = now() - beganMs;
+  for (const run of runs) run.stop();
+  pacer.stop();
+  await drained(runs, now() + DRAIN_MS_MAX, stopped);
+  return { elapsedMs, groups: runs.map((run) => run.finish()) };
+}
+
+async function open(run: GroupRun): Promise<void> {
+  const tooLate = AbortSignal.timeout(OPEN_MS_MAX);
+  const failed = new Promise<never>((_resolve, reject) => {
+    tooLate.addEventListener('abort', () => reject(new Error(`${run.size} connections could not be opened in time`)));
+  });
+  for (let from = 0; from < run.size; from += OPEN_AT_ONCE) {
+    const to = Math.min(run.size, from + OPEN_AT_ONCE);
+    run.openSome(from, to);
+    await Promise.race([run.openedAtLeast(to), failed]);
+  }
+}
+
+/** Ends early, without an error, when the run is stopped. */
+async function pause(ms: number, stopped: AbortSignal): Promise<void> {
+  if (ms <= 0) return;
+  await wait(ms, undefined, { signal: stopped }).catch((error: unknown) => {
+    if (!stopped.aborted) throw error;
+  });
+}
+
+async function drained(runs: readonly GroupRun[], untilMs: number, stopped: AbortSignal): Promise<void> {
+  const open = runs.filter((run) => run.isOpenLoop);
+  while (open.some((run) => run.onTheWay > 0) && performance.now() < untilMs && !stopped.aborted) await wait(5);
+}
+
+class Pacer {
+  readonly #runs: readonly GroupRun[];
+  readonly #now: () => number;
+  #running = false;
+
+  constructor(runs: readonly GroupRun[], now: () => number) {
+    this.#runs = runs.filter((run) => run.isOpenLoop);
+    this.#now = now;
+  }
+
+  start(): void {
+    this.#running = this.#runs.length > 0;
+    if (this.#running) this.#turn();
+  }
+
+  stop(): void {
+    this.#running = false;
+  }
+
+  readonly #turn = (): void => {
+    if (!this.#running) return;
+    const nowMs = this.#now();
+    let nextMs = Number.POSITIVE_INFINITY;
+    for (const run of this.#runs) nextMs = Math.min(nextMs, run.pump(nowMs));
+    if (nextMs - nowMs > TIMER_MS) setTimeout(this.#turn, nextMs - nowMs - TIMER_MS);
+    else setImmediate(this.#turn);
+  };
+}

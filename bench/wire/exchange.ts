@@ -1,0 +1,78 @@
+/**
+ * Single requests outside any measurement: sessions are opened, and every server is asked once before it is timed.
+ *
+ * Role: the check that a variant answers what it should. A server that answers something else, or an error that is
+ * cheaper than the work, must not get a figure.
+ */
+import { initialize, initialized, type Caller } from './messages.ts';
+import type { WireRequest } from './request.ts';
+
+const REPLY_MS_MAX = 15_000;
+
+export interface Reply {
+  readonly status: number;
+  readonly headers: Headers;
+  /** The JSON-RPC response, from a JSON body or from the last event of a stream; undefined when there was none. */
+  readonly message: unknown;
+  readonly text: string;
+}
+
+export async function exchange(url: string, request: WireRequest): Promise<Reply> {
+  const signal = AbortSignal.timeout(REPLY_MS_MAX);
+  const response = await fetch(url, { method: 'POST', headers: request.headers, body: request.body, signal });
+  const text = await response.text();
+  const isStream = response.headers.get('content-type')?.startsWith('text/event-stream') === true;
+  return { status: response.status, headers: response.headers, message: parse(isStream ? lastEvent(text) : text), text };
+}
+
+function lastEvent(stream: string): string {
+  const data = stream.split(/\r?\n/).filter((line) => line.startsWith('data:') && line.length > 6);
+  return data.at(-1)?.slice(5) ?? '';
+}
+
+function parse(text: string): unknown {
+  if (text.trim() === '') return undefined;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The `result` of a request; throws with what came instead. */
+export async function resultOf(url: string, request: WireRequest): Promise<Record<string, unknown>> {
+  const reply = await exchange(url, request);
+  const { message } = reply;
+  if (reply.status === 200 && typeof message === 'object' && message !== null && 'result' in message) {
+    const { result } = message;
+    if (typeof result === 'object' && result !== null) return result as Record<string, unknown>;
+  }
+  throw new Error(`asked once, the server answered ${reply.status} ${reply.text.slice(0, 300)}`);
+}
+
+/** Opens a session and says so; gives the caller that uses it. A server may choose to have no session ids. */
+export async function openSession(url: string, caller: Caller): Promise<Caller> {
+  const reply = await exchange(url, initialize(caller));
+  if (reply.status !== 200) throw new Error(`initialize was answered ${reply.status} ${reply.text.slice(0, 300)}`);
+  const opened = { ...caller, sessionId: reply.headers.get('mcp-session-id') ?? '' };
+  await exchange(url, initialized(opened));
+  return opened;
+}
+
+/** `count` sessions, a few at a time. */
+export async function openSessions(url: string, caller: Caller, count: number, atOnce = 16): Promise<Caller[]> {
+  const callers: Caller[] = [];
+  while (callers.length < count) {
+    const group = Math.min(atOnce, count - callers.length);
+    callers.push(...(await Promise.all(Array.from({ length: group }, () => openSession(url, caller)))));
+  }
+  return callers;
+}
+
+/** Asks once and compares the text of the first content block. */
+export async function checkText(url: string, request: WireRequest, text: string): Promise<void> {
+  const { content } = await resultOf(url, request);
+  const first: unknown = Array.isArray(content) ? content[0] : undefined;
+  const found = typeof first === 'object' && first !== null && 'text' in first ? first.text : undefined;
+  if (found !== text) throw new Error(`asked once, the server answered ${JSON.stringify(content)}, not ${text}`);
+}
