@@ -5,6 +5,8 @@
  * It is node's own runner with three rules added: a run that finds no file, a file that holds no test and a test that
  * was skipped all fail; a file that hangs is ended; and what the tests need of the machine is there before the first
  * one starts.
+ * The official protocol schemas and test corpora stand in `../shared` beside the checkout. Where that folder is absent,
+ * the files that read it are left out, and named in the last lines of the output; with CI=true that fails the run.
  */
 import { readdirSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
@@ -13,6 +15,7 @@ import { spec } from 'node:test/reporters';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { ensureCommands, NEEDED } from './services.ts';
+import { readsSharedData, sharedDataIsThere } from './shared-data-use.ts';
 
 const FILES_AT_ONCE = 2;
 const FILE_MS_MAX = 180_000;
@@ -66,12 +69,19 @@ async function main(args: readonly string[]): Promise<number> {
     process.stderr.write(`${lacking}\n`);
     return 1;
   }
-  const files = testFiles(folder, positionals);
+  const found = testFiles(folder, positionals);
+  const leftOut = sharedDataIsThere() ? [] : found.filter(readsSharedData);
+  const files = found.filter((file) => !leftOut.includes(file));
   if (files.length === 0) {
     process.stderr.write(`no test file in ${folder} matches ${positionals.join(', ') || '*.test.js'}\n`);
     return 1;
   }
   const problems = await runFiles(folder, files);
+  if (leftOut.length > 0) {
+    process.stdout.write('\nleft out, because ../shared (official schemas and corpora) is not beside this checkout:\n');
+    for (const file of leftOut) process.stdout.write(`  ${relative(folder, file)}\n`);
+    if (process.env['CI'] === 'true') problems.push('the data in ../shared is missing');
+  }
   for (const problem of problems) process.stderr.write(`${problem}\n`);
   return problems.length === 0 ? 0 : 1;
 }

@@ -11,6 +11,8 @@ import autocannon from 'autocannon';
 import type { LoadGroup, LoadJob, LoadReport } from './job.ts';
 import { Tally } from './tally.ts';
 
+const SAMPLE_MS = 100;
+
 /** Why this job is none for autocannon; null: it is. */
 export function autocannonRefuses(groups: readonly LoadGroup[]): string | null {
   const [group, another] = groups;
@@ -23,51 +25,58 @@ export function autocannonRefuses(groups: readonly LoadGroup[]): string | null {
 export async function runAutocannon(job: LoadJob, measuring: () => void, stopped: AbortSignal): Promise<LoadReport> {
   const group = job.groups[0] as LoadGroup;
   const tally = new Tally(group.contains, job.durationMs);
-  if (job.warmupMs > 0) await shoot(job, group, job.warmupMs, null, stopped);
+  if (job.warmupMs > 0) await shoot(job.url, group, job.warmupMs, () => undefined, stopped);
   const beganMs = performance.now();
   tally.begin(beganMs);
   measuring();
-  await shoot(job, group, job.durationMs, tally, stopped);
-  return { elapsedMs: performance.now() - beganMs, groups: [tally.report(group.name)] };
+  await shoot(job.url, group, job.durationMs, (instance) => record(instance, tally, group), stopped);
+  const elapsedMs = performance.now() - beganMs;
+  return { elapsedMs, groups: [tally.report(group.name)] };
 }
 
+/** `watch` is called with the instance, and answers are reported to it until `ms` are over. */
 async function shoot(
-  job: LoadJob,
+  url: string,
   group: LoadGroup,
   ms: number,
-  tally: Tally | null,
+  watch: (instance: autocannon.Instance) => void,
   stopped: AbortSignal,
 ): Promise<void> {
   let next = 0;
-  const intervalUs = group.ratePerSecond > 0 ? (1_000_000 * group.connections) / group.ratePerSecond : 0;
-  const instance = autocannon({
-    url: job.url,
+  let stop = (): void => undefined;
+  const options: autocannon.Options = {
+    url,
     method: 'POST',
     connections: group.connections,
-    // Ended by hand: autocannon only counts whole seconds.
+    // Ended by hand: it counts whole seconds, and ends when it next takes a sample.
     duration: Math.ceil(ms / 1000) + 1,
+    sampleInt: SAMPLE_MS,
     ...(group.ratePerSecond > 0 ? { overallRate: group.ratePerSecond } : {}),
     setupClient: (client) => {
       const request = group.requests[next++ % group.requests.length];
       if (request !== undefined) client.setHeadersAndBody({ ...request.headers }, request.body);
     },
     verifyBody: (body) => group.contains === '' || String(body).includes(group.contains),
+  };
+  const ended = new Promise<void>((resolve, reject) => {
+    const instance = autocannon(options, (error: unknown) => (error === null ? resolve() : reject(error)));
+    watch(instance);
+    stop = () => instance.stop();
   });
-  if (tally !== null) record(instance, tally, intervalUs);
-  const ended = new Promise<void>((resolve) => void instance.on('done', () => resolve()));
   await wait(ms, undefined, { signal: stopped }).catch((error: unknown) => {
     if (!stopped.aborted) throw error;
   });
-  if (tally !== null) tally.close();
-  instance.stop();
+  stop();
   await ended;
 }
 
-function record(instance: autocannon.Instance, tally: Tally, intervalUs: number): void {
-  instance.on('response', (_client, statusCode, _bytes, responseMs) => {
-    tally.took(responseMs * 1000, performance.now(), statusCode, intervalUs);
+function record(instance: autocannon.Instance, tally: Tally, group: LoadGroup): void {
+  const intervalUs = group.ratePerSecond > 0 ? (1_000_000 * group.connections) / group.ratePerSecond : 0;
+  instance.on('response', (_client, status, _bytes, responseMs) => {
+    tally.took(responseMs * 1000, performance.now(), status, intervalUs);
   });
   instance.on('reqError', (error) => tally.lost(performance.now(), String(error)));
-  // Reported after the response itself, which therefore was counted as good.
-  instance.on('tick', () => undefined);
+  // Comes after the response, which by then has been counted as good. The declarations do not have it.
+  const events: NodeJS.EventEmitter = instance;
+  events.on('reqMismatch', (body: unknown) => tally.mismatched(performance.now(), String(body)));
 }

@@ -8,7 +8,7 @@
  */
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
-import { type WireRequest, httpBytes, textFrame } from '../wire/request.ts';
+import { httpBytes, textFrame, type WireRequest } from '../wire/request.ts';
 import { FrameParser } from './frame-parser.ts';
 import { ResponseParser } from './response-parser.ts';
 

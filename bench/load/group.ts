@@ -90,13 +90,13 @@ export class GroupRun implements ConnectionEvents {
     return dueMs;
   }
 
-  /** Nothing new is sent. Requests that were due and never left count as lost. */
+  /** Nothing new is sent; what was due and has not left is counted. */
   stop(): void {
     this.#running = false;
     if (!this.isOpenLoop) return;
     const nowMs = this.#now();
     const unsent = Math.floor((nowMs - this.#startMs) / this.#periodMs) - this.#issued;
-    if (unsent > 1) this.#tally.lost(nowMs, 'due, but every connection was busy', unsent);
+    if (unsent > 1) this.#tally.neverSent(unsent);
   }
 
   get onTheWay(): number {

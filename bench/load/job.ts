@@ -47,8 +47,10 @@ export interface GroupReport {
   readonly refused: number;
   /** Any other answer. */
   readonly wrong: number;
-  /** Requests lost with their connection, connections that could not be made, and requests without an answer. */
+  /** Requests lost with their connection or never answered, and connections that could not be made. */
   readonly broken: number;
+  /** Open loop: requests that were due while every connection waited for an answer, and so never left. */
+  readonly unsent: number;
   /** First wrong answer or error, for the reader. */
   readonly firstProblem: string;
   /** Histogram of good answers, encoded; empty when the client only has percentiles. */
@@ -70,7 +72,9 @@ export const CLIENTS = ['auto', 'wrk', 'autocannon', 'own'] as const;
 export type ClientName = (typeof CLIENTS)[number];
 
 /** From and to the process that makes the load. */
-export type ToClient = { readonly do: 'load'; readonly job: LoadJob; readonly client: 'own' | 'autocannon' } | { readonly do: 'stop' };
+export type ToClient =
+  | { readonly do: 'load'; readonly job: LoadJob; readonly client: 'own' | 'autocannon' }
+  | { readonly do: 'stop' };
 export type FromClient =
   | { readonly is: 'measuring' }
   | { readonly is: 'done'; readonly report: LoadReport }

@@ -34,7 +34,7 @@ export class ResponseParser {
     const held = this.#held;
     const headEnd = held.indexOf(BLANK_LINE, this.#at);
     if (headEnd === -1) return held.length - this.#at > HEAD_BYTES_MAX ? 'unreadable' : 'more';
-    const head = held.latin1Slice(this.#at, headEnd).toLowerCase();
+    const head = held.toString('latin1', this.#at, headEnd).toLowerCase();
     const status = Number(head.slice(9, 12));
     if (!head.startsWith('http/1.') || !(status >= 100)) return 'unreadable';
     const bodyStart = headEnd + 4;
@@ -68,7 +68,7 @@ export class ResponseParser {
     for (let at = bodyStart; ; ) {
       const lineEnd = held.indexOf(LINE_END, at);
       if (lineEnd === -1) return 'more';
-      const bytes = Number.parseInt(held.latin1Slice(at, lineEnd), 16);
+      const bytes = Number.parseInt(held.toString('latin1', at, lineEnd), 16);
       if (Number.isNaN(bytes)) return 'unreadable';
       const dataEnd = lineEnd + 2 + bytes;
       if (dataEnd + 2 > held.length) return 'more';

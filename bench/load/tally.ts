@@ -22,6 +22,7 @@ export class Tally {
   #refused = 0;
   #wrong = 0;
   #broken = 0;
+  #unsent = 0;
   #firstProblem = '';
   #beganMs = Number.POSITIVE_INFINITY;
   #intervalEndsMs = Number.POSITIVE_INFINITY;
@@ -54,20 +55,41 @@ export class Tally {
     }
   }
 
-  /** For a client that knows no more than that a request took so long, sent at a steady pace or not (0). */
-  tookUs(us: number, nowMs: number, expectedIntervalUs: number): void {
+  /** For a client that tells how long a request took; sent at a steady pace, or not (0). */
+  took(us: number, nowMs: number, status: number, expectedIntervalUs: number): void {
     if (nowMs < this.#beganMs) return;
-    this.#good++;
-    if (expectedIntervalUs > 0) this.#latencies.recordWithExpectedInterval(us, expectedIntervalUs);
-    else this.#latencies.record(us);
-    this.#rollTo(nowMs);
-    this.#interval.record(us);
+    if (status === 503 || status === 429) {
+      this.#refused++;
+      this.#refusals.record(us);
+    } else if (status < 200 || status > 299) {
+      this.#wrong++;
+      this.#note(`status ${status}`);
+    } else {
+      this.#good++;
+      if (expectedIntervalUs > 0) this.#latencies.recordWithExpectedInterval(us, expectedIntervalUs);
+      else this.#latencies.record(us);
+      this.#rollTo(nowMs);
+      this.#interval.record(us);
+    }
+  }
+
+  /** What `took` counted last turned out to have a body that is not the expected one. */
+  mismatched(nowMs: number, body: string): void {
+    if (nowMs < this.#beganMs) return;
+    this.#good--;
+    this.#wrong++;
+    this.#note(body.slice(0, PROBLEM_CHARS_MAX));
   }
 
   lost(nowMs: number, reason: string, count = 1): void {
     if (nowMs < this.#beganMs) return;
     this.#broken += count;
     this.#note(reason);
+  }
+
+  neverSent(count: number): void {
+    this.#unsent += count;
+    this.#note(`${count} requests were due while every connection was busy`);
   }
 
   sentLate(us: number, nowMs: number): void {
@@ -81,6 +103,7 @@ export class Tally {
       refused: this.#refused,
       wrong: this.#wrong,
       broken: this.#broken,
+      unsent: this.#unsent,
       firstProblem: this.#firstProblem,
       histogram: this.#latencies.encode(),
       refusals: this.#refusals.encode(),

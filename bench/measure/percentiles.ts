@@ -16,7 +16,7 @@ function grid(): number[] {
     const width = 100 / 2 ** (half + 1);
     for (let k = 0; k < POINTS_PER_HALF; k++) points.push(from + (width * k) / POINTS_PER_HALF);
   }
-  return [...points, 95, 99, 99.9, 100].sort((a, b) => a - b);
+  return [...points, 90, 95, 99, 99.9, 100].sort((a, b) => a - b);
 }
 
 /** Rising, from 0 to 100. */

@@ -41,9 +41,7 @@ export function readTree(pid: number): TreeReading | null {
 function readOne(pid: number): { cpuUs: number; residentBytes: number } | null {
   const stat = readText(`/proc/${pid}/stat`);
   const status = readText(`/proc/${pid}/status`);
-  return stat === null || status === null
-    ? null
-    : { cpuUs: cpuUsOf(stat), residentBytes: residentBytesOf(status) };
+  return stat === null || status === null ? null : { cpuUs: cpuUsOf(stat), residentBytes: residentBytesOf(status) };
 }
 
 /** `/proc/PID/stat`: the command in brackets may hold anything, so fields are counted from the last bracket. */

@@ -6,7 +6,7 @@
  */
 import { readTree, type TreeReading } from './process-tree.ts';
 
-const SAMPLE_MS = 250;
+const SAMPLE_MS = 200;
 const MIB = 1024 * 1024;
 
 export interface Usage {
@@ -14,15 +14,21 @@ export interface Usage {
   readonly cpuUs: number;
   /** Highest seen. */
   readonly residentMiB: number;
-  /** At the end. */
-  readonly residentEndMiB: number;
+  /** Resident memory over time, oldest first. */
+  readonly readings: readonly MemoryReading[];
+}
+
+export interface MemoryReading {
+  readonly atMs: number;
+  readonly residentMiB: number;
 }
 
 export class UsageWatch {
   readonly #pid: number;
   readonly #start: TreeReading | null;
   readonly #timer: NodeJS.Timeout;
-  #highestBytes = 0;
+  readonly #startMs = performance.now();
+  readonly #readings: MemoryReading[] = [];
 
   constructor(pid: number) {
     this.#pid = pid;
@@ -35,17 +41,17 @@ export class UsageWatch {
     clearInterval(this.#timer);
     const end = readTree(this.#pid);
     this.#note(end);
-    if (this.#start === null || end === null) {
-      return { cpuUs: Number.NaN, residentMiB: Number.NaN, residentEndMiB: Number.NaN };
-    }
+    const readings = this.#readings;
+    if (this.#start === null || end === null) return { cpuUs: Number.NaN, residentMiB: Number.NaN, readings };
     return {
       cpuUs: end.cpuUs - this.#start.cpuUs,
-      residentMiB: this.#highestBytes / MIB,
-      residentEndMiB: end.residentBytes / MIB,
+      residentMiB: Math.max(...readings.map(({ residentMiB }) => residentMiB)),
+      readings,
     };
   }
 
   #note(reading: TreeReading | null): void {
-    if (reading !== null) this.#highestBytes = Math.max(this.#highestBytes, reading.residentBytes);
+    if (reading === null) return;
+    this.#readings.push({ atMs: performance.now() - this.#startMs, residentMiB: reading.residentBytes / MIB });
   }
 }

@@ -4,7 +4,7 @@
  * Role: the check that a variant answers what it should. A server that answers something else, or an error that is
  * cheaper than the work, must not get a figure.
  */
-import { initialize, initialized, type Caller } from './messages.ts';
+import { type Caller, initialize, initialized } from './messages.ts';
 import type { WireRequest } from './request.ts';
 
 const REPLY_MS_MAX = 15_000;
@@ -22,7 +22,12 @@ export async function exchange(url: string, request: WireRequest): Promise<Reply
   const response = await fetch(url, { method: 'POST', headers: request.headers, body: request.body, signal });
   const text = await response.text();
   const isStream = response.headers.get('content-type')?.startsWith('text/event-stream') === true;
-  return { status: response.status, headers: response.headers, message: parse(isStream ? lastEvent(text) : text), text };
+  return {
+    status: response.status,
+    headers: response.headers,
+    message: parse(isStream ? lastEvent(text) : text),
+    text,
+  };
 }
 
 function lastEvent(stream: string): string {

@@ -50,8 +50,8 @@ export class Gate {
     this.#loopback = isLoopback(bound);
     const hosts = settings.allowedHosts.map((name) => bracketed(name.toLowerCase()));
     this.#anyHost = hosts.includes('*');
-    const own = this.#loopback ? [bound, ...LOOPBACK_NAMES] : WILDCARD_ADDRESSES.includes(bound) ? [] : [bound];
-    this.#hosts = new Set([...hosts, ...own]);
+    const own = WILDCARD_ADDRESSES.includes(bound) ? [] : [bound];
+    this.#hosts = new Set(hosts.concat(own, this.#loopback ? LOOPBACK_NAMES : []));
     const origins = settings.allowedOrigins.map((origin) => origin.toLowerCase().replace(/\/$/, ''));
     this.#anyOrigin = origins.includes('*');
     this.#origins = new Set(origins);

@@ -140,6 +140,9 @@ export interface FrontEnd {
   /** Port bound. */
   readonly port: number;
   readonly connections: number;
+  /** Holds requests from their bodies on, and stops reading their sockets: the `block` policy. */
+  pauseReading(): void;
+  resumeReading(): void;
   /** Stops accepting; open connections go on, and answers carry `Connection: close`. */
   stopAccepting(): void;
   /** Closes every connection. Resolves when the listener and all sockets are gone. */

@@ -199,6 +199,10 @@ class MillraceRuntime implements Runtime {
     const messages = { path: MCP_PATH, handler: this.#router };
     const frontEnd = await openFrontEnd(frontend, { host, port, tls, limits }, this.#router, messages, this.#log);
     this.#frontEnd = frontEnd;
+    const { intake } = this.#engine.admission;
+    intake.onPause = () => frontEnd.pauseReading();
+    // Later: what is handed on then goes through admission, which is in the middle of something now.
+    intake.onResume = () => setImmediate(() => !intake.paused && frontEnd.resumeReading());
     this.#status = 'running';
     return { url: this.#url(frontEnd.port), port: frontEnd.port };
   }

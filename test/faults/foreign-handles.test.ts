@@ -150,6 +150,7 @@ for (const frontend of FRONT_ENDS) {
       leaving.abort();
       const still = await alice.request('tasks/get', { taskId, _meta: TASKS });
       assert.ok(['working', 'input_required'].includes(String(still.result['status'])), JSON.stringify(still.last));
+      assert.equal((await alice.request('tasks/cancel', { taskId, _meta: TASKS })).error.code, 0);
     });
 
     test('request state is good for its principal, its tool and its arguments, and as it was given', async () => {

@@ -35,6 +35,9 @@ export const LIMITS: FrontEndLimits = {
   messageBytesMax: 1000,
 };
 
+/** Larger than any socket buffer, and different at every place. */
+export const BIG = Buffer.from(Uint32Array.from({ length: 2_000_000 }, (_, i) => i).buffer);
+
 export class ScriptedCall implements HttpCall {
   readonly bodyBytesMax = BODY_BYTES_MAX;
   readonly reply: Reply;
@@ -130,7 +133,7 @@ function endpoints(script: Script): Map<string, Endpoint> {
   serve('/throw-in-body', () => {
     throw new Error('scripted');
   });
-  serve('/big', (call) => call.reply.send(200, text, Buffer.alloc(8_000_000, 'x')));
+  serve('/big', (call) => call.reply.send(200, text, BIG));
   serve('/page', (call) => call.reply.send(200, text, 'y'.repeat(4000)));
   serve('/shared', (call) => {
     const shared = new Uint8Array(new SharedArrayBuffer(32), 8, 6);

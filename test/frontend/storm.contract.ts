@@ -57,8 +57,9 @@ async function misbehave(opened: Opened, random: () => number): Promise<void> {
 
 export function stormContract(kind: 'uws' | 'node'): void {
   describe(`${kind}: storm`, { concurrency: 1 }, () => {
-    test('clients that leave at any moment leave nothing behind', async () => {
+    test('clients that leave at any moment leave nothing behind', async (t) => {
       const opened = await openScripted(kind);
+      t.after(() => opened.front.close());
       const random = randomFrom(SEED);
       const still = stir(opened, random);
       let aborts = 0;
@@ -79,7 +80,6 @@ export function stormContract(kind: 'uws' | 'node'): void {
       assert.ok(aborts > CLIENTS / 10, `${aborts} aborts`);
       const unexpected = opened.errors.filter((fields) => !JSON.stringify(fields, describeError).includes('scripted'));
       assert.deepEqual(unexpected, []);
-      await opened.front.close();
     });
   });
 }

@@ -31,7 +31,7 @@ export function streamsContract(kind: 'uws' | 'node'): void {
     async function fill(stream: EventStream, frameBytes: number, until: () => boolean): Promise<number> {
       let taken = 0;
       while (!until() && taken * frameBytes < 2 * KERNEL_BYTES_MAX) {
-        if (stream.write(eventFrame(`${taken}:${'d'.repeat(frameBytes)}`))) taken++;
+        if (stream.write(eventFrame(`${taken}:${'d'.repeat(frameBytes)}:end${taken}`))) taken++;
         if (taken % 16 === 0) await turns(1);
       }
       return taken;
@@ -125,7 +125,7 @@ export function streamsContract(kind: 'uws' | 'node'): void {
         stream.onDrain = resolve;
       });
       client.socket.resume();
-      await Promise.all([client.until(`data: ${taken - 1}:${'d'.repeat(200_000)}`), drained]);
+      await Promise.all([client.until(`:end${taken - 1}\n\n`), drained]);
       assert.deepEqual([stream.open, stream.congested], [true, false]);
       client.destroy();
     });

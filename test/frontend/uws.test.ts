@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { loadNative } from '../../src/frontend/uws/load.ts';
 import { httpContract } from './http.contract.ts';
+import { intakeContract } from './intake.contract.ts';
 import { limitsContract } from './limits.contract.ts';
 import { openScripted } from './scripted-handler.ts';
 import { stormContract } from './storm.contract.ts';
@@ -12,8 +13,9 @@ import { websocketContract } from './websocket.contract.ts';
 const loaded = loadNative();
 if ('native' in loaded) {
   // At once: the library's own limit for slow headers takes 10 s, the rest does not.
-  describe('front end contract', { concurrency: true }, () => {
+  describe('front end contract', { concurrency: true, timeout: 30_000 }, () => {
     httpContract('uws');
+    intakeContract('uws');
     streamsContract('uws');
     websocketContract('uws');
     limitsContract('uws');

@@ -195,6 +195,21 @@ export function websocketContract(kind: 'uws' | 'node'): void {
       assert.equal(socket.closes, 1);
     });
 
+    test('takes one message larger than the limit when nothing is held, and refuses the next', async () => {
+      const { client, socket } = await connect();
+      client.pause();
+      const large = 'L'.repeat(KERNEL_BYTES_MAX);
+      assert.equal(socket.peer.send(large), true);
+      assert.equal(socket.peer.congested, true);
+      assert.equal(socket.peer.send('one more'), false);
+      const arrived = once(client, 'message');
+      const closed = closeOf(client);
+      client.resume();
+      const [data] = await arrived;
+      assert.equal(String(data).length, large.length);
+      assert.equal((await closed).code, 1013);
+    });
+
     test('refuses an upgrade with the status of the handler, the version and the path', async () => {
       assert.equal(await refusedWith([], '/mcp?refuse'), 401);
       const version = await refusedWith(['Sec-WebSocket-Version: 8']);

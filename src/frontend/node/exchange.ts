@@ -8,6 +8,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Log } from '../../observe/port.ts';
 import { encodeFault, type Fault, fault, faultFrom } from '../../protocol/faults.ts';
+import type { Intake } from '../intake.ts';
 import type { EventStream, FrontEndLimits, HeaderPairs, HttpCall, Reply } from '../port.ts';
 import { isSafeHeaderValue, JSON_TYPE, refuse } from '../refusal.ts';
 import { ClosedStream, COMMENT_FRAME, SSE_HEADERS, SSE_TYPE } from '../sse.ts';
@@ -20,6 +21,7 @@ const NOTHING = new Uint8Array(0);
 
 /** What all exchanges of one front end share. */
 export interface NodeEdge {
+  readonly intake: Intake;
   draining: boolean;
   /** Connections past the limit: their first request is refused. */
   readonly surplus: WeakSet<object>;
@@ -129,8 +131,29 @@ export class NodeExchange implements Reply, OpenExchange {
     const parts = this.#parts;
     this.#parts = [];
     const body = parts.length === 1 ? parts[0] : Buffer.concat(parts);
+    if (this.#edge.intake.paused) this.#hold(body ?? NOTHING);
+    else this.#handOn(call, body ?? NOTHING);
+  }
+
+  #hold(body: Uint8Array): void {
+    this.#parts = [body];
+    this.#edge.intake.hold(this);
+    this.#req.socket.pause();
+  }
+
+  /** Held by `block`, and there is room again. */
+  release(): void {
+    const [body] = this.#parts;
+    const call = this.#call;
+    if (!this.open || call === null) return;
+    this.#parts = [];
+    this.#req.socket.resume();
+    this.#handOn(call, body ?? NOTHING);
+  }
+
+  #handOn(call: HttpCall, body: Uint8Array): void {
     try {
-      call.body(body ?? NOTHING);
+      call.body(body);
     } catch (cause) {
       this.broke(cause);
     }
@@ -146,6 +169,7 @@ export class NodeExchange implements Reply, OpenExchange {
 
   #closed(): void {
     this.#edge.parseErrors.over(this.#req.socket, this);
+    this.#edge.intake.drop(this);
     const call = this.#call;
     const unanswered = this.open || (this.#stream !== null && !this.#res.writableEnded);
     this.open = false;

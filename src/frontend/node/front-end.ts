@@ -10,6 +10,7 @@ import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Log } from '../../observe/port.ts';
+import { Intake } from '../intake.ts';
 import type { FrontEnd, FrontEndOptions, HttpHandler, MessageHandler } from '../port.ts';
 import type { NodeEdge } from './exchange.ts';
 import { NodeHttp } from './http.ts';
@@ -35,7 +36,14 @@ export async function openNode(
   server.maxHeadersCount = 0;
   server.maxConnections = limits.connectionsMax + SURPLUS_MAX;
   const opened = options.tls === null ? 'connection' : 'secureConnection';
-  const edge: NodeEdge = { draining: false, surplus: new WeakSet(), parseErrors: new ParseErrors(), limits, log };
+  const edge: NodeEdge = {
+    draining: false,
+    intake: new Intake(),
+    surplus: new WeakSet(),
+    parseErrors: new ParseErrors(),
+    limits,
+    log,
+  };
   const front = new NodeFrontEnd(server, opened, edge, http, messages);
   try {
     await listening(server, options);
@@ -44,6 +52,7 @@ export async function openNode(
     throw new Error(`cannot listen on ${options.host}:${options.port}`, { cause });
   }
   server.on('error', (cause) => log.error({ err: cause }, 'listener failed'));
+  front.listening();
   return front;
 }
 
@@ -79,6 +88,7 @@ class NodeFrontEnd implements FrontEnd {
   readonly #edge: NodeEdge;
   readonly #sockets: NodeMessages;
   readonly #open = new Set<Duplex>();
+  #port = 0;
   #closing: Promise<void> | null = null;
 
   constructor(
@@ -101,11 +111,23 @@ class NodeFrontEnd implements FrontEnd {
   }
 
   get port(): number {
-    return (this.#server.address() as AddressInfo | null)?.port ?? 0;
+    return this.#port;
   }
 
   get connections(): number {
     return this.#open.size;
+  }
+
+  listening(): void {
+    this.#port = (this.#server.address() as AddressInfo).port;
+  }
+
+  pauseReading(): void {
+    this.#edge.intake.pause();
+  }
+
+  resumeReading(): void {
+    this.#edge.intake.resume();
   }
 
   stopAccepting(): void {
@@ -118,8 +140,9 @@ class NodeFrontEnd implements FrontEnd {
     this.stopAccepting();
     this.#sockets.closeAll();
     this.#server.closeAllConnections();
+    const gone = [...this.#open].map((socket) => new Promise((resolve) => socket.once('close', resolve)));
     for (const socket of this.#open) socket.destroy();
-    await this.#closing;
+    await Promise.all([this.#closing, ...gone]);
   }
 
   #admit(socket: Socket): void {

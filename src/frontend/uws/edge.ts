@@ -6,6 +6,7 @@
 
 import type { Log } from '../../observe/port.ts';
 import { encodeFault, faultFrom } from '../../protocol/faults.ts';
+import { Intake } from '../intake.ts';
 import type { FrontEndLimits } from '../port.ts';
 import { ReceiveDeadlines } from './receive-deadlines.ts';
 
@@ -18,6 +19,7 @@ export class UwsEdge {
   sockets = 0;
 
   readonly deadlines: ReceiveDeadlines;
+  readonly intake: Intake = new Intake();
   readonly internalError: string = encodeFault('', faultFrom(null));
   readonly limits: FrontEndLimits;
   readonly log: Log;

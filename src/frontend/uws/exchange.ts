@@ -213,6 +213,25 @@ export class UwsExchange implements Reply, Receiving {
   #whole(call: HttpCall, body: Uint8Array): void {
     this.#bodyDone = true;
     this.#edge.deadlines.leave(this);
+    if (this.#edge.intake.paused) this.#hold(body);
+    else this.#handOn(call, body);
+  }
+
+  #hold(body: Uint8Array): void {
+    this.#parts = body.slice();
+    this.#edge.intake.hold(this);
+    this.#res.pause();
+  }
+
+  /** Held by `block`, and there is room again. */
+  release(): void {
+    const call = this.#call;
+    if (this.#ended || call === null) return;
+    this.#res.resume();
+    this.#handOn(call, this.#parts);
+  }
+
+  #handOn(call: HttpCall, body: Uint8Array): void {
     try {
       call.body(body);
     } catch (cause) {
@@ -256,6 +275,7 @@ export class UwsExchange implements Reply, Receiving {
     this.#ended = true;
     this.#edge.exchanges--;
     this.#edge.deadlines.leave(this);
+    this.#edge.intake.drop(this);
     this.#parts = NOTHING;
     this.#rest = NOTHING;
   }

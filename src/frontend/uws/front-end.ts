@@ -72,6 +72,14 @@ class UwsFrontEnd implements FrontEnd {
     return this.#edge.connections;
   }
 
+  pauseReading(): void {
+    this.#edge.intake.pause();
+  }
+
+  resumeReading(): void {
+    this.#edge.intake.resume();
+  }
+
   stopAccepting(): void {
     this.#edge.draining = true;
     if (this.#token === null) return;

@@ -33,6 +33,9 @@ export interface NativeResponse {
   onData(data: (chunk: ArrayBuffer, isLast: boolean) => void): NativeResponse;
   getRemoteAddressAsText(): ArrayBuffer;
   cork(corked: () => void): NativeResponse;
+  /** Stops and resumes reading the socket of this request. */
+  pause(): void;
+  resume(): void;
   upgrade(data: object, key: string, protocol: string, extensions: string, context: NativeSocketContext): void;
 }
 

@@ -1,0 +1,233 @@
+/**
+ * The command line of `npm run bench`: flags, and a file with the same names, to a plan and what to do with its result.
+ *
+ * Role: values are judged once, here; a problem names the flag, the value and what is allowed. A flag wins over the
+ * file. `--target` loads a server that is already running and leaves the suite out.
+ */
+import { availableParallelism } from 'node:os';
+import { parseArgs } from 'node:util';
+import { CLIENTS, type ClientName } from './load/job.ts';
+import type { Plan } from './scenarios/scenario.ts';
+import { MODERN } from './wire/messages.ts';
+
+const MS_MAX = 24 * 3600 * 1000;
+const ERAS = ['2026-07-28', '2025-11-25', '2025-06-18', '2025-03-26'];
+
+export interface TargetOptions {
+  readonly url: string;
+  readonly era: string;
+  /** Empty: `tools/list`. */
+  readonly tool: string;
+  readonly args: Readonly<Record<string, unknown>>;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Text every good answer has. */
+  readonly expect: string;
+  /** 0: closed loop. */
+  readonly ratePerSecond: number;
+  /** Of a server on this machine whose CPU and memory are to be read; 0: none. */
+  readonly pid: number;
+}
+
+export interface BenchOptions {
+  readonly plan: Plan;
+  /** Empty: all that are not opt-in. */
+  readonly scenarios: readonly string[];
+  readonly target: TargetOptions | null;
+  readonly jsonFile: string;
+  readonly htmlFile: string;
+  /** For millrace's own processes. */
+  readonly serverNodeFlags: readonly string[];
+  readonly help: boolean;
+}
+
+const FLAGS = {
+  quick: { type: 'boolean' },
+  scenario: { type: 'string' },
+  target: { type: 'string' },
+  era: { type: 'string' },
+  tool: { type: 'string' },
+  args: { type: 'string' },
+  token: { type: 'string' },
+  header: { type: 'string', multiple: true },
+  expect: { type: 'string' },
+  pid: { type: 'string' },
+  rate: { type: 'string' },
+  connections: { type: 'string' },
+  duration: { type: 'string' },
+  warmup: { type: 'string' },
+  rounds: { type: 'string' },
+  workers: { type: 'string' },
+  client: { type: 'string' },
+  peers: { type: 'string' },
+  json: { type: 'string' },
+  html: { type: 'string' },
+  config: { type: 'string' },
+  'server-node-flag': { type: 'string', multiple: true },
+  help: { type: 'boolean', short: 'h' },
+} as const;
+
+export const HELP = `npm run bench -- [flags]
+
+  --quick                 every scenario once and short, under a minute: for errors and gross regressions
+  --scenario NAME[,NAME]  only these
+  --peers go,rust         also peers built with these toolchains
+  --target URL            load a server that is running instead
+      --era REVISION      2026-07-28 (default), 2025-11-25, 2025-06-18, 2025-03-26
+      --tool NAME         tool to call (default: tools/list)   --args JSON or @FILE
+      --token TOKEN       bearer token                         --header 'Name: value' (repeatable)
+      --expect TEXT       text every good answer has           --pid N  read its CPU and memory
+  --rate N                open loop: requests per second       --connections N
+  --duration SECONDS      measured, per round                  --warmup SECONDS   --rounds N
+  --client auto|wrk|autocannon|own                             --workers N
+  --json FILE             everything that was measured         --html FILE   one page with curves
+  --config FILE           these flags as JSON                  --server-node-flag FLAG (repeatable)
+`;
+
+type Given = Readonly<Record<string, unknown>>;
+
+export function parseOptions(
+  args: readonly string[],
+  readFile: (path: string) => string,
+): { readonly options: BenchOptions } | { readonly problems: readonly string[] } {
+  const problems: string[] = [];
+  const given = gather(args, readFile, problems);
+  const read = new Reader(given, problems);
+  const targetUrl = read.text('target');
+  const quick = given['quick'] === true;
+  const plan = readPlan(read, quick);
+  const options: BenchOptions = {
+    plan,
+    scenarios: read.list('scenario'),
+    target: targetUrl === '' ? null : readTarget(read, targetUrl, readFile, problems),
+    jsonFile: read.text('json'),
+    htmlFile: read.text('html'),
+    serverNodeFlags: read.texts('server-node-flag'),
+    help: given['help'] === true,
+  };
+  return problems.length === 0 ? { options } : { problems };
+}
+
+function gather(args: readonly string[], readFile: (path: string) => string, problems: string[]): Given {
+  try {
+    const { values } = parseArgs({ args: [...args], options: FLAGS, strict: true, allowPositionals: false });
+    if (values.config === undefined) return values;
+    const fromFile: unknown = JSON.parse(readFile(values.config));
+    if (typeof fromFile !== 'object' || fromFile === null || Array.isArray(fromFile)) {
+      problems.push(`--config ${values.config}: not a JSON object`);
+      return values;
+    }
+    const unknown = Object.keys(fromFile).filter((name) => !Object.hasOwn(FLAGS, name));
+    for (const name of unknown) problems.push(`--config ${values.config}: there is no flag ${name}`);
+    return { ...fromFile, ...values };
+  } catch (error) {
+    problems.push(error instanceof Error ? error.message : String(error));
+    return {};
+  }
+}
+
+function readPlan(read: Reader, quick: boolean): Plan {
+  const cores = availableParallelism();
+  const client = read.choice<ClientName>('client', CLIENTS, 'auto');
+  return {
+    quick,
+    rounds: read.number('rounds', quick ? 1 : 3, 1, 100, true),
+    warmupMs: read.number('warmup', quick ? 0.3 : 0.7, 0, MS_MAX / 1000, false) * 1000,
+    durationMs: read.number('duration', quick ? 0.7 : 1.5, 0.05, MS_MAX / 1000, false) * 1000,
+    connections: read.number('connections', 64, 1, 15_000, true),
+    ratePerSecond: read.number('rate', 10_000, 0.1, 10_000_000, false),
+    client,
+    workers: read.number('workers', Math.max(1, cores - 1), 1, 512, true),
+    peers: read.list('peers'),
+  };
+}
+
+function readTarget(read: Reader, url: string, readFile: (path: string) => string, problems: string[]): TargetOptions {
+  if (!URL.canParse(url) || !/^https?:/.test(url)) problems.push(`--target ${url}: not an http or https URL`);
+  const headers: Record<string, string> = {};
+  for (const header of read.texts('header')) {
+    const colon = header.indexOf(':');
+    if (colon < 1) problems.push(`--header ${header}: give 'Name: value'`);
+    else headers[header.slice(0, colon).trim().toLowerCase()] = header.slice(colon + 1).trim();
+  }
+  const token = read.text('token');
+  if (token !== '') headers['authorization'] = `Bearer ${token}`;
+  return {
+    url,
+    era: read.choice('era', ERAS, MODERN),
+    tool: read.text('tool'),
+    args: readArgs(read, readFile, problems),
+    headers,
+    expect: read.text('expect'),
+    ratePerSecond: read.has('rate') ? read.number('rate', 0, 0.1, 10_000_000, false) : 0,
+    pid: read.number('pid', 0, 0, 2 ** 31, true),
+  };
+}
+
+/** JSON in the flag, JSON in a file, or an object in the configuration file. */
+function readArgs(read: Reader, readFile: (path: string) => string, problems: string[]): Record<string, unknown> {
+  const given = read.raw('args');
+  try {
+    const text = typeof given === 'string' ? given : '';
+    const value: unknown =
+      typeof given === 'object' && given !== null
+        ? given
+        : JSON.parse(text === '' ? '{}' : text.startsWith('@') ? readFile(text.slice(1)) : text);
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+    problems.push(`--args ${text}: not a JSON object`);
+  } catch (error) {
+    problems.push(`--args ${String(given)}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  return {};
+}
+
+class Reader {
+  readonly #given: Given;
+  readonly #problems: string[];
+
+  constructor(given: Given, problems: string[]) {
+    this.#given = given;
+    this.#problems = problems;
+  }
+
+  raw(name: string): unknown {
+    return this.#given[name];
+  }
+
+  has(name: string): boolean {
+    return this.#given[name] !== undefined;
+  }
+
+  text(name: string): string {
+    const value = this.#given[name];
+    return value === undefined ? '' : String(value);
+  }
+
+  texts(name: string): string[] {
+    const value = this.#given[name];
+    return value === undefined ? [] : (Array.isArray(value) ? value : [value]).map(String);
+  }
+
+  list(name: string): string[] {
+    return this.texts(name)
+      .flatMap((text) => text.split(','))
+      .map((part) => part.trim())
+      .filter((part) => part !== '');
+  }
+
+  choice<T extends string>(name: string, allowed: readonly T[], fallback: T): T {
+    const text = this.text(name);
+    const found = allowed.find((candidate) => candidate === text);
+    if (text !== '' && found === undefined) this.#problems.push(`--${name} ${text}: one of ${allowed.join(', ')}`);
+    return found ?? fallback;
+  }
+
+  number(name: string, fallback: number, least: number, most: number, whole: boolean): number {
+    const text = this.text(name);
+    if (text === '') return fallback;
+    const value = Number(text);
+    if (!(value >= least && value <= most) || (whole && !Number.isInteger(value))) {
+      this.#problems.push(`--${name} ${text}: a ${whole ? 'whole ' : ''}number from ${least} to ${most}`);
+    }
+    return value;
+  }
+}

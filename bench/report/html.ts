@@ -1,0 +1,4 @@
+/** placeholder */
+export function renderHtml(_a: unknown, _b: unknown): string {
+  return '';
+}

@@ -1,0 +1,44 @@
+/**
+ * A report as a JSON file, and back.
+ *
+ * Role: JSON has no NaN; what was not measured is left out or null, and read as NaN again.
+ */
+import { type BenchReport, REPORT_FORMAT, type Sample } from './model.ts';
+import type { Verdict } from './targets.ts';
+
+export function encodeReport(report: BenchReport, verdicts: readonly Verdict[]): string {
+  const targets = verdicts.map(({ outcome, target, value, why }) => ({ ...target, outcome, value, why }));
+  return `${JSON.stringify({ ...report, targets }, null, 1)}\n`;
+}
+
+/** Throws when the file is no report, or one of another format. */
+export function decodeReport(text: string, file: string): BenchReport {
+  const parsed: unknown = JSON.parse(text);
+  if (typeof parsed !== 'object' || parsed === null || !('format' in parsed) || !('scenarios' in parsed)) {
+    throw new Error(`${file} is no report of npm run bench`);
+  }
+  if (parsed.format !== REPORT_FORMAT) {
+    throw new Error(`${file} has format ${String(parsed.format)}; this version reads ${REPORT_FORMAT}`);
+  }
+  const report = parsed as unknown as BenchReport;
+  return {
+    ...report,
+    scenarios: report.scenarios.map((scenario) => ({
+      ...scenario,
+      variants: scenario.variants.map((variant) => ({ ...variant, rounds: variant.rounds.map(withNaN) })),
+    })),
+  };
+}
+
+function withNaN(sample: Sample): Sample {
+  const orNaN = (value: number | null): number => value ?? Number.NaN;
+  return {
+    ...sample,
+    curveUs: sample.curveUs.map(orNaN),
+    intervals: sample.intervals.map((interval) => ({
+      ...interval,
+      p50Us: orNaN(interval.p50Us),
+      p99Us: orNaN(interval.p99Us),
+    })),
+  };
+}

@@ -1,0 +1,102 @@
+/**
+ * `npm run bench`: what was asked for, measured, shown and written down.
+ *
+ * Role: the process around the suite. The table goes to stdout, progress to stderr. The first SIGINT ends the run and
+ * reports what there is; the second leaves at once. Exit code: 0 all well; 1 requests failed or a variant could not be
+ * measured; 2 a target was missed in a full run; 64 the command line is wrong.
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { busyWarning, describeMachine } from './measure/machine.ts';
+import { treeUnreadable } from './measure/process-tree.ts';
+import { type BenchOptions, HELP, parseOptions } from './options.ts';
+import { ProgressLines } from './progress.ts';
+import { renderHtml } from './report/html.ts';
+import { encodeReport } from './report/json.ts';
+import { type BenchReport, REPORT_FORMAT } from './report/model.ts';
+import { renderReport } from './report/table.ts';
+import { judge, readTargets, type Verdict } from './report/targets.ts';
+import { scenarioNames, suiteScenarios } from './scenarios/all.ts';
+import type { Scenario } from './scenarios/scenario.ts';
+import { targetScenario } from './scenarios/target.ts';
+import { useServerNodeFlags } from './servers/commands.ts';
+import { endAll } from './servers/server-process.ts';
+import { runSuite } from './suite.ts';
+
+const EXIT = { OK: 0, ERRORS: 1, TARGETS: 2, USAGE: 64, INTERRUPTED: 130 } as const;
+
+async function main(args: readonly string[]): Promise<number> {
+  const parsed = parseOptions(args, (path) => readFileSync(path, 'utf8'));
+  if ('problems' in parsed) return usage(parsed.problems);
+  const { options } = parsed;
+  if (options.help) {
+    process.stdout.write(`${HELP}\nScenarios: ${scenarioNames().join(', ')}\n`);
+    return EXIT.OK;
+  }
+  const scenarios = options.target === null ? suiteScenarios(options.scenarios) : [targetScenario(options.target)];
+  if (typeof scenarios === 'string') return usage([scenarios]);
+  useServerNodeFlags(options.serverNodeFlags);
+  const report = await bench(scenarios, options, args, interruption());
+  const verdicts = options.target === null ? judge(readTargets(), report) : [];
+  write(report, verdicts, options);
+  return exitCode(report, verdicts, options);
+}
+
+function usage(problems: readonly string[]): number {
+  for (const problem of problems) process.stderr.write(`bench: ${problem}\n`);
+  process.stderr.write('bench: see npm run bench -- --help\n');
+  return EXIT.USAGE;
+}
+
+async function bench(
+  scenarios: readonly Scenario[],
+  options: BenchOptions,
+  args: readonly string[],
+  stopped: AbortSignal,
+): Promise<BenchReport> {
+  const machine = describeMachine();
+  const notes = [busyWarning(machine), treeUnreadable()].filter((note) => note !== null);
+  const progress = new ProgressLines(process.stderr, scenarios.length, options.plan.rounds);
+  const reports = await runSuite(scenarios, options.plan, stopped, progress);
+  progress.end();
+  return {
+    format: REPORT_FORMAT,
+    command: ['npm run bench --', ...args].join(' '),
+    machine,
+    rounds: options.plan.rounds,
+    interrupted: stopped.aborted,
+    notes,
+    scenarios: reports,
+  };
+}
+
+function interruption(): AbortSignal {
+  const stop = new AbortController();
+  process.on('SIGINT', () => {
+    if (stop.signal.aborted) {
+      endAll();
+      process.exit(EXIT.INTERRUPTED);
+    }
+    process.stderr.write('\nbench: stopping; once more to leave at once\n');
+    stop.abort();
+  });
+  process.on('exit', endAll);
+  return stop.signal;
+}
+
+function write(report: BenchReport, verdicts: readonly Verdict[], options: BenchOptions): void {
+  process.stdout.write(renderReport(report, verdicts, process.stdout.columns ?? 100));
+  if (options.jsonFile !== '') writeFileSync(options.jsonFile, encodeReport(report, verdicts));
+  if (options.htmlFile !== '') writeFileSync(options.htmlFile, renderHtml(report, verdicts));
+}
+
+function exitCode(report: BenchReport, verdicts: readonly Verdict[], options: BenchOptions): number {
+  if (report.interrupted) return EXIT.INTERRUPTED;
+  const ours = report.scenarios.flatMap(({ variants }) => variants).filter(({ role }) => role === 'millrace');
+  const failed = ours.some(({ rounds }) => rounds.some(({ figures }) => (figures.failed ?? 0) > 0));
+  const unmeasured = report.scenarios.some(({ variants }) => variants.some(({ failures }) => failures.length > 0));
+  if (failed || unmeasured) return EXIT.ERRORS;
+  const missed = verdicts.some(({ outcome }) => outcome === 'missed');
+  return missed && !options.plan.quick ? EXIT.TARGETS : EXIT.OK;
+}
+
+process.exitCode = await main(process.argv.slice(2));

@@ -1,0 +1,23 @@
+/**
+ * The suite: every scenario, in the order in which it is run.
+ */
+import { cpu } from './cpu.ts';
+import { echo } from './echo.ts';
+import { lists } from './lists.ts';
+import { openLoop } from './open-loop.ts';
+import { overload } from './overload.ts';
+import { scaling } from './scaling.ts';
+import type { Scenario } from './scenario.ts';
+import { streams } from './streams.ts';
+
+const SCENARIOS: readonly Scenario[] = [echo, lists, cpu, openLoop, overload, scaling, streams];
+
+export const scenarioNames = (): string[] =>
+  SCENARIOS.map(({ name, optIn }) => (optIn ? `${name} (only when named)` : name));
+
+/** Those named, in the order of the suite; all but the opt-in ones when none is. Text: what is wrong. */
+export function suiteScenarios(names: readonly string[]): readonly Scenario[] | string {
+  const unknown = names.find((name) => !SCENARIOS.some((scenario) => scenario.name === name));
+  if (unknown !== undefined) return `--scenario ${unknown}: there are ${scenarioNames().join(', ')}`;
+  return SCENARIOS.filter(({ name, optIn }) => (names.length === 0 ? !optIn : names.includes(name)));
+}

@@ -1,0 +1,58 @@
+/**
+ * What each more of something brings: workers for CPU-bound calls, and one front end or the other.
+ *
+ * Role: saturation with one millisecond of work per call on 1, 2, 4 … workers up to the cores; echo on both front ends.
+ */
+import { availableParallelism } from 'node:os';
+import { closedLoop } from '../load/job.ts';
+import { millrace } from '../servers/commands.ts';
+import { resultOf } from '../wire/exchange.ts';
+import { MODERN_CALLER, toolCall } from '../wire/messages.ts';
+import { hashRounds, roundsPerMs } from './calibrate.ts';
+import { echoCalls } from './calls.ts';
+import { type LoadVariant, loadVariant } from './load-variant.ts';
+import type { Scenario } from './scenario.ts';
+
+/** 1, 2, 4 … and the cores themselves. */
+export function workerCounts(cores: number): number[] {
+  const counts: number[] = [];
+  for (let workers = 1; workers < cores; workers *= 2) counts.push(workers);
+  return [...counts, cores];
+}
+
+const withWorkers = (workers: number, rounds: number): LoadVariant => ({
+  name: `${workers} ${workers === 1 ? 'worker' : 'workers'}, 1 ms`,
+  role: 'millrace',
+  server: () => millrace('--workers', String(workers)),
+  load: async (url) => {
+    const request = toolCall(MODERN_CALLER, 'hash', { text: 'bench', rounds }, 1);
+    await resultOf(url, request);
+    return [closedLoop('hash', [request], workers * 4, '"content"')];
+  },
+});
+
+const onFrontEnd = (frontEnd: 'uws' | 'node'): LoadVariant => ({
+  name: `echo on ${frontEnd}`,
+  role: 'millrace',
+  quick: true,
+  server: (plan) => millrace('--workers', String(plan.workers), '--frontend', frontEnd),
+  load: async (url, plan) => [await echoCalls(url, plan.connections)],
+});
+
+export const scaling: Scenario = {
+  name: 'scaling',
+  title: 'workers for CPU-bound calls; front ends for echo',
+  columns: ['perSecond', 'p50Us', 'p99Us', 'p999Us', 'cpuUsPerRequest', 'residentMiB', 'failed'],
+  cannotShow: [
+    'Scaling up to the last core: front end and load client need one, too.',
+    'Batching: the runtime has no switch to turn it off, so batch on and off cannot be put side by side.',
+  ],
+  optIn: false,
+  prepare: () => {
+    hashRounds(1000);
+    const rounds = roundsPerMs();
+    const counts = workerCounts(availableParallelism());
+    const loads = [...counts.map((workers) => withWorkers(workers, rounds)), onFrontEnd('uws'), onFrontEnd('node')];
+    return { variants: loads.map(loadVariant), skipped: ['batch on/off: the runtime has no switch for it'] };
+  },
+};

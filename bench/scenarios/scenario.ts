@@ -1,0 +1,48 @@
+/**
+ * What a scenario is: a few variants that are measured one after the other, in rounds.
+ *
+ * Role: the seam between the harness, which knows rounds, order and reports, and the scenarios, which know what to
+ * start and what to ask. A variant does everything for one round itself: start, check, load, measure, end.
+ */
+import type { ClientName } from '../load/job.ts';
+import type { FigureName, Role, Sample } from '../report/model.ts';
+
+/** How long and how hard: compiled from the options, nothing optional. */
+export interface Plan {
+  readonly quick: boolean;
+  readonly rounds: number;
+  readonly warmupMs: number;
+  readonly durationMs: number;
+  /** Connections of closed loops. */
+  readonly connections: number;
+  /** Offered rate of open loops. */
+  readonly ratePerSecond: number;
+  readonly client: ClientName;
+  /** Worker threads of millrace and of the naive control. */
+  readonly workers: number;
+  readonly peers: readonly string[];
+}
+
+export interface Round {
+  readonly plan: Plan;
+  readonly stopped: AbortSignal;
+}
+
+export interface Variant {
+  readonly name: string;
+  readonly role: Role;
+  /** Part of a quick run. */
+  readonly quick: boolean;
+  measure(round: Round): Promise<Sample>;
+}
+
+export interface Scenario {
+  readonly name: string;
+  readonly title: string;
+  readonly columns: readonly FigureName[];
+  readonly cannotShow: readonly string[];
+  /** Not part of the suite unless named. */
+  readonly optIn: boolean;
+  /** `skipped` says what is left out here, and why. */
+  prepare(plan: Plan): { readonly variants: readonly Variant[]; readonly skipped: readonly string[] };
+}

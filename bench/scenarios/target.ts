@@ -1,0 +1,71 @@
+/**
+ * `--target URL`: one load against a server that is already running.
+ *
+ * Role: for operators, about their own server. It is asked once first, so a wrong tool name or token is an error message
+ * and not a fast error rate. Sessions are opened per connection for revisions that have them, if the server wants any.
+ */
+import { closedLoop, type LoadGroup } from '../load/job.ts';
+import type { TargetOptions } from '../options.ts';
+import { openSessions, resultOf } from '../wire/exchange.ts';
+import { type Caller, isModern, message, toolCall } from '../wire/messages.ts';
+import type { WireRequest } from '../wire/request.ts';
+import { loadServer, sampleOf } from './load-variant.ts';
+import type { Round, Scenario } from './scenario.ts';
+
+const IDS_PER_SESSION = 8;
+
+export function targetScenario(target: TargetOptions): Scenario {
+  const what = target.tool === '' ? 'tools/list' : `tools/call ${target.tool}`;
+  const how = target.ratePerSecond === 0 ? 'at saturation' : `at ${target.ratePerSecond}/s`;
+  return {
+    name: 'target',
+    title: `${what} ${how}, ${target.era}, ${target.url}`,
+    columns: ['perSecond', 'p50Us', 'p95Us', 'p99Us', 'p999Us', 'cpuUsPerRequest', 'residentMiB', 'failed', 'refused'],
+    cannotShow: [
+      'The server alone: the way to it, and what stands on it, are part of every figure.',
+      ...(target.pid === 0 ? ['CPU and memory of the server: give --pid where it runs on this machine.'] : []),
+    ],
+    optIn: true,
+    prepare: () => ({
+      variants: [{ name: what, role: 'control', quick: true, measure: (round) => measure(target, round) }],
+      skipped: [],
+    }),
+  };
+}
+
+async function measure(
+  target: TargetOptions,
+  round: Round,
+): ReturnType<ReturnType<Scenario['prepare']>['variants'][number]['measure']> {
+  const groups = [await loadOf(target, round.plan.connections)];
+  const { run, usage } = await loadServer(target.url, target.pid, groups, round);
+  return sampleOf(run, usage);
+}
+
+async function loadOf(target: TargetOptions, connections: number): Promise<LoadGroup> {
+  const requests = await requestsOf(target, connections);
+  const [first] = requests;
+  if (first === undefined) throw new Error('nothing to send');
+  const result = await resultOf(target.url, first);
+  if (result['isError'] === true) throw new Error(`asked once, the tool answered ${JSON.stringify(result['content'])}`);
+  if (!JSON.stringify(result).includes(target.expect)) {
+    throw new Error(
+      `asked once, the server answered without "${target.expect}": ${JSON.stringify(result).slice(0, 300)}`,
+    );
+  }
+  return {
+    ...closedLoop('target', requests, connections, target.expect),
+    ratePerSecond: target.ratePerSecond,
+  };
+}
+
+async function requestsOf(target: TargetOptions, connections: number): Promise<WireRequest[]> {
+  const base: Caller = { revision: target.era, sessionId: '', headers: target.headers };
+  const request = (caller: Caller, id: number): WireRequest =>
+    target.tool === '' ? message(caller, 'tools/list', {}, id, '') : toolCall(caller, target.tool, target.args, id);
+  if (isModern(target.era)) return [request(base, 1)];
+  const callers = await openSessions(target.url, base, connections);
+  return Array.from({ length: connections * IDS_PER_SESSION }, (_, i) => {
+    return request(callers[i % connections] ?? base, i + 1);
+  });
+}

@@ -1,0 +1,97 @@
+/**
+ * Runs scenarios: in rounds, the order of the variants reversed every round, one fresh server after the other.
+ *
+ * Role: knows nothing of what is measured. A variant that fails loses its round and is reported; the others go on. When
+ * it is stopped, what has been measured so far is the result; a round that was cut short is thrown away.
+ */
+import { setMaxListeners } from 'node:events';
+import type { BenchReport, Sample, ScenarioReport } from './report/model.ts';
+import type { Plan, Scenario, Variant } from './scenarios/scenario.ts';
+
+export interface Progress {
+  scenarioBegins(scenario: Scenario): void;
+  roundBegins(scenario: Scenario, variant: Variant, round: number): void;
+  roundEnds(scenario: Scenario, variant: Variant, round: number, sample: Sample | Error): void;
+  scenarioEnds(report: ScenarioReport): void;
+}
+
+export async function runSuite(
+  scenarios: readonly Scenario[],
+  plan: Plan,
+  stopped: AbortSignal,
+  progress: Progress,
+): Promise<BenchReport['scenarios']> {
+  setMaxListeners(0, stopped);
+  const reports: ScenarioReport[] = [];
+  for (const scenario of scenarios) {
+    if (stopped.aborted) break;
+    progress.scenarioBegins(scenario);
+    const report = await runScenario(scenario, plan, stopped, progress);
+    progress.scenarioEnds(report);
+    reports.push(report);
+  }
+  return reports;
+}
+
+async function runScenario(
+  scenario: Scenario,
+  plan: Plan,
+  stopped: AbortSignal,
+  progress: Progress,
+): Promise<ScenarioReport> {
+  const startMs = performance.now();
+  const prepared = scenario.prepare(plan);
+  const variants = prepared.variants.filter((variant) => !plan.quick || variant.quick);
+  const samples = variants.map((): (Sample | null)[] => []);
+  const failures = variants.map((): string[] => []);
+  for (let round = 0; round < plan.rounds && !stopped.aborted; round++) {
+    for (const index of orderOf(variants.length, round)) {
+      const variant = variants[index];
+      if (variant === undefined || stopped.aborted) break;
+      progress.roundBegins(scenario, variant, round);
+      const result = await measure(variant, plan, stopped);
+      if (stopped.aborted) break;
+      progress.roundEnds(scenario, variant, round, result);
+      samples[index]?.push(result instanceof Error ? null : result);
+      if (result instanceof Error) failures[index]?.push(`round ${round + 1}: ${result.message}`);
+    }
+  }
+  return {
+    name: scenario.name,
+    title: scenario.title,
+    columns: scenario.columns,
+    cannotShow: scenario.cannotShow,
+    skipped: prepared.skipped,
+    variants: variants.map(({ name, role }, index) => ({
+      name,
+      role,
+      rounds: (samples[index] ?? []).map((sample) => sample ?? NO_SAMPLE),
+      failures: failures[index] ?? [],
+    })),
+    elapsedMs: performance.now() - startMs,
+  };
+}
+
+/** Keeps the rounds of all variants in step where one failed. */
+const NO_SAMPLE: Sample = {
+  figures: {},
+  curveUs: [],
+  curveCount: 0,
+  intervals: [],
+  client: '',
+  problem: '',
+};
+
+/** First to last in even rounds, last to first in odd ones. */
+export function orderOf(variants: number, round: number): number[] {
+  const order = Array.from({ length: variants }, (_, index) => index);
+  return round % 2 === 0 ? order : order.reverse();
+}
+
+async function measure(variant: Variant, plan: Plan, stopped: AbortSignal): Promise<Sample | Error> {
+  try {
+    return await variant.measure({ plan, stopped });
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
+  }
+}

@@ -1,0 +1,147 @@
+/**
+ * More work than there is room for: the loop stays free, what is refused is refused at once and says when to come back,
+ * what is accepted is done, one client's flood does not reach the others, and afterwards all is as before.
+ *
+ * Times are generous: they are far from what is usual and still far from what a fault would give.
+ */
+import assert from 'node:assert/strict';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { test } from 'node:test';
+import { eventually } from '../clients/eventually.ts';
+import { FRONT_ENDS, fixture, type Served, serve } from '../clients/serve.ts';
+import { Watcher } from '../clients/watcher.ts';
+import { Load, type Outcome, percentile } from './open-loop.ts';
+
+const NS_PER_MS = 1e6;
+const SPIN = '{"ms":10}';
+
+function expectRefusals(refused: readonly Outcome[]): void {
+  for (const { status, retryAfter, text } of refused) {
+    assert.equal(status, 503, text);
+    assert.ok(Number(retryAfter) >= 1, `Retry-After: ${retryAfter}`);
+    const { error } = JSON.parse(text) as { error: { code: number; data: { retryAfterMs: number } } };
+    assert.equal(error.code, -32000);
+    assert.ok(error.data.retryAfterMs > 0, text);
+  }
+}
+
+async function expectCalm(served: Served, load: Load): Promise<void> {
+  for (const gauge of ['millrace_in_flight', 'millrace_queue_depth']) {
+    await eventually(
+      gauge,
+      () => served.metric(gauge),
+      (value) => value === 0,
+    );
+  }
+  const { status, ms } = await load.call('echo', '{"text":"calm"}');
+  assert.equal(status, 200);
+  assert.ok(ms < 500, `${ms} ms`);
+}
+
+for (const frontend of FRONT_ENDS) {
+  test(`pool full of 500 ms loops, caller-runs on: the loop stays free, on ${frontend}`, async () => {
+    const watcher = new Watcher();
+    const served = await serve(frontend, {
+      modules: [fixture('watched-tools')],
+      maxConcurrent: 4,
+      queueSize: 4,
+      overload: 'caller-runs',
+      requestTimeoutMs: 30_000,
+    });
+    const load = new Load(served.url);
+    // Two warm the pool up; the delay is watched from there on.
+    await Promise.all([load.call('spin', '{"ms":1}'), load.call('echo', '{"text":"x"}')]);
+    const delays = monitorEventLoopDelay({ resolution: 1 });
+    delays.enable();
+    const flood = Promise.all(Array.from({ length: 60 }, () => load.call('spin', '{"ms":500}')));
+    let over = false;
+    const done = flood.finally(() => {
+      over = true;
+    });
+    const probes: number[] = [];
+    while (!over) {
+      const begun = performance.now();
+      const response = await fetch(new URL('/health/live', served.url));
+      assert.equal(response.status, 200);
+      await response.text();
+      probes.push(performance.now() - begun);
+    }
+    const outcomes = await done;
+    delays.disable();
+    const served200 = outcomes.filter(({ status }) => status === 200);
+    assert.ok(served200.length >= 6, `${served200.length} served`);
+    expectRefusals(outcomes.filter(({ status }) => status !== 200));
+    assert.equal(await served.metric('millrace_caller_runs_total'), 0);
+    assert.ok(
+      delays.percentile(99) / NS_PER_MS < 50,
+      `P99 of the loop's delay: ${delays.percentile(99) / NS_PER_MS} ms`,
+    );
+    assert.ok(percentile(probes, 0.99) < 100, `P99 of /health/live: ${percentile(probes, 0.99)} ms`);
+    await expectCalm(served, load);
+    load.close();
+    watcher.close();
+    await served.close();
+  });
+}
+
+test('ten times more than the pool can do, without waiting for answers', async () => {
+  const served = await serve('uws', { workers: 1, maxConcurrent: 8, queueSize: 20, requestTimeoutMs: 10_000 });
+  const load = new Load(served.url);
+  const alone = await load.closedLoop(8, 700, 'spin', SPIN);
+  assert.ok(alone.every(({ status }) => status === 200));
+  const capacity = alone.length / 0.7;
+  const overloadMs = 2500;
+  const begun = performance.now();
+  const outcomes = await load.openLoop(capacity * 10, overloadMs, 'spin', SPIN);
+  const tookMs = performance.now() - begun;
+  const done = outcomes.filter(({ status }) => status === 200);
+  const refused = outcomes.filter(({ status }) => status !== 200);
+  assert.ok(refused.length > outcomes.length / 2, `${refused.length} of ${outcomes.length} refused`);
+  expectRefusals(refused);
+  const goodput = (done.length * 1000) / tookMs;
+  assert.ok(goodput > capacity * 0.6, `goodput ${goodput}/s, capacity ${capacity}/s`);
+  const median = percentile(
+    refused.map(({ ms }) => ms),
+    0.5,
+  );
+  assert.ok(median < 50, `median of refusals: ${median} ms`);
+  await expectCalm(served, load);
+  const after = await load.closedLoop(8, 500, 'spin', SPIN);
+  assert.ok(after.every(({ status }) => status === 200));
+  load.close();
+  await served.close();
+});
+
+test('a principal that floods is refused, nine polite ones never are', async () => {
+  const names = ['flood', ...Array.from({ length: 9 }, (_, i) => `polite-${i}`)];
+  const tokens = names.map((id) => ({ id, token: `${id}-0123456789abcdef` }));
+  const served = await serve('node', {
+    workers: 1,
+    maxConcurrent: 4,
+    queueSize: 40,
+    requestTimeoutMs: 10_000,
+    auth: { tokens },
+  });
+  const loads = tokens.map(({ token }) => new Load(served.url, { authorization: `Bearer ${token}` }));
+  const [flooding, ...polite] = loads as [Load, ...Load[]];
+  // Three times what the worker can do; more would only keep this process, which is also the client, busy.
+  const flood = flooding.openLoop(600, 1500, 'spin', '{"ms":5}');
+  const outcomes = (await Promise.all(polite.map((load) => load.closedLoop(1, 1500, 'spin', '{"ms":5}')))).flat();
+  const flooded = await flood;
+  assert.deepEqual(
+    outcomes.filter(({ status }) => status !== 200),
+    [],
+  );
+  assert.ok(outcomes.length >= 9 * 5, `${outcomes.length} polite calls`);
+  const refused = flooded.filter(({ status }) => status !== 200);
+  assert.ok(refused.length > 0);
+  expectRefusals(refused);
+  // Ten share one worker: a polite call waits for about nine others of 5 ms, whatever the flood's length.
+  const waited = percentile(
+    outcomes.map(({ ms }) => ms),
+    0.5,
+  );
+  assert.ok(waited < 300, `median of polite calls: ${waited} ms`);
+  for (const load of loads) load.close();
+  await served.close();
+});
