@@ -38,6 +38,12 @@ export interface Reply {
   remoteAddress(): string;
 }
 
+/** What an adapter hands to the router: the reply, and whom a browser may show it to. */
+export interface EdgeReply extends Reply {
+  /** The answer carries CORS headers for this origin. Called before the answer, at most once. */
+  allowOrigin(origin: string): void;
+}
+
 /**
  * A server-sent event answer in progress. Frames are written whole. A reader that is slower than the writer makes
  * `congested` true: owners then coalesce what can be coalesced and go on at `onDrain`. Past `streamBufferBytesMax`
@@ -70,7 +76,7 @@ export interface HttpCall {
 /** The inward side: classifies and answers HTTP requests. */
 export interface HttpHandler {
   /** Returns the call that wants the body, or null when `reply` has been used already. Must not throw. */
-  head(head: RequestHead, reply: Reply): HttpCall | null;
+  head(head: RequestHead, reply: EdgeReply): HttpCall | null;
 }
 
 /** The adapter's side of a message connection (WebSocket, stdio): one JSON-RPC message per `send`. */

@@ -7,8 +7,9 @@
  * Invariant: every refusal made here has a JSON-RPC body and is counted.
  */
 import { FAULTS, fault } from '../protocol/faults.ts';
+import { preflightHeaders } from './cross-origin.ts';
 import type { Gate } from './gate.ts';
-import type { HttpCall, HttpHandler, MessageHandler, Reply, RequestHead, UpgradeTicket } from './port.ts';
+import type { EdgeReply, HttpCall, HttpHandler, MessageHandler, Reply, RequestHead, UpgradeTicket } from './port.ts';
 import { refuse, refuseWith } from './refusal.ts';
 
 /** Serves one path, or all paths under one prefix. */
@@ -47,12 +48,20 @@ export class Router implements HttpHandler, MessageHandler {
     this.#refused = refused;
   }
 
-  head(head: RequestHead, reply: Reply): HttpCall | null {
+  head(head: RequestHead, reply: EdgeReply): HttpCall | null {
     const denied = this.#gate.check(head);
     if (denied !== null) {
       this.#refused.httpRefused(FAULTS[denied.name].status);
       refuse(reply, denied);
       return null;
+    }
+    const origin = head.header('origin');
+    if (origin !== '') {
+      reply.allowOrigin(origin);
+      if (head.method === 'OPTIONS' && head.header('access-control-request-method') !== '') {
+        reply.send(204, '', '', preflightHeaders(head.header('access-control-request-headers')));
+        return null;
+      }
     }
     const endpoint = this.#endpoints.get(head.path) ?? this.#underPrefix(head.path);
     if (endpoint !== null) return endpoint.head(head, reply);

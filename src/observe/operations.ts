@@ -5,8 +5,9 @@
  * answer while the pool is saturated. Liveness says only that the event loop turns; readiness is what a balancer
  * should look at. Nothing here tells a client more than numbers, names and states.
  */
-import type { HeaderPairs, HttpCall, HttpHandler, Reply, RequestHead } from '../frontend/port.ts';
+import type { HeaderPairs, HttpCall, Reply, RequestHead } from '../frontend/port.ts';
 import { JSON_TYPE, refuseMethod } from '../frontend/refusal.ts';
+import type { Endpoint } from '../frontend/router.ts';
 import type { Health, Log, Meters } from './port.ts';
 
 /** One node as `/cluster` shows it. */
@@ -38,7 +39,7 @@ const ALLOW = 'GET, HEAD';
 type Answer = (reply: Reply, withBody: boolean) => HttpCall | null;
 
 /** Handlers by exact path. */
-export function operationsEndpoints(sources: OperationsSources): ReadonlyMap<string, HttpHandler> {
+export function operationsEndpoints(sources: OperationsSources): ReadonlyMap<string, Endpoint> {
   const metrics = new MetricsAnswer(sources);
   return new Map([
     ['/health/live', endpoint((reply, withBody) => sendJson(reply, 200, { status: 'live' }, withBody))],
@@ -48,7 +49,7 @@ export function operationsEndpoints(sources: OperationsSources): ReadonlyMap<str
   ]);
 }
 
-function endpoint(answer: Answer): HttpHandler {
+function endpoint(answer: Answer): Endpoint {
   return {
     head(head: RequestHead, reply: Reply): HttpCall | null {
       if (head.method === 'GET') return answer(reply, true);

@@ -51,11 +51,12 @@ async function openStream(port: number): Promise<RawClient> {
 
 for (const frontend of FRONT_ENDS) {
   describe(`many connections on ${frontend}`, () => {
-    test(`${IDLE + SOCKETS + STREAMS} idle connections do not keep ${ACTIVE} active ones from being served`, async () => {
+    test(`${IDLE + SOCKETS + STREAMS} idle connections do not keep ${ACTIVE} active ones from being served`, async (t) => {
       const served = await serve(frontend, {
         maxConnections: 2 * (IDLE + SOCKETS + STREAMS + ACTIVE),
         maxListenStreams: STREAMS,
       });
+      t.after(() => served.close());
       const idle = await openMany(IDLE, async () => {
         const client = await RawClient.open(served.port);
         client.write('GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n');
@@ -90,11 +91,11 @@ for (const frontend of FRONT_ENDS) {
         () => served.metric('millrace_connections'),
         (open) => open === 0,
       );
-      await served.close();
     });
 
-    test('one connection more than there may be is refused politely, until one leaves', async () => {
+    test('one connection more than there may be is refused politely, until one leaves', async (t) => {
       const served = await serve(frontend, { workers: 1, maxConnections: 20 });
+      t.after(() => served.close());
       const streams = await openMany(20, () => openStream(served.port));
       const refused = await RawClient.open(served.port);
       refused.write(requestText('tools/list', {}, 1));
@@ -111,7 +112,6 @@ for (const frontend of FRONT_ENDS) {
       );
       assert.equal((await new Stateless(served.url).request('tools/list')).status, 200);
       for (const client of streams) client.destroy();
-      await served.close();
     });
   });
 
@@ -119,7 +119,7 @@ for (const frontend of FRONT_ENDS) {
     const limits = { modules: [fixture('hostile-tools')], maxStreamBufferBytes: 64 * 1024, requestTimeoutMs: 60_000 };
 
     /** Runs `stall`, and shows that others are served meanwhile and that memory stays within bounds. */
-    async function bounded(served: Served, growthMiBMax: number, stall: () => Promise<void>): Promise<void> {
+    const bounded = async (served: Served, growthMiBMax: number, stall: () => Promise<void>): Promise<void> => {
       const before = process.memoryUsage().rss;
       let peak = before;
       let over = false;
@@ -128,18 +128,20 @@ for (const frontend of FRONT_ENDS) {
       });
       const other = new Stateless(served.url);
       while (!over) {
-        assert.equal((await other.call('echo', { text: 'unaffected' })).status, 200);
+        assert.equal((await other.request('tools/list')).status, 200);
         peak = Math.max(peak, process.memoryUsage().rss);
       }
       await stalled;
+      assert.equal((await other.call('echo', { text: 'unaffected' })).status, 200);
       const growthMiB = (peak - before) / MIB;
       assert.ok(growthMiB < growthMiBMax, `memory grew by ${growthMiB} MiB`);
-    }
+    };
 
     const inFlight = (served: Served) => (): Promise<number> => served.metric('millrace_in_flight', '');
 
-    test('an event stream of 400 MB that nobody reads ends its connection and its tool', async () => {
+    test('an event stream of 400 MB that nobody reads ends its connection and its tool', async (t) => {
       const served = await serve(frontend, limits);
+      t.after(() => served.close());
       await bounded(served, 250, async () => {
         const client = await RawClient.open(served.port);
         client.socket.pause();
@@ -156,11 +158,11 @@ for (const frontend of FRONT_ENDS) {
         await client.closed;
       });
       assert.ok((await served.metric('millrace_requests_total', 'cancelled')) >= 1);
-      await served.close();
     });
 
-    test('a session stream that nobody reads is not told of 20,000 changes one by one', async () => {
-      const served = await serve(frontend, limits);
+    test('a session stream that nobody reads is not told of 10,000 changes one by one', async (t) => {
+      const served = await serve(frontend, { ...limits, modules: [fixture('talking-tools')] });
+      t.after(() => served.close());
       const session = await Session.begin(served.url, REVISION_2025_11_25);
       const reader = await RawClient.open(served.port);
       const headers = { host: '127.0.0.1', ...session.headers };
@@ -170,19 +172,20 @@ for (const frontend of FRONT_ENDS) {
       reader.write(`GET /mcp HTTP/1.1\r\n${head}\r\n`);
       await reader.until('event-stream');
       reader.socket.pause();
+      const { client, socket } = await openSocket(served.url);
       await bounded(served, 100, async () => {
-        const { client, socket } = await openSocket(served.url);
-        for (let i = 0; i < 20_000; i++)
-          client.send({ id: i, method: 'tools/call', params: { name: 'pours', arguments: {}, _meta: metaOf() } });
-        await client.take((message) => message['id'] === 19_999);
-        socket.terminate();
+        for (let batch = 0; batch < 10; batch++) {
+          const calls = Array.from({ length: 1000 }, () => client.stateless('tools/call', { name: 'touch' }));
+          await Promise.all(calls);
+        }
       });
+      socket.terminate();
       reader.destroy();
-      await served.close();
     });
 
-    test('a WebSocket that asks and does not read is closed with 1013', async () => {
+    test('a WebSocket that asks and does not read is closed with 1013', async (t) => {
       const served = await serve(frontend, limits);
+      t.after(() => served.close());
       await bounded(served, 250, async () => {
         const { client, socket, closed }: SocketClient = await openSocket(served.url);
         socket.pause();
@@ -202,7 +205,6 @@ for (const frontend of FRONT_ENDS) {
         socket.resume();
         assert.equal((await closed).code, 1013);
       });
-      await served.close();
     });
   });
 }

@@ -255,6 +255,21 @@ export function httpContract(kind: 'uws' | 'node'): void {
       assert.equal(opened.errors.length, before + 1);
     });
 
+    test('an allowed origin may read the answer and ask beforehand; another gets nothing', async () => {
+      const origin = 'Origin: https://app.example';
+      const asked = ['Access-Control-Request-Method: POST', 'Access-Control-Request-Headers: mcp-session-id'];
+      const preflight = await exchange(request('OPTIONS', '/mcp', '', [origin, ...asked]));
+      assert.equal(preflight.status, 204);
+      assert.equal(preflight.headers.get('access-control-allow-origin'), 'https://app.example');
+      assert.equal(preflight.headers.get('access-control-allow-headers'), 'mcp-session-id');
+      const answer = await exchange(request('POST', '/echo', 'hi', [origin]));
+      assert.equal(answer.headers.get('access-control-allow-origin'), 'https://app.example');
+      const plain = await exchange(request('POST', '/echo', 'hi'));
+      assert.equal(plain.headers.has('access-control-allow-origin'), false);
+      const foreign = await exchange(request('OPTIONS', '/mcp', '', ['Origin: https://evil.example', ...asked]));
+      assert.deepEqual([foreign.status, foreign.headers.has('access-control-allow-origin')], [403, false]);
+    });
+
     test('answers 500 without a trace when the handler throws', async () => {
       for (const path of ['/throw-in-head', '/throw-in-body']) {
         const before = opened.errors.length;

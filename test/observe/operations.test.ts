@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { EventStream, HeaderPairs, HttpHandler, Reply, RequestHead } from '../../src/frontend/port.ts';
+import type { EventStream, HeaderPairs, Reply, RequestHead } from '../../src/frontend/port.ts';
+import type { Endpoint } from '../../src/frontend/router.ts';
 import { type NodeReport, operationsEndpoints } from '../../src/observe/operations.ts';
 import type { Health } from '../../src/observe/port.ts';
 
@@ -44,7 +45,7 @@ function setUp() {
   return { state, ask: (path: string, method = 'GET') => ask(endpoints, path, method) };
 }
 
-function ask(endpoints: ReadonlyMap<string, HttpHandler>, path: string, method: string): Promise<Answer> {
+function ask(endpoints: ReadonlyMap<string, Endpoint>, path: string, method: string): Promise<Answer> {
   const endpoint = endpoints.get(path);
   assert.ok(endpoint, path);
   return new Promise((resolve) => {

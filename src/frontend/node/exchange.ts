@@ -8,8 +8,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Log } from '../../observe/port.ts';
 import { encodeFault, type Fault, fault, faultFrom } from '../../protocol/faults.ts';
+import { crossOriginHeaders } from '../cross-origin.ts';
 import type { Intake } from '../intake.ts';
-import type { EventStream, FrontEndLimits, HeaderPairs, HttpCall, Reply } from '../port.ts';
+import type { EdgeReply, EventStream, FrontEndLimits, HeaderPairs, HttpCall } from '../port.ts';
 import { isSafeHeaderValue, JSON_TYPE, refuse } from '../refusal.ts';
 import { ClosedStream, COMMENT_FRAME, SSE_HEADERS, SSE_TYPE } from '../sse.ts';
 import { NodeEventStream } from './event-stream.ts';
@@ -30,12 +31,13 @@ export interface NodeEdge {
   readonly log: Log;
 }
 
-export class NodeExchange implements Reply, OpenExchange {
+export class NodeExchange implements EdgeReply, OpenExchange {
   open = true;
   readonly #req: IncomingMessage;
   readonly #res: ServerResponse;
   readonly #edge: NodeEdge;
   #closing = false;
+  #origin = '';
   #call: HttpCall | null = null;
   #stream: NodeEventStream | null = null;
   #parts: Uint8Array[] = [];
@@ -77,6 +79,7 @@ export class NodeExchange implements Reply, OpenExchange {
     res.statusCode = status;
     if (contentType !== '') res.setHeader('Content-Type', contentType);
     if (headers !== undefined) this.#setHeaders(headers);
+    if (this.#origin !== '') this.#setHeaders(crossOriginHeaders(this.#origin));
     if (this.#closing || this.#edge.draining) res.setHeader('Connection', 'close');
     const copy = Buffer.from(body);
     if (status !== 204 && status !== 304) res.setHeader('Content-Length', copy.byteLength);
@@ -90,10 +93,15 @@ export class NodeExchange implements Reply, OpenExchange {
     res.setHeader('Content-Type', SSE_TYPE);
     this.#setHeaders(SSE_HEADERS);
     if (headers !== undefined) this.#setHeaders(headers);
+    if (this.#origin !== '') this.#setHeaders(crossOriginHeaders(this.#origin));
     if (this.#edge.draining) res.setHeader('Connection', 'close');
     res.write(COMMENT_FRAME);
     this.#stream = new NodeEventStream(res, this.#edge.limits.streamBufferBytesMax);
     return this.#stream;
+  }
+
+  allowOrigin(origin: string): void {
+    this.#origin = origin;
   }
 
   remoteAddress(): string {

@@ -17,7 +17,8 @@
  * gathers up to the next check is a few times `UNCHECKED_LENGTH_MAX`.
  */
 import { type Fault, fault } from '../../protocol/faults.ts';
-import type { EventStream, HeaderPairs, HttpCall, Reply } from '../port.ts';
+import { crossOriginHeaders } from '../cross-origin.ts';
+import type { EdgeReply, EventStream, HeaderPairs, HttpCall } from '../port.ts';
 import { isSafeHeaderValue, refuse } from '../refusal.ts';
 import { ClosedStream, COMMENT_FRAME, SSE_HEADERS, SSE_TYPE } from '../sse.ts';
 import type { UwsEdge } from './edge.ts';
@@ -34,7 +35,7 @@ const UNCHECKED_LENGTH_MAX = 4096;
 const CHECKED_SHARE = 0.125;
 const BODY_TOO_LARGE: Fault = fault('bodyTooLarge', 'request body is too large');
 
-export class UwsExchange implements Reply, Receiving {
+export class UwsExchange implements EdgeReply, Receiving {
   open = true;
   earlier: Receiving | null = null;
   later: Receiving | null = null;
@@ -46,6 +47,7 @@ export class UwsExchange implements Reply, Receiving {
   /** Inside a callback of this socket: uWebSockets.js has corked it. */
   #inTurn = true;
   #ended = false;
+  #origin = '';
   #listening = false;
   #bodyDone = true;
   #closing = false;
@@ -113,11 +115,16 @@ export class UwsExchange implements Reply, Receiving {
       this.#res.writeHeader('Content-Type', SSE_TYPE);
       this.#writeHeaders(SSE_HEADERS);
       if (headers !== undefined) this.#writeHeaders(headers);
+      if (this.#origin !== '') this.#writeHeaders(crossOriginHeaders(this.#origin));
       if (this.#edge.draining) this.#res.writeHeader('Connection', 'close');
       // The blank line after the headers leaves with the first chunk only, and clients wait for it.
       this.#res.write(COMMENT_FRAME);
     });
     return stream;
+  }
+
+  allowOrigin(origin: string): void {
+    this.#origin = origin;
   }
 
   remoteAddress(): string {
@@ -149,6 +156,7 @@ export class UwsExchange implements Reply, Receiving {
     if (status !== 200) res.writeStatus(statusLine(status));
     if (contentType !== '') res.writeHeader('Content-Type', contentType);
     if (headers !== undefined) this.#writeHeaders(headers);
+    if (this.#origin !== '') this.#writeHeaders(crossOriginHeaders(this.#origin));
     // Answered before the body was read: what still comes of it must not be taken for the next request's time.
     const closing = this.#closing || !this.#bodyDone || this.#edge.draining;
     if (this.#headOnly || status === 204 || status === 304) {
