@@ -43,6 +43,7 @@ export interface BenchOptions {
 const FLAGS = {
   quick: { type: 'boolean' },
   scenario: { type: 'string' },
+  variant: { type: 'string' },
   target: { type: 'string' },
   era: { type: 'string' },
   tool: { type: 'string' },
@@ -70,6 +71,7 @@ export const HELP = `npm run bench -- [flags]
 
   --quick                 every scenario once and short, under a minute: for errors and gross regressions
   --scenario NAME[,NAME]  only these
+  --variant PART[,PART]   only variants with one of these in their name
   --peers go,rust         also peers built with these toolchains
   --target URL            load a server that is running instead
       --era REVISION      2026-07-28 (default), 2025-11-25, 2025-06-18, 2025-03-26
@@ -82,6 +84,18 @@ export const HELP = `npm run bench -- [flags]
   --json FILE             everything that was measured         --html FILE   one page with curves
   --config FILE           these flags as JSON                  --server-node-flag FLAG (repeatable)
 `;
+
+const SECRET_FLAGS = ['--token', '--header'];
+
+/** The command as it may stand in a report: without what tokens and headers say. */
+export function shownCommand(args: readonly string[]): string {
+  const shown = args.map((arg, at) => {
+    if (SECRET_FLAGS.includes(args[at - 1] ?? '')) return '…';
+    const flag = SECRET_FLAGS.find((secret) => arg.startsWith(`${secret}=`));
+    return flag === undefined ? arg : `${flag}=…`;
+  });
+  return ['npm run bench --', ...shown].join(' ');
+}
 
 type Given = Readonly<Record<string, unknown>>;
 
@@ -138,6 +152,7 @@ function readPlan(read: Reader, quick: boolean): Plan {
     client,
     workers: read.number('workers', Math.max(1, cores - 1), 1, 512, true),
     peers: read.list('peers'),
+    variants: read.list('variant'),
   };
 }
 

@@ -8,7 +8,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { busyWarning, describeMachine } from './measure/machine.ts';
 import { treeUnreadable } from './measure/process-tree.ts';
-import { type BenchOptions, HELP, parseOptions } from './options.ts';
+import { type BenchOptions, HELP, parseOptions, shownCommand } from './options.ts';
 import { ProgressLines } from './progress.ts';
 import { renderHtml } from './report/html.ts';
 import { encodeReport } from './report/json.ts';
@@ -60,7 +60,7 @@ async function bench(
   progress.end();
   return {
     format: REPORT_FORMAT,
-    command: ['npm run bench --', ...args].join(' '),
+    command: shownCommand(args),
     machine,
     rounds: options.plan.rounds,
     interrupted: stopped.aborted,

@@ -2,7 +2,7 @@
  * Runs scenarios: in rounds, the order of the variants reversed every round, one fresh server after the other.
  *
  * Role: knows nothing of what is measured. A variant that fails loses its round and is reported; the others go on. When
- * it is stopped, what has been measured so far is the result; a round that was cut short is thrown away.
+ * it is stopped, what has been measured so far is the result, and the last round counts with the time it had.
  */
 import { setMaxListeners } from 'node:events';
 import type { BenchReport, Sample, ScenarioReport } from './report/model.ts';
@@ -41,7 +41,7 @@ async function runScenario(
 ): Promise<ScenarioReport> {
   const startMs = performance.now();
   const prepared = scenario.prepare(plan);
-  const variants = prepared.variants.filter((variant) => !plan.quick || variant.quick);
+  const variants = prepared.variants.filter((variant) => isWanted(variant, plan));
   const samples = variants.map((): (Sample | null)[] => []);
   const failures = variants.map((): string[] => []);
   for (let round = 0; round < plan.rounds && !stopped.aborted; round++) {
@@ -50,7 +50,7 @@ async function runScenario(
       if (variant === undefined || stopped.aborted) break;
       progress.roundBegins(scenario, variant, round);
       const result = await measure(variant, plan, stopped);
-      if (stopped.aborted) break;
+      if (stopped.aborted && result instanceof Error) break;
       progress.roundEnds(scenario, variant, round, result);
       samples[index]?.push(result instanceof Error ? null : result);
       if (result instanceof Error) failures[index]?.push(`round ${round + 1}: ${result.message}`);
@@ -70,6 +70,12 @@ async function runScenario(
     })),
     elapsedMs: performance.now() - startMs,
   };
+}
+
+/** Named ones are run even if a quick run would leave them out. */
+function isWanted({ name, quick }: Variant, plan: Plan): boolean {
+  if (plan.variants.length > 0) return plan.variants.some((part) => name.includes(part));
+  return quick || !plan.quick;
 }
 
 /** Keeps the rounds of all variants in step where one failed. */

@@ -40,6 +40,7 @@ export class InputRequired extends Error {
 }
 
 interface Waiting {
+  readonly question: Question;
   resolve(value: unknown): void;
   reject(error: Error): void;
 }
@@ -53,6 +54,8 @@ export class CallContext implements HandlerContext {
   /** The request's id as JSON. */
   readonly idJson: string;
   readonly meta: Meta;
+  /** When the handler was called, as `performance.now()`. */
+  readonly calledAtMs: number = performance.now();
   /** Answers of earlier rounds, by key (2026-07-28). */
   answers: Record<string, unknown> | null = null;
   /** Questions of this round, by key (2026-07-28). */
@@ -147,6 +150,7 @@ export class CallContext implements HandlerContext {
 
   abort(reason: string): void {
     this.#controller?.abort(new DOMException(reason, 'AbortError'));
+    this.#task?.resolve();
     if (this.#waiting === null) return;
     for (const waiting of this.#waiting.values()) waiting.reject(new DOMException(reason, 'AbortError'));
     this.#waiting.clear();
@@ -157,7 +161,7 @@ export class CallContext implements HandlerContext {
     if (token === undefined || this.#isTask || this.#ended || !(progress > this.#lastProgress)) return;
     this.#lastProgress = progress;
     const text = this.revision.annotations ? message : undefined;
-    this.#emit('notifications/progress', { progressToken: token, progress, total, message: text });
+    this.#emit('notifications/progress', { progressToken: token, progress, total, message: text }, progress);
   }
 
   log(level: LogLevel, data: unknown, logger?: string): void {
@@ -172,12 +176,12 @@ export class CallContext implements HandlerContext {
     const wanted = stateless ? this.meta[LOG_LEVEL_KEY] : (this.#extras.logLevel ?? 'info');
     const threshold = LEVELS.indexOf(wanted as LogLevel);
     if (threshold === -1 || LEVELS.indexOf(level) < threshold || this.#isTask) return;
-    this.#emit('notifications/message', { level, logger, data });
+    this.#emit('notifications/message', { level, logger, data }, null);
   }
 
-  #emit(method: string, params: object): void {
+  #emit(method: string, params: object, progress: number | null): void {
     if ((this.#flags & JOB_FLAG.CAN_STREAM) === 0) return;
-    this.#port.emit(this.slot, this.sequence, JSON.stringify({ jsonrpc: '2.0', method, params }));
+    this.#port.emit(this.slot, this.sequence, JSON.stringify({ jsonrpc: '2.0', method, params }), progress);
   }
 
   changed(what: 'tools' | 'resources' | 'prompts'): void {
@@ -224,6 +228,7 @@ export class CallContext implements HandlerContext {
 
   /** Keys are made unique within the call: the second question without a key of its own gets `-2`. */
   #ask(question: Question, wish: string): Promise<unknown> {
+    if (this.#ended) return Promise.reject(new Error('the call has ended: nobody is left to ask'));
     const missing = missingCapability(question, this.clientCapabilities, this.revision);
     if (missing !== null) return Promise.reject(new MissingCapabilityError(missing));
     this.#askCount += 1;
@@ -232,7 +237,7 @@ export class CallContext implements HandlerContext {
     this.#waiting ??= new Map();
     const waiting = this.#waiting;
     return new Promise((resolve, reject) => {
-      waiting.set(askId, { resolve, reject });
+      waiting.set(askId, { question, resolve, reject });
       this.#port.ask(this.slot, this.sequence, askId, question.method, JSON.stringify(question.params), wish);
     });
   }
@@ -259,12 +264,17 @@ export class CallContext implements HandlerContext {
     const waiting = this.#waiting?.get(askId);
     if (waiting === undefined) return;
     this.#waiting?.delete(askId);
+    const result = error === null ? JSON.parse(resultJson ?? 'null') : null;
     if (error !== null) waiting.reject(new ProtocolError(error.code, error.message));
-    else waiting.resolve(JSON.parse(resultJson ?? 'null'));
+    else if (answerFits(waiting.question, result)) waiting.resolve(result);
+    else waiting.reject(new Error(`the client's answer to ${waiting.question.method} is not one to that question`));
   }
 
   startTask(wish?: { ttlMs?: number | null; pollIntervalMs?: number }): Promise<void> {
-    if (this.#isTask || !this.#clientHasTasks()) return Promise.resolve();
+    if (this.#isTask || this.#ended || !this.#clientHasTasks()) return Promise.resolve();
+    const asked = this.questions?.keys().next().value;
+    // A question of this round was caught: the call ends with it, and is repeated before anything may become a task.
+    if (asked !== undefined) return Promise.reject(new InputRequired(asked));
     if (this.#task !== null) return this.#task.promise;
     let resolve!: () => void;
     const promise = new Promise<void>((done) => {
@@ -290,5 +300,6 @@ export class CallContext implements HandlerContext {
 
   end(): void {
     this.#ended = true;
+    this.#waiting?.clear();
   }
 }

@@ -10,6 +10,7 @@ import { type Fault, fault } from '../src/protocol/faults.ts';
 import type { CallContext } from './call-context.ts';
 import { errorResult, type ResultEncoder } from './encode-result.ts';
 import type { RunnerPort } from './port.ts';
+import { describeError } from './thread-guard.ts';
 
 export interface FailureAnswer {
   /** The whole response, or '' when `fault` or an internal error is the answer. */
@@ -34,7 +35,7 @@ export function failureAnswer(
   const message = messageOf(error);
   const wasStopped = error instanceof DOMException && error.name === 'AbortError';
   // A tool that unwinds because it was asked to is no failure of its own.
-  port.log(wasStopped ? 'debug' : 'error', context.entry.name, context.correlationId, stackOf(error));
+  port.log(wasStopped ? 'debug' : 'error', context.entry.name, context.correlationId, describeError(error));
   if (context.entry.tool === null) return { text: '', fault: null };
   return { text: encoder.toolResult(context.idJson, context.revision, errorResult(message)), fault: null };
 }
@@ -48,8 +49,4 @@ function encodeProtocolError(idJson: string, error: ProtocolError): string {
 function messageOf(error: unknown): string {
   if (error instanceof Error) return error.message === '' ? error.name : error.message;
   return typeof error === 'string' ? error : 'the tool failed';
-}
-
-function stackOf(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : messageOf(error);
 }

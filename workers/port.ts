@@ -7,8 +7,8 @@ import type { Change } from '../src/subscriptions/port.ts';
 import type { LoadedEntry } from './load-entry.ts';
 
 export interface RunnerPort {
-  /** A notification that belongs to the job's request, encoded. */
-  emit(slot: number, sequence: number, message: string): void;
+  /** A notification that belongs to the job's request, encoded; `progress` is its value if it is one of progress. */
+  emit(slot: number, sequence: number, message: string, progress: number | null): void;
   ask(slot: number, sequence: number, askId: number, method: string, paramsJson: string, key: string): void;
   task(slot: number, sequence: number, ttlMs: number | null, pollIntervalMs: number): void;
   release(slot: number, sequence: number, retryMs: number): void;
@@ -17,7 +17,7 @@ export interface RunnerPort {
   /** The entry left something behind on the thread: a stray error, or changed built-in objects. */
   stray(entryKey: number, kind: 'error' | 'exit' | 'pollution', message: string): void;
   /** A job that was pending when `run` returned has ended: its slot is DONE. */
-  settled(slot: number, overflow: Uint8Array | null): void;
+  settled(slot: number, sequence: number, overflow: Uint8Array | null): void;
 }
 
 export interface EntryHost {

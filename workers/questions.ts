@@ -43,7 +43,8 @@ export function answerFits(question: Question, answer: unknown): boolean {
   if (action !== 'accept') return false;
   const { requestedSchema } = question.params as { requestedSchema?: Json };
   if (requestedSchema === undefined) return true;
-  return contentFits(requestedSchema, answer['content']);
+  // A form that asks for nothing is accepted with nothing.
+  return contentFits(requestedSchema, answer['content'] ?? {});
 }
 
 /** Elicitation schemas are flat objects of primitives: required members present, each of its declared type. */

@@ -4,8 +4,9 @@
  *
  * Role: everything of a request that may cost time happens here, on whichever thread holds the runner: a worker, or
  * the front-end thread for inline tools and caller-runs. The order is the order of the file.
- * Invariants: a slot whose READY state this thread won is always brought to DONE, now or when its promise settles;
- * the answer is complete in shared memory (or in an overflow buffer) before DONE is stored.
+ * Invariants: a slot this thread has claimed is always brought to DONE, now or when its promise settles, whatever the
+ * tool returned or threw; the answer is complete in shared memory (or in an overflow buffer) before DONE is stored.
+ * The thread's header names the slot while a tool's code runs for it in one piece, the encoding included.
  */
 import { Buffer } from 'node:buffer';
 import { JOB_FLAG, type JobExtras } from '../src/dispatch/job.ts';
@@ -30,11 +31,15 @@ import type { LoadedEntry } from './load-entry.ts';
 import type { EntryHost, RunnerPort } from './port.ts';
 import { inputRequiredAnswer, restoreRounds } from './rounds.ts';
 import { callTarget, encodeAnswer, type TargetAnswer } from './targets.ts';
-import { intrinsicsChanged } from './thread-guard.ts';
+import { describeError, intrinsicsChanged } from './thread-guard.ts';
 
 type Json = Record<string, unknown>;
 
 const NO_PARAMS: Json = Object.freeze({});
+const INTERNAL = fault('internal', 'internal error');
+const TOO_LATE = fault('timeout', 'the deadline passed before the call could start');
+/** In place of an entry's key: it cannot be said whose doing it was. */
+const NOBODY = -1;
 const OUTCOME_CODE = Object.fromEntries(OUTCOMES.map((name, code) => [name, code])) as Record<
   (typeof OUTCOMES)[number],
   number
@@ -59,7 +64,7 @@ export class JobRunner {
   /** Header of this thread on the board; a worker learns it with its first batch. */
   worker: number;
   /** Results of synchronous jobs that did not fit their slots, for the batch's own answer. */
-  readonly overflow: { slot: number; bytes: Uint8Array }[] = [];
+  readonly overflow: { slot: number; sequence: number; bytes: Uint8Array }[] = [];
   readonly #board: JobBoard;
   readonly #port: RunnerPort;
   readonly #host: EntryHost;
@@ -87,14 +92,10 @@ export class JobRunner {
   }
 
   /** `body` and `extrasJson` only for a job whose request did not fit its slot. */
-  run(slot: number, body: Uint8Array | null, extrasJson: string): number {
+  run(slot: number, sequence: number, body: Uint8Array | null, extrasJson: string): number {
     const board = this.#board;
-    if (!board.swapState(slot, STATE.READY, STATE.RUNNING)) return RAN.DONE;
-    const started = foldedNow();
-    board.markStarted(slot, started);
-    if (foldedSince(board.deadlineAt(slot), started) >= 0 || board.cancelled(slot) !== CANCEL.NONE) {
-      return this.#refuse(slot, '', fault('timeout', 'the deadline passed before the call could start'), 0);
-    }
+    if (!board.claim(slot, sequence)) return RAN.DONE;
+    board.markStarted(slot, foldedNow());
     const entry = this.#host.find(board.entryKey(slot));
     if (entry instanceof Promise) {
       this.#runLater(slot, entry, body, extrasJson);
@@ -104,15 +105,10 @@ export class JobRunner {
   }
 
   #runLater(slot: number, loading: Promise<LoadedEntry | Error>, body: Uint8Array | null, extrasJson: string): void {
-    loading.then(
-      (entry) => {
-        if (this.#begin(slot, entry, body, extrasJson) === RAN.DONE) this.#announce(slot);
-      },
-      (error: Error) => {
-        this.#begin(slot, error, body, extrasJson);
-        this.#announce(slot);
-      },
-    );
+    const begin = (entry: LoadedEntry | Error): void => {
+      if (this.#begin(slot, entry, body, extrasJson) === RAN.DONE) this.#announce(slot);
+    };
+    loading.then(begin, begin);
   }
 
   /** After a pending slot became DONE. */
@@ -120,21 +116,33 @@ export class JobRunner {
     const last = this.overflow.at(-1);
     const bytes = last !== undefined && last.slot === slot ? last.bytes : null;
     if (bytes !== null) this.overflow.pop();
-    this.#port.settled(slot, bytes);
+    this.#port.settled(slot, this.#board.sequence(slot), bytes);
   }
 
+  /** What is thrown here is a bug; it costs this call, not its neighbours in the batch. */
   #begin(slot: number, entry: LoadedEntry | Error, body: Uint8Array | null, extrasJson: string): number {
+    try {
+      return this.#open(slot, entry, body, extrasJson);
+    } catch (error) {
+      return this.#broke(slot, '', '', error);
+    }
+  }
+
+  #open(slot: number, entry: LoadedEntry | Error, body: Uint8Array | null, extrasJson: string): number {
     const board = this.#board;
     const at = board.requestAt(slot);
     const bodyBytes = board.bodyBytes(slot);
     const bytes = body ?? board.bytes.subarray(at, at + bodyBytes);
     const parsed = parseJson(bytes, this.#jsonDepthMax);
-    if (!parsed.ok) return this.#refuse(slot, '', fault('parse', parsed.reason), 0);
+    if (!parsed.ok) return this.#refuse(slot, '', fault('parse', parsed.reason));
     const message = parsed.value as Json;
     const idJson = idOf(message);
+    // Here and not before: the answer needs the id, and loading the entry may have taken the rest of its time.
+    if (board.cancelled(slot) !== CANCEL.NONE || foldedSince(board.deadlineAt(slot), foldedNow()) >= 0)
+      return this.#refuse(slot, idJson, TOO_LATE);
     if (entry instanceof Error) {
       this.#port.log('error', '', '', `${entry.message}: ${String(entry.cause ?? 'removed')}`);
-      return this.#refuse(slot, idJson, fault('internal', entry.message), 0);
+      return this.#refuse(slot, idJson, fault('internal', entry.message));
     }
     let extras: JobExtras | null = null;
     const extrasBytes = board.extrasBytes(slot);
@@ -142,8 +150,9 @@ export class JobRunner {
     else if (extrasBytes > 0) extras = JSON.parse(board.bytes.utf8Slice(at + bodyBytes, at + bodyBytes + extrasBytes));
     const revision = REVISIONS[board.revisionIndex(slot)] as Revision;
     const refusal = revision.era === 'stateless' ? this.#checkEnvelope(slot, message, entry, extras) : null;
-    if (refusal !== null) return this.#refuse(slot, idJson, refusal, 0);
-    return this.#call(slot, idJson, entry, message, revision, extras);
+    if (refusal !== null) return this.#refuse(slot, idJson, refusal);
+    const params = (message['params'] as Json | undefined) ?? NO_PARAMS;
+    return this.#call(new CallContext(board, this.#port, slot, revision, entry, idJson, params, extras));
   }
 
   #checkEnvelope(slot: number, message: Json, entry: LoadedEntry, extras: JobExtras | null): Fault | null {
@@ -159,125 +168,138 @@ export class JobRunner {
     return checkParamHeaders(entry.paramHeaders, extras?.paramHeaders ?? {}, args);
   }
 
-  #call(
-    slot: number,
-    idJson: string,
-    entry: LoadedEntry,
-    message: Json,
-    revision: Revision,
-    extras: JobExtras | null,
-  ): number {
-    const params = (message['params'] as Json | undefined) ?? NO_PARAMS;
-    const context = new CallContext(this.#board, this.#port, slot, revision, entry, idJson, params, extras);
-    const begun = performance.now();
-    this.#board.setCurrent(this.worker, slot);
+  #call(context: CallContext): number {
+    // What changed while others waited was not this call's doing.
+    if (this.#pending.size > 0) this.#checkIntrinsics(NOBODY);
+    this.#board.setCurrent(this.worker, context.slot);
     let value: unknown;
+    let failed = false;
     try {
       const refusal = restoreRounds(context, this.#codec);
-      if (refusal !== null) return this.#refuse(slot, idJson, refusal, 0);
+      if (refusal !== null) {
+        this.#board.setCurrent(this.worker, -1);
+        return this.#refuse(context.slot, context.idJson, refusal);
+      }
       value = callTarget(context);
+      if (isThenable(value)) value = Promise.resolve(value);
     } catch (error) {
-      return this.#fail(context, error, begun);
-    } finally {
-      this.#board.setCurrent(this.worker, -1);
-      this.#checkIntrinsics(entry);
+      value = error;
+      failed = true;
     }
-    if (!(value instanceof Promise)) return this.#succeed(context, value, begun);
-    this.#follow(context, value, performance.now() - begun);
-    return RAN.PENDING;
+    context.entry.lastRan = ++this.#ran;
+    this.#checkIntrinsics(context.entry.key);
+    if (!failed && value instanceof Promise) {
+      this.#board.setCurrent(this.worker, -1);
+      this.#follow(context, value, performance.now() - context.calledAtMs);
+      return RAN.PENDING;
+    }
+    this.#answer(context, value, failed, context.calledAtMs);
+    return RAN.DONE;
   }
 
   /** What an asynchronous handler does between its awaits is not seen: only its first part and the encoding count. */
   #follow(context: CallContext, promise: Promise<unknown>, blockingMs: number): void {
     this.#pending.set(context.slot, context);
+    const settle = (value: unknown, failed: boolean): void => {
+      this.#pending.delete(context.slot);
+      this.#checkIntrinsics(this.#pending.size === 0 ? context.entry.key : NOBODY);
+      this.#answer(context, value, failed, performance.now() - blockingMs);
+      this.#announce(context.slot);
+    };
     promise.then(
-      (value) => {
-        this.#pending.delete(context.slot);
-        this.#checkIntrinsics(context.entry);
-        this.#succeed(context, value, performance.now() - blockingMs);
-        this.#announce(context.slot);
-      },
-      (error: unknown) => {
-        this.#pending.delete(context.slot);
-        this.#fail(context, error, performance.now() - blockingMs);
-        this.#announce(context.slot);
-      },
+      (value) => settle(value, false),
+      (error: unknown) => settle(error, true),
     );
   }
 
-  #checkIntrinsics(entry: LoadedEntry): void {
-    entry.lastRan = ++this.#ran;
+  #checkIntrinsics(entryKey: number): void {
     const changed = intrinsicsChanged();
-    if (changed !== '') this.#port.stray(entry.key, 'pollution', changed);
+    if (changed !== '') this.#port.stray(entryKey, 'pollution', changed);
   }
 
-  #succeed(context: CallContext, value: unknown, begun: number): number {
-    if (context.questions !== null) return this.#askAgain(context, begun);
-    context.end();
+  /** The ending of a call that was made. `busySinceMs`: from when on the thread's time is charged to it. */
+  #answer(context: CallContext, value: unknown, failed: boolean, busySinceMs: number): void {
+    const board = this.#board;
+    board.setCurrent(this.worker, context.slot);
+    try {
+      context.end();
+      if (context.questions !== null) this.#askAgain(context, busySinceMs);
+      else if (failed) this.#fail(context, value, busySinceMs);
+      else this.#succeed(context, value, busySinceMs);
+    } catch (error) {
+      this.#broke(context.slot, context.idJson, context.entry.name, error);
+    }
+    board.setCurrent(this.worker, -1);
+  }
+
+  #succeed(context: CallContext, value: unknown, busySinceMs: number): void {
     let answer: TargetAnswer;
     try {
       answer = encodeAnswer(this.#encoder, context, value);
     } catch (error) {
-      return this.#fail(context, error, begun);
+      this.#fail(context, error, busySinceMs);
+      return;
     }
-    if (answer.fault !== null) return this.#refuse(context.slot, context.idJson, answer.fault, elapsedUs(begun));
-    return this.#finish(context, answer.isError ? OUTCOME_CODE['tool-error'] : OUTCOME_CODE.ok, answer.text, begun);
+    if (answer.ran) this.#spent(context, busySinceMs);
+    if (answer.fault !== null) this.#refuse(context.slot, context.idJson, answer.fault);
+    else this.#finish(context, answer.isError ? OUTCOME_CODE['tool-error'] : OUTCOME_CODE.ok, answer.text);
   }
 
-  #fail(context: CallContext, error: unknown, begun: number): number {
-    if (context.questions !== null) return this.#askAgain(context, begun);
-    context.end();
+  #fail(context: CallContext, error: unknown, busySinceMs: number): void {
     const answer = failureAnswer(this.#encoder, context, error, this.#port);
-    if (answer.fault !== null) return this.#refuse(context.slot, context.idJson, answer.fault, elapsedUs(begun));
-    if (answer.text === '')
-      return this.#refuse(context.slot, context.idJson, fault('internal', 'internal error'), elapsedUs(begun));
-    return this.#finish(context, OUTCOME_CODE['tool-error'], answer.text, begun);
+    this.#spent(context, busySinceMs);
+    if (answer.text !== '') this.#finish(context, OUTCOME_CODE['tool-error'], answer.text);
+    else this.#refuse(context.slot, context.idJson, answer.fault ?? INTERNAL);
   }
 
-  #askAgain(context: CallContext, begun: number): number {
-    context.end();
-    return this.#finish(
-      context,
-      OUTCOME_CODE['input-required'],
-      inputRequiredAnswer(this.#encoder, context, this.#codec),
-      begun,
-    );
+  #askAgain(context: CallContext, busySinceMs: number): void {
+    const text = inputRequiredAnswer(this.#encoder, context, this.#codec);
+    this.#spent(context, busySinceMs);
+    this.#finish(context, OUTCOME_CODE['input-required'], text);
   }
 
-  #refuse(slot: number, idJson: string, f: Fault, blockingUs: number): number {
+  /** Something that no answer could be made of, or a bug: the cause is for the log. */
+  #broke(slot: number, idJson: string, name: string, error: unknown): number {
+    this.#port.log('error', name, '', describeError(error));
+    return this.#refuse(slot, idJson, INTERNAL);
+  }
+
+  #spent(context: CallContext, busySinceMs: number): void {
+    const nowMs = performance.now();
+    this.#board.spent(context.slot, toUs(nowMs - busySinceMs), toUs(nowMs - context.calledAtMs));
+  }
+
+  #refuse(slot: number, idJson: string, f: Fault): number {
     const outcome =
       f.name === 'timeout'
         ? OUTCOME_CODE.timeout
         : f.name === 'internal'
           ? OUTCOME_CODE.internal
           : OUTCOME_CODE.invalid;
-    this.#write(slot, FAULTS[f.name].status, outcome, encodeFault(idJson, f), blockingUs);
+    this.#write(slot, FAULTS[f.name].status, outcome, encodeFault(idJson, f));
     return RAN.DONE;
   }
 
-  #finish(context: CallContext, outcome: number, text: string, begun: number): number {
-    if (text.length > this.#resultBytesMax) {
-      const f = fault(
-        'resultTooLarge',
-        `the result has more than ${this.#resultBytesMax} bytes, the largest this server sends`,
-      );
-      return this.#refuse(context.slot, context.idJson, f, elapsedUs(begun));
+  #finish(context: CallContext, outcome: number, text: string): void {
+    if (text.length <= this.#resultBytesMax) {
+      this.#write(context.slot, 200, outcome, text);
+      return;
     }
-    this.#write(context.slot, 200, outcome, text, elapsedUs(begun));
-    return RAN.DONE;
+    const message = `the result has more than ${this.#resultBytesMax} bytes, the largest this server sends`;
+    this.#refuse(context.slot, context.idJson, fault('resultTooLarge', message));
   }
 
-  #write(slot: number, status: number, outcome: number, text: string, blockingUs: number): void {
+  #write(slot: number, status: number, outcome: number, text: string): void {
     const board = this.#board;
     if (text.length <= RESULT_BYTES) {
       const written = board.bytes.utf8Write(text, board.resultAt(slot), RESULT_BYTES);
       if (text.length * 3 <= RESULT_BYTES || written === Buffer.byteLength(text)) {
-        board.finish(slot, status, outcome, written, blockingUs);
+        board.finish(slot, status, outcome, written);
         return;
       }
     }
-    this.overflow.push({ slot, bytes: new Uint8Array(Buffer.from(text)) });
-    board.finish(slot, status, outcome, -1, blockingUs);
+    this.overflow.push({ slot, sequence: board.sequence(slot), bytes: new Uint8Array(Buffer.from(text)) });
+    board.finish(slot, status, outcome, -1);
   }
 
   /** From the front end: the job's client is gone, or its deadline passed. */
@@ -308,6 +330,11 @@ function idOf(message: Json): string {
   return typeof id === 'string' || (typeof id === 'number' && Number.isInteger(id)) ? JSON.stringify(id) : '';
 }
 
-function elapsedUs(begun: number): number {
-  return Math.min(0x7fffffff, Math.round((performance.now() - begun) * 1000));
+function toUs(ms: number): number {
+  return Math.min(0x7fffffff, Math.round(ms * 1000));
+}
+
+/** Promises of other libraries too: query builders and the like have only `then`. */
+function isThenable(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
 }

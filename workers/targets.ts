@@ -19,6 +19,8 @@ const COMPLETION_VALUES_MAX = 100;
 
 /** `fault` null: `text` is the whole response. */
 export interface TargetAnswer {
+  /** The handler ran: how long it took says something about the next call. */
+  readonly ran: boolean;
   readonly text: string;
   readonly isError: boolean;
   readonly fault: Fault | null;
@@ -38,8 +40,8 @@ class Rejected {
 const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-const refused = (f: Fault): TargetAnswer => ({ text: '', isError: true, fault: f });
-const done = (text: string, isError: boolean): TargetAnswer => ({ text, isError, fault: null });
+const refused = (f: Fault): TargetAnswer => ({ ran: true, text: '', isError: true, fault: f });
+const done = (text: string, isError: boolean): TargetAnswer => ({ ran: true, text, isError, fault: null });
 
 /** What the handler returned, or a promise of it. */
 export function callTarget(context: CallContext): unknown {
@@ -110,8 +112,9 @@ export function encodeAnswer(encoder: ResultEncoder, context: CallContext, value
 /** Bad tool arguments are a result the model can correct (SEP-1303); before 2025-11-25 an error. */
 function encodeRejection(encoder: ResultEncoder, context: CallContext, rejected: Rejected): TargetAnswer {
   const asFault = rejected.malformed || context.entry.tool === null || !context.revision.icons;
-  if (asFault) return refused(fault('invalidParams', rejected.message));
-  return done(encoder.toolResult(context.idJson, context.revision, errorResult(rejected.message)), true);
+  if (asFault) return { ran: false, text: '', isError: true, fault: fault('invalidParams', rejected.message) };
+  const text = encoder.toolResult(context.idJson, context.revision, errorResult(rejected.message));
+  return { ran: false, text, isError: true, fault: null };
 }
 
 function encodeTool(encoder: ResultEncoder, context: CallContext, value: unknown): TargetAnswer {

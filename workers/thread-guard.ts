@@ -14,9 +14,10 @@ export class ExitRefused extends Error {
   }
 }
 
-/** Reports every stray error; `exit` when it was a `process.exit` outside a call. */
-export function guardThread(report: (kind: 'error' | 'exit', error: unknown) => void): void {
-  const onStray = (error: unknown): void => report(error instanceof ExitRefused ? 'exit' : 'error', error);
+/** Reports every stray error with its stack; `exit` when it was a `process.exit` outside a call. */
+export function guardThread(report: (kind: 'error' | 'exit', stack: string) => void): void {
+  const onStray = (error: unknown): void =>
+    report(error instanceof ExitRefused ? 'exit' : 'error', describeError(error));
   process.on('uncaughtException', onStray);
   process.on('unhandledRejection', onStray);
   process.exit = (code?: unknown): never => {
@@ -27,7 +28,19 @@ export function guardThread(report: (kind: 'error' | 'exit', error: unknown) => 
   };
 }
 
+/** Stack or text of anything a tool may throw, things that cannot be turned into text included. For the log. */
+export function describeError(error: unknown): string {
+  try {
+    const stack = error instanceof Error ? (error.stack ?? error.message) : error;
+    return String(stack);
+  } catch {
+    return 'something that cannot be shown was thrown';
+  }
+}
+
 const probe: Record<string, unknown> = {};
+// As they are before any tool has run.
+const { defineProperty, deleteProperty } = Reflect;
 
 /** Methods whose replacement would change what other tools compute. */
 const WATCHED: readonly (readonly [object, string])[] = [
@@ -57,19 +70,28 @@ const originals = WATCHED.map(([owner, name]) => (owner as Record<string, unknow
 
 /**
  * What changed in the built-in objects, or ''. An added enumerable member of Object.prototype is removed at once; a
- * replaced method is put back. About 0.1 µs.
+ * replaced method is put back; what was made so that it cannot be undone is told each time. About 0.1 µs.
  */
 export function intrinsicsChanged(): string {
   let changed = '';
   for (const name in probe) {
-    delete (Object.prototype as unknown as Record<string, unknown>)[name];
+    deleteProperty(Object.prototype, name);
     changed = `Object.prototype.${name} was added`;
   }
   for (let i = 0; i < WATCHED.length; i++) {
     const [owner, name] = WATCHED[i] as readonly [Record<string, unknown>, string];
-    if (owner[name] === originals[i]) continue;
-    owner[name] = originals[i];
+    if (isOriginal(owner, name, originals[i])) continue;
+    defineProperty(owner, name, { value: originals[i], writable: true, configurable: true, enumerable: false });
     changed = `${name} was replaced`;
   }
   return changed;
+}
+
+function isOriginal(owner: Record<string, unknown>, name: string, original: unknown): boolean {
+  try {
+    return owner[name] === original;
+  } catch {
+    // A getter that throws stands where the method was.
+    return false;
+  }
 }

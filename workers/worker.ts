@@ -17,6 +17,8 @@ import { guardThread } from './thread-guard.ts';
 
 /** How often the thread shows that its event loop turns. */
 const BEAT_MS = 25;
+/** Before the first batch. */
+const NO_HEADER = -1;
 
 if (isMainThread || parentPort === null) throw new Error('workers/worker is loaded by the pool, in a worker thread');
 
@@ -26,25 +28,31 @@ const board = new JobBoard(setup.board, setup.boardWorkers, setup.boardSlots);
 const channel = new MessageChannel();
 const control = channel.port1;
 
-/** The header index arrives with the first batch; before it nothing can be posted that belongs to a job. */
+/** Control messages posted. */
+let posted = 0;
+
+/** Until the first batch tells which header is this thread's, it must not write to any. */
 function send(message: ControlOut): void {
   control.postMessage(message);
-  board.countPosted(runner.worker);
+  posted += 1;
+  if (runner.worker !== NO_HEADER) board.setPosted(runner.worker, posted);
 }
 
-/** Slots that settled in this turn, announced together. */
+/** What settled in this turn, announced together: slots, and their sequence numbers. */
 let settledSlots: number[] = [];
+let settledSequences: number[] = [];
 let settledOverflow: OverflowResult[] = [];
 
 function announceSettled(): void {
   if (settledSlots.length === 0) return;
-  send({ type: 'done', slots: settledSlots, overflow: settledOverflow });
+  send({ type: 'done', slots: settledSlots, sequences: settledSequences, overflow: settledOverflow });
   settledSlots = [];
+  settledSequences = [];
   settledOverflow = [];
 }
 
 const port: RunnerPort = {
-  emit: (slot, sequence, message) => send({ type: 'emit', slot, sequence, message }),
+  emit: (slot, sequence, message, progress) => send({ type: 'emit', slot, sequence, message, progress }),
   ask: (slot, sequence, askId, method, paramsJson, key) =>
     send({ type: 'ask', slot, sequence, askId, method, paramsJson, key }),
   task: (slot, sequence, ttlMs, pollIntervalMs) => send({ type: 'task', slot, sequence, ttlMs, pollIntervalMs }),
@@ -52,17 +60,18 @@ const port: RunnerPort = {
   publish: (change) => send({ type: 'publish', change }),
   log: (level, entry, correlationId, message) => send({ type: 'log', level, entry, correlationId, message }),
   stray: (entryKey, kind, message) => send({ type: 'stray', entryKey, kind, message }),
-  settled(slot, overflow) {
+  settled(slot, sequence, overflow) {
     if (settledSlots.length === 0) setImmediate(announceSettled);
     settledSlots.push(slot);
-    if (overflow !== null) settledOverflow.push({ slot, bytes: overflow });
+    settledSequences.push(sequence);
+    if (overflow !== null) settledOverflow.push({ slot, sequence, bytes: overflow });
   },
 };
 
 const host = new ManifestHost();
 const runner = new JobRunner({
   board,
-  worker: 0,
+  worker: NO_HEADER,
   port,
   host,
   encoder: new ResultEncoder(setup.server),
@@ -71,10 +80,7 @@ const runner = new JobRunner({
   jsonDepthMax: setup.jsonDepthMax,
 });
 
-guardThread((kind, error) => {
-  const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  port.stray(host.keyInStack(stack), kind, stack);
-});
+guardThread((kind, stack) => port.stray(host.keyInStack(stack), kind, stack));
 
 control.on('message', (message: ControlIn) => {
   if (message.type === 'cancel') runner.cancel(message.slot, message.sequence, message.reason);
@@ -83,33 +89,43 @@ control.on('message', (message: ControlIn) => {
   else runner.taskStarted(message.slot, message.sequence, message.taskId);
 });
 
-setInterval(() => {
-  board.beat(runner.worker, Math.round(process.memoryUsage().arrayBuffers / 1048576));
-}, BEAT_MS);
+function beat(): void {
+  if (runner.worker !== NO_HEADER) board.beat(runner.worker, Math.round(process.memoryUsage().arrayBuffers / 1048576));
+}
+
+setInterval(beat, BEAT_MS);
 
 /** Microtask turns given to handlers that are asynchronous in form only, before the batch is answered. */
 const GRACE_TURNS = 4;
 
 /** The batch function: see `Batch`. Answers with the results too large for their slots. */
 export default function runBatch(batch: Batch): OverflowResult[] | null | Promise<OverflowResult[] | null> {
-  runner.worker = batch.worker;
+  if (runner.worker === NO_HEADER) takeHeader(batch.worker);
   if (batch.manifest !== null) host.accept(batch.manifest);
   let pending = false;
-  for (const slot of batch.slots) {
+  for (let i = 0; i < batch.slots.length; i++) {
+    const slot = batch.slots[i] as number;
     const large = batch.overflow === null ? undefined : overflowOf(batch.overflow, slot);
-    const ran = runner.run(slot, large?.body ?? null, large?.extras ?? '');
+    const ran = runner.run(slot, batch.sequences[i] as number, large?.body ?? null, large?.extras ?? '');
     if (ran === RAN.PENDING) pending = true;
   }
-  return pending ? answerSoon(batch.slots) : takeOverflow();
+  return pending ? answerSoon(batch.sequences) : takeOverflow();
+}
+
+function takeHeader(worker: number): void {
+  runner.worker = worker;
+  board.setPosted(worker, posted);
+  beat();
 }
 
 /** What settles within a few turns is answered with the batch and need not be announced. */
-async function answerSoon(slots: readonly number[]): Promise<OverflowResult[] | null> {
+async function answerSoon(sequences: readonly number[]): Promise<OverflowResult[] | null> {
   for (let turn = 0; turn < GRACE_TURNS; turn++) await null;
-  const mine = new Set(slots);
-  const overflow = [...(takeOverflow() ?? []), ...settledOverflow.filter((result) => mine.has(result.slot))];
-  settledOverflow = settledOverflow.filter((result) => !mine.has(result.slot));
-  settledSlots = settledSlots.filter((slot) => !mine.has(slot));
+  const mine = new Set(sequences);
+  const overflow = [...(takeOverflow() ?? []), ...settledOverflow.filter((result) => mine.has(result.sequence))];
+  settledOverflow = settledOverflow.filter((result) => !mine.has(result.sequence));
+  settledSlots = settledSlots.filter((_, i) => !mine.has(settledSequences[i] as number));
+  settledSequences = settledSequences.filter((sequence) => !mine.has(sequence));
   return overflow.length === 0 ? null : overflow;
 }
 

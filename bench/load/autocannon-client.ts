@@ -8,7 +8,7 @@
  */
 import { setTimeout as wait } from 'node:timers/promises';
 import autocannon from 'autocannon';
-import type { LoadGroup, LoadJob, LoadReport } from './job.ts';
+import { type LoadGroup, type LoadJob, type LoadReport, STOPPED_EARLY } from './job.ts';
 import { Tally } from './tally.ts';
 
 const SAMPLE_MS = 100;
@@ -26,6 +26,7 @@ export async function runAutocannon(job: LoadJob, measuring: () => void, stopped
   const group = job.groups[0] as LoadGroup;
   const tally = new Tally(group.contains, job.durationMs);
   if (job.warmupMs > 0) await shoot(job.url, group, job.warmupMs, () => undefined, stopped);
+  if (stopped.aborted) throw new Error(STOPPED_EARLY);
   const beganMs = performance.now();
   tally.begin(beganMs);
   measuring();

@@ -63,9 +63,10 @@ export abstract class Connection {
     this.fresh();
   }
 
-  send(): void {
+  /** Other bytes than those it was made for, where each request differs. */
+  send(bytes: Buffer = this.bytes): void {
     this.busy = true;
-    if (this.#pieceBytes === 0) this.socket?.write(this.bytes);
+    if (this.#pieceBytes === 0) this.socket?.write(bytes);
     else this.#sendPieces(this.socket, 0);
   }
 
@@ -127,6 +128,11 @@ export class HttpConnection extends Connection {
 
   constructor(url: URL, events: ConnectionEvents, request: WireRequest, pieceBytes: number, pieceMs: number) {
     super(url, events, httpBytes(url, request), pieceBytes, pieceMs);
+  }
+
+  /** Of the answer just reported. */
+  header(name: string): string {
+    return this.#parser.header(name);
   }
 
   protected override fresh(): void {

@@ -7,6 +7,7 @@
  * Invariant: at most one request is on its way per connection.
  */
 import { type Connection, type ConnectionEvents, HttpConnection, WebSocketConnection } from './connection.ts';
+import { FreeList } from './free-list.ts';
 import type { GroupReport, LoadGroup } from './job.ts';
 import { Tally } from './tally.ts';
 
@@ -14,8 +15,7 @@ export class GroupRun implements ConnectionEvents {
   readonly #group: LoadGroup;
   readonly #tally: Tally;
   readonly #connections: Connection[] = [];
-  /** Used as a stack: the connection that answered last is the warmest. */
-  readonly #idle: Connection[] = [];
+  readonly #idle = new FreeList<Connection>();
   readonly #now: () => number;
   readonly #periodMs: number;
   #startMs = 0;
@@ -45,6 +45,10 @@ export class GroupRun implements ConnectionEvents {
     return this.#periodMs > 0;
   }
 
+  get isCoarse(): boolean {
+    return this.#group.pacing === 'coarse';
+  }
+
   /** Opens connections `from` to `to`; more at once than a server's backlog would only measure the backlog. */
   openSome(from: number, to: number): void {
     for (const connection of this.#connections.slice(from, to)) connection.open();
@@ -67,18 +71,21 @@ export class GroupRun implements ConnectionEvents {
     this.#running = true;
     this.#startMs = this.#now();
     if (this.isOpenLoop) return;
-    for (const connection of this.#idle.splice(0)) if (connection.ready) this.#send(connection, this.#now());
+    for (const connection of this.#idle.takeAll()) if (connection.ready) this.#send(connection, this.#now());
   }
 
+  /** The open loop's clock starts anew: what a cold server left undone in the warm-up is not part of the measurement. */
   beginMeasuring(nowMs: number): void {
     this.#tally.begin(nowMs);
+    this.#startMs = nowMs;
+    this.#issued = 0;
   }
 
   /** Open loop: sends what is due; gives the time of the next, for the pacer. */
   pump(nowMs: number): number {
     let dueMs = this.#startMs + this.#issued * this.#periodMs;
     while (dueMs <= nowMs && this.#running) {
-      const connection = this.#idle.pop();
+      const connection = this.#idle.take();
       if (connection === undefined) return nowMs + 1;
       // Lost while it was idle, or listed twice since it was opened again.
       if (!connection.ready || connection.busy) continue;
@@ -92,11 +99,12 @@ export class GroupRun implements ConnectionEvents {
 
   /** Nothing new is sent; what was due and has not left is counted. */
   stop(): void {
+    const nowMs = this.#now();
+    if (this.isOpenLoop) this.pump(nowMs);
     this.#running = false;
     if (!this.isOpenLoop) return;
-    const nowMs = this.#now();
-    const unsent = Math.floor((nowMs - this.#startMs) / this.#periodMs) - this.#issued;
-    if (unsent > 1) this.#tally.neverSent(unsent);
+    const unsent = Math.floor((nowMs - this.#startMs) / this.#periodMs) + 1 - this.#issued;
+    if (unsent > 0) this.#tally.neverSent(unsent);
   }
 
   get onTheWay(): number {
@@ -121,7 +129,11 @@ export class GroupRun implements ConnectionEvents {
 
   answered(connection: Connection, status: number, body: Buffer): void {
     const nowMs = this.#now();
-    this.#tally.answered(connection.startedMs, nowMs, status, body, this.#running);
+    const { startedMs } = connection;
+    // Due in the warm-up: its latency is not of the time that is measured.
+    if (!this.isOpenLoop || startedMs >= this.#startMs) {
+      this.#tally.answered(startedMs, nowMs, status, body, this.#running);
+    }
     // One that the server has closed is free again once it is open again.
     if (connection.ready) this.#free(connection);
   }
@@ -132,7 +144,7 @@ export class GroupRun implements ConnectionEvents {
 
   #free(connection: Connection): void {
     if (this.isOpenLoop || !this.#running) {
-      this.#idle.push(connection);
+      this.#idle.give(connection);
       if (this.#running) this.pump(this.#now());
     } else if (this.#group.thinkMs > 0) {
       setTimeout(() => {

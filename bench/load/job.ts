@@ -21,6 +21,11 @@ export interface LoadGroup {
   readonly pieceMs: number;
   /** Closed loop: how long a connection waits between an answer and its next request. */
   readonly thinkMs: number;
+  /**
+   * How open loops keep time. `exact`: by polling, which takes a core. `coarse`: by timers of a millisecond, a few
+   * requests at a time, where the server needs the core more than the latencies need the precision.
+   */
+  readonly pacing: 'exact' | 'coarse';
 }
 
 export interface LoadJob {
@@ -68,12 +73,37 @@ export interface LoadReport {
   readonly groups: readonly GroupReport[];
 }
 
+/** A run that is stopped in its warm-up has nothing to report. */
+export const STOPPED_EARLY = 'stopped before anything was measured';
+
 export const CLIENTS = ['auto', 'wrk', 'autocannon', 'own'] as const;
 export type ClientName = (typeof CLIENTS)[number];
+
+/** Users that each go through the same steps again and again, every step in a session of its own. */
+export interface IterationJob {
+  readonly url: string;
+  readonly users: number;
+  /** User i sends what stands at i modulo their number. */
+  readonly visits: readonly (readonly SessionStep[])[];
+  /** Answered with the session's id, if the server has sessions. */
+  readonly initialize: WireRequest;
+  /** Closed loop: between two visits of a user. */
+  readonly pauseMs: number;
+  /** 0: closed loop. Else visits per second, by whichever user is free. */
+  readonly visitsPerSecond: number;
+  readonly warmupMs: number;
+  readonly durationMs: number;
+}
+
+export interface SessionStep {
+  readonly request: WireRequest;
+  readonly contains: string;
+}
 
 /** From and to the process that makes the load. */
 export type ToClient =
   | { readonly do: 'load'; readonly job: LoadJob; readonly client: 'own' | 'autocannon' }
+  | { readonly do: 'iterate'; readonly job: IterationJob }
   | { readonly do: 'stop' };
 export type FromClient =
   | { readonly is: 'measuring' }
@@ -97,5 +127,6 @@ export function closedLoop(
     pieceBytes: 0,
     pieceMs: 0,
     thinkMs: 0,
+    pacing: 'exact',
   };
 }

@@ -6,7 +6,7 @@
  */
 import { setTimeout as wait } from 'node:timers/promises';
 import { GroupRun } from './group.ts';
-import type { LoadJob, LoadReport } from './job.ts';
+import { type LoadJob, type LoadReport, STOPPED_EARLY } from './job.ts';
 
 const OPEN_AT_ONCE = 200;
 const OPEN_MS_MAX = 30_000;
@@ -23,6 +23,7 @@ export async function runOwn(job: LoadJob, measuring: () => void, stopped: Abort
   for (const run of runs) run.start();
   pacer.start();
   await pause(job.warmupMs, stopped);
+  if (stopped.aborted) throw new Error(STOPPED_EARLY);
   const beganMs = now();
   for (const run of runs) run.beginMeasuring(beganMs);
   measuring();
@@ -62,10 +63,12 @@ async function drained(runs: readonly GroupRun[], untilMs: number, stopped: Abor
 class Pacer {
   readonly #runs: readonly GroupRun[];
   readonly #now: () => number;
+  readonly #isCoarse: boolean;
   #running = false;
 
   constructor(runs: readonly GroupRun[], now: () => number) {
     this.#runs = runs.filter((run) => run.isOpenLoop);
+    this.#isCoarse = this.#runs.every((run) => run.isCoarse);
     this.#now = now;
   }
 
@@ -83,7 +86,8 @@ class Pacer {
     const nowMs = this.#now();
     let nextMs = Number.POSITIVE_INFINITY;
     for (const run of this.#runs) nextMs = Math.min(nextMs, run.pump(nowMs));
-    if (nextMs - nowMs > TIMER_MS) setTimeout(this.#turn, nextMs - nowMs - TIMER_MS);
+    if (this.#isCoarse) setTimeout(this.#turn, Math.max(1, nextMs - nowMs));
+    else if (nextMs - nowMs > TIMER_MS) setTimeout(this.#turn, nextMs - nowMs - TIMER_MS);
     else setImmediate(this.#turn);
   };
 }

@@ -23,6 +23,8 @@ export class ResponseParser {
   body: Buffer = EMPTY;
   /** The server will close the connection after it. */
   closes = false;
+  #head = '';
+  #headStart = 0;
 
   push(chunk: Buffer): void {
     this.#held = this.#at === this.#held.length ? chunk : Buffer.concat([this.#held.subarray(this.#at), chunk]);
@@ -38,11 +40,21 @@ export class ResponseParser {
     const status = Number(head.slice(9, 12));
     if (!head.startsWith('http/1.') || !(status >= 100)) return 'unreadable';
     const bodyStart = headEnd + 4;
+    this.#headStart = this.#at;
     const look = this.#readBody(head, status, bodyStart);
     if (look !== 'response') return look;
     this.status = status;
+    this.#head = head;
     this.closes = head.includes('\r\nconnection: close') || head.startsWith('http/1.0');
     return 'response';
+  }
+
+  /** A header of the response found last, `name` in lower case; only until more bytes are pushed. Empty: none. */
+  header(name: string): string {
+    const at = this.#head.indexOf(`\r\n${name}:`);
+    if (at === -1) return '';
+    const from = this.#headStart + at + name.length + 3;
+    return this.#held.toString('latin1', from, this.#held.indexOf(LINE_END, from)).trim();
   }
 
   #readBody(head: string, status: number, bodyStart: number): Look {

@@ -8,7 +8,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { autocannonRefuses } from './autocannon-client.ts';
-import type { ClientName, FromClient, LoadGroup, LoadJob, LoadReport, ToClient } from './job.ts';
+import type { ClientName, FromClient, IterationJob, LoadGroup, LoadJob, LoadReport, ToClient } from './job.ts';
 import { runWrk, wrkInstalled, wrkRefuses } from './wrk-client.ts';
 
 export type ChosenClient = Exclude<ClientName, 'auto'>;
@@ -45,15 +45,19 @@ export async function runLoad(
 ): Promise<LoadRun> {
   const client = chooseClient(wanted, job.groups);
   if (client === 'wrk') return { client, report: await runWrk(job, measuring, stopped) };
-  return { client, report: await runInProcess(job, client, measuring, stopped) };
+  return { client, report: await runInProcess({ do: 'load', job, client }, measuring, stopped) };
 }
 
-function runInProcess(
-  job: LoadJob,
-  client: 'own' | 'autocannon',
+/** Users with sessions: only the own client does that. */
+export async function runIterationLoad(
+  job: IterationJob,
   measuring: () => void,
   stopped: AbortSignal,
-): Promise<LoadReport> {
+): Promise<LoadRun> {
+  return { client: 'own', report: await runInProcess({ do: 'iterate', job }, measuring, stopped) };
+}
+
+function runInProcess(told: ToClient, measuring: () => void, stopped: AbortSignal): Promise<LoadReport> {
   return new Promise((resolve, reject) => {
     const child = fork(PROCESS_FILE, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
     const stop = (): void => send(child, { do: 'stop' });
@@ -69,7 +73,7 @@ function runInProcess(
       stopped.removeEventListener('abort', stop);
       reject(new Error(`the load process ended early (${signal ?? code})`));
     });
-    send(child, { do: 'load', job, client });
+    send(child, told);
     if (stopped.aborted) stop();
   });
 }

@@ -8,7 +8,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { LatencyHistogram } from '../measure/histogram.ts';
 import { openSessions, resultOf } from '../wire/exchange.ts';
 import { LEGACY_CALLER, MODERN_CALLER, message, sessionHeaders, toolCall } from '../wire/messages.ts';
-import { httpBytes } from '../wire/request.ts';
+import { getBytes, httpBytes } from '../wire/request.ts';
 import { EventStream, type StreamEvents } from './event-stream.ts';
 import type { FromStreams, StreamsListen, StreamsOpen, ToStreams } from './streams-job.ts';
 
@@ -90,12 +90,7 @@ async function headsFor(url: string, kind: StreamsOpen['kind'], count: number, b
     });
   }
   const callers = await openSessions(url, LEGACY_CALLER, count);
-  return callers.map((caller) => getRequest(new URL(url), { ...sessionHeaders(caller), accept: 'text/event-stream' }));
-}
-
-function getRequest(url: URL, headers: Record<string, string>): Buffer {
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
-  return Buffer.from(`GET ${url.pathname} HTTP/1.1\r\nhost: ${url.host}\r\n${lines.join('\r\n')}\r\n\r\n`);
+  return callers.map((caller) => getBytes(new URL(url), { ...sessionHeaders(caller), accept: 'text/event-stream' }));
 }
 
 const streams = new Streams();

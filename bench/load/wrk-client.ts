@@ -9,7 +9,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { GroupReport, LoadGroup, LoadJob, LoadReport } from './job.ts';
+import { type GroupReport, type LoadGroup, type LoadJob, type LoadReport, STOPPED_EARLY } from './job.ts';
 import { parseWrk, type WrkResult, wrkScript } from './wrk-script.ts';
 
 /** It keeps no latency beyond its timeout. */
@@ -42,6 +42,7 @@ export async function runWrk(job: LoadJob, measuring: () => void, stopped: Abort
   writeFileSync(script, wrkScript(group.requests, `${url.pathname}${url.search}`));
   try {
     if (job.warmupMs > 0) await shoot(script, job.url, group.connections, job.warmupMs, stopped);
+    if (stopped.aborted) throw new Error(STOPPED_EARLY);
     measuring();
     const result = await shoot(script, job.url, group.connections, job.durationMs, stopped);
     return { elapsedMs: result.elapsedUs / 1000, groups: [reportOf(group.name, result)] };

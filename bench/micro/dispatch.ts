@@ -44,9 +44,10 @@ class InstantPool implements WorkerPool {
   board: JobBoard | null = null;
 
   run(_worker: PoolWorker, batch: Batch): Promise<readonly OverflowResult[] | null> {
-    for (const slot of batch.slots) {
-      this.board?.setState(slot, STATE.RUNNING);
-      this.board?.finish(slot, 200, 0, 180, 4);
+    for (const [i, slot] of batch.slots.entries()) {
+      this.board?.claim(slot, batch.sequences[i] as number);
+      this.board?.spent(slot, 4, 4);
+      this.board?.finish(slot, 200, 0, 180);
     }
     return Promise.resolve(null);
   }
@@ -89,7 +90,7 @@ const sender = new Sender({
   catalogue,
   meters,
   now,
-  batchDone: (load, jobs, slots, overflow) => dispatcher.batchDone(load, jobs, slots, overflow),
+  batchDone: (load, slots, sequences, overflow) => dispatcher.batchDone(load, slots, sequences, overflow),
 });
 const dispatcher: JobDispatcher = new JobDispatcher({
   admission,

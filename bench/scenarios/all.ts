@@ -8,9 +8,11 @@ import { openLoop } from './open-loop.ts';
 import { overload } from './overload.ts';
 import { scaling } from './scaling.ts';
 import type { Scenario } from './scenario.ts';
+import { shop } from './shop.ts';
+import { soak } from './soak.ts';
 import { streams } from './streams.ts';
 
-const SCENARIOS: readonly Scenario[] = [echo, lists, cpu, openLoop, overload, scaling, streams];
+const SCENARIOS: readonly Scenario[] = [echo, lists, cpu, openLoop, overload, scaling, streams, shop, soak];
 
 export const scenarioNames = (): string[] =>
   SCENARIOS.map(({ name, optIn }) => (optIn ? `${name} (only when named)` : name));

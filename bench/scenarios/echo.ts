@@ -79,7 +79,6 @@ const PEERS: readonly LoadVariant[] = [
   {
     name: 'SDK v1 sessions',
     role: 'peer',
-    quick: true,
     server: () => control('sdk-v1', { sessions: true }),
     load: async (url, plan) => [await sessionEchoCalls(url, plan.connections)],
   },

@@ -57,7 +57,6 @@ const VARIANTS: readonly LoadVariant[] = [
   {
     name: 'millrace initialize',
     role: 'millrace',
-    quick: true,
     server: () => millrace('--workers', '1', ...ONLY_MANY),
     load: (url, plan) => same(url, initialize(LEGACY_CALLER), plan, 'protocolVersion'),
   },

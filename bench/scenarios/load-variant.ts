@@ -57,13 +57,18 @@ export interface LoadedServer {
 }
 
 /** `pid` 0: a server that is not ours to look into. */
-export async function loadServer(
+export function loadServer(
   url: string,
   pid: number,
   groups: readonly LoadGroup[],
-  round: Round,
+  { plan, stopped }: Round,
 ): Promise<LoadedServer> {
-  const { client, durationMs, warmupMs } = round.plan;
+  const { client, durationMs, warmupMs } = plan;
+  return watched(pid, (measuring) => runLoad({ url, groups, warmupMs, durationMs }, client, measuring, stopped));
+}
+
+/** Watches the server from when `load` says that it measures until it ends. */
+export async function watched(pid: number, load: (measuring: () => void) => Promise<LoadRun>): Promise<LoadedServer> {
   let watch: UsageWatch | null = null;
   let beganMs = performance.now();
   const measuring = (): void => {
@@ -71,7 +76,7 @@ export async function loadServer(
     if (pid !== 0) watch = new UsageWatch(pid);
   };
   try {
-    const run = await runLoad({ url, groups, warmupMs, durationMs }, client, measuring, round.stopped);
+    const run = await load(measuring);
     return { run, usage: stopWatch(watch), endedMs: beganMs + run.report.elapsedMs };
   } catch (error) {
     stopWatch(watch);

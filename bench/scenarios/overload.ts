@@ -64,6 +64,7 @@ async function phases(server: ServerProcess, work: Work, policy: Policy, round: 
   const offered = (ratePerSecond: number): LoadGroup => ({
     ...closedLoop('offered', [request], CONNECTIONS, work.contains),
     ratePerSecond,
+    pacing: 'coarse',
   });
   const ownClient: Round = { ...round, plan: { ...round.plan, client: 'own' } };
   const capacity = goodPerSecond(await loadServer(server.url, server.pid, [saturating], ownClient));
@@ -72,6 +73,8 @@ async function phases(server: ServerProcess, work: Work, policy: Policy, round: 
   await prober.baseline();
   prober.start();
   const tenfold = await loadServer(server.url, server.pid, [offered(capacity * 10)], ownClient);
+  // Phases that were cut short cannot be held against each other.
+  round.stopped.throwIfAborted();
   const [worst] = tenfold.run.report.groups as [GroupReport];
   const recoveryMs = await prober.recoveredAfter(tenfold.endedMs);
   const refusals = LatencyHistogram.decode(worst.refusals);
@@ -138,13 +141,13 @@ export const overload: Scenario = {
     hashRounds(1000);
     const rounds = roundsPerMs() * CPU_MS;
     const cpu: Work = {
-      label: `${CPU_MS} ms of CPU`,
+      label: `CPU ${CPU_MS} ms`,
       tool: 'hash',
       args: { text: 'bench', rounds },
       contains: '"content"',
     };
     const wait: Work = {
-      label: `${SLEEP_MS} ms of waiting`,
+      label: `wait ${SLEEP_MS} ms`,
       tool: 'sleep',
       args: { ms: SLEEP_MS },
       contains: `slept ${SLEEP_MS}`,

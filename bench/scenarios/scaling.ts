@@ -34,7 +34,7 @@ const withWorkers = (workers: number, rounds: number): LoadVariant => ({
 const onFrontEnd = (frontEnd: 'uws' | 'node'): LoadVariant => ({
   name: `echo on ${frontEnd}`,
   role: 'millrace',
-  quick: true,
+  ...(frontEnd === 'node' ? { quick: true } : {}),
   server: (plan) => millrace('--workers', String(plan.workers), '--frontend', frontEnd),
   load: async (url, plan) => [await echoCalls(url, plan.connections)],
 });

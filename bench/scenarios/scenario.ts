@@ -21,6 +21,8 @@ export interface Plan {
   /** Worker threads of millrace and of the naive control. */
   readonly workers: number;
   readonly peers: readonly string[];
+  /** Parts of names; empty: all variants. */
+  readonly variants: readonly string[];
 }
 
 export interface Round {

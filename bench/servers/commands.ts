@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import type { ServerCommand } from './server-process.ts';
 
 const EXTENSION = import.meta.url.slice(-3);
-const fileBeside = (path: string): string => fileURLToPath(new URL(`../${path}`, import.meta.url));
+export const fileBeside = (path: string): string => fileURLToPath(new URL(`../${path}`, import.meta.url));
 
 /** Node flags for millrace's process, such as `--cpu-prof`. Set once, from the command line. */
 let serverNodeFlags: readonly string[] = [];

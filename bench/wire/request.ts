@@ -18,6 +18,12 @@ export function httpBytes(url: URL, request: WireRequest): Buffer {
   return Buffer.from(`${lines.join('\r\n')}\r\n\r\n${request.body}`);
 }
 
+/** The bytes that open a stream: a GET. */
+export function getBytes(url: URL, headers: Readonly<Record<string, string>>): Buffer {
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
+  return Buffer.from(`GET ${url.pathname}${url.search} HTTP/1.1\r\nhost: ${url.host}\r\n${lines.join('\r\n')}\r\n\r\n`);
+}
+
 /**
  * A WebSocket text frame as clients must send it: masked. The mask is zero, which leaves the payload as it is: masking
  * protects proxies, and there is none here.

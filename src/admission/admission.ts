@@ -60,7 +60,7 @@ export class Admission {
   readonly #pauseAt: number;
   readonly #resumeAt: number;
   readonly #queue = new FairQueue();
-  readonly #lanes = new EntryLanes();
+  readonly #lanes: EntryLanes;
   readonly #returned = new JobList(null);
   /** Past their deadline and not yet handed out by `expire`: EXPIRED ones, and RETURNED ones, which keep their permit. */
   readonly #expired = new JobList(null);
@@ -72,8 +72,10 @@ export class Admission {
   /** No waiting or returned job has an earlier deadline. */
   #earliestDeadlineMs = Number.POSITIVE_INFINITY;
 
-  constructor(options: AdmissionOptions, serviceTimes: ServiceTimes) {
+  /** `isolatedMax`: calls of one isolated entry that may run at once, whatever the entry says. */
+  constructor(options: AdmissionOptions, serviceTimes: ServiceTimes, isolatedMax = Number.POSITIVE_INFINITY) {
     this.#options = options;
+    this.#lanes = new EntryLanes(isolatedMax);
     this.callerBudget = new CallerBudget(serviceTimes, options.callerRunsBudgetMs, options.callerRunsShare);
     // Room for what is already in the sockets' buffers when reading stops; half the queue before it goes on.
     this.#pauseAt = Math.ceil(options.queueSize * 0.75);

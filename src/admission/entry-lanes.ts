@@ -1,6 +1,7 @@
 // HOT PATH
 /**
- * Concurrency caps of entries. An entry with a cap has a lane while it is in use: the slots taken, and the jobs whose
+ * Concurrency caps of entries. Isolated ones have one though they name none: each of their calls takes a worker of its
+ * own, and they must leave one to the others. An entry with a cap has a lane while it is in use: the slots taken, and the jobs whose
  * turn came while every slot was taken. They wait there, round robin between shares, and hold up nobody else.
  *
  * Invariants: `taken` never exceeds the cap; jobs wait in a lane only while all its slots are taken. So a freed slot
@@ -27,10 +28,19 @@ export class Lane {
 export class EntryLanes {
   readonly #lanes = new Map<number, Lane>();
   readonly #spare: Lane[] = [];
+  readonly #isolatedMax: number;
+
+  constructor(isolatedMax: number) {
+    this.#isolatedMax = isolatedMax;
+  }
+
+  #capOf(entry: Entry): number {
+    return entry.run === 'isolated' ? Math.min(entry.concurrency, this.#isolatedMax) : entry.concurrency;
+  }
 
   /** The lane of an entry that has no free slot, else null. */
   full(entry: Entry): Lane | null {
-    if (entry.concurrency === Number.POSITIVE_INFINITY) return null;
+    if (this.#capOf(entry) === Number.POSITIVE_INFINITY) return null;
     const lane = this.#lanes.get(entry.key);
     return lane !== undefined && lane.taken >= lane.cap ? lane : null;
   }
@@ -38,12 +48,13 @@ export class EntryLanes {
   /** Takes a slot of the job's entry, if it has a cap. Call only when `full(job.entry)` is null. */
   acquire(job: Job): void {
     const entry = job.entry;
-    if (entry.concurrency === Number.POSITIVE_INFINITY) return;
+    const cap = this.#capOf(entry);
+    if (cap === Number.POSITIVE_INFINITY) return;
     let lane = this.#lanes.get(entry.key);
     if (lane === undefined) {
       lane = this.#spare.pop() ?? new Lane();
       lane.key = entry.key;
-      lane.cap = entry.concurrency;
+      lane.cap = cap;
       this.#lanes.set(entry.key, lane);
     }
     lane.taken++;

@@ -1,7 +1,8 @@
 // HOT PATH
 /**
- * How long a call of each entry keeps its thread busy, as observed: what batching and caller-runs decide by. Waiting
- * for I/O is not counted, only the time in which the thread can do nothing else.
+ * How long a call of each entry keeps its thread busy, as observed: what batching and caller-runs decide by. The mean
+ * counts only the time in which the thread can do nothing else; the worst case counts waiting too, since what a handler
+ * does after an await is not seen and may be as long as the whole call.
  *
  * Per entry: a mean (exponentially weighted, newest 1/8) and a worst case that rises at once and sinks by 1/64 of its
  * distance to the mean per call, so that one slow call is remembered for about a hundred.
@@ -41,7 +42,8 @@ export class ServiceTimes {
     return row === undefined ? 0 : (this.#count[row] ?? 0);
   }
 
-  observe(key: number, blockingUs: number): void {
+  /** `wallUs`: from the call to its end. */
+  observe(key: number, blockingUs: number, wallUs: number = blockingUs): void {
     let row = this.#rows.get(key);
     if (row === undefined) {
       row = this.#newRow(key);
@@ -53,7 +55,7 @@ export class ServiceTimes {
     const worst = this.#worstUs[row] ?? 0;
     const sunk = worst - (worst - mean) / 64;
     this.#meanUs[row] = mean;
-    this.#worstUs[row] = Math.max(blockingUs, sunk);
+    this.#worstUs[row] = Math.max(blockingUs, wallUs, sunk);
     if (count < 0xffff_ffff) this.#count[row] = count + 1;
   }
 

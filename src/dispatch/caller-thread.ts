@@ -2,9 +2,9 @@
  * Runs jobs on the front-end thread: `inline` entries, and caller-runs when the queue is full.
  *
  * Role: the same runner as in a worker, over the same board, with direct calls in place of messages. The thread has
- * the last worker header of the board, so that a look at the board shows what it runs.
+ * the last worker header of the board, so that a look at the board shows what it runs. What a tool leaves behind here,
+ * or a `process.exit` of its, must not end the server: see `caller-guard.ts`.
  */
-
 import type { ResultEncoder } from '../../workers/encode-result.ts';
 import { type LoadedEntry, loadEntry } from '../../workers/load-entry.ts';
 import type { EntryHost, RunnerPort } from '../../workers/port.ts';
@@ -13,6 +13,7 @@ import type { CompleteCallback, Definition } from '../catalogue/define.ts';
 import type { CatalogueHolder } from '../catalogue/entry.ts';
 import type { ControlIn, ControlOut, OverflowResult } from '../pool/port.ts';
 import type { RequestStateCodec } from '../protocol/request-state.ts';
+import { insideCall, outsideCall, type StrayReport } from './caller-guard.ts';
 import type { Job } from './job.ts';
 import type { JobBoard } from './job-board.ts';
 
@@ -31,19 +32,24 @@ export interface CallerThreadOptions {
 
 export class CallerThread {
   readonly #runner: JobRunner;
+  readonly #stray: StrayReport;
 
   constructor(options: CallerThreadOptions) {
+    const control = (message: ControlOut): void => outsideCall(() => options.control(message));
+    this.#stray = (entryKey, kind, message) => control({ type: 'stray', entryKey, kind, message });
     this.#runner = new JobRunner({
       ...options,
       host: new LocalHost(options.catalogue),
-      port: localPort(options.control),
+      port: localPort(control),
     });
   }
 
   /** True when the job is DONE on return, with its result if that did not fit the slot. */
   run(job: Job): { done: boolean; overflow: OverflowResult | null } {
     const extras = job.overflow !== null && job.extras !== null ? JSON.stringify(job.extras) : '';
-    const ran = this.#runner.run(job.slot, job.overflow, extras);
+    const ran = insideCall(job.entry.key, this.#stray, () =>
+      this.#runner.run(job.slot, job.sequence, job.overflow, extras),
+    );
     const overflow = ran === RAN.DONE ? (this.#runner.overflow.pop() ?? null) : null;
     return { done: ran === RAN.DONE, overflow };
   }
@@ -57,7 +63,7 @@ export class CallerThread {
 
 function localPort(control: (message: ControlOut) => void): RunnerPort {
   return {
-    emit: (slot, sequence, message) => control({ type: 'emit', slot, sequence, message }),
+    emit: (slot, sequence, message, progress) => control({ type: 'emit', slot, sequence, message, progress }),
     ask: (slot, sequence, askId, method, paramsJson, key) =>
       control({ type: 'ask', slot, sequence, askId, method, paramsJson, key }),
     task: (slot, sequence, ttlMs, pollIntervalMs) => control({ type: 'task', slot, sequence, ttlMs, pollIntervalMs }),
@@ -65,8 +71,10 @@ function localPort(control: (message: ControlOut) => void): RunnerPort {
     publish: (change) => control({ type: 'publish', change }),
     log: (level, entry, correlationId, message) => control({ type: 'log', level, entry, correlationId, message }),
     stray: (entryKey, kind, message) => control({ type: 'stray', entryKey, kind, message }),
-    settled: (slot, bytes) =>
-      control({ type: 'done', slots: [slot], overflow: bytes === null ? [] : [{ slot, bytes }] }),
+    settled: (slot, sequence, bytes) => {
+      const overflow = bytes === null ? [] : [{ slot, sequence, bytes }];
+      control({ type: 'done', slots: [slot], sequences: [sequence], overflow });
+    },
   };
 }
 

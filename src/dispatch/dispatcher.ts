@@ -11,7 +11,6 @@
 import { Buffer } from 'node:buffer';
 import type { Admission, Ending } from '../admission/admission.ts';
 import type { ServiceTimes } from '../admission/service-times.ts';
-import type { LogLevel } from '../catalogue/define.ts';
 import type { Log, Meters } from '../observe/port.ts';
 import type { ControlIn, ControlOut, OverflowResult, WorkerPool } from '../pool/port.ts';
 import { type Fault, fault, overloadFault } from '../protocol/faults.ts';
@@ -20,8 +19,9 @@ import type { CallerThread } from './caller-thread.ts';
 import type { Flights, WorkerLoad } from './flights.ts';
 import type { Dispatcher, Job } from './job.ts';
 import { CANCEL, OUTCOMES, STATE } from './job-board.ts';
-import type { Quarantine } from './quarantine.ts';
+import { type Quarantine, quarantineFault } from './quarantine.ts';
 import type { Sender } from './sender.ts';
+import { logFromTool } from './tool-log.ts';
 
 export interface DispatcherPorts {
   readonly admission: Admission;
@@ -44,16 +44,10 @@ export interface DispatcherPorts {
   readonly inlineMax: number;
 }
 
-const SERVER_LEVEL: Record<LogLevel, 'debug' | 'info' | 'warn' | 'error'> = {
-  debug: 'debug',
-  info: 'info',
-  notice: 'info',
-  warning: 'warn',
-  error: 'error',
-  critical: 'error',
-  alert: 'error',
-  emergency: 'error',
-};
+interface Waiting {
+  readonly promise: Promise<void>;
+  readonly resolve: () => void;
+}
 
 export class JobDispatcher implements Dispatcher {
   readonly #ports: DispatcherPorts;
@@ -63,7 +57,7 @@ export class JobDispatcher implements Dispatcher {
   #draining = false;
   /** The body being submitted, while its sink may be refused in the same turn. */
   #lent: { job: Job; body: Uint8Array } | null = null;
-  #onIdle: (() => void) | null = null;
+  #idle: Waiting | null = null;
 
   constructor(ports: DispatcherPorts) {
     this.#ports = ports;
@@ -118,7 +112,7 @@ export class JobDispatcher implements Dispatcher {
     if (victim === null) return;
     this.#ports.meters.shed('share');
     this.refuse(victim, overloadFault('the server is at capacity', this.#ports.admission.retryAfterMs(nowMs)));
-    this.#ports.flights.release(victim);
+    this.release(victim);
   }
 
   #runAsCaller(job: Job, nowMs: number): void {
@@ -129,7 +123,10 @@ export class JobDispatcher implements Dispatcher {
   }
 
   #runInline(job: Job, body: Uint8Array, nowMs: number): void {
-    if (this.#inlineRunning >= this.#ports.inlineMax || !this.#ports.flights.place(job, body)) {
+    const { callerIndex, flights, inlineMax } = this.#ports;
+    // Handlers that ignored their deadline cannot be ended on this thread: they count until they settle.
+    const abandoned = flights.loads[callerIndex]?.abandoned ?? 0;
+    if (this.#inlineRunning >= inlineMax || abandoned >= inlineMax || !flights.place(job, body)) {
       this.#refuseNew(job, overloadFault('too many inline calls are running', 1000), 'limit');
       return;
     }
@@ -143,7 +140,7 @@ export class JobDispatcher implements Dispatcher {
     const { flights, caller, callerIndex } = this.#ports;
     flights.assign(job, flights.loads[callerIndex] as WorkerLoad, 0, nowMs);
     const { done, overflow } = caller.run(job);
-    if (done) this.deliver(job, overflow?.bytes ?? null);
+    if (done) this.#deliver(job, overflow?.bytes ?? null);
   }
 
   #refuseNew(job: Job, f: Fault, reason: 'queue-full' | 'draining' | 'limit'): void {
@@ -160,12 +157,19 @@ export class JobDispatcher implements Dispatcher {
 
   /** Gives back everything a job holds. */
   free(job: Job, ending: Ending): void {
-    const { admission, flights, now } = this.#ports;
-    if (job.abandoned) this.#leaveAbandoned(job);
-    else if (job.entry.run === 'inline') this.#inlineRunning -= 1;
+    const { admission, now } = this.#ports;
+    const load = this.#ports.flights.loads[job.worker] ?? null;
+    if (job.abandoned) {
+      if (load !== null) load.abandoned -= 1;
+    } else if (job.entry.run === 'inline') this.#inlineRunning -= 1;
     else if (!admission.cancel(job)) admission.release(job, ending, now());
-    flights.release(job);
-    if (this.#onIdle !== null && flights.count === 0) this.#onIdle();
+    this.release(job);
+  }
+
+  /** Gives back the slot of a job that admission knows no longer. */
+  release(job: Job): void {
+    this.#ports.flights.release(job);
+    this.#tellIdle();
   }
 
   /**
@@ -173,28 +177,41 @@ export class JobDispatcher implements Dispatcher {
    * the slot stays its own until it settles or its worker is replaced.
    */
   abandon(job: Job): void {
-    const { admission, flights, now } = this.#ports;
+    const { admission, callerIndex, flights, now } = this.#ports;
     if (job.entry.run === 'inline') this.#inlineRunning -= 1;
+    // Run by the caller: it holds no permit, and those that never end must not make room for more of them.
+    else if (job.worker === callerIndex) return;
     else admission.release(job, 'dropped', now());
     job.abandoned = true;
     const load = flights.loads[job.worker];
     if (load !== null && load !== undefined) load.abandoned += 1;
+    this.#tellIdle();
   }
 
-  #leaveAbandoned(job: Job): void {
-    const load = this.#ports.flights.loads[job.worker];
-    if (load !== null && load !== undefined) load.abandoned -= 1;
+  /**
+   * Delivers a job on a worker if it is DONE and its result is on the board. What the worker said before it finished
+   * is heard first; that may have been the ending itself.
+   */
+  conclude(job: Job, load: WorkerLoad): boolean {
+    const { board } = this.#ports.flights;
+    const { sequence, slot } = job;
+    if (board.state(slot) !== STATE.DONE) return false;
+    this.#catchUp(load);
+    if (job.sequence !== sequence) return true;
+    if (board.resultBytes(slot) === -1) return false;
+    this.#deliver(job, null);
+    return true;
   }
 
   /** A DONE job: its answer goes out, its slot comes back. `large` is a result that did not fit. */
-  deliver(job: Job, large: Uint8Array | null): void {
-    const { flights, times } = this.#ports;
+  #deliver(job: Job, large: Uint8Array | null): void {
+    const { flights, now, times } = this.#ports;
     const { board } = flights;
     const { slot } = job;
-    times.observe(job.entry.key, board.blockingUs(slot));
+    const blockingUs = board.blockingUs(slot);
+    if (blockingUs >= 0) times.observe(job.entry.key, blockingUs, board.wallUs(slot));
     const outcome = OUTCOMES[board.outcome(slot)] ?? 'internal';
-    const load = flights.loads[job.worker];
-    if (job.entry.run === 'isolated' && load !== null && load !== undefined) load.retiring = 'isolated';
+    if (job.entry.run === 'isolated') flights.loads[job.worker]?.retire('isolated', now());
     if (!job.settled) {
       job.settled = true;
       job.outcome = outcome === 'input-required' ? 'ok' : outcome;
@@ -205,29 +222,42 @@ export class JobDispatcher implements Dispatcher {
   }
 
   /** What the worker said before it finished a job is heard before the job's ending is told. */
-  catchUp(load: WorkerLoad): void {
+  #catchUp(load: WorkerLoad): void {
     const { flights, pool } = this.#ports;
     pool.catchUp(load.worker, flights.board.posted(load.worker.index));
   }
 
-  /** All synchronous jobs of a batch have run; what is still RUNNING waits for something. */
+  /**
+   * All synchronous jobs of a batch have run; what is still RUNNING waits for something. Jobs that were taken back
+   * meanwhile have another sequence number, wherever they are now.
+   */
   batchDone(
     load: WorkerLoad,
-    jobs: readonly Job[],
     slots: readonly number[],
+    sequences: readonly number[],
     overflow: readonly OverflowResult[] | null,
   ): void {
     const { flights } = this.#ports;
-    this.catchUp(load);
-    for (let i = 0; i < jobs.length; i++) {
-      const job = jobs[i] as Job;
-      const slot = slots[i] as number;
-      if (job.slot !== slot || job.worker === -1) continue;
-      const state = flights.board.state(slot);
-      if (state === STATE.DONE) this.deliver(job, largeResult(overflow, slot));
-      else if (state === STATE.RUNNING) flights.discharge(job);
+    load.stuck = false;
+    if (overflow !== null) {
+      this.#catchUp(load);
+      this.#deliverLarge(overflow);
+    }
+    for (let i = 0; i < slots.length; i++) {
+      const job = flights.named(slots[i] as number, sequences[i] as number);
+      if (job === null || this.conclude(job, load)) continue;
+      if (flights.board.state(job.slot) === STATE.RUNNING) flights.discharge(job);
     }
     this.pump();
+  }
+
+  #deliverLarge(results: readonly OverflowResult[]): void {
+    const { flights } = this.#ports;
+    for (let i = 0; i < results.length; i++) {
+      const { bytes, sequence, slot } = results[i] as OverflowResult;
+      const job = flights.named(slot, sequence);
+      if (job !== null && flights.board.state(slot) === STATE.DONE) this.#deliver(job, bytes);
+    }
   }
 
   /** Lets waiting jobs in as far as permits and workers allow, and hands out what is ready. */
@@ -253,26 +283,27 @@ export class JobDispatcher implements Dispatcher {
     job.settled = true;
     const { flights } = this.#ports;
     if (job.slot === -1) return;
-    if (job.worker === -1 || flights.board.swapState(job.slot, STATE.READY, STATE.FREE)) {
+    if (job.worker === -1 || flights.board.takeBack(job.slot)) {
       this.free(job, 'ignore');
+      this.#planFlush();
       return;
     }
+    // A task may have hours; one that nobody wants has as long to stop as any call has to run.
+    job.deadlineAtMs = Math.min(job.deadlineAtMs, this.#ports.now() + job.timeoutMs);
     flights.board.cancel(job.slot, CANCEL.CLIENT);
-    this.post(job, { type: 'cancel', slot: job.slot, sequence: flights.board.sequence(job.slot), reason });
+    this.post(job, { type: 'cancel', slot: job.slot, sequence: job.sequence, reason });
   }
 
   answer(job: Job, askId: number, resultJson: string | null, error: { code: number; message: string } | null): void {
     if (job.slot === -1 || job.worker === -1) return;
-    const sequence = this.#ports.flights.board.sequence(job.slot);
-    this.post(job, { type: 'answer', slot: job.slot, sequence, askId, resultJson, error });
+    this.post(job, { type: 'answer', slot: job.slot, sequence: job.sequence, askId, resultJson, error });
   }
 
   taskStarted(job: Job, taskId: string, deadlineMs: number): void {
     if (job.slot === -1) return;
-    const { flights, now } = this.#ports;
-    if (taskId !== '') job.deadlineAtMs = now() + deadlineMs;
+    if (taskId !== '' && !job.settled) job.deadlineAtMs = this.#ports.now() + deadlineMs;
     if (job.worker === -1) return;
-    this.post(job, { type: 'task', slot: job.slot, sequence: flights.board.sequence(job.slot), taskId });
+    this.post(job, { type: 'task', slot: job.slot, sequence: job.sequence, taskId });
   }
 
   bodyOf(job: Job): Uint8Array | null {
@@ -292,42 +323,70 @@ export class JobDispatcher implements Dispatcher {
   /** What a worker, or the front-end thread's own runner, has to say. */
   control(load: WorkerLoad | null, message: ControlOut): void {
     const { bus, flights, log, stray } = this.#ports;
-    if (message.type === 'done') this.#settled(message.slots, message.overflow);
+    if (message.type === 'done') this.#settled(load, message);
     else if (message.type === 'publish') bus.publish(message.change);
     else if (message.type === 'stray') stray(load, message);
-    else if (message.type === 'log') {
-      log[SERVER_LEVEL[message.level]]({ entry: message.entry, correlationId: message.correlationId }, message.message);
-    } else {
+    else if (message.type === 'log') logFromTool(log, message);
+    else {
       const job = flights.named(message.slot, message.sequence);
       if (job !== null && !job.settled) this.#event(job, message);
     }
   }
 
   #event(job: Job, message: Extract<ControlOut, { sequence: number }>): void {
-    if (message.type === 'emit') job.sink.emitted(job, Buffer.from(message.message));
-    else if (message.type === 'ask') job.sink.asked(job, message);
-    else if (message.type === 'task') job.sink.becameTask(job, message);
+    if (message.type === 'emit') this.#emitted(job, message);
+    else if (message.type === 'ask') {
+      job.hasAsked = true;
+      job.sink.asked(job, message);
+    } else if (message.type === 'task') job.sink.becameTask(job, message);
     else job.sink.releasedConnection(job, message.retryMs);
   }
 
-  #settled(slots: readonly number[], overflow: readonly OverflowResult[]): void {
+  /** Progress must rise: what a call that is repeated said the first time is not said again. */
+  #emitted(job: Job, message: Extract<ControlOut, { type: 'emit' }>): void {
+    if (message.progress !== null) {
+      if (message.progress <= job.progress) return;
+      job.progress = message.progress;
+    }
+    job.sink.emitted(job, Buffer.from(message.message));
+  }
+
+  #settled(load: WorkerLoad | null, message: Extract<ControlOut, { type: 'done' }>): void {
     const { flights } = this.#ports;
-    for (const slot of slots) {
-      const job = flights.jobs[slot];
-      if (job === null || job === undefined || flights.board.state(slot) !== STATE.DONE) continue;
-      const large = largeResult(overflow, slot);
-      if (large === null && flights.board.resultBytes(slot) === -1) continue;
-      this.deliver(job, large);
+    if (load !== null) load.stuck = false;
+    this.#deliverLarge(message.overflow);
+    for (let i = 0; i < message.slots.length; i++) {
+      const job = flights.named(message.slots[i] as number, message.sequences[i] as number);
+      if (job === null || flights.board.state(job.slot) !== STATE.DONE) continue;
+      if (flights.board.resultBytes(job.slot) !== -1) this.#deliver(job, null);
     }
     this.#planFlush();
   }
 
-  /** Resolves when no job is left; new ones are still served meanwhile. */
+  /** Jobs whose clients wait for something still. */
+  get #awaited(): number {
+    let abandoned = 0;
+    for (const load of this.#ports.flights.loads) abandoned += load?.abandoned ?? 0;
+    return this.active - abandoned;
+  }
+
+  /** Resolves when no client waits; new jobs are still served meanwhile. */
   idle(): Promise<void> {
-    if (this.active === 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#onIdle = resolve;
-    });
+    if (this.#awaited === 0) return Promise.resolve();
+    if (this.#idle === null) {
+      let resolve!: () => void;
+      const promise = new Promise<void>((done) => {
+        resolve = done;
+      });
+      this.#idle = { promise, resolve };
+    }
+    return this.#idle.promise;
+  }
+
+  #tellIdle(): void {
+    if (this.#idle === null || this.#awaited > 0) return;
+    this.#idle.resolve();
+    this.#idle = null;
   }
 
   /** The end of patience: new jobs are refused, and those that still run are answered so. */
@@ -336,13 +395,4 @@ export class JobDispatcher implements Dispatcher {
     const f = fault('draining', 'the server is shutting down', { retryAfterMs: 1000 });
     for (const job of this.#ports.flights.jobs) if (job !== null) this.refuse(job, f);
   }
-}
-
-function largeResult(overflow: readonly OverflowResult[] | null, slot: number): Uint8Array | null {
-  return overflow?.find((result) => result.slot === slot)?.bytes ?? null;
-}
-
-function quarantineFault(job: Job, remainingMs: number): Fault {
-  const message = `${job.entry.kind} ${job.entry.name} is quarantined: it kept ending its worker`;
-  return fault('quarantined', message, { retryAfterMs: Math.ceil(remainingMs) });
 }

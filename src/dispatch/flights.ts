@@ -10,7 +10,7 @@
 import { Buffer } from 'node:buffer';
 import type { PoolWorker } from '../pool/port.ts';
 import type { Job } from './job.ts';
-import { FreeSlots, foldedNow, type JobBoard, STATE } from './job-board.ts';
+import { FreeSlots, foldedNow, type JobBoard, SEQUENCE_MASK } from './job-board.ts';
 
 export class WorkerLoad {
   readonly worker: PoolWorker;
@@ -18,10 +18,16 @@ export class WorkerLoad {
   expectedUs = 0;
   /** Catalogue epoch the worker has seen. */
   epoch = -1;
-  /** Gets no new jobs and is ended when what it runs has ended. */
+  /** Why it gets no new jobs and is ended when what it runs has ended; '' while it is in service. */
   retiring = '';
-  /** Runs one isolated job and is replaced after it. */
-  exclusive = false;
+  /** Monotonic milliseconds at which it began to retire. */
+  retiringAtMs = 0;
+  /** Its end has been asked for and not come yet. */
+  ending = false;
+  /** The isolated job that runs on it, or that waits for it to be empty. */
+  reservedFor: Job | null = null;
+  /** Its loop stands in one call: gets nothing new meanwhile. */
+  stuck = false;
   /** Jobs whose clients were answered while the handler goes on. */
   abandoned = 0;
   beats = -1;
@@ -34,7 +40,16 @@ export class WorkerLoad {
     this.worker = worker;
     this.beatAtMs = nowMs;
   }
+
+  retire(reason: string, nowMs: number): void {
+    if (this.retiring !== '') return;
+    this.retiring = reason;
+    this.retiringAtMs = nowMs;
+  }
 }
+
+/** Folded times cannot tell more apart. */
+const DEADLINE_AHEAD_MS_MAX = 0x3fffffff;
 
 export class Flights {
   readonly board: JobBoard;
@@ -71,12 +86,16 @@ export class Flights {
 
   /** Makes the job runnable by the worker it is charged to. */
   assign(job: Job, load: WorkerLoad, expectedUs: number, nowMs: number): void {
+    // It may have turned unseen since it was last watched.
+    if (load.jobs === 0) load.beatAtMs = nowMs;
     job.worker = load.worker.index;
     load.jobs += 1;
     load.expectedUs += expectedUs;
     this.#expectedUs[job.slot] = expectedUs;
-    this.#sequence = (this.#sequence + 1) >>> 0;
-    const deadlineAt = (foldedNow() + Math.max(0, Math.round(job.deadlineAtMs - nowMs))) % 0x7fffffff;
+    this.#sequence = (this.#sequence + 1) & SEQUENCE_MASK;
+    job.sequence = this.#sequence;
+    const aheadMs = Math.min(DEADLINE_AHEAD_MS_MAX, Math.max(0, Math.round(job.deadlineAtMs - nowMs)));
+    const deadlineAt = (foldedNow() + aheadMs) % 0x7fffffff;
     this.board.publish(job.slot, job.entry.key, job.revision.index, job.flags, deadlineAt, this.#sequence);
   }
 
@@ -93,15 +112,19 @@ export class Flights {
   unassign(job: Job): void {
     this.discharge(job);
     const load = this.loads[job.worker];
-    if (load !== null && load !== undefined) load.jobs -= 1;
+    if (load !== null && load !== undefined) {
+      load.jobs -= 1;
+      if (load.reservedFor === job) load.reservedFor = null;
+    }
     job.worker = -1;
+    job.sequence = -1;
   }
 
   /** The end of a job's stay: off its worker, slot free. */
   release(job: Job): void {
     if (job.worker !== -1) this.unassign(job);
     if (job.slot === -1) return;
-    this.board.setState(job.slot, STATE.FREE);
+    this.board.vacate(job.slot);
     this.jobs[job.slot] = null;
     this.#free.give(job.slot);
     job.slot = -1;
@@ -116,9 +139,9 @@ export class Flights {
     return this.board.bytes.subarray(at, at + this.board.bodyBytes(job.slot));
   }
 
-  /** The job a worker's message speaks of, or null when it has ended. */
+  /** The job a worker's message speaks of; null when it has ended or was taken from that worker. */
   named(slot: number, sequence: number): Job | null {
     const job = this.jobs[slot];
-    return job !== null && job !== undefined && this.board.sequence(slot) === sequence ? job : null;
+    return job !== null && job !== undefined && job.sequence === sequence ? job : null;
   }
 }

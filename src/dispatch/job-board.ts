@@ -6,12 +6,15 @@
  *
  *   board   ┌ worker headers: WORKER_WORDS × 4 bytes each ┐┌ slot 0 ┐┌ slot 1 ┐ …
  *   slot    ┌ SLOT_WORDS words ┐┌ request area: body, then extras JSON ┐┌ result area ┐
+ *   word 0  ┌ sequence number of the assignment: 30 bits ┐┌ state: 2 bits ┐
  *
  * States:  FREE → READY (front end) → RUNNING (worker, by compare-and-swap) → DONE (worker) → FREE (front end)
  *          READY → FREE (front end takes it back, by compare-and-swap)
  * Invariants: whoever wins READY owns the slot's words until it stores the next state; payload is written before the
- * state is stored. The number of slots is the sum of the admission bounds, so a slot is always free for a job that
- * admission accepted. A body or result that does not fit its area travels by message instead (length -1).
+ * state is stored. A worker names slot and sequence to win a slot, both in one word: an old message about a slot that
+ * was taken back and assigned again, to whatever worker, wins nothing. The number of slots is the sum of the admission
+ * bounds, so a slot is always free for a job that admission accepted. A body or result that does not fit its area
+ * travels by message instead (length -1).
  */
 import { Buffer } from 'node:buffer';
 
@@ -19,14 +22,19 @@ export const SLOT_BYTES = 8192;
 const SLOT_WORDS = 16;
 const WORKER_WORDS = 16;
 const HEADER_BYTES = SLOT_WORDS * 4;
+const STATE_BITS = 2;
+const STATE_MASK = 3;
 export const REQUEST_BYTES = 4032;
 export const RESULT_BYTES = SLOT_BYTES - HEADER_BYTES - REQUEST_BYTES;
 
 export const STATE = { FREE: 0, READY: 1, RUNNING: 2, DONE: 3 } as const;
 export const CANCEL = { NONE: 0, CLIENT: 1, DEADLINE: 2 } as const;
+/** Sequence numbers wrap here; a message is never that old. */
+export const SEQUENCE_MASK = 0x3fffffff;
 
 /** Words of a slot. */
 const WORD = {
+  /** state | sequence << 2 */
   STATE: 0,
   CANCEL: 1,
   ENTRY: 2,
@@ -41,7 +49,8 @@ const WORD = {
   /** Low 31 bits of epoch milliseconds. */
   STARTED_AT: 9,
   DEADLINE_AT: 10,
-  SEQUENCE: 11,
+  /** From the call to its end, waiting included: never less than what it kept the thread busy. */
+  WALL_US: 11,
 } as const;
 
 /** Words of a worker header. */
@@ -122,19 +131,35 @@ export class JobBoard {
   }
 
   state(slot: number): number {
-    return Atomics.load(this.#words, this.#word(slot));
+    return Atomics.load(this.#words, this.#word(slot)) & STATE_MASK;
   }
 
-  setState(slot: number, state: number): void {
-    Atomics.store(this.#words, this.#word(slot), state);
+  /** Of the slot's last assignment. */
+  sequence(slot: number): number {
+    return Atomics.load(this.#words, this.#word(slot)) >>> STATE_BITS;
   }
 
-  /** Compare-and-swap of the state; true for the winner. */
-  swapState(slot: number, from: number, to: number): boolean {
+  /** Ends an assignment, whatever its state. For the front end, once nobody else can own the slot. */
+  vacate(slot: number): void {
+    Atomics.store(this.#words, this.#word(slot), (this.sequence(slot) << STATE_BITS) | STATE.FREE);
+  }
+
+  /** Takes a job that has not started back; true if it had not. For the front end. */
+  takeBack(slot: number): boolean {
+    const sequence = this.sequence(slot);
+    return this.#swap(slot, (sequence << STATE_BITS) | STATE.READY, (sequence << STATE_BITS) | STATE.FREE);
+  }
+
+  /** Starts exactly this assignment of the slot; true for the one thread that wins it. */
+  claim(slot: number, sequence: number): boolean {
+    return this.#swap(slot, (sequence << STATE_BITS) | STATE.READY, (sequence << STATE_BITS) | STATE.RUNNING);
+  }
+
+  #swap(slot: number, from: number, to: number): boolean {
     return Atomics.compareExchange(this.#words, this.#word(slot), from, to) === from;
   }
 
-  /** Fills a free slot's words and makes it READY. The body was written with `writeBody` before. */
+  /** Fills a free slot's words and makes it READY. The body was written with `writeBody` before. `seq`: 30 bits. */
   publish(slot: number, entryKey: number, revisionIndex: number, flags: number, deadlineAt: number, seq: number): void {
     const at = this.#word(slot);
     const words = this.#words;
@@ -143,11 +168,11 @@ export class JobBoard {
     words[at + WORD.META] = revisionIndex | (flags << 8);
     words[at + WORD.RESULT_BYTES] = 0;
     words[at + WORD.STATUS] = 0;
-    words[at + WORD.BLOCKING_US] = 0;
+    words[at + WORD.BLOCKING_US] = -1;
     words[at + WORD.STARTED_AT] = 0;
     words[at + WORD.DEADLINE_AT] = deadlineAt;
-    words[at + WORD.SEQUENCE] = seq;
-    Atomics.store(words, at, STATE.READY);
+    words[at + WORD.WALL_US] = -1;
+    Atomics.store(words, at, (seq << STATE_BITS) | STATE.READY);
   }
 
   /** Copies body and extras into the request area. False when they do not fit: they then travel by message. */
@@ -187,16 +212,8 @@ export class JobBoard {
     return (this.#words[this.#word(slot) + WORD.META] as number) >>> 8;
   }
 
-  sequence(slot: number): number {
-    return (this.#words[this.#word(slot) + WORD.SEQUENCE] as number) >>> 0;
-  }
-
   deadlineAt(slot: number): number {
     return Atomics.load(this.#words, this.#word(slot) + WORD.DEADLINE_AT);
-  }
-
-  setDeadlineAt(slot: number, folded: number): void {
-    Atomics.store(this.#words, this.#word(slot) + WORD.DEADLINE_AT, folded);
   }
 
   cancelled(slot: number): number {
@@ -215,13 +232,19 @@ export class JobBoard {
     return this.#words[this.#word(slot) + WORD.STARTED_AT] as number;
   }
 
+  /** What the call cost; before `finish`. Never told when nothing was called: then both are -1. */
+  spent(slot: number, blockingUs: number, wallUs: number): void {
+    const at = this.#word(slot);
+    this.#words[at + WORD.BLOCKING_US] = blockingUs;
+    this.#words[at + WORD.WALL_US] = wallUs;
+  }
+
   /** Ends a RUNNING slot. `resultBytes` -1: the result travels by message. */
-  finish(slot: number, status: number, outcome: number, resultBytes: number, blockingUs: number): void {
+  finish(slot: number, status: number, outcome: number, resultBytes: number): void {
     const at = this.#word(slot);
     this.#words[at + WORD.RESULT_BYTES] = resultBytes;
     this.#words[at + WORD.STATUS] = status | (outcome << 16);
-    this.#words[at + WORD.BLOCKING_US] = blockingUs;
-    Atomics.store(this.#words, at, STATE.DONE);
+    Atomics.store(this.#words, at, (this.sequence(slot) << STATE_BITS) | STATE.DONE);
   }
 
   resultBytes(slot: number): number {
@@ -238,6 +261,10 @@ export class JobBoard {
 
   blockingUs(slot: number): number {
     return this.#words[this.#word(slot) + WORD.BLOCKING_US] as number;
+  }
+
+  wallUs(slot: number): number {
+    return this.#words[this.#word(slot) + WORD.WALL_US] as number;
   }
 
   setCurrent(worker: number, slot: number): void {
@@ -257,9 +284,9 @@ export class JobBoard {
     return Atomics.load(this.#words, worker * WORKER_WORDS + WORKER.BEATS);
   }
 
-  /** After a control message was posted; before the state of the job it speaks of changes. */
-  countPosted(worker: number): void {
-    Atomics.add(this.#words, worker * WORKER_WORDS + WORKER.POSTED, 1);
+  /** Control messages the worker has posted; told after each, before the state of the job it speaks of changes. */
+  setPosted(worker: number, count: number): void {
+    Atomics.store(this.#words, worker * WORKER_WORDS + WORKER.POSTED, count);
   }
 
   posted(worker: number): number {
@@ -269,7 +296,8 @@ export class JobBoard {
   /** A new thread takes over a header. */
   resetWorker(worker: number): void {
     this.setCurrent(worker, -1);
-    Atomics.store(this.#words, worker * WORKER_WORDS + WORKER.POSTED, 0);
+    this.setPosted(worker, 0);
+    this.#words[worker * WORKER_WORDS + WORKER.BUFFERS_MIB] = 0;
   }
 
   buffersMiB(worker: number): number {

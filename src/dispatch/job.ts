@@ -84,12 +84,18 @@ export class Job {
   slot = -1;
   /** Worker it was sent to, or -1. */
   worker = -1;
+  /** Number of this assignment to a worker, or -1; messages that name another one are about something else. */
+  sequence = -1;
   /** True once the sink was told or the job was cancelled. */
   settled = false;
   /** Its client was answered at the deadline while the handler goes on; the permit is given back already. */
   abandoned = false;
   /** Set when it was repeated after a lost worker. */
   attempts = 0;
+  /** It asked its client something: a repetition would ask again, and take the old answer for the new question's. */
+  hasAsked = false;
+  /** Highest progress its client was told; a repetition begins below it. */
+  progress = Number.NEGATIVE_INFINITY;
   /** How it ended; set before `JobSink.completed`. */
   outcome: Outcome = 'ok';
   /** Monotonic milliseconds; set by admission. */

@@ -3,20 +3,24 @@
  *
  * Role: `kill` ends a thread on purpose, `lost` is told by the pool when a thread has ended for whatever reason. The
  * jobs of that worker then go four ways: finished ones are delivered, those not started run elsewhere, the culprit is
- * answered with an error, and running neighbours are repeated once if their annotations allow it.
+ * answered with an error, and the others that ran are repeated once if their annotations allow it.
+ * Blame needs certainty: the call in whose own code the thread was, or the only one there. Of several that ran side by
+ * side none is blamed.
  */
 import type { Admission } from '../admission/admission.ts';
+import type { ServiceTimes } from '../admission/service-times.ts';
 import type { Log, Meters } from '../observe/port.ts';
 import type { ControlOut, LossCause, WorkerPool } from '../pool/port.ts';
 import { fault } from '../protocol/faults.ts';
 import type { JobDispatcher } from './dispatcher.ts';
 import type { Flights, WorkerLoad } from './flights.ts';
 import type { Job } from './job.ts';
-import { STATE } from './job-board.ts';
+import { foldedNow, foldedSince, STATE } from './job-board.ts';
 import type { Quarantine } from './quarantine.ts';
 
 export interface LossesPorts {
   readonly admission: Admission;
+  readonly times: ServiceTimes;
   readonly dispatcher: () => JobDispatcher;
   readonly flights: Flights;
   readonly pool: () => WorkerPool;
@@ -32,7 +36,7 @@ export interface LossesPorts {
 
 interface Verdict {
   readonly reason: string;
-  readonly culprits: readonly Job[];
+  readonly culprit: Job | null;
 }
 
 const REASON: Record<LossCause, string> = { killed: 'killed', memory: 'memory', exit: 'exit', error: 'crash' };
@@ -54,24 +58,29 @@ export class Losses {
     this.#ports = ports;
   }
 
-  /** Ends a worker because of `culprits`. */
-  kill(load: WorkerLoad, reason: 'deadline' | 'memory', culprits: readonly Job[]): void {
-    const { threadId } = load.worker;
-    if (this.#verdicts.has(threadId)) return;
-    this.#verdicts.set(threadId, { reason, culprits });
-    load.retiring = reason;
+  /** Ends a worker, because of what the culprit does if there is a certain one. */
+  kill(load: WorkerLoad, reason: 'deadline' | 'memory' | 'abandoned', culprit: Job | null): void {
+    if (load.ending) return;
+    this.#verdicts.set(load.worker.threadId, { reason, culprit });
+    load.retire(reason, this.#ports.now());
+    this.end(load);
+  }
+
+  /** Ends a worker on which nothing is left to lose. */
+  end(load: WorkerLoad): void {
+    if (load.ending) return;
+    load.ending = true;
     this.#ports.pool().kill(load.worker);
   }
 
-  /** The job in whose synchronous part the worker is, else everything that runs there. */
-  culprits(load: WorkerLoad): readonly Job[] {
+  /** The job in whose own code the worker is, else the only one that runs there. */
+  culprit(load: WorkerLoad): Job | null {
     const { flights } = this.#ports;
     const current = flights.board.current(load.worker.index);
     const job = current === -1 ? null : flights.jobs[current];
-    if (job !== null && job !== undefined && job.worker === load.worker.index) return [job];
-    return this.#jobsOf(load).filter(
-      (candidate) => flights.board.state(candidate.slot) === STATE.RUNNING && !candidate.abandoned,
-    );
+    if (job !== null && job !== undefined && job.worker === load.worker.index) return job;
+    const running = this.#jobsOf(load).filter((candidate) => flights.board.state(candidate.slot) === STATE.RUNNING);
+    return running.length === 1 ? (running[0] as Job) : null;
   }
 
   #jobsOf(load: WorkerLoad): Job[] {
@@ -83,42 +92,50 @@ export class Losses {
     const { flights, log, meters } = this.#ports;
     const verdict = this.#verdicts.get(load.worker.threadId) ?? this.#verdictOf(load, cause);
     this.#verdicts.delete(load.worker.threadId);
-    const blamed = verdict.culprits[0];
-    const name = blamed?.entry.name ?? '';
-    meters.workerLost(verdict.reason, name);
-    const detail = { worker: load.worker.index, reason: verdict.reason, entry: name, cause: message };
-    if (load.retiring !== '' && blamed === undefined) log.info(detail, 'worker replaced');
+    const { culprit, reason } = verdict;
+    const name = culprit?.entry.name ?? '';
+    meters.workerLost(reason, name);
+    const detail = { worker: load.worker.index, reason, entry: name, cause: message };
+    if (load.retiring !== '' && culprit === null) log.info(detail, 'worker replaced');
     else log.warn(detail, 'worker lost');
     flights.board.setCurrent(load.worker.index, -1);
-    for (const job of this.#jobsOf(load)) this.#dealWith(job, verdict);
+    if (culprit !== null) this.#observe(culprit);
+    for (const job of this.#jobsOf(load)) this.#dealWith(job, load, verdict);
     flights.loads[load.worker.index] = null;
-    if (verdict.culprits.length === 1 && blamed !== undefined) this.#blame(blamed.entry.key, name);
+    if (culprit !== null) this.#blame(culprit.entry.key, name);
     this.#ports.dispatcher().pump();
   }
 
-  #verdictOf(load: WorkerLoad, cause: LossCause): Verdict {
-    if (cause === 'killed' && load.retiring !== '') return { reason: load.retiring, culprits: [] };
-    return { reason: REASON[cause], culprits: this.culprits(load) };
+  /** A call that never ended was never measured, and would go on as the cheap one it used to be. */
+  #observe(culprit: Job): void {
+    const { flights, times } = this.#ports;
+    if (culprit.slot === -1 || flights.board.state(culprit.slot) !== STATE.RUNNING) return;
+    const us = 1000 * foldedSince(flights.board.startedAt(culprit.slot), foldedNow());
+    times.observe(culprit.entry.key, us);
   }
 
-  #dealWith(job: Job, verdict: Verdict): void {
+  #verdictOf(load: WorkerLoad, cause: LossCause): Verdict {
+    if (cause === 'killed' && load.retiring !== '') return { reason: load.retiring, culprit: null };
+    return { reason: REASON[cause], culprit: this.culprit(load) };
+  }
+
+  #dealWith(job: Job, load: WorkerLoad, verdict: Verdict): void {
     const { admission, flights } = this.#ports;
     const dispatcher = this.#ports.dispatcher();
-    const state = flights.board.state(job.slot);
-    if (state === STATE.DONE && flights.board.resultBytes(job.slot) !== -1) dispatcher.deliver(job, null);
-    else if (job.settled) dispatcher.free(job, 'dropped');
-    else if (state === STATE.READY) {
-      flights.board.setState(job.slot, STATE.FREE);
+    // Told by the worker before it ended, or ended by what it told.
+    if (dispatcher.conclude(job, load) || job.worker !== load.worker.index) return;
+    if (job.settled) dispatcher.free(job, 'dropped');
+    else if (flights.board.takeBack(job.slot)) {
       flights.unassign(job);
       admission.takeBack(job);
-    } else if (verdict.culprits.includes(job))
+    } else if (job === verdict.culprit)
       this.#refuse(job, `${job.entry.kind} ${job.entry.name}: ${SAID[verdict.reason] ?? SAID['killed']}`);
-    else if (job.entry.repeatable && job.attempts === 0) {
+    else if (job.entry.repeatable && job.attempts === 0 && !job.hasAsked) {
       job.attempts += 1;
       flights.unassign(job);
       admission.takeBack(job);
     } else {
-      const by = verdict.culprits[0]?.entry.name;
+      const by = verdict.culprit?.entry.name;
       const why = by === undefined ? '' : `: ${by} ended it`;
       this.#refuse(job, `the worker that ran this call was lost${why}`);
     }
@@ -138,12 +155,12 @@ export class Losses {
 
   /** A tool left something behind that failed, or changed built-in objects: name it, and replace the worker soon. */
   stray(load: WorkerLoad | null, message: Extract<ControlOut, { type: 'stray' }>): void {
-    const { log, meters } = this.#ports;
+    const { log, meters, now } = this.#ports;
     const name = this.#ports.entryName(message.entryKey);
     meters.strayError(name);
     log.warn({ entry: name, kind: message.kind, cause: message.message }, 'a tool left something behind on its worker');
     if (message.entryKey !== -1) this.#blame(message.entryKey, name);
-    if (load !== null && load.retiring === '') load.retiring = `stray-${message.kind}`;
+    load?.retire(`stray-${message.kind}`, now());
     this.#ports.wake();
   }
 }

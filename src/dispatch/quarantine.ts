@@ -4,6 +4,9 @@
  * Role: a pure table of (entry key → losses in the last minute). An entry with `after` losses inside the window is
  * quarantined for `ms`; the first loss after that counts anew. Bounded by the entries of the catalogue.
  */
+import { type Fault, fault } from '../protocol/faults.ts';
+import type { Job } from './job.ts';
+
 export const LOSS_WINDOW_MS = 60_000;
 
 export class Quarantine {
@@ -45,4 +48,9 @@ export class Quarantine {
     for (const key of this.#losses.keys()) if (!keys.has(key)) this.#losses.delete(key);
     for (const key of this.#until.keys()) if (!keys.has(key)) this.#until.delete(key);
   }
+}
+
+export function quarantineFault(job: Job, remainingMs: number): Fault {
+  const message = `${job.entry.kind} ${job.entry.name} is quarantined: it kept ending its worker`;
+  return fault('quarantined', message, { retryAfterMs: Math.ceil(remainingMs) });
 }

@@ -4,12 +4,13 @@
  *
  * Role: adaptive batching. Jobs expected to be cheap share one message per worker and tick, up to a small sum of
  * expected times; expensive or unknown ones go to a worker that has nothing left to run. What fits nowhere waits in
- * `ready`, which holds only jobs that have their permit.
+ * `ready`, which holds only jobs that have their permit. An isolated job needs a worker with nothing on it; while
+ * there is none, one worker at a time is set aside for it and empties, as long as another takes what comes meanwhile.
  * Why the bounds: a message costs about 11 µs, so BATCH_US of work makes it cheap; PIPE_US is what a job may have to
  * wait behind others on a worker, and keeps one batch on the way while another runs.
  */
 import type { ServiceTimes } from '../admission/service-times.ts';
-import type { CatalogueHolder } from '../catalogue/entry.ts';
+import type { Catalogue, CatalogueHolder, Entry, Manifest, ManifestEntry } from '../catalogue/entry.ts';
 import type { Meters } from '../observe/port.ts';
 import type { Batch, OverflowBody, OverflowResult, WorkerPool } from '../pool/port.ts';
 import type { Flights, WorkerLoad } from './flights.ts';
@@ -32,8 +33,8 @@ export interface SenderPorts {
   /** All synchronous jobs of a batch have run. */
   readonly batchDone: (
     load: WorkerLoad,
-    jobs: readonly Job[],
     slots: readonly number[],
+    sequences: readonly number[],
     overflow: readonly OverflowResult[] | null,
   ) => void;
 }
@@ -62,8 +63,9 @@ export class Sender {
     this.#plannedUs += this.#claim(job);
   }
 
-  /** An expensive or unknown job needs a whole worker. */
+  /** An expensive or unknown job needs a whole worker; an isolated one waits for its own and holds up nobody. */
   #claim(job: Job): number {
+    if (job.entry.run === 'isolated') return 0;
     return Math.min(PIPE_US, this.#ports.times.expectedUs(job.entry.key));
   }
 
@@ -89,7 +91,10 @@ export class Sender {
     this.#target = null;
     for (let i = 0; i < ready.length; i++) {
       const job = ready[i] as Job;
-      if (job.settled) continue;
+      if (job.settled) {
+        if (job.entry.run === 'isolated') this.#unreserve(job);
+        continue;
+      }
       if (!this.#hand(job, nowMs)) ready[kept++] = job;
     }
     ready.length = kept;
@@ -103,11 +108,10 @@ export class Sender {
     const observed = this.#ports.times.expectedUs(job.entry.key);
     const known = observed <= SHARED_US_MAX;
     const isolated = job.entry.run === 'isolated';
-    const load = known && !isolated ? this.#sharedLoad(observed) : this.#idleLoad(isolated);
+    const load = isolated ? this.#ownLoad(job) : known ? this.#sharedLoad(observed) : this.#idleLoad();
     if (load === null) return false;
     const expectedUs = Number.isFinite(observed) ? observed : UNKNOWN_US;
-    if (isolated) load.exclusive = true;
-    this.#targetUs += expectedUs;
+    if (load === this.#target) this.#targetUs += expectedUs;
     this.#ports.flights.assign(job, load, expectedUs, nowMs);
     this.#ports.meters.queueWaited(nowMs - job.acceptedAtMs);
     load.outbox.push(job);
@@ -135,46 +139,100 @@ export class Sender {
     return least;
   }
 
-  /** A worker with nothing left to run; for an isolated job, with nothing at all. */
-  #idleLoad(isolated: boolean): WorkerLoad | null {
+  /** A worker with nothing left to run; what waits on it costs it nothing. */
+  #idleLoad(): WorkerLoad | null {
     let best: WorkerLoad | null = null;
     for (const load of this.#ports.flights.loads) {
-      if (!this.#open(load) || load.expectedUs > 0 || (isolated && load.jobs > 0)) continue;
+      if (!this.#open(load) || load.expectedUs > 0) continue;
       if (best === null || load.jobs < best.jobs) best = load;
     }
     return best;
   }
 
+  /** The worker of an isolated job once nothing is left on it; until then it is set aside. */
+  #ownLoad(job: Job): WorkerLoad | null {
+    let best: WorkerLoad | null = null;
+    let open = 0;
+    for (const load of this.#ports.flights.loads) {
+      if (load === null) continue;
+      if (load.reservedFor === job) return this.#emptied(load);
+      // One worker empties at a time; those that run their isolated job are not waited for.
+      if (load.reservedFor !== null && load.reservedFor.worker === -1) return null;
+      if (!this.#open(load)) continue;
+      open += 1;
+      if (best === null || load.jobs < best.jobs) best = load;
+    }
+    if (best === null || (best.jobs > 0 && open === 1 && this.#ports.pool.size > 1)) return null;
+    best.reservedFor = job;
+    return this.#emptied(best);
+  }
+
+  #emptied(load: WorkerLoad): WorkerLoad | null {
+    if (load.retiring !== '' || load.jobs > load.abandoned) return null;
+    if (load.jobs === 0) return load;
+    // Handlers that ignored their deadline would keep it occupied for ever: a new one takes its place.
+    load.retire('isolated', this.#ports.now());
+    return null;
+  }
+
+  #unreserve(job: Job): void {
+    for (const load of this.#ports.flights.loads) if (load?.reservedFor === job) load.reservedFor = null;
+  }
+
   #open(load: WorkerLoad | null): load is WorkerLoad {
-    return load !== null && load.retiring === '' && !load.exclusive && load.worker.threadId !== 0;
+    return (
+      load !== null && load.retiring === '' && load.reservedFor === null && !load.stuck && load.worker.threadId !== 0
+    );
   }
 
   #send(load: WorkerLoad): void {
     const jobs = load.outbox;
     load.outbox = [];
     const slots = new Array<number>(jobs.length);
+    const sequences = new Array<number>(jobs.length);
     const overflow: OverflowBody[] = [];
     for (let i = 0; i < jobs.length; i++) {
       const job = jobs[i] as Job;
       slots[i] = job.slot;
+      sequences[i] = job.sequence;
       if (job.overflow !== null) overflow.push(overflowBody(job));
     }
     const { current } = this.#ports.catalogue;
-    const manifest = load.epoch === current.epoch ? null : current.manifest;
+    const manifest = load.epoch === current.epoch ? null : this.#manifestOf(current);
     load.epoch = current.epoch;
     this.#ports.meters.batchSent(jobs.length);
     const batch: Batch = {
       worker: load.worker.index,
       slots,
+      sequences,
       manifest,
       overflow: overflow.length === 0 ? null : overflow,
     };
     this.#ports.pool.run(load.worker, batch).then(
-      (results) => this.#ports.batchDone(load, jobs, slots, results),
+      (results) => this.#ports.batchDone(load, slots, sequences, results),
       // The thread is gone: the pool tells `lost`, and the losses are dealt with there, once.
       () => undefined,
     );
   }
+
+  /** What is served now, and what jobs accepted before a swap, or before several, still need. */
+  #manifestOf(current: Catalogue): Manifest {
+    const { manifest } = current;
+    const known = new Set(manifest.entries.map((entry) => entry.key));
+    const older: ManifestEntry[] = [];
+    for (const job of this.#ports.flights.jobs) {
+      if (job === null || known.has(job.entry.key)) continue;
+      known.add(job.entry.key);
+      const entry = manifestEntry(job.entry);
+      if (entry !== null) older.push(entry);
+    }
+    return older.length === 0 ? manifest : { epoch: manifest.epoch, entries: manifest.entries.concat(older) };
+  }
+}
+
+function manifestEntry(entry: Entry): ManifestEntry | null {
+  const { key, kind, name, module, paramHeaders, task } = entry;
+  return module === null ? null : { key, kind, name, module, paramHeaders, task };
 }
 
 function overflowBody(job: Job): OverflowBody {

@@ -6,13 +6,13 @@
  *
  *   past its deadline, waiting      → refused, never starts
  *   past its deadline, running      → refused now, the tool sees its signal; after the grace:
- *        the worker's loop stands   → the worker is ended, the job was the culprit
- *        the worker's loop turns    → the job is abandoned; too many of those and the worker is replaced
- *   a neighbour runs for STUCK_MS   → finished results behind it are delivered, jobs not started are taken back
+ *        its worker stands in it    → the worker is ended, the job was the culprit
+ *        otherwise                  → the job is abandoned; too many of those and the worker is replaced
+ *   a worker's loop stands          → it is ended when nobody on it has time left
+ *   a worker stands for STUCK_MS    → finished results are delivered, jobs not started are taken back, none follow
+ *   a worker is to be replaced      → it gets no more jobs and is ended when those it has are done
  */
 import type { Admission } from '../admission/admission.ts';
-import type { Meters } from '../observe/port.ts';
-import type { WorkerPool } from '../pool/port.ts';
 import { fault } from '../protocol/faults.ts';
 import type { JobDispatcher } from './dispatcher.ts';
 import type { Flights, WorkerLoad } from './flights.ts';
@@ -24,8 +24,16 @@ export const TICK_MS = 10;
 const STUCK_MS = 4;
 /** A worker whose loop has not turned for this long stands; a busy machine delays it by less. */
 const STANDING_MS = 250;
-/** Handlers that ignored their deadline and still wait, per worker, before it is replaced. */
-export const ABANDONED_MAX = 32;
+/** It has stood for so long that calls which still have time are not waited for. */
+const STANDING_MS_MAX = 5000;
+/** Handlers that ignored their deadline and still wait, per worker, before it is replaced as soon as can be. */
+const ABANDONED_RETIRE = 32;
+/** The same, before it is replaced at once: each holds a slot of the board. */
+export const ABANDONED_MAX = 48;
+/** A worker that cannot be replaced for so long, since a call goes on and on, is used again until the next reason. */
+const RETIRE_MS_MAX = 2000;
+/** How long memory has to sink after a worker was ended for it. */
+const MEMORY_PATIENCE_MS = 1000;
 /** Resident memory is read every so many ticks. */
 const MEMORY_TICKS = 5;
 
@@ -33,9 +41,7 @@ export interface SupervisorPorts {
   readonly admission: Admission;
   readonly dispatcher: JobDispatcher;
   readonly flights: Flights;
-  readonly pool: WorkerPool;
   readonly losses: Losses;
-  readonly meters: Meters;
   readonly now: () => number;
   readonly residentBytes: () => number;
 }
@@ -52,6 +58,9 @@ export class Supervisor {
   readonly #options: SupervisorOptions;
   #timer: NodeJS.Timeout | null = null;
   #ticks = 0;
+  /** When memory last made an end of a worker, and how much there was. */
+  #endedAtMs = Number.NEGATIVE_INFINITY;
+  #endedAtBytes = 0;
 
   constructor(ports: SupervisorPorts, options: SupervisorOptions) {
     this.#ports = ports;
@@ -73,94 +82,145 @@ export class Supervisor {
     const nowMs = now();
     admission.expire(nowMs, (job) => {
       dispatcher.refuse(job, timeoutFault(job, 'before it could start'));
-      flights.release(job);
+      dispatcher.release(job);
     });
-    for (const load of flights.loads) if (load !== null) this.#watchWorker(load, nowMs);
+    for (const load of flights.loads) {
+      if (load !== null && load.worker.index !== this.#options.callerIndex) this.#watchWorker(load, nowMs);
+    }
     for (const job of flights.jobs) if (job !== null && job.deadlineAtMs <= nowMs) this.#overdue(job, nowMs);
     this.#ticks += 1;
-    if (this.#ticks % MEMORY_TICKS === 0) this.#watchMemory();
+    if (this.#ticks % MEMORY_TICKS === 0) this.#watchMemory(nowMs);
     dispatcher.pump();
     if (dispatcher.active === 0) this.stop();
   }
 
   #watchWorker(load: WorkerLoad, nowMs: number): void {
-    const { flights, pool } = this.#ports;
+    const { flights, losses } = this.#ports;
     const beats = flights.board.beats(load.worker.index);
     if (beats !== load.beats) {
       load.beats = beats;
       load.beatAtMs = nowMs;
     }
-    const current = flights.board.current(load.worker.index);
-    if (current !== -1 && foldedSince(flights.board.startedAt(current), foldedNow()) >= STUCK_MS)
-      this.#freeNeighbours(load, current);
-    if (load.retiring !== '' && load.jobs <= load.abandoned) pool.kill(load.worker);
+    load.stuck = this.#isStuck(load, nowMs);
+    if (load.stuck) this.#freeNeighbours(load);
+    if (this.#stands(load, nowMs) && flights.board.current(load.worker.index) === -1) this.#endStanding(load, nowMs);
+    if (load.retiring === '') return;
+    if (load.jobs <= load.abandoned) losses.end(load);
+    else if (!load.ending && nowMs - load.retiringAtMs > RETIRE_MS_MAX) load.retiring = '';
   }
 
-  #freeNeighbours(load: WorkerLoad, current: number): void {
+  /** In one call for a while; or, in whatever runs between two awaits, its loop does not turn. */
+  #isStuck(load: WorkerLoad, nowMs: number): boolean {
+    const { board } = this.#ports.flights;
+    const current = board.current(load.worker.index);
+    if (current !== -1 && foldedSince(board.startedAt(current), foldedNow()) >= STUCK_MS) return true;
+    return this.#stands(load, nowMs);
+  }
+
+  #freeNeighbours(load: WorkerLoad): void {
     const { admission, dispatcher, flights } = this.#ports;
-    dispatcher.catchUp(load);
     for (const job of flights.jobs) {
-      if (job === null || job.worker !== load.worker.index || job.slot === current) continue;
-      const { slot } = job;
-      if (flights.board.swapState(slot, STATE.READY, STATE.FREE)) {
+      if (job === null || job.worker !== load.worker.index) continue;
+      if (flights.board.takeBack(job.slot)) {
         flights.unassign(job);
         admission.takeBack(job);
-      } else if (flights.board.state(slot) === STATE.DONE && flights.board.resultBytes(slot) !== -1)
-        dispatcher.deliver(job, null);
+      } else dispatcher.conclude(job, load);
     }
   }
 
   #overdue(job: Job, nowMs: number): void {
     const { dispatcher, flights } = this.#ports;
     const { board } = flights;
-    const waiting = job.worker === -1 || board.swapState(job.slot, STATE.READY, STATE.FREE);
+    const waiting = job.worker === -1 || board.takeBack(job.slot);
     if (waiting) {
       dispatcher.refuse(job, timeoutFault(job, 'before it could start'));
       dispatcher.free(job, 'dropped');
       return;
     }
-    if (board.state(job.slot) !== STATE.RUNNING || job.abandoned) return;
+    if (board.state(job.slot) !== STATE.RUNNING) return;
     if (board.cancelled(job.slot) !== CANCEL.DEADLINE) this.#stop(job);
-    const overMs = nowMs - job.deadlineAtMs;
-    if (overMs < this.#options.killGraceMs) return;
-    if (job.worker === this.#options.callerIndex) {
-      dispatcher.abandon(job);
-      return;
-    }
+    if (nowMs - job.deadlineAtMs < this.#options.killGraceMs) return;
     const load = flights.loads[job.worker] as WorkerLoad;
-    const standing = board.current(load.worker.index) === job.slot || nowMs - load.beatAtMs > STANDING_MS;
-    if (standing) this.#ports.losses.kill(load, 'deadline', [job]);
-    else {
+    if (job.worker !== this.#options.callerIndex) this.#giveUp(job, load, nowMs);
+    else if (!job.abandoned) dispatcher.abandon(job);
+  }
+
+  /** The grace is over. */
+  #giveUp(job: Job, load: WorkerLoad, nowMs: number): void {
+    const { dispatcher, flights, losses } = this.#ports;
+    if (load.ending) return;
+    // Nobody else is on the worker of an isolated call, and nobody would ever use it again.
+    if (job.entry.run === 'isolated') losses.kill(load, 'deadline', job);
+    else if (flights.board.current(load.worker.index) === job.slot) {
+      // While the loop turned a moment ago it may be at its last step, the encoding.
+      if (this.#stands(load, nowMs)) losses.kill(load, 'deadline', job);
+    } else if (!job.abandoned) {
+      // Waiting, or kept by a neighbour from seeing that it was to stop.
       dispatcher.abandon(job);
-      if (load.abandoned > ABANDONED_MAX) load.retiring = 'abandoned';
+      if (load.abandoned > ABANDONED_MAX) losses.kill(load, 'abandoned', null);
+      else if (load.abandoned > ABANDONED_RETIRE) load.retire('abandoned', nowMs);
     }
+  }
+
+  /** A thread shows that its loop turns from its first batch on. */
+  #stands(load: WorkerLoad, nowMs: number): boolean {
+    return load.epoch !== -1 && nowMs - load.beatAtMs > STANDING_MS;
+  }
+
+  /**
+   * The loop stands between two awaits of one of its calls; of which one is not known. Once no call there has time
+   * left, or after a long while if any has none, the worker is ended. So it is when there is no call at all, but
+   * something one has left behind.
+   */
+  #endStanding(load: WorkerLoad, nowMs: number): void {
+    const { flights, losses } = this.#ports;
+    const lateFrom = nowMs - this.#options.killGraceMs;
+    let running = 0;
+    let late = 0;
+    for (const job of flights.jobs) {
+      if (job === null || job.worker !== load.worker.index || flights.board.state(job.slot) !== STATE.RUNNING) continue;
+      running += 1;
+      if (job.deadlineAtMs <= lateFrom) late += 1;
+    }
+    const standsMs = nowMs - load.beatAtMs;
+    const isOver = late === running ? standsMs > STANDING_MS + this.#options.killGraceMs : standsMs > STANDING_MS_MAX;
+    if (isOver && (late > 0 || running === 0)) losses.kill(load, 'deadline', losses.culprit(load));
   }
 
   /** The client is answered; the tool is asked to stop. */
   #stop(job: Job): void {
     const { dispatcher, flights } = this.#ports;
-    const sequence = flights.board.sequence(job.slot);
-    flights.board.cancel(job.slot, CANCEL.DEADLINE);
-    dispatcher.post(job, { type: 'cancel', slot: job.slot, sequence, reason: 'the deadline passed' });
+    const { sequence, slot } = job;
+    flights.board.cancel(slot, CANCEL.DEADLINE);
+    dispatcher.post(job, { type: 'cancel', slot, sequence, reason: 'the deadline passed' });
     dispatcher.refuse(job, timeoutFault(job, 'while it ran'));
   }
 
-  /** Ends the worker that most likely grows: one that stands in a call, else the one with the most array buffers. */
-  #watchMemory(): void {
+  /**
+   * Ends the worker that most likely grows: one that stands in a call, else the one with the most array buffers. What
+   * it held is given back slowly, so another one only follows when memory grows further, or after a while.
+   */
+  #watchMemory(nowMs: number): void {
     const { flights, losses, residentBytes } = this.#ports;
-    if (this.#options.residentBytesMax === 0 || residentBytes() <= this.#options.residentBytesMax) return;
+    if (this.#options.residentBytesMax === 0) return;
+    const bytes = residentBytes();
+    if (bytes <= this.#options.residentBytesMax) return;
+    if (bytes <= this.#endedAtBytes && nowMs - this.#endedAtMs < MEMORY_PATIENCE_MS) return;
     let worst: WorkerLoad | null = null;
     let worstScore = -1;
     for (const load of flights.loads) {
-      if (load === null || load.jobs === 0 || load.worker.index === this.#options.callerIndex) continue;
-      const standsMs = Math.max(0, this.#ports.now() - load.beatAtMs);
+      if (load === null || load.jobs === 0 || load.ending || load.worker.index === this.#options.callerIndex) continue;
+      const standsMs = Math.max(0, nowMs - load.beatAtMs);
       const score = flights.board.buffersMiB(load.worker.index) + standsMs;
       if (score > worstScore) {
         worst = load;
         worstScore = score;
       }
     }
-    if (worst !== null) losses.kill(worst, 'memory', losses.culprits(worst));
+    if (worst === null) return;
+    this.#endedAtBytes = bytes;
+    this.#endedAtMs = nowMs;
+    losses.kill(worst, 'memory', losses.culprit(worst));
   }
 }
 

@@ -6,7 +6,8 @@
  * `atomics: 'disabled'` because a worker that blocks in Atomics.wait between batches could neither serve its
  * control port nor let asynchronous tools go on.
  * Each thread says hello with a port of its own; that port carries cancellations, progress and questions. Its index on
- * the board travels with each batch, since the thread cannot know which index a lost one has given back.
+ * the board travels with each batch, since the thread cannot know which index a lost one has given back. It is in
+ * service once it has said hello, Piscina hands it tasks, and there is an index for it.
  */
 import { type MessagePort, receiveMessageOnPort, type Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
@@ -24,6 +25,13 @@ import type {
 
 /** Batches one worker may hold at once; dispatch stays far below it. */
 const BATCHES_PER_WORKER_MAX = 100_000;
+/** A thread id no worker has. */
+const NOBODY = 0;
+/** Piscina has replaced a lost thread long before that, if it does; doubled with each start that fails. */
+const RESTART_MS = 100;
+const RESTART_MS_MAX = 5000;
+/** Then it is told that none will come up. */
+const FAILED_STARTS_MAX = 8;
 
 export interface PiscinaPoolOptions {
   readonly workers: number;
@@ -62,8 +70,15 @@ export class PiscinaPool implements WorkerPool {
   readonly #piscina: Piscina;
   readonly #live = new Map<number, Live>();
   readonly #freeIndexes: number[];
-  #target = -1;
+  /** Threads that said hello and are not in service yet, by thread id. At most two per worker. */
+  readonly #arrived = new Map<number, Hello>();
+  /** Thread ids Piscina hands tasks to: a task for any other would stay in its queue. */
+  readonly #accepted = new Set<number>();
+  #target = NOBODY;
   #closing = false;
+  #restart: NodeJS.Timeout | null = null;
+  /** Starts in a row that failed. */
+  #failedStarts = 0;
 
   constructor(options: PiscinaPoolOptions) {
     this.size = options.workers;
@@ -82,26 +97,43 @@ export class PiscinaPool implements WorkerPool {
       loadBalancer: (_task, workers) => workers.find((worker) => worker.id === this.#target) ?? null,
       ...(fromSource ? { execArgv: ['--import', import.meta.resolve('tsx')] } : {}),
     });
-    this.#piscina.on('message', (message: Hello) => this.#attach(message));
+    this.#piscina.on('message', (message: Hello) => {
+      this.#arrived.set(message.threadId, message);
+      this.#takeIn();
+    });
+    // Told while Piscina is about to hand it tasks: in the next turn it does.
+    this.#piscina.on('workerCreate', ({ id }: { id: number }) => queueMicrotask(() => this.#accept(id)));
+    this.#piscina.on('workerDestroy', () => this.#restartSoon());
     // Piscina reports here what happened to a thread that had no batch, or that never came up.
     this.#piscina.on('error', (error: Error) => this.#events.trouble(error));
   }
 
   run(worker: PoolWorker, batch: Batch): Promise<readonly OverflowResult[] | null> {
-    const live = this.#live.get(worker.index);
+    const live = this.#of(worker);
     // Without its worker the batch would land in Piscina's own queue, and later on any other worker.
-    if (live === undefined || live.threadId !== worker.threadId || live.killed || live.failure !== null) return GONE;
+    if (live === null || live.killed || live.failure !== null) return GONE;
     this.#target = worker.threadId;
-    return this.#piscina.run(batch);
+    const answer = this.#piscina.run(batch);
+    this.#target = NOBODY;
+    return answer;
   }
 
   post(worker: PoolWorker, message: ControlIn): void {
-    this.#live.get(worker.index)?.port.postMessage(message);
+    this.#of(worker)?.port.postMessage(message);
   }
 
   catchUp(worker: PoolWorker, posted: number): void {
+    const live = this.#of(worker);
+    if (live !== null && live.received !== posted) this.#drain(live);
+  }
+
+  /** Null when that thread has ended, whoever has its index now. */
+  #of(worker: PoolWorker): Live | null {
     const live = this.#live.get(worker.index);
-    if (live === undefined || live.received === posted) return;
+    return live !== undefined && live.threadId === worker.threadId ? live : null;
+  }
+
+  #drain(live: Live): void {
     for (let next = receiveMessageOnPort(live.port); next !== undefined; next = receiveMessageOnPort(live.port)) {
       this.#deliver(live, next.message);
     }
@@ -113,15 +145,15 @@ export class PiscinaPool implements WorkerPool {
   }
 
   kill(worker: PoolWorker): void {
-    const live = this.#live.get(worker.index);
-    if (live === undefined || live.threadId !== worker.threadId || live.killed) return;
+    const live = this.#of(worker);
+    if (live === null || live.killed) return;
     live.killed = true;
     void live.thread.terminate();
   }
 
   utilization(worker: PoolWorker): number {
-    const live = this.#live.get(worker.index);
-    if (live === undefined) return 0;
+    const live = this.#of(worker);
+    if (live === null) return 0;
     const now = live.thread.performance.eventLoopUtilization();
     const span = live.thread.performance.eventLoopUtilization(now, live.utilizationAt);
     live.utilizationAt = now;
@@ -130,17 +162,34 @@ export class PiscinaPool implements WorkerPool {
 
   async close(): Promise<void> {
     this.#closing = true;
-    for (const live of this.#live.values()) live.port.close();
+    if (this.#restart !== null) clearTimeout(this.#restart);
+    for (const { port } of [...this.#live.values(), ...this.#arrived.values()]) port.close();
     await this.#piscina.destroy();
     this.#live.clear();
+    this.#arrived.clear();
   }
 
-  /** A thread that has loaded its code. Its index is one that no live thread has. */
-  #attach(hello: Hello): void {
-    const thread = this.#piscina.threads.find((candidate) => candidate.threadId === hello.threadId);
-    if (this.#closing || thread === undefined) return;
-    const index = this.#freeIndexes.pop();
-    if (index === undefined) throw new Error(`more live workers than the ${this.size} the pool may have`);
+  #accept(threadId: number): void {
+    this.#accepted.add(threadId);
+    this.#takeIn();
+  }
+
+  /** Takes threads into service that have loaded their code, each under an index that no live thread has. */
+  #takeIn(): void {
+    for (const hello of [...this.#arrived.values()]) {
+      const { threadId } = hello;
+      if (!this.#accepted.has(threadId) || this.#closing) continue;
+      const thread = this.#piscina.threads.find((candidate) => candidate.threadId === threadId);
+      // Its predecessor may take a while to end: then that one's index comes when it has.
+      const index = thread === undefined ? undefined : this.#freeIndexes.pop();
+      if (thread !== undefined && index === undefined) return;
+      this.#arrived.delete(threadId);
+      if (thread === undefined || index === undefined) this.#accepted.delete(threadId);
+      else this.#attach(hello, thread, index);
+    }
+  }
+
+  #attach(hello: Hello, thread: Worker, index: number): void {
     const live: Live = {
       index,
       threadId: hello.threadId,
@@ -152,6 +201,7 @@ export class PiscinaPool implements WorkerPool {
       killed: false,
     };
     this.#live.set(index, live);
+    this.#failedStarts = 0;
     live.port.on('message', (message: ControlOut) => this.#deliver(live, message));
     live.port.unref();
     thread.on('error', (error: Error) => {
@@ -162,12 +212,41 @@ export class PiscinaPool implements WorkerPool {
   }
 
   #detach(live: Live, code: number): void {
+    if (!this.#closing) this.#drain(live);
     live.port.close();
     this.#live.delete(live.index);
+    this.#accepted.delete(live.threadId);
     this.#freeIndexes.push(live.index);
     if (this.#closing) return;
     const memory = live.failure !== null && 'code' in live.failure && live.failure.code === 'ERR_WORKER_OUT_OF_MEMORY';
     const cause: LossCause = live.killed ? 'killed' : memory ? 'memory' : live.failure !== null ? 'error' : 'exit';
     this.#events.lost(live, cause, live.failure?.message ?? `exit code ${code}`);
+    this.#takeIn();
+  }
+
+  /** A thread has ended. Piscina replaces it, except after one ended while it started: then it never does again. */
+  #restartSoon(): void {
+    if (this.#closing || this.#restart !== null) return;
+    const waitMs = Math.min(RESTART_MS_MAX, RESTART_MS * 2 ** this.#failedStarts);
+    this.#restart = setTimeout(() => {
+      this.#restart = null;
+      for (let missing = this.size - this.#piscina.threads.length; missing > 0; missing--) this.#start();
+    }, waitMs);
+  }
+
+  #start(): void {
+    this.#failedStarts += 1;
+    const error = new Error('a worker thread ended while it started');
+    this.#events.trouble(error);
+    if (this.#live.size === 0 && this.#failedStarts >= FAILED_STARTS_MAX) this.#events.unable(error);
+    // A task that suits no worker makes Piscina start one, if it may have more; the task itself is withdrawn.
+    const withdrawal = new AbortController();
+    try {
+      this.#piscina.run(null, { signal: withdrawal.signal }).catch(() => undefined);
+      withdrawal.abort();
+    } catch (cause) {
+      this.#events.trouble(new Error('no worker thread could be started', { cause }));
+      this.#restartSoon();
+    }
   }
 }

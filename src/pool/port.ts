@@ -29,6 +29,7 @@ export interface OverflowBody {
 /** A result that did not fit its slot. */
 export interface OverflowResult {
   readonly slot: number;
+  readonly sequence: number;
   readonly bytes: Uint8Array;
 }
 
@@ -37,6 +38,8 @@ export interface Batch {
   /** Index the worker's header has on the board. */
   readonly worker: number;
   readonly slots: readonly number[];
+  /** Of each slot, the assignment that is meant: what was taken back meanwhile is not run. */
+  readonly sequences: readonly number[];
   /** Set when the worker has not seen this catalogue yet. */
   readonly manifest: Manifest | null;
   readonly overflow: readonly OverflowBody[] | null;
@@ -55,10 +58,22 @@ export type ControlIn =
     }
   | { readonly type: 'task'; readonly slot: number; readonly sequence: number; readonly taskId: string };
 
-/** Worker → front end, beside the results. Notifications and questions carry their slot and its sequence number. */
+/** Worker → front end, beside the results. What belongs to a job carries its slot and sequence number. */
 export type ControlOut =
-  | { readonly type: 'done'; readonly slots: readonly number[]; readonly overflow: readonly OverflowResult[] }
-  | { readonly type: 'emit'; readonly slot: number; readonly sequence: number; readonly message: string }
+  | {
+      readonly type: 'done';
+      readonly slots: readonly number[];
+      readonly sequences: readonly number[];
+      readonly overflow: readonly OverflowResult[];
+    }
+  | {
+      readonly type: 'emit';
+      readonly slot: number;
+      readonly sequence: number;
+      readonly message: string;
+      /** The value of a progress notification, else null. */
+      readonly progress: number | null;
+    }
   | {
       readonly type: 'ask';
       readonly slot: number;
@@ -107,6 +122,8 @@ export interface PoolEvents {
   control(worker: PoolWorker, message: ControlOut): void;
   /** A thread failed outside a batch, or while starting. For the log. */
   trouble(error: Error): void;
+  /** No thread lives, and one after the other has ended while it started. It is tried again all the same. */
+  unable(error: Error): void;
 }
 
 export interface WorkerPool {
@@ -120,7 +137,7 @@ export interface WorkerPool {
    * be seen before the messages that were posted ahead of them. `posted` counts the worker's control messages.
    */
   catchUp(worker: PoolWorker, posted: number): void;
-  /** Ends a thread at once; `lost` follows, and a new thread. */
+  /** Ends a thread at once; what it said before it ended is delivered, then `lost` follows, and a new thread. */
   kill(worker: PoolWorker): void;
   /** Part of the wall time, 0…1, the thread was busy since the last call. */
   utilization(worker: PoolWorker): number;

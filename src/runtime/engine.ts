@@ -38,6 +38,7 @@ export interface EngineOptions {
 export interface Engine {
   readonly dispatcher: JobDispatcher;
   readonly admission: Admission;
+  readonly flights: Flights;
   readonly pool: WorkerPool;
   /** Workers that can take jobs now. */
   readonly liveWorkers: () => number;
@@ -50,11 +51,14 @@ export interface Engine {
   close(): Promise<void>;
 }
 
-/** Jobs that can hold a slot at once: waiting, with a permit, inline, run by the caller, abandoned by their clients. */
-export function slotsFor(settings: Settings): number {
-  const inline = settings.maxConcurrent;
-  const abandoned = settings.workers * (ABANDONED_MAX + 1) + settings.maxConcurrent;
-  return settings.queueSize + settings.maxConcurrent + 2 * inline + CALLER_RUNS_MAX + abandoned;
+/**
+ * Jobs that can hold a slot at once: waiting, with a permit, run by the caller, inline (those that run, and as many
+ * abandoned by their clients), abandoned on each worker.
+ */
+export function slotsFor(settings: Pick<Settings, 'maxConcurrent' | 'queueSize' | 'workers'>): number {
+  const inline = 2 * settings.maxConcurrent;
+  const abandoned = settings.workers * (ABANDONED_MAX + 1);
+  return settings.queueSize + settings.maxConcurrent + CALLER_RUNS_MAX + inline + abandoned;
 }
 
 export function createEngine(options: EngineOptions): Engine {
@@ -64,7 +68,7 @@ export function createEngine(options: EngineOptions): Engine {
   const flights = new Flights(board);
   flights.loads[callerIndex] = new WorkerLoad({ index: callerIndex, threadId: 0 }, now());
   const times = new ServiceTimes();
-  const admission = new Admission(settings, times);
+  const admission = new Admission(settings, times, Math.max(1, settings.workers - 1));
   const quarantine = new Quarantine(settings.quarantineAfter, settings.quarantineMs);
   const server = { name: settings.server.name, version: settings.server.version, title: settings.server.title };
   const identity = {
@@ -76,6 +80,7 @@ export function createEngine(options: EngineOptions): Engine {
   const entryName = (key: number): string => catalogue.current.entries.find((entry) => entry.key === key)?.name ?? '';
   const losses = new Losses({
     admission,
+    times,
     flights,
     quarantine,
     log,
@@ -87,8 +92,10 @@ export function createEngine(options: EngineOptions): Engine {
     wake: () => supervisor.wake(),
   });
   let allUp!: () => void;
-  const ready = new Promise<void>((resolve) => {
+  let noneUp!: (error: Error) => void;
+  const ready = new Promise<void>((resolve, reject) => {
     allUp = resolve;
+    noneUp = reject;
   });
   const events: PoolEvents = {
     ready(worker) {
@@ -104,6 +111,10 @@ export function createEngine(options: EngineOptions): Engine {
     },
     control: (worker, message) => dispatcher.control(flights.loads[worker.index] ?? null, message),
     trouble: (error) => log.warn({ err: error }, 'a worker failed outside a call'),
+    unable: (error) => {
+      log.error({ err: error }, 'no worker thread comes up');
+      noneUp(error);
+    },
   };
   const setup = {
     board: board.shared,
@@ -122,7 +133,7 @@ export function createEngine(options: EngineOptions): Engine {
     catalogue,
     meters,
     now,
-    batchDone: (load, jobs, slots, overflow) => dispatcher.batchDone(load, jobs, slots, overflow),
+    batchDone: (load, slots, sequences, overflow) => dispatcher.batchDone(load, slots, sequences, overflow),
   });
   const caller = new CallerThread({
     board,
@@ -152,7 +163,7 @@ export function createEngine(options: EngineOptions): Engine {
     inlineMax: settings.maxConcurrent,
   });
   const supervisor: Supervisor = new Supervisor(
-    { admission, dispatcher, flights, pool, losses, meters, now, residentBytes: () => process.memoryUsage.rss() },
+    { admission, dispatcher, flights, losses, now, residentBytes: () => process.memoryUsage.rss() },
     { killGraceMs: settings.killGraceMs, residentBytesMax: settings.residentMiBMax * 1048576, callerIndex },
   );
   const liveWorkers = (): number => flights.loads.filter((load) => load !== null && load.worker.threadId !== 0).length;
@@ -163,6 +174,7 @@ export function createEngine(options: EngineOptions): Engine {
   return {
     dispatcher,
     admission,
+    flights,
     pool,
     liveWorkers,
     ready,

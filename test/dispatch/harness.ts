@@ -2,25 +2,28 @@
  * An engine with real worker threads over the hostile tools, and sinks that record what a job was told.
  */
 import { Buffer } from 'node:buffer';
-import { createCatalogue } from '../../src/catalogue/compile.ts';
+import { createCatalogue, type MutableCatalogue } from '../../src/catalogue/compile.ts';
 import type { Definition } from '../../src/catalogue/define.ts';
 import type { SourcedDefinition } from '../../src/catalogue/entries.ts';
 import { compileSettings } from '../../src/config/compile.ts';
 import type { Settings } from '../../src/config/settings.ts';
-import { type Ask, JOB_FLAG, Job, type JobSink, type TaskWish } from '../../src/dispatch/job.ts';
+import { type Ask, JOB_FLAG, Job, type JobExtras, type JobSink, type TaskWish } from '../../src/dispatch/job.ts';
+import { STATE } from '../../src/dispatch/job-board.ts';
 import { createLog } from '../../src/observe/log.ts';
 import { RuntimeMeters } from '../../src/observe/meters.ts';
 import type { Fault } from '../../src/protocol/faults.ts';
-import { REVISION_2026_07_28 } from '../../src/protocol/revisions.ts';
+import { REVISION_2026_07_28, type Revision } from '../../src/protocol/revisions.ts';
 import { createEngine, type Engine } from '../../src/runtime/engine.ts';
 import { MemoryBus } from '../../src/subscriptions/memory-bus.ts';
 import * as hostile from './fixtures/hostile-tools.ts';
+import * as sly from './fixtures/sly-tools.ts';
 import * as stray from './fixtures/stray-tools.ts';
 
 const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
 
-function sourced(file: string, exports: object): SourcedDefinition[] {
-  const { href } = new URL(`./fixtures/${file}.${extension}`, import.meta.url);
+/** The definitions a fixture exports; another `version` is another module to whoever imports it. */
+export function sourced(file: string, exports: object, version = ''): SourcedDefinition[] {
+  const { href } = new URL(`./fixtures/${file}.${extension}${version}`, import.meta.url);
   const definitions = Object.entries(exports) as [string, Definition][];
   return definitions.map(([exportName, definition]) => ({
     definition,
@@ -80,9 +83,16 @@ export class RecordingSink implements JobSink {
 
 export interface Rig {
   readonly engine: Engine;
+  readonly catalogue: MutableCatalogue;
   readonly log: string[];
   /** Resolves when a log line with this text has been written. */
   logged(text: string): Promise<void>;
+  /** Resolves when the sink has heard so many notifications. */
+  heard(sink: RecordingSink, count: number): Promise<void>;
+  /** Resolves when a worker runs the job. */
+  started(job: Job): Promise<void>;
+  /** Resolves when the supervisor has found that a worker stands. */
+  standing(): Promise<void>;
   readonly meters: RuntimeMeters;
   call(tool: string, args?: object, options?: CallOptions): { job: Job; sink: RecordingSink; ended: Promise<Ended> };
   close(): Promise<void>;
@@ -92,6 +102,9 @@ export interface CallOptions {
   readonly timeoutMs?: number;
   readonly share?: string;
   readonly meta?: object;
+  readonly revision?: Revision;
+  readonly extras?: JobExtras;
+  readonly sink?: RecordingSink;
 }
 
 const VERSION = 'io.modelcontextprotocol/protocolVersion';
@@ -127,7 +140,11 @@ export async function startRig(raw: Parameters<typeof compileSettings>[0] = {}):
     capabilities: { logging: true, tasks: true, listChanged: true, resourceSubscribe: true } as never,
     secret: 'test',
   });
-  catalogue.replace([...sourced('hostile-tools', hostile), ...sourced('stray-tools', stray)]);
+  catalogue.replace([
+    ...sourced('hostile-tools', hostile),
+    ...sourced('sly-tools', sly),
+    ...sourced('stray-tools', stray),
+  ]);
   const bus = new MemoryBus({ log: logger });
   const engine = createEngine({
     settings,
@@ -142,6 +159,7 @@ export async function startRig(raw: Parameters<typeof compileSettings>[0] = {}):
   let nextId = 1;
   return {
     engine,
+    catalogue,
     log,
     meters,
     logged: (text) =>
@@ -154,18 +172,28 @@ export async function startRig(raw: Parameters<typeof compileSettings>[0] = {}):
         waiting.add(check);
         check();
       }),
+    heard: (sink, count) => until(() => sink.emitted_.length >= count),
+    started: ({ slot }) => until(() => engine.flights.board.state(slot) === STATE.RUNNING),
+    standing: () => until(() => engine.flights.loads.some((load) => load?.stuck === true)),
     call(tool, args = {}, options = {}) {
       const entry = catalogue.current.tool(tool);
       if (entry === undefined) throw new Error(`no tool ${tool}`);
-      const sink = new RecordingSink();
+      const sink = options.sink ?? new RecordingSink();
       const timeoutMs = options.timeoutMs ?? (entry.timeoutMs === 0 ? settings.requestTimeoutMs : entry.timeoutMs);
       const flags = JOB_FLAG.CAN_STREAM;
-      const job = new Job(entry, REVISION_2026_07_28, flags, options.share ?? 'one', null, sink, timeoutMs);
+      const revision = options.revision ?? REVISION_2026_07_28;
+      const share = options.share ?? 'one';
+      const job = new Job(entry, revision, flags, share, options.extras ?? null, sink, timeoutMs);
       engine.dispatcher.submit(job, bodyOf(tool, args, nextId++, options.meta));
       return { job, sink, ended: sink.ended };
     },
     close: () => engine.close(),
   };
+}
+
+/** Looks once a turn; the test's own timeout is the limit. */
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise((resolve) => setImmediate(resolve));
 }
 
 export function textOf(ended: Ended): string {

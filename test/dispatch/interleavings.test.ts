@@ -1,7 +1,7 @@
 /**
  * The dispatcher under random interleavings, with workers that are played by the test: whatever is submitted, run,
- * cancelled, expired, taken back or lost, each job has exactly one ending (none if it was cancelled first), and
- * nothing stays behind.
+ * cancelled, expired, taken back or lost, and however late a worker comes to an old batch, each job has exactly one
+ * ending (none if it was cancelled first), gets its own answer, and nothing stays behind.
  */
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
@@ -32,6 +32,10 @@ const quietLog = { debug: ignore, info: ignore, warn: ignore, error: ignore };
 interface Handed {
   readonly worker: PoolWorker;
   readonly batch: Batch;
+  /** Positions in the batch that the worker has claimed and not finished. */
+  readonly running: Set<number>;
+  /** Results too large for their slots. */
+  readonly large: OverflowResult[];
   resolve(results: readonly OverflowResult[] | null): void;
   reject(error: Error): void;
 }
@@ -43,7 +47,9 @@ class PlayedPool implements WorkerPool {
   killed: PoolWorker[] = [];
 
   run(worker: PoolWorker, batch: Batch): Promise<readonly OverflowResult[] | null> {
-    return new Promise((resolve, reject) => this.handed.push({ worker, batch, resolve, reject }));
+    return new Promise((resolve, reject) =>
+      this.handed.push({ worker, batch, running: new Set(), large: [], resolve, reject }),
+    );
   }
 
   post(): void {
@@ -63,13 +69,13 @@ class PlayedPool implements WorkerPool {
   }
 }
 
-function entryOf(key: number, repeatable: boolean, concurrency: number): Entry {
+function entryOf(key: number, repeatable: boolean, concurrency: number, run: 'pool' | 'isolated' = 'pool'): Entry {
   const definition = { kind: 'tool', name: `t${key}`, handler: () => '' } as const;
   return {
     key,
     kind: 'tool',
     name: `t${key}`,
-    run: 'pool',
+    run,
     module: null,
     definition,
     concurrency,
@@ -85,7 +91,10 @@ const ENTRIES = [
   entryOf(1, true, Number.POSITIVE_INFINITY),
   entryOf(2, false, 1),
   entryOf(3, false, Number.POSITIVE_INFINITY),
+  entryOf(4, true, Number.POSITIVE_INFINITY, 'isolated'),
 ];
+
+const answerOf = (id: number): string => `{"jsonrpc":"2.0","id":${id},"result":{}}`;
 
 class Rig {
   nowMs = 0;
@@ -101,16 +110,21 @@ class Rig {
   readonly losses: Losses;
   readonly dispatcher: JobDispatcher;
   readonly supervisor: Supervisor;
+  /** Announcements on their way. */
+  late: (() => void)[] = [];
   readonly jobs: { job: Job; sink: RecordingSink; cancelled: boolean }[] = [];
+  /** Started and left pending when their batch was answered. */
+  pending: { worker: PoolWorker; slot: number; sequence: number; id: number }[] = [];
 
   constructor() {
     const now = (): number => this.nowMs;
     const meters = new RuntimeMeters();
-    const { admission, board, flights, pool, times } = this;
+    const { admission, flights, pool, times } = this;
     const quarantine = new Quarantine(1000, 1000);
     const catalogue = { current: { epoch: 1, manifest: { epoch: 1, entries: [] } } } as unknown as CatalogueHolder;
     this.losses = new Losses({
       admission,
+      times,
       flights,
       quarantine,
       meters,
@@ -128,7 +142,7 @@ class Rig {
       catalogue,
       meters,
       now,
-      batchDone: (load, jobs, slots, overflow) => this.dispatcher.batchDone(load, jobs, slots, overflow),
+      batchDone: (load, slots, sequences, overflow) => this.dispatcher.batchDone(load, slots, sequences, overflow),
     });
     this.dispatcher = new JobDispatcher({
       admission,
@@ -152,16 +166,13 @@ class Rig {
         admission,
         dispatcher: this.dispatcher,
         flights,
-        pool,
         losses: this.losses,
-        meters,
         now,
         residentBytes: () => 0,
       },
       { killGraceMs: 50, residentBytesMax: 0, callerIndex: WORKERS },
     );
     for (let index = 0; index < WORKERS; index++) this.up(index);
-    void board;
   }
 
   up(index: number): void {
@@ -173,8 +184,8 @@ class Rig {
   submit(entry: number, share: string, timeoutMs: number): void {
     const sink = new RecordingSink();
     const job = new Job(ENTRIES[entry] as Entry, REVISION_2026_07_28, 0, share, null, sink, timeoutMs);
-    this.jobs.push({ job, sink, cancelled: false });
-    this.dispatcher.submit(job, Buffer.from('{}'));
+    const id = this.jobs.push({ job, sink, cancelled: false }) - 1;
+    this.dispatcher.submit(job, Buffer.from(String(id)));
     assert.ok(this.admission.waiting <= QUEUE, 'more jobs wait than may');
     assert.ok(this.admission.inFlight <= PERMITS, 'more permits are out than there are');
     this.dispatcher.pump();
@@ -184,34 +195,72 @@ class Rig {
   start(pick: number, finish: boolean): void {
     const handed = this.pool.handed[pick % Math.max(1, this.pool.handed.length)];
     if (handed === undefined) return;
-    const slot = handed.batch.slots.find(
-      (candidate) => this.board.state(candidate) === STATE.READY && this.mine(handed, candidate),
-    );
-    if (slot === undefined || !this.board.swapState(slot, STATE.READY, STATE.RUNNING)) return;
-    if (finish) this.finish(slot);
+    const { sequences, slots } = handed.batch;
+    const at = slots.findIndex((slot, i) => this.board.claim(slot, sequences[i] as number));
+    if (at === -1) return;
+    this.board.markStarted(slots[at] as number, 1);
+    handed.running.add(at);
+    if (finish) this.finish(handed, at);
   }
 
-  mine(handed: Handed, slot: number): boolean {
-    return this.flights.jobs[slot]?.worker === handed.worker.index;
+  finish(handed: Handed, at: number): void {
+    const slot = handed.batch.slots[at] as number;
+    const sequence = handed.batch.sequences[at] as number;
+    handed.running.delete(at);
+    const id = this.idIn(slot);
+    // Every third result does not fit its slot.
+    if (id % 3 === 0) handed.large.push({ slot, sequence, bytes: Buffer.from(answerOf(id)) });
+    this.write(slot, id);
   }
 
-  finish(slot: number): void {
-    const text = '{"jsonrpc":"2.0","id":1,"result":{}}';
+  idIn(slot: number): number {
+    const at = this.board.requestAt(slot);
+    return Number(this.board.bytes.utf8Slice(at, at + this.board.bodyBytes(slot)));
+  }
+
+  write(slot: number, id: number): void {
+    const text = answerOf(id);
     assert.ok(text.length < RESULT_BYTES);
-    this.board.bytes.write(text, this.board.resultAt(slot));
-    this.board.finish(slot, 200, 0, text.length, 10);
+    this.board.spent(slot, 10, 10);
+    if (id % 3 !== 0) this.board.bytes.write(text, this.board.resultAt(slot));
+    this.board.finish(slot, 200, 0, id % 3 === 0 ? -1 : text.length);
   }
 
-  /** All that runs in the batch ends, and the batch with it. */
-  endBatch(pick: number): void {
+  /** The batch is answered; what of it still runs ends now, or stays pending. */
+  endBatch(pick: number, leave: boolean): void {
     const [handed] = this.pool.handed.splice(pick % Math.max(1, this.pool.handed.length), 1);
     if (handed === undefined) return;
-    for (const slot of handed.batch.slots) {
-      if (!this.mine(handed, slot)) continue;
-      this.board.swapState(slot, STATE.READY, STATE.RUNNING);
-      if (this.board.state(slot) === STATE.RUNNING) this.finish(slot);
+    const { sequences, slots } = handed.batch;
+    for (let i = 0; i < slots.length; i++) {
+      if (!this.board.claim(slots[i] as number, sequences[i] as number)) continue;
+      this.board.markStarted(slots[i] as number, 1);
+      handed.running.add(i);
     }
-    handed.resolve(null);
+    for (const i of [...handed.running]) {
+      const slot = slots[i] as number;
+      if (leave)
+        this.pending.push({ worker: handed.worker, slot, sequence: sequences[i] as number, id: this.idIn(slot) });
+      else this.finish(handed, i);
+    }
+    handed.resolve(handed.large.length === 0 ? null : handed.large);
+  }
+
+  /** A pending call settles; its announcement may come later than the state it speaks of. */
+  settlePending(pick: number, announce: boolean): void {
+    const [settled] = this.pending.splice(pick % Math.max(1, this.pending.length), 1);
+    if (settled === undefined) return;
+    const { id, sequence, slot, worker } = settled;
+    this.write(slot, id);
+    if (!announce) this.dispatcher.pump();
+    const load = this.flights.loads[worker.index];
+    const overflow = id % 3 === 0 ? [{ slot, sequence, bytes: Buffer.from(answerOf(id)) }] : [];
+    const message = { type: 'done', slots: [slot], sequences: [sequence], overflow } as const;
+    const tell = (): void => {
+      if (load !== null && load !== undefined && this.flights.loads[worker.index] === load)
+        this.dispatcher.control(load, message);
+    };
+    if (announce) tell();
+    else this.late.push(tell);
   }
 
   lose(index: number): void {
@@ -220,6 +269,7 @@ class Rig {
     const gone = this.pool.handed.filter((handed) => handed.worker === load.worker);
     this.pool.handed = this.pool.handed.filter((handed) => handed.worker !== load.worker);
     for (const handed of gone) handed.reject(new Error('gone'));
+    this.pending = this.pending.filter((one) => one.worker !== load.worker);
     this.pool.killed = this.pool.killed.filter((worker) => worker !== load.worker);
     this.losses.lost(load, 'exit', 'played');
     this.up(index);
@@ -243,7 +293,9 @@ class Rig {
 
   async settle(): Promise<void> {
     for (let round = 0; round < 200 && this.dispatcher.active > 0; round++) {
-      while (this.pool.handed.length > 0) this.endBatch(0);
+      while (this.pool.handed.length > 0) this.endBatch(0, false);
+      while (this.pending.length > 0) this.settlePending(0, true);
+      for (const tell of this.late.splice(0)) tell();
       await Promise.resolve();
       await Promise.resolve();
       this.dispatcher.pump();
@@ -257,13 +309,15 @@ const step = fc.oneof(
     weight: 6,
     arbitrary: fc.record({
       do: fc.constant('submit' as const),
-      entry: fc.nat(2),
+      entry: fc.nat(3),
       share: fc.constantFrom('a', 'b', 'c'),
       timeoutMs: fc.constantFrom(20, 1000),
     }),
   },
   { weight: 4, arbitrary: fc.record({ do: fc.constant('start' as const), pick: fc.nat(9), finish: fc.boolean() }) },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant('end' as const), pick: fc.nat(9) }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('end' as const), pick: fc.nat(9), leave: fc.boolean() }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('settle' as const), pick: fc.nat(9), announce: fc.boolean() }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('hear' as const) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('lose' as const), index: fc.nat(WORKERS - 1) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('cancel' as const), pick: fc.nat(40) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('tick' as const), ms: fc.constantFrom(1, 15, 60) }) },
@@ -276,7 +330,9 @@ test('each job has one ending, or none when it was cancelled, and everything is 
       for (const s of steps) {
         if (s.do === 'submit') rig.submit(s.entry, s.share, s.timeoutMs);
         else if (s.do === 'start') rig.start(s.pick, s.finish);
-        else if (s.do === 'end') rig.endBatch(s.pick);
+        else if (s.do === 'end') rig.endBatch(s.pick, s.leave);
+        else if (s.do === 'settle') rig.settlePending(s.pick, s.announce);
+        else if (s.do === 'hear') for (const tell of rig.late.splice(0)) tell();
         else if (s.do === 'lose') rig.lose(s.index);
         else if (s.do === 'cancel') rig.cancel(s.pick);
         else rig.tick(s.ms);
@@ -284,7 +340,12 @@ test('each job has one ending, or none when it was cancelled, and everything is 
         await Promise.resolve();
       }
       await rig.settle();
-      for (const { sink, cancelled } of rig.jobs) assert.equal(sink.endings, cancelled ? 0 : 1);
+      for (const [id, { sink, cancelled }] of rig.jobs.entries()) {
+        assert.equal(sink.endings, cancelled ? 0 : 1);
+        if (cancelled) continue;
+        const ended = await sink.ended;
+        if (ended.how === 'completed') assert.equal(ended.message.id, id);
+      }
       assert.equal(rig.dispatcher.active, 0);
       assert.equal(rig.admission.inFlight, 0);
       assert.equal(rig.admission.waiting, 0);

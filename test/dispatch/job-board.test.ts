@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { FreeSlots, foldedSince, JobBoard, REQUEST_BYTES, STATE } from '../../src/dispatch/job-board.ts';
+import { FreeSlots, foldedSince, JobBoard, REQUEST_BYTES, SEQUENCE_MASK, STATE } from '../../src/dispatch/job-board.ts';
 
 test('a body and its extras come back as they were, and what does not fit says so', () => {
   const board = JobBoard.create(1, 3);
@@ -49,8 +49,25 @@ test('only one of two wins a slot', () => {
   const board = JobBoard.create(1, 1);
   board.writeBody(0, Buffer.from('{}'), '');
   board.publish(0, 1, 4, 0, 0, 1);
-  assert.equal(board.swapState(0, STATE.READY, STATE.RUNNING), true);
-  assert.equal(board.swapState(0, STATE.READY, STATE.FREE), false);
+  assert.equal(board.claim(0, 1), true);
+  assert.equal(board.takeBack(0), false);
+  assert.equal(board.state(0), STATE.RUNNING);
+});
+
+test('an old message about a slot that was taken back and assigned again wins nothing', () => {
+  const board = JobBoard.create(1, 1);
+  board.writeBody(0, Buffer.from('{}'), '');
+  for (const sequence of [1, SEQUENCE_MASK, 0]) {
+    board.publish(0, 1, 4, 0, 0, sequence);
+    assert.equal(board.sequence(0), sequence);
+    assert.equal(board.takeBack(0), true);
+    assert.equal(board.claim(0, sequence), false);
+  }
+  board.publish(0, 1, 4, 0, 0, 2);
+  assert.equal(board.claim(0, 1), false);
+  assert.equal(board.claim(0, 2), true);
+  board.finish(0, 200, 0, 0);
+  assert.deepEqual([board.state(0), board.sequence(0)], [STATE.DONE, 2]);
 });
 
 test('folded times order across the fold', () => {

@@ -143,13 +143,17 @@ for (const frontend of FRONT_ENDS) {
     });
   });
 
-  test(`a call queued past its deadline never starts, on ${frontend}`, async () => {
+  test(`a call queued past its deadline never starts, on ${frontend}`, async (t) => {
     const watcher = new Watcher();
     const served = await serve(frontend, {
       modules: [fixture('watched-tools')],
       workers: 1,
       maxConcurrent: 1,
       requestTimeoutMs: 100,
+    });
+    t.after(() => {
+      watcher.close();
+      return served.close();
     });
     const blocking = `deadline blocks ${frontend}`;
     const late = `deadline passes ${frontend}`;
@@ -169,7 +173,5 @@ for (const frontend of FRONT_ENDS) {
     const next = await client.call('watched-spin', { label: 'next', ms: 1 });
     assert.equal(next.error.code, 0);
     assert.equal(watcher.count('started', late), 0);
-    watcher.close();
-    await served.close();
   });
 }

@@ -8,12 +8,12 @@ import assert from 'node:assert/strict';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { test } from 'node:test';
 import { eventually } from '../clients/eventually.ts';
-import { FRONT_ENDS, fixture, type Served, serve } from '../clients/serve.ts';
-import { Watcher } from '../clients/watcher.ts';
+import { FRONT_ENDS, type Served, serve } from '../clients/serve.ts';
 import { Load, type Outcome, percentile } from './open-loop.ts';
 
 const NS_PER_MS = 1e6;
 const SPIN = '{"ms":10}';
+const SLOW = '{"ms":500}';
 
 function expectRefusals(refused: readonly Outcome[]): void {
   for (const { status, retryAfter, text } of refused) {
@@ -38,59 +38,77 @@ async function expectCalm(served: Served, load: Load): Promise<void> {
   assert.ok(ms < 500, `${ms} ms`);
 }
 
+interface Watched<T> {
+  readonly result: T;
+  /** P99 and maximum of the event loop's delay. */
+  readonly delayMs: number;
+  readonly worstMs: number;
+  /** P99 of `/health/live`, asked one after another. */
+  readonly probeMs: number;
+}
+
+/** Watches the event loop and the health endpoint while something is done. */
+async function watched<T>(served: Served, work: () => Promise<T>): Promise<Watched<T>> {
+  const delays = monitorEventLoopDelay({ resolution: 1 });
+  delays.enable();
+  let over = false;
+  const result = work().finally(() => {
+    over = true;
+  });
+  const probes: number[] = [];
+  while (!over) {
+    const begun = performance.now();
+    const response = await fetch(new URL('/health/live', served.url));
+    assert.equal(response.status, 200);
+    await response.text();
+    probes.push(performance.now() - begun);
+  }
+  delays.disable();
+  const [delayMs, worstMs] = [delays.percentile(99) / NS_PER_MS, delays.max / NS_PER_MS];
+  return { result: await result, delayMs, worstMs, probeMs: percentile(probes, 0.99) };
+}
+
 for (const frontend of FRONT_ENDS) {
-  test(`pool full of 500 ms loops, caller-runs on: the loop stays free, on ${frontend}`, async () => {
-    const watcher = new Watcher();
+  test(`pool full of 500 ms loops, caller-runs on: the loop stays free, on ${frontend}`, async (t) => {
     const served = await serve(frontend, {
-      modules: [fixture('watched-tools')],
       maxConcurrent: 4,
       queueSize: 4,
       overload: 'caller-runs',
       requestTimeoutMs: 30_000,
     });
     const load = new Load(served.url);
-    // Two warm the pool up; the delay is watched from there on.
-    await Promise.all([load.call('spin', '{"ms":1}'), load.call('echo', '{"text":"x"}')]);
-    const delays = monitorEventLoopDelay({ resolution: 1 });
-    delays.enable();
-    const flood = Promise.all(Array.from({ length: 60 }, () => load.call('spin', '{"ms":500}')));
-    let over = false;
-    const done = flood.finally(() => {
-      over = true;
+    t.after(() => {
+      load.close();
+      return served.close();
     });
-    const probes: number[] = [];
-    while (!over) {
-      const begun = performance.now();
-      const response = await fetch(new URL('/health/live', served.url));
-      assert.equal(response.status, 200);
-      await response.text();
-      probes.push(performance.now() - begun);
-    }
-    const outcomes = await done;
-    delays.disable();
-    const served200 = outcomes.filter(({ status }) => status === 200);
-    assert.ok(served200.length >= 6, `${served200.length} served`);
-    expectRefusals(outcomes.filter(({ status }) => status !== 200));
-    assert.equal(await served.metric('millrace_caller_runs_total'), 0);
-    assert.ok(
-      delays.percentile(99) / NS_PER_MS < 50,
-      `P99 of the loop's delay: ${delays.percentile(99) / NS_PER_MS} ms`,
+    await Promise.all([load.call('spin', '{"ms":1}'), load.call('echo', '{"text":"x"}')]);
+    // What the machine does to this thread while both workers burn CPU, without overload.
+    const usual = await watched(served, () => Promise.all([SLOW, SLOW].map((args) => load.call('spin', args))));
+    const { result, delayMs, probeMs, worstMs } = await watched(served, () =>
+      Promise.all(Array.from({ length: 60 }, () => load.call('spin', SLOW))),
     );
-    assert.ok(percentile(probes, 0.99) < 100, `P99 of /health/live: ${percentile(probes, 0.99)} ms`);
+    const done = result.filter(({ status }) => status === 200);
+    assert.ok(done.length >= 6, `${done.length} served`);
+    expectRefusals(result.filter(({ status }) => status !== 200));
+    assert.equal(await served.metric('millrace_caller_runs_total'), 0);
+    assert.ok(delayMs < Math.max(50, 3 * usual.delayMs), `P99 of the loop's delay: ${delayMs}, usual ${usual.delayMs}`);
+    assert.ok(probeMs < Math.max(100, 3 * usual.probeMs), `P99 of /health/live: ${probeMs}, usual ${usual.probeMs}`);
+    assert.ok(worstMs < 400, `the loop stood for ${worstMs} ms`);
     await expectCalm(served, load);
-    load.close();
-    watcher.close();
-    await served.close();
   });
 }
 
-test('ten times more than the pool can do, without waiting for answers', async () => {
+test('ten times more than the pool can do, without waiting for answers', async (t) => {
   const served = await serve('uws', { workers: 1, maxConcurrent: 8, queueSize: 20, requestTimeoutMs: 10_000 });
   const load = new Load(served.url);
+  t.after(() => {
+    load.close();
+    return served.close();
+  });
   const alone = await load.closedLoop(8, 700, 'spin', SPIN);
   assert.ok(alone.every(({ status }) => status === 200));
   const capacity = alone.length / 0.7;
-  const overloadMs = 2500;
+  const overloadMs = 2000;
   const begun = performance.now();
   const outcomes = await load.openLoop(capacity * 10, overloadMs, 'spin', SPIN);
   const tookMs = performance.now() - begun;
@@ -108,11 +126,9 @@ test('ten times more than the pool can do, without waiting for answers', async (
   await expectCalm(served, load);
   const after = await load.closedLoop(8, 500, 'spin', SPIN);
   assert.ok(after.every(({ status }) => status === 200));
-  load.close();
-  await served.close();
 });
 
-test('a principal that floods is refused, nine polite ones never are', async () => {
+test('a principal that floods is refused, nine polite ones never are', async (t) => {
   const names = ['flood', ...Array.from({ length: 9 }, (_, i) => `polite-${i}`)];
   const tokens = names.map((id) => ({ id, token: `${id}-0123456789abcdef` }));
   const served = await serve('node', {
@@ -123,6 +139,10 @@ test('a principal that floods is refused, nine polite ones never are', async () 
     auth: { tokens },
   });
   const loads = tokens.map(({ token }) => new Load(served.url, { authorization: `Bearer ${token}` }));
+  t.after(() => {
+    for (const load of loads) load.close();
+    return served.close();
+  });
   const [flooding, ...polite] = loads as [Load, ...Load[]];
   // Three times what the worker can do; more would only keep this process, which is also the client, busy.
   const flood = flooding.openLoop(600, 1500, 'spin', '{"ms":5}');
@@ -142,6 +162,4 @@ test('a principal that floods is refused, nine polite ones never are', async () 
     0.5,
   );
   assert.ok(waited < 300, `median of polite calls: ${waited} ms`);
-  for (const load of loads) load.close();
-  await served.close();
 });

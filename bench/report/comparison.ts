@@ -1,0 +1,164 @@
+/**
+ * Two reports side by side: head over base, with the noise of both.
+ *
+ * Role: the arithmetic and the text of `bench:compare`. The ratio is of medians; its range is from the least to the most
+ * that any two rounds would give. A ratio of shares of the limit says the same about machines of different speed.
+ */
+import { type Spread, spreadOf } from '../measure/statistics.ts';
+import {
+  type BenchReport,
+  FIGURES,
+  type FigureName,
+  roundsOf,
+  type ScenarioReport,
+  type VariantReport,
+} from './model.ts';
+import { figureText, ratio } from './number-text.ts';
+import { machineLine } from './table.ts';
+
+/** What is compared wherever both runs have it. */
+const COMPARED: readonly FigureName[] = [
+  'perSecond',
+  'p50Us',
+  'p99Us',
+  'cpuUsPerRequest',
+  'residentMiB',
+  'goodput10Share',
+  'residentKiBEach',
+  'fanOutP99Us',
+  'failed',
+];
+
+export type Judgement = 'better' | 'worse' | 'same' | 'noise';
+
+export interface Row {
+  readonly scenario: string;
+  readonly variant: string;
+  readonly ours: boolean;
+  readonly figure: FigureName;
+  readonly base: number;
+  readonly head: number;
+  /** Head over base. */
+  readonly ratio: Spread;
+  /** The same of shares of the limit; NaN without one. */
+  readonly limitRatio: number;
+  readonly judgement: Judgement;
+}
+
+export interface Comparison {
+  readonly base: BenchReport;
+  readonly head: BenchReport;
+  readonly rows: readonly Row[];
+  /** Measured in one run only. */
+  readonly unmatched: readonly string[];
+  readonly regressions: readonly string[];
+}
+
+export function compareReports(base: BenchReport, head: BenchReport, failAbove: number): Comparison {
+  const rows: Row[] = [];
+  const unmatched: string[] = [];
+  for (const scenario of head.scenarios) {
+    const before = base.scenarios.find(({ name }) => name === scenario.name);
+    if (before === undefined) unmatched.push(scenario.name);
+    else rows.push(...compareScenario(before, scenario, unmatched));
+  }
+  return { base, head, rows, unmatched, regressions: regressionsOf(rows, failAbove) };
+}
+
+function compareScenario(base: ScenarioReport, head: ScenarioReport, unmatched: string[]): Row[] {
+  return head.variants.flatMap((variant) => {
+    const before = base.variants.find(({ name }) => name === variant.name);
+    if (before === undefined) {
+      unmatched.push(`${head.name}, ${variant.name}`);
+      return [];
+    }
+    return COMPARED.flatMap((figure) => compareFigure(base, head, before, variant, figure));
+  });
+}
+
+function compareFigure(
+  baseScenario: ScenarioReport,
+  headScenario: ScenarioReport,
+  base: VariantReport,
+  head: VariantReport,
+  figure: FigureName,
+): Row[] {
+  const before = spreadOf(roundsOf(base, figure));
+  const now = spreadOf(roundsOf(head, figure));
+  if (Number.isNaN(before.median) || Number.isNaN(now.median)) return [];
+  const ratioOf: Spread = {
+    median: quotient(now.median, before.median),
+    lowest: quotient(now.lowest, before.highest),
+    highest: quotient(now.highest, before.lowest),
+  };
+  return [
+    {
+      scenario: headScenario.name,
+      variant: head.name,
+      ours: head.role === 'millrace',
+      figure,
+      base: before.median,
+      head: now.median,
+      ratio: ratioOf,
+      limitRatio: ratioOf.median / quotient(limitOf(headScenario, figure), limitOf(baseScenario, figure)),
+      judgement: judge(figure, ratioOf),
+    },
+  ];
+}
+
+/** Nothing over nothing has not changed. */
+function quotient(over: number, under: number): number {
+  return over === under ? 1 : over / under;
+}
+
+/** The first row of the scenario that is a limit. */
+function limitOf({ variants }: ScenarioReport, figure: FigureName): number {
+  const limit = variants.find(({ role }) => role === 'limit');
+  return limit === undefined ? Number.NaN : spreadOf(roundsOf(limit, figure)).median;
+}
+
+function judge(figure: FigureName, { highest, lowest, median }: Spread): Judgement {
+  if (median === 1) return 'same';
+  if (lowest <= 1 && highest >= 1) return 'noise';
+  const { better } = FIGURES[figure];
+  if (better === 'neither') return 'same';
+  return median > 1 === (better === 'more') ? 'better' : 'worse';
+}
+
+function regressionsOf(rows: readonly Row[], failAbove: number): string[] {
+  return rows
+    .filter((row) => row.ours && row.judgement === 'worse')
+    .filter((row) => row.figure === 'failed' || worsening(row) > failAbove)
+    .map((row) => `${row.scenario}, ${row.variant}: ${FIGURES[row.figure].label} ${ratio(row.ratio.median)}`);
+}
+
+/** How many times worse, whichever way the figure runs; where there is a limit, measured by it. */
+function worsening({ figure, limitRatio, ratio: { median } }: Row): number {
+  const measured = Number.isFinite(limitRatio) ? limitRatio : median;
+  return FIGURES[figure].better === 'more' ? 1 / measured : measured;
+}
+
+export function renderComparison({ base, head, regressions, rows, unmatched }: Comparison): string {
+  const lines = [
+    `base  ${machineLine(base.machine)}; ${base.machine.commit}`,
+    `head  ${machineLine(head.machine)}; ${head.machine.commit}`,
+    'ratio: head over base, medians (range of any two rounds); of limit: the same as shares of the raw limit',
+  ];
+  let scenario = '';
+  for (const row of rows) {
+    if (row.scenario !== scenario) lines.push('', row.scenario);
+    scenario = row.scenario;
+    lines.push(rowText(row));
+  }
+  if (unmatched.length > 0) lines.push('', `only in head: ${unmatched.join('; ')}`);
+  if (regressions.length > 0) lines.push('', 'regressions:', ...regressions.map((line) => `  ${line}`));
+  return `${lines.join('\n')}\n`;
+}
+
+function rowText({ base, figure, head, judgement, limitRatio, ratio: range, variant }: Row): string {
+  const values = `${figureText(figure, base).padStart(8)} ${figureText(figure, head).padStart(8)}`;
+  const ratios = `${ratio(range.median).padStart(5)} (${ratio(range.lowest)} to ${ratio(range.highest)})`;
+  const ofLimit = Number.isFinite(limitRatio) ? ` of limit ${ratio(limitRatio)}` : '';
+  const name = variant.slice(0, 30).padEnd(30);
+  return `  ${name} ${FIGURES[figure].label.padEnd(9)} ${values}  ${ratios.padEnd(22)} ${judgement}${ofLimit}`;
+}

@@ -1,0 +1,240 @@
+/**
+ * Questions to the client: as rounds of a 2026-07-28 call, whose handler runs again with the answers, and sent to it
+ * while the handler waits, in sessions and tasks. Clients that answer wrongly, late, twice or not at all.
+ */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { defineTool } from '../../src/catalogue/define.ts';
+import { REVISION_2025_11_25 } from '../../src/protocol/revisions.ts';
+import { type Answer, type CallOptions, RunnerRig, textOf } from './runner-harness.ts';
+
+const any = { type: 'object' } as const;
+const CAPABLE = { elicitation: { form: {}, url: {} }, sampling: {}, roots: {} };
+const named = { type: 'object', properties: { name: { type: 'string' } }, required: ['name'] } as const;
+const accepted = (name: string): object => ({ action: 'accept', content: { name } });
+
+const both = defineTool({ name: 'both', input: any }, async (_args, context) => {
+  const [user, roots] = await Promise.all([context.elicit({ message: 'who?', schema: named }), context.roots()]);
+  return `${String(user.content?.['name'])} ${roots.roots.length}`;
+});
+const swallows = defineTool({ name: 'swallows', input: any }, async (_args, context) => {
+  try {
+    const { content } = await context.elicit({ message: 'who?', schema: named });
+    return String(content?.['name']);
+  } catch {
+    return 'swallowed';
+  }
+});
+const remembers = defineTool({ name: 'remembers', input: any }, async (_args, context) => {
+  const times = Number(context.state.get('times') ?? 0) + 1;
+  context.state.set('times', times);
+  const first = await context.elicit({ message: 'first?', schema: named });
+  const second = await context.elicit({ message: 'second?', schema: named });
+  return `${times} ${String(first.content?.['name'])} ${String(second.content?.['name'])}`;
+});
+const hoards = defineTool({ name: 'hoards', input: any }, async (args, context) => {
+  context.state.set('much', args['what'] === 'bigint' ? 1n : 'x'.repeat(10_000_000));
+  await context.elicit({ message: 'who?' });
+  return 'never';
+});
+const confirms = defineTool({ name: 'confirms', input: any }, async (_args, context) => {
+  return (await context.elicit({ message: 'go on?' })).action;
+});
+const tasks = defineTool({ name: 'tasks', input: any }, async (_args, context) => {
+  try {
+    await context.elicit({ message: 'before?', schema: named });
+  } catch {
+    // What follows must not turn a call that has asked into a task.
+  }
+  await context.startTask();
+  return 'as a task';
+});
+const asksInTask = defineTool({ name: 'asks-in-task', input: any }, async (_args, context) => {
+  await context.startTask();
+  const { content } = await context.elicit({ message: 'who?', schema: named });
+  return `${context.isTask} ${String(content?.['name'])}`;
+});
+
+const TOOLS = [both, swallows, remembers, hoards, confirms, tasks, asksInTask];
+
+interface Round {
+  readonly answer: Answer;
+  readonly state: unknown;
+  readonly asked: readonly string[];
+}
+
+async function round(rig: RunnerRig, tool: string, params: object = {}, options: CallOptions = {}): Promise<Round> {
+  const answer = await rig.call(tool, { capabilities: CAPABLE, params, ...options }).done;
+  const requests = answer.message.result?.['inputRequests'] as object | undefined;
+  return { answer, state: answer.message.result?.['requestState'], asked: Object.keys(requests ?? {}).sort() };
+}
+
+describe('rounds of a stateless call', () => {
+  test('two questions at once are asked in one round, and answered in the next', async () => {
+    const rig = new RunnerRig(TOOLS);
+    const first = await round(rig, 'both');
+    assert.deepEqual(first.asked, ['elicitation', 'roots']);
+    const inputResponses = { elicitation: accepted('ann'), roots: { roots: [] } };
+    const second = await round(rig, 'both', { inputResponses, requestState: first.state });
+    assert.equal(textOf(second.answer), 'ann 0');
+  });
+
+  test('only one of two answered: the other is asked again, the one is remembered', async () => {
+    const rig = new RunnerRig(TOOLS);
+    const first = await round(rig, 'both');
+    const second = await round(rig, 'both', {
+      inputResponses: { elicitation: accepted('ann') },
+      requestState: first.state,
+    });
+    assert.deepEqual(second.asked, ['roots']);
+    const third = await round(rig, 'both', {
+      inputResponses: { roots: { roots: [] } },
+      requestState: second.state,
+    });
+    assert.equal(textOf(third.answer), 'ann 0');
+  });
+
+  test('a handler that swallows the unwinding asks all the same', async () => {
+    const rig = new RunnerRig(TOOLS);
+    const first = await round(rig, 'swallows');
+    assert.equal(first.answer.outcome, 'input-required');
+    const second = await round(rig, 'swallows', {
+      inputResponses: { elicitation: accepted('bob') },
+      requestState: first.state,
+    });
+    assert.equal(textOf(second.answer), 'bob');
+  });
+
+  test('answers of the wrong shape are asked for again, however often', async () => {
+    const rig = new RunnerRig(TOOLS);
+    const first = await round(rig, 'swallows');
+    for (const wrong of [null, 7, [], {}, { action: 'maybe' }, { action: 'accept', content: { name: 1 } }]) {
+      const again = await round(rig, 'swallows', { inputResponses: { elicitation: wrong }, requestState: first.state });
+      assert.deepEqual(again.asked, ['elicitation'], JSON.stringify(wrong));
+    }
+    for (const wrong of [null, 7, 'x', []]) {
+      const { answer } = await round(rig, 'swallows', { inputResponses: wrong, requestState: first.state });
+      assert.equal(answer.message.error?.code, -32_602);
+    }
+  });
+
+  test('state and answers are carried over three rounds; answers to what was not asked are not', async () => {
+    const rig = new RunnerRig(TOOLS);
+    const first = await round(rig, 'remembers');
+    const second = await round(rig, 'remembers', {
+      inputResponses: { elicitation: accepted('a'), 'never-asked': accepted('x'), ['__proto__']: accepted('x') },
+      requestState: first.state,
+    });
+    assert.deepEqual(second.asked, ['elicitation-2']);
+    const third = await round(rig, 'remembers', {
+      inputResponses: { 'elicitation-2': accepted('b') },
+      requestState: second.state,
+    });
+    assert.equal(textOf(third.answer), '3 a b');
+  });
+
+  test('a state that was altered, or belongs to other arguments or another caller, is refused', async () => {
+    const rig = new RunnerRig(TOOLS);
+    const first = await round(rig, 'swallows', {}, { args: { a: 1 } });
+    const state = String(first.state);
+    const inputResponses = { elicitation: accepted('x') };
+    const last = state.at(-1) === 'A' ? 'B' : 'A';
+    const wrong: [object, CallOptions][] = [
+      [{ requestState: state.slice(0, -1) + last, inputResponses }, { args: { a: 1 } }],
+      [{ requestState: state, inputResponses }, { args: { a: 2 } }],
+      [
+        { requestState: state, inputResponses },
+        { args: { a: 1 }, extras: { principal: { id: 'eve', scopes: [] } } },
+      ],
+      [{ requestState: 5, inputResponses }, { args: { a: 1 } }],
+      [{ requestState: null, inputResponses }, { args: { a: 1 } }],
+    ];
+    for (const [params, options] of wrong) {
+      const { answer } = await round(rig, 'swallows', params, options);
+      assert.equal(answer.message.error?.code, -32_602, JSON.stringify(params));
+    }
+  });
+
+  for (const what of ['too-much', 'bigint']) {
+    test(`a state that cannot be sealed (${what}) is an error of the call alone, with its id`, async () => {
+      const rig = new RunnerRig(TOOLS);
+      const call = rig.call('hoards', { capabilities: CAPABLE, args: { what } });
+      const answer = await call.done;
+      assert.equal(answer.message.error?.code, -32_603);
+      assert.equal(answer.message.id, call.sequence);
+      assert.equal(rig.heard('log').length, 1);
+    });
+  }
+
+  test('a form that asks for nothing is accepted with nothing', async () => {
+    const rig = new RunnerRig(TOOLS);
+    const { state } = await round(rig, 'confirms');
+    const inputResponses = { elicitation: { action: 'accept' } };
+    assert.equal(textOf((await round(rig, 'confirms', { inputResponses, requestState: state })).answer), 'accept');
+  });
+
+  test('a call that has asked does not become a task in the same round', async () => {
+    const rig = new RunnerRig(TOOLS);
+    const capabilities = { ...CAPABLE, extensions: { 'io.modelcontextprotocol/tasks': {} } };
+    const first = await round(rig, 'tasks', {}, { capabilities });
+    assert.deepEqual(first.asked, ['elicitation']);
+    assert.equal(rig.heard('task').length, 0);
+  });
+});
+
+describe('questions that are sent', () => {
+  const session = { revision: REVISION_2025_11_25, extras: { clientCapabilities: CAPABLE } } as const;
+  const ask = (rig: RunnerRig): number => Number(rig.heard('ask').at(-1)?.[2]);
+
+  test("answered, then answered again: the second is nobody's", async () => {
+    const rig = new RunnerRig(TOOLS);
+    const { done, sequence, slot } = rig.call('swallows', session);
+    rig.runner.answer(slot, sequence, ask(rig), JSON.stringify(accepted('cyd')), null);
+    rig.runner.answer(slot, sequence, ask(rig), JSON.stringify(accepted('dan')), null);
+    assert.equal(textOf(await done), 'cyd');
+  });
+
+  test('an answer under an old sequence number does not reach the call that has the slot now', async () => {
+    const rig = new RunnerRig(TOOLS);
+    const { done, sequence, slot } = rig.call('swallows', session);
+    rig.runner.answer(slot, sequence - 1, ask(rig), JSON.stringify(accepted('old')), null);
+    rig.runner.cancel(slot, sequence - 1, 'old');
+    assert.equal(rig.runner.pending, 1);
+    rig.runner.answer(slot, sequence, ask(rig), JSON.stringify(accepted('new')), null);
+    assert.equal(textOf(await done), 'new');
+  });
+
+  for (const wrong of ['null', '{}', '[]', '{"action":"accept","content":{"name":1}}']) {
+    test(`an answer of the wrong shape (${wrong}) is an error to the handler`, async () => {
+      const rig = new RunnerRig(TOOLS);
+      const { done, sequence, slot } = rig.call('swallows', session);
+      rig.runner.answer(slot, sequence, ask(rig), wrong, null);
+      assert.equal(textOf(await done), 'swallowed');
+    });
+  }
+
+  test('a cancelled call does not wait for its answer, nor for its task', async () => {
+    const rig = new RunnerRig(TOOLS);
+    const asking = rig.call('swallows', session);
+    const capabilities = { ...CAPABLE, extensions: { 'io.modelcontextprotocol/tasks': {} } };
+    const starting = rig.call('asks-in-task', { capabilities });
+    for (const { sequence, slot } of [asking, starting]) {
+      rig.board.cancel(slot, 1);
+      rig.runner.cancel(slot, sequence, 'gone');
+    }
+    assert.equal(textOf(await asking.done), 'swallowed');
+    await starting.done;
+    assert.equal(rig.runner.pending, 0);
+  });
+
+  test('from the start of a task on, questions are sent and not collected', async () => {
+    const rig = new RunnerRig(TOOLS);
+    const capabilities = { ...CAPABLE, extensions: { 'io.modelcontextprotocol/tasks': {} } };
+    const { done, sequence, slot } = rig.call('asks-in-task', { capabilities });
+    rig.runner.taskStarted(slot, sequence, 'task-1');
+    await null;
+    await null;
+    rig.runner.answer(slot, sequence, ask(rig), JSON.stringify(accepted('eli')), null);
+    assert.equal(textOf(await done), 'true eli');
+  });
+});
