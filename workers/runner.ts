@@ -10,15 +10,7 @@
  */
 import { Buffer } from 'node:buffer';
 import { JOB_FLAG, type JobExtras } from '../src/dispatch/job.ts';
-import {
-  CANCEL,
-  foldedNow,
-  foldedSince,
-  type JobBoard,
-  OUTCOMES,
-  RESULT_BYTES,
-  STATE,
-} from '../src/dispatch/job-board.ts';
+import { CANCEL, foldedNow, foldedSince, type JobBoard, OUTCOMES, RESULT_BYTES } from '../src/dispatch/job-board.ts';
 import { checkParamHeaders, checkStatelessEnvelope } from '../src/protocol/envelope-check.ts';
 import { encodeFault, FAULTS, type Fault, fault } from '../src/protocol/faults.ts';
 import { parseJson } from '../src/protocol/json.ts';

@@ -91,7 +91,7 @@ export const cpu: Scenario = {
     hashRounds(1000);
     const oneMs = roundsPerMs();
     const ours = (plan: Plan) => millrace(...mixedWorkers(plan));
-    const loads = [
+    const loads: LoadVariant[] = [
       { ...atSaturation('millrace 1 ms', oneMs), quick: true },
       atSaturation('millrace 20 ms', oneMs * 20),
       fibonacci,

@@ -156,13 +156,11 @@ export class JobDispatcher implements Dispatcher {
   }
 
   /** Gives back everything a job holds. */
-  free(job: Job, ending: Ending): void {
-    const { admission, now } = this.#ports;
-    const load = this.#ports.flights.loads[job.worker] ?? null;
-    if (job.abandoned) {
-      if (load !== null) load.abandoned -= 1;
-    } else if (job.entry.run === 'inline') this.#inlineRunning -= 1;
-    else if (!admission.cancel(job)) admission.release(job, ending, now());
+  free(job: Job, ending: Ending, nowMs = this.#ports.now()): void {
+    const { admission } = this.#ports;
+    if (job.abandoned) this.#ports.flights.forgive(job);
+    else if (job.entry.run === 'inline') this.#inlineRunning -= 1;
+    else if (!admission.cancel(job)) admission.release(job, ending, nowMs);
     this.release(job);
   }
 
@@ -192,39 +190,42 @@ export class JobDispatcher implements Dispatcher {
    * Delivers a job on a worker if it is DONE and its result is on the board. What the worker said before it finished
    * is heard first; that may have been the ending itself.
    */
-  conclude(job: Job, load: WorkerLoad): boolean {
+  conclude(job: Job, load: WorkerLoad, nowMs = this.#ports.now()): boolean {
     const { board } = this.#ports.flights;
     const { sequence, slot } = job;
     if (board.state(slot) !== STATE.DONE) return false;
     this.#catchUp(load);
     if (job.sequence !== sequence) return true;
     if (board.resultBytes(slot) === -1) return false;
-    this.#deliver(job, null);
+    this.#deliver(job, null, nowMs);
     return true;
   }
 
   /** A DONE job: its answer goes out, its slot comes back. `large` is a result that did not fit. */
-  #deliver(job: Job, large: Uint8Array | null): void {
-    const { flights, now, times } = this.#ports;
+  #deliver(job: Job, large: Uint8Array | null, nowMs = this.#ports.now()): void {
+    const { flights, times } = this.#ports;
     const { board } = flights;
     const { slot } = job;
     const blockingUs = board.blockingUs(slot);
     if (blockingUs >= 0) times.observe(job.entry.key, blockingUs, board.wallUs(slot));
     const outcome = OUTCOMES[board.outcome(slot)] ?? 'internal';
-    if (job.entry.run === 'isolated') flights.loads[job.worker]?.retire('isolated', now());
+    if (job.entry.run === 'isolated') flights.loads[job.worker]?.retire('isolated', nowMs);
     if (!job.settled) {
       job.settled = true;
       job.outcome = outcome === 'input-required' ? 'ok' : outcome;
       const at = board.resultAt(slot);
       job.sink.completed(job, board.status(slot), large ?? board.bytes.subarray(at, at + board.resultBytes(slot)));
     }
-    this.free(job, 'success');
+    this.free(job, 'success', nowMs);
   }
 
   /** What the worker said before it finished a job is heard before the job's ending is told. */
   #catchUp(load: WorkerLoad): void {
     const { flights, pool } = this.#ports;
-    pool.catchUp(load.worker, flights.board.posted(load.worker.index));
+    const posted = flights.board.posted(load.worker.index);
+    if (posted === load.heard) return;
+    load.heard = posted;
+    pool.catchUp(load.worker, posted);
   }
 
   /**
@@ -238,6 +239,7 @@ export class JobDispatcher implements Dispatcher {
     overflow: readonly OverflowResult[] | null,
   ): void {
     const { flights } = this.#ports;
+    const nowMs = this.#ports.now();
     load.stuck = false;
     if (overflow !== null) {
       this.#catchUp(load);
@@ -245,7 +247,7 @@ export class JobDispatcher implements Dispatcher {
     }
     for (let i = 0; i < slots.length; i++) {
       const job = flights.named(slots[i] as number, sequences[i] as number);
-      if (job === null || this.conclude(job, load)) continue;
+      if (job === null || this.conclude(job, load, nowMs)) continue;
       if (flights.board.state(job.slot) === STATE.RUNNING) flights.discharge(job);
     }
     this.pump();

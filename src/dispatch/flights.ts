@@ -31,6 +31,8 @@ export class WorkerLoad {
   /** Jobs whose clients were answered while the handler goes on. */
   abandoned = 0;
   beats = -1;
+  /** Control messages of the worker that have been delivered when it was last asked for them. */
+  heard = 0;
   /** Monotonic milliseconds at which `beats` last changed. */
   beatAtMs = 0;
   /** Chosen in this flush, not sent yet. */
@@ -60,6 +62,9 @@ export class Flights {
   readonly #expectedUs: Float64Array;
   readonly #free: FreeSlots;
   #sequence = 0;
+  /** Wall clock of the flush that is under way: one reading for all its jobs. */
+  #folded = 0;
+  #foldedFor = Number.NaN;
 
   constructor(board: JobBoard) {
     this.board = board;
@@ -95,7 +100,11 @@ export class Flights {
     this.#sequence = (this.#sequence + 1) & SEQUENCE_MASK;
     job.sequence = this.#sequence;
     const aheadMs = Math.min(DEADLINE_AHEAD_MS_MAX, Math.max(0, Math.round(job.deadlineAtMs - nowMs)));
-    const deadlineAt = (foldedNow() + aheadMs) % 0x7fffffff;
+    if (nowMs !== this.#foldedFor) {
+      this.#foldedFor = nowMs;
+      this.#folded = foldedNow();
+    }
+    const deadlineAt = (this.#folded + aheadMs) % 0x7fffffff;
     this.board.publish(job.slot, job.entry.key, job.revision.index, job.flags, deadlineAt, this.#sequence);
   }
 
@@ -118,6 +127,12 @@ export class Flights {
     }
     job.worker = -1;
     job.sequence = -1;
+  }
+
+  /** An abandoned job has ended after all. */
+  forgive(job: Job): void {
+    const load = this.loads[job.worker];
+    if (load !== null && load !== undefined) load.abandoned -= 1;
   }
 
   /** The end of a job's stay: off its worker, slot free. */

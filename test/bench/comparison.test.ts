@@ -1,0 +1,68 @@
+/**
+ * Two runs side by side: better, worse, or within the noise.
+ */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { compareReports, renderComparison } from '../../bench/report/comparison.ts';
+import type { FigureName, Figures, VariantReport } from '../../bench/report/model.ts';
+import { LIMIT, OURS, report, variant } from './reports.ts';
+
+const NO_GATE = Number.POSITIVE_INFINITY;
+
+/** All figures of all rounds times a factor. */
+function times(base: VariantReport, factor: number): VariantReport {
+  const scaled = base.rounds.map(({ figures }) => {
+    return Object.fromEntries(Object.entries(figures).map(([name, value]) => [name, value * factor])) as Figures;
+  });
+  return variant(base.name, base.role, ...scaled);
+}
+
+function judgementOf(head: VariantReport, figure: FigureName): string | undefined {
+  const { rows } = compareReports(report(LIMIT, OURS), report(LIMIT, head), NO_GATE);
+  return rows.find((row) => row.variant === OURS.name && row.figure === figure)?.judgement;
+}
+
+describe('comparison', () => {
+  test('calls nothing better or worse while rounds of both runs overlap', () => {
+    assert.equal(judgementOf(times(OURS, 1.05), 'perSecond'), 'noise');
+    assert.equal(judgementOf(OURS, 'perSecond'), 'same');
+  });
+
+  test('knows which way each figure runs', () => {
+    const doubled = times(OURS, 2);
+    assert.equal(judgementOf(doubled, 'perSecond'), 'better');
+    assert.equal(judgementOf(doubled, 'p99Us'), 'worse');
+    assert.equal(judgementOf(doubled, 'cpuUsPerRequest'), 'worse');
+  });
+
+  test('sees through a slower machine where the limit was measured with it', () => {
+    const slower = report(times(LIMIT, 0.5), times(OURS, 0.5));
+    const { regressions, rows } = compareReports(report(LIMIT, OURS), slower, 1.5);
+    const row = rows.find(({ figure, variant: name }) => name === OURS.name && figure === 'perSecond');
+    assert.equal(row?.ratio.median, 0.5);
+    assert.equal(row?.limitRatio, 1);
+    assert.deepEqual(regressions, []);
+  });
+
+  test('fails on gross regressions of ours only, and on new failures at once', () => {
+    const base = report(LIMIT, OURS, variant('peer', 'peer', { perSecond: 100 }));
+    const failing = variant(OURS.name, 'millrace', ...OURS.rounds.map(({ figures }) => ({ ...figures, failed: 1 })));
+    const slow = report(LIMIT, times(OURS, 0.5), variant('peer', 'peer', { perSecond: 10 }));
+    assert.deepEqual(compareReports(base, slow, 1.5).regressions, ['echo, ours <fast>: req/s 0.50']);
+    assert.deepEqual(compareReports(base, slow, 3).regressions, []);
+    assert.deepEqual(compareReports(base, report(LIMIT, failing), 3).regressions, [
+      'echo, ours <fast>: failed Infinity',
+    ]);
+  });
+
+  test('names what only one run has', () => {
+    const head = report(LIMIT, OURS, variant('new', 'millrace', { perSecond: 1 }));
+    assert.deepEqual(compareReports(report(LIMIT, OURS), head, NO_GATE).unmatched, ['echo, new']);
+  });
+
+  test('prints ratios with their range', () => {
+    const text = renderComparison(compareReports(report(LIMIT, OURS), report(LIMIT, times(OURS, 2)), 1.5));
+    assert.match(text, /ours <fast> +req\/s +96000 +192 k +2\.00 \(1\.82 to 2\.20\) +better of limit 2\.00/);
+    assert.match(text, /regressions:\n {2}echo, ours <fast>: P50 2\.00/);
+  });
+});

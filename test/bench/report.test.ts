@@ -1,0 +1,151 @@
+/**
+ * What a report looks like: as a table, as JSON, as a page.
+ */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { renderHtml } from '../../bench/report/html.ts';
+import { decodeReport, encodeReport } from '../../bench/report/json.ts';
+import { count, inUnit, microseconds, ratio } from '../../bench/report/number-text.ts';
+import { renderReport } from '../../bench/report/table.ts';
+import { judge, type Target } from '../../bench/report/targets.ts';
+import { LIMIT, OURS, report, variant } from './reports.ts';
+
+const target: Target = {
+  scenario: 'echo',
+  what: 'ours over raw',
+  variant: 'ours <fast>',
+  figure: 'perSecond',
+  over: 'raw',
+  atLeast: 0.8,
+  atMost: null,
+  coresMin: 0,
+};
+
+describe('the table', () => {
+  test('is this text', () => {
+    const whole = report(LIMIT, OURS);
+    const verdicts = judge(
+      [target, { ...target, what: 'P99 of ours', figure: 'p99Us', over: '', atLeast: null, atMost: 2000 }],
+      whole,
+    );
+    assert.equal(
+      renderReport(whole, verdicts, 80),
+      `npm run bench -- --scenario echo
+2026-11-21T10:00:00.000Z  Test CPU, 2 cores, 8 GiB, linux 6.1 x64, Node.js
+    v20.20.0
+millrace 0123456789; front end uWebSockets.js 20.57.0
+autocannon 9.0.0
+median of 3 rounds, a fresh server each, order reversed every round
+
+echo: calls & answers [own]
+                    req/s   ±     P50      P99  CPU/req  failed
+  raw               110 k  9%  510 us  1.10 ms   7.0 us       0
+  ours <fast>       96000  5%  620 us  2.50 ms    15 us       0
+  skipped: peer go: go is not installed
+  does not show: networks
+
+targets: 1 met, 1 missed, 0 not judged
+  met     ours over raw                              >= 0.80: 0.90 (0.80 to 0.90)
+  MISSED  P99 of ours           <= 2.00 ms: 2.50 ms (2.00 ms to 3.00 ms)
+`,
+    );
+  });
+
+  test('fits the terminal, whatever the names', () => {
+    const long = variant('a variant with a name that goes on and on and on and on and on', 'peer', {
+      perSecond: 1,
+      p50Us: 1,
+      p99Us: 1,
+    });
+    for (const width of [72, 80, 100, 120]) {
+      const lines = renderReport(report(LIMIT, OURS, long), judge([target], report(LIMIT, OURS)), width).split('\n');
+      for (const line of lines) assert.ok(line.length <= width, `${line.length} > ${width}: ${line}`);
+    }
+  });
+
+  test('says why a variant has no figures', () => {
+    const broken = { ...variant('broken', 'peer'), failures: ['round 1: it ended with 1 before it was ready'] };
+    const text = renderReport(report(broken), [], 100);
+    assert.match(text, /broken +- +- +- +- +-/);
+    assert.match(text, /! broken, round 1: it ended with 1 before it was ready/);
+  });
+
+  test('says that it was interrupted', () => {
+    assert.match(renderReport({ ...report(LIMIT), interrupted: true }, [], 100), /Interrupted/);
+  });
+});
+
+describe('numbers', () => {
+  test('have three digits and a unit', () => {
+    assert.deepEqual([0, 3.21, 42, 999, 1000, 12_345, 123_456, 1_234_567].map(microseconds), [
+      '0 us',
+      '3.2 us',
+      '42 us',
+      '999 us',
+      '1.00 ms',
+      '12.3 ms',
+      '123 ms',
+      '1.23 s',
+    ]);
+    assert.deepEqual([0, 1.5, 99_949, 123_456, 12_345_678].map(count), ['0', '1.50', '99949', '123 k', '12.3 M']);
+    assert.deepEqual([0.412, 9.99, 41, 120].map(ratio), ['0.41', '9.99', '41.0', '120']);
+    assert.equal(microseconds(Number.NaN), '-');
+  });
+
+  test('never round a success up to all', () => {
+    assert.equal(inUnit(0.99999, 'share'), '99.9 %');
+    assert.equal(inUnit(1, 'share'), '100.0 %');
+  });
+});
+
+describe('the JSON file', () => {
+  test('is read as it was written, gaps included', () => {
+    const whole = report(LIMIT, OURS);
+    const decoded = decodeReport(encodeReport(whole, []), 'x.json');
+    const { targets: _targets, ...rest } = decoded as typeof decoded & { targets: unknown };
+    assert.deepEqual(rest, whole);
+  });
+
+  test('has the targets and how they ended', () => {
+    const whole = report(LIMIT, OURS);
+    const parsed = JSON.parse(encodeReport(whole, judge([target], whole))) as { targets: unknown[] };
+    assert.deepEqual(parsed.targets, [
+      { ...target, outcome: 'met', value: { median: 0.9, lowest: 0.8, highest: 0.9 }, why: '' },
+    ]);
+  });
+
+  test('is refused when it is something else, or of another format', () => {
+    assert.throws(() => decodeReport('{}', 'x.json'), /x\.json is no report/);
+    assert.throws(() => decodeReport('{"format":99,"scenarios":[]}', 'x.json'), /format 99; this version reads 1/);
+  });
+});
+
+describe('the page', () => {
+  const whole = report(LIMIT, OURS);
+  const page = renderHtml(whole, judge([target], whole));
+
+  test('has one chart of each kind, and every series in each', () => {
+    for (const label of ['req/s of each variant', 'latency by percentile', 'P99 over time']) {
+      assert.equal(page.split(`aria-label="${label}"`).length, 2, label);
+    }
+    assert.equal(page.split('<polyline class="line s0"').length, 3);
+    assert.equal(page.split('<polyline class="line s1"').length, 3);
+    assert.equal(page.split('<rect class="bar').length, 3);
+  });
+
+  test('stands alone: nothing is fetched, nothing runs', () => {
+    assert.doesNotMatch(page, /<script|<link|@import|url\(|src=|href=/);
+    assert.doesNotMatch(page, /NaN|undefined|Infinity/);
+  });
+
+  test('escapes names', () => {
+    assert.ok(page.includes('ours &lt;fast&gt;'));
+    assert.ok(!page.includes('<fast>'));
+  });
+
+  test('does without charts where nothing was measured', () => {
+    const empty = renderHtml(report(variant('nothing', 'peer')), []);
+    assert.doesNotMatch(empty, /<svg/);
+    assert.doesNotMatch(empty, /NaN/);
+  });
+});
