@@ -44,7 +44,8 @@ async function runScenario(
   const variants = prepared.variants.filter((variant) => isWanted(variant, plan));
   const samples = variants.map((): (Sample | null)[] => []);
   const failures = variants.map((): string[] => []);
-  for (let round = 0; round < plan.rounds && !stopped.aborted; round++) {
+  const rounds = Math.min(plan.rounds, scenario.roundsMax);
+  for (let round = 0; round < rounds && !stopped.aborted; round++) {
     for (const index of orderOf(variants.length, round)) {
       const variant = variants[index];
       if (variant === undefined || stopped.aborted) break;

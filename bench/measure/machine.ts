@@ -81,7 +81,7 @@ function commit(): string {
   }
 }
 
-export function versionOf(name: string): string {
+function versionOf(name: string): string {
   const file = join(projectFolder(), 'node_modules', name, 'package.json');
   if (!existsSync(file)) return 'not installed';
   const manifest: unknown = JSON.parse(readFileSync(file, 'utf8'));

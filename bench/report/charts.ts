@@ -36,7 +36,7 @@ export function barChart(variants: readonly VariantReport[], figure: FigureName)
 }
 
 /** Point by point the median of the rounds. */
-export function curveOf(variant: VariantReport): { readonly curveUs: number[]; readonly count: number } {
+function curveOf(variant: VariantReport): { readonly curveUs: number[]; readonly count: number } {
   const rounds = variant.rounds.filter(({ curveUs }) => curveUs.length === CURVE_PERCENTILES.length);
   if (rounds.length === 0) return { curveUs: [], count: 0 };
   return {

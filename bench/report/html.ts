@@ -63,7 +63,7 @@ export function renderHtml(report: BenchReport, verdicts: readonly Verdict[]): s
 <title>millrace bench, ${escapeText(machine.at.slice(0, 10))}</title><style>${STYLE}</style></head><body>
 <h1>millrace bench</h1>
 <p><code>${escapeText(command)}</code></p>
-<p class="soft">${escapeText(machineLine(machine))}<br>millrace ${escapeText(machine.commit)}; front end ${escapeText(machine.frontEnd)}<br>${escapeText(packages.join(', '))}<br>Median of ${rounds} ${rounds === 1 ? 'round' : 'rounds'}, a fresh server each, order reversed every round.</p>
+<p class="soft">${escapeText(machineLine(machine))}<br>millrace ${escapeText(machine.commit)}; front end ${escapeText(machine.frontEnd)}<br>${escapeText(packages.join(', '))}<br>Medians of up to ${rounds} ${rounds === 1 ? 'round' : 'rounds'}, with their range; a fresh server each, order reversed every round.</p>
 ${notes.map((note) => `<p class="problem">${escapeText(note)}.</p>`).join('\n')}
 ${interrupted ? '<p class="problem">Interrupted: this is what had been measured.</p>' : ''}
 ${verdicts.length === 0 ? '' : targetTable(verdicts)}

@@ -26,7 +26,7 @@ export function renderReport(report: BenchReport, verdicts: readonly Verdict[], 
   return `${parts.flatMap((part) => wrap(part, width)).join('\n')}\n`;
 }
 
-function machineLines({ command, machine, notes, rounds }: BenchReport): string[] {
+function machineLines({ command, machine, notes }: BenchReport): string[] {
   return [
     command,
     machineLine(machine),
@@ -34,7 +34,7 @@ function machineLines({ command, machine, notes, rounds }: BenchReport): string[
     Object.entries(machine.packages)
       .map(([name, version]) => `${name} ${version}`)
       .join(', '),
-    `median of ${rounds} ${rounds === 1 ? 'round' : 'rounds'}, a fresh server each, order reversed every round`,
+    'median of the rounds, ± half their range; a fresh server each, order reversed every round',
     ...notes.map((note) => `Note: ${note}.`),
   ];
 }
@@ -46,8 +46,9 @@ export function machineLine({ at, cores, cpu, memoryGiB, node, system }: Machine
 function scenarioLines(scenario: ScenarioReport, width: number): string[] {
   const clients = new Set(scenario.variants.flatMap(({ rounds }) => rounds.map(({ client }) => client)));
   clients.delete('');
+  const rounds = Math.max(0, ...scenario.variants.map((variant) => variant.rounds.length));
   return [
-    `${scenario.name}: ${scenario.title} [${[...clients].join(', ') || 'no client'}]`,
+    `${scenario.name}: ${scenario.title} [${[...clients].join(', ') || 'no client'}; ${rounds} ${rounds === 1 ? 'round' : 'rounds'}]`,
     ...tableLines(scenario, width),
     ...scenario.variants.flatMap(({ name, failures }) => failures.map((failure) => `  ! ${name}, ${failure}`)),
     ...problemLines(scenario.variants),

@@ -114,6 +114,7 @@ export const echo: Scenario = {
     'WebSocket rows are driven by another client than the others: compare them with each other only.',
   ],
   optIn: false,
+  roundsMax: Number.POSITIVE_INFINITY,
   prepare: (plan) => {
     const { skipped, variants } = toolchainPeers(plan);
     return { variants: [...CONTROLS, ...OURS, ...PEERS, ...variants].map(loadVariant), skipped };

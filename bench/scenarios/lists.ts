@@ -84,5 +84,6 @@ export const lists: Scenario = {
     'initialize at saturation soon evicts the oldest session for each new one.',
   ],
   optIn: false,
+  roundsMax: Number.POSITIVE_INFINITY,
   prepare: () => ({ variants: VARIANTS.map(loadVariant), skipped: [] }),
 };

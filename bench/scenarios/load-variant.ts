@@ -136,7 +136,7 @@ export function latencyFigures({ curveUs }: Pick<GroupReport, 'curveUs'>): Figur
 }
 
 /** The curve's point at or right above the percentile. */
-export function atPercentile(curveUs: readonly number[], percentile: number): number {
+function atPercentile(curveUs: readonly number[], percentile: number): number {
   return curveUs[CURVE_PERCENTILES.findIndex((point) => point >= percentile)] ?? Number.NaN;
 }
 

@@ -69,5 +69,6 @@ export const openLoop: Scenario = {
     'Slow readers: the answers are small enough to fit any socket buffer.',
   ],
   optIn: false,
+  roundsMax: Number.POSITIVE_INFINITY,
   prepare: () => ({ variants: VARIANTS.map(loadVariant), skipped: [] }),
 };

@@ -137,6 +137,7 @@ export const overload: Scenario = {
     'Growth over a few seconds is mostly the heap finding its size; the soak scenario is for leaks.',
   ],
   optIn: false,
+  roundsMax: 2,
   prepare: () => {
     hashRounds(1000);
     const rounds = roundsPerMs() * CPU_MS;

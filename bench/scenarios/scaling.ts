@@ -48,6 +48,7 @@ export const scaling: Scenario = {
     'Batching: the runtime has no switch to turn it off, so batch on and off cannot be put side by side.',
   ],
   optIn: false,
+  roundsMax: Number.POSITIVE_INFINITY,
   prepare: () => {
     hashRounds(1000);
     const rounds = roundsPerMs();

@@ -45,6 +45,8 @@ export interface Scenario {
   readonly cannotShow: readonly string[];
   /** Not part of the suite unless named. */
   readonly optIn: boolean;
+  /** For those whose rounds take long: the whole suite has to fit into a coffee break. */
+  readonly roundsMax: number;
   /** `skipped` says what is left out here, and why. */
   prepare(plan: Plan): { readonly variants: readonly Variant[]; readonly skipped: readonly string[] };
 }

@@ -164,6 +164,7 @@ export const shop: Scenario = {
     'By the clock a row counts visits of eight requests, and its latency is of a visit from when it was due.',
   ],
   optIn: false,
+  roundsMax: 2,
   prepare: () => {
     const missing = redisMissing();
     if (missing !== null) return { variants: [], skipped: [missing] };

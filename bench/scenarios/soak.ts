@@ -139,6 +139,7 @@ export const soak: Scenario = {
     'The heap is that of the front-end thread; workers are in the resident size only.',
   ],
   optIn: true,
+  roundsMax: 1,
   prepare: () => ({
     variants: [{ name: 'sessions, streams, killed workers', role: 'millrace', quick: true, measure }],
     skipped: [],

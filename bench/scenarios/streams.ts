@@ -130,5 +130,6 @@ export const streams: Scenario = {
     'Slow readers: every stream here is read at once.',
   ],
   optIn: false,
+  roundsMax: 2,
   prepare: () => ({ variants: VARIANTS.map(variant), skipped: [] }),
 };

@@ -26,6 +26,7 @@ export function targetScenario(target: TargetOptions): Scenario {
       ...(target.pid === 0 ? ['CPU and memory of the server: give --pid where it runs on this machine.'] : []),
     ],
     optIn: true,
+    roundsMax: Number.POSITIVE_INFINITY,
     prepare: () => ({
       variants: [{ name: what, role: 'control', quick: true, measure: (round) => measure(target, round) }],
       skipped: [],

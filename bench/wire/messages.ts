@@ -7,7 +7,7 @@
 import type { WireRequest } from './request.ts';
 
 export const MODERN = '2026-07-28';
-export const LEGACY = '2025-11-25';
+const LEGACY = '2025-11-25';
 
 const CLIENT_INFO = { name: 'millrace-bench', version: '1.0.0' };
 const COMMON = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };

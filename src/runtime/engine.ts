@@ -19,7 +19,7 @@ import { Sender } from '../dispatch/sender.ts';
 import { ABANDONED_MAX, Supervisor } from '../dispatch/supervisor.ts';
 import type { Log, Meters } from '../observe/port.ts';
 import { PiscinaPool } from '../pool/piscina.ts';
-import type { PoolEvents, WorkerPool } from '../pool/port.ts';
+import type { PoolEvents, WorkerPool, WorkerSetup } from '../pool/port.ts';
 import { JSON_DEPTH_MAX } from '../protocol/json.ts';
 import { RequestStateCodec } from '../protocol/request-state.ts';
 import type { Bus } from '../subscriptions/port.ts';
@@ -41,11 +41,11 @@ export interface Engine {
   readonly flights: Flights;
   readonly pool: WorkerPool;
   /** Workers that can take jobs now. */
-  readonly liveWorkers: () => number;
+  liveWorkers(): number;
   /** Resolves when `count` workers have come up. */
   readonly ready: Promise<void>;
   /** Busy part of a worker's time since the last call, 0…1. */
-  readonly utilization: (index: number) => number;
+  utilization(index: number): number;
   /** Waits for the jobs in flight, at most `graceMs`; what is left then is refused. */
   drain(graceMs: number): Promise<void>;
   close(): Promise<void>;
@@ -62,138 +62,199 @@ export function slotsFor(settings: Pick<Settings, 'maxConcurrent' | 'queueSize' 
 }
 
 export function createEngine(options: EngineOptions): Engine {
-  const { settings, catalogue, log, meters, now } = options;
-  const callerIndex = settings.workers;
-  const board = JobBoard.create(settings.workers + 1, slotsFor(settings));
-  const flights = new Flights(board);
-  flights.loads[callerIndex] = new WorkerLoad({ index: callerIndex, threadId: 0 }, now());
-  const times = new ServiceTimes();
-  const admission = new Admission(settings, times, Math.max(1, settings.workers - 1));
-  const quarantine = new Quarantine(settings.quarantineAfter, settings.quarantineMs);
-  const server = { name: settings.server.name, version: settings.server.version, title: settings.server.title };
-  const identity = {
-    name: server.name,
-    version: server.version,
-    ...(server.title === '' ? {} : { title: server.title }),
-  };
+  return new JoinedEngine(options);
+}
 
-  const entryName = (key: number): string => catalogue.current.entries.find((entry) => entry.key === key)?.name ?? '';
-  const losses = new Losses({
-    admission,
-    times,
-    flights,
-    quarantine,
-    log,
-    meters,
-    now,
-    entryName,
-    dispatcher: () => dispatcher,
-    pool: () => pool,
-    wake: () => supervisor.wake(),
-  });
-  let allUp!: () => void;
-  let noneUp!: (error: Error) => void;
-  const ready = new Promise<void>((resolve, reject) => {
-    allUp = resolve;
-    noneUp = reject;
-  });
-  const events: PoolEvents = {
-    ready(worker) {
-      board.resetWorker(worker.index);
-      flights.loads[worker.index] = new WorkerLoad(worker, now());
-      meters.workerStarted();
-      if (liveWorkers() === settings.workers) allUp();
-      dispatcher.pump();
-    },
-    lost(worker, cause, message) {
-      const load = flights.loads[worker.index];
-      if (load !== null && load !== undefined) losses.lost(load, cause, message);
-    },
-    control: (worker, message) => dispatcher.control(flights.loads[worker.index] ?? null, message),
-    trouble: (error) => log.warn({ err: error }, 'a worker failed outside a call'),
-    unable: (error) => {
-      log.error({ err: error }, 'no worker thread comes up');
-      noneUp(error);
-    },
-  };
-  const setup = {
-    board: board.shared,
-    boardWorkers: board.workers,
-    boardSlots: board.slots,
-    server: identity,
-    stateSecret: options.stateSecret,
-    resultBytesMax: settings.resultBytesMax,
-    jsonDepthMax: JSON_DEPTH_MAX,
-  };
-  const pool = new PiscinaPool({ workers: settings.workers, heapMiB: settings.workerHeapMiB, setup, events });
-  const sender = new Sender({
-    pool,
-    flights,
-    times,
-    catalogue,
-    meters,
-    now,
-    batchDone: (load, slots, sequences, overflow) => dispatcher.batchDone(load, slots, sequences, overflow),
-  });
-  const caller = new CallerThread({
-    board,
-    worker: callerIndex,
-    catalogue,
-    encoder: new ResultEncoder(identity),
-    codec: new RequestStateCodec(options.stateSecret),
-    resultBytesMax: settings.resultBytesMax,
-    jsonDepthMax: JSON_DEPTH_MAX,
-    control: (message) => dispatcher.control(null, message),
-  });
-  const dispatcher: JobDispatcher = new JobDispatcher({
-    admission,
-    times,
-    flights,
-    pool,
-    sender,
-    caller,
-    callerIndex,
-    quarantine,
-    log,
-    meters,
-    now,
-    bus: options.bus,
-    wake: () => supervisor.wake(),
-    stray: (load, message) => losses.stray(load, message),
-    inlineMax: settings.maxConcurrent,
-  });
-  const supervisor: Supervisor = new Supervisor(
-    { admission, dispatcher, flights, losses, now, residentBytes: () => process.memoryUsage.rss() },
-    { killGraceMs: settings.killGraceMs, residentBytesMax: settings.residentMiBMax * 1048576, callerIndex },
-  );
-  const liveWorkers = (): number => flights.loads.filter((load) => load !== null && load.worker.threadId !== 0).length;
-  catalogue.onChange(() => {
-    times.retain(catalogue.current.entries);
-    quarantine.retain(new Set(catalogue.current.entries.map((entry) => entry.key)));
-  });
-  return {
-    dispatcher,
-    admission,
-    flights,
-    pool,
-    liveWorkers,
-    ready,
-    utilization(index) {
-      const load = flights.loads[index];
-      return load === null || load === undefined ? 0 : pool.utilization(load.worker);
-    },
-    async drain(graceMs) {
-      let timer: NodeJS.Timeout | undefined;
-      const patience = new Promise<void>((resolve) => {
-        timer = setTimeout(resolve, graceMs);
-      });
-      await Promise.race([dispatcher.idle(), patience]);
-      clearTimeout(timer);
-      dispatcher.stop();
-    },
-    async close() {
-      supervisor.stop();
-      await pool.close();
-    },
-  };
+/** The order of the constructor is the order of dependence; what points back is a function, called later. */
+class JoinedEngine implements Engine {
+  readonly ready: Promise<void>;
+  readonly flights: Flights;
+  readonly admission: Admission;
+  readonly pool: WorkerPool;
+  readonly dispatcher: JobDispatcher;
+  readonly #options: EngineOptions;
+  readonly #callerIndex: number;
+  readonly #board: JobBoard;
+  readonly #times = new ServiceTimes();
+  readonly #quarantine: Quarantine;
+  readonly #losses: Losses;
+  readonly #supervisor: Supervisor;
+  #allUp: () => void = () => undefined;
+  #noneUp: (error: Error) => void = () => undefined;
+
+  constructor(options: EngineOptions) {
+    const { catalogue, now, settings } = options;
+    this.#options = options;
+    this.ready = new Promise<void>((resolve, reject) => {
+      this.#allUp = resolve;
+      this.#noneUp = reject;
+    });
+    this.#callerIndex = settings.workers;
+    this.#board = JobBoard.create(settings.workers + 1, slotsFor(settings));
+    this.flights = new Flights(this.#board);
+    this.flights.loads[this.#callerIndex] = new WorkerLoad({ index: this.#callerIndex, threadId: 0 }, now());
+    this.admission = new Admission(settings, this.#times, Math.max(1, settings.workers - 1));
+    this.#quarantine = new Quarantine(settings.quarantineAfter, settings.quarantineMs);
+    this.#losses = this.#makeLosses();
+    this.pool = new PiscinaPool({
+      workers: settings.workers,
+      heapMiB: settings.workerHeapMiB,
+      setup: this.#setup(),
+      events: this.#poolEvents(),
+    });
+    this.dispatcher = this.#makeDispatcher();
+    this.#supervisor = this.#makeSupervisor();
+    catalogue.onChange(() => {
+      this.#times.retain(catalogue.current.entries);
+      this.#quarantine.retain(new Set(catalogue.current.entries.map((entry) => entry.key)));
+    });
+  }
+
+  #identity(): { name: string; version: string; title?: string } {
+    const { name, title, version } = this.#options.settings.server;
+    return title === '' ? { name, version } : { name, title, version };
+  }
+
+  #setup(): WorkerSetup {
+    return {
+      board: this.#board.shared,
+      boardWorkers: this.#board.workers,
+      boardSlots: this.#board.slots,
+      server: this.#identity(),
+      stateSecret: this.#options.stateSecret,
+      resultBytesMax: this.#options.settings.resultBytesMax,
+      jsonDepthMax: JSON_DEPTH_MAX,
+    };
+  }
+
+  #makeLosses(): Losses {
+    const { catalogue, log, meters, now } = this.#options;
+    return new Losses({
+      admission: this.admission,
+      times: this.#times,
+      flights: this.flights,
+      quarantine: this.#quarantine,
+      log,
+      meters,
+      now,
+      entryName: (key) => catalogue.current.entries.find((entry) => entry.key === key)?.name ?? '',
+      dispatcher: () => this.dispatcher,
+      pool: () => this.pool,
+      wake: () => this.#supervisor.wake(),
+    });
+  }
+
+  #poolEvents(): PoolEvents {
+    const { log, meters, now, settings } = this.#options;
+    const { loads } = this.flights;
+    return {
+      ready: (worker) => {
+        this.#board.resetWorker(worker.index);
+        loads[worker.index] = new WorkerLoad(worker, now());
+        meters.workerStarted();
+        if (this.liveWorkers() === settings.workers) this.#allUp();
+        this.dispatcher.pump();
+      },
+      lost: (worker, cause, message) => {
+        const load = loads[worker.index];
+        if (load !== null && load !== undefined) this.#losses.lost(load, cause, message);
+      },
+      control: (worker, message) => this.dispatcher.control(loads[worker.index] ?? null, message),
+      trouble: (error) => log.warn({ err: error }, 'a worker failed outside a call'),
+      unable: (error) => {
+        log.error({ err: error }, 'no worker thread comes up');
+        this.#noneUp(error);
+      },
+    };
+  }
+
+  #makeDispatcher(): JobDispatcher {
+    const { bus, catalogue, log, meters, now, settings } = this.#options;
+    const { admission, flights, pool } = this;
+    const times = this.#times;
+    const sender = new Sender({
+      pool,
+      flights,
+      times,
+      catalogue,
+      meters,
+      now,
+      batchDone: (load, slots, sequences, overflow) => this.dispatcher.batchDone(load, slots, sequences, overflow),
+    });
+    return new JobDispatcher({
+      admission,
+      times,
+      flights,
+      pool,
+      sender,
+      caller: this.#makeCaller(),
+      callerIndex: this.#callerIndex,
+      quarantine: this.#quarantine,
+      bus,
+      log,
+      meters,
+      now,
+      wake: () => this.#supervisor.wake(),
+      stray: (load, message) => this.#losses.stray(load, message),
+      inlineMax: settings.maxConcurrent,
+    });
+  }
+
+  #makeCaller(): CallerThread {
+    const { catalogue, settings, stateSecret } = this.#options;
+    return new CallerThread({
+      board: this.#board,
+      worker: this.#callerIndex,
+      catalogue,
+      encoder: new ResultEncoder(this.#identity()),
+      codec: new RequestStateCodec(stateSecret),
+      resultBytesMax: settings.resultBytesMax,
+      jsonDepthMax: JSON_DEPTH_MAX,
+      control: (message) => this.dispatcher.control(null, message),
+    });
+  }
+
+  #makeSupervisor(): Supervisor {
+    const { now, settings } = this.#options;
+    const { admission, dispatcher, flights } = this;
+    return new Supervisor(
+      {
+        admission,
+        dispatcher,
+        flights,
+        losses: this.#losses,
+        now,
+        residentBytes: () => process.memoryUsage.rss(),
+      },
+      {
+        killGraceMs: settings.killGraceMs,
+        residentBytesMax: settings.residentMiBMax * 1048576,
+        callerIndex: this.#callerIndex,
+      },
+    );
+  }
+
+  liveWorkers(): number {
+    return this.flights.loads.filter((load) => load !== null && load.worker.threadId !== 0).length;
+  }
+
+  utilization(index: number): number {
+    const load = this.flights.loads[index];
+    return load === null || load === undefined ? 0 : this.pool.utilization(load.worker);
+  }
+
+  async drain(graceMs: number): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const patience = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, graceMs);
+    });
+    await Promise.race([this.dispatcher.idle(), patience]);
+    clearTimeout(timer);
+    this.dispatcher.stop();
+  }
+
+  async close(): Promise<void> {
+    this.#supervisor.stop();
+    await this.pool.close();
+  }
 }

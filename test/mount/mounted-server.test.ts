@@ -339,7 +339,7 @@ describe('cancellation and closing', () => {
 });
 
 describe('factory modules', () => {
-  const url = new URL('./sdk-server.ts', import.meta.url).href;
+  const url = new URL(`./sdk-server.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`, import.meta.url).href;
 
   test('definitions carry the module and run in the pool; a worker’s own server answers the same', async () => {
     const module = await definitionsOfFactoryModule(url, 'makeServer', new Listener());

@@ -41,11 +41,8 @@ const confirms = defineTool({ name: 'confirms', input: any }, async (_args, cont
   return (await context.elicit({ message: 'go on?' })).action;
 });
 const tasks = defineTool({ name: 'tasks', input: any }, async (_args, context) => {
-  try {
-    await context.elicit({ message: 'before?', schema: named });
-  } catch {
-    // What follows must not turn a call that has asked into a task.
-  }
+  // What follows must not turn a call that has asked into a task.
+  await context.elicit({ message: 'before?', schema: named }).catch(() => undefined);
   await context.startTask();
   return 'as a task';
 });

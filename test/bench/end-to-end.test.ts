@@ -1,0 +1,121 @@
+/**
+ * The command itself, once, with times too short to measure anything: servers start, answer, are loaded and end, and
+ * the three forms of the report are written. And Ctrl-C.
+ */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { decodeReport } from '../../bench/report/json.ts';
+import { scriptedServer } from './scripted-server.ts';
+
+const EXTENSION = import.meta.url.slice(-3);
+const bench = (file: string): string => fileURLToPath(new URL(`../../bench/${file}${EXTENSION}`, import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'millrace-test-'));
+after(() => rmSync(folder, { recursive: true }));
+
+interface Ended {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** `whenSaid`: called with the process once stderr has matched. */
+async function run(file: string, args: string[], whenSaid?: readonly [RegExp, (pid: number) => void]): Promise<Ended> {
+  const child = spawn(process.execPath, [...process.execArgv, bench(file), ...args], { stdio: 'pipe' });
+  let out = '';
+  let err = '';
+  let told = false;
+  child.stdout.on('data', (chunk: Buffer) => {
+    out += chunk.toString();
+  });
+  child.stderr.on('data', (chunk: Buffer) => {
+    err += chunk.toString();
+    if (told || whenSaid === undefined || !whenSaid[0].test(err)) return;
+    told = true;
+    whenSaid[1](child.pid as number);
+  });
+  const [code] = (await once(child, 'close')) as [number | null];
+  return { code, out, err };
+}
+
+describe('npm run bench', () => {
+  const json = join(folder, 'report.json');
+  const html = join(folder, 'report.html');
+
+  test('measures, prints, writes and compares', async () => {
+    const args = ['--scenario', 'echo', '--quick', '--variant', 'raw uWebSockets.js,millrace 20', '--client', 'own'];
+    const times = ['--duration', '0.15', '--warmup', '0.05', '--connections', '4'];
+    const { code, err, out } = await run('run', [...args, ...times, '--json', json, '--html', html]);
+    assert.equal(code, 0, `${out}\n${err}`);
+    assert.match(out, /millrace 2026-07-28 +\d+/);
+    assert.match(out, /(met|MISSED) +echo 2026-07-28 over raw uWebSockets\.js/);
+    assert.match(err, /round 1\/1 +millrace 2026-07-28/);
+    const report = decodeReport(readFileSync(json, 'utf8'), json);
+    const variants = report.scenarios[0]?.variants ?? [];
+    assert.deepEqual(
+      variants.map(({ name }) => name),
+      ['raw uWebSockets.js', 'raw uWebSockets.js WebSocket', 'millrace 2026-07-28', 'millrace 2025-11-25 session'],
+    );
+    for (const { failures, name, rounds } of variants) {
+      const figures = rounds[0]?.figures ?? {};
+      assert.deepEqual(failures, [], name);
+      assert.equal(figures.failed, 0, name);
+      assert.ok((figures.perSecond ?? 0) > 0 && (figures.p99Us ?? 0) > 0, name);
+      if (process.platform === 'linux') assert.ok((figures.residentMiB ?? 0) > 10, name);
+    }
+    assert.match(
+      readFileSync(html, 'utf8'),
+      /^<!doctype html>[\s\S]*aria-label="latency by percentile"[\s\S]*<\/html>\n$/,
+    );
+    const compared = await run('compare', [json, json]);
+    assert.equal(compared.code, 0);
+    assert.match(compared.out, /millrace 2026-07-28 +req\/s .* 1\.00 \(1\.00 to 1\.00\) +same/);
+  });
+
+  test('loads a server that is running, with its token, and ends on Ctrl-C with what there is', async () => {
+    const result = { content: [{ type: 'text', text: 'found' }] };
+    let loading = 0;
+    const server = await scriptedServer((res, _at, body, req) => {
+      if (req.headers.authorization !== 'Bearer secret-of-the-test') res.writeHead(401).end();
+      else {
+        loading++;
+        const { id } = JSON.parse(body) as { id: number };
+        res.setHeader('content-type', 'application/json').end(JSON.stringify({ jsonrpc: '2.0', id, result }));
+        if (loading === 500) waiting?.();
+      }
+    });
+    let waiting: (() => void) | undefined;
+    const interrupt = (pid: number): void => {
+      const now = (): void => void process.kill(pid, 'SIGINT');
+      if (loading >= 500) now();
+      else waiting = now;
+    };
+    const args = ['--target', server.url, '--tool', 'search', '--args', '{"q":"x"}', '--token', 'secret-of-the-test'];
+    const { code, err, out } = await run(
+      'run',
+      [...args, '--expect', 'found', '--client', 'own', '--connections', '2', '--warmup', '0', '--duration', '120'],
+      [/\[1\/1\] target/, interrupt],
+    );
+    await server.close();
+    assert.equal(code, 130, err);
+    assert.match(out, /tools\/call search +\d+/);
+    assert.match(out, /Interrupted: this is what had been measured/);
+    assert.ok(!out.includes('secret-of-the-test'));
+  });
+
+  test('says what is wrong with the command line and with the target', async () => {
+    const usage = await run('run', ['--rounds', 'many']);
+    assert.equal(usage.code, 64);
+    assert.match(usage.err, /--rounds many: a whole number from 1 to 100/);
+    const server = await scriptedServer((res) => void res.writeHead(401).end('who are you?'));
+    const refused = await run('run', ['--target', server.url, '--rounds', '1', '--duration', '0.1']);
+    await server.close();
+    assert.equal(refused.code, 1);
+    assert.match(refused.out, /asked once, the server answered 401 who are you\?/);
+  });
+});
