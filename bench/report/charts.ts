@@ -10,7 +10,7 @@ import { FIGURES, type FigureName, roundsOf, type VariantReport } from './model.
 import { figureText, microseconds } from './number-text.ts';
 import { axes, decades, escapeText, type Frame, line, linear, logarithmic, px, svg, type Tick } from './svg.ts';
 
-const CURVES: Frame = { width: 760, height: 320, left: 64, right: 16, top: 12, bottom: 28 };
+const CURVES: Frame = { width: 760, height: 320, left: 64, right: 30, top: 12, bottom: 28 };
 const NINES = [0, 50, 90, 99, 99.9, 99.99, 99.999];
 const BAR_PX = 22;
 

@@ -34,7 +34,7 @@ describe('tools that do not stop', () => {
   test('endless loops, one more than there are workers, are each answered at their deadline', async () => {
     const begun = performance.now();
     const loops = await Promise.all(Array.from({ length: 3 }, () => rig.call('loop-forever').ended));
-    for (const ended of loops) assert.equal(ended.fault?.name, 'timeout', faultText(ended));
+    for (const ended of loops) assert.match(faultText(ended), /deadline passed/);
     assert.ok(performance.now() - begun < 3000);
     await politeCalls(rig, 100);
   });

@@ -11,8 +11,6 @@ export type Rule = (file: SourceFile) => string[];
 
 export const FILE_LINES_MAX = 400;
 export const FUNCTION_LINES_MAX = 60;
-/** Wiring that is one sequence, read from top to bottom; each with the length it has. */
-const LONG_FUNCTIONS: ReadonlyMap<string, number> = new Map();
 const HEADER_LINES_MIN = 3;
 const HEADER_LINES_MAX = 24;
 export const HOT_PATH_MARK = '// HOT PATH';
@@ -43,8 +41,7 @@ export const functionLength: Rule = perNode((node, file) => {
   const from = file.tree.getLineAndCharacterOfPosition(node.getStart(file.tree)).line;
   const to = file.tree.getLineAndCharacterOfPosition(node.end).line;
   const lines = to - from + 1;
-  const most = LONG_FUNCTIONS.get(file.path) ?? FUNCTION_LINES_MAX;
-  return lines > most ? `function of ${lines} lines, at most ${most}` : null;
+  return lines > FUNCTION_LINES_MAX ? `function of ${lines} lines, at most ${FUNCTION_LINES_MAX}` : null;
 });
 
 /** After `#!` and the hot-path mark: a block comment of 3 to 24 lines, drawings included. */
