@@ -118,25 +118,24 @@ export class Sender {
     return true;
   }
 
-  /** The worker of this tick's batch while it has room, else the least loaded one that has. */
+  /** The worker of this tick's batch while it has room, else the fullest one that has. */
   #sharedLoad(expectedUs: number): WorkerLoad | null {
     const target = this.#target;
     if (target !== null && this.#targetUs + expectedUs <= BATCH_US && target.expectedUs + expectedUs <= PIPE_US)
       return target;
-    const least = this.#leastLoaded();
-    if (least === null || (least.expectedUs > 0 && least.expectedUs + expectedUs > PIPE_US)) return null;
-    this.#target = least;
+    this.#target = this.#fullest(expectedUs);
     this.#targetUs = 0;
-    return least;
+    return this.#target;
   }
 
-  #leastLoaded(): WorkerLoad | null {
-    let least: WorkerLoad | null = null;
+  /** Few awake threads with full batches cost less than many with small ones, and leave the others to expensive calls. */
+  #fullest(expectedUs: number): WorkerLoad | null {
+    let best: WorkerLoad | null = null;
     for (const load of this.#ports.flights.loads) {
-      if (!this.#open(load)) continue;
-      if (least === null || load.expectedUs < least.expectedUs) least = load;
+      if (!this.#open(load) || (load.expectedUs > 0 && load.expectedUs + expectedUs > PIPE_US)) continue;
+      if (best === null || load.expectedUs > best.expectedUs) best = load;
     }
-    return least;
+    return best;
   }
 
   /** A worker with nothing left to run; what waits on it costs it nothing. */
