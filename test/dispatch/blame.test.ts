@@ -127,7 +127,7 @@ test('a worker that cannot be replaced, since a call on it goes on, is used mean
 });
 
 test('a loop that a finished call has left behind ends its worker', async () => {
-  const rig = await startRig({ workers: 1, killGraceMs: 50, requestTimeoutMs: 4000 });
+  const rig = await startRig({ workers: 1, killGraceMs: 50, requestTimeoutMs: 15_000 });
   assert.equal(textOf(await rig.call('loops-later').ended), 'fine');
   for (let i = 0; i < 5; i++) assert.equal(textOf(await rig.call('polite', { text: 'p' }).ended), 'p');
   await rig.close();
