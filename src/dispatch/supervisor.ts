@@ -183,8 +183,10 @@ export class Supervisor {
       if (job.deadlineAtMs <= lateFrom) late += 1;
     }
     const standsMs = nowMs - load.beatAtMs;
-    const isOver = late === running ? standsMs > STANDING_MS + this.#options.killGraceMs : standsMs > STANDING_MS_MAX;
-    if (isOver && (late > 0 || running === 0)) losses.kill(load, 'deadline', losses.culprit(load));
+    let isOver = late === running;
+    if (running === 0) isOver = standsMs > STANDING_MS + this.#options.killGraceMs;
+    else if (late > 0 && standsMs > STANDING_MS_MAX) isOver = true;
+    if (isOver) losses.kill(load, 'deadline', losses.culprit(load));
   }
 
   /** The client is answered; the tool is asked to stop. */

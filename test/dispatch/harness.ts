@@ -87,10 +87,14 @@ export interface Rig {
   readonly log: string[];
   /** Resolves when a log line with this text has been written. */
   logged(text: string): Promise<void>;
+  /** The same, of lines after the first `from`. */
+  loggedSince(from: number, text: string): Promise<void>;
   /** Resolves when the sink has heard so many notifications. */
   heard(sink: RecordingSink, count: number): Promise<void>;
   /** Resolves when a worker runs the job. */
   started(job: Job): Promise<void>;
+  /** Resolves when no client waits for an answer. */
+  settledDown(): Promise<void>;
   /** Resolves when the supervisor has found that a worker stands. */
   standing(): Promise<void>;
   readonly meters: RuntimeMeters;
@@ -120,15 +124,11 @@ export function bodyOf(tool: string, args: object, id: number, meta: object = {}
 export async function startRig(raw: Parameters<typeof compileSettings>[0] = {}): Promise<Rig> {
   const settings: Settings = compileSettings({ workers: 2, killGraceMs: 100, ...raw });
   const log: string[] = [];
-  const waiting = new Set<() => void>();
   const logger = createLog(
     'debug',
     {},
     {
-      write(line) {
-        log.push(line);
-        for (const check of [...waiting]) check();
-      },
+      write: (line) => log.push(line),
     },
   );
   const meters = new RuntimeMeters();
@@ -162,16 +162,9 @@ export async function startRig(raw: Parameters<typeof compileSettings>[0] = {}):
     catalogue,
     log,
     meters,
-    logged: (text) =>
-      new Promise((resolve) => {
-        const check = (): void => {
-          if (!log.some((line) => line.includes(text))) return;
-          waiting.delete(check);
-          resolve();
-        };
-        waiting.add(check);
-        check();
-      }),
+    logged: (text) => until(() => log.some((line) => line.includes(text))),
+    loggedSince: (from, text) => until(() => log.slice(from).some((line) => line.includes(text))),
+    settledDown: () => engine.dispatcher.idle(),
     heard: (sink, count) => until(() => sink.emitted_.length >= count),
     started: ({ slot }) => until(() => engine.flights.board.state(slot) === STATE.RUNNING),
     standing: () => until(() => engine.flights.loads.some((load) => load?.stuck === true)),

@@ -13,7 +13,7 @@ import type { CatalogueHolder, Entry } from '../../src/catalogue/entry.ts';
 import { JobDispatcher } from '../../src/dispatch/dispatcher.ts';
 import { Flights, WorkerLoad } from '../../src/dispatch/flights.ts';
 import { Job } from '../../src/dispatch/job.ts';
-import { JobBoard, RESULT_BYTES, STATE } from '../../src/dispatch/job-board.ts';
+import { JobBoard, RESULT_BYTES } from '../../src/dispatch/job-board.ts';
 import { Losses } from '../../src/dispatch/losses.ts';
 import { Quarantine } from '../../src/dispatch/quarantine.ts';
 import { Sender } from '../../src/dispatch/sender.ts';
