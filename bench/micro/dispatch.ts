@@ -11,7 +11,7 @@ import type { CatalogueHolder, Entry } from '../../src/catalogue/entry.ts';
 import { JobDispatcher } from '../../src/dispatch/dispatcher.ts';
 import { Flights, WorkerLoad } from '../../src/dispatch/flights.ts';
 import { Job, type JobSink } from '../../src/dispatch/job.ts';
-import { JobBoard, STATE } from '../../src/dispatch/job-board.ts';
+import { JobBoard } from '../../src/dispatch/job-board.ts';
 import { Quarantine } from '../../src/dispatch/quarantine.ts';
 import { Sender } from '../../src/dispatch/sender.ts';
 import { RuntimeMeters } from '../../src/observe/meters.ts';
