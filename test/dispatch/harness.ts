@@ -91,7 +91,7 @@ export interface Rig {
   loggedSince(from: number, text: string): Promise<void>;
   /** Resolves when the sink has heard so many notifications. */
   heard(sink: RecordingSink, count: number): Promise<void>;
-  /** Resolves when a worker runs the job. */
+  /** Resolves when a worker runs the job, or it has ended. */
   started(job: Job): Promise<void>;
   /** Resolves when no client waits for an answer. */
   settledDown(): Promise<void>;
@@ -166,7 +166,10 @@ export async function startRig(raw: Parameters<typeof compileSettings>[0] = {}):
     loggedSince: (from, text) => until(() => log.slice(from).some((line) => line.includes(text))),
     settledDown: () => engine.dispatcher.idle(),
     heard: (sink, count) => until(() => sink.emitted_.length >= count),
-    started: ({ slot }) => until(() => engine.flights.board.state(slot) === STATE.RUNNING),
+    started: (job) => {
+      const { slot } = job;
+      return until(() => job.slot !== slot || engine.flights.board.state(slot) === STATE.RUNNING);
+    },
     standing: () => until(() => engine.flights.loads.some((load) => load?.stuck === true)),
     call(tool, args = {}, options = {}) {
       const entry = catalogue.current.tool(tool);

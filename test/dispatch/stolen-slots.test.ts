@@ -17,7 +17,7 @@ async function looksCheap(rig: Rig, tool: string, args: object): Promise<void> {
 describe('results larger than their slots', () => {
   let rig: Rig;
   before(async () => {
-    rig = await startRig({ workers: 1, requestTimeoutMs: 2000 });
+    rig = await startRig({ workers: 1, requestTimeoutMs: 10_000 });
   });
   after(() => rig.close());
 

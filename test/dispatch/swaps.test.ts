@@ -31,9 +31,10 @@ test('a call that waits while the catalogue is swapped several times runs what i
 
 test('a call whose worker is lost after a swap is repeated by the entry it was accepted for', async () => {
   const rig = await startRig({ workers: 1, killGraceMs: 20 });
+  await rig.call('polite', { text: 'loaded' }).ended;
   const call = rig.call('pause', { ms: 400 });
   await rig.started(call.job);
-  const loop = rig.call('loop-forever');
+  const loop = rig.call('loop-forever', {}, { timeoutMs: 600 });
   await rig.started(loop.job);
   rig.catalogue.replace(version(1));
   rig.catalogue.replace(version(2));

@@ -1,0 +1,208 @@
+/**
+ * The pool of threads by itself: threads that end while they start, at once after it, or again and again; batches for
+ * a thread that has just come up; what a thread said last.
+ */
+import assert from 'node:assert/strict';
+import { Buffer } from 'node:buffer';
+import { afterEach, test } from 'node:test';
+import { foldedNow, JobBoard, STATE } from '../../src/dispatch/job-board.ts';
+import { PiscinaPool } from '../../src/pool/piscina.ts';
+import type { ControlOut, LossCause, PoolWorker, WorkerSetup } from '../../src/pool/port.ts';
+import { REVISION_2026_07_28 } from '../../src/protocol/revisions.ts';
+import * as sly from './fixtures/sly-tools.ts';
+import { bodyOf, sourced } from './harness.ts';
+
+const WORKERS = 2;
+
+type Changeable<T> = { -readonly [K in keyof T]: T[K] };
+
+/** A pool, its board, and what it has told. */
+class PoolRig {
+  readonly board = JobBoard.create(WORKERS + 1, 8);
+  readonly live = new Map<number, PoolWorker>();
+  readonly lost: { worker: PoolWorker; cause: LossCause; after: number }[] = [];
+  readonly heard: ControlOut[] = [];
+  readonly troubles: Error[] = [];
+  unable = 0;
+  onReady: (worker: PoolWorker) => void = () => undefined;
+  /** Read anew for each thread that is started. */
+  readonly setup: Changeable<WorkerSetup>;
+  readonly pool: PiscinaPool;
+  #check: () => void = () => undefined;
+  #sequence = 0;
+
+  constructor() {
+    this.setup = {
+      board: this.board.shared,
+      boardWorkers: this.board.workers,
+      boardSlots: this.board.slots,
+      server: { name: 'test', version: '1' },
+      stateSecret: 'secret',
+      resultBytesMax: 1_000_000,
+      jsonDepthMax: 64,
+    };
+    this.pool = new PiscinaPool({
+      workers: WORKERS,
+      heapMiB: 64,
+      setup: this.setup,
+      events: {
+        ready: (worker) => {
+          this.board.resetWorker(worker.index);
+          this.live.set(worker.index, worker);
+          this.onReady(worker);
+          this.#check();
+        },
+        lost: (worker, cause) => {
+          this.live.delete(worker.index);
+          this.lost.push({ worker, cause, after: this.heard.length });
+          this.#check();
+        },
+        control: (_worker, message) => {
+          this.heard.push(message);
+        },
+        trouble: (error) => {
+          this.troubles.push(error);
+          this.#check();
+        },
+        unable: () => {
+          this.unable += 1;
+          this.#check();
+        },
+      },
+    });
+  }
+
+  until(holds: () => boolean): Promise<void> {
+    return new Promise((resolve) => {
+      this.#check = () => {
+        if (holds()) resolve();
+      };
+      this.#check();
+    });
+  }
+
+  allUp(): Promise<void> {
+    return this.until(() => this.live.size === WORKERS);
+  }
+
+  /** Runs a tool on this worker; resolves with its slot when the batch was answered or the thread is gone. */
+  async run(worker: PoolWorker, tool: string, args: object = {}): Promise<number> {
+    const slot = this.#sequence % this.board.slots;
+    const sequence = ++this.#sequence;
+    const entries = sourced('sly-tools', sly).map(({ definition, module }, key) => {
+      if (module === null || definition.kind !== 'tool') throw new Error('the fixture holds tools of a module');
+      return { key, kind: 'tool' as const, name: definition.name, module, paramHeaders: [], task: 'never' as const };
+    });
+    const key = entries.findIndex(({ name }) => name === tool);
+    this.board.writeBody(slot, bodyOf(tool, args, sequence, { progressToken: 'p' }), '');
+    this.board.publish(slot, key, REVISION_2026_07_28.index, 2, foldedNow() + 10_000, sequence);
+    const manifest = { epoch: 1, entries };
+    const batch = { worker: worker.index, slots: [slot], sequences: [sequence], manifest, overflow: null };
+    await this.pool.run(worker, batch).catch(() => null);
+    await this.until(
+      () => this.board.state(slot) === STATE.DONE || this.heardDone(slot) || !this.live.has(worker.index),
+    );
+    return slot;
+  }
+
+  heardDone(slot: number): boolean {
+    return this.heard.some((message) => message.type === 'done' && message.slots.includes(slot));
+  }
+
+  text(slot: number): string {
+    const at = this.board.resultAt(slot);
+    const message = JSON.parse(
+      Buffer.from(this.board.bytes.subarray(at, at + this.board.resultBytes(slot))).toString(),
+    );
+    return message.result.content[0].text;
+  }
+
+  worker(index: number): PoolWorker {
+    const worker = this.live.get(index);
+    if (worker === undefined) throw new Error(`worker ${index} is not up`);
+    return worker;
+  }
+}
+
+let rig: PoolRig;
+afterEach(() => rig.pool.close());
+
+test('threads ended at once after they came up are replaced, each time', async () => {
+  rig = new PoolRig();
+  let ended = 0;
+  rig.onReady = (worker) => {
+    if (ended++ < 6) rig.pool.kill(worker);
+  };
+  await rig.until(() => rig.lost.length === 6 && rig.live.size === WORKERS);
+  assert.deepEqual(
+    rig.lost.map(({ cause }) => cause),
+    Array.from({ length: 6 }, () => 'killed'),
+  );
+});
+
+test('threads that end while they start are started again, until they come up', async () => {
+  rig = new PoolRig();
+  await rig.allUp();
+  // Their code throws while it is loaded.
+  rig.setup.stateSecret = '';
+  for (const worker of [...rig.live.values()]) rig.pool.kill(worker);
+  await rig.until(() => rig.troubles.length >= 6);
+  assert.equal(rig.live.size, 0);
+  rig.setup.stateSecret = 'secret';
+  await rig.allUp();
+  // And are replaced as ever after that.
+  rig.pool.kill(rig.worker(0));
+  await rig.until(() => rig.live.size < WORKERS);
+  await rig.allUp();
+});
+
+test('that none comes up is told', async () => {
+  rig = new PoolRig();
+  await rig.allUp();
+  rig.setup.stateSecret = '';
+  for (const worker of [...rig.live.values()]) rig.pool.kill(worker);
+  await rig.until(() => rig.unable > 0);
+});
+
+test('a batch for a thread that has just come up is run by that thread, whoever gets one beside it', async () => {
+  rig = new PoolRig();
+  await rig.allUp();
+  for (let round = 0; round < 3; round++) {
+    const fresh = new Promise<PoolWorker>((resolve) => {
+      rig.onReady = resolve;
+    });
+    rig.pool.kill(rig.worker(0));
+    const ran = fresh.then((first) => {
+      const second = rig.worker(1 - first.index);
+      return Promise.all([rig.run(first, 'which-thread'), rig.run(second, 'which-thread'), first, second]);
+    });
+    const [slot, other, first, second] = await ran;
+    assert.deepEqual([rig.text(slot), rig.text(other)], [String(first.threadId), String(second.threadId)]);
+  }
+});
+
+test('what a thread said before it ended is delivered before its loss is told', async () => {
+  rig = new PoolRig();
+  await rig.allUp();
+  const worker = rig.worker(0);
+  await rig.run(worker, 'which-thread');
+  await rig.run(worker, 'last-words', { bytes: 10 });
+  await rig.until(() => rig.lost.length > 0);
+  assert.equal(rig.heard.slice(0, rig.lost[0]?.after).filter(({ type }) => type === 'emit').length, 1);
+  assert.equal(rig.lost[0]?.cause, 'exit');
+});
+
+test('nothing reaches the thread that has the index of one that has ended', async () => {
+  rig = new PoolRig();
+  await rig.allUp();
+  const old = rig.worker(0);
+  rig.pool.kill(old);
+  await rig.until(() => !rig.live.has(0));
+  await rig.allUp();
+  const { index } = old;
+  rig.pool.kill(old);
+  assert.equal(rig.pool.utilization(old), 0);
+  await assert.rejects(rig.pool.run(old, { worker: index, slots: [], sequences: [], manifest: null, overflow: null }));
+  await rig.run(rig.worker(index), 'which-thread');
+  assert.equal(rig.lost.length, 1);
+});
