@@ -28,10 +28,12 @@ const BATCHES_PER_WORKER_MAX = 100_000;
 /** A thread id no worker has. */
 const NOBODY = 0;
 /** Piscina has replaced a lost thread long before that, if it does; doubled with each start that fails. */
-const RESTART_MS = 100;
+const RESTART_MS = 50;
 const RESTART_MS_MAX = 5000;
+/** A thread in native code cannot be ended before that returns. After this it is replaced while it still exists. */
+const END_MS_MAX = 1000;
 /** Then it is told that none will come up. */
-const FAILED_STARTS_MAX = 8;
+const FAILED_STARTS_MAX = 6;
 
 export interface PiscinaPoolOptions {
   readonly workers: number;
@@ -50,6 +52,10 @@ interface Hello {
   readonly port: MessagePort;
 }
 
+function isHello(message: unknown): message is Hello {
+  return typeof message === 'object' && message !== null && (message as Partial<Hello>).millrace === 'hello';
+}
+
 interface Live extends PoolWorker {
   readonly thread: Worker;
   readonly port: MessagePort;
@@ -58,6 +64,8 @@ interface Live extends PoolWorker {
   /** Control messages delivered. */
   received: number;
   killed: boolean;
+  /** Runs from `kill` on. */
+  patience: NodeJS.Timeout | null;
 }
 
 /** Compiled code runs `worker.js`; a checkout run through a TypeScript loader hands that loader on. */
@@ -79,6 +87,8 @@ export class PiscinaPool implements WorkerPool {
   #restart: NodeJS.Timeout | null = null;
   /** Starts in a row that failed. */
   #failedStarts = 0;
+  /** Threads that were written off and have not ended. At most one per worker. */
+  #stale = 0;
 
   constructor(options: PiscinaPoolOptions) {
     this.size = options.workers;
@@ -87,7 +97,9 @@ export class PiscinaPool implements WorkerPool {
     this.#piscina = new Piscina({
       filename: workerUrl.href,
       minThreads: options.workers,
-      maxThreads: options.workers,
+      // The others stand in for threads that do not end.
+      maxThreads: 2 * options.workers,
+      idleTimeout: Number.POSITIVE_INFINITY,
       concurrentTasksPerWorker: BATCHES_PER_WORKER_MAX,
       atomics: 'disabled',
       recordTiming: false,
@@ -97,7 +109,9 @@ export class PiscinaPool implements WorkerPool {
       loadBalancer: (_task, workers) => workers.find((worker) => worker.id === this.#target) ?? null,
       ...(fromSource ? { execArgv: ['--import', import.meta.resolve('tsx')] } : {}),
     });
-    this.#piscina.on('message', (message: Hello) => {
+    this.#piscina.on('message', (message: unknown) => {
+      // A tool may post whatever it likes to its parent port.
+      if (!isHello(message)) return;
       this.#arrived.set(message.threadId, message);
       this.#takeIn();
     });
@@ -148,7 +162,22 @@ export class PiscinaPool implements WorkerPool {
     const live = this.#of(worker);
     if (live === null || live.killed) return;
     live.killed = true;
+    live.patience = setTimeout(() => this.#writeOff(live), END_MS_MAX);
     void live.thread.terminate();
+  }
+
+  /** Its calls are lost now; it comes to no code of ours any more when its native call returns. */
+  #writeOff(live: Live): void {
+    if (this.#stale >= this.size) {
+      this.#events.trouble(new Error('a thread does not end, and as many as there are workers have not before it'));
+      return;
+    }
+    this.#stale += 1;
+    live.thread.once('exit', () => {
+      this.#stale -= 1;
+    });
+    this.#retire(live, 'it is in native code that does not return');
+    this.#start();
   }
 
   utilization(worker: PoolWorker): number {
@@ -164,7 +193,13 @@ export class PiscinaPool implements WorkerPool {
     this.#closing = true;
     if (this.#restart !== null) clearTimeout(this.#restart);
     for (const { port } of [...this.#live.values(), ...this.#arrived.values()]) port.close();
-    await this.#piscina.destroy();
+    for (const { patience } of this.#live.values()) if (patience !== null) clearTimeout(patience);
+    let timer: NodeJS.Timeout | undefined;
+    const patience = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, END_MS_MAX);
+    });
+    await Promise.race([this.#piscina.destroy(), patience]);
+    clearTimeout(timer);
     this.#live.clear();
     this.#arrived.clear();
   }
@@ -199,6 +234,7 @@ export class PiscinaPool implements WorkerPool {
       failure: null,
       received: 0,
       killed: false,
+      patience: null,
     };
     this.#live.set(index, live);
     this.#failedStarts = 0;
@@ -212,6 +248,13 @@ export class PiscinaPool implements WorkerPool {
   }
 
   #detach(live: Live, code: number): void {
+    // Written off before: it is only now that it really ends.
+    if (this.#of(live) === null) return;
+    this.#retire(live, live.failure?.message ?? `exit code ${code}`);
+  }
+
+  #retire(live: Live, message: string): void {
+    if (live.patience !== null) clearTimeout(live.patience);
     if (!this.#closing) this.#drain(live);
     live.port.close();
     this.#live.delete(live.index);
@@ -220,7 +263,7 @@ export class PiscinaPool implements WorkerPool {
     if (this.#closing) return;
     const memory = live.failure !== null && 'code' in live.failure && live.failure.code === 'ERR_WORKER_OUT_OF_MEMORY';
     const cause: LossCause = live.killed ? 'killed' : memory ? 'memory' : live.failure !== null ? 'error' : 'exit';
-    this.#events.lost(live, cause, live.failure?.message ?? `exit code ${code}`);
+    this.#events.lost(live, cause, message);
     this.#takeIn();
   }
 
@@ -230,15 +273,20 @@ export class PiscinaPool implements WorkerPool {
     const waitMs = Math.min(RESTART_MS_MAX, RESTART_MS * 2 ** this.#failedStarts);
     this.#restart = setTimeout(() => {
       this.#restart = null;
-      for (let missing = this.size - this.#piscina.threads.length; missing > 0; missing--) this.#start();
+      const missing = this.size - (this.#piscina.threads.length - this.#stale);
+      for (let i = 0; i < missing; i++) this.#startAgain();
     }, waitMs);
   }
 
-  #start(): void {
+  #startAgain(): void {
     this.#failedStarts += 1;
     const error = new Error('a worker thread ended while it started');
     this.#events.trouble(error);
     if (this.#live.size === 0 && this.#failedStarts >= FAILED_STARTS_MAX) this.#events.unable(error);
+    this.#start();
+  }
+
+  #start(): void {
     // A task that suits no worker makes Piscina start one, if it may have more; the task itself is withdrawn.
     const withdrawal = new AbortController();
     try {

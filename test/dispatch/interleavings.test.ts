@@ -5,304 +5,9 @@
  */
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { Admission } from '../../src/admission/admission.ts';
-import { ServiceTimes } from '../../src/admission/service-times.ts';
-import type { CatalogueHolder, Entry } from '../../src/catalogue/entry.ts';
-import { JobDispatcher } from '../../src/dispatch/dispatcher.ts';
-import { Flights, WorkerLoad } from '../../src/dispatch/flights.ts';
-import { Job } from '../../src/dispatch/job.ts';
-import { JobBoard, RESULT_BYTES } from '../../src/dispatch/job-board.ts';
-import { Losses } from '../../src/dispatch/losses.ts';
-import { Quarantine } from '../../src/dispatch/quarantine.ts';
-import { Sender } from '../../src/dispatch/sender.ts';
-import { Supervisor } from '../../src/dispatch/supervisor.ts';
-import { RuntimeMeters } from '../../src/observe/meters.ts';
-import type { Batch, OverflowResult, PoolWorker, WorkerPool } from '../../src/pool/port.ts';
-import { REVISION_2026_07_28 } from '../../src/protocol/revisions.ts';
-import { RecordingSink } from './harness.ts';
-
-const WORKERS = 2;
-const QUEUE = 6;
-const PERMITS = 4;
-const ignore = (): void => undefined;
-const quietLog = { debug: ignore, info: ignore, warn: ignore, error: ignore };
-
-interface Handed {
-  readonly worker: PoolWorker;
-  readonly batch: Batch;
-  /** Positions in the batch that the worker has claimed and not finished. */
-  readonly running: Set<number>;
-  /** Results too large for their slots. */
-  readonly large: OverflowResult[];
-  resolve(results: readonly OverflowResult[] | null): void;
-  reject(error: Error): void;
-}
-
-/** Threads played by the test: batches wait until the test runs, ends or loses them. */
-class PlayedPool implements WorkerPool {
-  readonly size = WORKERS;
-  handed: Handed[] = [];
-  killed: PoolWorker[] = [];
-
-  run(worker: PoolWorker, batch: Batch): Promise<readonly OverflowResult[] | null> {
-    return new Promise((resolve, reject) =>
-      this.handed.push({ worker, batch, running: new Set(), large: [], resolve, reject }),
-    );
-  }
-
-  post(): void {
-    // Nobody listens: the test itself plays the tools.
-  }
-  catchUp(): void {
-    // Nothing is ever posted.
-  }
-  kill(worker: PoolWorker): void {
-    this.killed.push(worker);
-  }
-  utilization(): number {
-    return 0;
-  }
-  close(): Promise<void> {
-    return Promise.resolve();
-  }
-}
-
-function entryOf(key: number, repeatable: boolean, concurrency: number, run: 'pool' | 'isolated' = 'pool'): Entry {
-  const definition = { kind: 'tool', name: `t${key}`, handler: () => '' } as const;
-  return {
-    key,
-    kind: 'tool',
-    name: `t${key}`,
-    run,
-    module: null,
-    definition,
-    concurrency,
-    timeoutMs: 0,
-    callerRuns: false,
-    repeatable,
-    paramHeaders: [],
-    task: 'never',
-  };
-}
-
-const ENTRIES = [
-  entryOf(1, true, Number.POSITIVE_INFINITY),
-  entryOf(2, false, 1),
-  entryOf(3, false, Number.POSITIVE_INFINITY),
-  entryOf(4, true, Number.POSITIVE_INFINITY, 'isolated'),
-];
-
-const answerOf = (id: number): string => `{"jsonrpc":"2.0","id":${id},"result":{}}`;
-
-class Rig {
-  nowMs = 0;
-  nextThread = 1;
-  readonly pool = new PlayedPool();
-  readonly board = JobBoard.create(WORKERS + 1, QUEUE + PERMITS + 8);
-  readonly flights = new Flights(this.board);
-  readonly times = new ServiceTimes();
-  readonly admission = new Admission(
-    { queueSize: QUEUE, maxConcurrent: PERMITS, overload: 'reject', callerRunsBudgetMs: 0, callerRunsShare: 0 },
-    this.times,
-  );
-  readonly losses: Losses;
-  readonly dispatcher: JobDispatcher;
-  readonly supervisor: Supervisor;
-  /** Announcements on their way. */
-  late: (() => void)[] = [];
-  readonly jobs: { job: Job; sink: RecordingSink; cancelled: boolean }[] = [];
-  /** Started and left pending when their batch was answered. */
-  pending: { worker: PoolWorker; slot: number; sequence: number; id: number }[] = [];
-
-  constructor() {
-    const now = (): number => this.nowMs;
-    const meters = new RuntimeMeters();
-    const { admission, flights, pool, times } = this;
-    const quarantine = new Quarantine(1000, 1000);
-    const catalogue = { current: { epoch: 1, manifest: { epoch: 1, entries: [] } } } as unknown as CatalogueHolder;
-    this.losses = new Losses({
-      admission,
-      times,
-      flights,
-      quarantine,
-      meters,
-      now,
-      log: quietLog,
-      dispatcher: () => this.dispatcher,
-      pool: () => pool,
-      entryName: String,
-      wake: () => undefined,
-    });
-    const sender = new Sender({
-      pool,
-      flights,
-      times,
-      catalogue,
-      meters,
-      now,
-      batchDone: (load, slots, sequences, overflow) => this.dispatcher.batchDone(load, slots, sequences, overflow),
-    });
-    this.dispatcher = new JobDispatcher({
-      admission,
-      times,
-      flights,
-      pool,
-      sender,
-      quarantine,
-      meters,
-      now,
-      log: quietLog,
-      caller: null as never,
-      callerIndex: WORKERS,
-      bus: null as never,
-      wake: () => undefined,
-      stray: () => undefined,
-      inlineMax: 0,
-    });
-    this.supervisor = new Supervisor(
-      {
-        admission,
-        dispatcher: this.dispatcher,
-        flights,
-        losses: this.losses,
-        now,
-        residentBytes: () => 0,
-      },
-      { killGraceMs: 50, residentBytesMax: 0, callerIndex: WORKERS },
-    );
-    for (let index = 0; index < WORKERS; index++) this.up(index);
-  }
-
-  up(index: number): void {
-    this.board.resetWorker(index);
-    this.flights.loads[index] = new WorkerLoad({ index, threadId: this.nextThread++ }, this.nowMs);
-    this.dispatcher.pump();
-  }
-
-  submit(entry: number, share: string, timeoutMs: number): void {
-    const sink = new RecordingSink();
-    const job = new Job(ENTRIES[entry] as Entry, REVISION_2026_07_28, 0, share, null, sink, timeoutMs);
-    const id = this.jobs.push({ job, sink, cancelled: false }) - 1;
-    this.dispatcher.submit(job, Buffer.from(String(id)));
-    assert.ok(this.admission.waiting <= QUEUE, 'more jobs wait than may');
-    assert.ok(this.admission.inFlight <= PERMITS, 'more permits are out than there are');
-    this.dispatcher.pump();
-  }
-
-  /** One slot of one batch starts; `finish` also ends it. */
-  start(pick: number, finish: boolean): void {
-    const handed = this.pool.handed[pick % Math.max(1, this.pool.handed.length)];
-    if (handed === undefined) return;
-    const { sequences, slots } = handed.batch;
-    const at = slots.findIndex((slot, i) => this.board.claim(slot, sequences[i] as number));
-    if (at === -1) return;
-    this.board.markStarted(slots[at] as number, 1);
-    handed.running.add(at);
-    if (finish) this.finish(handed, at);
-  }
-
-  finish(handed: Handed, at: number): void {
-    const slot = handed.batch.slots[at] as number;
-    const sequence = handed.batch.sequences[at] as number;
-    handed.running.delete(at);
-    const id = this.idIn(slot);
-    // Every third result does not fit its slot.
-    if (id % 3 === 0) handed.large.push({ slot, sequence, bytes: Buffer.from(answerOf(id)) });
-    this.write(slot, id);
-  }
-
-  idIn(slot: number): number {
-    const at = this.board.requestAt(slot);
-    return Number(this.board.bytes.utf8Slice(at, at + this.board.bodyBytes(slot)));
-  }
-
-  write(slot: number, id: number): void {
-    const text = answerOf(id);
-    assert.ok(text.length < RESULT_BYTES);
-    this.board.spent(slot, 10, 10);
-    if (id % 3 !== 0) this.board.bytes.write(text, this.board.resultAt(slot));
-    this.board.finish(slot, 200, 0, id % 3 === 0 ? -1 : text.length);
-  }
-
-  /** The batch is answered; what of it still runs ends now, or stays pending. */
-  endBatch(pick: number, leave: boolean): void {
-    const [handed] = this.pool.handed.splice(pick % Math.max(1, this.pool.handed.length), 1);
-    if (handed === undefined) return;
-    const { sequences, slots } = handed.batch;
-    for (let i = 0; i < slots.length; i++) {
-      if (!this.board.claim(slots[i] as number, sequences[i] as number)) continue;
-      this.board.markStarted(slots[i] as number, 1);
-      handed.running.add(i);
-    }
-    for (const i of [...handed.running]) {
-      const slot = slots[i] as number;
-      if (leave)
-        this.pending.push({ worker: handed.worker, slot, sequence: sequences[i] as number, id: this.idIn(slot) });
-      else this.finish(handed, i);
-    }
-    handed.resolve(handed.large.length === 0 ? null : handed.large);
-  }
-
-  /** A pending call settles; its announcement may come later than the state it speaks of. */
-  settlePending(pick: number, announce: boolean): void {
-    const [settled] = this.pending.splice(pick % Math.max(1, this.pending.length), 1);
-    if (settled === undefined) return;
-    const { id, sequence, slot, worker } = settled;
-    this.write(slot, id);
-    if (!announce) this.dispatcher.pump();
-    const load = this.flights.loads[worker.index];
-    const overflow = id % 3 === 0 ? [{ slot, sequence, bytes: Buffer.from(answerOf(id)) }] : [];
-    const message = { type: 'done', slots: [slot], sequences: [sequence], overflow } as const;
-    const tell = (): void => {
-      if (load !== null && load !== undefined && this.flights.loads[worker.index] === load)
-        this.dispatcher.control(load, message);
-    };
-    if (announce) tell();
-    else this.late.push(tell);
-  }
-
-  lose(index: number): void {
-    const load = this.flights.loads[index];
-    if (load === null || load === undefined) return;
-    const gone = this.pool.handed.filter((handed) => handed.worker === load.worker);
-    this.pool.handed = this.pool.handed.filter((handed) => handed.worker !== load.worker);
-    for (const handed of gone) handed.reject(new Error('gone'));
-    this.pending = this.pending.filter((one) => one.worker !== load.worker);
-    this.pool.killed = this.pool.killed.filter((worker) => worker !== load.worker);
-    this.losses.lost(load, 'exit', 'played');
-    this.up(index);
-  }
-
-  cancel(pick: number): void {
-    const chosen = this.jobs[pick % Math.max(1, this.jobs.length)];
-    if (chosen === undefined || chosen.job.settled) return;
-    chosen.cancelled = true;
-    this.dispatcher.cancel(chosen.job, 'test');
-  }
-
-  tick(ms: number): void {
-    this.nowMs += ms;
-    for (const load of this.flights.loads)
-      if (load !== null && load.worker.index < WORKERS) this.board.beat(load.worker.index, 0);
-    this.supervisor.tick();
-    this.supervisor.stop();
-    for (const worker of [...this.pool.killed]) this.lose(worker.index);
-  }
-
-  async settle(): Promise<void> {
-    for (let round = 0; round < 200 && this.dispatcher.active > 0; round++) {
-      while (this.pool.handed.length > 0) this.endBatch(0, false);
-      while (this.pending.length > 0) this.settlePending(0, true);
-      for (const tell of this.late.splice(0)) tell();
-      await Promise.resolve();
-      await Promise.resolve();
-      this.dispatcher.pump();
-      this.tick(1);
-    }
-  }
-}
+import { PlayedRig, WORKERS } from './played-rig.ts';
 
 const step = fc.oneof(
   {
@@ -326,7 +31,7 @@ const step = fc.oneof(
 test('each job has one ending, or none when it was cancelled, and everything is given back', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
-      const rig = new Rig();
+      const rig = new PlayedRig();
       for (const s of steps) {
         if (s.do === 'submit') rig.submit(s.entry, s.share, s.timeoutMs);
         else if (s.do === 'start') rig.start(s.pick, s.finish);
@@ -353,4 +58,99 @@ test('each job has one ending, or none when it was cancelled, and everything is 
     }),
     { numRuns: 400 },
   );
+});
+
+test('what an old call said last does not reach the one that has its slot now, nor end it', async () => {
+  const rig = new PlayedRig();
+  rig.submit(2, 'a', 1000);
+  const old = rig.jobs[0]?.job;
+  const { slot = -1, sequence = -1 } = old ?? {};
+  const load = rig.flights.loads[old?.worker ?? -1];
+  assert.ok(load);
+  rig.start(0, true);
+  rig.supervisor.tick();
+  rig.endBatch(0, false);
+  await Promise.resolve();
+  assert.equal(old?.slot, -1);
+  // No worker takes anything: the next one waits, in the slot that has just come free.
+  for (const one of rig.flights.loads) if (one !== null) one.stuck = true;
+  rig.submit(2, 'a', 1000);
+  const waiting = rig.jobs.find(({ job }) => job.slot === slot);
+  assert.ok(waiting);
+  assert.equal(waiting.job.worker, -1);
+  for (const late of [
+    { type: 'emit', slot, sequence, message: '{}', progress: 1 },
+    { type: 'ask', slot, sequence, askId: 1, method: 'roots/list', paramsJson: '{}', key: 'roots' },
+    { type: 'task', slot, sequence, ttlMs: 1, pollIntervalMs: 1 },
+    { type: 'release', slot, sequence, retryMs: 1 },
+    { type: 'done', slots: [slot], sequences: [sequence], overflow: [{ slot, sequence, bytes: Buffer.from('{}') }] },
+  ] as const)
+    rig.dispatcher.control(load, late);
+  assert.deepEqual(waiting.sink.emitted_, []);
+  assert.equal(waiting.sink.endings, 0);
+  await rig.settle();
+});
+
+test('those who wait for quiet hear of it too when the last call ends in the queue', async () => {
+  const rig = new PlayedRig();
+  for (const load of rig.flights.loads) if (load !== null) load.stuck = true;
+  rig.submit(2, 'a', 20);
+  const quiet = Promise.all([rig.dispatcher.idle(), rig.dispatcher.idle()]);
+  rig.nowMs = 25;
+  rig.supervisor.tick();
+  rig.supervisor.stop();
+  await quiet;
+  assert.equal(rig.jobs[0]?.sink.endings, 1);
+});
+
+test('a task that was cancelled has no more time to stop than a call has to run', async () => {
+  const rig = new PlayedRig();
+  rig.submit(2, 'a', 100);
+  const { job } = rig.jobs[0] ?? {};
+  assert.ok(job);
+  rig.start(0, false);
+  rig.dispatcher.taskStarted(job, 'task-1', 3_600_000);
+  rig.tick(500);
+  assert.equal(rig.jobs[0]?.sink.endings, 0);
+  rig.cancel(0);
+  // A late word of the store about a task nobody wants.
+  rig.dispatcher.taskStarted(job, 'task-1', 3_600_000);
+  rig.tick(200);
+  assert.equal(rig.admission.inFlight, 0);
+  assert.equal(rig.jobs[0]?.sink.endings, 0);
+});
+
+describe('memory above its cap costs one worker', () => {
+  /** Resident bytes at moments, in milliseconds from one to the next → workers ended by then. */
+  const ended = (moments: readonly (readonly [ms: number, bytes: number])[]): number[] => {
+    const rig = new PlayedRig();
+    for (let i = 0; i < WORKERS; i++) rig.submit(2, 'a', 60_000);
+    return moments.map(([ms, bytes]) => {
+      rig.residentBytes = bytes;
+      rig.nowMs += ms;
+      for (let tick = 0; tick < 5; tick++) rig.supervisor.tick();
+      rig.supervisor.stop();
+      return rig.pool.killed.length;
+    });
+  };
+
+  test('and the next when it grows on', () => {
+    const moments = [
+      [10, 999],
+      [10, 1500],
+      [100, 1500],
+      [100, 1400],
+      [100, 1501],
+    ] as const;
+    assert.deepEqual(ended(moments), [0, 1, 1, 1, 2]);
+  });
+
+  test('or when it has not sunk below the cap for a while', () => {
+    const moments = [
+      [10, 1500],
+      [500, 1400],
+      [600, 1400],
+    ] as const;
+    assert.deepEqual(ended(moments), [1, 1, 2]);
+  });
 });

@@ -4,6 +4,10 @@
  */
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
 import { foldedNow, JobBoard, STATE } from '../../src/dispatch/job-board.ts';
 import { PiscinaPool } from '../../src/pool/piscina.ts';
@@ -28,7 +32,6 @@ class PoolRig {
   /** Read anew for each thread that is started. */
   readonly setup: Changeable<WorkerSetup>;
   readonly pool: PiscinaPool;
-  #check: () => void = () => undefined;
   #sequence = 0;
 
   constructor() {
@@ -50,35 +53,24 @@ class PoolRig {
           this.board.resetWorker(worker.index);
           this.live.set(worker.index, worker);
           this.onReady(worker);
-          this.#check();
         },
         lost: (worker, cause) => {
           this.live.delete(worker.index);
           this.lost.push({ worker, cause, after: this.heard.length });
-          this.#check();
         },
         control: (_worker, message) => {
           this.heard.push(message);
         },
-        trouble: (error) => {
-          this.troubles.push(error);
-          this.#check();
-        },
+        trouble: (error) => this.troubles.push(error),
         unable: () => {
           this.unable += 1;
-          this.#check();
         },
       },
     });
   }
 
-  until(holds: () => boolean): Promise<void> {
-    return new Promise((resolve) => {
-      this.#check = () => {
-        if (holds()) resolve();
-      };
-      this.#check();
-    });
+  async until(holds: () => boolean): Promise<void> {
+    while (!holds()) await new Promise((resolve) => setImmediate(resolve));
   }
 
   allUp(): Promise<void> {
@@ -205,4 +197,32 @@ test('nothing reaches the thread that has the index of one that has ended', asyn
   await assert.rejects(rig.pool.run(old, { worker: index, slots: [], sequences: [], manifest: null, overflow: null }));
   await rig.run(rig.worker(index), 'which-thread');
   assert.equal(rig.lost.length, 1);
+});
+
+test("what a tool posts to the parent port of its thread is nobody's", async () => {
+  rig = new PoolRig();
+  await rig.allUp();
+  const slot = await rig.run(rig.worker(0), 'posts-home');
+  assert.equal(rig.text(slot), 'posted');
+  assert.equal(rig.text(await rig.run(rig.worker(0), 'cheap')), 'worker');
+});
+
+test('a thread that stands in native code is replaced while it does, and as often as there are workers', async () => {
+  rig = new PoolRig();
+  await rig.allUp();
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-'));
+  const path = join(folder, 'pipe');
+  execFileSync('mkfifo', [path]);
+  for (let stands = 1; stands <= WORKERS; stands++) {
+    const worker = rig.worker(0);
+    const over = rig.run(worker, 'reads-pipe', { path });
+    await rig.until(() => rig.board.current(worker.index) !== -1);
+    rig.pool.kill(worker);
+    await over;
+    await rig.allUp();
+    for (const other of [...rig.live.values()]) assert.equal(rig.text(await rig.run(other, 'cheap')), 'worker');
+  }
+  assert.equal(rig.lost.length, WORKERS);
+  writeFileSync(path, 'x');
+  rmSync(folder, { recursive: true });
 });
