@@ -128,6 +128,8 @@ describe('memory above its cap costs one worker', () => {
     return moments.map(([ms, bytes]) => {
       rig.residentBytes = bytes;
       rig.nowMs += ms;
+      // Their loops turn: it is memory alone that may end them.
+      for (let worker = 0; worker < WORKERS; worker++) rig.board.beat(worker, 0);
       for (let tick = 0; tick < 5; tick++) rig.supervisor.tick();
       rig.supervisor.stop();
       return rig.pool.killed.length;
