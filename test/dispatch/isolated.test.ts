@@ -26,7 +26,7 @@ for (const workers of [1, 2]) {
     test('one that never settles costs its worker, which is replaced', async () => {
       const rig = await startRig({ workers, quarantineAfter: 1000 });
       for (let i = 0; i < 2; i++) {
-        assert.equal((await rig.call('alone-for-ever').ended).fault?.name, 'timeout');
+        assert.match(textOf(await rig.call('alone-for-ever').ended), /deadline passed/);
         await polite(rig);
       }
       assert.equal(textOf(await rig.call('alone').ended), 'alone');
