@@ -67,6 +67,8 @@ export class JobRunner {
   #ran = 0;
   /** Contexts of pending jobs, by slot. */
   readonly #pending = new Map<number, CallContext>();
+  /** The call whose first part runs now: on the front-end thread what it asks may be answered before that returns. */
+  #calling: CallContext | null = null;
 
   constructor(options: RunnerOptions) {
     this.#board = options.board;
@@ -172,12 +174,14 @@ export class JobRunner {
         this.#board.setCurrent(this.worker, -1);
         return this.#refuse(context.slot, context.idJson, refusal);
       }
+      this.#calling = context;
       value = callTarget(context);
       if (isThenable(value)) value = Promise.resolve(value);
     } catch (error) {
       value = error;
       failed = true;
     }
+    this.#calling = null;
     context.entry.lastRan = ++this.#ran;
     this.#checkIntrinsics(context.entry.key);
     if (!failed && value instanceof Promise) {
@@ -294,10 +298,15 @@ export class JobRunner {
     board.finish(slot, status, outcome, -1);
   }
 
+  #find(slot: number, sequence: number): CallContext | undefined {
+    const calling = this.#calling;
+    const context = calling !== null && calling.slot === slot ? calling : this.#pending.get(slot);
+    return context?.sequence === sequence ? context : undefined;
+  }
+
   /** From the front end: the job's client is gone, or its deadline passed. */
   cancel(slot: number, sequence: number, reason: string): void {
-    const context = this.#pending.get(slot);
-    if (context?.sequence === sequence) context.abort(reason);
+    this.#find(slot, sequence)?.abort(reason);
   }
 
   answer(
@@ -307,13 +316,11 @@ export class JobRunner {
     resultJson: string | null,
     error: { code: number; message: string } | null,
   ): void {
-    const context = this.#pending.get(slot);
-    if (context?.sequence === sequence) context.answer(askId, resultJson, error);
+    this.#find(slot, sequence)?.answer(askId, resultJson, error);
   }
 
   taskStarted(slot: number, sequence: number, taskId: string): void {
-    const context = this.#pending.get(slot);
-    if (context?.sequence === sequence) context.taskStarted(taskId);
+    this.#find(slot, sequence)?.taskStarted(taskId);
   }
 }
 

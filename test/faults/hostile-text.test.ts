@@ -26,6 +26,7 @@ const STRINGS = [
 const REPEATS = 50_000;
 /** Linear in a megabyte is a few milliseconds; the rest is for busy machines. */
 const LINEAR_MS = 400;
+const TRIES_MAX = 4;
 
 /** Requests that are made of the text, and the codes they may be refused with. */
 function refusedRows(text: string): readonly (readonly [method: string, params: Json, codes: readonly number[]])[] {
@@ -161,11 +162,15 @@ for (const frontend of FRONT_ENDS) {
       for (const answer of await Promise.all(answers)) assert.ok(answer === 'closed' || answer.status < 500);
     });
 
+    /** The best of a few tries: a busy machine is slow now and then, a bad expression always. */
     const prompt = async (what: string, ask: () => Promise<unknown>): Promise<void> => {
-      const begun = performance.now();
-      await ask();
-      const took = performance.now() - begun;
-      assert.ok(took < LINEAR_MS, `${what}: ${took} ms`);
+      let best = Number.POSITIVE_INFINITY;
+      for (let tries = 0; tries < TRIES_MAX && best >= LINEAR_MS; tries++) {
+        const begun = performance.now();
+        await ask();
+        best = Math.min(best, performance.now() - begun);
+      }
+      assert.ok(best < LINEAR_MS, `${what}: ${best} ms`);
     };
 
     test('URIs made to defeat matching are matched in linear time', async () => {

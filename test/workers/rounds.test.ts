@@ -234,4 +234,18 @@ describe('questions that are sent', () => {
     rig.runner.answer(slot, sequence, ask(rig), JSON.stringify(accepted('eli')), null);
     assert.equal(textOf(await done), 'true eli');
   });
+
+  test('on the front-end thread the answer may come before the question has returned', async () => {
+    const rig = new RunnerRig(TOOLS);
+    rig.onSaid = (what, [slot, sequence, askId]) => {
+      if (what === 'task') rig.runner.taskStarted(Number(slot), Number(sequence), 'task-1');
+      if (what === 'ask') {
+        const answer = JSON.stringify(accepted('fay'));
+        rig.runner.answer(Number(slot), Number(sequence), Number(askId), answer, null);
+      }
+    };
+    assert.equal(textOf(await rig.call('swallows', session).done), 'fay');
+    const capabilities = { ...CAPABLE, extensions: { 'io.modelcontextprotocol/tasks': {} } };
+    assert.equal(textOf(await rig.call('asks-in-task', { capabilities }).done), 'true fay');
+  });
 });

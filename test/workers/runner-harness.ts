@@ -48,6 +48,8 @@ export interface CallOptions {
 export class RunnerRig {
   readonly board = JobBoard.create(1, 4);
   readonly said: Said[] = [];
+  /** Hears what is said while it is said, as the front-end thread's own port does. */
+  onSaid: (what: keyof RunnerPort, values: readonly unknown[]) => void = () => undefined;
   readonly runner: JobRunner;
   /** What `find` answers until it is resolved by the test, if set. */
   loading: Promise<LoadedEntry | Error> | null = null;
@@ -77,6 +79,7 @@ export class RunnerRig {
       (what: keyof RunnerPort) =>
       (...values: unknown[]): void => {
         this.said.push({ what, values });
+        this.onSaid(what, values);
         if (what === 'settled') this.#settled?.();
       };
     const names = ['emit', 'ask', 'task', 'release', 'publish', 'log', 'stray', 'settled'] as const;
