@@ -1,0 +1,26 @@
+/**
+ * The checkpoint port: state as of one sequence number of the log, several kept, damaged ones recognised.
+ *
+ * Role: a restart takes the newest good checkpoint and replays the log after its `seq`. State, source positions, sink
+ * cursors and what queries may still ask for are in one checkpoint and become visible together or not at all.
+ */
+export interface Checkpoint {
+  /** The log record whose effects are the last ones contained. */
+  readonly seq: number;
+  /** Definitions of the streams, as JSON: memory is only understood with the plan it was made by. */
+  readonly definitionsJson: string;
+  /** Small facts (watermarks, positions, dedup ids, cursors) as JSON. */
+  readonly factsJson: string;
+  /** Named contents: buffers of shards, retained results. */
+  readonly chunks: ReadonlyMap<string, Uint8Array>;
+}
+
+export interface CheckpointStore {
+  /** Resolves when it is durable and visible. Older ones beyond `keep` are removed afterwards. Rejects, leaving the earlier ones. */
+  save(checkpoint: Checkpoint): Promise<void>;
+  /** The newest one whose checksums match; null when there is none. Damaged ones passed over are told to `damaged`. */
+  newest(damaged: (seq: number, reason: string) => void): Promise<Checkpoint | null>;
+  /** Sequence number of the oldest one kept: the log before it can go. 0 for none. */
+  oldestSeq(): number;
+  close(): Promise<void>;
+}

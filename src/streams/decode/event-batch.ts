@@ -1,0 +1,194 @@
+// HOT PATH
+/**
+ * A batch of decoded events: columns in shared memory, written once by the task that decodes, read by the tasks that
+ * apply it, whatever thread they run on.
+ *
+ * Layout of the one buffer: `HEADER_WORDS` 32-bit words, then, each aligned to 8 bytes, in this order:
+ *   ts        Float64 × capacity     event time, ms
+ *   per field Float64 × capacity     number, integer, boolean (0/1); NaN when absent
+ *          or Uint32 × 2 × capacity  string: offset into `bytes`, then length; length ABSENT when absent
+ *   eventAt, eventBytes, contextAt, contextBytes   Uint32 × capacity each: original bytes of the event; JSON text of
+ *                                                  its own context, 0 bytes when it has none
+ *   hashes    Uint32 × capacity per key group of the stream, in the order of the plan's groups and inputs
+ *   bytes     Uint8 × bytesCapacity  the original body first, then what had to be rewritten (unescaped strings,
+ *                                    contexts, texts of binary formats)
+ * The writer makes it with capacities that suffice and sets `count` last.
+ */
+import type { Plan } from '../plan.ts';
+
+const HEADER_WORDS = 8;
+const COUNT = 0;
+const CAPACITY = 1;
+const BYTES_CAPACITY = 2;
+const BYTES_USED = 3;
+const STREAM = 4;
+
+/** Length of a string that is absent. */
+export const ABSENT = 0xffffffff;
+
+export interface BatchLayout {
+  readonly byteLength: number;
+}
+
+/** Key columns of one stream: which groups take its events, and by which fields. */
+export interface GroupInput {
+  readonly group: number;
+  /** 0, or 1 for the right side of a join. */
+  readonly side: number;
+  readonly fields: readonly number[];
+}
+
+const inputsOf = new WeakMap<Plan, (readonly GroupInput[])[]>();
+
+/** The groups that take a stream's events, in the order of the hash columns. */
+export function groupInputs(plan: Plan, stream: number): readonly GroupInput[] {
+  let all = inputsOf.get(plan);
+  if (all === undefined) {
+    all = plan.streams.map((each) =>
+      plan.groups.flatMap((group) =>
+        group.inputs.flatMap((input, side) =>
+          input.stream === each.index ? [{ group: group.index, side, fields: input.fields }] : [],
+        ),
+      ),
+    );
+    inputsOf.set(plan, all);
+  }
+  return all[stream] ?? [];
+}
+
+const NO_VALUES = new Float64Array(0);
+const NO_WORDS = new Uint32Array(0);
+const decoder = new TextDecoder();
+
+const aligned = (bytes: number): number => (bytes + 7) & ~7;
+
+export class EventBatch {
+  readonly buffer: SharedArrayBuffer;
+  readonly plan: Plan;
+  readonly stream: number;
+  readonly capacity: number;
+  /** Event time in ms. */
+  readonly ts: Float64Array;
+  /** By field; empty for strings. */
+  readonly values: readonly Float64Array[];
+  /** By field: offset and length of strings; empty for the others. */
+  readonly at: readonly Uint32Array[];
+  readonly length: readonly Uint32Array[];
+  readonly eventAt: Uint32Array;
+  readonly eventBytes: Uint32Array;
+  readonly contextAt: Uint32Array;
+  readonly contextBytes: Uint32Array;
+  /** By position in `groupInputs(plan, stream)`. */
+  readonly hashes: readonly Uint32Array[];
+  readonly bytes: Uint8Array;
+  readonly #header: Uint32Array;
+
+  /** Room for `capacity` events and `bytesCapacity` bytes of text. */
+  static allocate(plan: Plan, stream: number, capacity: number, bytesCapacity: number): EventBatch {
+    const fields = plan.streams[stream]?.fields.length ?? 0;
+    const columns = aligned(capacity * 8) * (fields + 1);
+    const words = aligned(capacity * 4) * (4 + groupInputs(plan, stream).length);
+    const buffer = new SharedArrayBuffer(HEADER_WORDS * 4 + columns + words + aligned(bytesCapacity));
+    const header = new Uint32Array(buffer, 0, HEADER_WORDS);
+    header[CAPACITY] = capacity;
+    header[BYTES_CAPACITY] = bytesCapacity;
+    header[STREAM] = stream;
+    return new EventBatch(plan, buffer);
+  }
+
+  constructor(plan: Plan, buffer: SharedArrayBuffer) {
+    const header = new Uint32Array(buffer, 0, HEADER_WORDS);
+    const capacity = header[CAPACITY] as number;
+    const stream = header[STREAM] as number;
+    this.buffer = buffer;
+    this.plan = plan;
+    this.stream = stream;
+    this.capacity = capacity;
+    this.#header = header;
+    let at = HEADER_WORDS * 4;
+    const doubles = (): Float64Array => {
+      const column = new Float64Array(buffer, at, capacity);
+      at += aligned(capacity * 8);
+      return column;
+    };
+    const words = (): Uint32Array => {
+      const column = new Uint32Array(buffer, at, capacity);
+      at += aligned(capacity * 4);
+      return column;
+    };
+    this.ts = doubles();
+    const values: Float64Array[] = [];
+    const ats: Uint32Array[] = [];
+    const lengths: Uint32Array[] = [];
+    for (const field of plan.streams[stream]?.fields ?? []) {
+      if (field.type === 'string') {
+        ats.push(new Uint32Array(buffer, at, capacity));
+        lengths.push(new Uint32Array(buffer, at + capacity * 4, capacity));
+        values.push(NO_VALUES);
+        at += aligned(capacity * 8);
+      } else {
+        values.push(doubles());
+        ats.push(NO_WORDS);
+        lengths.push(NO_WORDS);
+      }
+    }
+    this.values = values;
+    this.at = ats;
+    this.length = lengths;
+    this.eventAt = words();
+    this.eventBytes = words();
+    this.contextAt = words();
+    this.contextBytes = words();
+    this.hashes = groupInputs(plan, stream).map(words);
+    this.bytes = new Uint8Array(buffer, at, header[BYTES_CAPACITY]);
+  }
+
+  get count(): number {
+    return this.#header[COUNT] as number;
+  }
+
+  set count(value: number) {
+    this.#header[COUNT] = value;
+  }
+
+  get bytesUsed(): number {
+    return this.#header[BYTES_USED] as number;
+  }
+
+  set bytesUsed(value: number) {
+    this.#header[BYTES_USED] = value;
+  }
+
+  /** A string field's text; null when absent. */
+  text(field: number, row: number): string | null {
+    const length = (this.length[field] as Uint32Array)[row] as number;
+    if (length === ABSENT) return null;
+    const at = (this.at[field] as Uint32Array)[row] as number;
+    return textOf(this.bytes, at, length);
+  }
+
+  /** The original bytes of an event, as text. */
+  original(row: number): string {
+    return textOf(this.bytes, this.eventAt[row] as number, this.eventBytes[row] as number);
+  }
+
+  /** JSON text of the event's own context, or `''`. */
+  context(row: number): string {
+    const length = this.contextBytes[row] as number;
+    return length === 0 ? '' : textOf(this.bytes, this.contextAt[row] as number, length);
+  }
+}
+
+/** TextDecoder refuses shared memory: short ASCII texts are built directly, others through a copy. */
+function textOf(bytes: Uint8Array, at: number, length: number): string {
+  if (length <= 24) {
+    let text = '';
+    for (let i = at; i < at + length; i++) {
+      const byte = bytes[i] as number;
+      if (byte > 127) return decoder.decode(bytes.slice(at, at + length));
+      text += String.fromCharCode(byte);
+    }
+    return text;
+  }
+  return decoder.decode(bytes.slice(at, at + length));
+}

@@ -1,0 +1,134 @@
+/**
+ * What the stream engine asks of a thread: decode a batch, apply steps to shards. Structured-clonable both ways.
+ *
+ * Role: the seam between `engine/` on the front-end thread and `workers/stream-tasks.ts`. Tasks hold shared buffers, no
+ * copies. The same function runs them in a worker or on the calling thread.
+ */
+import type { Provenance, StateQuery } from '../operator.ts';
+import type { Plan } from '../plan.ts';
+import type { MemoryImage } from '../state/memory.ts';
+
+/** How the bytes of a batch are written. `columns`: see `decode/column-format.ts`. */
+export type WireFormat = 'ndjson' | 'json' | 'msgpack' | 'cloudevent' | 'cloudevents-batch' | 'columns';
+
+export interface DecodeTask {
+  readonly kind: 'decode';
+  readonly epoch: number;
+  readonly stream: number;
+  readonly format: WireFormat;
+  /** The body, in shared memory so that nobody copies it again. */
+  readonly body: SharedArrayBuffer;
+  readonly bodyBytes: number;
+  readonly provenance: Provenance;
+  /** Remembered ids of CloudEvents; null when the format has none. */
+  readonly dedup: SharedArrayBuffer | null;
+}
+
+/** An event that cannot be taken. `at`, `bytes`: where it stands in the body. */
+export interface Rejected {
+  readonly at: number;
+  readonly bytes: number;
+  /** For people: names the field, the value and what was expected. */
+  readonly reason: string;
+}
+
+export interface DecodeResult {
+  readonly batch: SharedArrayBuffer;
+  readonly accepted: number;
+  readonly duplicates: number;
+  readonly rejected: readonly Rejected[];
+  /** Rejected ones beyond the list's bound. */
+  readonly rejectedMore: number;
+  /** Highest event time; −Infinity for none. */
+  readonly tsMax: number;
+  /** Time it took. */
+  readonly us: number;
+}
+
+export type Step =
+  | {
+      readonly kind: 'events';
+      readonly seq: number;
+      readonly stream: number;
+      readonly batch: SharedArrayBuffer;
+      readonly provenance: Provenance;
+      /** Of the stream, before this batch. */
+      readonly watermark: number;
+    }
+  | { readonly kind: 'advance'; readonly seq: number; readonly stream: number; readonly watermark: number }
+  | { readonly kind: 'tick'; readonly seq: number; readonly nowMs: number }
+  | { readonly kind: 'query'; readonly id: number; readonly operator: number; readonly query: StateQuery }
+  | { readonly kind: 'evict'; readonly seq: number; readonly stream: number; readonly share: number };
+
+/** All memory of one shard. */
+export interface ShardImage {
+  readonly shard: number;
+  /** By group index. */
+  readonly groups: readonly MemoryImage[];
+  /** By operator index. */
+  readonly operators: readonly MemoryImage[];
+  /** Watermark of each stream, −Infinity before the first. */
+  readonly watermarks: readonly number[];
+}
+
+export interface ApplyTask {
+  readonly kind: 'apply';
+  readonly epoch: number;
+  readonly shards: readonly ShardImage[];
+  readonly steps: readonly Step[];
+}
+
+/** Results of one operator for one step in one shard, as NDJSON. See `result-line.ts` for a line's members. */
+export interface ResultChunk {
+  readonly seq: number;
+  readonly operator: number;
+  readonly shard: number;
+  readonly output: '' | 'late' | 'timeout';
+  readonly count: number;
+  /** Bounds of the windows in it. */
+  readonly start: number;
+  readonly end: number;
+  readonly lines: Uint8Array;
+}
+
+export interface QueryRows {
+  readonly id: number;
+  readonly lines: readonly string[];
+  /** Of each line, the value `query.by` names; 0 without. */
+  readonly order: readonly number[];
+}
+
+export interface ShardReport {
+  /** The memory after the steps. */
+  readonly image: ShardImage;
+  readonly bytes: number;
+  readonly keys: number;
+  /** Late events dropped by these steps, by operator index. */
+  readonly late: readonly number[];
+}
+
+export interface ApplyResult {
+  readonly shards: readonly ShardReport[];
+  readonly results: readonly ResultChunk[];
+  readonly queries: readonly QueryRows[];
+  readonly us: number;
+}
+
+export type StreamTask = DecodeTask | ApplyTask;
+export type StreamTaskResult = DecodeResult | ApplyResult;
+
+/** Runs tasks: on worker threads, or on this one. Rejects with `ThreadLost` when the thread ended meanwhile. */
+export interface StreamThreads {
+  /** Tasks that can run at once. */
+  readonly size: number;
+  usePlan(plan: Plan): void;
+  decode(task: DecodeTask): Promise<DecodeResult>;
+  apply(task: ApplyTask): Promise<ApplyResult>;
+}
+
+export class ThreadLost extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'ThreadLost';
+  }
+}

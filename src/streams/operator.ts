@@ -1,0 +1,143 @@
+/**
+ * The operator port: what windows, patterns, joins, anomalies, alerts and views are to a shard.
+ *
+ * Role: the seam between the shard runner (`engine/`), which knows batches, watermarks and results, and the operators,
+ * which know neither threads nor logs. All calls are synchronous; an operator is a function of the calls it gets, so a
+ * replay of the same calls leads to the same memory and the same results.
+ * Order of calls for one step: `events` (per input that has rows), then `advance`. Results are given to the emitter in
+ * either. Anything an operator remembers between tasks is in its `ShardMemory`; caches on the heap hold only what the
+ * memory's content determines.
+ */
+import type { EventBatch } from './decode/event-batch.ts';
+import type { OperatorPlan, Plan } from './plan.ts';
+import type { ShardMemory } from './state/memory.ts';
+
+/** Keys of a group, numbered. See `state/key-table.ts`. */
+export interface Keys {
+  readonly size: number;
+  readonly byteLength: number;
+  /** JSON text of the key as results show it: `{"host":"a"}`; `{}` when unkeyed. */
+  json(keyId: number): string;
+  /** The key's members in order. */
+  values(keyId: number): readonly (string | number | boolean | null)[];
+  /** Id of a key given as values; −1 when it is not there. */
+  find(values: readonly (string | number | boolean | null)[]): number;
+  /** An operator that holds state of a key retains it; a key nobody retains is forgotten and its id used again. */
+  retain(keyId: number): void;
+  release(keyId: number): void;
+}
+
+/** Rows of a batch that belong to this shard and group, and their keys. Arrays are reused: valid during the call. */
+export interface OperatorInput {
+  readonly batch: EventBatch;
+  /** 0, or 1 for the right stream of a join. */
+  readonly side: number;
+  readonly count: number;
+  /** Rows of the batch, rising. */
+  readonly rows: Uint32Array;
+  /** Key of each of them. */
+  readonly keys: Uint32Array;
+  /** Watermark of the batch's stream before this batch. */
+  readonly watermark: number;
+  readonly provenance: Provenance;
+}
+
+/** Where the events of a batch come from: what context and contributing ids are made of. */
+export interface Provenance {
+  /** Log sequence number of the batch; event ids are `{seq}:{row}` unless the event has its own. */
+  readonly seq: number;
+  readonly source: string;
+  readonly partition: string;
+  /** Arrival, wall clock ms: processing time. */
+  readonly arrivalMs: number;
+  /** W3C trace context and correlation id of the batch; `''` when absent. */
+  readonly traceparent: string;
+  readonly correlationId: string;
+}
+
+/** Contributing events of a result: bounded, the newest win. */
+export interface Evidence {
+  /** Event ids. */
+  readonly events: readonly string[];
+  /** Span links: distinct `traceparent`s. */
+  readonly traces: readonly string[];
+  readonly correlationIds: readonly string[];
+}
+
+export const EVIDENCE_MAX = 8;
+
+/** One result. The emitter copies what it needs: the object may be used again. */
+export interface ResultRow {
+  /** Key in the operator's group; −1 for none. */
+  keyId: number;
+  /** Event time bounds, ms; patterns and joins: first and last event. Infinity is written as null. */
+  start: number;
+  end: number;
+  /** Firing of this window and key, from 0. */
+  pane: number;
+  timing: 'early' | 'on-time' | 'late';
+  /** Nothing more will come for this window and key. */
+  final: boolean;
+  /** Takes back what an earlier pane said. */
+  retraction: boolean;
+  /** `''`, or which other output of the operator this is: `late`, `timeout`. */
+  output: '' | 'late' | 'timeout';
+  /** By position in `columns` of the operator. JSON values. */
+  values: unknown[];
+  evidence: Evidence | null;
+}
+
+export interface Emitter {
+  /** Takes a result of the operator, writes it, and hands it to the operators it feeds. */
+  emit(row: ResultRow): void;
+}
+
+export interface OperatorStats {
+  /** Rows, sessions, partial matches or buffered events held. */
+  readonly rows: number;
+  readonly bytes: number;
+  /** Events that came too late and were dropped, since the memory was created. */
+  readonly late: number;
+}
+
+/** What `window_query` asks of one shard. */
+export interface StateQuery {
+  /** Null: all keys. */
+  readonly key: readonly (string | number | boolean | null)[] | null;
+  /** Windows that overlap [fromMs, toMs). */
+  readonly fromMs: number;
+  readonly toMs: number;
+  /** Value the best rows are chosen by, descending; `''`: by key and start. */
+  readonly by: string;
+  readonly limit: number;
+}
+
+export interface ShardOperator {
+  /** Names of `ResultRow.values`. */
+  readonly columns: readonly string[];
+  events?(input: OperatorInput, out: Emitter): void;
+  /** A result of an operator this one is fed by. `columns` are that operator's. */
+  result?(row: ResultRow, columns: readonly string[], out: Emitter): void;
+  /** The watermark rose. Called after the events that raised it. */
+  advance?(watermark: number, out: Emitter): void;
+  /** Processing time passed: windows of processing time, early triggers, missing data. `nowMs` is wall clock of the log. */
+  tick?(nowMs: number, out: Emitter): void;
+  /** Results as they would be now, of windows still open. Gives at most `query.limit` rows to `out`. */
+  query?(query: StateQuery, out: Emitter): void;
+  /** Forgets about this part (0…1) of the keys, those idle the longest. Returns keys forgotten. */
+  evictIdle?(share: number): number;
+  stats(): OperatorStats;
+}
+
+/** What an operator may use of its shard. */
+export interface ShardServices {
+  readonly plan: Plan;
+  readonly keys: Keys;
+}
+
+/** One kind of operator: how its memory begins and how it is taken up again. */
+export interface OperatorKind<P extends OperatorPlan = OperatorPlan> {
+  create(operator: P, plan: Plan): ShardMemory;
+  /** Makes the operator over memory that `create` made, in this or another thread, now or before a restart. */
+  attach(operator: P, memory: ShardMemory, services: ShardServices): ShardOperator;
+}

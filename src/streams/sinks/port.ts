@@ -1,0 +1,29 @@
+/**
+ * The sink port: where results go outside of MCP.
+ *
+ * Role: results come in order of the log; each batch of them carries the sequence number up to which it is complete.
+ * After a restart results since the last checkpoint are computed and delivered again, from `cursor` on: a transactional
+ * sink stores the sequence number with its data and says where it stands, an idempotent one writes the same identity
+ * (stream, operator, key, start, pane) twice without harm.
+ */
+export interface SinkBatch {
+  /** All results of log records up to here have now been delivered. */
+  readonly seq: number;
+  /** One JSON text per result, without line feed. See `../engine/result-line.ts`. */
+  readonly lines: readonly string[];
+}
+
+export interface Sink {
+  /** Opens it; resolves with the sequence number up to which it holds results, 0 when it cannot know. */
+  open(): Promise<number>;
+  /** Resolves when the batch is safe there. Rejects: the same batch is delivered again, with growing pauses. */
+  write(batch: SinkBatch): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface SinkKind {
+  readonly type: string;
+  /** `exactly-once`: transactional or idempotent; `at-least-once`: identities repeat after a crash. */
+  readonly guarantee: 'exactly-once' | 'at-least-once';
+  create(options: Readonly<Record<string, unknown>>, name: string): Sink;
+}

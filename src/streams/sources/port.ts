@@ -1,0 +1,48 @@
+/**
+ * The source port: a connector that brings batches of raw bytes.
+ *
+ * Role: connectors know brokers and files, not events: they hand over bytes with a partition and a position, wait for
+ * `accept` to resolve before they acknowledge anything to the broker, and stop reading while it is pending
+ * (backpressure). After a restart `start` is given the position of the last record in the log.
+ */
+import type { WireFormat } from '../engine/task.ts';
+
+export interface IncomingBatch {
+  readonly format: WireFormat;
+  readonly partition: string;
+  readonly body: Uint8Array;
+  /** Position after this batch. */
+  readonly position: string;
+  /** `''` when the broker's position already excludes repetition. */
+  readonly batchId: string;
+  readonly traceparent: string;
+  readonly correlationId: string;
+}
+
+export interface Accepted {
+  readonly accepted: number;
+  readonly rejected: number;
+  readonly late: number;
+}
+
+export interface SourceHost {
+  /** Resolves when the batch is durable at the stream's level and applied. Rejects with `Overloaded` (retry later) or the log's errors. */
+  accept(batch: IncomingBatch): Promise<Accepted>;
+  readonly log: { warn(fields: object, message: string): void; info(fields: object, message: string): void };
+  now(): number;
+}
+
+export interface Source {
+  /** Positions by partition, as last given to `accept`. Resolves when the source reads. */
+  start(positions: ReadonlyMap<string, string>): Promise<void>;
+  /** Stops reading; resolves when nothing is pending. */
+  stop(): Promise<void>;
+  /** Ended by itself (a file), failed for good, or still going. */
+  readonly done: Promise<void>;
+}
+
+export interface SourceKind {
+  readonly type: string;
+  /** Throws `DefinitionProblem` naming the option, its value and what was expected. */
+  create(options: Readonly<Record<string, unknown>>, stream: string, host: SourceHost): Source;
+}
