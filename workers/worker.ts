@@ -9,6 +9,7 @@ import { isMainThread, MessageChannel, parentPort, threadId, workerData } from '
 import { JobBoard } from '../src/dispatch/job-board.ts';
 import type { Batch, ControlIn, ControlOut, OverflowBody, OverflowResult, WorkerSetup } from '../src/pool/port.ts';
 import { RequestStateCodec } from '../src/protocol/request-state.ts';
+import type { StreamAnswer, StreamMessage } from '../src/streams/engine/task.ts';
 import { ResultEncoder } from './encode-result.ts';
 import { ManifestHost } from './manifest-host.ts';
 import type { RunnerPort } from './port.ts';
@@ -110,6 +111,12 @@ export default function runBatch(batch: Batch): OverflowResult[] | null | Promis
     if (ran === RAN.PENDING) pending = true;
   }
   return pending ? answerSoon(batch.sequences) : takeOverflow();
+}
+
+/** Tasks of the live streams: their code is loaded by the first one. */
+export async function stream(message: StreamMessage): Promise<StreamAnswer> {
+  const { answerStream } = await import('./stream-tasks.ts');
+  return answerStream(message);
 }
 
 function takeHeader(worker: number): void {

@@ -109,9 +109,18 @@ function frontEndSettings(config: FullConfig): FrontEndSettings {
   };
 }
 
-function namedGroups(config: FullConfig): Pick<Settings, 'sessions' | 'tasks' | 'server' | 'auth'> {
-  const { sessions, tasks, server } = config;
+function namedGroups(config: FullConfig): Pick<Settings, 'sessions' | 'tasks' | 'server' | 'auth' | 'streaming'> {
+  const { sessions, streaming, tasks, server } = config;
   return {
+    streaming: {
+      definitions: config.streams,
+      files: config.streamFiles,
+      dataDir: streaming.dataDir,
+      shards: streaming.shards,
+      logBytesMax: streaming.maxLogBytes,
+      checkpointMs: streaming.checkpointMs,
+      tickMs: streaming.tickMs,
+    },
     sessions: {
       max: sessions.max,
       ttlMs: sessions.ttlMs,

@@ -59,6 +59,7 @@ export function crossCheck(loaded: LoadedConfig, problems: string[]): void {
   checkTools(check);
   checkTimes(check);
   checkRedis(check);
+  checkStreams(check);
   checkAuth(check);
 }
 
@@ -115,6 +116,13 @@ function checkTimes({ config, refuse, beside }: Check): void {
       `must not exceed ${beside('tasks.pollIntervalMs', 'tasks.maxTtlMs')} (${config.tasks.maxTtlMs})`,
     );
   }
+}
+
+function checkStreams({ config, refuse }: Check): void {
+  const { shards } = config.streaming;
+  if ((shards & (shards - 1)) !== 0) refuse('streaming.shards', 'must be a power of two');
+  const missing = config.streamFiles.find((file) => statSync(file, { throwIfNoEntry: false })?.isFile() !== true);
+  if (missing !== undefined) refuse('streamFiles', `there is no file ${missing}`);
 }
 
 function checkRedis({ config, refuse }: Check): void {

@@ -7,6 +7,7 @@
  * `sessions.ttlMs` is `--sessions-ttl-ms` and `MILLRACE_SESSIONS_TTL_MS`.
  */
 import { z } from 'zod';
+import type { StreamDefinition } from '../streams/define/definition.ts';
 import { choice, fraction, integer, integerOrAuto, list, pattern, structured, text, toggle } from './option.ts';
 
 const KIB = 1024;
@@ -61,6 +62,19 @@ const tasks = z.strictObject({
   maxTtlMs: integer(24 * HOUR_MS, SECOND_MS, LONGEST_MS, 'ms', 'Longest time a task may be kept.'),
   pollIntervalMs: integer(SECOND_MS, 10, HOUR_MS, 'ms', 'How often clients are told to ask for a task.'),
   deadlineMs: integer(HOUR_MS, SECOND_MS, LONGEST_MS, 'ms', 'A tool that runs as a task is stopped after this.'),
+});
+
+/** Looked at member by member, with better messages, when the streams are opened. */
+const stream = z.custom<StreamDefinition>((value) => typeof value === 'object' && value !== null && 'name' in value);
+
+const streaming = z.strictObject({
+  dataDir: text('.millrace/streams', 4096, 'Folder of log and checkpoints of streams that are `fsync`.', {
+    isPath: true,
+  }),
+  shards: integer(8, 1, 256, 'shards', 'Parts the keys of the streams are cut into: a power of two.'),
+  maxLogBytes: integer(1024 * MIB, MIB, 1024 * 1024 * MIB, 'bytes', 'Events kept until a checkpoint has them.'),
+  checkpointMs: integer(10 * SECOND_MS, 100, HOUR_MS, 'ms', 'Between checkpoints of the streams.'),
+  tickMs: integer(200, 10, MINUTE_MS, 'ms', 'Between looks at processing time and idle partitions.'),
 });
 
 const server = z.strictObject({
@@ -118,6 +132,13 @@ export const rawConfigSchema = z.strictObject({
   maxListenResources: integer(1000, 1, 100_000, '', 'Resources one such stream may name.'),
   sessions: sessions.prefault({}),
   tasks: tasks.prefault({}),
+  streams: structured(
+    z.array(stream).max(256).default([]),
+    'a list of stream definitions, each an object with a name',
+    'Live streams: their events, windows, patterns, alerts, sources and sinks.',
+  ),
+  streamFiles: list(64, 'File of stream definitions: .yaml, .json, .js or .ts.', { flag: 'streams', isPath: true }),
+  streaming: streaming.prefault({}),
   server: server.prefault({}),
   auth: auth.prefault({}),
   stateSecret: pattern('', /^(.{32,})?$/s, 'text of 32 characters or more', 'Seals request state; same on all nodes.', {

@@ -5,6 +5,7 @@
  * once and makes this. Defaults stand in `raw.ts`, beside the option they belong to.
  */
 import type { FrontEndLimits } from '../frontend/port.ts';
+import type { StreamDefinition } from '../streams/define/definition.ts';
 
 export interface Settings {
   readonly host: string;
@@ -52,6 +53,19 @@ export interface Settings {
     readonly ttlMsMax: number;
     readonly pollIntervalMs: number;
     readonly deadlineMs: number;
+  };
+  /** Live streams. */
+  readonly streaming: {
+    /** Of the configuration file. */
+    readonly definitions: readonly StreamDefinition[];
+    /** Files with more of them. */
+    readonly files: readonly string[];
+    readonly dataDir: string;
+    /** Power of two. */
+    readonly shards: number;
+    readonly logBytesMax: number;
+    readonly checkpointMs: number;
+    readonly tickMs: number;
   };
   /** `subscriptions/listen` streams at once. Default 1024… see raw.ts. */
   readonly listenStreamsMax: number;

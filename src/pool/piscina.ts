@@ -11,6 +11,7 @@
  */
 import { type MessagePort, receiveMessageOnPort, type Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
+import type { StreamAnswer, StreamMessage } from '../streams/engine/task.ts';
 import type {
   Batch,
   ControlIn,
@@ -19,6 +20,7 @@ import type {
   OverflowResult,
   PoolEvents,
   PoolWorker,
+  StreamCarrier,
   WorkerPool,
   WorkerSetup,
 } from './port.ts';
@@ -72,7 +74,7 @@ interface Live extends PoolWorker {
 const fromSource = import.meta.url.endsWith('.ts');
 const workerUrl = new URL(fromSource ? '../../workers/worker.ts' : '../../workers/worker.js', import.meta.url);
 
-export class PiscinaPool implements WorkerPool {
+export class PiscinaPool implements WorkerPool, StreamCarrier {
   readonly size: number;
   readonly #events: PoolEvents;
   readonly #piscina: Piscina;
@@ -123,13 +125,25 @@ export class PiscinaPool implements WorkerPool {
   }
 
   run(worker: PoolWorker, batch: Batch): Promise<readonly OverflowResult[] | null> {
-    const live = this.#of(worker);
-    // Without its worker the batch would land in Piscina's own queue, and later on any other worker.
-    if (live === null || live.killed || live.failure !== null) return GONE;
+    if (!this.#serves(worker)) return GONE;
     this.#target = worker.threadId;
     const answer = this.#piscina.run(batch);
     this.#target = NOBODY;
     return answer;
+  }
+
+  runStream(worker: PoolWorker, message: StreamMessage): Promise<StreamAnswer> {
+    if (!this.#serves(worker)) return GONE;
+    this.#target = worker.threadId;
+    const answer = this.#piscina.run(message, { name: 'stream' });
+    this.#target = NOBODY;
+    return answer;
+  }
+
+  /** Without its worker a task would land in Piscina's own queue, and later on any other worker. */
+  #serves(worker: PoolWorker): boolean {
+    const live = this.#of(worker);
+    return live !== null && !live.killed && live.failure === null;
   }
 
   post(worker: PoolWorker, message: ControlIn): void {

@@ -2,10 +2,11 @@
  * The pool port: worker threads that run batches of board slots, and the side channel to each of them.
  *
  * Role: dispatch decides what runs where; the pool only carries it there, starts and ends threads, and tells of lost
- * ones. `piscina.ts` is the implementation. A stream-window task will be one more kind of slot, not another pool.
+ * ones. `piscina.ts` is the implementation. Tasks of the live streams run on the same threads, beside the batches.
  */
 import type { LogLevel } from '../catalogue/define.ts';
 import type { Manifest } from '../catalogue/entry.ts';
+import type { StreamAnswer, StreamMessage } from '../streams/engine/task.ts';
 import type { Change } from '../subscriptions/port.ts';
 
 /** What a new worker is told. Structured-clonable. */
@@ -142,4 +143,10 @@ export interface WorkerPool {
   /** Part of the wall time, 0…1, the thread was busy since the last call. */
   utilization(worker: PoolWorker): number;
   close(): Promise<void>;
+}
+
+/** The same threads, for the live streams. */
+export interface StreamCarrier {
+  /** Runs a task. Rejects when the worker is lost. */
+  runStream(worker: PoolWorker, message: StreamMessage): Promise<StreamAnswer>;
 }

@@ -16,22 +16,48 @@ import type { Settings } from '../config/settings.ts';
 import { Gate } from '../frontend/gate.ts';
 import { openFrontEnd } from '../frontend/open.ts';
 import type { FrontEnd } from '../frontend/port.ts';
+import { refuseWith } from '../frontend/refusal.ts';
 import { type Endpoint, Router } from '../frontend/router.ts';
 import { type StdioServer, serveStdio } from '../frontend/stdio/stdio.ts';
 import { createLog } from '../observe/log.ts';
 import { RuntimeMeters } from '../observe/meters.ts';
 import { operationsEndpoints } from '../observe/operations.ts';
 import type { Health, Log } from '../observe/port.ts';
+import { fault } from '../protocol/faults.ts';
+import type { StreamDefinition } from '../streams/define/definition.ts';
 import { MemoryBus } from '../subscriptions/memory-bus.ts';
+import type { Bus } from '../subscriptions/port.ts';
 import { createEngine, type Engine } from './engine.ts';
 import { registerGauges } from './gauges.ts';
 import { type McpServerSource, Mounts } from './mounts.ts';
 import { assembleProtocol, type Protocol } from './protocol.ts';
+import { type RuntimeStreams, type StreamsPorts, startStreams } from './streams.ts';
 import { ToolSources } from './tool-sources.ts';
 
 /** Expired sessions and tasks are looked for this often. */
 const SWEEP_MS = 1000;
 const MCP_PATH = '/mcp';
+/** What this runtime can do, whatever it serves. */
+const CAPABILITIES = {
+  tools: true,
+  resources: true,
+  prompts: true,
+  listChanged: true,
+  subscribe: true,
+  logging: true,
+  tasks: true,
+} as const;
+const STREAMS_PATH = '/streams/';
+
+/** Until streams are open, or when none are declared. */
+const NO_STREAMS: Pick<RuntimeStreams, 'endpoint'> = {
+  endpoint: {
+    head(_head, reply) {
+      refuseWith(404, reply, fault('badRequest', 'no streams are declared here'));
+      return null;
+    },
+  },
+};
 
 export interface RuntimeParts {
   /** Modules (path or `file:` URL) whose exports are definitions: they can run in workers. */
@@ -40,6 +66,8 @@ export interface RuntimeParts {
   readonly definitions?: readonly Definition[];
   /** Servers made with the official SDK: their tools, resources and prompts are served by this runtime. */
   readonly mcpServers?: readonly McpServerSource[];
+  /** Live streams, beside those of the configuration. */
+  readonly liveStreams?: readonly StreamDefinition[];
 }
 
 /** Everything of a configuration file, beside the parts. */
@@ -59,12 +87,13 @@ export interface Runtime {
 }
 
 export async function createRuntime(options: RuntimeOptions = {}): Promise<Runtime> {
-  const { modules, definitions, mcpServers, log, ...raw } = options;
+  const { modules, definitions, liveStreams, mcpServers, log, ...raw } = options;
   const settings = compileSettings(raw);
   return createRuntimeFrom(settings, log ?? createLog(settings.logLevel), {
     ...(modules === undefined ? {} : { modules }),
     ...(definitions === undefined ? {} : { definitions }),
     ...(mcpServers === undefined ? {} : { mcpServers }),
+    ...(liveStreams === undefined ? {} : { liveStreams }),
   });
 }
 
@@ -88,6 +117,9 @@ class MillraceRuntime implements Runtime {
   readonly #meters = new RuntimeMeters();
   readonly #router: Router;
   readonly #sweeper: NodeJS.Timeout;
+  readonly #bus: Bus;
+  readonly #liveStreams: readonly StreamDefinition[];
+  #streams: RuntimeStreams | null = null;
   #frontEnd: FrontEnd | null = null;
   #stdio: StdioServer | null = null;
   #status: Health['status'] = 'starting';
@@ -97,20 +129,14 @@ class MillraceRuntime implements Runtime {
     const stateSecret = settings.stateSecret === '' ? randomBytes(32).toString('base64url') : settings.stateSecret;
     this.settings = settings;
     this.#log = log;
+    this.#liveStreams = parts.liveStreams ?? [];
+    this.#bus = new MemoryBus({ log });
     this.catalogue = createCatalogue({
       pageSize: settings.pageSize,
       server: settings.server,
       listTtlMs: settings.listTtlMs,
       listCacheScope: settings.listCacheScope,
-      capabilities: {
-        tools: true,
-        resources: true,
-        prompts: true,
-        listChanged: true,
-        subscribe: true,
-        logging: true,
-        tasks: true,
-      },
+      capabilities: CAPABILITIES,
       secret: settings.stateSecret,
     });
     this.#sources = new ToolSources({
@@ -124,7 +150,7 @@ class MillraceRuntime implements Runtime {
     });
     const { catalogue } = this;
     const meters = this.#meters;
-    const bus = new MemoryBus({ log });
+    const bus = this.#bus;
     this.#mounts = new Mounts({
       servers: parts.mcpServers ?? [],
       urlOf,
@@ -146,7 +172,9 @@ class MillraceRuntime implements Runtime {
       dispatcher: this.#engine.dispatcher,
     });
     const endpoints = this.#endpoints(this.#protocol.mcp);
-    this.#router = new Router(new Gate(settings), endpoints, [], this.#protocol.connections, meters);
+    const ingest: Endpoint = { head: (head, reply) => (this.#streams ?? NO_STREAMS).endpoint.head(head, reply) };
+    const prefixes = [[STREAMS_PATH, ingest]] as const;
+    this.#router = new Router(new Gate(settings), endpoints, prefixes, this.#protocol.connections, meters);
     registerGauges(meters, { engine: this.#engine, ...this.#protocol, frontEnd: () => this.#frontEnd });
     this.#sweeper = setInterval(() => this.#protocol.sweep(), SWEEP_MS);
   }
@@ -167,7 +195,7 @@ class MillraceRuntime implements Runtime {
 
   #health(): Health {
     const degraded = this.#engine.liveWorkers() < this.settings.workers ? ['workers'] : [];
-    return { status: this.#status, degraded };
+    return { status: this.#status, degraded: [...degraded, ...(this.#streams?.degraded ?? [])] };
   }
 
   #node(): Parameters<typeof operationsEndpoints>[0]['nodes'] extends () => readonly (infer Node)[] ? Node : never {
@@ -192,6 +220,19 @@ class MillraceRuntime implements Runtime {
     await this.#sources.load();
     await this.#mounts.open();
     await this.#engine.ready;
+    this.#streams = await startStreams(this.#streamsPorts(), this.#liveStreams);
+  }
+
+  #streamsPorts(): StreamsPorts {
+    return {
+      settings: this.settings,
+      engine: this.#engine,
+      bus: this.#bus,
+      log: this.#log,
+      meters: this.#meters,
+      authenticator: this.#protocol.authenticator,
+      give: (source, given) => this.#sources.give(source, given),
+    };
   }
 
   async listen(): Promise<{ url: string; port: number }> {
@@ -228,6 +269,7 @@ class MillraceRuntime implements Runtime {
     this.#frontEnd?.stopAccepting();
     this.#stdio?.close();
     this.#protocol.endStreams();
+    await this.#streams?.close();
     await this.#engine.drain(graceMs);
     this.#status = 'stopping';
     await this.#frontEnd?.close();

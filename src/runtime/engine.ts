@@ -19,9 +19,10 @@ import { Sender } from '../dispatch/sender.ts';
 import { ABANDONED_MAX, Supervisor } from '../dispatch/supervisor.ts';
 import type { Log, Meters } from '../observe/port.ts';
 import { PiscinaPool } from '../pool/piscina.ts';
-import type { PoolEvents, WorkerPool, WorkerSetup } from '../pool/port.ts';
+import type { PoolEvents, StreamCarrier, WorkerPool, WorkerSetup } from '../pool/port.ts';
 import { JSON_DEPTH_MAX } from '../protocol/json.ts';
 import { RequestStateCodec } from '../protocol/request-state.ts';
+import type { PoolPorts } from '../streams/engine/pool-threads.ts';
 import type { Bus } from '../subscriptions/port.ts';
 
 export interface EngineOptions {
@@ -46,6 +47,10 @@ export interface Engine {
   readonly ready: Promise<void>;
   /** Busy part of a worker's time since the last call, 0…1. */
   utilization(index: number): number;
+  /** What stream tasks need of the workers. */
+  streamPorts(): PoolPorts;
+  /** Called when a worker has come up. */
+  onWorker(listener: () => void): void;
   /** Waits for the jobs in flight, at most `graceMs`; what is left then is refused. */
   drain(graceMs: number): Promise<void>;
   close(): Promise<void>;
@@ -70,7 +75,7 @@ class JoinedEngine implements Engine {
   readonly ready: Promise<void>;
   readonly flights: Flights;
   readonly admission: Admission;
-  readonly pool: WorkerPool;
+  readonly pool: WorkerPool & StreamCarrier;
   readonly dispatcher: JobDispatcher;
   readonly #options: EngineOptions;
   readonly #callerIndex: number;
@@ -81,6 +86,7 @@ class JoinedEngine implements Engine {
   readonly #supervisor: Supervisor;
   #allUp: () => void = () => undefined;
   #noneUp: (error: Error) => void = () => undefined;
+  readonly #workerListeners: (() => void)[] = [];
 
   constructor(options: EngineOptions) {
     const { catalogue, now, settings } = options;
@@ -154,6 +160,7 @@ class JoinedEngine implements Engine {
         meters.workerStarted();
         if (this.liveWorkers() === settings.workers) this.#allUp();
         this.dispatcher.pump();
+        for (const listener of this.#workerListeners) listener();
       },
       lost: (worker, cause, message) => {
         const load = loads[worker.index];
@@ -232,6 +239,20 @@ class JoinedEngine implements Engine {
         callerIndex: this.#callerIndex,
       },
     );
+  }
+
+  streamPorts(): PoolPorts {
+    const { flights, pool } = this;
+    return {
+      size: pool.size,
+      workers: () => flights.loads.filter((load): load is WorkerLoad => load !== null && load.worker.threadId !== 0),
+      run: (load, message) => pool.runStream(load.worker, message),
+      kill: (load) => pool.kill(load.worker),
+    };
+  }
+
+  onWorker(listener: () => void): void {
+    this.#workerListeners.push(listener);
   }
 
   liveWorkers(): number {

@@ -39,6 +39,8 @@ export interface Protocol {
   readonly tasks: Tasks;
   /** The `/mcp` endpoint. */
   readonly mcp: HttpEndpoint;
+  /** Null: authentication is off. */
+  readonly authenticator: Authenticator | null;
   /** WebSocket and stdio. */
   readonly connections: MessageConnections;
   /** Ends expired sessions and tasks. */
@@ -74,6 +76,7 @@ export function assembleProtocol(options: ProtocolOptions): Protocol {
     hub,
     listen,
     tasks,
+    authenticator,
     mcp: new HttpEndpoint({ methods, catalogue, sessions, authenticator, keepAlive, settings, log, meters }),
     connections: new MessageConnections({ hub, methods, catalogue, admit: (head) => admit(authenticator, head) }),
     sweep() {

@@ -24,6 +24,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'mount',
     'pool/port.ts',
     'protocol',
+    'streams',
     'tasks/port.ts',
   ],
   // What requests are answered from.
@@ -38,6 +39,8 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'tasks/port.ts',
   ],
   'src/tasks': ['dispatch/job.ts', 'protocol/faults.ts'],
+  // The path of an event.
+  'src/streams': ['catalogue/define.ts', 'catalogue/import-module.ts', 'config/nearest.ts', 'frontend/refusal.ts'],
   // Beside the path.
   'src/config': ['catalogue/import-module.ts', 'dispatch/job-board.ts'],
   'src/observe': ['frontend/refusal.ts'],
@@ -47,6 +50,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 export const SEAMS: readonly string[] = [
   'admission/port.ts',
   'catalogue/define.ts',
+  'catalogue/entries.ts',
   'catalogue/entry.ts',
   'config/settings.ts',
   'dispatch/job.ts',
@@ -59,6 +63,9 @@ export const SEAMS: readonly string[] = [
   'protocol/faults.ts',
   'protocol/revisions.ts',
   'sessions/port.ts',
+  'streams/define/definition.ts',
+  'streams/engine/port.ts',
+  'streams/engine/task.ts',
   'subscriptions/listen-port.ts',
   'subscriptions/port.ts',
   'tasks/port.ts',
@@ -84,7 +91,10 @@ export const HOMES: readonly (readonly [dependency: RegExp, homes: readonly stri
   [/^jose/, ['src/auth']],
   [/^pino/, ['src/observe/log.ts']],
   [/^prom-client/, ['src/observe/exposition.ts']],
-  [/^zod/, ['src/config', 'bench']],
+  [/^zod/, ['src/config', 'src/streams/define', 'bench']],
+  [/^lmdb$/, ['src/streams/lmdb']],
+  [/^ioredis/, ['src/redis', 'bench']],
+  [/^hyparquet-writer/, ['src/streams/sinks']],
   [/^yaml$/, ['src/config/file.ts']],
   [/^ajv/, ['src/catalogue']],
   [/^tsx/, ['src/catalogue/import-module.ts']],

@@ -5,7 +5,9 @@
  * Float64 values of a buffer that the window owns (array of rows, so that one event touches one or two cache lines);
  * what does not fit there (sketches, texts, values) is in the arena, and the row holds its offset.
  * Invariants: `merge` is associative, and commutative but for `first`, `last`, `ewma`, `collect`, which go by event
- * time; merging rows gives what adding their events to one row gives (within the stated error of a sketch).
+ * time and take what is in the row for earlier where times are equal; merging rows gives what adding their events to one
+ * row gives (within rounding, and the stated error of a sketch). `ewma`'s is so for rows that do not overlap in time and
+ * are merged with their neighbours in time; a `custom` merge is what its module makes of it.
  */
 import type { EventBatch } from '../decode/event-batch.ts';
 import type { Arena } from '../state/arena.ts';
@@ -26,6 +28,8 @@ export interface RowAggregates {
   /** `at`: index of the row's first double. */
   init(space: AggregateSpace, at: number): void;
   add(space: AggregateSpace, at: number, batch: EventBatch, row: number): void;
+  /** `add` for many: event `rows[i]` of the batch to the row at `ats[i]`, for the first `count` of both, in order. */
+  addRows(space: AggregateSpace, ats: Uint32Array, batch: EventBatch, rows: Uint32Array, count: number): void;
   /** Adds `from`'s content to the row; `from` stays as it is. */
   merge(space: AggregateSpace, at: number, from: AggregateSpace, fromAt: number): void;
   /** Values by column. `spanMs`: length of the window, for rates. */

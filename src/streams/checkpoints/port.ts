@@ -11,12 +11,21 @@ export interface Checkpoint {
   readonly definitionsJson: string;
   /** Small facts (watermarks, positions, dedup ids, cursors) as JSON. */
   readonly factsJson: string;
-  /** Named contents: buffers of shards, retained results. */
+  /**
+   * Named contents: buffers of shards, retained results. Read back, each is over a `SharedArrayBuffer` of exactly its
+   * length, so that it can become a shard's memory without being copied.
+   */
   readonly chunks: ReadonlyMap<string, Uint8Array>;
 }
 
+/** Checkpoints kept. */
+export const CHECKPOINTS_KEPT = 3;
+
 export interface CheckpointStore {
-  /** Resolves when it is durable and visible. Older ones beyond `keep` are removed afterwards. Rejects, leaving the earlier ones. */
+  /**
+   * Resolves when it is durable and visible. Older ones beyond those kept are removed afterwards, damaged ones first.
+   * Rejects, leaving the earlier ones. One at a time; the contents may not change before it settles.
+   */
   save(checkpoint: Checkpoint): Promise<void>;
   /** The newest one whose checksums match; null when there is none. Damaged ones passed over are told to `damaged`. */
   newest(damaged: (seq: number, reason: string) => void): Promise<Checkpoint | null>;

@@ -10,11 +10,12 @@
  *   eventAt, eventBytes, contextAt, contextBytes   Uint32 × capacity each: original bytes of the event; JSON text of
  *                                                  its own context, 0 bytes when it has none
  *   hashes    Uint32 × capacity per key group of the stream, in the order of the plan's groups and inputs
- *   bytes     Uint8 × bytesCapacity  the original body first, then what had to be rewritten (unescaped strings,
- *                                    contexts, texts of binary formats)
+ *   bytes     Uint8 × bytesCapacity  the original body first (of columns: nothing), then what had to be rewritten
+ *                                    (unescaped strings, contexts, texts of columns)
  * The writer makes it with capacities that suffice and sets `count` last.
  */
 import type { Plan } from '../plan.ts';
+import { msgpackJson } from './msgpack-value.ts';
 
 const HEADER_WORDS = 8;
 const COUNT = 0;
@@ -167,9 +168,24 @@ export class EventBatch {
     return textOf(this.bytes, at, length);
   }
 
-  /** The original bytes of an event, as text. */
+  /** The event as it came, as text: binary ones as the JSON that says the same, those without bytes by their fields. */
   original(row: number): string {
-    return textOf(this.bytes, this.eventAt[row] as number, this.eventBytes[row] as number);
+    const at = this.eventAt[row] as number;
+    const length = this.eventBytes[row] as number;
+    if (length === 0) return this.#fieldsJson(row);
+    // No JSON text begins so; every map of MessagePack does.
+    if ((this.bytes[at] as number) >= 0x80) return msgpackJson(this.bytes, at, length);
+    return textOf(this.bytes, at, length);
+  }
+
+  #fieldsJson(row: number): string {
+    const event: Record<string, unknown> = {};
+    for (const [field, { name, type }] of (this.plan.streams[this.stream]?.fields ?? []).entries()) {
+      const value = type === 'string' ? this.text(field, row) : (this.values[field] as Float64Array)[row];
+      if (value === null || Number.isNaN(value)) continue;
+      event[name] = type === 'boolean' ? value !== 0 : value;
+    }
+    return JSON.stringify(event);
   }
 
   /** JSON text of the event's own context, or `''`. */

@@ -3,7 +3,7 @@
  * `defineStream`, and of the tools that define windows and patterns at run time. One shape for all three.
  *
  * Role: the outer seam. `compile.ts` checks it once, names the path of what is wrong, and makes a `Plan`; nothing past
- * it sees an optional member. Durations are milliseconds; names match `[A-Za-z_][A-Za-z0-9_-]{0,63}`.
+ * it sees an optional member. Durations are milliseconds; names, of fields too, match `[A-Za-z_][A-Za-z0-9_-]{0,63}`.
  * Expressions are texts of the language in `../expressions/` over the fields of the event (`price > 100 && city in
  * ["Oslo"]`).
  */
@@ -75,7 +75,7 @@ export interface WindowDefinition {
   type: 'tumbling' | 'hopping' | 'cumulating' | 'session' | 'count' | 'global';
   /** tumbling, hopping, cumulating. */
   sizeMs?: number;
-  /** hopping: must divide or be divided into slices with the size; cumulating: the step, which divides the size. */
+  /** hopping: from one start to the next, any; cumulating: the step, which divides the size. */
   slideMs?: number;
   /** Start of windows: ts − ((ts − offset) mod size). Default 0. */
   offsetMs?: number;
@@ -96,7 +96,10 @@ export interface WindowDefinition {
   trigger?: TriggerDefinition;
   /** What a second result of a window holds: only news, all so far, or all so far after a retraction. Default `accumulating`. */
   accumulation?: 'discarding' | 'accumulating' | 'retracting';
-  /** Keep only the best results of each close: `{by: 'n', limit: 10}` (descending), ties at the limit all kept when `ties`. */
+  /**
+   * Keep only the best results of each close: `{by: 'n', limit: 10}` (descending), ties at the limit all kept when `ties`.
+   * tumbling, hopping, cumulating.
+   */
   top?: { by: string; limit: number; ties?: boolean };
   /** How many closed results are kept for queries. Default 10,000 rows. */
   retainRows?: number;
@@ -107,7 +110,7 @@ export interface PatternStep {
   name: string;
   /** Condition. Earlier steps are visible by name: `price < last(a).price`, `count(a)`, `sum(a.price)`. Default true. */
   where?: string;
-  /** How it follows the step before. `next`: strict; `followedBy`: skips others; `followedByAny`: also branches. The `not` forms forbid. */
+  /** How it follows the step before. `next`: strict; `followedBy`: skips others; `followedByAny`: also branches. The `not` forms forbid. Default `followedBy`. */
   contiguity?: 'next' | 'followedBy' | 'followedByAny' | 'notNext' | 'notFollowedBy';
   /** Default exactly once. `max` null: unbounded. */
   times?: { min: number; max: number | null };
@@ -124,6 +127,7 @@ export interface PatternDefinition {
   key?: string[];
   steps: PatternStep[];
   withinMs?: number;
+  /** Where to go on after a match. Default `noSkip`. */
   skip?: 'noSkip' | 'skipToNext' | 'skipPastLast' | { toFirst: string } | { toLast: string };
   /** Values of a match: expressions over the steps. Default: the times of the first and last event. */
   select?: Record<string, string>;
@@ -157,7 +161,7 @@ export interface AnomalyDefinition {
   name: string;
   /** A window of this stream whose results are looked at, or (absent) the events themselves. */
   window?: string;
-  /** Value looked at: an aggregate's name, or a field. */
+  /** Value looked at: an aggregate's name, or a field; a number unless the type is `missing`. */
   value: string;
   type: 'zscore' | 'ewma' | 'seasonal' | 'rate' | 'missing';
   key?: string[];
@@ -178,14 +182,15 @@ export interface AnomalyDefinition {
 
 export interface AlertDefinition {
   name: string;
-  /** A window, pattern or anomaly of this stream. */
+  /** A window, pattern, join, view or anomaly of this stream. */
   on: string;
   /** Raised when this holds for a result. Default true. */
   when?: string;
   /** Cleared when this holds; default: when `when` does not. Different texts make a hysteresis. */
   clear?: string;
-  /** Results in a row for which `when` must hold. Default 1. */
+  /** Results in a row for which `when` must hold, at most 255. Default 1. */
   for?: number;
+  /** Default `warning`. */
   severity?: 'info' | 'warning' | 'critical';
   /** Text for people: `{key.host} at {mean}`. */
   message?: string;
@@ -235,6 +240,7 @@ export interface StreamDefinition {
   description?: string;
   schema: SchemaDefinition;
   time?: TimeDefinition;
+  /** Default `memory`. */
   durability?: Durability;
   /** CloudEvents `source`+`id` and batch ids remembered against repetition. Defaults 1,000,000 ids, one hour. */
   dedup?: { idsMax?: number; ttlMs?: number };

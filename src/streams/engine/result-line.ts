@@ -1,7 +1,8 @@
 /**
  * One result as a line of JSON: what sinks, derived streams, `window_query` and resources show.
  *
- * Members, in this order: `id` (`{stream}/{operator}/{key}/{start}/{pane}`, the identity idempotent sinks use), `stream`,
+ * Members, in this order: `id` (the identity idempotent sinks use: `{stream}/{operator}/{key}/{start}/{pane}` of a window,
+ * with the ids of the events in place of the pane where a key can have many results of one time), `stream`,
  * `name`, `key`, `start`, `end` (ms; null when unbounded), `pane`, `timing`, `final`, `retraction` (only when true),
  * `output` (only when not the main one), `values`, and `context` when there is evidence.
  */
@@ -13,7 +14,11 @@ export class LineWriter {
   readonly #head: string;
   readonly #members: readonly string[];
 
-  constructor(stream: string, operator: string, columns: readonly string[]) {
+  readonly #byEvents: boolean;
+
+  /** `byEvents`: patterns, joins and views, of which the events are the identity. */
+  constructor(stream: string, operator: string, columns: readonly string[], byEvents: boolean) {
+    this.#byEvents = byEvents;
     this.#idPrefix = `{"id":${JSON.stringify(`${stream}/${operator}/`).slice(0, -1)}`;
     this.#head = `","stream":${JSON.stringify(stream)},"name":${JSON.stringify(operator)},"key":`;
     this.#members = columns.map((column, i) => `${i === 0 ? '{' : ','}${JSON.stringify(column)}:`);
@@ -25,7 +30,8 @@ export class LineWriter {
     const end = Number.isFinite(row.end) ? `${row.end}` : 'null';
     const output = row.output === '' ? '' : `.${row.output}`;
     const sign = row.retraction ? '/retraction' : '';
-    const id = `${JSON.stringify(key).slice(1, -1)}/${start}/${row.pane}${output}${sign}`;
+    const which = this.#byEvents && row.evidence !== null ? row.evidence.events.join('+') : row.pane;
+    const id = `${JSON.stringify(key).slice(1, -1)}/${start}/${which}${output}${sign}`;
     let text = `${this.#idPrefix}${id}${this.#head}${key},"start":${start},"end":${end},"pane":${row.pane}`;
     text += `,"timing":"${row.timing}","final":${row.final}`;
     if (row.retraction) text += ',"retraction":true';

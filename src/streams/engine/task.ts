@@ -58,11 +58,17 @@ export type Step =
   | { readonly kind: 'advance'; readonly seq: number; readonly stream: number; readonly watermark: number }
   | { readonly kind: 'tick'; readonly seq: number; readonly nowMs: number }
   | { readonly kind: 'query'; readonly id: number; readonly operator: number; readonly query: StateQuery }
-  | { readonly kind: 'evict'; readonly seq: number; readonly stream: number; readonly share: number };
+  | { readonly kind: 'evict'; readonly seq: number; readonly stream: number; readonly share: number }
+  /** Copies the shard's memory: what a checkpoint is made of. */
+  | { readonly kind: 'copy' };
 
 /** All memory of one shard. */
 export interface ShardImage {
   readonly shard: number;
+  /** Changes when the memory was made, or restored, anew. */
+  readonly incarnation: number;
+  /** Tasks applied to this incarnation: a thread's views are good if it ran the last one itself. */
+  readonly version: number;
   /** By group index. */
   readonly groups: readonly MemoryImage[];
   /** By operator index. */
@@ -103,8 +109,16 @@ export interface ShardReport {
   readonly image: ShardImage;
   readonly bytes: number;
   readonly keys: number;
-  /** Late events dropped by these steps, by operator index. */
-  readonly late: readonly number[];
+  /** Late events that were dropped, by step and operator. */
+  readonly late: readonly LateCount[];
+  /** Made by the last `copy` step; null without one. */
+  readonly copy: ShardImage | null;
+}
+
+export interface LateCount {
+  readonly seq: number;
+  readonly operator: number;
+  readonly count: number;
 }
 
 export interface ApplyResult {
@@ -116,6 +130,18 @@ export interface ApplyResult {
 
 export type StreamTask = DecodeTask | ApplyTask;
 export type StreamTaskResult = DecodeResult | ApplyResult;
+
+/** To a worker thread. */
+export interface StreamMessage {
+  /** Set when the thread has not seen the task's plan. */
+  readonly plan: Plan | null;
+  readonly task: StreamTask;
+}
+
+/** From it: an exception of the task is a value, so that a rejection means that the thread is lost. */
+export type StreamAnswer =
+  | { readonly ok: true; readonly result: StreamTaskResult }
+  | { readonly ok: false; readonly message: string };
 
 /** Runs tasks: on worker threads, or on this one. Rejects with `ThreadLost` when the thread ended meanwhile. */
 export interface StreamThreads {

@@ -5,6 +5,8 @@
  * LMDB (survives the process), Redis (survives the node).
  * Invariants: sequence numbers are gapless and rise from 1; a record read back is the record appended, or reading fails
  * with `LogDamaged`; `durable` resolves only when the record survives what the level promises.
+ * When a write fails, every record that was not durable is gone, its `durable` rejects, its sequence number will be
+ * given again, and nothing is appended until `recover` has worked: what was acknowledged has no gap before it.
  */
 import type { WireFormat } from '../engine/task.ts';
 
@@ -37,20 +39,34 @@ export interface LoggedRecord {
 
 export interface Appended {
   readonly seq: number;
-  /** Resolves when it is durable; rejects with `LogUnavailable` (disk full, I/O error): then it may not be acknowledged. */
+  /**
+   * Resolves when it is durable; rejects with `LogUnavailable` (disk full, I/O error): then it may not be acknowledged.
+   * Records written together share one promise. Its rejection must be handled.
+   */
   readonly durable: Promise<void>;
 }
 
 export interface EventLog {
   /** Sequence number of the newest record; 0 for an empty log. */
   readonly last: number;
+  /** Sequence number of the oldest record held; `last + 1` when none is. */
+  readonly first: number;
   /** Bytes held. */
   readonly bytes: number;
+  /** Whether it takes records: false from a failed write until `recover`. */
+  readonly available: boolean;
+  /** The record, body included, may not be changed any more. Throws `LogUnavailable`, nothing taken, when it has no room or is not available. */
   append(record: LogRecord): Appended;
-  /** Records after `seq`, oldest first. Throws `LogDamaged` at a record that does not match its checksum. */
+  /**
+   * Records after `after`, oldest first, up to the one that is the newest now, durable or not. Throws `LogDamaged` at a
+   * record that does not match its checksum, and at one that was truncated: `read(first - 1)` gives all there are.
+   */
   read(after: number): AsyncIterable<LoggedRecord>;
-  /** Forgets records up to and including `seq`. */
+  /** Forgets records up to and including `seq`, which `last` may not be below. Rejects with `LogUnavailable`. */
   truncate(seq: number): Promise<void>;
+  /** Tries whether writing works again; resolves when records are taken. Rejects with `LogUnavailable` when not. */
+  recover(): Promise<void>;
+  /** Waits for what is being written. */
   close(): Promise<void>;
 }
 

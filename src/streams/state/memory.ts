@@ -59,3 +59,15 @@ export class ShardMemory {
     return { generation: this.#generation, buffers: [...this.#buffers] };
   }
 }
+
+/** The same content in memory of its own. Not by `slice`, which V8 refuses for an empty shared buffer. */
+export function copyOfImage({ buffers, generation }: MemoryImage): MemoryImage {
+  return {
+    generation,
+    buffers: buffers.map((buffer) => {
+      const copy = new SharedArrayBuffer(buffer.byteLength);
+      new Uint8Array(copy).set(new Uint8Array(buffer));
+      return copy;
+    }),
+  };
+}

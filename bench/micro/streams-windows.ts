@@ -1,0 +1,228 @@
+/**
+ * What one thread spends on keyed windows when the columns of the events are given: keys interned, rows found, aggregated,
+ * windows closed, results made and dropped. No decoding, no log, no lines of JSON.
+ *
+ * Run: node dist/bench/micro/streams-windows.js [rounds]
+ * Each variant runs in turn in every round; the median of the rounds is shown, in CPU time, so that others on the machine
+ * disturb it less. Aggregates: count, sum, min, max.
+ */
+
+import { EventBatch } from '../../src/streams/decode/event-batch.ts';
+import { hashKey } from '../../src/streams/decode/key-hash.ts';
+import type { Emitter, OperatorInput, ShardOperator } from '../../src/streams/operator.ts';
+import type { AggregatePlan, Plan, WindowPlan } from '../../src/streams/plan.ts';
+import { KeyTable } from '../../src/streams/state/key-table.ts';
+import { sliceWindowKind } from '../../src/streams/windows/slice-window.ts';
+
+const BATCH = 10_000;
+
+interface Variant {
+  readonly name: string;
+  readonly keys: number;
+  readonly events: number;
+  /** Events per second of event time. */
+  readonly rate: number;
+  readonly disorderMs: number;
+  readonly window: Partial<WindowPlan>;
+}
+
+function aggregate(name: string, fn: AggregatePlan['fn'], of: string): AggregatePlan {
+  return {
+    name,
+    fn,
+    of,
+    where: '',
+    q: 0,
+    relativeError: 0.01,
+    limit: 10,
+    alpha: 0.3,
+    perMs: 1000,
+    module: '',
+    exportName: '',
+  };
+}
+
+const AGGREGATES = [
+  aggregate('n', 'count', ''),
+  aggregate('sum', 'sum', 'value'),
+  aggregate('low', 'min', 'value'),
+  aggregate('high', 'max', 'value'),
+];
+
+function planOf(window: Partial<WindowPlan>): Plan {
+  const operator: WindowPlan = {
+    kind: 'window',
+    index: 0,
+    name: 'w',
+    stream: 0,
+    group: 0,
+    feeds: [],
+    stateShape: '',
+    type: 'tumbling',
+    sizeMs: 60_000,
+    slideMs: 60_000,
+    offsetMs: 0,
+    gapMs: 0,
+    count: 0,
+    time: 'event',
+    where: '',
+    aggregates: AGGREGATES,
+    allowedLatenessMs: 0,
+    sideOutput: false,
+    earlyMs: 0,
+    earlyCount: 0,
+    accumulation: 'accumulating',
+    top: null,
+    retainRows: 0,
+    ...window,
+  };
+  return {
+    epoch: 1,
+    shards: 1,
+    streams: [
+      {
+        index: 0,
+        name: 's',
+        title: '',
+        description: '',
+        fields: [
+          { name: 'key', type: 'string', optional: false },
+          { name: 'value', type: 'number', optional: false },
+        ],
+        timestampField: -1,
+        timestampUnit: 'ms',
+        key: [0],
+        keepUnknown: false,
+        outOfOrderMs: 0,
+        idleAfterMs: 0,
+        maxFutureMs: 0,
+        durability: 'memory',
+        dedupIdsMax: 0,
+        dedupTtlMs: 0,
+        keysMax: 0,
+        stateBytesMax: 0,
+        onFull: 'refuse',
+        pendingBytesMax: 0,
+      },
+    ],
+    groups: [{ index: 0, inputs: [{ stream: 0, fields: [0] }], keyNames: ['key'] }],
+    operators: [operator],
+  };
+}
+
+/** A generator of numbers that is the same in every run. */
+function randomFrom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+function batchesOf(plan: Plan, { disorderMs, events, keys, rate }: Variant): EventBatch[] {
+  const random = randomFrom(7);
+  const names = Array.from({ length: keys }, (_, i) => `sensor-${i}`);
+  const hashes = Uint32Array.from(names, (name) => hashKey([name]));
+  const encoded = names.map((name) => new TextEncoder().encode(name));
+  const batches: EventBatch[] = [];
+  for (let done = 0; done < events; done += BATCH) {
+    const batch = EventBatch.allocate(plan, 0, BATCH, BATCH * 16);
+    for (let row = 0; row < BATCH; row++) {
+      const key = Math.floor(random() * keys);
+      const bytes = encoded[key] as Uint8Array;
+      batch.ts[row] = 1_700_000_000_000 + ((done + row) * 1000) / rate - random() * disorderMs;
+      batch.values[1]![row] = random() * 100;
+      batch.at[0]![row] = row * 16;
+      batch.length[0]![row] = bytes.length;
+      batch.bytes.set(bytes, row * 16);
+      batch.hashes[0]![row] = hashes[key] as number;
+    }
+    batch.count = BATCH;
+    batches.push(batch);
+  }
+  return batches;
+}
+
+class Sink implements Emitter {
+  results = 0;
+  emit(): void {
+    this.results += 1;
+  }
+}
+
+function run(plan: Plan, batches: readonly EventBatch[], variant: Variant): { ns: number; results: number } {
+  const kind = sliceWindowKind(new Map());
+  const operator = plan.operators[0] as WindowPlan;
+  const keys = new KeyTable(KeyTable.create(plan, 0), plan, 0, hashKey);
+  const windows: ShardOperator = kind.attach(operator, kind.create(operator, plan), { plan, keys });
+  const rows = Uint32Array.from({ length: BATCH }, (_, i) => i);
+  const ids = new Uint32Array(BATCH);
+  const sink = new Sink();
+  let watermark = Number.NEGATIVE_INFINITY;
+  const begun = process.cpuUsage();
+  for (let i = 0; i < batches.length; i++) {
+    const batch = batches[i] as EventBatch;
+    keys.internRows(batch, [0], batch.hashes[0] as Uint32Array, rows, BATCH, ids);
+    const input: OperatorInput = {
+      batch,
+      side: 0,
+      count: BATCH,
+      rows,
+      keys: ids,
+      watermark,
+      provenance: { seq: i + 1, source: '', partition: '', arrivalMs: 0, traceparent: '', correlationId: '' },
+    };
+    windows.events?.(input, sink);
+    watermark = (batch.ts[BATCH - 1] as number) - variant.disorderMs - 1;
+    windows.advance?.(watermark, sink);
+    keys.sweep();
+  }
+  const { user, system } = process.cpuUsage(begun);
+  const ns = (user + system) * 1000;
+  return { ns: ns / (batches.length * BATCH), results: sink.results };
+}
+
+const HOP: Partial<WindowPlan> = { type: 'hopping', sizeMs: 60_000, slideMs: 1000 };
+const VARIANTS: readonly Variant[] = [
+  { name: 'tumbling 60 s', keys: 1000, events: 3_000_000, rate: 100_000, disorderMs: 0, window: {} },
+  { name: 'tumbling 1 s', keys: 1000, events: 3_000_000, rate: 100_000, disorderMs: 0, window: { sizeMs: 1000 } },
+  { name: 'hop 60 s / 1 s', keys: 1000, events: 3_000_000, rate: 100_000, disorderMs: 0, window: HOP },
+  {
+    name: 'tumbling 1 s, 2 s late',
+    keys: 1000,
+    events: 3_000_000,
+    rate: 100_000,
+    disorderMs: 2000,
+    window: { sizeMs: 1000 },
+  },
+  { name: 'tumbling 60 s', keys: 100_000, events: 3_000_000, rate: 20_000, disorderMs: 0, window: {} },
+  { name: 'tumbling 1 s', keys: 100_000, events: 3_000_000, rate: 200_000, disorderMs: 0, window: { sizeMs: 1000 } },
+  { name: 'hop 60 s / 1 s', keys: 100_000, events: 3_000_000, rate: 200_000, disorderMs: 0, window: HOP },
+  { name: 'tumbling 60 s', keys: 1_000_000, events: 3_000_000, rate: 50_000, disorderMs: 0, window: {} },
+];
+
+const rounds = Number(process.argv[2] ?? 3);
+console.log(`node ${process.version}; ${BATCH} events a batch; count, sum, min, max; median of ${rounds} rounds`);
+const figures = VARIANTS.map(() => [] as number[]);
+const results: number[] = [];
+const made = new Map<string, EventBatch[]>();
+for (let round = 0; round < rounds; round++) {
+  for (const [i, variant] of VARIANTS.entries()) {
+    const plan = planOf(variant.window);
+    const id = `${variant.keys}/${variant.rate}/${variant.disorderMs}`;
+    const batches = made.get(id) ?? batchesOf(plan, variant);
+    made.set(id, batches);
+    const { ns, results: count } = run(plan, batches, variant);
+    figures[i]?.push(ns);
+    results[i] = count;
+  }
+}
+for (const [i, { keys, name }] of VARIANTS.entries()) {
+  const ns = (figures[i] as number[]).sort((a, b) => a - b)[rounds >> 1] as number;
+  const rate = (1000 / ns).toFixed(1).padStart(6);
+  console.log(
+    `${name.padEnd(24)} ${String(keys).padStart(9)} keys ${rate} M ev/s ${ns.toFixed(1).padStart(7)} ns ${results[i]} results`,
+  );
+}

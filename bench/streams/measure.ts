@@ -1,0 +1,67 @@
+/**
+ * Times one peer at one job in this process: a check first, then a run to warm up, then rounds of which the median counts.
+ *
+ * Role: the body of `peer-process.ts`, and usable by whoever has a peer. Input is made outside of what is timed; every
+ * run must come to the same totals.
+ */
+import { type Job, jobOf, sameTotals, type Totals } from './job.ts';
+import type { Peer } from './peer.ts';
+
+export interface Measured {
+  readonly peer: string;
+  readonly input: Peer['input'];
+  /** Events of the timed runs. */
+  readonly events: number;
+  readonly eventsPerS: number;
+  readonly nsPerEvent: number;
+  /** All threads of the process. */
+  readonly cpuNsPerEvent: number;
+  readonly rssMiB: number;
+  /** Of the first `CHECK_EVENTS` events, which every peer does. */
+  readonly check: Totals;
+  readonly totals: Totals;
+}
+
+export interface Refused {
+  readonly peer: string;
+  readonly refused: string;
+}
+
+export const CHECK_EVENTS = 20_000;
+const MIB = 2 ** 20;
+
+export async function measure(peer: Peer, job: Job, rounds: number): Promise<Measured | Refused> {
+  const refused = peer.refuses(job);
+  if (refused !== '') return { peer: peer.name, refused };
+  const check = await peer.prepare(jobOf(job.name, job.keys, Math.min(CHECK_EVENTS, job.events))).run();
+  const timed = jobOf(job.name, job.keys, Math.min(job.events, peer.eventsMax(job)));
+  const prepared = peer.prepare(timed);
+  const totals = await prepared.run();
+  const walls: number[] = [];
+  const cpus: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    const cpu = process.cpuUsage();
+    const began = performance.now();
+    const again = await prepared.run();
+    walls.push(performance.now() - began);
+    const { system, user } = process.cpuUsage(cpu);
+    cpus.push((system + user) / 1000);
+    if (!sameTotals(again, totals)) throw new Error(`${peer.name} came to other totals in another run`);
+  }
+  const wallMs = median(walls);
+  return {
+    peer: peer.name,
+    input: peer.input,
+    events: timed.events,
+    eventsPerS: Math.round((timed.events * 1000) / wallMs),
+    nsPerEvent: Math.round((wallMs * 1e6) / timed.events),
+    cpuNsPerEvent: Math.round((median(cpus) * 1e6) / timed.events),
+    rssMiB: Math.round(process.memoryUsage.rss() / MIB),
+    check,
+    totals,
+  };
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] as number;
+}

@@ -1,0 +1,147 @@
+/**
+ * Anomalies as operators: values of events, or of a window's results, go through a detector per key.
+ *
+ * Role: gives each key its detector and time order. Of events, values come as they arrive; of a window, on-time results
+ * in order of their windows. `missing` watches the watermark: a key that was seen and is silent for `afterMs` of event
+ * time is told once, until it is seen again.
+ * Results: `value`, `expected`, `score`, `kind`; start and end of the event (the same) or of the window.
+ */
+import { Packr } from 'msgpackr';
+import { compileRow, type RowExpression } from '../expressions/row.ts';
+import type { Emitter, OperatorInput, OperatorKind, OperatorStats, ResultRow, ShardOperator } from '../operator.ts';
+import type { AnomalyPlan, Plan } from '../plan.ts';
+import { SharedKeyedStates } from '../state/keyed-states.ts';
+import type { StateCodec } from '../state/keyed-states-port.ts';
+import { createDetector, type DetectorState, detect, type Verdict } from './detectors.ts';
+
+const packr = new Packr({ useRecords: false });
+
+const codec: StateCodec<DetectorState> = {
+  encode: ({ count, lastTs, lastValue, mean, spread }) => packr.pack([count, mean, spread, lastTs, lastValue]),
+  decode(bytes) {
+    const [count, mean, spread, lastTs, lastValue] = packr.unpack(bytes) as [
+      number[],
+      number[],
+      number[],
+      number,
+      number,
+    ];
+    return { count, mean, spread, lastTs, lastValue };
+  },
+};
+
+const COLUMNS = ['value', 'expected', 'score', 'kind'] as const;
+
+export const anomalyKind: OperatorKind<AnomalyPlan> = {
+  create: () => SharedKeyedStates.create(),
+  attach: (anomaly, memory, { keys, plan }) => new Anomaly(anomaly, plan, new SharedKeyedStates(memory, keys, codec)),
+};
+
+class Anomaly implements ShardOperator {
+  readonly columns = COLUMNS;
+  readonly #plan: AnomalyPlan;
+  readonly #states: SharedKeyedStates<DetectorState>;
+  /** Null: values come from results. */
+  readonly #value: RowExpression | null;
+  readonly #row: ResultRow = {
+    keyId: -1,
+    start: 0,
+    end: 0,
+    pane: 0,
+    timing: 'on-time',
+    final: true,
+    retraction: false,
+    output: '',
+    values: [0, 0, 0, ''],
+    evidence: null,
+  };
+
+  constructor(anomaly: AnomalyPlan, plan: Plan, states: SharedKeyedStates<DetectorState>) {
+    this.#plan = anomaly;
+    this.#states = states;
+    const fields = plan.streams[anomaly.stream]?.fields ?? [];
+    this.#value = anomaly.source < 0 && anomaly.value !== '' ? compileRow(anomaly.value, fields) : null;
+  }
+
+  events({ batch, count, keys, provenance, rows }: OperatorInput, out: Emitter): void {
+    if (this.#plan.source >= 0) return;
+    for (let i = 0; i < count; i++) {
+      const row = rows[i] as number;
+      const value = this.#value === null ? 0 : this.#value.number(batch, row);
+      if (Number.isNaN(value)) continue;
+      const ts = batch.ts[row] as number;
+      const evidence = { events: [`${provenance.seq}:${row}`], traces: [], correlationIds: [] };
+      this.#take(keys[i] as number, value, ts, ts, ts, evidence, out);
+    }
+    this.#states.flush();
+  }
+
+  result(row: ResultRow, columns: readonly string[], out: Emitter): void {
+    if (row.retraction || row.output !== '' || row.timing !== 'on-time') return;
+    const value = row.values[columns.indexOf(this.#plan.value)];
+    if (typeof value !== 'number' || Number.isNaN(value)) return;
+    this.#take(row.keyId, value, row.start, row.start, row.end, row.evidence, out);
+    this.#states.flush();
+  }
+
+  #take(
+    keyId: number,
+    value: number,
+    ts: number,
+    start: number,
+    end: number,
+    evidence: ResultRow['evidence'],
+    out: Emitter,
+  ): void {
+    const state = this.#states.get(keyId) ?? createDetector(this.#plan);
+    // What comes late has been overtaken: the newest time stays.
+    const verdict = detect(this.#plan, state, value, Number.isNaN(state.lastTs) ? ts : Math.max(ts, state.lastTs));
+    const timer = this.#plan.type === 'missing' ? state.lastTs + this.#plan.afterMs : Number.POSITIVE_INFINITY;
+    this.#states.put(keyId, state, timer);
+    if (verdict?.anomalous === true) this.#tell(keyId, value, verdict, this.#plan.type, start, end, evidence, out);
+  }
+
+  advance(watermark: number, out: Emitter): void {
+    if (this.#plan.type !== 'missing') return;
+    for (const keyId of this.#states.due(watermark)) {
+      const state = this.#states.get(keyId);
+      if (state === undefined) continue;
+      const verdict = { anomalous: true, expected: state.lastTs, score: 1 };
+      this.#tell(
+        keyId,
+        state.lastValue,
+        verdict,
+        'missing',
+        state.lastTs,
+        state.lastTs + this.#plan.afterMs,
+        null,
+        out,
+      );
+      this.#states.put(keyId, state, Number.POSITIVE_INFINITY);
+    }
+    this.#states.flush();
+  }
+
+  #tell(
+    keyId: number,
+    value: number,
+    { expected, score }: Verdict,
+    kind: string,
+    start: number,
+    end: number,
+    evidence: ResultRow['evidence'],
+    out: Emitter,
+  ): void {
+    const row = this.#row;
+    row.keyId = keyId;
+    row.start = start;
+    row.end = end;
+    row.values = [value, expected, score, kind];
+    row.evidence = evidence;
+    out.emit(row);
+  }
+
+  stats(): OperatorStats {
+    return { rows: this.#states.size, bytes: this.#states.byteLength, late: 0 };
+  }
+}

@@ -1,0 +1,45 @@
+/**
+ * Checkpoints in memory: what a lost thread is made good from when nothing is kept on disk, and for tests.
+ *
+ * Copies going in and coming out: nobody's later writes reach what is kept. Nothing here can be damaged.
+ */
+import { CHECKPOINTS_KEPT, type Checkpoint, type CheckpointStore } from './port.ts';
+
+export class MemoryCheckpointStore implements CheckpointStore {
+  readonly #keep: number;
+  #kept: Checkpoint[] = [];
+
+  constructor(keep: number = CHECKPOINTS_KEPT) {
+    this.#keep = keep;
+  }
+
+  save(checkpoint: Checkpoint): Promise<void> {
+    this.#kept.push(copyOf(checkpoint));
+    this.#kept = this.#kept.slice(-this.#keep);
+    return Promise.resolve();
+  }
+
+  newest(): Promise<Checkpoint | null> {
+    const newest = this.#kept.at(-1);
+    return Promise.resolve(newest === undefined ? null : copyOf(newest));
+  }
+
+  oldestSeq(): number {
+    return this.#kept[0]?.seq ?? 0;
+  }
+
+  close(): Promise<void> {
+    this.#kept = [];
+    return Promise.resolve();
+  }
+}
+
+function copyOf(checkpoint: Checkpoint): Checkpoint {
+  const chunks = new Map<string, Uint8Array>();
+  for (const [name, bytes] of checkpoint.chunks) {
+    const copy = new Uint8Array(new SharedArrayBuffer(bytes.byteLength));
+    copy.set(bytes);
+    chunks.set(name, copy);
+  }
+  return { ...checkpoint, chunks };
+}

@@ -1,0 +1,55 @@
+/**
+ * Reads options of sinks and sources: each with its type and its bounds, and an error that names the connector.
+ */
+import { DefinitionProblem } from './define/definition-problem.ts';
+
+type Options = Readonly<Record<string, unknown>>;
+
+function refuse(name: string, option: string, value: unknown, expected: string): never {
+  throw DefinitionProblem.of(`${name}.${option}`, value, expected);
+}
+
+/** Text that must be there. */
+export function requiredText(options: Options, name: string, option: string): string {
+  const value = options[option];
+  if (typeof value === 'string' && value !== '' && value.length <= 4096) return value;
+  return refuse(name, option, value, 'a text of 1 to 4096 characters');
+}
+
+export function optionalText(options: Options, name: string, option: string, otherwise: string): string {
+  return options[option] === undefined ? otherwise : requiredText(options, name, option);
+}
+
+export function optionalNumber(
+  options: Options,
+  name: string,
+  option: string,
+  otherwise: number,
+  min: number,
+  max: number,
+): number {
+  const value = options[option];
+  if (value === undefined) return otherwise;
+  if (typeof value === 'number' && value >= min && value <= max) return value;
+  return refuse(name, option, value, `a number from ${min} to ${max}`);
+}
+
+export function optionalHeaders(options: Options, name: string, option: string): Readonly<Record<string, string>> {
+  const value = options[option];
+  if (value === undefined) return {};
+  const entries = typeof value === 'object' && value !== null ? Object.entries(value) : [];
+  if (entries.length > 0 && entries.every(([, text]) => typeof text === 'string')) return Object.fromEntries(entries);
+  return refuse(name, option, value, 'an object of header names and texts');
+}
+
+/** A choice; the first is the default. */
+export function optionalChoice<const T extends readonly [string, ...string[]]>(
+  options: Options,
+  name: string,
+  option: string,
+  choices: T,
+): T[number] {
+  const value = options[option] ?? choices[0];
+  if (choices.includes(value as string)) return value as T[number];
+  return refuse(name, option, value, `one of ${choices.join(', ')}`);
+}

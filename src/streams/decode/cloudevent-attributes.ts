@@ -1,0 +1,91 @@
+// HOT PATH
+/**
+ * The envelope of a CloudEvent in JSON: where the values of its attributes stand.
+ *
+ * Role: finds, checks nothing but that the envelope is valid JSON; `cloudevents.ts` says what the attributes must be.
+ * Attributes that nobody asks for are passed. A member name with escapes is no name to be expected here, but the same
+ * name all the same. The last one of members of the same name counts.
+ */
+import { Buffer } from 'node:buffer';
+import { DEPTH_MAX, type JsonCursor } from './json-cursor.ts';
+import { copyText } from './json-event.ts';
+import { NameTable, UNKNOWN } from './name-table.ts';
+
+/** In the order in which a context shows them; those from `CONTEXT_ATTRIBUTES` on are not part of it. */
+const NAMES = [
+  'id',
+  'source',
+  'type',
+  'time',
+  'subject',
+  'traceparent',
+  'partitionkey',
+  'specversion',
+  'data',
+  'data_base64',
+] as const;
+export const CONTEXT_ATTRIBUTES = 7;
+export const ID = 0;
+export const SOURCE = 1;
+export const TYPE = 2;
+export const TIME = 3;
+export const SPECVERSION = 7;
+export const DATA = 8;
+export const DATA_BASE64 = 9;
+
+const names = new NameTable(NAMES);
+export const attributeName = (attribute: number): string => NAMES[attribute] as string;
+/** `"id":` and so on, as a context has them. */
+export const CONTEXT_NAMES = NAMES.slice(0, CONTEXT_ATTRIBUTES).map((name) => Buffer.from(`"${name}":`));
+
+export class EnvelopeScanner {
+  /** By attribute: where the value begins and ends, quotes included; 0 and 0 when there is none, or null. */
+  readonly at = new Int32Array(NAMES.length);
+  readonly end = new Int32Array(NAMES.length);
+  /** The value is a string with escapes. */
+  readonly escaped = new Uint8Array(NAMES.length);
+  readonly #cursor: JsonCursor;
+
+  constructor(cursor: JsonCursor) {
+    this.#cursor = cursor;
+  }
+
+  /** The object at the cursor, known to be valid JSON, and passed. */
+  scan(): void {
+    const cursor = this.#cursor;
+    this.at.fill(0);
+    this.end.fill(0);
+    cursor.at += 1;
+    if (cursor.space() === 125) {
+      cursor.at += 1;
+      return;
+    }
+    for (;;) {
+      cursor.space();
+      const attribute = this.#name();
+      cursor.space();
+      cursor.at += 1;
+      const isNull = cursor.space() === 110;
+      const at = cursor.at;
+      cursor.escaped = false;
+      cursor.skip(DEPTH_MAX);
+      if (attribute !== UNKNOWN) {
+        this.at[attribute] = isNull ? 0 : at;
+        this.end[attribute] = isNull ? 0 : cursor.at;
+        this.escaped[attribute] = cursor.escaped ? 1 : 0;
+      }
+      const next = cursor.space();
+      cursor.at += 1;
+      if (next === 125) return;
+    }
+  }
+
+  #name(): number {
+    const cursor = this.#cursor;
+    cursor.string();
+    const length = cursor.to - cursor.from;
+    if (!cursor.escaped) return names.find(cursor.bytes, cursor.from, length);
+    const name = Buffer.from(JSON.parse(copyText(cursor.bytes, cursor.from - 1, cursor.to + 1)) as string);
+    return names.find(name, 0, name.length);
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * Bytes of a batch to columns: the task that every accepted batch goes through, on any thread.
+ *
+ * Role: chooses the reader of the format, gives every row its key hashes, and reports what was refused. A function of its
+ * arguments: same plan, same task, same result, but for the ids of CloudEvents, which it looks up in the shared set and
+ * puts into it.
+ */
+import { performance } from 'node:perf_hooks';
+import type { DecodeResult, DecodeTask } from '../engine/task.ts';
+import type { Plan } from '../plan.ts';
+import { BatchWriter } from './batch-writer.ts';
+import { CloudEventElements } from './cloudevents.ts';
+import { readLayout } from './column-format.ts';
+import { readColumns } from './columns.ts';
+import { DedupSet } from './dedup-set.ts';
+import { EventElements, readElements } from './json-array.ts';
+import { fillHashes } from './key-hash.ts';
+import { estimateMaps, readMaps } from './msgpack.ts';
+import { estimateRows, readLines } from './ndjson.ts';
+import { type StreamSchema, schemaOf } from './stream-schema.ts';
+
+const LINE_FEED = 10;
+const BRACE = 123;
+const NO_BODY = new Uint8Array(0);
+
+export function decodeBatch(plan: Plan, task: DecodeTask): DecodeResult {
+  const startedMs = performance.now();
+  const body = new Uint8Array(task.body, 0, task.bodyBytes);
+  const writer = read(schemaOf(plan, task.stream), task, body);
+  const batch = writer.finish();
+  fillHashes(batch);
+  return {
+    batch: batch.buffer,
+    accepted: writer.row,
+    duplicates: writer.duplicates,
+    rejected: writer.rejected,
+    rejectedMore: writer.rejectedMore,
+    tsMax: writer.tsMax,
+    us: Math.round((performance.now() - startedMs) * 1000),
+  };
+}
+
+function read(schema: StreamSchema, task: DecodeTask, body: Uint8Array): BatchWriter {
+  const { provenance } = task;
+  switch (task.format) {
+    case 'ndjson': {
+      const writer = new BatchWriter(schema, provenance, body, estimateRows(body, LINE_FEED));
+      readLines(writer);
+      return writer;
+    }
+    case 'json': {
+      const writer = new BatchWriter(schema, provenance, body, estimateRows(body, BRACE));
+      readElements(writer, new EventElements(writer), 'either');
+      return writer;
+    }
+    case 'msgpack': {
+      const writer = new BatchWriter(schema, provenance, body, estimateMaps(body));
+      readMaps(writer);
+      return writer;
+    }
+    case 'cloudevent':
+    case 'cloudevents-batch': {
+      const writer = new BatchWriter(schema, provenance, body, estimateRows(body, BRACE));
+      const dedup = task.dedup === null ? null : new DedupSet(task.dedup);
+      const elements = new CloudEventElements(writer, dedup, provenance.seq);
+      readElements(writer, elements, task.format === 'cloudevent' ? 'object' : 'array');
+      return writer;
+    }
+    case 'columns': {
+      const layout = readLayout(body);
+      const rows = typeof layout === 'string' ? 0 : layout.rows;
+      const writer = new BatchWriter(schema, provenance, NO_BODY, rows);
+      if (typeof layout === 'string') writer.reject(0, body.length, layout);
+      else readColumns(writer, body, layout);
+      return writer;
+    }
+  }
+}

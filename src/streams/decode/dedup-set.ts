@@ -1,0 +1,192 @@
+// HOT PATH
+/**
+ * Ids of CloudEvents that were taken before, in shared memory: several threads look up and add at once.
+ *
+ * Role: an event whose `source` and `id` were seen in another batch is a repetition. Ids are kept as 64-bit hashes (with
+ * a million ids, the chance that a new one is taken for a repetition is below 10^-12) with the sequence number of their
+ * batch: when a batch is decoded once more, because a thread died or after a restart, its own ids are no repetitions.
+ *
+ * Layout, 32-bit words:
+ *   0 slots per generation   1 ids per generation   2 current generation   3 rotating (1: a thread is at it)
+ *   8…  ids held, by generation     12… second of the newest id     16… second of the oldest id
+ *   32… generations × slots × [hash low ≠ 0, hash high ≠ 0, seq mod 2^32]; a low word of 0 is an empty slot
+ *
+ * Bounds: `GENERATIONS` tables, each for its share of the ids. When the current one is full, or spans its share of the
+ * time to live, the oldest is emptied and becomes the current one: the newest (1 − 1/GENERATIONS) × idsMax ids are always
+ * there, and no more than idsMax; none counts after the time to live. Time is arrival time, which the log repeats.
+ * Invariants: a slot is claimed by exchanging its low word; whoever finds the low word waits for the high one. Claiming
+ * and filling, and emptying a generation, are straight lines of code, in which no thread can be ended.
+ */
+const GENERATIONS = 4;
+const SLOT_WORDS = 3;
+const SLOTS_PER_ID = 1.5;
+const PROBES_MAX = 128;
+const SPINS_MAX = 1_000_000;
+
+const SLOTS = 0;
+const IDS_MAX = 1;
+const CURRENT = 2;
+const ROTATING = 3;
+const COUNTS = 8;
+const NEWEST = 12;
+const OLDEST = 16;
+const HEADER_WORDS = 32;
+
+export const NEW = 0;
+/** Added by the same batch, now or in an earlier try. */
+export const OWN = 1;
+export const DUPLICATE = 2;
+
+/** An empty set for so many ids, kept by whoever gives tasks to decode. */
+export function createDedup(idsMax: number): SharedArrayBuffer {
+  const ids = Math.max(1, Math.ceil(idsMax / GENERATIONS));
+  const slots = Math.ceil(ids * SLOTS_PER_ID) + PROBES_MAX;
+  const buffer = new SharedArrayBuffer((HEADER_WORDS + GENERATIONS * slots * SLOT_WORDS) * 4);
+  const words = new Int32Array(buffer);
+  words[SLOTS] = slots;
+  words[IDS_MAX] = ids;
+  return buffer;
+}
+
+export class DedupSet {
+  readonly #words: Int32Array;
+  readonly #slots: number;
+  readonly #idsMax: number;
+
+  constructor(buffer: SharedArrayBuffer) {
+    this.#words = new Int32Array(buffer);
+    this.#slots = this.#words[SLOTS] as number;
+    this.#idsMax = this.#words[IDS_MAX] as number;
+  }
+
+  /** Adds an id unless it is there. `nowMs`: arrival of its batch. */
+  add(low: number, high: number, seq: number, nowMs: number, ttlMs: number): number {
+    const words = this.#words;
+    const now = Math.floor(nowMs / 1000) | 0;
+    const ttl = Math.ceil(ttlMs / 1000);
+    const hashLow = low | 0 || 1;
+    const hashHigh = high | 0 || 1;
+    const tag = seq | 0;
+    let current = Atomics.load(words, CURRENT);
+    if (this.#isDue(current, now, ttl)) {
+      this.#rotate(current, now);
+      current = Atomics.load(words, CURRENT);
+    }
+    for (let back = 0; back < GENERATIONS; back++) {
+      const generation = (current - back + GENERATIONS) % GENERATIONS;
+      if (Atomics.load(words, COUNTS + generation) === 0) continue;
+      if (now - Atomics.load(words, NEWEST + generation) > ttl) continue;
+      const at = this.#find(generation, hashLow, hashHigh);
+      if (at >= 0) return Atomics.load(words, at + 2) === tag ? OWN : DUPLICATE;
+    }
+    const added = this.#claim(current, hashLow, hashHigh, tag, now);
+    const latest = Atomics.load(words, CURRENT);
+    if (added !== NEW || latest === current) return added;
+    // Another thread began a new generation meanwhile and may have added the same id to that one.
+    const other = this.#find(latest, hashLow, hashHigh);
+    return other >= 0 && Atomics.load(words, other + 2) !== tag ? DUPLICATE : NEW;
+  }
+
+  #first(generation: number, hashLow: number, hashHigh: number): number {
+    // The high word spreads over the slots; both words are compared anyway.
+    const place = Math.floor(((hashHigh >>> 0) / 4294967296) * (this.#slots - PROBES_MAX)) + (hashLow & 7);
+    return HEADER_WORDS + (generation * this.#slots + place) * SLOT_WORDS;
+  }
+
+  #find(generation: number, hashLow: number, hashHigh: number): number {
+    const words = this.#words;
+    let at = this.#first(generation, hashLow, hashHigh);
+    for (let probe = 8; probe < PROBES_MAX; probe++) {
+      const found = Atomics.load(words, at);
+      if (found === 0) return -1;
+      if (found === hashLow && this.#highAt(at) === hashHigh) return at;
+      at += SLOT_WORDS;
+    }
+    return -1;
+  }
+
+  /** Waits for a thread that has claimed the slot and writes its high word next. */
+  #highAt(at: number): number {
+    let high = Atomics.load(this.#words, at + 1);
+    for (let spins = 0; high === 0 && spins < SPINS_MAX; spins++) high = Atomics.load(this.#words, at + 1);
+    return high;
+  }
+
+  /** Takes a free slot. Without one the id is not remembered: better than to refuse it. */
+  #claim(generation: number, hashLow: number, hashHigh: number, tag: number, now: number): number {
+    const words = this.#words;
+    let at = this.#first(generation, hashLow, hashHigh);
+    for (let probe = 8; probe < PROBES_MAX; probe++) {
+      const found = Atomics.compareExchange(words, at, 0, hashLow);
+      if (found === 0) {
+        Atomics.store(words, at + 2, tag);
+        Atomics.store(words, at + 1, hashHigh);
+        if (Atomics.add(words, COUNTS + generation, 1) === 0) Atomics.store(words, OLDEST + generation, now);
+        if (Atomics.load(words, NEWEST + generation) < now) Atomics.store(words, NEWEST + generation, now);
+        return NEW;
+      }
+      if (found === hashLow && this.#highAt(at) === hashHigh) {
+        return Atomics.load(words, at + 2) === tag ? OWN : DUPLICATE;
+      }
+      at += SLOT_WORDS;
+    }
+    return NEW;
+  }
+
+  #isDue(current: number, now: number, ttl: number): boolean {
+    const count = Atomics.load(this.#words, COUNTS + current);
+    if (count === 0) return false;
+    if (count >= this.#idsMax) return true;
+    return (now - Atomics.load(this.#words, OLDEST + current)) * (GENERATIONS - 1) > ttl;
+  }
+
+  #rotate(current: number, now: number): void {
+    const words = this.#words;
+    const next = (current + 1) % GENERATIONS;
+    const from = HEADER_WORDS + next * this.#slots * SLOT_WORDS;
+    if (Atomics.compareExchange(words, ROTATING, 0, 1) !== 0) return;
+    if (Atomics.load(words, CURRENT) === current) {
+      words.fill(0, from, from + this.#slots * SLOT_WORDS);
+      Atomics.store(words, COUNTS + next, 0);
+      Atomics.store(words, NEWEST + next, now);
+      Atomics.store(words, OLDEST + next, now);
+      Atomics.store(words, CURRENT, next);
+    }
+    Atomics.store(words, ROTATING, 0);
+  }
+}
+
+/** Ids of one batch: the set cannot tell the second one in a batch from the same batch's earlier try. */
+export class BatchIds {
+  #slots = new Int32Array(512);
+  #count = 0;
+
+  /** False when it was there. */
+  add(low: number, high: number): boolean {
+    if (this.#count * 4 >= this.#slots.length) this.#grow();
+    if (!this.#put(low | 0 || 1, high | 0 || 1)) return false;
+    this.#count += 1;
+    return true;
+  }
+
+  #put(low: number, high: number): boolean {
+    const slots = this.#slots;
+    const mask = slots.length - 1;
+    let at = (high << 1) & mask;
+    while (slots[at] !== 0) {
+      if (slots[at] === low && slots[at + 1] === high) return false;
+      at = (at + 2) & mask;
+    }
+    slots[at] = low;
+    slots[at + 1] = high;
+    return true;
+  }
+
+  #grow(): void {
+    const old = this.#slots;
+    this.#slots = new Int32Array(old.length * 4);
+    for (let i = 0; i < old.length; i += 2) {
+      if (old[i] !== 0) this.#put(old[i] as number, old[i + 1] as number);
+    }
+  }
+}

@@ -1,0 +1,101 @@
+// HOT PATH
+/**
+ * Programs for the shapes that a stream's events have had, and when to make another one.
+ *
+ * Role: tries the few programs there are on the objects at hand; counts the objects that none of them took, and after
+ * so many makes one of such an object's shape. Senders decide on shapes: past `SHAPES_MAX` the least useful program is
+ * replaced, and only after many misses, so that ever new shapes cost no more than a share of reading them.
+ * It changes how fast events are read and nothing else.
+ */
+import type { BatchWriter } from './batch-writer.ts';
+import type { JsonCursor } from './json-cursor.ts';
+import type { ObjectScanner } from './object-scanner.ts';
+import { compileShape, type ScanObjects, type Sequence, shapeKey, shapeOf } from './shape-program.ts';
+
+export const SHAPES_MAX = 4;
+const MISSES_BEFORE_LEARNING = 16;
+const MISSES_BEFORE_REPLACING = 4096;
+
+interface Learned {
+  readonly key: string;
+  readonly scan: ScanObjects;
+  /** Rows it took, halved whenever a program is replaced. */
+  rows: number;
+}
+
+/** Of one stream and one way of following one another. */
+export class Shapes {
+  readonly #sequence: Sequence;
+  readonly #learned: Learned[] = [];
+  #latest = 0;
+  /** Stopped at the very object that is next; −1 for none. */
+  #stopped = -1;
+  #misses = 0;
+
+  constructor(sequence: Sequence) {
+    this.#sequence = sequence;
+  }
+
+  get size(): number {
+    return this.#learned.length;
+  }
+
+  /** At the begin of a body. */
+  start(): void {
+    this.#stopped = -1;
+  }
+
+  /** Lets programs take objects from the cursor on; whether any was taken. */
+  take(writer: BatchWriter, cursor: JsonCursor): boolean {
+    const learned = this.#learned;
+    const row = writer.row;
+    for (let i = 0; i < learned.length; i++) {
+      const tried = (this.#latest + i) % learned.length;
+      if (tried === this.#stopped) continue;
+      const program = learned[tried] as Learned;
+      program.scan(writer, cursor);
+      if (writer.row === row) continue;
+      program.rows += writer.row - row;
+      this.#latest = tried;
+      this.#stopped = writer.row < writer.capacity ? tried : -1;
+      return true;
+    }
+    return false;
+  }
+
+  /** The scanner took the object [at, end), which no program did. */
+  missed(writer: BatchWriter, scanner: ObjectScanner, at: number, end: number): void {
+    this.#stopped = -1;
+    this.#misses += 1;
+    const full = this.#learned.length === SHAPES_MAX;
+    if (this.#misses < (full ? MISSES_BEFORE_REPLACING : MISSES_BEFORE_LEARNING)) return;
+    this.#misses = 0;
+    const shape = shapeOf(scanner, writer.schema, writer.bytes, at, end);
+    if (shape === null) return;
+    const key = shapeKey(shape);
+    // Known: it was a value that the program left alone.
+    if (this.#learned.some((known) => known.key === key)) return;
+    if (full) this.#forgetOne();
+    this.#learned.push({ key, scan: compileShape(shape, writer.schema, this.#sequence), rows: 0 });
+  }
+
+  /** An object or a line was passed in another way. */
+  passed(): void {
+    this.#stopped = -1;
+  }
+
+  #forgetOne(): void {
+    let least = 0;
+    this.#learned.forEach((each, i) => {
+      if (each.rows < (this.#learned[least] as Learned).rows) least = i;
+    });
+    this.#learned.splice(least, 1);
+    for (const each of this.#learned) each.rows /= 2;
+    this.#latest = 0;
+  }
+}
+
+export class ShapeCache {
+  readonly lines = new Shapes('lines');
+  readonly array = new Shapes('array');
+}

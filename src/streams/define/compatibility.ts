@@ -1,0 +1,67 @@
+/**
+ * What can keep its state when the definitions change, and why the rest cannot.
+ *
+ * Role: asked by the engine at a change of the plan. Operators are the same when stream and name are; state goes on when
+ * key and shape are the same. Whoever reads the answer is told what changed, in the words of the plan.
+ */
+import type { OperatorPlan, Plan } from '../plan.ts';
+
+export interface Compatibility {
+  /** `{stream}/{operator}` */
+  readonly operator: string;
+  readonly kept: boolean;
+  readonly why: string;
+}
+
+const WHY_CHARACTERS_MAX = 300;
+
+/** Operators of the earlier plan in its order, then new ones. */
+export function compatibility(before: Plan, after: Plan): Compatibility[] {
+  const next = new Map(after.operators.map((operator) => [nameOf(after, operator), operator]));
+  const verdicts: Compatibility[] = [];
+  for (const operator of before.operators) {
+    const name = nameOf(before, operator);
+    const why = reasonAgainst(before, operator, after, next.get(name));
+    verdicts.push({ operator: name, kept: why === null, why: why ?? 'same key and state' });
+    next.delete(name);
+  }
+  for (const name of next.keys()) verdicts.push({ operator: name, kept: false, why: 'it is new' });
+  return verdicts;
+}
+
+function nameOf(plan: Plan, { name, stream }: OperatorPlan): string {
+  return `${plan.streams[stream]?.name}/${name}`;
+}
+
+function reasonAgainst(before: Plan, old: OperatorPlan, after: Plan, now: OperatorPlan | undefined): string | null {
+  if (now === undefined) return 'it is no longer declared';
+  if (before.shards !== after.shards) return `the number of shards was ${before.shards} and is ${after.shards}`;
+  if (old.kind !== now.kind) return `it was a ${old.kind} and is a ${now.kind}`;
+  const oldKey = keyOf(before, old.group);
+  const newKey = keyOf(after, now.group);
+  if (oldKey !== newKey) return `its key was ${oldKey} and is ${newKey}`;
+  return old.stateShape === now.stateShape ? null : difference(old.stateShape, now.stateShape);
+}
+
+/** Streams, names and types: numbers of fields may differ. */
+function keyOf(plan: Plan, group: number): string {
+  const inputs = (plan.groups[group]?.inputs ?? []).map(({ fields, stream }) => {
+    const of = plan.streams[stream];
+    return `${of?.name}(${fields.map((field) => `${of?.fields[field]?.name}: ${of?.fields[field]?.type}`).join(', ')})`;
+  });
+  return inputs.join(' with ');
+}
+
+/** Which members of two shapes differ. */
+function difference(before: string, after: string): string {
+  const old = JSON.parse(before) as Record<string, unknown>;
+  const now = JSON.parse(after) as Record<string, unknown>;
+  const parts: string[] = [];
+  for (const member of new Set([...Object.keys(old), ...Object.keys(now)])) {
+    const was = JSON.stringify(old[member]);
+    const is = JSON.stringify(now[member]);
+    if (was !== is) parts.push(`${member} was ${was ?? 'absent'} and is ${is ?? 'absent'}`);
+  }
+  const text = parts.join('; ');
+  return text.length > WHY_CHARACTERS_MAX ? `${text.slice(0, WHY_CHARACTERS_MAX)}…` : text;
+}

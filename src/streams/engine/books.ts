@@ -1,0 +1,131 @@
+/**
+ * What the engine knows of one stream beside its window state: watermark, counters, positions, ids seen.
+ *
+ * Role: turns a decoded record into steps, in log order, and keeps what an acknowledgement and a restart need. A pure
+ * function of the records (time comes with them), so that a replay makes the same books.
+ * Bounds: partitions by the tracker; batch ids by `dedupIdsMax` and `dedupTtlMs`.
+ */
+import { createDedup } from '../decode/dedup-set.ts';
+import type { StreamPlan } from '../plan.ts';
+import type { Accepted } from '../sources/port.ts';
+import { type TrackerJson, trackerFromJson, trackerToJson } from '../time/tracker-json.ts';
+import {
+  createTracker,
+  silentPartitions,
+  type TimeEvent,
+  track,
+  type WatermarkOptions,
+  type WatermarkTracker,
+} from '../time/watermark.ts';
+
+export interface Counters {
+  accepted: number;
+  rejected: number;
+  duplicates: number;
+  late: number;
+  batches: number;
+  results: number;
+}
+
+interface KnownBatch {
+  readonly atMs: number;
+  readonly outcome: Promise<Accepted>;
+}
+
+/** JSON form, part of a checkpoint's facts. */
+export interface BookFacts {
+  readonly tracker: TrackerJson;
+  readonly counters: Counters;
+  readonly positions: readonly (readonly [string, string])[];
+  readonly batches: readonly { readonly id: string; readonly atMs: number; readonly outcome: Accepted }[];
+}
+
+const BATCH_IDS_MAX = 100_000;
+
+export class StreamBook {
+  plan: StreamPlan;
+  readonly counters: Counters = { accepted: 0, rejected: 0, duplicates: 0, late: 0, batches: 0, results: 0 };
+  /** Bytes accepted and not applied yet. */
+  pendingBytes = 0;
+  #tracker: WatermarkTracker = createTracker();
+  /** Ids of CloudEvents; made when the first one comes. */
+  dedup: SharedArrayBuffer | null = null;
+  /** `{source}|{partition}` → position after the newest record applied. */
+  readonly positions = new Map<string, string>();
+  readonly #batches = new Map<string, KnownBatch>();
+  readonly #settled = new Map<string, Accepted>();
+
+  constructor(plan: StreamPlan) {
+    this.plan = plan;
+  }
+
+  get watermark(): number {
+    return this.#tracker.watermark;
+  }
+
+  get #time(): WatermarkOptions {
+    return { outOfOrderMs: this.plan.outOfOrderMs, idleAfterMs: this.plan.idleAfterMs };
+  }
+
+  /** `nowMs`: log time. */
+  observe(event: TimeEvent, nowMs: number): void {
+    track(this.#tracker, this.#time, event, nowMs);
+  }
+
+  /** Partitions the next tick should name. */
+  silent(nowMs: number): string[] {
+    return silentPartitions(this.#tracker, this.#time, nowMs);
+  }
+
+  dedupSet(): SharedArrayBuffer {
+    const dedup = this.dedup ?? createDedup(this.plan.dedupIdsMax);
+    this.dedup = dedup;
+    return dedup;
+  }
+
+  /** The outcome of an earlier batch of this id, or what becomes of it. */
+  known(batchId: string, nowMs: number): Promise<Accepted> | undefined {
+    const known = this.#batches.get(batchId);
+    if (known === undefined || nowMs - known.atMs > this.plan.dedupTtlMs) return undefined;
+    return known.outcome;
+  }
+
+  remember(batchId: string, atMs: number, outcome: Promise<Accepted>): void {
+    this.#batches.delete(batchId);
+    this.#batches.set(batchId, { atMs, outcome });
+    outcome.then(
+      (accepted) => this.#settled.set(batchId, accepted),
+      // What was not taken may be sent again.
+      () => this.#batches.delete(batchId),
+    );
+    for (const [id, { atMs: seenMs }] of this.#batches) {
+      if (
+        this.#batches.size <= Math.min(BATCH_IDS_MAX, this.plan.dedupIdsMax) &&
+        atMs - seenMs <= this.plan.dedupTtlMs
+      ) {
+        return;
+      }
+      this.#batches.delete(id);
+      this.#settled.delete(id);
+    }
+  }
+
+  facts(): BookFacts {
+    return {
+      tracker: trackerToJson(this.#tracker),
+      counters: { ...this.counters },
+      positions: [...this.positions],
+      batches: [...this.#settled].flatMap(([id, outcome]) => {
+        const known = this.#batches.get(id);
+        return known === undefined ? [] : [{ id, atMs: known.atMs, outcome }];
+      }),
+    };
+  }
+
+  restore(facts: BookFacts): void {
+    this.#tracker = trackerFromJson(facts.tracker);
+    Object.assign(this.counters, facts.counters);
+    for (const [name, position] of facts.positions) this.positions.set(name, position);
+    for (const { id, atMs, outcome } of facts.batches) this.remember(id, atMs, Promise.resolve(outcome));
+  }
+}

@@ -1,0 +1,373 @@
+/**
+ * The stream engine: accepts batches, keeps the log, drives the pipeline, and gives results to whoever wants them.
+ *
+ * Role: the composition of one node's streams on the front-end thread; it never looks into an event. What follows from a
+ * record (watermarks, results, derived events) is computed in log order and depends on the log alone; what reaches the
+ * outside is cut off at what has reached it before. `lifecycle.ts` starts it, checkpoints it and changes its plan;
+ * `answers.ts` answers questions about it.
+ */
+import type { DeadLetterStore } from '../dead-letters/port.ts';
+import { EventBatch } from '../decode/event-batch.ts';
+import { type EventLog, type LogRecord, LogUnavailable } from '../log/port.ts';
+import type { Plan, StreamPlan } from '../plan.ts';
+import type { Accepted, IncomingBatch } from '../sources/port.ts';
+import { StreamBook } from './books.ts';
+import { shared } from './image-chunks.ts';
+import type { Outcomes } from './outcomes.ts';
+import { type Entry, Pipeline } from './pipeline.ts';
+import { StreamRefusal } from './port.ts';
+import type { ShardSet } from './shard-set.ts';
+import type {
+  DecodeResult,
+  DecodeTask,
+  QueryRows,
+  ResultChunk,
+  ShardReport,
+  Step,
+  StreamThreads,
+  WireFormat,
+} from './task.ts';
+
+const RETRY_AFTER_MS = 1000;
+const DURABLE = Promise.resolve();
+/** A multiple of the steps between two records, see `outcomes.ts`. */
+const DERIVED_PLACES = 4096 * 1_000_000;
+
+export type EventsRecord = Extract<LogRecord, { kind: 'events' }>;
+export type TickRecord = Extract<LogRecord, { kind: 'tick' }>;
+
+export interface EngineLog {
+  error(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+}
+
+export interface EngineParts {
+  readonly threads: StreamThreads;
+  readonly eventLog: EventLog;
+  readonly deadLetters: DeadLetterStore;
+  readonly log: EngineLog;
+  /** Wall clock, ms. */
+  readonly now: () => number;
+}
+
+export class StreamEngine {
+  readonly parts: EngineParts;
+  readonly pipeline: Pipeline;
+  plan: Plan;
+  shards: ShardSet;
+  outcomes: Outcomes;
+  /** By stream index. */
+  books: StreamBook[];
+  state: 'starting' | 'running' | 'stopped' | 'broken' = 'starting';
+  /** Newest record applied. */
+  appliedSeq = 0;
+  readonly #queries = new Map<number, (rows: readonly QueryRows[]) => void>();
+  #queryId = 0;
+  /** Arrival of the records of the round under way, by sequence number. */
+  readonly #arrivals = new Map<number, number>();
+
+  constructor(parts: EngineParts, plan: Plan, shards: ShardSet, outcomes: Outcomes) {
+    this.parts = parts;
+    this.plan = plan;
+    this.shards = shards;
+    this.outcomes = outcomes;
+    this.books = plan.streams.map((stream) => new StreamBook(stream));
+    this.pipeline = new Pipeline({
+      threads: parts.threads,
+      rounds: () => this.shards,
+      results: (chunks) => this.#results(chunks),
+      answered: (rows) => this.#answered(rows),
+      broken: (error) => {
+        this.state = 'broken';
+        parts.log.error({ err: error }, 'the streams cannot go on');
+      },
+    });
+  }
+
+  bookNamed(stream: string): StreamBook {
+    const book = this.books.find(({ plan }) => plan.name === stream);
+    if (book === undefined)
+      throw new StreamRefusal('unknown', `no stream named ${JSON.stringify(stream.slice(0, 64))}`);
+    return book;
+  }
+
+  async accept(stream: string, source: string, batch: IncomingBatch): Promise<Accepted> {
+    if (this.state !== 'running') throw new StreamRefusal('stopped', `the streams are ${this.state}`, RETRY_AFTER_MS);
+    const book = this.bookNamed(stream);
+    const nowMs = this.parts.now();
+    const known = batch.batchId === '' ? undefined : book.known(batch.batchId, nowMs);
+    if (known !== undefined) return known;
+    this.#refuseIfFull(book, batch.body.byteLength);
+    const record: EventsRecord = {
+      kind: 'events',
+      stream,
+      format: batch.format,
+      source,
+      partition: batch.partition,
+      arrivalMs: nowMs,
+      traceparent: batch.traceparent,
+      correlationId: batch.correlationId,
+      batchId: batch.batchId,
+      position: batch.position,
+      body: batch.body,
+    };
+    const partition = partitionOf(record);
+    // A source waits for this before it goes on: until then it is not silent, it is not being asked.
+    book.observe({ kind: 'paused', partition }, nowMs);
+    try {
+      return await this.#append(book, record);
+    } finally {
+      book.observe({ kind: 'resumed', partition }, this.parts.now());
+    }
+  }
+
+  #append(book: StreamBook, record: EventsRecord): Promise<Accepted> {
+    let appended: ReturnType<EventLog['append']>;
+    try {
+      appended = this.parts.eventLog.append(record);
+    } catch (error) {
+      throw refusalOf(error);
+    }
+    const { seq, durable } = appended;
+    const waits = book.plan.durability === 'memory' ? DURABLE : durable;
+    // Looked at by the pipeline; a stream that does not wait for it has nothing to say about it either.
+    durable.catch(() => undefined);
+    return this.enter(book, record, seq, waits);
+  }
+
+  #refuseIfFull(book: StreamBook, bytes: number): void {
+    const { pendingBytesMax, onFull, stateBytesMax, keysMax, name } = book.plan;
+    if (book.pendingBytes > 0 && book.pendingBytes + bytes > pendingBytesMax) {
+      const text = `${book.pendingBytes} bytes of stream ${name} wait to be applied; at most ${pendingBytesMax}`;
+      throw new StreamRefusal('pending', text, RETRY_AFTER_MS);
+    }
+    if (onFull === 'refuse' && (this.shards.bytes > stateBytesMax || this.shards.keys > keysMax)) {
+      const text = `state holds ${this.shards.keys} keys in ${this.shards.bytes} bytes; at most ${keysMax} keys, ${stateBytesMax} bytes`;
+      throw new StreamRefusal('full', text, RETRY_AFTER_MS);
+    }
+  }
+
+  /** A record of the log, now or replayed, goes its way. */
+  enter(book: StreamBook, record: EventsRecord, seq: number, durable: Promise<void>): Promise<Accepted> {
+    const bytes = record.body.byteLength;
+    book.pendingBytes += bytes;
+    const outcome = new Promise<Accepted>((resolve, reject) => {
+      this.pipeline.push({
+        seq,
+        task: this.#taskOf(book, record, seq),
+        durable,
+        steps: (decoded) => this.#stepsOf(book, record, seq, decoded),
+        applied: (decoded, reports) => {
+          book.pendingBytes -= bytes;
+          this.appliedSeq = Math.max(this.appliedSeq, Math.floor(seq));
+          this.#settle(book, record, seq, decoded as DecodeResult, reports).then(resolve, reject);
+        },
+        failed: (error) => {
+          book.pendingBytes -= bytes;
+          reject(refusalOf(error));
+        },
+      });
+    });
+    if (record.batchId !== '') book.remember(record.batchId, record.arrivalMs, outcome);
+    return outcome;
+  }
+
+  #taskOf(book: StreamBook, record: EventsRecord, seq: number): DecodeTask {
+    const { arrivalMs, correlationId, format, partition, source, traceparent } = record;
+    return {
+      kind: 'decode',
+      epoch: this.plan.epoch,
+      stream: book.plan.index,
+      format,
+      body: shared(record.body),
+      bodyBytes: record.body.byteLength,
+      provenance: { seq, source, partition, arrivalMs, traceparent, correlationId },
+      dedup: format.startsWith('cloudevent') ? book.dedupSet() : null,
+    };
+  }
+
+  #stepsOf(book: StreamBook, record: EventsRecord, seq: number, decoded: DecodeResult | null): readonly Step[] {
+    this.#arrivals.set(Math.floor(seq), record.arrivalMs);
+    if (record.position !== '') book.positions.set(`${record.source}|${record.partition}`, record.position);
+    if (decoded === null || decoded.accepted === 0) return [];
+    const { index: stream } = book.plan;
+    const { arrivalMs, correlationId, partition, source, traceparent } = record;
+    const watermark = book.watermark;
+    const provenance = { seq, source, partition, arrivalMs, traceparent, correlationId };
+    const steps: Step[] = [{ kind: 'events', seq, stream, batch: decoded.batch, provenance, watermark }];
+    book.observe({ kind: 'events', partition: partitionOf(record), tsMax: decoded.tsMax }, arrivalMs);
+    if (book.watermark > watermark) steps.push({ kind: 'advance', seq, stream, watermark: book.watermark });
+    if (book.plan.onFull === 'evict-idle' && this.#over(book.plan)) {
+      steps.push({ kind: 'evict', seq, stream, share: 0.1 });
+    }
+    return steps;
+  }
+
+  #over({ keysMax, stateBytesMax }: StreamPlan): boolean {
+    return this.shards.keys > keysMax || this.shards.bytes > stateBytesMax;
+  }
+
+  async #settle(
+    book: StreamBook,
+    record: EventsRecord,
+    seq: number,
+    decoded: DecodeResult,
+    reports: readonly ShardReport[],
+  ): Promise<Accepted> {
+    const late = lateOf(seq, reports);
+    const rejected = decoded.rejected.length + decoded.rejectedMore;
+    book.counters.batches += 1;
+    book.counters.accepted += decoded.accepted;
+    book.counters.duplicates += decoded.duplicates;
+    book.counters.rejected += rejected;
+    book.counters.late += late;
+    if (decoded.rejected.length > 0) await this.#bury(record, seq, decoded);
+    return { accepted: decoded.accepted, rejected, late };
+  }
+
+  async #bury(record: EventsRecord, seq: number, { rejected }: DecodeResult): Promise<void> {
+    const { arrivalMs, body, correlationId, format, partition, source, stream, traceparent } = record;
+    // Derived events lie between two records: their places follow those of the record itself.
+    const first = (seq - Math.floor(seq)) * DERIVED_PLACES;
+    const rows = rejected.map(({ at, bytes, reason }, index) => ({
+      stream,
+      seq: Math.floor(seq),
+      index: first + index,
+      source,
+      partition,
+      reason,
+      arrivalMs,
+      traceparent,
+      correlationId,
+      format: rowFormatOf(format),
+      bytes: body.slice(at, at + bytes),
+    }));
+    await this.parts.deadLetters.add(rows);
+  }
+
+  /** Time passes for windows of processing time, and for partitions that are silent. */
+  tick(record: TickRecord, seq: number, durable: Promise<void>): void {
+    this.pipeline.push({
+      seq,
+      task: null,
+      durable,
+      steps: () => {
+        this.#arrivals.set(seq, record.nowMs);
+        const steps: Step[] = [{ kind: 'tick', seq, nowMs: record.nowMs }];
+        for (const { stream, partition } of record.idle) this.#idle(stream, partition, record.nowMs, seq, steps);
+        return steps;
+      },
+      applied: () => {
+        this.appliedSeq = Math.max(this.appliedSeq, seq);
+      },
+      failed: (error) => this.parts.log.warn({ err: error }, 'a tick could not be logged'),
+    } satisfies Entry);
+  }
+
+  #idle(stream: string, partition: string, nowMs: number, seq: number, steps: Step[]): void {
+    const book = this.books.find(({ plan }) => plan.name === stream);
+    if (book === undefined) return;
+    const before = book.watermark;
+    book.observe({ kind: 'idle', partitions: [partition] }, nowMs);
+    if (book.watermark > before) {
+      steps.push({ kind: 'advance', seq, stream: book.plan.index, watermark: book.watermark });
+    }
+  }
+
+  /** Results of one stream as events of another: they follow from the log and are not in it. */
+  derive(stream: string, seq: number, events: readonly string[]): void {
+    const book = this.books.find(({ plan }) => plan.name === stream);
+    if (book === undefined) return;
+    const record: EventsRecord = {
+      kind: 'events',
+      stream,
+      format: 'ndjson',
+      source: 'stream',
+      partition: '',
+      // Of the record it follows from, so that a replay stamps the same.
+      arrivalMs: this.#arrivals.get(Math.floor(seq)) ?? 0,
+      traceparent: '',
+      correlationId: '',
+      batchId: '',
+      position: '',
+      body: Buffer.from(`${events.join('\n')}\n`),
+    };
+    this.enter(book, record, seq, DURABLE).catch((error: unknown) => {
+      this.parts.log.warn({ err: error, stream }, 'results could not become events of this stream');
+    });
+  }
+
+  async #results(chunks: readonly ResultChunk[]): Promise<void> {
+    for (const { operator, count } of chunks) {
+      const book = this.books[this.plan.operators[operator]?.stream ?? -1];
+      if (book !== undefined) book.counters.results += count;
+    }
+    await this.outcomes.take(chunks);
+    this.#arrivals.clear();
+  }
+
+  /** Original texts of `seq:row` ids, of records the log still has. */
+  async originals(ids: readonly string[]): Promise<{ id: string; text: string }[]> {
+    const found: { id: string; text: string }[] = [];
+    for (const id of ids) {
+      const [seq, row] = id.split(':').map(Number) as [number, number];
+      const text = Number.isInteger(seq) && Number.isInteger(row) ? await this.#original(seq, row) : null;
+      if (text !== null) found.push({ id, text });
+    }
+    return found;
+  }
+
+  async #original(seq: number, row: number): Promise<string | null> {
+    for await (const { record, seq: at } of this.parts.eventLog.read(seq - 1)) {
+      if (at !== seq || record.kind !== 'events') return null;
+      const book = this.books.find(({ plan }) => plan.name === record.stream);
+      if (book === undefined) return null;
+      // Without remembering ids: it is only looked at.
+      const decoded = await this.parts.threads.decode({ ...this.#taskOf(book, record, seq), dedup: null });
+      const batch = new EventBatch(this.plan, decoded.batch);
+      return row < batch.count ? batch.original(row) : null;
+    }
+    return null;
+  }
+
+  /** Rows of open windows, from all shards. */
+  ask(operator: number, query: Extract<Step, { kind: 'query' }>['query']): Promise<readonly QueryRows[]> {
+    this.#queryId += 1;
+    const id = this.#queryId;
+    return new Promise((resolve) => {
+      this.#queries.set(id, resolve);
+      this.pipeline.ask({ kind: 'query', id, operator, query });
+    });
+  }
+
+  #answered(rows: readonly QueryRows[]): void {
+    for (const id of new Set(rows.map((row) => row.id))) {
+      this.#queries.get(id)?.(rows.filter((row) => row.id === id));
+      this.#queries.delete(id);
+    }
+  }
+}
+
+const partitionOf = ({ partition, source }: EventsRecord): string => `${source}|${partition}`;
+
+/** An event of a batch by itself: an element of an array is JSON, too. */
+function rowFormatOf(format: WireFormat): WireFormat {
+  if (format === 'cloudevents-batch') return 'cloudevent';
+  return format === 'json' ? 'ndjson' : format;
+}
+
+function lateOf(seq: number, reports: readonly ShardReport[]): number {
+  const byOperator = new Map<number, number>();
+  for (const { late } of reports) {
+    for (const entry of late) {
+      if (entry.seq === seq) byOperator.set(entry.operator, (byOperator.get(entry.operator) ?? 0) + entry.count);
+    }
+  }
+  return Math.max(0, ...byOperator.values());
+}
+
+export function refusalOf(error: unknown): unknown {
+  if (error instanceof LogUnavailable) return new StreamRefusal('unavailable', error.message, RETRY_AFTER_MS);
+  return error;
+}

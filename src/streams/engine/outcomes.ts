@@ -1,0 +1,207 @@
+/**
+ * Where the results of a round go: kept for queries, told to subscribers, raised as alerts, delivered to sinks, turned
+ * into events of other streams.
+ *
+ * Role: the fan-out behind the pipeline. Results come in order of the log, and everything here keeps that order.
+ * Invariant: nothing reaches the outside twice for one sequence number: sinks have cursors, and while a log is replayed
+ * nobody is told of a change.
+ */
+import type { AlertBook } from '../alerts/alert-book.ts';
+import type { AlertPlan, OperatorPlan, Plan } from '../plan.ts';
+import type { SinkBatch } from '../sinks/port.ts';
+import type { Delivery } from './delivery.ts';
+import { operatorName } from './image-chunks.ts';
+import type { ResultLine, StreamChange } from './port.ts';
+import { linesOf, Retained } from './retained.ts';
+import type { ResultChunk } from './task.ts';
+
+export interface SinkRoute {
+  readonly delivery: Delivery;
+  readonly stream: string;
+  /** Operators whose results it takes; empty: all of the stream. */
+  readonly of: readonly string[];
+  /** The stream its lines become events of; `''` for a sink outside. */
+  readonly target: string;
+}
+
+export interface OutcomePorts {
+  readonly alerts: AlertBook;
+  /** Lines that become events of a stream; `seq` is between the log's whole numbers. */
+  derive(stream: string, seq: number, lines: readonly string[]): void;
+  changed(change: StreamChange): void;
+  now(): number;
+}
+
+/** Derived events sit between two records of the log: operators in order. */
+const BETWEEN = 4096;
+
+export class Outcomes {
+  #plan: Plan;
+  #retained: Map<string, Retained>;
+  readonly #ports: OutcomePorts;
+  /** Results of a stream that become events of another. */
+  #derivations: readonly { readonly operator: number; readonly target: string }[] = [];
+  #routes: readonly SinkRoute[] = [];
+  replaying = false;
+
+  constructor(plan: Plan, ports: OutcomePorts) {
+    this.#plan = plan;
+    this.#ports = ports;
+    this.#retained = new Map(plan.operators.map((operator) => [operatorName(plan, operator), new Retained(operator)]));
+  }
+
+  usePlan(plan: Plan): void {
+    const before = this.#retained;
+    this.#plan = plan;
+    this.#retained = new Map(
+      plan.operators.map((operator) => {
+        const name = operatorName(plan, operator);
+        return [name, before.get(name) ?? new Retained(operator)];
+      }),
+    );
+  }
+
+  useRoutes(routes: readonly SinkRoute[]): void {
+    this.#routes = routes.filter(({ target }) => target === '');
+    this.#derivations = routes.flatMap((route) =>
+      route.target === ''
+        ? []
+        : this.#plan.operators.flatMap((operator) =>
+            this.#takes(route, operator) ? [{ operator: operator.index, target: route.target }] : [],
+          ),
+    );
+  }
+
+  get routes(): readonly SinkRoute[] {
+    return this.#routes;
+  }
+
+  get alerts(): AlertBook {
+    return this.#ports.alerts;
+  }
+
+  get retained(): ReadonlyMap<string, Retained> {
+    return this.#retained;
+  }
+
+  #takes({ of, stream }: SinkRoute, operator: OperatorPlan): boolean {
+    if (this.#plan.streams[operator.stream]?.name !== stream) return false;
+    return of.length === 0 ? true : of.includes(operator.name);
+  }
+
+  /** Resolves when the sinks have room. */
+  async take(chunks: readonly ResultChunk[]): Promise<number> {
+    const touched = new Set<number>();
+    const perSink = new Map<Delivery, SinkBatch[]>();
+    let count = 0;
+    for (const chunk of this.#merged(chunks)) {
+      const operator = this.#plan.operators[chunk.operator] as OperatorPlan;
+      count += chunk.count;
+      touched.add(chunk.operator);
+      this.#retained.get(operatorName(this.#plan, operator))?.add(chunk);
+      if (operator.kind === 'alert') this.#raise(operator, chunk);
+      this.#toSinks(operator, chunk, perSink);
+      for (const { operator: of, target } of this.#derivations) {
+        if (of === chunk.operator) this.#derive(target, chunk);
+      }
+    }
+    for (const [delivery, batches] of perSink) for (const batch of batches) delivery.push(batch);
+    if (!this.replaying) for (const operator of touched) this.#tell(this.#plan.operators[operator] as OperatorPlan);
+    for (const { delivery } of this.#routes) await delivery.room();
+    return count;
+  }
+
+  #tell(operator: OperatorPlan): void {
+    const stream = this.#plan.streams[operator.stream]?.name ?? '';
+    this.#ports.changed({ stream, operator: operator.name, kind: operator.kind });
+  }
+
+  #toSinks(operator: OperatorPlan, chunk: ResultChunk, perSink: Map<Delivery, SinkBatch[]>): void {
+    for (const route of this.#routes) {
+      if (!this.#takes(route, operator)) continue;
+      const batches = perSink.get(route.delivery) ?? [];
+      perSink.set(route.delivery, batches);
+      const newest = batches.at(-1);
+      const lines = linesOf(chunk.lines);
+      if (newest?.seq === chunk.seq) (newest.lines as string[]).push(...lines);
+      else batches.push({ seq: chunk.seq, lines });
+    }
+  }
+
+  #raise(operator: AlertPlan, chunk: ResultChunk): void {
+    const stream = this.#plan.streams[operator.stream]?.name ?? '';
+    const lines = linesOf(chunk.lines).map((line) => JSON.parse(line) as ResultLine);
+    this.#ports.alerts.take(stream, operator, lines, this.#ports.now(), this.replaying);
+    for (const action of operator.actions) if ('stream' in action) this.#derive(action.stream, chunk);
+  }
+
+  #derive(target: string, chunk: ResultChunk): void {
+    const events = linesOf(chunk.lines).map((line) => eventOf(JSON.parse(line) as ResultLine));
+    this.#ports.derive(target, chunk.seq + (chunk.operator + 1) / BETWEEN, events);
+  }
+
+  /** The best of all shards, where each shard gave its best. */
+  #merged(chunks: readonly ResultChunk[]): readonly ResultChunk[] {
+    if (!chunks.some(({ operator }) => this.#topOf(operator) !== null)) return chunks;
+    const merged: ResultChunk[] = [];
+    const groups = new Map<string, ResultChunk[]>();
+    for (const chunk of chunks) {
+      if (this.#topOf(chunk.operator) === null) {
+        merged.push(chunk);
+        continue;
+      }
+      const name = `${chunk.seq}/${chunk.operator}/${chunk.output}`;
+      const group = groups.get(name);
+      if (group !== undefined) group.push(chunk);
+      else groups.set(name, [chunk]);
+    }
+    for (const group of groups.values()) merged.push(this.#best(group));
+    return merged.sort((a, b) => a.seq - b.seq || a.operator - b.operator || a.shard - b.shard);
+  }
+
+  #topOf(operator: number): { readonly by: string; readonly limit: number; readonly ties: boolean } | null {
+    const plan = this.#plan.operators[operator];
+    return plan?.kind === 'window' ? plan.top : null;
+  }
+
+  #best(group: readonly ResultChunk[]): ResultChunk {
+    const first = group[0] as ResultChunk;
+    const top = this.#topOf(first.operator);
+    if (top === null) return first;
+    const windows = new Map<string, { line: string; value: number }[]>();
+    for (const { lines } of group) {
+      for (const line of linesOf(lines)) {
+        const { start, pane, values } = JSON.parse(line) as ResultLine;
+        const name = `${start}/${pane}`;
+        const rows = windows.get(name) ?? [];
+        windows.set(name, rows);
+        const value = values[top.by];
+        rows.push({ line, value: typeof value === 'number' ? value : Number.NEGATIVE_INFINITY });
+      }
+    }
+    const kept = [...windows.values()].flatMap((rows) => bestOf(rows, top));
+    const text = kept.map((line) => `${line}\n`).join('');
+    return {
+      ...first,
+      count: kept.length,
+      start: Math.min(...group.map(({ start }) => start)),
+      end: Math.max(...group.map(({ end }) => end)),
+      lines: Buffer.from(text),
+    };
+  }
+}
+
+function bestOf(
+  rows: readonly { readonly line: string; readonly value: number }[],
+  { limit, ties }: { readonly limit: number; readonly ties: boolean },
+): string[] {
+  const sorted = rows.toSorted((a, b) => b.value - a.value || (a.line < b.line ? -1 : 1));
+  const last = sorted[limit - 1];
+  if (last === undefined) return sorted.map(({ line }) => line);
+  return sorted.filter(({ value }, i) => i < limit || (ties && value === last.value)).map(({ line }) => line);
+}
+
+/** A result as an event: members of the key and the values side by side, with `start` and `end`. */
+export function eventOf({ key, start, end, pane, timing, final, values }: ResultLine): string {
+  return JSON.stringify({ start, end, pane, timing, final, ...key, ...values });
+}

@@ -1,0 +1,235 @@
+/**
+ * The order of things: records go in by sequence number, are decoded side by side, and are applied in that order.
+ *
+ * Role: keeps threads busy with decoding while rounds of steps are applied, and decides nothing: `StreamBooks` turns a
+ * decoded record into steps (watermarks), `ShardSet` applies them.
+ * Invariants: a record's steps follow those of all earlier ones; a record is decoded (which remembers ids) and applied
+ * only when it is durable; between rounds no shard is being worked on, so a barrier is: decode nothing more, wait until all that was decoded is applied.
+ */
+import type { QueryRows, ResultChunk, ShardReport, Step } from './task.ts';
+import { type DecodeResult, type DecodeTask, type StreamThreads, ThreadLost } from './task.ts';
+
+const DECODES_PER_THREAD = 2;
+const ENTRIES_PER_ROUND = 64;
+const DECODE_TRIES_MAX = 3;
+
+/** A record on its way. `task` null: nothing to decode. */
+export interface Entry {
+  readonly seq: number;
+  readonly task: DecodeTask | null;
+  /** Resolves when the log has it. Rejects: it is left out. */
+  readonly durable: Promise<void>;
+  /** The steps it becomes; called once, in order. */
+  steps(decoded: DecodeResult | null): readonly Step[];
+  /** Its steps have been applied, with everything that follows from them. */
+  applied(decoded: DecodeResult | null, reports: readonly ShardReport[]): void;
+  /** It was left out. */
+  failed(error: unknown): void;
+}
+
+interface Moving {
+  readonly entry: Entry;
+  /** `logging`: not durable yet; then it waits to be decoded. */
+  state: 'logging' | 'waiting' | 'working' | 'ready' | 'failed';
+  decoded: DecodeResult | null;
+  error: unknown;
+}
+
+export interface Rounds {
+  round(
+    steps: readonly Step[],
+    rows: number,
+  ): Promise<{
+    readonly results: readonly ResultChunk[];
+    readonly queries: readonly QueryRows[];
+    readonly reports: readonly ShardReport[];
+  }>;
+}
+
+export interface PipelinePorts {
+  readonly threads: StreamThreads;
+  readonly rounds: () => Rounds;
+  /** Results of a round, in order; resolves when there is room for more. */
+  results(chunks: readonly ResultChunk[], seq: number): Promise<void>;
+  answered(rows: readonly QueryRows[]): void;
+  /** The shards can no longer be worked on. */
+  broken(error: unknown): void;
+}
+
+export class Pipeline {
+  readonly #ports: PipelinePorts;
+  #queue: Moving[] = [];
+  #decoding = 0;
+  #applying = false;
+  #held = false;
+  #stopped = false;
+  #queries: Step[] = [];
+  #waiters: (() => void)[] = [];
+
+  constructor(ports: PipelinePorts) {
+    this.#ports = ports;
+  }
+
+  /** Records not applied yet. */
+  get length(): number {
+    return this.#queue.length;
+  }
+
+  push(entry: Entry): void {
+    const moving: Moving = { entry, state: 'logging', decoded: null, error: null };
+    this.#queue.push(moving);
+    entry.durable.then(
+      () => this.#turn(moving, 'waiting'),
+      (error: unknown) => {
+        moving.error = error;
+        this.#turn(moving, 'failed');
+      },
+    );
+  }
+
+  #turn(moving: Moving, state: Moving['state']): void {
+    moving.state = state;
+    this.#changed();
+    this.#pump();
+  }
+
+  /** Answered from the state after the records applied so far. */
+  ask(step: Extract<Step, { kind: 'query' }>): void {
+    this.#queries.push(step);
+    this.#pump();
+  }
+
+  /** Runs `work` when everything begun is applied and nothing else is; records that come meanwhile wait. */
+  async barrier<T>(work: () => Promise<T>): Promise<T> {
+    while (this.#held) await this.#change();
+    this.#held = true;
+    try {
+      while (this.#applying || this.#decoding > 0 || this.#queue.some(isBegun)) {
+        await this.#change();
+      }
+      return await work();
+    } finally {
+      this.#held = false;
+      this.#changed();
+      this.#pump();
+    }
+  }
+
+  /** Resolves when nothing is on its way. */
+  async idle(): Promise<void> {
+    while (this.#queue.length > 0 || this.#applying) await this.#change();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    for (const { entry } of this.#queue.splice(0)) entry.failed(new Error('the streams are stopping'));
+    this.#changed();
+  }
+
+  #change(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiters.push(resolve);
+    });
+  }
+
+  #changed(): void {
+    for (const waiter of this.#waiters.splice(0)) waiter();
+  }
+
+  #pump(): void {
+    if (this.#stopped) return;
+    if (!this.#held) this.#decodeMore();
+    if (!this.#applying) void this.#apply();
+  }
+
+  #decodeMore(): void {
+    const max = this.#ports.threads.size * DECODES_PER_THREAD;
+    for (const moving of this.#queue) {
+      // In order: nothing may be decoded, and remember ids, before a record that has not even been begun.
+      if (this.#decoding >= max || moving.state === 'logging') return;
+      if (moving.state !== 'waiting') continue;
+      moving.state = 'working';
+      this.#decoding += 1;
+      void this.#prepare(moving);
+    }
+  }
+
+  async #prepare(moving: Moving): Promise<void> {
+    const { task } = moving.entry;
+    let state: Moving['state'] = 'ready';
+    try {
+      moving.decoded = task === null ? null : await this.#decode(task);
+    } catch (error) {
+      moving.error = error;
+      state = 'failed';
+    }
+    this.#decoding -= 1;
+    this.#turn(moving, state);
+  }
+
+  async #decode(task: DecodeTask): Promise<DecodeResult> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#ports.threads.decode(task);
+      } catch (error) {
+        if (!(error instanceof ThreadLost) || tries >= DECODE_TRIES_MAX) throw error;
+      }
+    }
+  }
+
+  async #apply(): Promise<void> {
+    this.#applying = true;
+    try {
+      while (!this.#stopped && (await this.#round()));
+    } catch (error) {
+      this.#ports.broken(error);
+      this.stop();
+    } finally {
+      this.#applying = false;
+      this.#changed();
+    }
+  }
+
+  /** False when there is nothing to do. */
+  async #round(): Promise<boolean> {
+    const entries = this.#takeReady();
+    const queries = this.#queries.splice(0);
+    if (entries.length === 0 && queries.length === 0) return false;
+    const steps: Step[] = [];
+    let rows = 0;
+    let seq = 0;
+    for (const { entry, state, decoded } of entries) {
+      if (state === 'failed') continue;
+      steps.push(...entry.steps(decoded));
+      rows += decoded?.accepted ?? 0;
+      seq = entry.seq;
+    }
+    steps.push(...queries);
+    const outcome =
+      steps.length === 0
+        ? { results: [], queries: [], reports: [] }
+        : await this.#ports.rounds().round(steps, Math.max(rows, queries.length > 0 ? 1 : 0));
+    if (outcome.results.length > 0 || seq > 0) await this.#ports.results(outcome.results, seq);
+    if (queries.length > 0) this.#ports.answered(outcome.queries);
+    for (const { entry, state, decoded, error } of entries) {
+      if (state === 'failed') entry.failed(error);
+      else entry.applied(decoded, outcome.reports);
+    }
+    this.#pump();
+    return true;
+  }
+
+  #takeReady(): readonly Moving[] {
+    let count = 0;
+    while (count < ENTRIES_PER_ROUND && count < this.#queue.length) {
+      const { state } = this.#queue[count] as Moving;
+      if (state !== 'ready' && state !== 'failed') break;
+      count += 1;
+    }
+    return this.#queue.splice(0, count);
+  }
+}
+
+function isBegun({ state }: Moving): boolean {
+  return state === 'working' || state === 'ready' || state === 'failed';
+}

@@ -1,0 +1,169 @@
+/**
+ * What the rest of the server sees of the streams: ingest, connectors, MCP tools and resources, operations, CLI.
+ *
+ * Role: the seam in front of `engine.ts`. Nothing behind it is asked for by name elsewhere. Refusals are values of the
+ * closed table `STREAM_REFUSALS`, thrown as `StreamRefusal` and never with a stack of their own to look at.
+ */
+import type { StreamDefinition } from '../define/definition.ts';
+import type { Plan } from '../plan.ts';
+import type { Accepted, IncomingBatch } from '../sources/port.ts';
+
+/** Name → HTTP status, whether the same request may succeed later. */
+export const STREAM_REFUSALS = {
+  /** No stream, window, pattern, alert of that name. */
+  unknown: { status: 404, retry: false },
+  /** What was sent cannot be taken as a whole. */
+  invalid: { status: 400, retry: false },
+  /** Media type that no decoder reads. */
+  mediaType: { status: 415, retry: false },
+  /** More bytes than `pendingBytesMax` wait to be applied. */
+  pending: { status: 429, retry: true },
+  /** State is at its limit and the policy is `refuse`. */
+  full: { status: 503, retry: true },
+  /** The log cannot take anything: disk full, I/O error. */
+  unavailable: { status: 503, retry: true },
+  /** Starting, stopping, or broken. */
+  stopped: { status: 503, retry: true },
+} as const;
+
+export type RefusalName = keyof typeof STREAM_REFUSALS;
+
+export class StreamRefusal extends Error {
+  readonly refusal: RefusalName;
+  readonly retryAfterMs: number;
+  constructor(refusal: RefusalName, message: string, retryAfterMs = 0) {
+    super(message);
+    this.name = 'StreamRefusal';
+    this.refusal = refusal;
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+export interface StreamCounters {
+  readonly accepted: number;
+  readonly rejected: number;
+  readonly duplicates: number;
+  readonly late: number;
+  readonly batches: number;
+  readonly results: number;
+}
+
+export interface StreamFacts {
+  readonly name: string;
+  readonly title: string;
+  readonly description: string;
+  readonly durability: string;
+  /** ms; null before the first event. */
+  readonly watermark: number | null;
+  readonly counters: StreamCounters;
+  readonly pendingBytes: number;
+  readonly deadLetters: number;
+}
+
+/** Open and closed results of a window, pattern, join, view or anomaly. */
+export interface WindowQuery {
+  readonly stream: string;
+  /** Name of the operator. */
+  readonly name: string;
+  /** Members of the key; null for all keys. */
+  readonly key: Readonly<Record<string, string | number | boolean | null>> | null;
+  /** Results whose [start, end) overlaps [fromMs, toMs). */
+  readonly fromMs: number;
+  readonly toMs: number;
+  /** Rows. Default of the tool 100, at most 1000. */
+  readonly limit: number;
+  /** Value by which the best are chosen, descending; `''`: newest first. */
+  readonly by: string;
+  readonly include: 'open' | 'closed' | 'all';
+}
+
+export interface WindowAnswer {
+  /** Parsed result lines (see `result-line.ts`), open ones first. */
+  readonly rows: readonly ResultLine[];
+  readonly watermark: number | null;
+  /** More rows than the limit matched. */
+  readonly truncated: boolean;
+}
+
+export interface ResultLine {
+  readonly id: string;
+  readonly stream: string;
+  readonly name: string;
+  readonly key: Readonly<Record<string, unknown>>;
+  readonly start: number | null;
+  readonly end: number | null;
+  readonly pane: number;
+  readonly timing: 'early' | 'on-time' | 'late';
+  readonly final: boolean;
+  readonly retraction?: boolean;
+  readonly output?: 'late' | 'timeout';
+  readonly values: Readonly<Record<string, unknown>>;
+  readonly context?: {
+    readonly events: readonly string[];
+    readonly traces: readonly string[];
+    readonly correlationIds: readonly string[];
+  };
+}
+
+export interface RaisedAlert {
+  readonly id: string;
+  readonly stream: string;
+  readonly alert: string;
+  readonly severity: 'info' | 'warning' | 'critical';
+  readonly state: 'raised' | 'cleared';
+  readonly key: Readonly<Record<string, unknown>>;
+  readonly message: string;
+  readonly atMs: number;
+  readonly result: ResultLine;
+}
+
+export interface DeadLetterFacts {
+  /** `seq:index`. */
+  readonly id: string;
+  readonly stream: string;
+  readonly seq: number;
+  readonly index: number;
+  readonly source: string;
+  readonly partition: string;
+  readonly reason: string;
+  readonly arrivalMs: number;
+  /** Original bytes as text where they are UTF-8, else base64. */
+  readonly text: string;
+  readonly base64: boolean;
+}
+
+export interface DefineOutcome {
+  /** What kept its state and what not, and why. */
+  readonly operators: readonly { readonly name: string; readonly kept: boolean; readonly why: string }[];
+}
+
+export interface StreamChange {
+  readonly stream: string;
+  /** Operator, or `''` for the stream itself. */
+  readonly operator: string;
+  readonly kind: 'window' | 'pattern' | 'join' | 'view' | 'anomaly' | 'alert' | 'stream';
+}
+
+export interface Streams {
+  readonly plan: Plan;
+  readonly definitions: readonly StreamDefinition[];
+  /** Resolves when durable at the stream's level and applied. `source` names the connector. Rejects with `StreamRefusal`. */
+  accept(stream: string, source: string, batch: IncomingBatch): Promise<Accepted>;
+  list(): readonly StreamFacts[];
+  query(query: WindowQuery): Promise<WindowAnswer>;
+  /** Newest first. */
+  alerts(filter: { readonly stream: string; readonly active: boolean; readonly limit: number }): readonly RaisedAlert[];
+  /** Adds or replaces a window or pattern of a stream. */
+  define(stream: string, kind: 'windows' | 'patterns', definition: unknown): Promise<DefineOutcome>;
+  /** Original events of evidence ids (`seq:row`), as far as the log still has them. */
+  events(ids: readonly string[]): Promise<readonly { readonly id: string; readonly text: string }[]>;
+  /** Oldest first, after the id given (`''`: from the oldest). */
+  deadLetters(stream: string, after: string, limit: number): Promise<readonly DeadLetterFacts[]>;
+  /** Accepts them again; those that are good now leave the queue. */
+  replayDeadLetters(stream: string, ids: readonly string[]): Promise<Accepted>;
+  dropDeadLetters(stream: string, ids: readonly string[]): Promise<number>;
+  /** Called once per operator and round that has results. Returns the way to stop. */
+  onChange(listener: (change: StreamChange) => void): () => void;
+  /** Reasons why it is not all well: `log`, `sink …`. */
+  readonly degraded: readonly string[];
+}

@@ -1,0 +1,105 @@
+/**
+ * Results kept for queries: per operator the newest rows, as the lines they were emitted as.
+ *
+ * Role: what `window_query` and resources show of windows that have closed. Kept as chunks of bytes; lines are parsed
+ * only when somebody asks. Part of the checkpoint, so that a restart does not forget what was closed before.
+ * Bounds: `rowsMax` per operator (`retainRows`, 10,000 where nothing is declared); whole chunks go, oldest first.
+ */
+import type { OperatorPlan } from '../plan.ts';
+import type { ResultLine, WindowQuery } from './port.ts';
+import type { ResultChunk } from './task.ts';
+
+export const RETAINED_ROWS = 10_000;
+
+interface Kept {
+  readonly output: ResultChunk['output'];
+  readonly start: number;
+  readonly end: number;
+  readonly count: number;
+  readonly lines: Uint8Array;
+}
+
+export class Retained {
+  readonly #rowsMax: number;
+  #chunks: Kept[] = [];
+  #rows = 0;
+
+  constructor(operator: OperatorPlan) {
+    this.#rowsMax = operator.kind === 'window' ? operator.retainRows : RETAINED_ROWS;
+  }
+
+  get rows(): number {
+    return this.#rows;
+  }
+
+  add({ output, start, end, count, lines }: Kept): void {
+    this.#chunks.push({ output, start, end, count, lines });
+    this.#rows += count;
+    while (this.#rows > this.#rowsMax && this.#chunks.length > 1) {
+      this.#rows -= (this.#chunks.shift() as Kept).count;
+    }
+  }
+
+  /** Rows that match, newest first; at most one more than asked for, so that the caller sees there are more. */
+  find(query: Pick<WindowQuery, 'key' | 'fromMs' | 'toMs' | 'limit' | 'by'>): ResultLine[] {
+    const found: ResultLine[] = [];
+    const wanted = query.by === '' ? query.limit + 1 : Number.POSITIVE_INFINITY;
+    for (let i = this.#chunks.length - 1; i >= 0 && found.length < wanted; i--) {
+      const chunk = this.#chunks[i] as Kept;
+      if (chunk.end <= query.fromMs || chunk.start >= query.toMs) continue;
+      const rows = linesOf(chunk.lines);
+      for (let n = rows.length - 1; n >= 0 && found.length < wanted; n--) {
+        const line = JSON.parse(rows[n] as string) as ResultLine;
+        if (matches(line, query)) found.push(line);
+      }
+    }
+    return found;
+  }
+
+  /** For the checkpoint. */
+  toBytes(): Uint8Array {
+    const heads = this.#chunks.map(({ output, start, end, count, lines }) => ({
+      output,
+      start: finiteOrText(start),
+      end: finiteOrText(end),
+      count,
+      bytes: lines.byteLength,
+    }));
+    return Buffer.concat([Buffer.from(`${JSON.stringify(heads)}\n`), ...this.#chunks.map(({ lines }) => lines)]);
+  }
+
+  restore(bytes: Uint8Array): void {
+    const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const head = buffer.indexOf(10);
+    let at = head + 1;
+    const heads = JSON.parse(buffer.toString('utf8', 0, head)) as (Omit<Kept, 'lines' | 'start' | 'end'> & {
+      start: number | string;
+      end: number | string;
+      bytes: number;
+    })[];
+    for (const { bytes: length, start, end, ...rest } of heads) {
+      this.add({ ...rest, start: Number(start), end: Number(end), lines: buffer.subarray(at, at + length) });
+      at += length;
+    }
+  }
+}
+
+const finiteOrText = (value: number): number | string => (Number.isFinite(value) ? value : String(value));
+
+export function linesOf(bytes: Uint8Array): string[] {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
+  return text.split('\n').filter((line) => line !== '');
+}
+
+export function matches(
+  line: ResultLine,
+  { key, fromMs, toMs }: Pick<WindowQuery, 'key' | 'fromMs' | 'toMs'>,
+): boolean {
+  const start = line.start ?? Number.NEGATIVE_INFINITY;
+  const end = line.end ?? Number.POSITIVE_INFINITY;
+  // A result of one instant (start = end) is inside when the instant is.
+  if (!(start < toMs && (end > fromMs || start >= fromMs))) return false;
+  if (key === null) return true;
+  for (const name of Object.keys(key)) if (line.key[name] !== key[name]) return false;
+  return true;
+}

@@ -1,0 +1,125 @@
+/**
+ * Runs stream tasks on whatever thread it is on: a worker, or the front-end thread.
+ *
+ * Role: the only entry from tasks to decoding and shards. Keeps plans by epoch and the shards it worked on last; a shard
+ * is attached anew when anyone else worked on it meanwhile.
+ * Bounds: `PLANS_MAX` plans, one attached shard per shard index.
+ */
+import { decodeBatch } from '../decode/decode.ts';
+import { EventBatch } from '../decode/event-batch.ts';
+import type { Plan } from '../plan.ts';
+import { copyOfShard, Shard, type ShardParts } from './shard.ts';
+import type {
+  ApplyResult,
+  ApplyTask,
+  DecodeResult,
+  DecodeTask,
+  QueryRows,
+  ResultChunk,
+  ShardImage,
+  ShardReport,
+  Step,
+} from './task.ts';
+
+const PLANS_MAX = 2;
+
+export class StreamTaskRunner {
+  readonly #parts: ShardParts;
+  readonly #plans = new Map<number, Plan>();
+  readonly #shards = new Map<number, Shard>();
+  readonly #batches = new Map<SharedArrayBuffer, EventBatch>();
+
+  constructor(parts: ShardParts) {
+    this.#parts = parts;
+  }
+
+  knows(epoch: number): boolean {
+    return this.#plans.has(epoch);
+  }
+
+  usePlan(plan: Plan): void {
+    this.#plans.set(plan.epoch, plan);
+    this.#shards.clear();
+    for (const epoch of this.#plans.keys()) {
+      if (this.#plans.size <= PLANS_MAX) return;
+      this.#plans.delete(epoch);
+    }
+  }
+
+  #planOf(epoch: number): Plan {
+    const plan = this.#plans.get(epoch);
+    if (plan === undefined) throw new Error(`plan ${epoch} is not known to this thread`);
+    return plan;
+  }
+
+  decode(task: DecodeTask): DecodeResult {
+    return decodeBatch(this.#planOf(task.epoch), task);
+  }
+
+  apply(task: ApplyTask): ApplyResult {
+    const begun = performance.now();
+    const plan = this.#planOf(task.epoch);
+    const shards: ShardReport[] = [];
+    const results: ResultChunk[] = [];
+    const queries = new Map<number, { id: number; lines: string[]; order: number[] }>();
+    for (const image of task.shards) {
+      shards.push(this.#applyTo(image, plan, task.steps, queries, results));
+    }
+    this.#batches.clear();
+    return { shards, results, queries: [...queries.values()], us: (performance.now() - begun) * 1000 };
+  }
+
+  #applyTo(
+    image: ShardImage,
+    plan: Plan,
+    steps: readonly Step[],
+    queries: Map<number, { id: number; lines: string[]; order: number[] } & QueryRows>,
+    results: ResultChunk[],
+  ): ShardReport {
+    const shard = this.#take(image, plan);
+    let copy: ShardImage | null = null;
+    for (const step of steps) {
+      if (step.kind === 'events') shard.events(step, this.#batchOf(plan, step.batch));
+      else if (step.kind === 'advance') shard.advance(step.seq, step.stream, step.watermark);
+      else if (step.kind === 'tick') shard.tick(step.seq, step.nowMs);
+      else if (step.kind === 'evict') shard.evict(step.stream, step.share);
+      else if (step.kind === 'copy') copy = copyOfShard(shard.image());
+      else {
+        const answer = shard.query(step.operator, step.query);
+        const rows = queries.get(step.id) ?? { id: step.id, lines: [], order: [] };
+        rows.lines.push(...answer.lines);
+        rows.order.push(...answer.order);
+        queries.set(step.id, rows);
+      }
+    }
+    shard.sweep();
+    shard.version += 1;
+    results.push(...shard.gathered.take(shard.index));
+    // Kept only now: a task that threw leaves memory that must not be gone on with.
+    this.#shards.set(shard.index, shard);
+    return {
+      image: shard.image(),
+      bytes: shard.bytes,
+      keys: shard.keyCount,
+      late: shard.late.splice(0),
+      copy,
+    };
+  }
+
+  #take(image: ShardImage, plan: Plan): Shard {
+    const known = this.#shards.get(image.shard);
+    this.#shards.delete(image.shard);
+    if (known !== undefined && known.incarnation === image.incarnation && known.version === image.version) return known;
+    return new Shard(image, plan, this.#parts);
+  }
+
+  /** The same batch goes to several shards of one task. */
+  #batchOf(plan: Plan, buffer: SharedArrayBuffer): EventBatch {
+    let batch = this.#batches.get(buffer);
+    if (batch === undefined) {
+      batch = new EventBatch(plan, buffer);
+      this.#batches.set(buffer, batch);
+    }
+    return batch;
+  }
+}

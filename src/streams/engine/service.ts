@@ -1,0 +1,252 @@
+/**
+ * The streams of a node as the rest of the server sees them: `Streams` over the engine.
+ *
+ * Role: answers questions (lists, queries, alerts, dead letters) and starts what runs beside the engine: sources, sinks,
+ * the clock of ticks, checkpoints. `open.ts` makes one.
+ */
+import type { AlertBook } from '../alerts/alert-book.ts';
+import { letterId, placeOf, type StoredLetter } from '../dead-letters/port.ts';
+import type { StreamDefinition } from '../define/definition.ts';
+import { DefinitionProblem } from '../define/definition-problem.ts';
+import type { OperatorPlan, Plan } from '../plan.ts';
+import type { Accepted, IncomingBatch } from '../sources/port.ts';
+import type { StreamEngine } from './engine.ts';
+import { operatorName } from './image-chunks.ts';
+import type { Lifecycle } from './lifecycle.ts';
+import {
+  type DeadLetterFacts,
+  type DefineOutcome,
+  type RaisedAlert,
+  type ResultLine,
+  type StreamChange,
+  type StreamFacts,
+  StreamRefusal,
+  type Streams,
+  type WindowAnswer,
+  type WindowQuery,
+} from './port.ts';
+
+export const QUERY_ROWS_MAX = 1000;
+const EVENTS_MAX = 64;
+const LISTENERS_MAX = 64;
+
+export class StreamService implements Streams {
+  readonly #engine: StreamEngine;
+  readonly #lifecycle: Lifecycle;
+  readonly #alerts: AlertBook;
+  readonly #listeners = new Set<(change: StreamChange) => void>();
+  readonly #definedListeners: (() => void)[] = [];
+  /** One definition at a time: each starts from what the one before left. */
+  #defining: Promise<unknown> = Promise.resolve();
+
+  constructor(engine: StreamEngine, lifecycle: Lifecycle, alerts: AlertBook) {
+    this.#engine = engine;
+    this.#lifecycle = lifecycle;
+    this.#alerts = alerts;
+  }
+
+  get plan(): Plan {
+    return this.#engine.plan;
+  }
+
+  get definitions(): readonly StreamDefinition[] {
+    return this.#lifecycle.definitions;
+  }
+
+  get degraded(): readonly string[] {
+    const sinks = this.#engine.outcomes.routes.filter(({ delivery }) => delivery.failing);
+    const reasons = sinks.map(({ delivery }) => `sink ${delivery.name}`);
+    if (this.#engine.state === 'broken') reasons.push('streams');
+    if (!this.#engine.parts.eventLog.available) reasons.push('stream log');
+    return reasons;
+  }
+
+  accept(stream: string, source: string, batch: IncomingBatch): Promise<Accepted> {
+    return this.#engine.accept(stream, source, batch);
+  }
+
+  list(): readonly StreamFacts[] {
+    const letters = new Map(this.#engine.parts.deadLetters.counts().map((each) => [each.stream, each.letters]));
+    return this.#engine.books.map(({ counters, pendingBytes, plan, watermark }) => ({
+      name: plan.name,
+      title: plan.title,
+      description: plan.description,
+      durability: plan.durability,
+      watermark: finite(watermark),
+      counters: { ...counters },
+      pendingBytes,
+      deadLetters: letters.get(plan.name) ?? 0,
+    }));
+  }
+
+  async query(query: WindowQuery): Promise<WindowAnswer> {
+    const operator = this.#operatorNamed(query.stream, query.name);
+    const limit = Math.min(query.limit, QUERY_ROWS_MAX);
+    const rows: ResultLine[] = [];
+    if (query.include !== 'closed') rows.push(...(await this.#open(operator, { ...query, limit })));
+    if (query.include !== 'open') {
+      const retained = this.#engine.outcomes.retained.get(operatorName(this.plan, operator));
+      if (retained !== undefined) rows.push(...retained.find({ ...query, limit }));
+    }
+    if (query.by !== '') rows.sort((a, b) => numberOf(b, query.by) - numberOf(a, query.by));
+    const watermark = finite(this.#engine.books[operator.stream]?.watermark ?? Number.NEGATIVE_INFINITY);
+    return { rows: rows.slice(0, limit), watermark, truncated: rows.length > limit };
+  }
+
+  #operatorNamed(stream: string, name: string): OperatorPlan {
+    const index = this.#engine.bookNamed(stream).plan.index;
+    const operator = this.plan.operators.find((each) => each.stream === index && each.name === name);
+    if (operator !== undefined) return operator;
+    const names = this.plan.operators.filter((each) => each.stream === index).map((each) => each.name);
+    const known = names.length === 0 ? 'it has none' : `it has ${names.slice(0, 20).join(', ')}`;
+    throw new StreamRefusal('unknown', `stream ${stream} has no window or pattern ${JSON.stringify(name)}; ${known}`);
+  }
+
+  async #open(operator: OperatorPlan, { by, fromMs, key, limit, toMs }: WindowQuery): Promise<ResultLine[]> {
+    const values = key === null ? [] : this.#keyValues(operator, key);
+    // A key given in part is looked for among all.
+    const complete = key !== null && !values.includes(undefined);
+    const answer = await this.#engine.ask(operator.index, {
+      key: complete ? (values as (string | number | boolean | null)[]) : null,
+      fromMs,
+      toMs,
+      by,
+      limit: key === null || complete ? limit + 1 : QUERY_ROWS_MAX,
+    });
+    const lines = answer.flatMap(({ lines: given }) => given).map((line) => JSON.parse(line) as ResultLine);
+    if (key === null) return lines;
+    return lines.filter((line) => Object.keys(key).every((name) => line.key[name] === key[name]));
+  }
+
+  #keyValues(
+    operator: OperatorPlan,
+    key: NonNullable<WindowQuery['key']>,
+  ): (string | number | boolean | null | undefined)[] {
+    const { keyNames } = this.plan.groups[operator.group] as Plan['groups'][number];
+    for (const name of Object.keys(key)) {
+      if (keyNames.includes(name)) continue;
+      const names = keyNames.length === 0 ? 'it has no key' : `its key is ${keyNames.join(', ')}`;
+      throw new StreamRefusal('invalid', `key member ${JSON.stringify(name)} is not of ${operator.name}; ${names}`);
+    }
+    return keyNames.map((name) => key[name]);
+  }
+
+  alerts(filter: {
+    readonly stream: string;
+    readonly active: boolean;
+    readonly limit: number;
+  }): readonly RaisedAlert[] {
+    return this.#alerts.list(filter);
+  }
+
+  define(stream: string, kind: 'windows' | 'patterns', definition: unknown): Promise<DefineOutcome> {
+    const next = this.#defining.then(() => this.#define(stream, kind, definition));
+    this.#defining = next.catch(() => undefined);
+    return next;
+  }
+
+  async #define(stream: string, kind: 'windows' | 'patterns', definition: unknown): Promise<DefineOutcome> {
+    this.#engine.bookNamed(stream);
+    const name = (definition as { name?: unknown } | null)?.name;
+    const definitions = this.definitions.map((each) => {
+      if (each.name !== stream) return each;
+      const others = (each[kind] ?? []).filter((other) => other.name !== name);
+      return { ...each, [kind]: [...others, definition] } as StreamDefinition;
+    });
+    try {
+      const outcome = await this.#lifecycle.define(definitions);
+      for (const listener of this.#definedListeners) listener();
+      return outcome;
+    } catch (error) {
+      if (error instanceof DefinitionProblem) throw new StreamRefusal('invalid', error.message);
+      throw error;
+    }
+  }
+
+  async events(ids: readonly string[]): Promise<readonly { readonly id: string; readonly text: string }[]> {
+    return this.#engine.originals(ids.slice(0, EVENTS_MAX));
+  }
+
+  async deadLetters(stream: string, after: string, limit: number): Promise<readonly DeadLetterFacts[]> {
+    this.#engine.bookNamed(stream);
+    const letters = await this.#engine.parts.deadLetters.list(stream, { after, limit });
+    return letters.map(factsOf);
+  }
+
+  async replayDeadLetters(stream: string, ids: readonly string[]): Promise<Accepted> {
+    this.#engine.bookNamed(stream);
+    const sum = { accepted: 0, rejected: 0, late: 0 };
+    for (const id of ids) {
+      const letter = await this.#letter(stream, id);
+      if (letter === null) continue;
+      const outcome = await this.accept(stream, 'dead-letters', {
+        format: letter.format,
+        partition: letter.partition,
+        body: letter.bytes,
+        position: '',
+        // One that is refused again comes back under a new id; one that is taken must not be taken twice.
+        batchId: `dead-letter/${id}`,
+        traceparent: letter.traceparent,
+        correlationId: letter.correlationId,
+      });
+      await this.#engine.parts.deadLetters.remove(stream, [id]);
+      sum.accepted += outcome.accepted;
+      sum.rejected += outcome.rejected;
+      sum.late += outcome.late;
+    }
+    return sum;
+  }
+
+  /** The page of one that begins right before it. */
+  async #letter(stream: string, id: string): Promise<StoredLetter | null> {
+    const place = placeOf(id);
+    if (place === null)
+      throw new StreamRefusal('invalid', `${JSON.stringify(id.slice(0, 64))} is not the id of a dead letter`);
+    const [seq, index] = place;
+    const after = index > 0 ? letterId(seq, index - 1) : letterId(seq - 1, Number.MAX_SAFE_INTEGER % 1e15);
+    const [letter] = await this.#engine.parts.deadLetters.list(stream, { after, limit: 1 });
+    return letter?.id === id ? letter : null;
+  }
+
+  async dropDeadLetters(stream: string, ids: readonly string[]): Promise<number> {
+    this.#engine.bookNamed(stream);
+    return this.#engine.parts.deadLetters.remove(stream, ids);
+  }
+
+  onChange(listener: (change: StreamChange) => void): () => void {
+    if (this.#listeners.size >= LISTENERS_MAX) throw new Error(`more than ${LISTENERS_MAX} listeners to the streams`);
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Called after a window or pattern was defined. */
+  onDefined(listener: () => void): void {
+    this.#definedListeners.push(listener);
+  }
+
+  /** From the outcomes of a round. */
+  tell(change: StreamChange): void {
+    for (const listener of this.#listeners) listener(change);
+  }
+}
+
+const finite = (value: number): number | null => (Number.isFinite(value) ? value : null);
+
+function numberOf(line: ResultLine, by: string): number {
+  const value = line.values[by];
+  return typeof value === 'number' ? value : Number.NEGATIVE_INFINITY;
+}
+
+const strict = new TextDecoder('utf-8', { fatal: true });
+
+function factsOf(letter: StoredLetter): DeadLetterFacts {
+  const { bytes, ...facts } = letter;
+  const { arrivalMs, id, index, partition, reason, seq, source, stream } = facts;
+  const shown = { id, stream, seq, index, source, partition, reason, arrivalMs };
+  try {
+    return { ...shown, text: strict.decode(bytes), base64: false };
+  } catch {
+    // Not UTF-8.
+    return { ...shown, text: Buffer.from(bytes).toString('base64'), base64: true };
+  }
+}

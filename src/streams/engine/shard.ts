@@ -1,0 +1,212 @@
+/**
+ * One shard on one thread: key tables and operators over the shard's memory, and the steps that change it.
+ *
+ * Role: between tasks (`run-task.ts`) and operators. Selects the rows of a batch that belong here, interns their keys
+ * once per group, calls the operators of the group in order of the plan, and gathers what they emit by step.
+ * Invariant: what an operator sees depends on the steps alone, never on the thread or on how steps were cut into tasks.
+ */
+import { type EventBatch, groupInputs } from '../decode/event-batch.ts';
+import type { OperatorInput, OperatorKind, ShardOperator, StateQuery } from '../operator.ts';
+import type { OperatorPlan, Plan } from '../plan.ts';
+import type { KeyTable } from '../state/key-table.ts';
+import { copyOfImage, ShardMemory } from '../state/memory.ts';
+import { Gathering, type OperatorOutput, QueryAnswer } from './outputs.ts';
+import type { LateCount, ShardImage, Step } from './task.ts';
+
+/** How the parts of a shard are made: a table of operator kinds, and key tables. Tests bring their own. */
+export interface ShardParts {
+  kindOf(operator: OperatorPlan): OperatorKind;
+  attachKeys(memory: ShardMemory, plan: Plan, group: number): KeyTable;
+  createKeys(plan: Plan, group: number): ShardMemory;
+}
+
+interface Attached {
+  readonly plan: OperatorPlan;
+  readonly operator: ShardOperator;
+  readonly output: OperatorOutput;
+  late: number;
+}
+
+type EventsStep = Extract<Step, { kind: 'events' }>;
+
+/** Fresh memory of a shard. */
+export function createShard(shard: number, plan: Plan, parts: ShardParts, incarnation: number): ShardImage {
+  return {
+    shard,
+    incarnation,
+    version: 0,
+    groups: plan.groups.map((group) => parts.createKeys(plan, group.index).image()),
+    operators: plan.operators.map((operator) => parts.kindOf(operator).create(operator, plan).image()),
+    watermarks: plan.streams.map(() => Number.NEGATIVE_INFINITY),
+  };
+}
+
+/** The same shard in memory of its own. */
+export function copyOfShard(image: ShardImage): ShardImage {
+  return { ...image, groups: image.groups.map(copyOfImage), operators: image.operators.map(copyOfImage) };
+}
+
+export class Shard {
+  readonly index: number;
+  readonly incarnation: number;
+  version: number;
+  readonly late: LateCount[] = [];
+  readonly gathered = new Gathering();
+  readonly #plan: Plan;
+  readonly #mask: number;
+  readonly #groupMemories: readonly ShardMemory[];
+  readonly #operatorMemories: readonly ShardMemory[];
+  readonly #keys: readonly KeyTable[];
+  readonly #operators: readonly Attached[];
+  /** Operators by group. */
+  readonly #members: readonly (readonly Attached[])[];
+  readonly #watermarks: number[];
+  #rows = new Uint32Array(1024);
+  #ids = new Uint32Array(1024);
+
+  constructor(image: ShardImage, plan: Plan, parts: ShardParts) {
+    this.index = image.shard;
+    this.incarnation = image.incarnation;
+    this.version = image.version;
+    this.#plan = plan;
+    this.#mask = plan.shards - 1;
+    this.#groupMemories = image.groups.map((memory) => new ShardMemory(memory));
+    this.#operatorMemories = image.operators.map((memory) => new ShardMemory(memory));
+    this.#keys = this.#groupMemories.map((memory, group) => parts.attachKeys(memory, plan, group));
+    this.#watermarks = [...image.watermarks];
+    this.#operators = plan.operators.map((operator) => this.#attach(operator, parts));
+    for (const { plan: operator, output } of this.#operators) {
+      for (const fed of operator.feeds) output.feed(this.#at(fed).operator, this.#at(fed).output);
+    }
+    this.#members = plan.groups.map((group) => this.#operators.filter(({ plan: { group: of } }) => of === group.index));
+  }
+
+  #attach(plan: OperatorPlan, parts: ShardParts): Attached {
+    const keys = this.#keys[plan.group] as KeyTable;
+    const memory = this.#operatorMemories[plan.index] as ShardMemory;
+    const operator = parts.kindOf(plan).attach(plan, memory, { plan: this.#plan, keys });
+    const stream = this.#plan.streams[plan.stream]?.name ?? '';
+    const output = this.gathered.output(plan, stream, operator.columns, keys);
+    return { plan, operator, output, late: operator.stats().late };
+  }
+
+  #at(operator: number): Attached {
+    return this.#operators[operator] as Attached;
+  }
+
+  /** Key table of an operator, to read its keys. */
+  get bytes(): number {
+    let sum = 0;
+    for (const memory of this.#groupMemories) sum += memory.byteLength;
+    for (const memory of this.#operatorMemories) sum += memory.byteLength;
+    return sum;
+  }
+
+  get keyCount(): number {
+    let sum = 0;
+    for (const table of this.#keys) sum += table.size;
+    return sum;
+  }
+
+  events(step: EventsStep, batch: EventBatch): void {
+    this.gathered.begin(step.seq);
+    const inputs = groupInputs(this.#plan, step.stream);
+    for (let k = 0; k < inputs.length; k++) {
+      const input = inputs[k] as (typeof inputs)[number];
+      const hashes = batch.hashes[k] as Uint32Array;
+      const count = this.#select(hashes, batch.count);
+      if (count === 0) continue;
+      const keys = this.#keys[input.group] as KeyTable;
+      keys.internRows(batch, input.fields, hashes, this.#rows, count, this.#ids);
+      const given: OperatorInput = {
+        batch,
+        side: input.side,
+        count,
+        rows: this.#rows,
+        keys: this.#ids,
+        watermark: step.watermark,
+        provenance: step.provenance,
+      };
+      for (const { operator, output } of this.#members[input.group] as readonly Attached[]) {
+        operator.events?.(given, output);
+      }
+    }
+    this.#countLate(step.seq);
+  }
+
+  /** Rows of the batch whose hash leads here. */
+  #select(hashes: Uint32Array, total: number): number {
+    if (this.#rows.length < total) {
+      const room = 2 ** Math.ceil(Math.log2(total));
+      this.#rows = new Uint32Array(room);
+      this.#ids = new Uint32Array(room);
+    }
+    const rows = this.#rows;
+    const mask = this.#mask;
+    const mine = this.index;
+    let count = 0;
+    for (let row = 0; row < total; row++) {
+      rows[count] = row;
+      if (((hashes[row] as number) & mask) === mine) count += 1;
+    }
+    return count;
+  }
+
+  #countLate(seq: number): void {
+    for (let i = 0; i < this.#operators.length; i++) {
+      const attached = this.#operators[i] as Attached;
+      const { late } = attached.operator.stats();
+      if (late === attached.late) continue;
+      this.late.push({ seq, operator: i, count: late - attached.late });
+      attached.late = late;
+    }
+  }
+
+  advance(seq: number, stream: number, watermark: number): void {
+    this.gathered.begin(seq);
+    this.#watermarks[stream] = watermark;
+    for (const { plan, operator, output } of this.#operators) {
+      if (operator.advance === undefined) continue;
+      const right = plan.kind === 'join' ? plan.right : plan.stream;
+      if (plan.stream !== stream && right !== stream) continue;
+      operator.advance(Math.min(this.#watermarkOf(plan.stream), this.#watermarkOf(right)), output);
+    }
+  }
+
+  #watermarkOf(stream: number): number {
+    return this.#watermarks[stream] as number;
+  }
+
+  tick(seq: number, nowMs: number): void {
+    this.gathered.begin(seq);
+    for (const { operator, output } of this.#operators) operator.tick?.(nowMs, output);
+  }
+
+  evict(stream: number, share: number): void {
+    for (const { plan, operator } of this.#operators) if (plan.stream === stream) operator.evictIdle?.(share);
+  }
+
+  query(operator: number, query: StateQuery): QueryAnswer {
+    const { operator: asked, plan } = this.#at(operator);
+    const stream = this.#plan.streams[plan.stream]?.name ?? '';
+    const answer = new QueryAnswer(stream, plan, asked.columns, this.#keys[plan.group] as KeyTable, query);
+    asked.query?.(query, answer);
+    return answer;
+  }
+
+  /** Forgets keys that nobody holds; once per task. */
+  sweep(): void {
+    for (const table of this.#keys) table.sweep();
+  }
+
+  image(): ShardImage {
+    return {
+      shard: this.index,
+      incarnation: this.incarnation,
+      version: this.version,
+      groups: this.#groupMemories.map((memory) => memory.image()),
+      operators: this.#operatorMemories.map((memory) => memory.image()),
+      watermarks: [...this.#watermarks],
+    };
+  }
+}

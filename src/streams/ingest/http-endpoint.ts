@@ -1,0 +1,190 @@
+/**
+ * `POST /streams/{stream}/events`: batches of events over HTTP, acknowledged when they are durable and applied.
+ *
+ * Role: from a request to `Streams.accept`. The body is never looked at here; its media type says how it is written.
+ * Headers: `Idempotency-Key` (the batch id: the same one again gets the same answer and counts nothing twice),
+ * `traceparent`, `X-Correlation-Id`, `X-Partition` (source partition of the watermark; default one per stream),
+ * CloudEvents in binary mode (`ce-*` headers, the body is the data).
+ * Answer: 200 `{"accepted":n,"rejected":n,"late":n}`; 4xx and 5xx `{"error":text}`, with `Retry-After` where the same
+ * request may succeed later. `GET` and `POST /streams/{stream}/dead-letters` list and replay poison events.
+ */
+import type { HeaderPairs, HttpCall, Reply, RequestHead } from '../../frontend/port.ts';
+import { JSON_TYPE, refuseMethod } from '../../frontend/refusal.ts';
+import type { Endpoint } from '../../frontend/router.ts';
+import { STREAM_REFUSALS, StreamRefusal, type Streams } from '../engine/port.ts';
+import type { WireFormat } from '../engine/task.ts';
+import { type BinaryEvent, binaryEventOf, wrapBinaryEvent } from './binary-cloud-event.ts';
+
+/** Media type → how the body is written. */
+export const MEDIA_TYPES: ReadonlyMap<string, WireFormat> = new Map([
+  ['application/x-ndjson', 'ndjson'],
+  ['application/json', 'json'],
+  ['application/msgpack', 'msgpack'],
+  ['application/x-msgpack', 'msgpack'],
+  ['application/cloudevents+json', 'cloudevent'],
+  ['application/cloudevents-batch+json', 'cloudevents-batch'],
+  ['application/vnd.millrace.columns', 'columns'],
+]);
+
+export const STREAMS_PREFIX = '/streams/';
+const PATH = /^\/streams\/([A-Za-z_][A-Za-z0-9_-]{0,63})\/(events|dead-letters)$/;
+const TEXT_MAX = 256;
+const LETTERS_MAX = 100;
+
+export interface IngestOptions {
+  readonly streams: Streams;
+  readonly bodyBytesMax: number;
+  /** 401 or 403 headers and text, or null when the caller may send. */
+  readonly refused: (head: RequestHead) => Refused | null | Promise<Refused | null>;
+  readonly log: { error(fields: object, message: string): void };
+}
+
+export interface Refused {
+  readonly status: number;
+  readonly message: string;
+  readonly headers: HeaderPairs;
+}
+
+export class StreamEndpoint implements Endpoint {
+  readonly #options: IngestOptions;
+
+  constructor(options: IngestOptions) {
+    this.#options = options;
+  }
+
+  head(head: RequestHead, reply: Reply): HttpCall | null {
+    const match = PATH.exec(head.path);
+    if (match === null) return answer(reply, 404, { error: 'no such path; POST /streams/{stream}/events' });
+    const stream = match[1] as string;
+    const verdict = this.#options.refused(head);
+    if (match[2] === 'dead-letters') return this.#deadLetters(stream, head, reply, verdict);
+    if (head.method !== 'POST') {
+      refuseMethod(reply, 'POST');
+      return null;
+    }
+    return this.#events(stream, head, reply, verdict);
+  }
+
+  #events(
+    stream: string,
+    head: RequestHead,
+    reply: Reply,
+    verdict: ReturnType<IngestOptions['refused']>,
+  ): HttpCall | null {
+    const type = head.header('content-type').split(';', 1)[0]?.trim().toLowerCase() ?? '';
+    const binary = binaryEventOf(head);
+    const format = binary === null ? MEDIA_TYPES.get(type) : 'cloudevent';
+    if (format === undefined) {
+      const known = [...MEDIA_TYPES.keys()].join(', ');
+      return answer(reply, 415, {
+        error: `content type ${JSON.stringify(type.slice(0, TEXT_MAX))} is not one of ${known}`,
+      });
+    }
+    const heading = {
+      format,
+      partition: head.header('x-partition').slice(0, TEXT_MAX),
+      batchId: head.header('idempotency-key').slice(0, TEXT_MAX),
+      traceparent: head.header('traceparent').slice(0, TEXT_MAX),
+      correlationId: head.header('x-correlation-id').slice(0, TEXT_MAX),
+      position: '',
+    };
+    return this.#call(reply, verdict, async (bytes) => {
+      const body = binary === null ? bytes : wrapped(binary, type, bytes);
+      return this.#options.streams.accept(stream, 'http', { ...heading, body });
+    });
+  }
+
+  #deadLetters(
+    stream: string,
+    head: RequestHead,
+    reply: Reply,
+    verdict: ReturnType<IngestOptions['refused']>,
+  ): HttpCall | null {
+    const query = new URLSearchParams(head.query);
+    const { streams } = this.#options;
+    if (head.method === 'GET') {
+      const after = (query.get('after') ?? '').slice(0, TEXT_MAX);
+      return this.#call(reply, verdict, async () => ({
+        letters: await streams.deadLetters(stream, after, LETTERS_MAX),
+      }));
+    }
+    if (head.method !== 'POST') {
+      refuseMethod(reply, 'GET, POST');
+      return null;
+    }
+    return this.#call(reply, verdict, async (bytes) => {
+      const { action, ids } = orderOf(bytes);
+      if (action === 'replay') return streams.replayDeadLetters(stream, ids);
+      return { dropped: await streams.dropDeadLetters(stream, ids) };
+    });
+  }
+
+  #call(
+    reply: Reply,
+    verdict: ReturnType<IngestOptions['refused']>,
+    work: (bytes: Uint8Array) => Promise<object>,
+  ): HttpCall | null {
+    if (verdict !== null && !(verdict instanceof Promise)) return refuse(reply, verdict);
+    return {
+      bodyBytesMax: this.#options.bodyBytesMax,
+      body: (bytes) => void this.#work(reply, verdict, Buffer.from(bytes), work),
+      aborted: () => undefined,
+    };
+  }
+
+  async #work(
+    reply: Reply,
+    verdict: Promise<Refused | null> | null,
+    bytes: Uint8Array,
+    work: (bytes: Uint8Array) => Promise<object>,
+  ): Promise<void> {
+    try {
+      const refused = await verdict;
+      if (refused !== null) refuse(reply, refused);
+      else answer(reply, 200, await work(bytes));
+    } catch (error) {
+      this.#fail(reply, error);
+    }
+  }
+
+  #fail(reply: Reply, error: unknown): void {
+    if (error instanceof StreamRefusal) {
+      const { retry, status } = STREAM_REFUSALS[error.refusal];
+      const seconds = Math.max(1, Math.ceil(error.retryAfterMs / 1000));
+      answer(reply, status, { error: error.message }, retry ? [['Retry-After', String(seconds)]] : []);
+      return;
+    }
+    this.#options.log.error({ err: error }, 'events could not be accepted');
+    answer(reply, 500, { error: 'internal error' });
+  }
+}
+
+function wrapped(event: BinaryEvent, type: string, data: Uint8Array): Uint8Array {
+  const body = wrapBinaryEvent(event, type, data);
+  if (body === null)
+    throw new StreamRefusal('invalid', 'the data of a CloudEvent in binary mode must be JSON in UTF-8');
+  return body;
+}
+
+function orderOf(bytes: Uint8Array): { action: 'replay' | 'drop'; ids: readonly string[] } {
+  const expected = 'expected {"action":"replay"|"drop","ids":[texts]}';
+  let order: unknown;
+  try {
+    order = JSON.parse(Buffer.from(bytes).toString('utf8'));
+  } catch (cause) {
+    throw new StreamRefusal('invalid', `${expected}: ${(cause as Error).message}`);
+  }
+  const { action, ids } = (order ?? {}) as { action?: unknown; ids?: unknown };
+  const listed = Array.isArray(ids) && ids.length <= LETTERS_MAX && ids.every((id) => typeof id === 'string');
+  if ((action !== 'replay' && action !== 'drop') || !listed) throw new StreamRefusal('invalid', expected);
+  return { action, ids: ids as string[] };
+}
+
+function answer(reply: Reply, status: number, body: object, headers: HeaderPairs = []): null {
+  reply.send(status, JSON_TYPE, JSON.stringify(body), headers);
+  return null;
+}
+
+function refuse(reply: Reply, { headers, message, status }: Refused): null {
+  return answer(reply, status, { error: message }, headers);
+}

@@ -1,0 +1,70 @@
+/**
+ * A stream as a model should see it: what its events hold, what is computed of them, where to ask and what to watch.
+ */
+
+import type { StreamFacts, Streams } from '../engine/port.ts';
+import { StreamRefusal } from '../engine/port.ts';
+import type { Plan } from '../plan.ts';
+
+export interface StreamDescription extends StreamFacts {
+  readonly fields: Readonly<Record<string, string>>;
+  readonly key: readonly string[];
+  readonly timestamp: string;
+  readonly operators: readonly OperatorDescription[];
+}
+
+export interface OperatorDescription {
+  readonly name: string;
+  readonly kind: string;
+  readonly type: string;
+  readonly key: readonly string[];
+  readonly values: readonly string[];
+  readonly uri: string;
+}
+
+/** Throws `StreamRefusal` for a name that is not there, with the names that are. */
+export function describeStream(streams: Streams, name: string): StreamDescription {
+  const { plan } = streams;
+  const stream = plan.streams.find((each) => each.name === name);
+  const facts = streams.list().find((each) => each.name === name);
+  if (stream === undefined || facts === undefined) {
+    const names = plan.streams.map((each) => each.name).join(', ');
+    throw new StreamRefusal('unknown', `no stream named ${JSON.stringify(name.slice(0, 64))}; there are ${names}`);
+  }
+  const fieldName = (index: number): string => stream.fields[index]?.name ?? '';
+  return {
+    ...facts,
+    fields: Object.fromEntries(
+      stream.fields.map((field) => [field.name, field.optional ? `${field.type}?` : field.type]),
+    ),
+    key: stream.key.map(fieldName),
+    timestamp: stream.timestampField < 0 ? 'arrival' : `${fieldName(stream.timestampField)} (${stream.timestampUnit})`,
+    operators: operatorsOf(plan, stream.index),
+  };
+}
+
+export function operatorsOf(plan: Plan, stream: number): OperatorDescription[] {
+  const name = plan.streams[stream]?.name ?? '';
+  return plan.operators
+    .filter((operator) => operator.stream === stream)
+    .map((operator) => ({
+      name: operator.name,
+      kind: operator.kind,
+      type: 'type' in operator ? operator.type : '',
+      key: plan.groups[operator.group]?.keyNames ?? [],
+      values: valuesOf(operator),
+      uri: uriOf(name, operator.kind, operator.name),
+    }));
+}
+
+export function uriOf(stream: string, kind: string, operator: string): string {
+  return `stream://${stream}/${kind === 'anomaly' ? 'anomalies' : `${kind}s`}/${operator}`;
+}
+
+function valuesOf(operator: Plan['operators'][number]): readonly string[] {
+  if (operator.kind === 'window') return operator.aggregates.map((aggregate) => aggregate.name);
+  if (operator.kind === 'pattern' || operator.kind === 'join' || operator.kind === 'view') {
+    return operator.select.map((member) => member.name);
+  }
+  return [];
+}

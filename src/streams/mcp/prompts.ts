@@ -1,0 +1,53 @@
+/**
+ * Prompts that help a model to read a stream: one describes it, one explains an alert with its evidence.
+ */
+import { definePrompt, type PromptDefinition } from '../../catalogue/define.ts';
+import type { Streams } from '../engine/port.ts';
+import { describeStream } from './describe.ts';
+
+const EVIDENCE_MAX = 8;
+const ALERTS_SEARCHED = 200;
+
+export function streamPrompts(streams: Streams): readonly PromptDefinition[] {
+  return [describePrompt(streams), explainPrompt(streams)];
+}
+
+function describePrompt(streams: Streams): PromptDefinition {
+  return definePrompt(
+    {
+      name: 'describe_stream',
+      description: 'What a stream is, what is computed of it, and what is going on in it now.',
+      run: 'inline',
+      arguments: [
+        {
+          name: 'stream',
+          required: true,
+          complete: (start) => streams.plan.streams.map(({ name }) => name).filter((name) => name.startsWith(start)),
+        },
+      ],
+    },
+    ({ stream = '' }) => {
+      const description = describeStream(streams, stream);
+      return `Stream ${stream}, as the server describes it:\n${JSON.stringify(description, null, 2)}\n\nSay in a few sentences what its events are, what each window, pattern and alert tells, and use window_query to find what is unusual in it now. Times are milliseconds since 1970; results after the watermark are not complete.`;
+    },
+  );
+}
+
+function explainPrompt(streams: Streams): PromptDefinition {
+  return definePrompt(
+    {
+      name: 'explain_alert',
+      description: 'An alert, the result that raised it, and the events behind it.',
+      run: 'inline',
+      arguments: [{ name: 'id', description: 'Id of the alert, as alert_list gives it.', required: true }],
+    },
+    async ({ id = '' }) => {
+      const alerts = streams.alerts({ stream: '', active: false, limit: ALERTS_SEARCHED });
+      const alert = alerts.find((each) => each.id === id);
+      if (alert === undefined) return `There is no alert with the id ${JSON.stringify(id.slice(0, 256))} any more.`;
+      const events = await streams.events((alert.result.context?.events ?? []).slice(0, EVIDENCE_MAX));
+      const evidence = events.map((event) => `${event.id} ${event.text}`).join('\n');
+      return `Alert:\n${JSON.stringify(alert, null, 2)}\n\nEvents behind it (at most ${EVIDENCE_MAX}):\n${evidence === '' ? 'no longer held' : evidence}\n\nExplain in plain words what happened, to whom (the key), how far from normal it is, and what to look at next with window_query.`;
+    },
+  );
+}

@@ -1,0 +1,100 @@
+/**
+ * The stream resources: `stream://{stream}` and one below it per window, pattern, join, view, anomaly and alert.
+ *
+ * Role: what clients read and subscribe to. A read gives the newest results; an update is told once per close, however
+ * many keys closed. Each is listed, and the templates complete names for clients that ask.
+ */
+import { defineResource, type ResourceDefinition } from '../../catalogue/define.ts';
+import { StreamRefusal, type Streams } from '../engine/port.ts';
+import { describeStream, operatorsOf } from './describe.ts';
+
+const ROWS = 100;
+const MIME = 'application/json';
+
+export function streamResources(streams: Streams): readonly ResourceDefinition[] {
+  const listed = streams.plan.streams.flatMap((stream) => [
+    streamResource(streams, stream.name, stream.description),
+    ...operatorsOf(streams.plan, stream.index).map((operator) => operatorResource(streams, stream.name, operator)),
+  ]);
+  return [...listed, ...templates(streams)];
+}
+
+function streamResource(streams: Streams, name: string, description: string): ResourceDefinition {
+  return defineResource(
+    {
+      uri: `stream://${name}`,
+      name,
+      description: description === '' ? `What stream ${name} holds and computes.` : description,
+      mimeType: MIME,
+      run: 'inline',
+    },
+    () => JSON.stringify(describeStream(streams, name)),
+  );
+}
+
+function operatorResource(
+  streams: Streams,
+  stream: string,
+  { kind, name, uri, values }: ReturnType<typeof operatorsOf>[number],
+): ResourceDefinition {
+  const described = values.length === 0 ? '' : `: ${values.join(', ')}`;
+  return defineResource(
+    {
+      uri,
+      name: `${stream}/${name}`,
+      description: `Newest results of ${kind} ${name}${described}`.slice(0, 500),
+      mimeType: MIME,
+      run: 'inline',
+    },
+    () => newest(streams, stream, name),
+  );
+}
+
+async function newest(streams: Streams, stream: string, name: string): Promise<string> {
+  const answer = await streams.query({
+    stream,
+    name,
+    key: null,
+    fromMs: Number.NEGATIVE_INFINITY,
+    toMs: Number.POSITIVE_INFINITY,
+    limit: ROWS,
+    by: '',
+    include: 'all',
+  });
+  return JSON.stringify(answer);
+}
+
+function templates(streams: Streams): readonly ResourceDefinition[] {
+  const streamNames = (start: string): string[] =>
+    streams.plan.streams.map(({ name }) => name).filter((name) => name.startsWith(start));
+  const namesOf = (kind: 'window' | 'pattern', start: string): string[] => [
+    ...new Set(
+      streams.plan.operators
+        .filter((operator) => operator.kind === kind && operator.name.startsWith(start))
+        .map(({ name }) => name),
+    ),
+  ];
+  return (['window', 'pattern'] as const).map((kind) =>
+    defineResource(
+      {
+        template: `stream://{stream}/${kind}s/{${kind}}`,
+        name: `${kind}s of streams`,
+        description: `Newest results of a ${kind}.`,
+        mimeType: MIME,
+        run: 'inline',
+        complete: { stream: streamNames, [kind]: (start: string) => namesOf(kind, start) },
+      },
+      (_uri, variables) => found(() => newest(streams, variables['stream'] ?? '', variables[kind] ?? '')),
+    ),
+  );
+}
+
+/** What is not there is "not found", as for any other resource. */
+async function found(read: () => Promise<string>): Promise<string | undefined> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof StreamRefusal && error.refusal === 'unknown') return undefined;
+    throw error;
+  }
+}

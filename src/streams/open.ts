@@ -1,0 +1,202 @@
+/**
+ * Opens the streams of a node: stores, engine, connectors, clock; and closes them.
+ *
+ * Role: the composition root of `src/streams`. What is `fsync` needs a folder; without any such stream everything is in
+ * memory and nothing is written. The clock logs a tick when something waits for processing time (windows of processing
+ * time, early results, missing data) or when a partition has become idle, and makes a checkpoint from time to time.
+ */
+import { loadReducers } from './aggregates/load-reducers.ts';
+import type { Reducer } from './aggregates/reducer.ts';
+import { AlertBook } from './alerts/alert-book.ts';
+import { compilePlan } from './define/compile.ts';
+import type { StreamDefinition } from './define/definition.ts';
+import { Connectors } from './engine/connectors.ts';
+import { type EngineLog, StreamEngine } from './engine/engine.ts';
+import { Lifecycle } from './engine/lifecycle.ts';
+import { OperatorParts } from './engine/operators.ts';
+import { Outcomes } from './engine/outcomes.ts';
+import { StreamService } from './engine/service.ts';
+import type { ShardParts } from './engine/shard.ts';
+import { ShardSet } from './engine/shard-set.ts';
+import type { StreamThreads } from './engine/task.ts';
+import type { Plan } from './plan.ts';
+import { openStores } from './stores.ts';
+
+export interface StreamsOptions {
+  readonly definitions: readonly StreamDefinition[];
+  /** Folder of the log and the checkpoints; needed when a stream is `fsync`. */
+  readonly dataDir: string;
+  /** Power of two. */
+  readonly shards: number;
+  readonly logBytesMax: number;
+  readonly checkpointMs: number;
+  readonly tickMs: number;
+  readonly threads: (parts: ShardParts) => StreamThreads;
+  readonly log: EngineLog;
+  /** Wall clock, ms. */
+  readonly now: () => number;
+}
+
+export interface OpenStreams {
+  readonly service: StreamService;
+  /** Logs a tick now; the clock does it by itself. */
+  tick(): void;
+  checkpoint(): Promise<void>;
+  /** What was accepted is applied, sinks get their results, the state is saved, everything closes. */
+  close(): Promise<void>;
+}
+
+const NO_PLAN: Plan = { epoch: 0, shards: 1, streams: [], groups: [], operators: [] };
+
+/** Rejects with `DefinitionProblem`, or when a store or a connector cannot be opened. */
+export async function openStreams(options: StreamsOptions): Promise<OpenStreams> {
+  const { checkpointMs, definitions, log, logBytesMax, now, shards, tickMs } = options;
+  const reducers = new Map<string, Reducer>();
+  const parts = new OperatorParts(reducers);
+  const threads = options.threads(parts);
+  const stores = await openStores(options);
+  const alerts = new AlertBook({ log });
+  const engineParts = { threads, eventLog: stores.eventLog, deadLetters: stores.deadLetters, log, now };
+  const outcomes = new Outcomes(NO_PLAN, {
+    alerts,
+    derive: (stream, seq, events) => engine.derive(stream, seq, events),
+    changed: (change) => service.tell(change),
+    now,
+  });
+  const engine: StreamEngine = new StreamEngine(engineParts, NO_PLAN, nothingYet(parts, threads), outcomes);
+  const connectors = new Connectors({
+    log,
+    now,
+    accept: (stream, source, batch) => engine.accept(stream, source, batch),
+    positions: (stream, source) => positionsOf(engine, stream, source),
+  });
+  const lifecycle = new Lifecycle({
+    engine,
+    shardParts: parts,
+    store: stores.checkpoints,
+    compile: (given, epoch) => compilePlan(given, { epoch, shards }),
+    prepare: async (given, plan, before) => {
+      await loadReducers(plan, reducers);
+      routes = await connectors.useSinks(given, before);
+    },
+    planUsed: () => outcomes.useRoutes(routes),
+    log,
+  });
+  let routes: Awaited<ReturnType<Connectors['useSinks']>> = [];
+  const service: StreamService = new StreamService(engine, lifecycle, alerts);
+  await lifecycle.start(definitions);
+  await connectors.useSources(lifecycle.definitions);
+  const clock = new Clock(engine, lifecycle, { checkpointMs, tickMs, logBytesMax, log, now });
+  return {
+    service,
+    tick: () => clock.tick(),
+    checkpoint: () => lifecycle.checkpoint(),
+    async close() {
+      clock.stop();
+      await connectors.stopSources();
+      await finish(engine, lifecycle, connectors);
+      alerts.close();
+      await stores.close();
+    },
+  };
+}
+
+/** Before the first plan. */
+function nothingYet(parts: ShardParts, threads: StreamThreads): ShardSet {
+  const deaf = { stepFailed: () => undefined, threadLost: () => undefined };
+  return new ShardSet(NO_PLAN, parts, threads, deaf, null, 0);
+}
+
+async function finish(engine: StreamEngine, lifecycle: Lifecycle, connectors: Connectors): Promise<void> {
+  const broken = engine.state === 'broken';
+  engine.state = 'stopped';
+  if (!broken) {
+    await engine.pipeline.idle();
+    await connectors.settled();
+    await lifecycle.checkpoint();
+  }
+  engine.pipeline.stop();
+  await connectors.closeSinks();
+}
+
+function positionsOf(engine: StreamEngine, stream: string, source: string): ReadonlyMap<string, string> {
+  const positions = new Map<string, string>();
+  for (const [name, position] of engine.bookNamed(stream).positions) {
+    if (name.startsWith(`${source}|`)) positions.set(name.slice(source.length + 1), position);
+  }
+  return positions;
+}
+
+interface ClockOptions {
+  readonly checkpointMs: number;
+  readonly tickMs: number;
+  readonly logBytesMax: number;
+  readonly log: EngineLog;
+  readonly now: () => number;
+}
+
+/** Processing time, as records of the log. */
+class Clock {
+  readonly #engine: StreamEngine;
+  readonly #lifecycle: Lifecycle;
+  readonly #options: ClockOptions;
+  readonly #ticks: NodeJS.Timeout;
+  readonly #checkpoints: NodeJS.Timeout;
+  #savedSeq = -1;
+
+  constructor(engine: StreamEngine, lifecycle: Lifecycle, options: ClockOptions) {
+    this.#engine = engine;
+    this.#lifecycle = lifecycle;
+    this.#options = options;
+    this.#ticks = setInterval(() => this.#maybeTick(), options.tickMs);
+    this.#checkpoints = setInterval(() => this.#save(), options.checkpointMs);
+  }
+
+  stop(): void {
+    clearInterval(this.#ticks);
+    clearInterval(this.#checkpoints);
+  }
+
+  #maybeTick(): void {
+    if (this.#engine.state !== 'running') return;
+    if (this.#idle().length > 0 || waitsForTime(this.#engine.plan)) this.tick();
+    const { parts, shards } = this.#engine;
+    if (shards.redoIsLong || parts.eventLog.bytes > this.#options.logBytesMax / 2) this.#save();
+  }
+
+  #idle(): { stream: string; partition: string }[] {
+    const nowMs = this.#options.now();
+    return this.#engine.books.flatMap((book) =>
+      book.silent(nowMs).map((partition) => ({ stream: book.plan.name, partition })),
+    );
+  }
+
+  tick(): void {
+    const record = { kind: 'tick', nowMs: this.#options.now(), idle: this.#idle() } as const;
+    try {
+      const { durable, seq } = this.#engine.parts.eventLog.append(record);
+      this.#engine.tick(record, seq, durable);
+    } catch (error) {
+      this.#options.log.warn({ err: error }, 'a tick could not be logged');
+    }
+  }
+
+  #save(): void {
+    const { appliedSeq, shards } = this.#engine;
+    if (appliedSeq === this.#savedSeq && !shards.redoIsLong) return;
+    this.#lifecycle.checkpoint().then(
+      () => {
+        this.#savedSeq = appliedSeq;
+      },
+      (error: unknown) => this.#options.log.error({ err: error }, 'the checkpoint could not be saved'),
+    );
+  }
+}
+
+function waitsForTime(plan: Plan): boolean {
+  return plan.operators.some(
+    (operator) =>
+      (operator.kind === 'window' && (operator.time === 'processing' || operator.earlyMs > 0)) ||
+      (operator.kind === 'anomaly' && operator.type === 'missing'),
+  );
+}

@@ -1,0 +1,102 @@
+// HOT PATH
+/**
+ * Numbers and texts as bytes, written one after the other into a buffer that is used again, and read back.
+ *
+ * Role: what the codec of pattern state is written with. Counts take as few bytes as they need (7 bits each, lowest
+ * first), doubles 8, a text its length in bytes and UTF-8.
+ */
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+const BYTES_AT_START = 4096;
+
+export class ByteWriter {
+  #bytes = new Uint8Array(BYTES_AT_START);
+  #view = new DataView(this.#bytes.buffer);
+  #at = 0;
+
+  /** The bytes so far; valid until the next `reset`. */
+  get written(): Uint8Array {
+    return this.#bytes.subarray(0, this.#at);
+  }
+
+  reset(): void {
+    this.#at = 0;
+  }
+
+  /** A whole number from 0 to 2^32 − 1. */
+  count(value: number): void {
+    this.#ensure(5);
+    let rest = value >>> 0;
+    while (rest > 127) {
+      this.#bytes[this.#at++] = (rest & 127) | 128;
+      rest >>>= 7;
+    }
+    this.#bytes[this.#at++] = rest;
+  }
+
+  double(value: number): void {
+    this.#ensure(8);
+    this.#view.setFloat64(this.#at, value, true);
+    this.#at += 8;
+  }
+
+  text(value: string): void {
+    const length = value.length;
+    if (length === 0) {
+      this.count(0);
+      return;
+    }
+    const encoded = encoder.encode(value);
+    this.count(encoded.length);
+    this.#ensure(encoded.length);
+    this.#bytes.set(encoded, this.#at);
+    this.#at += encoded.length;
+  }
+
+  #ensure(more: number): void {
+    if (this.#at + more <= this.#bytes.length) return;
+    let length = this.#bytes.length;
+    while (length < this.#at + more) length *= 2;
+    const grown = new Uint8Array(length);
+    grown.set(this.#bytes);
+    this.#bytes = grown;
+    this.#view = new DataView(grown.buffer);
+  }
+}
+
+export class ByteReader {
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  #at = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  count(): number {
+    let value = 0;
+    let shift = 0;
+    for (;;) {
+      const byte = this.#bytes[this.#at++] as number;
+      value |= (byte & 127) << shift;
+      if (byte < 128) return value >>> 0;
+      shift += 7;
+    }
+  }
+
+  double(): number {
+    const value = this.#view.getFloat64(this.#at, true);
+    this.#at += 8;
+    return value;
+  }
+
+  text(): string {
+    const length = this.count();
+    if (length === 0) return '';
+    const text = decoder.decode(this.#bytes.subarray(this.#at, this.#at + length));
+    this.#at += length;
+    return text;
+  }
+}

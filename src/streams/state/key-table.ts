@@ -1,0 +1,377 @@
+// HOT PATH
+/**
+ * The keys of one group in one shard, numbered: from bytes in columns to small integers and back.
+ *
+ * Role: operators speak of keys by id, so a row of state needs no text and a key's state is found by index. Ids are given
+ * in order of arrival and used again after a key was forgotten: results must never be ordered by id.
+ * Layout, all in shared memory:
+ *   buffer 0  words: keys held · ids given so far · first free id + 1 · first id + 1 of those to look at in `sweep`
+ *   buffer 1  slots, pairs of words: hash · id + 1 (0: empty); open addressing, linear probing, at most half full
+ *   buffer 2  entries of 64 bytes by id, one cache line each:
+ *               0 hash   1 holders   2 generation   3 form, ON_LIST   4 length   5 next on the list (id + 1)
+ *               6…15 the key's bytes, or in word 6 their offset in the arena when they are more than 40
+ *   buffer 3  arena of long keys
+ * Invariants: a key is in exactly one live entry; a live entry nobody holds is on the list; the generation grows each
+ * time an id is given back, so caches on the heap know when theirs is of another key.
+ */
+import { ABSENT, type EventBatch } from '../decode/event-batch.ts';
+import type { Keys } from '../operator.ts';
+import type { Plan } from '../plan.ts';
+import { ARENA_BYTES_AT_START, Arena } from './arena.ts';
+import { decodeKey, KEY_NUMBER, KEY_STRING, KeyEncoder, type KeyForm, type KeyMember } from './key-bytes.ts';
+import { ShardMemory } from './memory.ts';
+
+/** Texts of keys kept on the heap, for ids below it. */
+export const KEY_TEXTS_KEPT_MAX = 131_072;
+const SLOTS_AT_START = 64;
+const ENTRIES_AT_START = 32;
+const ENTRY_WORDS = 16;
+const INLINE_BYTES_MAX = 40;
+const INLINE_AT = 24;
+/** Golden ratio, 32 bits: spreads hashes whose low bits all agree, as those of one shard do. */
+const SPREAD = 0x9e3779b1;
+
+const SIZE = 0;
+const IDS = 1;
+const FREE = 2;
+const LIST = 3;
+
+const HASH = 0;
+const HOLDERS = 1;
+const GENERATION = 2;
+const FORM = 3;
+const LENGTH = 4;
+const NEXT = 5;
+const AT = 6;
+const FORM_MASK = 0xff;
+const ON_LIST = 0x100;
+
+export type HashKey = (values: readonly KeyMember[]) => number;
+
+export class KeyTable implements Keys {
+  readonly #memory: ShardMemory;
+  readonly #hashKey: HashKey;
+  readonly #names: readonly string[];
+  readonly #arena: Arena;
+  readonly #encoder = new KeyEncoder();
+  readonly #header: Uint32Array;
+  #slots!: Uint32Array;
+  #shift = 0;
+  #words!: Uint32Array;
+  #bytes!: Uint8Array;
+  #doubles!: Float64Array;
+  readonly #texts: string[] = [];
+  readonly #textGenerations: number[] = [];
+
+  static create(_plan: Plan, _group: number): ShardMemory {
+    return ShardMemory.create(16, SLOTS_AT_START * 8, ENTRIES_AT_START * ENTRY_WORDS * 4, ARENA_BYTES_AT_START);
+  }
+
+  /** `hashKey`: the hash that decoding gave the same members. */
+  constructor(memory: ShardMemory, plan: Plan, group: number, hashKey: HashKey) {
+    this.#memory = memory;
+    this.#hashKey = hashKey;
+    this.#names = (plan.groups[group]?.keyNames ?? []).map((name) => JSON.stringify(name));
+    this.#header = new Uint32Array(memory.buffer(0));
+    this.#arena = new Arena(memory, 3);
+    this.#viewSlots();
+    this.#viewEntries();
+  }
+
+  #viewSlots(): void {
+    this.#slots = new Uint32Array(this.#memory.buffer(1));
+    this.#shift = Math.clz32(this.#slots.length / 2) + 1;
+  }
+
+  #viewEntries(): void {
+    const buffer = this.#memory.buffer(2);
+    this.#words = new Uint32Array(buffer);
+    this.#bytes = new Uint8Array(buffer);
+    this.#doubles = new Float64Array(buffer);
+  }
+
+  get size(): number {
+    return this.#header[SIZE] as number;
+  }
+
+  /** Ids are below it. */
+  get idsEnd(): number {
+    return this.#header[IDS] as number;
+  }
+
+  get byteLength(): number {
+    return this.#memory.byteLength;
+  }
+
+  /** Id of an event's key. */
+  intern(batch: EventBatch, row: number, hash: number, fields: readonly number[]): number {
+    this.#encoder.fromRow(batch, row, fields);
+    const { form, bytes, length } = this.#encoder;
+    return this.internBytes(hash, form, bytes, 0, length);
+  }
+
+  /** Id of a key in its canonical form. */
+  internBytes(hash: number, form: KeyForm, bytes: Uint8Array, at: number, length: number): number {
+    const slots = this.#slots;
+    const mask = slots.length / 2 - 1;
+    let slot = Math.imul(hash, SPREAD) >>> this.#shift;
+    for (;;) {
+      const next = slots[2 * slot + 1] as number;
+      if (next === 0) return this.#insert(slot, hash, form, bytes, at, length);
+      if (slots[2 * slot] === hash && this.#same(next - 1, form, bytes, at, length)) return next - 1;
+      slot = (slot + 1) & mask;
+    }
+  }
+
+  /** Ids of the keys of `count` rows, into `out`. */
+  internRows(
+    batch: EventBatch,
+    fields: readonly number[],
+    hashes: Uint32Array,
+    rows: Uint32Array,
+    count: number,
+    out: Uint32Array,
+  ): void {
+    if (count === 0) return;
+    if (fields.length === 0) {
+      out.fill(this.intern(batch, rows[0] as number, hashes[rows[0] as number] as number, fields), 0, count);
+      return;
+    }
+    const field = fields[0] as number;
+    const type = batch.plan.streams[batch.stream]?.fields[field]?.type;
+    if (fields.length === 1 && type === 'string') this.#internStrings(batch, field, hashes, rows, count, out);
+    else if (fields.length === 1 && type !== 'boolean') this.#internNumbers(batch, field, hashes, rows, count, out);
+    else {
+      for (let i = 0; i < count; i++) {
+        const row = rows[i] as number;
+        out[i] = this.intern(batch, row, hashes[row] as number, fields);
+      }
+    }
+  }
+
+  #internStrings(
+    batch: EventBatch,
+    field: number,
+    hashes: Uint32Array,
+    rows: Uint32Array,
+    count: number,
+    out: Uint32Array,
+  ): void {
+    const ats = batch.at[field] as Uint32Array;
+    const lengths = batch.length[field] as Uint32Array;
+    const bytes = batch.bytes;
+    for (let i = 0; i < count; i++) {
+      const row = rows[i] as number;
+      const length = lengths[row] as number;
+      const hash = hashes[row] as number;
+      if (length === ABSENT) out[i] = this.intern(batch, row, hash, [field]);
+      else out[i] = this.internBytes(hash, KEY_STRING, bytes, ats[row] as number, length);
+    }
+  }
+
+  #internNumbers(
+    batch: EventBatch,
+    field: number,
+    hashes: Uint32Array,
+    rows: Uint32Array,
+    count: number,
+    out: Uint32Array,
+  ): void {
+    const values = batch.values[field] as Float64Array;
+    for (let i = 0; i < count; i++) {
+      const row = rows[i] as number;
+      const hash = hashes[row] as number;
+      const value = values[row] as number;
+      const slots = this.#slots;
+      const mask = slots.length / 2 - 1;
+      let slot = Math.imul(hash, SPREAD) >>> this.#shift;
+      let id = -1;
+      for (;;) {
+        const next = slots[2 * slot + 1] as number;
+        if (next === 0) break;
+        // A canonical number is compared as one: −0 is 0, and NaN (absent) never matches and takes the general way.
+        if (slots[2 * slot] === hash && this.#sameNumber(next - 1, value)) {
+          id = next - 1;
+          break;
+        }
+        slot = (slot + 1) & mask;
+      }
+      out[i] = id < 0 ? this.intern(batch, row, hash, [field]) : id;
+    }
+  }
+
+  #sameNumber(id: number, value: number): boolean {
+    const form = (this.#words[id * ENTRY_WORDS + FORM] as number) & FORM_MASK;
+    return form === KEY_NUMBER && this.#doubles[id * (ENTRY_WORDS / 2) + AT / 2] === value;
+  }
+
+  #same(id: number, form: number, bytes: Uint8Array, at: number, length: number): boolean {
+    const words = this.#words;
+    const entry = id * ENTRY_WORDS;
+    if (words[entry + LENGTH] !== length || ((words[entry + FORM] as number) & FORM_MASK) !== form) return false;
+    const own = length <= INLINE_BYTES_MAX ? this.#bytes : this.#arena.bytes;
+    const ownAt = length <= INLINE_BYTES_MAX ? entry * 4 + INLINE_AT : (words[entry + AT] as number);
+    for (let i = 0; i < length; i++) if (own[ownAt + i] !== bytes[at + i]) return false;
+    return true;
+  }
+
+  #insert(slot: number, hash: number, form: number, bytes: Uint8Array, at: number, length: number): number {
+    const header = this.#header;
+    const id = this.#takeId();
+    const words = this.#words;
+    const entry = id * ENTRY_WORDS;
+    words[entry + HASH] = hash;
+    words[entry + HOLDERS] = 0;
+    words[entry + FORM] = form | ON_LIST;
+    words[entry + LENGTH] = length;
+    words[entry + NEXT] = header[LIST] as number;
+    header[LIST] = id + 1;
+    let own = this.#bytes;
+    let ownAt = entry * 4 + INLINE_AT;
+    if (length > INLINE_BYTES_MAX) {
+      ownAt = this.#arena.alloc(length);
+      words[entry + AT] = ownAt;
+      own = this.#arena.bytes;
+    }
+    for (let i = 0; i < length; i++) own[ownAt + i] = bytes[at + i] as number;
+    this.#slots[2 * slot] = hash;
+    this.#slots[2 * slot + 1] = id + 1;
+    header[SIZE] = (header[SIZE] as number) + 1;
+    if ((header[SIZE] as number) * 4 > this.#slots.length) this.#growSlots();
+    return id;
+  }
+
+  #takeId(): number {
+    const header = this.#header;
+    const free = header[FREE] as number;
+    if (free !== 0) {
+      header[FREE] = this.#words[(free - 1) * ENTRY_WORDS + NEXT] as number;
+      return free - 1;
+    }
+    const id = header[IDS] as number;
+    if ((id + 1) * ENTRY_WORDS > this.#words.length) {
+      this.#memory.grow(2, this.#words.length * 8);
+      this.#viewEntries();
+    }
+    header[IDS] = id + 1;
+    return id;
+  }
+
+  #growSlots(): void {
+    const old = this.#slots;
+    this.#memory.replace(1, new SharedArrayBuffer(old.length * 8));
+    this.#viewSlots();
+    const slots = this.#slots;
+    const mask = slots.length / 2 - 1;
+    for (let i = 0; i < old.length; i += 2) {
+      if (old[i + 1] === 0) continue;
+      let slot = Math.imul(old[i] as number, SPREAD) >>> this.#shift;
+      while (slots[2 * slot + 1] !== 0) slot = (slot + 1) & mask;
+      slots[2 * slot] = old[i] as number;
+      slots[2 * slot + 1] = old[i + 1] as number;
+    }
+  }
+
+  retain(keyId: number): void {
+    const at = keyId * ENTRY_WORDS + HOLDERS;
+    this.#words[at] = (this.#words[at] as number) + 1;
+  }
+
+  release(keyId: number): void {
+    const words = this.#words;
+    const entry = keyId * ENTRY_WORDS;
+    const holders = (words[entry + HOLDERS] as number) - 1;
+    if (holders < 0) throw new Error(`key ${keyId} is released more often than retained`);
+    words[entry + HOLDERS] = holders;
+    if (holders > 0 || ((words[entry + FORM] as number) & ON_LIST) !== 0) return;
+    words[entry + FORM] = (words[entry + FORM] as number) | ON_LIST;
+    words[entry + NEXT] = this.#header[LIST] as number;
+    this.#header[LIST] = keyId + 1;
+  }
+
+  /** Forgets keys nobody holds. Ids given before it are valid after it only when they were retained. */
+  sweep(): void {
+    const words = this.#words;
+    const header = this.#header;
+    let next = header[LIST] as number;
+    header[LIST] = 0;
+    while (next !== 0) {
+      const id = next - 1;
+      const entry = id * ENTRY_WORDS;
+      next = words[entry + NEXT] as number;
+      if ((words[entry + HOLDERS] as number) === 0) this.#forget(id);
+      else words[entry + FORM] = (words[entry + FORM] as number) & FORM_MASK;
+    }
+  }
+
+  #forget(id: number): void {
+    const words = this.#words;
+    const header = this.#header;
+    const entry = id * ENTRY_WORDS;
+    this.#removeSlot(id, words[entry + HASH] as number);
+    if ((words[entry + LENGTH] as number) > INLINE_BYTES_MAX) this.#arena.free(words[entry + AT] as number);
+    words[entry + GENERATION] = (words[entry + GENERATION] as number) + 1;
+    words[entry + FORM] = 0;
+    words[entry + NEXT] = header[FREE] as number;
+    header[FREE] = id + 1;
+    header[SIZE] = (header[SIZE] as number) - 1;
+  }
+
+  /** Slots after the gap move up as far as their own place allows, so that no slot needs a mark of what was there. */
+  #removeSlot(id: number, hash: number): void {
+    const slots = this.#slots;
+    const mask = slots.length / 2 - 1;
+    let gap = Math.imul(hash, SPREAD) >>> this.#shift;
+    while (slots[2 * gap + 1] !== id + 1) gap = (gap + 1) & mask;
+    for (let slot = (gap + 1) & mask; slots[2 * slot + 1] !== 0; slot = (slot + 1) & mask) {
+      const home = Math.imul(slots[2 * slot] as number, SPREAD) >>> this.#shift;
+      if (((slot - home) & mask) < ((slot - gap) & mask)) continue;
+      slots[2 * gap] = slots[2 * slot] as number;
+      slots[2 * gap + 1] = slots[2 * slot + 1] as number;
+      gap = slot;
+    }
+    slots[2 * gap] = 0;
+    slots[2 * gap + 1] = 0;
+  }
+
+  values(keyId: number): KeyMember[] {
+    const words = this.#words;
+    const entry = keyId * ENTRY_WORDS;
+    const length = words[entry + LENGTH] as number;
+    const form = (words[entry + FORM] as number) & FORM_MASK;
+    if (length <= INLINE_BYTES_MAX) return decodeKey(form, this.#bytes, entry * 4 + INLINE_AT, length);
+    return decodeKey(form, this.#arena.bytes, words[entry + AT] as number, length);
+  }
+
+  find(values: readonly KeyMember[]): number {
+    this.#encoder.fromValues(values);
+    const { form, bytes, length } = this.#encoder;
+    const hash = this.#hashKey(values) >>> 0;
+    const slots = this.#slots;
+    const mask = slots.length / 2 - 1;
+    let slot = Math.imul(hash, SPREAD) >>> this.#shift;
+    for (;;) {
+      const next = slots[2 * slot + 1] as number;
+      if (next === 0) return -1;
+      if (slots[2 * slot] === hash && this.#same(next - 1, form, bytes, 0, length)) return next - 1;
+      slot = (slot + 1) & mask;
+    }
+  }
+
+  json(keyId: number): string {
+    const generation = this.#words[keyId * ENTRY_WORDS + GENERATION] as number;
+    const kept = this.#texts[keyId];
+    if (kept !== undefined && this.#textGenerations[keyId] === generation) return kept;
+    const members = this.values(keyId);
+    let text = '{';
+    for (let i = 0; i < members.length; i++) {
+      text += `${i === 0 ? '' : ','}${this.#names[i] ?? `"${i}"`}:${JSON.stringify(members[i])}`;
+    }
+    text += '}';
+    if (keyId < KEY_TEXTS_KEPT_MAX) {
+      this.#texts[keyId] = text;
+      this.#textGenerations[keyId] = generation;
+    }
+    return text;
+  }
+}

@@ -1,0 +1,68 @@
+/**
+ * The stores of a node's streams: log, checkpoints, dead letters; in memory, or in one LMDB environment.
+ *
+ * Role: chooses the implementations. One log for all streams of the node, since its order is what everything follows
+ * from; a stream that is `memory` beside one that is `fsync` is in the same log and does not wait for it.
+ */
+import { mkdir } from 'node:fs/promises';
+import { LmdbCheckpointStore } from './checkpoints/lmdb-store.ts';
+import type { CheckpointStore } from './checkpoints/port.ts';
+import { LmdbDeadLetterStore } from './dead-letters/lmdb-store.ts';
+import { MemoryDeadLetterStore } from './dead-letters/memory-store.ts';
+import type { DeadLetterStore } from './dead-letters/port.ts';
+import type { StreamDefinition } from './define/definition.ts';
+import { LmdbEnvironment } from './lmdb/open.ts';
+import { LmdbLog } from './log/lmdb-log.ts';
+import { MemoryLog } from './log/memory-log.ts';
+import type { EventLog } from './log/port.ts';
+
+export interface Stores {
+  readonly eventLog: EventLog;
+  /** Null: nothing outlives the process. */
+  readonly checkpoints: CheckpointStore | null;
+  readonly deadLetters: DeadLetterStore;
+  close(): Promise<void>;
+}
+
+export interface StoreOptions {
+  readonly definitions: readonly StreamDefinition[];
+  readonly dataDir: string;
+  readonly logBytesMax: number;
+}
+
+/** Rejects when the folder cannot be used, or when the log in it is damaged. */
+export async function openStores({ dataDir, definitions, logBytesMax }: StoreOptions): Promise<Stores> {
+  const replicated = definitions.find(({ durability }) => durability === 'replicated');
+  if (replicated !== undefined) {
+    throw new Error(`stream ${replicated.name}: durability "replicated" is not supported by this version; use "fsync"`);
+  }
+  if (!definitions.some(({ durability }) => durability === 'fsync')) {
+    const eventLog = new MemoryLog({ bytesMax: logBytesMax });
+    const deadLetters = new MemoryDeadLetterStore();
+    return {
+      eventLog,
+      checkpoints: null,
+      deadLetters,
+      async close() {
+        await eventLog.close();
+        await deadLetters.close();
+      },
+    };
+  }
+  await mkdir(dataDir, { recursive: true });
+  const environment = new LmdbEnvironment(dataDir);
+  const eventLog = new LmdbLog(environment, { bytesMax: logBytesMax });
+  const checkpoints = new LmdbCheckpointStore(environment);
+  const deadLetters = new LmdbDeadLetterStore(environment);
+  return {
+    eventLog,
+    checkpoints,
+    deadLetters,
+    async close() {
+      await eventLog.close();
+      await checkpoints.close();
+      await deadLetters.close();
+      await environment.close();
+    },
+  };
+}

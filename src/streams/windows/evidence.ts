@@ -1,0 +1,167 @@
+// HOT PATH
+/**
+ * Which events a result came from: bounded per row, the newest win.
+ *
+ * Role: a row keeps the last EVIDENCE_PER_ROW events as references packed into doubles, so that an event costs one store;
+ * texts (trace context, correlation ids) are kept once per batch, in a ring of the last TRACES_KEPT batches that have any.
+ * A reference is (seq mod 2^32) × 2^21 + row of the batch; events past row 2^21 of a batch leave none. What the ring has
+ * forgotten is missing from the result, event ids are not.
+ * Layout of the ring's buffer, empty until a batch brings texts: slot seq mod TRACES_KEPT is
+ *   Float64 seq   Uint32 bytes of traceparent   Uint32 bytes of correlation id   64 bytes   112 bytes
+ * A text that does not fit there is left out: half an id would be another id.
+ */
+import { EVIDENCE_MAX, type Evidence, type Provenance } from '../operator.ts';
+import { textOfBytes } from '../state/key-bytes.ts';
+import type { ShardMemory } from '../state/memory.ts';
+import { ROW_EVENTS, type RowStore } from './row-store.ts';
+
+export const EVIDENCE_PER_ROW = 4;
+export const TRACES_KEPT = 256;
+const ROWS_MAX = 2 ** 21;
+const SEQ_RANGE = 2 ** 32;
+const SLOT_BYTES = 192;
+const TRACE_AT = 16;
+const TRACE_BYTES_MAX = 64;
+const CORRELATION_AT = 80;
+const CORRELATION_BYTES_MAX = 112;
+
+const encoder = new TextEncoder();
+
+/** Reference of row 0 of a batch; others are that much further. */
+export function referenceBase(seq: number): number {
+  return (seq % SEQ_RANGE) * ROWS_MAX;
+}
+
+/** Reference of a row; −1 when it is too far into its batch. */
+export function referenceTo(base: number, row: number): number {
+  return row < ROWS_MAX ? base + row : -1;
+}
+
+/** What knows the rows behind a result. */
+export interface EvidenceSource {
+  /** Adds their references by `addRow`. */
+  gather(handle: number): void;
+}
+
+/** Gathers the evidence of one result at a time. Made to be read before the next one is begun: it is used again. */
+export class EvidenceReader {
+  readonly #memory: ShardMemory;
+  readonly #index: number;
+  /** Where the newest sequence number stands. */
+  readonly #header: Float64Array;
+  readonly #lastSeqAt: number;
+  readonly #references = new Float64Array(EVIDENCE_MAX);
+  #count = 0;
+  #source: EvidenceSource | null = null;
+  #handle = 0;
+  /** Read when it is looked at: results that nobody asks about cost no texts. */
+  readonly evidence: Evidence;
+
+  constructor(memory: ShardMemory, index: number, header: Float64Array, lastSeqAt: number) {
+    this.#memory = memory;
+    this.#index = index;
+    this.#header = header;
+    this.#lastSeqAt = lastSeqAt;
+    const reader = this;
+    this.evidence = {
+      get events() {
+        return reader.#events();
+      },
+      get traces() {
+        return reader.#texts(TRACE_AT, 8);
+      },
+      get correlationIds() {
+        return reader.#texts(CORRELATION_AT, 12);
+      },
+    };
+  }
+
+  /** Notes the texts of a batch. */
+  note({ seq, traceparent, correlationId }: Provenance): void {
+    if (seq > (this.#header[this.#lastSeqAt] as number)) this.#header[this.#lastSeqAt] = seq;
+    if (traceparent === '' && correlationId === '') return;
+    if (this.#memory.buffer(this.#index).byteLength === 0) this.#memory.grow(this.#index, TRACES_KEPT * SLOT_BYTES);
+    const buffer = this.#memory.buffer(this.#index);
+    const at = (seq % TRACES_KEPT) * SLOT_BYTES;
+    const view = new DataView(buffer, at, SLOT_BYTES);
+    const bytes = new Uint8Array(buffer, at, SLOT_BYTES);
+    view.setFloat64(0, seq, true);
+    view.setUint32(8, put(bytes, TRACE_AT, traceparent, TRACE_BYTES_MAX), true);
+    view.setUint32(12, put(bytes, CORRELATION_AT, correlationId, CORRELATION_BYTES_MAX), true);
+  }
+
+  /** The evidence is that of a key of a window from here on; it is gathered when someone looks. */
+  of(source: EvidenceSource, handle: number): Evidence {
+    this.#source = source;
+    this.#handle = handle;
+    return this.evidence;
+  }
+
+  /** The evidence is one event from here on. */
+  ofEvent(reference: number): Evidence {
+    this.#source = null;
+    this.#references[0] = reference;
+    this.#count = reference < 0 ? 0 : 1;
+    return this.evidence;
+  }
+
+  #gather(): void {
+    if (this.#source === null) return;
+    this.#count = 0;
+    this.#source.gather(this.#handle);
+    this.#source = null;
+  }
+
+  /** Adds those of a row, newest first; rows are to be given newest first. Whether there is room for more. */
+  addRow(store: RowStore, row: number, evidenceAt: number): boolean {
+    const events = store.words[row * store.step + ROW_EVENTS] as number;
+    const at = row * store.stride + evidenceAt;
+    const count = Math.min(events, EVIDENCE_PER_ROW);
+    for (let i = 1; i <= count && this.#count < EVIDENCE_MAX; i++) {
+      const reference = store.rows[at + ((events - i) & (EVIDENCE_PER_ROW - 1))] as number;
+      if (reference >= 0) this.#references[this.#count++] = reference;
+    }
+    return this.#count < EVIDENCE_MAX;
+  }
+
+  #seqOf(i: number): number {
+    const low = Math.floor((this.#references[i] as number) / ROWS_MAX);
+    const last = this.#header[this.#lastSeqAt] as number;
+    const back = (last % SEQ_RANGE) - low;
+    return last - (back < 0 ? back + SEQ_RANGE : back);
+  }
+
+  #events(): string[] {
+    const ids: string[] = [];
+    this.#gather();
+    for (let i = 0; i < this.#count; i++) {
+      ids.push(`${this.#seqOf(i)}:${(this.#references[i] as number) % ROWS_MAX}`);
+    }
+    return ids;
+  }
+
+  #texts(textAt: number, lengthAt: number): string[] {
+    const texts: string[] = [];
+    this.#gather();
+    const buffer = this.#memory.buffer(this.#index);
+    if (buffer.byteLength === 0) return texts;
+    for (let i = 0; i < this.#count; i++) {
+      const seq = this.#seqOf(i);
+      const at = (seq % TRACES_KEPT) * SLOT_BYTES;
+      const view = new DataView(buffer, at, SLOT_BYTES);
+      const length = view.getUint32(lengthAt, true);
+      if (length === 0 || view.getFloat64(0, true) !== seq) continue;
+      const text = textOfBytes(new Uint8Array(buffer, at + textAt, length), 0, length);
+      if (!texts.includes(text)) texts.push(text);
+    }
+    return texts;
+  }
+}
+
+function put(bytes: Uint8Array, at: number, text: string, bytesMax: number): number {
+  if (text.length > bytesMax) return 0;
+  const encoded = encoder.encode(text);
+  if (encoded.length > bytesMax) return 0;
+  bytes.set(encoded, at);
+  return encoded.length;
+}

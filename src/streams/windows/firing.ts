@@ -1,0 +1,176 @@
+/**
+ * Results of windows: from aggregates to `ResultRow`s, one pane at a time.
+ *
+ * Role: told which keys of a window fire (`begin`, `offer` per key, `end`), it keeps the best when `top` asks, numbers the
+ * panes, takes back what was said before (`retracting`) and begins content anew (`discarding`). It does not decide when
+ * windows fire.
+ * Rules: the first pane is 0. A retraction has the number and the values of the pane it takes back. With `top`, a
+ * firing is the whole ranking: a key that was in an earlier one and is no longer is taken back by the retraction alone.
+ * A pane is final when its window has expired: nothing can come after it.
+ */
+import type { Emitter, ResultRow } from '../operator.ts';
+import { isScratch, type WindowContent } from './contents.ts';
+import { Ranking } from './ranking.ts';
+import { ROW_EVENTS, ROW_FLAGS } from './row-store.ts';
+import { PANE_FRESH, PANE_NUMBER, PANE_VALUES, type WindowState } from './window-state.ts';
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+export class Firing {
+  readonly #state: WindowState;
+  readonly #ranking: Ranking | null;
+  readonly #by: number;
+  readonly #discarding: boolean;
+  readonly #retracting: boolean;
+  readonly #row: ResultRow;
+  #content!: WindowContent;
+  #out!: Emitter;
+  #window = 0;
+  #spanMs = 0;
+  /** Rows to begin anew when the firing is over. */
+  readonly #spent: number[] = [];
+
+  constructor(state: WindowState) {
+    const { aggregates, paned, plan } = state;
+    this.#state = state;
+    this.#ranking = plan.top === null ? null : new Ranking(plan.top.limit, plan.top.ties);
+    this.#by = plan.top === null ? -1 : aggregates.columns.indexOf(plan.top.by);
+    this.#discarding = plan.accumulation === 'discarding' && paned;
+    this.#retracting = plan.accumulation === 'retracting' && paned;
+    this.#row = {
+      keyId: -1,
+      start: 0,
+      end: 0,
+      pane: 0,
+      timing: 'on-time',
+      final: false,
+      retraction: false,
+      output: '',
+      values: [],
+      evidence: null,
+    };
+  }
+
+  /** Keys are ranked: a firing must be offered all keys of the window. */
+  get ranked(): boolean {
+    return this.#ranking !== null;
+  }
+
+  begin(content: WindowContent, window: number, timing: ResultRow['timing'], final: boolean, out: Emitter): void {
+    const { geometry } = this.#state;
+    const row = this.#row;
+    content.begin(window);
+    this.#content = content;
+    this.#out = out;
+    this.#window = window;
+    row.start = geometry.windowStart(window);
+    row.end = geometry.windowEnd(window);
+    row.timing = timing;
+    row.final = final;
+    this.#spanMs = row.end - row.start;
+  }
+
+  offer(handle: number, key: number): void {
+    if (this.#ranking === null) this.#fire(handle, key);
+    else {
+      this.values(handle, this.#row.values);
+      this.#ranking.add(this.#row.values[this.#by], handle, key);
+    }
+    if (this.#discarding && !this.#row.final) this.#spent.push(handle);
+  }
+
+  end(): void {
+    if (this.#ranking !== null) {
+      this.#ranking.take((handle, key) => this.#fire(handle, key));
+      if (this.#retracting) this.#retractOthers();
+    }
+    const { aggregates, own, store } = this.#state;
+    for (const row of this.#spent) {
+      aggregates.free(store, row * store.stride + own);
+      aggregates.init(store, row * store.stride + own);
+      store.words[row * store.step + ROW_EVENTS] = 0;
+    }
+    this.#spent.length = 0;
+  }
+
+  /** One key's results now, into `out`. */
+  values(handle: number, out: unknown[]): void {
+    const { aggregates, store } = this.#state;
+    const at = this.#content.at(handle);
+    aggregates.results(store, at, this.#spanMs, out);
+    if (isScratch(this.#state, at)) aggregates.free(store, at);
+  }
+
+  #fire(handle: number, key: number): void {
+    const state = this.#state;
+    const row = this.#row;
+    this.values(handle, row.values);
+    row.keyId = key;
+    row.pane = 0;
+    if (!state.paned) {
+      row.evidence = state.evidence.of(this.#content, handle);
+      this.#out.emit(row);
+      return;
+    }
+    const pane = state.pane(this.#window, key);
+    const at = pane * state.panes.stride;
+    if (this.#retracting) this.#retract(pane, key);
+    row.pane = state.panes.rows[at + PANE_NUMBER] as number;
+    row.evidence = state.evidence.of(this.#content, handle);
+    this.#out.emit(row);
+    state.panes.rows[at + PANE_NUMBER] = row.pane + 1;
+    if (this.#retracting && !row.final) this.#keep(pane, row.values);
+  }
+
+  /** Takes back the last pane of a key, if it still stands. */
+  #retract(pane: number, key: number): void {
+    const { panes } = this.#state;
+    const at = pane * panes.stride;
+    const offset = panes.rows[at + PANE_VALUES] as number;
+    if (offset === 0) return;
+    const length = panes.arena.words[offset / 4] as number;
+    const text = decoder.decode(panes.arena.bytes.slice(offset + 4, offset + 4 + length));
+    panes.arena.free(offset);
+    panes.rows[at + PANE_VALUES] = 0;
+    const { end, start, timing } = this.#row;
+    this.#out.emit({
+      keyId: key,
+      start,
+      end,
+      pane: (panes.rows[at + PANE_NUMBER] as number) - 1,
+      timing,
+      final: false,
+      retraction: true,
+      output: '',
+      values: JSON.parse(text) as unknown[],
+      evidence: null,
+    });
+  }
+
+  /** Remembers what a pane says. */
+  #keep(pane: number, values: readonly unknown[]): void {
+    const { panes } = this.#state;
+    if (this.#ranking !== null) {
+      const flags = pane * panes.step + ROW_FLAGS;
+      panes.words[flags] = (panes.words[flags] as number) | PANE_FRESH;
+    }
+    const bytes = encoder.encode(JSON.stringify(values));
+    const offset = panes.arena.alloc(4 + bytes.length);
+    panes.arena.words[offset / 4] = bytes.length;
+    panes.arena.bytes.set(bytes, offset + 4);
+    panes.rows[pane * panes.stride + PANE_VALUES] = offset;
+  }
+
+  /** Takes back the panes of keys that are not in the ranking any more. */
+  #retractOthers(): void {
+    const { panes } = this.#state;
+    const record = panes.recordOf(this.#window);
+    if (record === 0) return;
+    for (let pane = panes.firstRow(record); pane !== 0; pane = panes.nextRow(pane)) {
+      const flags = pane * panes.step + ROW_FLAGS;
+      if (((panes.words[flags] as number) & PANE_FRESH) === 0) this.#retract(pane, panes.keyOf(pane));
+      else panes.words[flags] = (panes.words[flags] as number) & ~PANE_FRESH;
+    }
+  }
+}

@@ -1,0 +1,72 @@
+/**
+ * The best of one close: which keys `top` keeps.
+ *
+ * Role: takes each key's value as it is computed and says afterwards who is in, best first; equal values go by the order
+ * they were given in, and with `ties` all that equal the last one are in. What is no number ranks last.
+ */
+export class Ranking {
+  readonly #limit: number;
+  readonly #ties: boolean;
+  readonly #values: number[] = [];
+  readonly #handles: number[] = [];
+  readonly #keys: number[] = [];
+
+  constructor(limit: number, ties: boolean) {
+    this.#limit = limit;
+    this.#ties = ties;
+  }
+
+  add(value: unknown, handle: number, key: number): void {
+    this.#values.push(typeof value === 'number' && !Number.isNaN(value) ? value : Number.NEGATIVE_INFINITY);
+    this.#handles.push(handle);
+    this.#keys.push(key);
+  }
+
+  /** Tells the best ones, best first, and forgets all. */
+  take(visit: (handle: number, key: number) => void): void {
+    const values = this.#values;
+    const last = this.#threshold();
+    const chosen: number[] = [];
+    let above = 0;
+    for (let i = 0; i < values.length; i++) if ((values[i] as number) > last) above += 1;
+    for (let i = 0; i < values.length; i++) {
+      const value = values[i] as number;
+      if (value > last || (value === last && (this.#ties || above++ < this.#limit))) chosen.push(i);
+    }
+    chosen.sort((a, b) => {
+      const [x, y] = [values[a] as number, values[b] as number];
+      return x === y ? a - b : y - x;
+    });
+    for (const i of chosen) visit(this.#handles[i] as number, this.#keys[i] as number);
+    values.length = 0;
+    this.#handles.length = 0;
+    this.#keys.length = 0;
+  }
+
+  /** Value of the last one that is in: the root of a heap of the best. */
+  #threshold(): number {
+    const values = this.#values;
+    const limit = this.#limit;
+    if (values.length <= limit) return Number.NEGATIVE_INFINITY;
+    const heap = Float64Array.from(values.slice(0, limit)).sort();
+    for (let i = limit; i < values.length; i++) {
+      const value = values[i] as number;
+      if (value > (heap[0] as number)) sink(heap, value);
+    }
+    return heap[0] as number;
+  }
+}
+
+/** Puts a value in place of the smallest one. */
+function sink(heap: Float64Array, value: number): void {
+  let at = 0;
+  for (;;) {
+    let child = 2 * at + 1;
+    if (child >= heap.length) break;
+    if (child + 1 < heap.length && (heap[child + 1] as number) < (heap[child] as number)) child += 1;
+    if ((heap[child] as number) >= value) break;
+    heap[at] = heap[child] as number;
+    at = child;
+  }
+  heap[at] = value;
+}

@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { Worker } from 'node:worker_threads';
+import fc from 'fast-check';
+import { BatchIds, createDedup, DedupSet, DUPLICATE, NEW, OWN } from '../../../src/streams/decode/dedup-set.ts';
+
+const HOUR_MS = 3_600_000;
+const hashOf = (id: number): [number, number] => [Math.imul(id + 1, 0x85ebca6b), Math.imul(id + 1, 0xc2b2ae35)];
+const add = (set: DedupSet, id: number, seq: number, nowMs = HOUR_MS * 1000, ttlMs = HOUR_MS): number =>
+  set.add(...hashOf(id), seq, nowMs, ttlMs);
+
+describe('ids that were seen', () => {
+  test('are repetitions for other batches and their own for the batch that added them', () => {
+    const buffer = createDedup(100);
+    assert.equal(add(new DedupSet(buffer), 7, 1), NEW);
+    assert.equal(add(new DedupSet(buffer), 7, 1), OWN);
+    assert.equal(add(new DedupSet(buffer), 7, 2), DUPLICATE);
+    assert.equal(add(new DedupSet(buffer), 8, 2), NEW);
+  });
+
+  test('are remembered in a copy of the memory', () => {
+    const buffer = createDedup(1000);
+    const set = new DedupSet(buffer);
+    for (let id = 0; id < 500; id++) add(set, id, 3);
+    const restored = new DedupSet(buffer.slice(0));
+    for (let id = 0; id < 500; id++) assert.equal(add(restored, id, 4), DUPLICATE);
+  });
+
+  test('the newest three quarters are always there, and never more than the limit', () => {
+    const idsMax = 1000;
+    const set = new DedupSet(createDedup(idsMax));
+    for (let id = 0; id < 10_000; id++) assert.equal(add(set, id, 1), NEW);
+    let known = 0;
+    for (let id = 9999; id >= 9250; id--) assert.equal(add(set, id, 1), OWN, `${id}`);
+    // Asking adds what was forgotten, so from the newest on only until the first gap.
+    for (let id = 9999; id >= 0 && add(set, id, 1) === OWN; id--) known += 1;
+    assert.ok(known >= 750 && known <= idsMax, `${known}`);
+  });
+
+  test('are forgotten after the time to live and not before', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 1000 }),
+        fc.array(fc.nat(400), { minLength: 1, maxLength: 60 }),
+        (ttlS, stepsS) => {
+          const set = new DedupSet(createDedup(10_000));
+          let nowS = 1_000_000;
+          const lastSeenS: number[] = [];
+          for (const [id, stepS] of stepsS.entries()) {
+            nowS += stepS;
+            assert.equal(add(set, id, id, nowS * 1000, ttlS * 1000), NEW);
+            lastSeenS.push(nowS);
+          }
+          for (const [id, seenS] of lastSeenS.entries()) {
+            const found = add(set, id, 99_999, nowS * 1000, ttlS * 1000);
+            if (nowS - seenS <= ttlS * 0.99)
+              assert.equal(found, DUPLICATE, `${id} seen ${nowS - seenS} s ago, ttl ${ttlS}`);
+            if (nowS - seenS > ttlS * 1.4 + 1)
+              assert.equal(found, NEW, `${id} seen ${nowS - seenS} s ago, ttl ${ttlS}`);
+          }
+        },
+      ),
+    );
+  });
+
+  test('two threads that add the same ids at once have each id once between them', async () => {
+    const ids = 200_000;
+    const buffer = createDedup(ids * 2);
+    const gate = new SharedArrayBuffer(12);
+    const isSource = import.meta.url.endsWith('.ts');
+    const file = JSON.stringify(new URL(`./dedup-worker.${isSource ? 'ts' : 'js'}`, import.meta.url).href);
+    // Threads do not inherit what reads TypeScript.
+    const code = isSource
+      ? `import('tsx/esm/api').then(({ tsImport }) => tsImport(${file}, ${file}))`
+      : `import(${file})`;
+    const taken = await Promise.all(
+      [1, 2].map(
+        (seq) =>
+          new Promise<number[]>((resolve, reject) => {
+            const worker = new Worker(code, { eval: true, execArgv: [], workerData: { buffer, gate, ids, seq } });
+            worker.once('message', resolve);
+            worker.once('error', reject);
+          }),
+      ),
+    );
+    const all = taken.flat();
+    assert.equal(all.length, ids);
+    assert.equal(new Set(all).size, ids);
+  });
+});
+
+describe('ids within a batch', () => {
+  test('are told apart from their second occurrence', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.integer({ min: -20, max: 20 }), fc.integer({ min: -20, max: 20 })), { maxLength: 2000 }),
+        (pairs) => {
+          const ids = new BatchIds();
+          const seen = new Set<string>();
+          for (const [low, high] of pairs) {
+            // Zero stands for an empty place and is taken for one.
+            const name = `${low || 1}/${high || 1}`;
+            assert.equal(ids.add(low, high), !seen.has(name));
+            seen.add(name);
+          }
+        },
+      ),
+    );
+  });
+});

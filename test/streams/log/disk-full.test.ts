@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { LmdbLog } from '../../../src/streams/log/lmdb-log.ts';
+import { Child } from './child.ts';
+import { numberedRecord, plain, readAll } from './records.ts';
+import { Scratch } from './scratch.ts';
+
+const DISK_BYTES = 6 * 2 ** 20;
+const FILLER_BYTES = 3 * 2 ** 20;
+
+/** The way through a full disk and back, whatever makes it full. `makeRoom` gives the space. */
+async function fillAndRecover(scratch: Scratch, name: string, child: Child, makeRoom: () => void): Promise<void> {
+  await child.says('needs room');
+  const full = await child.says('full');
+  const durable = child.lines.filter((line) => line.startsWith('durable')).length;
+  assert.ok(durable > 0);
+  assert.equal(full, `full ${durable} false unavailable`);
+  assert.equal(await child.says('still full'), 'still full unavailable');
+  assert.ok(child.lines.some((line) => line.startsWith('refused')));
+  makeRoom();
+  child.tell('room');
+  assert.equal(await child.says('recovered'), `recovered ${durable} true`);
+  assert.equal(await child.says('done'), `done ${durable + 14}`);
+  await child.ended();
+  const log = new LmdbLog(scratch.open(name));
+  assert.deepEqual(
+    await readAll(log, 0),
+    Array.from({ length: durable + 14 }, (_, i) => ({ seq: i + 1, record: plain(numberedRecord(i + 1, 40_000)) })),
+  );
+}
+
+/** A file system of its own, of which a file takes up a part. */
+class SmallDisk implements Disposable {
+  readonly #directory: string;
+
+  /** Throws when this user may not have one. */
+  constructor(directory: string) {
+    mkdirSync(directory);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK_BYTES}`, 'none', directory], { stdio: 'pipe' });
+    this.#directory = directory;
+    writeFileSync(this.#filler, Buffer.alloc(FILLER_BYTES));
+  }
+
+  makeRoom(): void {
+    rmSync(this.#filler);
+  }
+
+  [Symbol.dispose](): void {
+    execFileSync('umount', ['-l', this.#directory]);
+  }
+
+  get #filler(): string {
+    return join(this.#directory, 'filler');
+  }
+}
+
+/** Null, and why, when this user may not mount. */
+function smallDisk(directory: string, context: TestContext): SmallDisk | null {
+  try {
+    return new SmallDisk(directory);
+  } catch (error) {
+    context.diagnostic(`no disk of its own (${String(error)}): a limit on the size of files is used instead`);
+    return null;
+  }
+}
+
+function limitedChild(scratch: Scratch, fileBytesMax: number): [Child, () => void] {
+  const child = new Child(import.meta.url, 'full-child', [join(scratch.directory, 'data')], { fileBytesMax });
+  return [child, () => void execFileSync('prlimit', ['--pid', `${child.pid}`, '--fsize=unlimited:'])];
+}
+
+test('a full disk: what was not flushed is refused, nothing more is taken until there is room, nothing is lost', async (context) => {
+  await using scratch = new Scratch();
+  using disk = smallDisk(join(scratch.directory, 'disk'), context);
+  if (disk === null) {
+    const [child, makeRoom] = limitedChild(scratch, FILLER_BYTES);
+    await fillAndRecover(scratch, 'data', child, makeRoom);
+    return;
+  }
+  const child = new Child(import.meta.url, 'full-child', [join(scratch.directory, 'disk', 'data')]);
+  await fillAndRecover(scratch, 'disk/data', child, () => disk.makeRoom());
+});
+
+test('a file that may not grow: the same', async () => {
+  await using scratch = new Scratch();
+  const [child, makeRoom] = limitedChild(scratch, 2 * 2 ** 20);
+  await fillAndRecover(scratch, 'data', child, makeRoom);
+});
