@@ -104,6 +104,32 @@ function manyAtOnce(plans: readonly AggregatePlan[], timePasses = false): number
   });
 }
 
+/** Rows merged, or told, per second: each has had `events / KEYS` events of its own. */
+function rows(plans: readonly AggregatePlan[], events: number, what: 'merge' | 'results'): number {
+  const aggregates = compileAggregates(plans, FIELDS);
+  const { doubles } = aggregates;
+  const [space, target] = [makeSpace(aggregates), makeSpace(aggregates)];
+  aggregates.addRows(
+    space,
+    keys.map((key) => key * doubles),
+    batch,
+    everyRow,
+    events,
+  );
+  const out: unknown[] = [];
+  const passes = Math.ceil(EVENTS / KEYS);
+  const perPass = (passes * KEYS) / EVENTS;
+  const pass = (): void => {
+    for (let i = 0; i < passes; i++) {
+      for (let at = 0; at < KEYS * doubles; at += doubles) {
+        if (what === 'merge') aggregates.merge(target, at, space, at);
+        else aggregates.results(space, at, 1000, out);
+      }
+    }
+  };
+  return rate(pass) * perPass;
+}
+
 interface PlainRow {
   count: number;
   sum: number;
@@ -168,3 +194,7 @@ print(
 );
 print('last text', manyAtOnce([aggregate('last', 'host')]));
 print('collect', manyAtOnce(fns('collect'), true));
+print('count sum min max: rows merged', rows(basic, EVENTS, 'merge'));
+print('count sum min max: results of rows', rows(basic, EVENTS, 'results'));
+print('count sum p99, 10 values a row: results of rows', rows(fns('count', 'sum', 'quantile'), 10 * KEYS, 'results'));
+print('count sum p99, 65 values a row: results of rows', rows(fns('count', 'sum', 'quantile'), EVENTS, 'results'));

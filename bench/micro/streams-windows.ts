@@ -2,7 +2,7 @@
  * What one thread spends on keyed windows when the columns of the events are given: keys interned, rows found, aggregated,
  * windows closed, results made and dropped. No decoding, no log, no lines of JSON.
  *
- * Run: node dist/bench/micro/streams-windows.js [rounds]
+ * Run: node dist/bench/micro/streams-windows.js [rounds] [keys]
  * Each variant runs in turn in every round; the median of the rounds is shown, in CPU time, so that others on the machine
  * disturb it less. Aggregates: count, sum, min, max.
  */
@@ -185,7 +185,7 @@ function run(plan: Plan, batches: readonly EventBatch[], variant: Variant): { ns
 }
 
 const HOP: Partial<WindowPlan> = { type: 'hopping', sizeMs: 60_000, slideMs: 1000 };
-const VARIANTS: readonly Variant[] = [
+const ALL: readonly Variant[] = [
   { name: 'tumbling 60 s', keys: 1000, events: 3_000_000, rate: 100_000, disorderMs: 0, window: {} },
   { name: 'tumbling 1 s', keys: 1000, events: 3_000_000, rate: 100_000, disorderMs: 0, window: { sizeMs: 1000 } },
   { name: 'hop 60 s / 1 s', keys: 1000, events: 3_000_000, rate: 100_000, disorderMs: 0, window: HOP },
@@ -204,6 +204,8 @@ const VARIANTS: readonly Variant[] = [
 ];
 
 const rounds = Number(process.argv[2] ?? 3);
+const keysOnly = Number(process.argv[3] ?? 0);
+const VARIANTS = ALL.filter(({ keys }) => keysOnly === 0 || keys === keysOnly);
 console.log(`node ${process.version}; ${BATCH} events a batch; count, sum, min, max; median of ${rounds} rounds`);
 const figures = VARIANTS.map(() => [] as number[]);
 const results: number[] = [];

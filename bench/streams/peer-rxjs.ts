@@ -77,8 +77,11 @@ function windowed(events: Observable<EventRow>, job: Job): Observable<Group> {
   const withValues = job.name === 'p99';
   // Groups know their window by the event that opened them: the latest one placed.
   let opening: Window | null = null;
-  return events.pipe(
-    mergeMap((event) => from(windowsOf(event).map((window): Placed => ({ window, event })))),
+  const placed =
+    job.sizeMs === job.slideMs
+      ? events.pipe(map((event): Placed => ({ window: windowsOf(event)[0] as Window, event })))
+      : events.pipe(mergeMap((event) => from(windowsOf(event).map((window): Placed => ({ window, event })))));
+  return placed.pipe(
     groupBy(
       ({ event, window }) => {
         opening = window;
@@ -121,7 +124,7 @@ function sessions(events: Observable<EventRow>, { gapMs }: Job): Observable<Grou
   );
 }
 
-const HOP_EVENTS_MAX = 100_000;
+const HOP_EVENTS_MAX = 20_000;
 
 export const rxjs: Peer = {
   name: 'rxjs over JSON.parse',

@@ -44,8 +44,18 @@ export async function startStreams(
     ...declared,
   ];
   if (definitions.length === 0) return null;
-  const [{ openStreams }, { PoolThreads }, { StreamEndpoint }, { streamDefinitions }, { uriOf }] = await Promise.all([
+  const [
+    { openStreams },
+    { openStores },
+    { CONNECTOR_KINDS },
+    { PoolThreads },
+    { StreamEndpoint },
+    { streamDefinitions },
+    { uriOf },
+  ] = await Promise.all([
     import('../streams/open.ts'),
+    import('../streams/stores.ts'),
+    import('../streams/engine/connectors.ts'),
     import('../streams/engine/pool-threads.ts'),
     import('../streams/ingest/http-endpoint.ts'),
     import('../streams/mcp/definitions.ts'),
@@ -57,6 +67,8 @@ export async function startStreams(
   const streams = await openStreams({
     ...settings.streaming,
     definitions,
+    kinds: CONNECTOR_KINDS,
+    stores: () => openStores({ ...settings.streaming, definitions }),
     threads: () => threads,
     log,
     now: Date.now,

@@ -10,7 +10,7 @@ import type { Reducer } from './aggregates/reducer.ts';
 import { AlertBook } from './alerts/alert-book.ts';
 import { compilePlan } from './define/compile.ts';
 import type { StreamDefinition } from './define/definition.ts';
-import { Connectors } from './engine/connectors.ts';
+import { type ConnectorKinds, Connectors } from './engine/connectors.ts';
 import { type EngineLog, StreamEngine } from './engine/engine.ts';
 import { Lifecycle } from './engine/lifecycle.ts';
 import { OperatorParts } from './engine/operators.ts';
@@ -20,17 +20,18 @@ import type { ShardParts } from './engine/shard.ts';
 import { ShardSet } from './engine/shard-set.ts';
 import type { StreamThreads } from './engine/task.ts';
 import type { Plan } from './plan.ts';
-import { openStores } from './stores.ts';
+import type { Stores } from './stores.ts';
 
 export interface StreamsOptions {
   readonly definitions: readonly StreamDefinition[];
-  /** Folder of the log and the checkpoints; needed when a stream is `fsync`. */
-  readonly dataDir: string;
   /** Power of two. */
   readonly shards: number;
   readonly logBytesMax: number;
   readonly checkpointMs: number;
   readonly tickMs: number;
+  readonly kinds: ConnectorKinds;
+  /** Where log, checkpoints and dead letters are; `openStores` makes them. */
+  readonly stores: () => Promise<Stores>;
   readonly threads: (parts: ShardParts) => StreamThreads;
   readonly log: EngineLog;
   /** Wall clock, ms. */
@@ -42,6 +43,8 @@ export interface OpenStreams {
   /** Logs a tick now; the clock does it by itself. */
   tick(): void;
   checkpoint(): Promise<void>;
+  /** Ends at once: nothing is waited for, nothing is saved. What a crash leaves, for tests. */
+  abandon(): Promise<void>;
   /** What was accepted is applied, sinks get their results, the state is saved, everything closes. */
   close(): Promise<void>;
 }
@@ -54,7 +57,7 @@ export async function openStreams(options: StreamsOptions): Promise<OpenStreams>
   const reducers = new Map<string, Reducer>();
   const parts = new OperatorParts(reducers);
   const threads = options.threads(parts);
-  const stores = await openStores(options);
+  const stores = await options.stores();
   const alerts = new AlertBook({ log });
   const engineParts = { threads, eventLog: stores.eventLog, deadLetters: stores.deadLetters, log, now };
   const outcomes = new Outcomes(NO_PLAN, {
@@ -65,6 +68,7 @@ export async function openStreams(options: StreamsOptions): Promise<OpenStreams>
   });
   const engine: StreamEngine = new StreamEngine(engineParts, NO_PLAN, nothingYet(parts, threads), outcomes);
   const connectors = new Connectors({
+    kinds: options.kinds,
     log,
     now,
     accept: (stream, source, batch) => engine.accept(stream, source, batch),
@@ -91,6 +95,15 @@ export async function openStreams(options: StreamsOptions): Promise<OpenStreams>
     service,
     tick: () => clock.tick(),
     checkpoint: () => lifecycle.checkpoint(),
+    async abandon() {
+      clock.stop();
+      engine.state = 'stopped';
+      engine.pipeline.stop();
+      await connectors.stopSources();
+      await connectors.closeSinks();
+      alerts.close();
+      await stores.close();
+    },
     async close() {
       clock.stop();
       await connectors.stopSources();

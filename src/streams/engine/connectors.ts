@@ -8,9 +8,9 @@
  */
 import type { SinkDefinition, SourceDefinition, StreamDefinition } from '../define/definition.ts';
 import { SINK_KINDS } from '../sinks/kinds.ts';
-import type { Sink } from '../sinks/port.ts';
+import type { Sink, SinkKind } from '../sinks/port.ts';
 import { SOURCE_KINDS } from '../sources/kinds.ts';
-import type { Source, SourceHost } from '../sources/port.ts';
+import type { Source, SourceHost, SourceKind } from '../sources/port.ts';
 import { Delivery, type DeliveryLog } from './delivery.ts';
 import type { SinkFacts } from './lifecycle.ts';
 import type { SinkRoute } from './outcomes.ts';
@@ -26,7 +26,16 @@ interface OpenSink {
   readonly route: SinkRoute;
 }
 
+/** Connector types by name: those there are, and those of tests. */
+export interface ConnectorKinds {
+  readonly sources: ReadonlyMap<string, SourceKind>;
+  readonly sinks: ReadonlyMap<string, SinkKind>;
+}
+
+export const CONNECTOR_KINDS: ConnectorKinds = { sources: SOURCE_KINDS, sinks: SINK_KINDS };
+
 export interface ConnectorPorts {
+  readonly kinds: ConnectorKinds;
   readonly log: DeliveryLog;
   readonly now: () => number;
   accept: Streams['accept'];
@@ -83,9 +92,9 @@ export class Connectors {
   }
 
   #makeSink(type: string, options: Readonly<Record<string, unknown>>, name: string): Sink {
-    const kind = SINK_KINDS.get(type);
+    const kind = this.#ports.kinds.sinks.get(type);
     if (kind === undefined) {
-      const known = [...SINK_KINDS.keys(), 'stream'].join(', ');
+      const known = [...this.#ports.kinds.sinks.keys(), 'stream'].join(', ');
       throw new StreamRefusal('invalid', `sink ${name}: type ${JSON.stringify(type)} is not one of ${known}`);
     }
     return kind.create(options, name);
@@ -109,9 +118,9 @@ export class Connectors {
   }
 
   async #startSource(name: string, stream: string, declaration: SourceDefinition): Promise<void> {
-    const kind = SOURCE_KINDS.get(declaration.type);
+    const kind = this.#ports.kinds.sources.get(declaration.type);
     if (kind === undefined) {
-      const known = [...SOURCE_KINDS.keys()].join(', ');
+      const known = [...this.#ports.kinds.sources.keys()].join(', ');
       throw new StreamRefusal(
         'invalid',
         `source ${name}: type ${JSON.stringify(declaration.type)} is not one of ${known}`,

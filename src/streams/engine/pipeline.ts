@@ -11,7 +11,7 @@ import { type DecodeResult, type DecodeTask, type StreamThreads, ThreadLost } fr
 
 const DECODES_PER_THREAD = 2;
 const ENTRIES_PER_ROUND = 64;
-const DECODE_TRIES_MAX = 3;
+const DECODE_TRIES_MAX = 6;
 
 /** A record on its way. `task` null: nothing to decode. */
 export interface Entry {

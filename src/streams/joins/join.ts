@@ -49,6 +49,9 @@ export const joinKind: OperatorKind<JoinPlan> = {
 };
 
 const TALLY_LATE = 0;
+/** Watermark of the join, and whether there has been one. */
+const TALLY_WATERMARK = 1;
+const TALLY_BEGUN = 2;
 
 class Join implements ShardOperator, Environment {
   readonly columns: readonly string[];
@@ -98,7 +101,7 @@ class Join implements ShardOperator, Environment {
   }
 
   events(input: OperatorInput, out: Emitter): void {
-    const { batch, count, keys, provenance, rows, side, watermark } = input;
+    const { batch, count, keys, provenance, rows, side } = input;
     const reader = this.#readers[side === 0 ? 0 : 1];
     for (let i = 0; i < count; i++) {
       const row = rows[i] as number;
@@ -111,13 +114,13 @@ class Join implements ShardOperator, Environment {
       };
       const state = this.#states.get(keyId) ?? { left: [], right: [] };
       if (this.#plan.type === 'interval') this.#meet(keyId, state, held, side, out);
-      this.#keep(keyId, state, held, side, watermark);
+      this.#keep(keyId, state, held, side);
     }
     this.#states.flush();
   }
 
-  #keep(keyId: number, state: JoinState, held: Held, side: number, watermark: number): void {
-    const late = this.#lastUse(held.ts, side) <= watermark;
+  #keep(keyId: number, state: JoinState, held: Held, side: number): void {
+    const late = this.#lastUse(held.ts, side) <= this.#watermark;
     const buffer = side === 0 ? state.left : state.right;
     if (late) this.#states.addTally(TALLY_LATE, 1);
     else insert(buffer, held);
@@ -126,6 +129,16 @@ class Join implements ShardOperator, Environment {
       this.#states.addTally(TALLY_LATE, 1);
     }
     if (state.left.length + state.right.length > 0) this.#states.put(keyId, state, this.#timer(state));
+  }
+
+  /** The lower one of both streams', which is what an event must not be behind. */
+  get #watermark(): number {
+    return this.#states.tally(TALLY_BEGUN) === 0 ? Number.NEGATIVE_INFINITY : this.#states.tally(TALLY_WATERMARK);
+  }
+
+  set #watermark(value: number) {
+    this.#states.addTally(TALLY_WATERMARK, value - this.#states.tally(TALLY_WATERMARK));
+    if (this.#states.tally(TALLY_BEGUN) === 0) this.#states.addTally(TALLY_BEGUN, 1);
   }
 
   /** Watermark at which an event can no longer find a partner. */
@@ -188,6 +201,8 @@ class Join implements ShardOperator, Environment {
   }
 
   advance(watermark: number, out: Emitter): void {
+    if (!Number.isFinite(watermark)) return;
+    this.#watermark = watermark;
     for (const keyId of this.#states.due(watermark)) {
       const state = this.#states.get(keyId);
       if (state === undefined) continue;

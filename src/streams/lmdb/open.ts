@@ -15,7 +15,10 @@
  * - `noSubdir: false`: a directory whose name has a dot is otherwise taken for a file.
  * - `mapSize` is no limit (LMDB-js enlarges it); it only spares remapping.
  */
+import { join } from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
+import { restoreLength } from './file-length.ts';
+import { sealed, seedOf, unsealed } from './sealed-value.ts';
 
 export const TABLES_MAX = 16;
 export const JOBS_WAITING_MAX = 65_536;
@@ -26,6 +29,8 @@ const MAP_BYTES_AT_START = 2 ** 30;
 const PROBE_BYTES = 2 ** 20;
 const OWNER = 'owner';
 const PROBE = 'probe';
+const TABLES = 'tables';
+const TABLES_SEED = seedOf(TABLES);
 
 export type TableKey = string | number | (string | number)[];
 
@@ -125,6 +130,8 @@ export class LmdbEnvironment {
     this.directory = directory;
     this.#commitMsMax = options.commitMsMax ?? COMMIT_MS_MAX;
     try {
+      const problem = restoreLength(join(directory, 'data.mdb'));
+      if (problem !== null) throw new Error(problem);
       this.#root = open<Buffer, TableKey>(directory, {
         noSubdir: false,
         overlappingSync: false,
@@ -145,8 +152,14 @@ export class LmdbEnvironment {
     return this.#failure;
   }
 
+  /** Made when it is not there. One that was there and is not any more is damage, not a new beginning: `StoreUnavailable`. */
   table(name: string): LmdbTable {
-    return new LmdbTable(this.#root.openDB<Buffer, TableKey>({ name, encoding: 'binary' }));
+    const names = this.#tableNames();
+    const options = { name, encoding: 'binary', create: !names.includes(name) } as const;
+    const database: Database<Buffer, TableKey> | undefined = this.#root.openDB<Buffer, TableKey>(options);
+    if (database === undefined) throw new StoreUnavailable(`${this.directory} has lost its table ${name}`, true);
+    if (options.create) this.#owner.putSync(TABLES, sealed(Buffer.from([...names, name].join()), TABLES_SEED));
+    return new LmdbTable(database);
   }
 
   /** Puts and removes of the job become durable together or not at all. Jobs must not throw. Rejects with `StoreUnavailable`. */
@@ -179,6 +192,14 @@ export class LmdbEnvironment {
     this.#failure = new StoreUnavailable(`${this.directory} is closed`, true);
     // Closing would wait for the commit that hangs.
     if (!this.#stuck) await this.#root.close();
+  }
+
+  #tableNames(): string[] {
+    const value = this.#owner.getBinary(TABLES);
+    if (value === undefined) return [];
+    const names = unsealed(Buffer.from(value), TABLES_SEED);
+    if (typeof names === 'string') throw new StoreUnavailable(`tables of ${this.directory}: ${names}`, true);
+    return names.toString('utf8').split(',');
   }
 
   #takeOver(): number {

@@ -25,6 +25,7 @@ import { ShardMemory } from './memory.ts';
 export const KEY_TEXTS_KEPT_MAX = 131_072;
 const SLOTS_AT_START = 64;
 const ENTRIES_AT_START = 32;
+const CHUNK = 256;
 const ENTRY_WORDS = 16;
 const INLINE_BYTES_MAX = 40;
 const INLINE_AT = 24;
@@ -60,6 +61,8 @@ export class KeyTable implements Keys {
   #words!: Uint32Array;
   #bytes!: Uint8Array;
   #doubles!: Float64Array;
+  #view!: DataView;
+  readonly #candidates = new Uint32Array(CHUNK);
   readonly #texts: string[] = [];
   readonly #textGenerations: number[] = [];
 
@@ -88,6 +91,7 @@ export class KeyTable implements Keys {
     this.#words = new Uint32Array(buffer);
     this.#bytes = new Uint8Array(buffer);
     this.#doubles = new Float64Array(buffer);
+    this.#view = new DataView(buffer);
   }
 
   get size(): number {
@@ -149,6 +153,10 @@ export class KeyTable implements Keys {
     }
   }
 
+  /**
+   * Chunk by chunk in short loops whose loads do not wait for each other: a table that is not in the cache costs about one
+   * miss per key instead of three. A candidate is only a guess: what its entry says decides.
+   */
   #internStrings(
     batch: EventBatch,
     field: number,
@@ -159,14 +167,62 @@ export class KeyTable implements Keys {
   ): void {
     const ats = batch.at[field] as Uint32Array;
     const lengths = batch.length[field] as Uint32Array;
-    const bytes = batch.bytes;
-    for (let i = 0; i < count; i++) {
-      const row = rows[i] as number;
-      const length = lengths[row] as number;
-      const hash = hashes[row] as number;
-      if (length === ABSENT) out[i] = this.intern(batch, row, hash, [field]);
-      else out[i] = this.internBytes(hash, KEY_STRING, bytes, ats[row] as number, length);
+    const view = new DataView(batch.bytes.buffer, batch.bytes.byteOffset);
+    for (let begin = 0; begin < count; begin += CHUNK) {
+      const end = Math.min(count, begin + CHUNK);
+      this.#guess(hashes, rows, begin, end);
+      this.#checkLengths(lengths, rows, begin, end);
+      for (let i = begin; i < end; i++) {
+        const row = rows[i] as number;
+        const candidate = this.#candidates[i - begin] as number;
+        const at = ats[row] as number;
+        const length = lengths[row] as number;
+        if (candidate !== 0 && this.#sameText(candidate - 1, view, at, length)) out[i] = candidate - 1;
+        else if (length === ABSENT) out[i] = this.intern(batch, row, hashes[row] as number, [field]);
+        else out[i] = this.internBytes(hashes[row] as number, KEY_STRING, batch.bytes, at, length);
+      }
     }
+  }
+
+  /** Id + 1 of what has the same hash in the slot where a key belongs; 0 for none. */
+  #guess(hashes: Uint32Array, rows: Uint32Array, begin: number, end: number): void {
+    const slots = this.#slots;
+    const shift = this.#shift;
+    const candidates = this.#candidates;
+    for (let i = begin; i < end; i++) {
+      const hash = hashes[rows[i] as number] as number;
+      const slot = Math.imul(hash, SPREAD) >>> shift;
+      candidates[i - begin] = slots[2 * slot] === hash ? (slots[2 * slot + 1] as number) : 0;
+    }
+  }
+
+  /** Drops candidates that are not short strings of the same length. */
+  #checkLengths(lengths: Uint32Array, rows: Uint32Array, begin: number, end: number): void {
+    const words = this.#words;
+    const candidates = this.#candidates;
+    for (let i = begin; i < end; i++) {
+      const candidate = candidates[i - begin] as number;
+      if (candidate === 0) continue;
+      const entry = (candidate - 1) * ENTRY_WORDS;
+      const length = words[entry + LENGTH] as number;
+      const string = ((words[entry + FORM] as number) & FORM_MASK) === KEY_STRING;
+      if (!string || length !== lengths[rows[i] as number] || length > INLINE_BYTES_MAX) candidates[i - begin] = 0;
+    }
+  }
+
+  /** Compares with a string of the same length that is in its entry, four bytes at a time, the last four overlapping. */
+  #sameText(id: number, view: DataView, at: number, length: number): boolean {
+    const own = this.#view;
+    const ownAt = id * ENTRY_WORDS * 4 + INLINE_AT;
+    if (length < 4) {
+      for (let i = 0; i < length; i++) if (own.getUint8(ownAt + i) !== view.getUint8(at + i)) return false;
+      return true;
+    }
+    const last = length - 4;
+    for (let i = 0; i < last; i += 4) {
+      if (own.getInt32(ownAt + i, true) !== view.getInt32(at + i, true)) return false;
+    }
+    return own.getInt32(ownAt + last, true) === view.getInt32(at + last, true);
   }
 
   #internNumbers(
@@ -178,25 +234,16 @@ export class KeyTable implements Keys {
     out: Uint32Array,
   ): void {
     const values = batch.values[field] as Float64Array;
-    for (let i = 0; i < count; i++) {
-      const row = rows[i] as number;
-      const hash = hashes[row] as number;
-      const value = values[row] as number;
-      const slots = this.#slots;
-      const mask = slots.length / 2 - 1;
-      let slot = Math.imul(hash, SPREAD) >>> this.#shift;
-      let id = -1;
-      for (;;) {
-        const next = slots[2 * slot + 1] as number;
-        if (next === 0) break;
+    for (let begin = 0; begin < count; begin += CHUNK) {
+      const end = Math.min(count, begin + CHUNK);
+      this.#guess(hashes, rows, begin, end);
+      for (let i = begin; i < end; i++) {
+        const row = rows[i] as number;
+        const candidate = this.#candidates[i - begin] as number;
         // A canonical number is compared as one: −0 is 0, and NaN (absent) never matches and takes the general way.
-        if (slots[2 * slot] === hash && this.#sameNumber(next - 1, value)) {
-          id = next - 1;
-          break;
-        }
-        slot = (slot + 1) & mask;
+        if (candidate !== 0 && this.#sameNumber(candidate - 1, values[row] as number)) out[i] = candidate - 1;
+        else out[i] = this.intern(batch, row, hashes[row] as number, [field]);
       }
-      out[i] = id < 0 ? this.intern(batch, row, hash, [field]) : id;
     }
   }
 

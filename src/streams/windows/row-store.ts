@@ -32,7 +32,8 @@ export const ROW_STORE_BUFFERS = 4;
 const ROWS_AT_START = 16;
 const RECORDS_AT_START = 8;
 const TABLE_LOG2_MIN = 4;
-const SPREAD = 0x9e3779b1;
+/** Golden ratio, 32 bits. */
+export const SPREAD = 0x9e3779b1;
 const RECENT = 64;
 
 const UNITS = 0;
@@ -241,6 +242,21 @@ export class RowStore implements AggregateSpace {
     this.#table = (this.#units[at + TABLE] as number) / 4;
     this.#shift = 32 - log2;
     this.#mask = 2 ** log2 - 1;
+  }
+
+  /** Where the slots of the tables are, for `WindowEvents`' first look: of a record from `tableOf`, `shiftOf`. */
+  get slots(): Uint32Array {
+    return this.#tables.words;
+  }
+
+  /** Index of a table's first slot. */
+  tableOf(record: number): number {
+    return (this.#units[this.#at(record) + TABLE] as number) / 4;
+  }
+
+  /** A key's own slot is its product with SPREAD, shifted to the right by this. */
+  shiftOf(record: number): number {
+    return 32 - (this.#units[this.#at(record) + LOG2] as number);
   }
 
   /** Row of a key in the selected unit; 0 for none. */

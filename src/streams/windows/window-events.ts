@@ -2,10 +2,10 @@
 /**
  * Events into rows: which slice or window an event belongs to, whether it still may, and the row its key has there.
  *
- * Role: the part of the slice operator that runs per event. Two passes over a chunk of events: the first finds rows, the
- * second (`RowAggregates.addRows`) does the arithmetic, so neither calls anything per event that is not inlined.
- * All events of a slice are judged alike, as lateness is a matter of windows: while events stay in the slice of the one
- * before, judging them is a compare of two bounds.
+ * Role: the part of the slice operator that runs per event. Open slices are done in chunks of three short loops whose
+ * loads do not wait for each other, as most time goes into cache misses: guess the row (the key's own slot of its slice's
+ * table), look at it, aggregate (`RowAggregates.addRows`). What is not plain goes one by one.
+ * All events of a slice are judged alike, as lateness is a matter of windows:
  *   OPEN    no window of the slice has fired
  *   BEHIND  some have: those fire again when they may, and what was merged for the others is out of date
  *   LATE    all have expired: counted, and given out as a result of the output `late` when asked
@@ -16,7 +16,7 @@ import type { Emitter, Keys, OperatorInput } from '../operator.ts';
 import { EVIDENCE_PER_ROW, referenceBase, referenceTo } from './evidence.ts';
 import { ROW_CHAINED } from './key-chains.ts';
 import type { LateFirings } from './late-firings.ts';
-import { ROW_EVENTS, ROW_FLAGS } from './row-store.ts';
+import { ROW_EVENTS, ROW_FLAGS, ROW_KEY, SPREAD } from './row-store.ts';
 import { ROW_CHANGED, type WindowState } from './window-state.ts';
 
 const OPEN = 0;
@@ -24,8 +24,10 @@ const BEHIND = 1;
 const LATE = 2;
 const GAP = 3;
 
-const CHUNK = 1024;
+const CHUNK = 512;
 const EVIDENCE_MASK = EVIDENCE_PER_ROW - 1;
+/** Slices whose judgement is remembered during a batch. */
+const JUDGED = 16;
 
 /** Told when a row has had as many events as an early trigger waits for. */
 export interface CountTrigger {
@@ -38,14 +40,21 @@ export class WindowEvents {
   readonly #where: RowExpression | null;
   readonly #late: LateFirings;
   readonly #trigger: CountTrigger;
-  readonly #ats = new Uint32Array(CHUNK);
+  /** A chunk: row of the batch, key, record of the slice, guessed row, then the index of its aggregates. */
   readonly #rows = new Uint32Array(CHUNK);
+  readonly #chunkKeys = new Uint32Array(CHUNK);
+  readonly #records = new Uint32Array(CHUNK);
+  readonly #ats = new Uint32Array(CHUNK);
   #pending = 0;
-  /** Bounds, number and judgement of the slice of the event before. */
-  #from = Number.NaN;
-  #to = Number.NaN;
+  /** Judged slices of this batch, by the low bits of their number. */
+  readonly #judged = new Float64Array(JUDGED);
+  readonly #modes = new Uint8Array(JUDGED);
+  readonly #judgedRecords = new Uint32Array(JUDGED);
+  /** The slice turned to. */
+  #slice = 0;
   #mode = OPEN;
-  #unit = 0;
+  #record = 0;
+  /** Windows of the slice, and how far windows have fired and expired. */
   #first = 0;
   #last = 0;
   #fired = 0;
@@ -61,51 +70,51 @@ export class WindowEvents {
 
   /** Takes the rows of a batch. Late firings are left in `LateFirings`. */
   take(input: OperatorInput, out: Emitter): void {
-    const { chains, geometry, plan } = this.#state;
-    this.#from = Number.NaN;
-    this.#to = Number.NaN;
+    const { chains, geometry } = this.#state;
+    this.#judged.fill(Number.NaN);
     this.#fired = this.#state.fired;
     this.#expired = this.#state.expired;
     if (chains === null && !geometry.single) this.#takeByWindow(input, out);
-    else if (plan.time === 'processing') this.#takeAt(input, input.provenance.arrivalMs, out);
     else this.#takeBySlice(input, out);
     this.#flush(input);
   }
 
   #takeBySlice(input: OperatorInput, out: Emitter): void {
-    const { batch, count, rows, keys } = input;
+    const { batch, count, rows, keys, provenance } = input;
+    const { geometry, plan, store } = this.#state;
     const where = this.#where;
+    const processing = plan.time === 'processing';
     const ts = batch.ts;
-    const base = referenceBase(input.provenance.seq);
+    const slow = plan.earlyCount > 0 ? OPEN : BEHIND;
     let from = Number.NaN;
     let to = Number.NaN;
+    let table = 0;
+    let shift = 0;
     for (let i = 0; i < count; i++) {
       const row = rows[i] as number;
       if (where !== null && !where.test(batch, row)) continue;
-      const time = ts[row] as number;
+      const time = processing ? provenance.arrivalMs : (ts[row] as number);
       if (!(time >= from && time < to)) {
         this.#turn(time);
-        from = this.#from;
-        to = this.#to;
+        from = geometry.sliceStart(this.#slice);
+        to = geometry.sliceEnd(this.#slice);
       }
-      if (this.#mode <= BEHIND) this.#put(input, row, keys[i] as number, referenceTo(base, row), out);
-      else if (this.#mode === LATE) this.#tooLate(keys[i] as number, time, referenceTo(base, row), out);
-    }
-  }
-
-  /** Processing time: all events are at the time of their batch. */
-  #takeAt(input: OperatorInput, time: number, out: Emitter): void {
-    const { batch, count, rows, keys } = input;
-    const where = this.#where;
-    const base = referenceBase(input.provenance.seq);
-    let turned = false;
-    for (let i = 0; i < count; i++) {
-      const row = rows[i] as number;
-      if (where !== null && !where.test(batch, row)) continue;
-      if (!turned) this.#turn(time);
-      turned = true;
-      if (this.#mode <= BEHIND) this.#put(input, row, keys[i] as number, referenceTo(base, row), out);
-      else if (this.#mode === LATE) this.#tooLate(keys[i] as number, time, referenceTo(base, row), out);
+      const mode = this.#mode;
+      if (mode >= slow) {
+        this.#one(input, row, keys[i] as number, time, out);
+        continue;
+      }
+      if (this.#pending === CHUNK) this.#flush(input);
+      // After `#one` and `#flush`, which may have moved it, as well as after `#turn`.
+      table = store.tableOf(this.#record);
+      shift = store.shiftOf(this.#record);
+      const n = this.#pending;
+      const key = keys[i] as number;
+      this.#rows[n] = row;
+      this.#chunkKeys[n] = key;
+      this.#records[n] = this.#record;
+      this.#ats[n] = store.slots[table + (Math.imul(key, SPREAD) >>> shift)] as number;
+      this.#pending = n + 1;
     }
   }
 
@@ -113,14 +122,18 @@ export class WindowEvents {
   #turn(time: number): void {
     const { chains, geometry, store } = this.#state;
     const slice = geometry.sliceOf(time);
-    this.#from = geometry.sliceStart(slice);
-    this.#to = geometry.sliceEnd(slice);
-    this.#first = geometry.firstWindow(slice);
-    this.#last = geometry.lastWindow(slice);
-    this.#mode = this.#judge();
-    if (this.#mode > BEHIND) return;
-    this.#unit = chains === null ? this.#last : slice;
-    store.select(store.open(this.#unit));
+    const place = slice & (JUDGED - 1);
+    this.#slice = slice;
+    if (this.#judged[place] !== slice) {
+      this.#last = geometry.lastWindow(slice);
+      this.#first = geometry.firstWindow(slice);
+      const mode = this.#judge();
+      this.#judged[place] = slice;
+      this.#modes[place] = mode;
+      this.#judgedRecords[place] = mode > BEHIND ? 0 : store.open(chains === null ? this.#last : slice);
+    }
+    this.#mode = this.#modes[place] as number;
+    this.#record = this.#judgedRecords[place] as number;
   }
 
   #judge(): number {
@@ -129,64 +142,92 @@ export class WindowEvents {
     return this.#first <= this.#fired ? BEHIND : OPEN;
   }
 
-  /** One event into its row of the selected unit. */
-  #put(input: OperatorInput, row: number, key: number, reference: number, out: Emitter): void {
-    const { store, evidenceAt, own, plan } = this.#state;
-    let found = store.find(key);
-    if (found === 0) found = this.#create(key);
-    const { words } = store;
-    const at = found * store.stride;
-    const events = words[found * store.step + ROW_EVENTS] as number;
-    words[found * store.step + ROW_EVENTS] = events + 1;
-    store.rows[at + evidenceAt + (events & EVIDENCE_MASK)] = reference;
-    const n = this.#pending;
-    this.#ats[n] = at + own;
-    this.#rows[n] = row;
-    this.#pending = n + 1;
-    if (n + 1 === CHUNK) this.#flush(input);
-    if (this.#mode === BEHIND) this.#behind(key, found);
-    else if (plan.earlyMs > 0) {
-      words[found * store.step + ROW_FLAGS] = (words[found * store.step + ROW_FLAGS] as number) | ROW_CHANGED;
-    }
-    if (plan.earlyCount > 0 && this.#mode === OPEN && (events + 1) % plan.earlyCount === 0) {
-      this.#flush(input);
-      this.#trigger.reached(this.#unit, found, out);
-    }
-  }
-
+  /** Gives the events of the chunk to their rows. */
   #flush(input: OperatorInput): void {
-    if (this.#pending === 0) return;
-    this.#state.aggregates.addRows(this.#state.store, this.#ats, input.batch, this.#rows, this.#pending);
+    const count = this.#pending;
+    if (count === 0) return;
+    const { aggregates, evidenceAt, own, plan, store } = this.#state;
+    const { step, stride } = store;
+    const base = referenceBase(input.provenance.seq);
+    const flag = plan.earlyMs > 0 ? ROW_CHANGED : 0;
+    const ats = this.#ats;
+    for (let i = 0; i < count; i++) {
+      const key = this.#chunkKeys[i] as number;
+      let found = ats[i] as number;
+      if (found === 0 || store.words[found * step + ROW_KEY] !== key)
+        found = this.#rowOf(this.#records[i] as number, key);
+      const words = store.words;
+      const events = words[found * step + ROW_EVENTS] as number;
+      words[found * step + ROW_EVENTS] = events + 1;
+      if (flag !== 0) words[found * step + ROW_FLAGS] = (words[found * step + ROW_FLAGS] as number) | flag;
+      const at = found * stride;
+      store.rows[at + evidenceAt + (events & EVIDENCE_MASK)] = referenceTo(base, this.#rows[i] as number);
+      ats[i] = at + own;
+    }
+    aggregates.addRows(store, ats, input.batch, this.#rows, count);
     this.#pending = 0;
   }
 
-  #create(key: number): number {
+  /** Row of a key in a slice or window; made when there is none. */
+  #rowOf(record: number, key: number): number {
     const { aggregates, chains, geometry, own, store } = this.#state;
+    store.select(record);
+    const found = store.find(key);
+    if (found !== 0) return found;
     const row = store.insert(key);
     aggregates.init(store, row * store.stride + own);
     this.#keys.retain(key);
-    if (chains !== null && this.#last > this.#fired) {
-      chains.add(key, row, this.#unit, geometry.windowSlicesEnd(this.#fired));
+    if (chains === null) return row;
+    const slice = store.numberOf(record);
+    if (geometry.lastWindow(slice) > this.#fired) {
+      chains.add(key, row, slice, geometry.windowSlicesEnd(this.#fired));
     }
     return row;
   }
 
-  #behind(key: number, row: number): void {
-    const { chains, geometry, plan, store } = this.#state;
-    if (chains !== null && this.#unit < geometry.windowSlicesEnd(this.#fired)) {
-      if (((store.words[row * store.step + ROW_FLAGS] as number) & ROW_CHAINED) !== 0) chains.dirty(key);
+  /** One event that is not plain, in the slice turned to. */
+  #one(input: OperatorInput, row: number, key: number, time: number, out: Emitter): void {
+    if (this.#mode === GAP) return;
+    const reference = referenceTo(referenceBase(input.provenance.seq), row);
+    if (this.#mode === LATE) {
+      this.#tooLate(key, time, reference, out);
+      return;
     }
+    this.#flush(input);
+    this.#last = this.#state.geometry.lastWindow(this.#slice);
+    this.#first = this.#state.geometry.firstWindow(this.#slice);
+    this.#put(input, row, key, reference, out);
+  }
+
+  /** One event into its row of the record turned to. */
+  #put(input: OperatorInput, row: number, key: number, reference: number, out: Emitter): void {
+    const { aggregates, evidenceAt, own, plan, store } = this.#state;
+    const found = this.#rowOf(this.#record, key);
+    const at = found * store.stride;
+    const events = (store.words[found * store.step + ROW_EVENTS] as number) + 1;
+    store.words[found * store.step + ROW_EVENTS] = events;
+    store.rows[at + evidenceAt + ((events - 1) & EVIDENCE_MASK)] = reference;
+    aggregates.add(store, at + own, input.batch, row);
     if (plan.earlyMs > 0) {
-      store.words[row * store.step + ROW_FLAGS] = (store.words[row * store.step + ROW_FLAGS] as number) | ROW_CHANGED;
+      const flags = found * store.step + ROW_FLAGS;
+      store.words[flags] = (store.words[flags] as number) | ROW_CHANGED;
+    }
+    if (this.#mode === BEHIND) this.#behind(key, found);
+    else if (plan.earlyCount > 0 && events % plan.earlyCount === 0) this.#trigger.reached(this.#last, found, out);
+  }
+
+  #behind(key: number, row: number): void {
+    const { chains, geometry, store } = this.#state;
+    if (chains !== null && this.#slice < geometry.windowSlicesEnd(this.#fired)) {
+      if (((store.words[row * store.step + ROW_FLAGS] as number) & ROW_CHAINED) !== 0) chains.dirty(key);
     }
     const last = Math.min(this.#last, this.#fired);
     for (let window = Math.max(this.#first, this.#expired + 1); window <= last; window++) this.#late.touch(window, key);
   }
 
   #tooLate(key: number, time: number, reference: number, out: Emitter): void {
-    const state = this.#state;
-    state.late += 1;
-    if (state.plan.sideOutput) this.#late.sideOutput(key, time, reference, out);
+    this.#state.late += 1;
+    if (this.#state.plan.sideOutput) this.#late.sideOutput(key, time, reference, out);
   }
 
   /** Overlapping windows that each need their own content: a row per window. */
@@ -205,11 +246,10 @@ export class WindowEvents {
       if (last < first) continue;
       if (last <= this.#expired) this.#tooLate(key, time, referenceTo(base, row), out);
       for (let window = Math.max(first, this.#expired + 1); window <= last; window++) {
-        this.#unit = window;
         this.#first = window;
         this.#last = window;
         this.#mode = this.#judge();
-        store.select(store.open(window));
+        this.#record = store.open(window);
         this.#put(input, row, key, referenceTo(base, row), out);
       }
     }

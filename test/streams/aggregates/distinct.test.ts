@@ -3,7 +3,12 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { DISTINCT_EXACT_MAX, Distinct } from '../../../src/streams/aggregates/distinct.ts';
-import { HLL_REGISTERS, HLL_RELATIVE_ERROR } from '../../../src/streams/aggregates/hyper-log-log.ts';
+import {
+  HLL_REGISTERS,
+  HLL_RELATIVE_ERROR,
+  hllAdd,
+  hllEstimate,
+} from '../../../src/streams/aggregates/hyper-log-log.ts';
 import { aggregate, newSpace, program, Row, random } from './rows.ts';
 
 const numbers = program([aggregate({ fn: 'distinct', of: 'n' })]);
@@ -78,6 +83,34 @@ describe('distinct', () => {
         `${n} values: bias ${bias / seeds}`,
       );
     }
+  });
+
+  it('a register holds the rank of the 50 bits that are not its index', () => {
+    const ranks = [
+      [0, 0x80000000, 1],
+      [0, 1, 32],
+      [0x80000000, 0, 33],
+      [1 << 14, 0, 50],
+      [(1 << 14) - 1, 0, 51],
+    ] as const;
+    for (const [low, high, rank] of ranks) {
+      const registers = new Uint8Array(HLL_REGISTERS);
+      hllAdd(registers, 0, low, high);
+      hllAdd(registers, 0, low, 0xffffffff);
+      assert.equal(registers[low & (HLL_REGISTERS - 1)], rank);
+    }
+  });
+
+  it('estimates grow with the ranks up to where all are at their highest', () => {
+    const registers = new Uint8Array(HLL_REGISTERS);
+    assert.equal(hllEstimate(registers, 0), 0);
+    let before = hllEstimate(registers.fill(1), 0);
+    for (let rank = 2; rank <= 50; rank++) {
+      const estimate = hllEstimate(registers.fill(rank), 0);
+      assert.ok(Math.abs(estimate / before - 2) < 1e-9, `rank ${rank}: ${estimate} after ${before}`);
+      before = estimate;
+    }
+    assert.equal(hllEstimate(registers.fill(51), 0), Number.POSITIVE_INFINITY);
   });
 
   it('merged rows hold exactly what one row of all values holds, in any order', () => {

@@ -108,9 +108,11 @@ export class Row {
   }
 }
 
+const NO_REDUCERS: ReadonlyMap<string, Reducer> = new Map();
+
 export function program(
   aggregates: readonly AggregatePlan[],
-  reducers: ReadonlyMap<string, Reducer> = new Map(),
+  reducers: ReadonlyMap<string, Reducer> = NO_REDUCERS,
 ): RowAggregates {
   return compileAggregates(aggregates, FIELDS, reducers);
 }

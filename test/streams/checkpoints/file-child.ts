@@ -23,16 +23,19 @@ function damaged(kind: string, at: number): Buffer {
   return copy;
 }
 
-/** `200`, `100`, `none`, `refused`: or `WRONG`, what must never be. */
+/** `200`, `100`, `none` (all told to be damaged), `refused`: or what must never be, `WRONG` content or a `silent` loss. */
 async function outcome(kind: string, at: number): Promise<string> {
   const directory = join(scratch, `trial-${process.pid}-${trial++}`);
   mkdirSync(directory, { recursive: true });
   writeFileSync(join(directory, 'data.mdb'), damaged(kind, at));
+  let told = false;
   try {
     const environment = new LmdbEnvironment(directory);
-    const newest = await new LmdbCheckpointStore(environment).newest(() => undefined);
+    const newest = await new LmdbCheckpointStore(environment).newest(() => {
+      told = true;
+    });
     await environment.close();
-    if (newest === null) return 'none';
+    if (newest === null) return told ? 'none' : 'silent';
     return expected.get(newest.seq) === JSON.stringify(plain(newest)) ? `${newest.seq}` : 'WRONG';
   } catch {
     return 'refused';

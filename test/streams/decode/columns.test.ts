@@ -82,6 +82,44 @@ describe('columns', () => {
     );
   });
 
+  test('texts whose offsets fall, leave the column, or cut a character are refused, and only they', () => {
+    const texts = planOf({ key: 'string' });
+    const good = encodeColumns({ key: ['ab', 'é', 'cd'] });
+    // Four offsets, then six bytes and two of padding.
+    const at = good.length - 24;
+    const keysOf = (change: (body: DataView) => void): unknown[] => {
+      const body = good.slice();
+      change(new DataView(body.buffer));
+      const { events, rejected } = decode(texts, 'columns', body);
+      assert.equal(events.count + rejected.length, 3);
+      return rowsOf(events).map(({ key }) => key);
+    };
+    assert.deepEqual(
+      keysOf(() => undefined),
+      ['ab', 'é', 'cd'],
+    );
+    assert.deepEqual(
+      keysOf((body) => body.setUint32(at + 4, 3, true)),
+      ['cd'],
+    );
+    assert.deepEqual(
+      keysOf((body) => body.setUint32(at + 4, 5, true)),
+      ['abéc', 'cd'],
+    );
+    assert.deepEqual(
+      keysOf((body) => body.setUint32(at + 12, 7, true)),
+      ['ab', 'é'],
+    );
+    assert.deepEqual(
+      keysOf((body) => body.setUint8(at + 18, 0x80)),
+      ['ab', 'cd'],
+    );
+    assert.deepEqual(
+      keysOf((body) => body.setUint32(at + 8, 0x80000004, true)),
+      ['ab', 'é'],
+    );
+  });
+
   test('any damage ends in rows and refusals', () => {
     const body = encodeColumns(
       columnsOf([

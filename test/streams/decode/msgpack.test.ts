@@ -110,7 +110,13 @@ describe('MessagePack bodies', () => {
   });
 
   test('timestamps of all three widths are times, of number fields and of text', () => {
-    const dates = [new Date(1_700_000_000_000), new Date(1_700_000_000_123), new Date(-1500), new Date(1e14 + 7)];
+    const dates = [
+      new Date(1_700_000_000_000),
+      new Date(1_700_000_000_123),
+      new Date(-1500),
+      new Date(5e12 + 7),
+      new Date(1e14 + 7),
+    ];
     const body = pack(dates.map((at) => ({ at })));
     for (const [unit, type] of [
       ['ms', 'integer'],
@@ -124,7 +130,7 @@ describe('MessagePack bodies', () => {
         body,
       );
       assert.deepEqual(rejected, []);
-      assert.deepEqual([...events.ts.subarray(0, 4)], dates.map(Number));
+      assert.deepEqual([...events.ts.subarray(0, dates.length)], dates.map(Number));
     }
     assert.match(
       decode(planOf({ ts: 'integer', at: 'number' }, { timestamp: 'ts' }), 'msgpack', pack({ ts: 1, at: new Date(0) }))

@@ -1,15 +1,20 @@
 /**
  * Streams on the calling thread with a clock of the test's own.
  */
+
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
+import { CONNECTOR_KINDS } from '../../../src/streams/engine/connectors.ts';
 import type { EngineLog } from '../../../src/streams/engine/engine.ts';
 import { LocalThreads } from '../../../src/streams/engine/local-threads.ts';
 import type { ResultLine } from '../../../src/streams/engine/port.ts';
 import type { StreamThreads } from '../../../src/streams/engine/task.ts';
 import { type OpenStreams, openStreams, type StreamsOptions } from '../../../src/streams/open.ts';
+import type { SinkBatch, SinkKind } from '../../../src/streams/sinks/port.ts';
 import type { Accepted, IncomingBatch } from '../../../src/streams/sources/port.ts';
+import { openStores } from '../../../src/streams/stores.ts';
 
 export interface Rig extends OpenStreams {
+  readonly tap: Tap;
   nowMs: number;
   readonly troubles: { readonly level: string; readonly message: string; readonly fields: object }[];
   /** NDJSON of these events. */
@@ -19,11 +24,53 @@ export interface Rig extends OpenStreams {
 
 export interface RigOptions extends Partial<StreamsOptions> {
   readonly threads?: (parts: Parameters<StreamsOptions['threads']>[0]) => StreamThreads;
+  readonly tap?: Tap;
 }
 
 const FAR_MS = 3_600_000;
 
-export async function openRig(definitions: readonly StreamDefinition[], options: RigOptions = {}): Promise<Rig> {
+/** A sink of type `tap`: what it was given, and where it says it stands when it is opened. */
+export interface Tap {
+  readonly batches: SinkBatch[];
+  /** Lines in order. */
+  lines(): string[];
+  cursor: number;
+  /** Called before a batch is taken; throws to refuse it. */
+  refuse: () => void;
+}
+
+export function createTap(): Tap {
+  return {
+    batches: [],
+    lines() {
+      return this.batches.flatMap(({ lines }) => lines);
+    },
+    cursor: 0,
+    refuse: () => undefined,
+  };
+}
+
+function tapKind(tap: Tap): SinkKind {
+  return {
+    type: 'tap',
+    guarantee: 'exactly-once',
+    create: () => ({
+      open: () => Promise.resolve(tap.cursor),
+      write(batch) {
+        tap.refuse();
+        tap.batches.push(batch);
+        tap.cursor = batch.seq;
+        return Promise.resolve();
+      },
+      close: () => Promise.resolve(),
+    }),
+  };
+}
+
+export async function openRig(
+  definitions: readonly StreamDefinition[],
+  { tap = createTap(), ...options }: RigOptions = {},
+): Promise<Rig> {
   const troubles: Rig['troubles'] = [];
   const note =
     (level: string): EngineLog['warn'] =>
@@ -32,11 +79,12 @@ export async function openRig(definitions: readonly StreamDefinition[], options:
   const clock = { nowMs: 1_000_000 };
   const streams = await openStreams({
     definitions,
-    dataDir: '',
     shards: 4,
     logBytesMax: 2 ** 30,
     checkpointMs: FAR_MS,
     tickMs: FAR_MS,
+    kinds: { ...CONNECTOR_KINDS, sinks: new Map([...CONNECTOR_KINDS.sinks, ['tap', tapKind(tap)]]) },
+    stores: () => openStores({ definitions, dataDir: '', logBytesMax: 2 ** 30 }),
     threads: (parts) => new LocalThreads(parts),
     log: { error: note('error'), warn: note('warn'), info: () => undefined },
     now: () => clock.nowMs,
@@ -44,6 +92,7 @@ export async function openRig(definitions: readonly StreamDefinition[], options:
   });
   return {
     ...streams,
+    tap,
     troubles,
     get nowMs() {
       return clock.nowMs;

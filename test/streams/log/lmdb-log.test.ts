@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { open } from 'lmdb';
 import { LmdbLog } from '../../../src/streams/log/lmdb-log.ts';
 import { LogDamaged, LogUnavailable } from '../../../src/streams/log/port.ts';
 import { decodeRecord, encodeRecord } from '../../../src/streams/log/record-codec.ts';
@@ -116,6 +117,16 @@ describe('damage', () => {
     await environment.write(() => environment.table('log-marker').put('truncated', Buffer.alloc(24)));
     assert.throws(() => new LmdbLog(environment), LogDamaged);
   });
+});
+
+test('a log whose table is gone is not taken for a new one', async () => {
+  await using scratch = new Scratch();
+  await tenRecords(scratch);
+  const root = open(join(scratch.directory, 'data.d'), { noSubdir: false, overlappingSync: false });
+  root.openDB({ name: 'log' }).dropSync();
+  await root.close();
+  const environment = scratch.open();
+  assert.throws(() => new LmdbLog(environment), /has lost its table log/);
 });
 
 test('whoever opens the directory last owns it: an earlier owner can append nothing more, and cannot recover', async () => {

@@ -61,14 +61,18 @@ function findValleys(bids: readonly PatternBid[]): number[][] {
   return found;
 }
 
-/** As many bids as keep the average below the bound, and the one after them. */
+/**
+ * As many bids as keep the average below the bound, and the one after them. A start that may still become a match holds
+ * back those that began after it, and no time limit ends it.
+ */
 function findAverages(bids: readonly PatternBid[], pastLast: boolean): number[][] {
   const found: number[][] = [];
   for (let start = 0; start < bids.length; ) {
     let sum = 0;
     let at = start;
     while (at < bids.length && (sum + price(bids, at)) / (at - start + 1) < AVERAGE_MAX) sum += price(bids, at++);
-    const isMatch = at > start && at < bids.length;
+    if (at === bids.length) return found;
+    const isMatch = at > start;
     if (isMatch) found.push([time(bids, start), time(bids, at), at - start, sum / (at - start)]);
     start = isMatch && pastLast ? at + 1 : start + 1;
   }
@@ -135,7 +139,7 @@ export const cep1 = pattern(
   'cep1',
   { ...AVERAGES, skip: 'skipPastLast' },
   (bids) => findAverages(bids, true),
-  'B: the bid that would lift the average to the bound',
+  'B: the bid that would lift the average to the bound; what is not over holds back later matches of its key',
 );
 
 export const cep2 = pattern(

@@ -196,6 +196,14 @@ describe('patterns by hand', () => {
     ]);
   });
 
+  test('a start that is not over holds back those after it', () => {
+    assert.deepEqual(match('cep1', [2863, 2520, 18_386]), []);
+    assert.deepEqual(match('cep2', [2863, 2520, 18_386, 40_000]), [
+      [0, 3000, 3, 7923],
+      [1000, 2000, 1, 2520],
+    ]);
+  });
+
   test('a fall by more than 50 in less than five seconds', () => {
     assert.deepEqual(match('cep3', [100, 120, 51, 49, 0]), [[0, 3000, 100, 49]]);
     assert.deepEqual(match('cep3', [100, 120, 50, 49]), [[1000, 2000, 120, 50]]);

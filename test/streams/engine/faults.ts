@@ -1,0 +1,85 @@
+/**
+ * Threads that are lost and stores that outlive a crash, for tests of what must survive them.
+ */
+import { MemoryCheckpointStore } from '../../../src/streams/checkpoints/memory-store.ts';
+import { MemoryDeadLetterStore } from '../../../src/streams/dead-letters/memory-store.ts';
+import { LocalThreads } from '../../../src/streams/engine/local-threads.ts';
+import type { ShardParts } from '../../../src/streams/engine/shard.ts';
+import {
+  type ApplyResult,
+  type ApplyTask,
+  type DecodeResult,
+  type DecodeTask,
+  type StreamThreads,
+  ThreadLost,
+} from '../../../src/streams/engine/task.ts';
+import { MemoryLog } from '../../../src/streams/log/memory-log.ts';
+import type { Plan } from '../../../src/streams/plan.ts';
+import type { Stores } from '../../../src/streams/stores.ts';
+
+/** Numbers from a seed (mulberry32), so that a failing run can be repeated. */
+export function randomFrom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+/** Ends now and then before, in the middle of, or after a task; in the middle leaves torn memory behind. */
+export class MortalThreads implements StreamThreads {
+  readonly size: number;
+  losses = 0;
+  readonly #random: () => number;
+  readonly #chance: number;
+  readonly #parts: ShardParts;
+  #plan: Plan | null = null;
+  #threads: LocalThreads;
+
+  constructor(parts: ShardParts, random: () => number, chance: number, size = 3) {
+    this.size = size;
+    this.#parts = parts;
+    this.#random = random;
+    this.#chance = chance;
+    this.#threads = new LocalThreads(parts);
+  }
+
+  usePlan(plan: Plan): void {
+    this.#plan = plan;
+    this.#threads.usePlan(plan);
+  }
+
+  async decode(task: DecodeTask): Promise<DecodeResult> {
+    const dies = this.#random() < this.#chance;
+    // Ids are remembered before the thread ends.
+    const result = await this.#threads.decode(task);
+    if (dies) this.#lose();
+    return result;
+  }
+
+  async apply(task: ApplyTask): Promise<ApplyResult> {
+    if (this.#random() >= this.#chance) return this.#threads.apply(task);
+    const steps = task.steps.slice(0, Math.floor(this.#random() * (task.steps.length + 1)));
+    await this.#threads.apply({ ...task, steps });
+    return this.#lose();
+  }
+
+  /** A new thread knows nothing of what the old one had in hand. */
+  #lose(): never {
+    this.losses += 1;
+    this.#threads = new LocalThreads(this.#parts);
+    if (this.#plan !== null) this.#threads.usePlan(this.#plan);
+    throw new ThreadLost('ended by the test');
+  }
+}
+
+/** Stores in memory that a second engine can open after the first was abandoned. */
+export function lastingStores(): () => Promise<Stores> {
+  const eventLog = new MemoryLog();
+  const checkpoints = new MemoryCheckpointStore();
+  const deadLetters = new MemoryDeadLetterStore();
+  const stores = { eventLog, checkpoints, deadLetters, close: () => Promise.resolve() };
+  return () => Promise.resolve(stores);
+}
