@@ -17,6 +17,7 @@ export interface Needed {
 /** A new service test adds its row here. */
 export const NEEDED: readonly Needed[] = [
   { command: 'openssl', debianPackage: 'openssl', why: 'certificates for the TLS tests' },
+  { command: 'redis-server', debianPackage: 'redis-server', why: 'Redis for the connector tests' },
 ];
 
 /** What installing needs of the machine; replaced in tests. */

@@ -50,7 +50,7 @@ const patterns: Readonly<Record<string, PatternPlan>> = {
   'three steps over earlier ones': pattern([
     step('a', 'price < 10'),
     step('b', 'price > last(a).price + 50'),
-    step('c', 'price > last(b).price'),
+    step('c', 'price < last(b).price'),
   ]),
   'V shape': pattern(
     [

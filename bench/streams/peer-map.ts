@@ -127,13 +127,16 @@ export function parseLines(chunks: readonly Uint8Array[], take: (event: EventRow
   }
 }
 
-const all = ({ events }: Job): number => events;
+/** Sixty updates per event: a few seconds' worth. */
+const HOP_EVENTS_MAX = 200_000;
+
+const eventsMax = ({ events, name }: Job): number => (name === 'hop' ? Math.min(events, HOP_EVENTS_MAX) : events);
 
 export const mapOverJson: Peer = {
   name: 'Map over JSON.parse',
   input: 'ndjson',
   refuses: tooManyGroups,
-  eventsMax: all,
+  eventsMax,
   prepare(job): PeerRun {
     const chunks = eventChunks(job);
     return {
@@ -150,7 +153,7 @@ export const mapOverRows: Peer = {
   name: 'Map over rows',
   input: 'rows',
   refuses: tooManyGroups,
-  eventsMax: all,
+  eventsMax,
   prepare(job): PeerRun {
     const rows = eventRows(job);
     return {

@@ -6,7 +6,7 @@
  */
 import type { Log } from '../observe/port.ts';
 import { openNode } from './node/front-end.ts';
-import type { FrontEnd, FrontEndOptions, HttpHandler, MessageHandler } from './port.ts';
+import type { FrontEnd, FrontEndOptions, HttpHandler, MessageRoute } from './port.ts';
 import { openUws } from './uws/front-end.ts';
 import { loadNative } from './uws/load.ts';
 
@@ -14,7 +14,7 @@ export async function openFrontEnd(
   kind: 'uws' | 'node' | 'auto',
   options: FrontEndOptions,
   http: HttpHandler,
-  messages: { readonly path: string; readonly handler: MessageHandler },
+  messages: MessageRoute,
   log: Log,
 ): Promise<FrontEnd> {
   if (kind === 'node') return announce(await openNode(options, http, messages, log), 'asked for', log);

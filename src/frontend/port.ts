@@ -94,6 +94,8 @@ export interface MessagePeer {
 export interface MessageConnection {
   /** One whole message; `bytes` is only valid during this call. */
   message(bytes: Uint8Array): void;
+  /** As `message`, for a binary one. Without it a binary message closes the connection with 1003. */
+  binary?(bytes: Uint8Array): void;
   /** `peer.congested` turned false. */
   drained(): void;
   /** The peer sends nothing more but still reads (stdio at EOF): answers what is in flight, then closes the peer. */
@@ -107,6 +109,14 @@ export interface MessageHandler {
   /** Called while the upgrade request's headers can be read; a refusal is answered with its status. */
   upgrade(head: RequestHead): { readonly status: number; readonly message: string } | UpgradeTicket;
 }
+/** Where message connections are opened. */
+export interface MessageRoute {
+  readonly path: string;
+  /** Every path that begins so, too. Default none. */
+  readonly prefix?: string;
+  readonly handler: MessageHandler;
+}
+
 export interface UpgradeTicket {
   /** Called when the connection is open. */
   connect(peer: MessagePeer): MessageConnection;

@@ -16,6 +16,8 @@ import { refuse, refuseWith } from './refusal.ts';
 export interface Endpoint {
   /** As `HttpHandler.head`: the call that wants the body, or null when `reply` has been used. */
   head(head: RequestHead, reply: Reply): HttpCall | null;
+  /** As `MessageHandler.upgrade`. Without it an upgrade goes to the protocol. */
+  upgrade?(head: RequestHead): ReturnType<MessageHandler['upgrade']>;
 }
 
 /** Told of requests that no endpoint saw. `Meters` of `src/observe` is one. */
@@ -75,7 +77,8 @@ export class Router implements HttpHandler, MessageHandler {
       this.#refused.httpRefused(UPGRADE_REFUSED.status);
       return UPGRADE_REFUSED;
     }
-    return this.#messages.upgrade(head);
+    const endpoint = this.#endpoints.get(head.path) ?? this.#underPrefix(head.path);
+    return endpoint?.upgrade?.(head) ?? this.#messages.upgrade(head);
   }
 
   #underPrefix(path: string): Endpoint | null {

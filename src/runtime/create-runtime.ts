@@ -50,14 +50,15 @@ const CAPABILITIES = {
 const STREAMS_PATH = '/streams/';
 
 /** Until streams are open, or when none are declared. */
-const NO_STREAMS: Pick<RuntimeStreams, 'endpoint'> = {
+const NO_STREAMS = {
   endpoint: {
     head(_head, reply) {
       refuseWith(404, reply, fault('badRequest', 'no streams are declared here'));
       return null;
     },
+    upgrade: () => ({ status: 404, message: 'no streams are declared here' }),
   },
-};
+} satisfies Pick<RuntimeStreams, 'endpoint'>;
 
 export interface RuntimeParts {
   /** Modules (path or `file:` URL) whose exports are definitions: they can run in workers. */
@@ -172,7 +173,10 @@ class MillraceRuntime implements Runtime {
       dispatcher: this.#engine.dispatcher,
     });
     const endpoints = this.#endpoints(this.#protocol.mcp);
-    const ingest: Endpoint = { head: (head, reply) => (this.#streams ?? NO_STREAMS).endpoint.head(head, reply) };
+    const ingest: Endpoint = {
+      head: (head, reply) => (this.#streams ?? NO_STREAMS).endpoint.head(head, reply),
+      upgrade: (head) => (this.#streams ?? NO_STREAMS).endpoint.upgrade(head),
+    };
     const prefixes = [[STREAMS_PATH, ingest]] as const;
     this.#router = new Router(new Gate(settings), endpoints, prefixes, this.#protocol.connections, meters);
     registerGauges(meters, { engine: this.#engine, ...this.#protocol, frontEnd: () => this.#frontEnd });
@@ -237,7 +241,7 @@ class MillraceRuntime implements Runtime {
 
   async listen(): Promise<{ url: string; port: number }> {
     const { frontend, host, limits, port, tls } = this.settings;
-    const messages = { path: MCP_PATH, handler: this.#router };
+    const messages = { path: MCP_PATH, prefix: STREAMS_PATH, handler: this.#router };
     const frontEnd = await openFrontEnd(frontend, { host, port, tls, limits }, this.#router, messages, this.#log);
     this.#frontEnd = frontEnd;
     const { intake } = this.#engine.admission;

@@ -27,7 +27,7 @@ export interface StreamsPorts {
 }
 
 export interface RuntimeStreams {
-  readonly endpoint: Endpoint;
+  readonly endpoint: Required<Endpoint>;
   readonly degraded: readonly string[];
   close(): Promise<void>;
 }

@@ -53,3 +53,41 @@ export function optionalChoice<const T extends readonly [string, ...string[]]>(
   if (choices.includes(value as string)) return value as T[number];
   return refuse(name, option, value, `one of ${choices.join(', ')}`);
 }
+
+const LISTED_MAX = 1000;
+
+/** A list of texts. Default none. */
+export function optionalTexts(options: Options, name: string, option: string): readonly string[] {
+  const value = options[option];
+  if (value === undefined) return [];
+  const listed = Array.isArray(value) && value.length <= LISTED_MAX;
+  if (listed && value.every((text) => typeof text === 'string' && text !== '' && text.length <= 4096)) return value;
+  return refuse(name, option, value, `a list of at most ${LISTED_MAX} texts`);
+}
+
+/** A whole number. */
+export function optionalInteger(
+  options: Options,
+  name: string,
+  option: string,
+  otherwise: number,
+  min: number,
+  max: number,
+): number {
+  const value = optionalNumber(options, name, option, otherwise, min, max);
+  return Number.isInteger(value) ? value : refuse(name, option, value, `a whole number from ${min} to ${max}`);
+}
+
+/** `redis://…` or `rediss://…`. The value is never shown: it may hold a password. */
+export function redisUrl(options: Options, name: string): string {
+  const url = requiredText(options, name, 'url');
+  if (/^rediss?:\/\/[^/]/.test(url) && URL.canParse(url)) return url;
+  throw DefinitionProblem.of(`${name}.url`, {}, 'redis://host:port or rediss://host:port');
+}
+
+/** `http://…` or `https://…`. */
+export function httpUrl(options: Options, name: string, option: string): string {
+  const url = requiredText(options, name, option);
+  if (/^https?:\/\/[^/]/.test(url) && URL.canParse(url)) return url;
+  return refuse(name, option, url, 'http://host/path or https://host/path');
+}

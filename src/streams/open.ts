@@ -43,6 +43,8 @@ export interface OpenStreams {
   /** Logs a tick now; the clock does it by itself. */
   tick(): void;
   checkpoint(): Promise<void>;
+  /** Resolves when what was accepted is applied, with what follows from it, and sinks that do not fail have it. */
+  settled(): Promise<void>;
   /** Ends at once: nothing is waited for, nothing is saved. What a crash leaves, for tests. */
   abandon(): Promise<void>;
   /** What was accepted is applied, sinks get their results, the state is saved, everything closes. */
@@ -72,6 +74,7 @@ export async function openStreams(options: StreamsOptions): Promise<OpenStreams>
     log,
     now,
     accept: (stream, source, batch) => engine.accept(stream, source, batch),
+    lastSeq: () => stores.eventLog.last,
     positions: (stream, source) => positionsOf(engine, stream, source),
   });
   const lifecycle = new Lifecycle({
@@ -95,6 +98,10 @@ export async function openStreams(options: StreamsOptions): Promise<OpenStreams>
     service,
     tick: () => clock.tick(),
     checkpoint: () => lifecycle.checkpoint(),
+    async settled() {
+      await engine.pipeline.idle();
+      await connectors.settled();
+    },
     async abandon() {
       clock.stop();
       engine.state = 'stopped';

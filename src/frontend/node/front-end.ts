@@ -11,7 +11,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Log } from '../../observe/port.ts';
 import { Intake } from '../intake.ts';
-import type { FrontEnd, FrontEndOptions, HttpHandler, MessageHandler } from '../port.ts';
+import type { FrontEnd, FrontEndOptions, HttpHandler, MessageRoute } from '../port.ts';
 import type { NodeEdge } from './exchange.ts';
 import { NodeHttp } from './http.ts';
 import { ParseErrors } from './parse-errors.ts';
@@ -27,7 +27,7 @@ const CHECKS_PER_LIMIT = 4;
 export async function openNode(
   options: FrontEndOptions,
   http: HttpHandler,
-  messages: { readonly path: string; readonly handler: MessageHandler },
+  messages: MessageRoute,
   log: Log,
 ): Promise<FrontEnd> {
   const { limits } = options;
@@ -96,12 +96,12 @@ class NodeFrontEnd implements FrontEnd {
     opened: 'connection' | 'secureConnection',
     edge: NodeEdge,
     http: HttpHandler,
-    messages: { readonly path: string; readonly handler: MessageHandler },
+    messages: MessageRoute,
   ) {
     this.#server = server;
     this.#opened = opened;
     this.#edge = edge;
-    this.#sockets = new NodeMessages(edge, messages.handler, messages.path);
+    this.#sockets = new NodeMessages(edge, messages);
     const requests = new NodeHttp(edge, http);
     server.on(opened, (socket: Socket) => this.#admit(socket));
     server.on('request', (req, res) => requests.take(req, res, false));

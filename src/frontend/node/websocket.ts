@@ -2,14 +2,14 @@
  * WebSocket beside node:http, on the `ws` package.
  *
  * Role: decides what to do with an `Upgrade` request, and makes a `MessagePeer` of each socket. Only a WebSocket upgrade
- * on the message path is one; anything else (`Upgrade: h2c`, as Java's client sends with its first request) is answered
+ * on a message path is one; anything else (`Upgrade: h2c`, as Java's client sends with its first request) is answered
  * as the plain request it also is, which Node.js does not do by itself once it has an upgrade listener.
  * Invariants: as on uWebSockets.js, with the closing codes of the protocol in every case (1007, 1009 by `ws`).
  */
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type RawData, type WebSocket, WebSocketServer } from 'ws';
-import type { MessageConnection, MessageHandler, MessagePeer, UpgradeTicket } from '../port.ts';
+import type { MessageConnection, MessageHandler, MessagePeer, MessageRoute, UpgradeTicket } from '../port.ts';
 import { CLOSE, SOCKET_IDLE_SECONDS, selectProtocol } from '../upgrades.ts';
 import type { NodeEdge } from './exchange.ts';
 import { NodeRequestHead } from './http.ts';
@@ -90,8 +90,10 @@ class NodePeer implements MessagePeer {
   #received(data: RawData, isBinary: boolean): void {
     this.alive = true;
     if (!this.open) return;
-    if (isBinary) this.#close(CLOSE.notText);
-    else if (Buffer.isBuffer(data)) this.#guard(() => this.connection?.message(data));
+    if (isBinary && this.connection?.binary === undefined) this.#close(CLOSE.notText);
+    else if (!Buffer.isBuffer(data)) return;
+    else if (isBinary) this.#guard(() => this.connection?.binary?.(data));
+    else this.#guard(() => this.connection?.message(data));
   }
 
   #pinged(): void {
@@ -126,16 +128,16 @@ class NodePeer implements MessagePeer {
 export class NodeMessages {
   readonly #edge: NodeEdge;
   readonly #handler: MessageHandler;
-  readonly #path: string;
+  readonly #route: MessageRoute;
   readonly #head = new NodeRequestHead();
   readonly #server: WebSocketServer;
   readonly #peers = new Set<NodePeer>();
   readonly #pinger: NodeJS.Timeout;
 
-  constructor(edge: NodeEdge, handler: MessageHandler, path: string) {
+  constructor(edge: NodeEdge, route: MessageRoute) {
     this.#edge = edge;
-    this.#handler = handler;
-    this.#path = path;
+    this.#handler = route.handler;
+    this.#route = route;
     this.#server = new WebSocketServer({
       noServer: true,
       clientTracking: false,
@@ -152,7 +154,9 @@ export class NodeMessages {
   take(req: IncomingMessage, socket: Duplex, rest: Buffer): boolean {
     const head = this.#head;
     head.read(req);
-    if (head.method !== 'GET' || head.path !== this.#path) return false;
+    const { path, prefix } = this.#route;
+    const isOurs = head.path === path || (prefix !== undefined && head.path.startsWith(prefix));
+    if (head.method !== 'GET' || !isOurs) return false;
     if (head.header('upgrade').toLowerCase() !== 'websocket') return false;
     socket.on('error', (cause) => this.#edge.log.debug({ err: cause }, 'socket error'));
     if (this.#edge.draining || this.#edge.surplus.has(req.socket)) {

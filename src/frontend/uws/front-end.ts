@@ -7,7 +7,7 @@
  * one that is idle, for those 10 s at most, does not count against `connectionsMax`.
  */
 import type { Log } from '../../observe/port.ts';
-import type { FrontEnd, FrontEndOptions, HttpHandler, MessageHandler } from '../port.ts';
+import type { FrontEnd, FrontEndOptions, HttpHandler, MessageRoute } from '../port.ts';
 import { UwsEdge } from './edge.ts';
 import { UwsHttp } from './http.ts';
 import type { LoadedNative } from './load.ts';
@@ -18,7 +18,7 @@ export async function openUws(
   loaded: LoadedNative,
   options: FrontEndOptions,
   http: HttpHandler,
-  messages: { readonly path: string; readonly handler: MessageHandler },
+  messages: MessageRoute,
   log: Log,
 ): Promise<FrontEnd> {
   const { native } = loaded;
@@ -26,6 +26,7 @@ export async function openUws(
   const edge = new UwsEdge(options.limits, log);
   const sockets = new UwsMessages(edge, messages.handler);
   sockets.attach(app, native, messages.path);
+  if (messages.prefix !== undefined) sockets.attach(app, native, `${messages.prefix}*`);
   new UwsHttp(edge, http).attach(app, messages.path);
   const token = await new Promise<NativeListenSocket | false>((resolve) => {
     app.listen(options.host, options.port, native.LIBUS_LISTEN_EXCLUSIVE_PORT, resolve);

@@ -1,5 +1,5 @@
 /**
- * WebSocket on uWebSockets.js: one JSON-RPC message per text frame.
+ * WebSocket on uWebSockets.js: one message per text frame, and per binary frame where the connection takes them.
  *
  * Role: makes a `MessagePeer` of each socket and hands its messages to the connection the handler made.
  * Invariants: nothing is dropped silently. A message is refused, and the socket closed with 1013, once what is held back
@@ -53,11 +53,12 @@ export class UwsPeer implements MessagePeer {
 
   received(message: ArrayBuffer, isBinary: boolean): void {
     if (!this.open) return;
-    if (isBinary) this.closeNow(CLOSE.notText);
+    if (isBinary && this.connection?.binary === undefined) this.closeNow(CLOSE.notText);
     else if (message.byteLength > this.#edge.limits.messageBytesMax) this.closeNow(CLOSE.tooBig);
     else {
       try {
-        this.connection?.message(new Uint8Array(message));
+        if (isBinary) this.connection?.binary?.(new Uint8Array(message));
+        else this.connection?.message(new Uint8Array(message));
       } catch (cause) {
         this.#broke(cause);
       }
@@ -149,7 +150,7 @@ export class UwsMessages {
       maxBackpressure: 0,
       compression: native.DISABLED,
       upgrade: (res, req, context) => {
-        this.#head.read(req, 'GET', path);
+        this.#head.read(req, 'GET', req.getUrl());
         this.#upgrade(res, context);
         this.#head.release();
       },

@@ -12,14 +12,18 @@
 import type { Rejected } from '../engine/task.ts';
 import type { Provenance } from '../operator.ts';
 import { ABSENT, EventBatch } from './event-batch.ts';
+import { INTEGER, STRING } from './field-types.ts';
 import { PADDING_BYTES } from './json-cursor.ts';
-import { INTEGER, STRING, type StreamSchema } from './stream-schema.ts';
+import type { StreamSchema } from './stream-schema.ts';
 import { isoToMs, msToNumber, numberToMs, TIME_MS_MAX } from './timestamps.ts';
 
 export const REJECTED_LISTED_MAX = 1000;
-/** First room for appended texts: a share of the body. Most bodies have few escapes. */
-const APPENDED_SHARE = 1 / 16;
+/** First room for appended texts, as a share of the body: few escapes; or a context beside each event. */
+export const FEW_TEXTS = 1 / 16;
+export const MANY_TEXTS = 1 / 2;
 const APPENDED_BYTES_MIN = 256;
+/** The call of a built-in copy costs as much as this many bytes one by one. */
+const COPIED_BY_HAND_MAX = 64;
 
 export class BatchWriter {
   readonly schema: StreamSchema;
@@ -49,8 +53,8 @@ export class BatchWriter {
   otherAt = 0;
   otherBytes = 0;
 
-  constructor(schema: StreamSchema, provenance: Provenance, body: Uint8Array, rows: number) {
-    const room = Math.max(APPENDED_BYTES_MIN, Math.ceil(body.length * APPENDED_SHARE));
+  constructor(schema: StreamSchema, provenance: Provenance, body: Uint8Array, rows: number, texts: number = FEW_TEXTS) {
+    const room = Math.max(APPENDED_BYTES_MIN, Math.ceil(body.length * texts));
     const capacity = Math.max(1, rows);
     this.schema = schema;
     this.bodyBytes = body.length;
@@ -116,7 +120,8 @@ export class BatchWriter {
   appendBytes(bytes: Uint8Array): number {
     this.room(bytes.length);
     const at = this.used;
-    this.bytes.set(bytes, at);
+    if (bytes.length > COPIED_BY_HAND_MAX) this.bytes.set(bytes, at);
+    else for (let i = 0; i < bytes.length; i++) this.bytes[at + i] = bytes[i] as number;
     this.used = at + bytes.length;
     return at;
   }
@@ -125,8 +130,11 @@ export class BatchWriter {
   appendRange(from: number, to: number): number {
     this.room(to - from);
     const at = this.used;
-    this.bytes.copyWithin(at, from, to);
-    this.used = at + to - from;
+    const { bytes } = this;
+    const length = to - from;
+    if (length > COPIED_BY_HAND_MAX) bytes.copyWithin(at, from, to);
+    else for (let i = 0; i < length; i++) bytes[at + i] = bytes[from + i] as number;
+    this.used = at + length;
     return at;
   }
 

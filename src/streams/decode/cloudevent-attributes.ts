@@ -2,7 +2,7 @@
 /**
  * The envelope of a CloudEvent in JSON: where the values of its attributes stand.
  *
- * Role: finds, checks nothing but that the envelope is valid JSON; `cloudevents.ts` says what the attributes must be.
+ * Role: finds, and checks nothing but that the envelope is valid JSON; `cloudevents.ts` says what the attributes must be.
  * Attributes that nobody asks for are passed. A member name with escapes is no name to be expected here, but the same
  * name all the same. The last one of members of the same name counts.
  */
@@ -33,6 +33,10 @@ export const SPECVERSION = 7;
 export const DATA = 8;
 export const DATA_BASE64 = 9;
 
+/** Members whose order is remembered. */
+const MEMBERS_MAX = 32;
+const NO_NAME = -2;
+
 const names = new NameTable(NAMES);
 export const attributeName = (attribute: number): string => NAMES[attribute] as string;
 /** `"id":` and so on, as a context has them. */
@@ -45,30 +49,31 @@ export class EnvelopeScanner {
   /** The value is a string with escapes. */
   readonly escaped = new Uint8Array(NAMES.length);
   readonly #cursor: JsonCursor;
+  /** Attributes of the last envelope, by member. */
+  readonly #order = new Int16Array(MEMBERS_MAX).fill(UNKNOWN);
 
   constructor(cursor: JsonCursor) {
     this.#cursor = cursor;
   }
 
-  /** The object at the cursor, known to be valid JSON, and passed. */
-  scan(): void {
+  /** The object at the cursor, which is passed. False when it is not valid, or too deep. */
+  scan(): boolean {
     const cursor = this.#cursor;
     this.at.fill(0);
     this.end.fill(0);
     cursor.at += 1;
     if (cursor.space() === 125) {
       cursor.at += 1;
-      return;
+      return true;
     }
-    for (;;) {
-      cursor.space();
-      const attribute = this.#name();
-      cursor.space();
+    for (let member = 0; ; member++) {
+      const attribute = this.#name(member);
+      if (attribute === NO_NAME || cursor.space() !== 58) return false;
       cursor.at += 1;
       const isNull = cursor.space() === 110;
       const at = cursor.at;
       cursor.escaped = false;
-      cursor.skip(DEPTH_MAX);
+      if (!cursor.skip(DEPTH_MAX)) return false;
       if (attribute !== UNKNOWN) {
         this.at[attribute] = isNull ? 0 : at;
         this.end[attribute] = isNull ? 0 : cursor.at;
@@ -76,16 +81,34 @@ export class EnvelopeScanner {
       }
       const next = cursor.space();
       cursor.at += 1;
-      if (next === 125) return;
+      if (next === 125) return true;
+      if (next !== 44) return false;
+      cursor.space();
     }
   }
 
-  #name(): number {
+  /** Attribute named at the cursor, which is passed. */
+  #name(member: number): number {
     const cursor = this.#cursor;
-    cursor.string();
+    const bytes = cursor.bytes;
+    if (bytes[cursor.at] !== 34) return NO_NAME;
+    const expected = member < MEMBERS_MAX ? (this.#order[member] as number) : UNKNOWN;
+    if (expected >= 0) {
+      const length = (names.names[expected] as Uint8Array).length;
+      const end = cursor.at + 1 + length;
+      if (bytes[end] === 34 && names.is(expected, bytes, cursor.at + 1, length)) {
+        cursor.at = end + 1;
+        return expected;
+      }
+    }
+    if (!cursor.string()) return NO_NAME;
     const length = cursor.to - cursor.from;
-    if (!cursor.escaped) return names.find(cursor.bytes, cursor.from, length);
-    const name = Buffer.from(JSON.parse(copyText(cursor.bytes, cursor.from - 1, cursor.to + 1)) as string);
-    return names.find(name, 0, name.length);
+    if (cursor.escaped) {
+      const name = Buffer.from(JSON.parse(copyText(bytes, cursor.from - 1, cursor.to + 1)) as string);
+      return names.find(name, 0, name.length);
+    }
+    const attribute = names.find(bytes, cursor.from, length);
+    if (member < MEMBERS_MAX) this.#order[member] = attribute;
+    return attribute;
   }
 }

@@ -69,18 +69,19 @@ export class CloudEventElements implements ElementReader {
     const writer = this.#writer;
     const at = cursor.at;
     const used = writer.used;
-    // The data may be as deep as any event.
-    const passed = passValue(cursor, DEPTH_MAX + 1);
-    if (passed === 'broken') return false;
-    const end = cursor.at;
-    let reason = passed === 'deep' ? DEPTH_REASON : '';
-    if (reason === '' && cursor.bytes[at] !== 123) {
-      reason = `expected a CloudEvent, got ${shortened(copyText(cursor.bytes, at, end))}`;
-    }
-    if (reason === '') {
-      cursor.at = at;
-      this.#envelope.scan();
+    let reason = '';
+    let end = at;
+    if (cursor.bytes[at] === 123 && this.#envelope.scan()) {
+      end = cursor.at;
       reason = this.#readEvent();
+    } else {
+      cursor.at = at;
+      // One level more than events have: they are inside of it.
+      const passed = passValue(cursor, DEPTH_MAX + 1);
+      if (passed === 'broken') return false;
+      end = cursor.at;
+      const shown = shortened(copyText(cursor.bytes, at, end));
+      reason = passed === 'deep' ? DEPTH_REASON : `expected a CloudEvent, got ${shown}`;
     }
     if (reason !== '') {
       writer.used = used;

@@ -10,8 +10,8 @@ import { Buffer } from 'node:buffer';
 import type { BatchWriter } from './batch-writer.ts';
 import { ABSENT_BIT, BOOL_ABSENT, type ColumnLayout, type ColumnsLayout } from './column-format.ts';
 import { ABSENT } from './event-batch.ts';
+import { BOOLEAN, INTEGER, STRING } from './field-types.ts';
 import { readObject } from './object-row.ts';
-import { BOOLEAN, INTEGER, STRING } from './stream-schema.ts';
 import { isUtf8 } from './utf8.ts';
 
 /** The writer has no body and room for the rows. */

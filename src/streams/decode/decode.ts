@@ -8,7 +8,7 @@
 import { performance } from 'node:perf_hooks';
 import type { DecodeResult, DecodeTask } from '../engine/task.ts';
 import type { Plan } from '../plan.ts';
-import { BatchWriter } from './batch-writer.ts';
+import { BatchWriter, MANY_TEXTS } from './batch-writer.ts';
 import { CloudEventElements } from './cloudevents.ts';
 import { readLayout } from './column-format.ts';
 import { readColumns } from './columns.ts';
@@ -60,7 +60,7 @@ function read(schema: StreamSchema, task: DecodeTask, body: Uint8Array): BatchWr
     }
     case 'cloudevent':
     case 'cloudevents-batch': {
-      const writer = new BatchWriter(schema, provenance, body, estimateRows(body, BRACE));
+      const writer = new BatchWriter(schema, provenance, body, estimateRows(body, BRACE), MANY_TEXTS);
       const dedup = task.dedup === null ? null : new DedupSet(task.dedup);
       const elements = new CloudEventElements(writer, dedup, provenance.seq);
       readElements(writer, elements, task.format === 'cloudevent' ? 'object' : 'array');

@@ -9,6 +9,7 @@
  * `PADDING_BYTES` that are there to be read, the first of them zero: no value goes on over a zero, so that nothing needs
  * to look for the end.
  */
+import { longDecimal } from './long-decimal.ts';
 import { sequenceBytes } from './utf8.ts';
 
 export const DEPTH_MAX = 64;
@@ -177,6 +178,10 @@ export class JsonCursor {
       const power = POWERS_OF_TEN[exponent < 0 ? -exponent : exponent] as number;
       const value = exponent < 0 ? mantissa / power : mantissa * power;
       return negative ? -value : value;
+    }
+    if (this.at === next) {
+      const value = longDecimal(bytes, first, next);
+      if (!Number.isNaN(value)) return negative ? -value : value;
     }
     return Number(latin1(bytes, start, this.at));
   }

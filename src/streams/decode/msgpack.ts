@@ -7,24 +7,22 @@
  * is refused as one.
  */
 import type { BatchWriter } from './batch-writer.ts';
+import { BOOLEAN, NUMBER, STRING } from './field-types.ts';
 import { DEPTH_REASON } from './json-event.ts';
 import { MsgpackCursor } from './msgpack-cursor.ts';
 import { readValue } from './msgpack-value.ts';
 import { UNKNOWN } from './name-table.ts';
 import { readObject } from './object-row.ts';
-import { BOOLEAN, NUMBER, STRING } from './stream-schema.ts';
 import { isUtf8 } from './utf8.ts';
 
 const MEMBERS_MAX = 64;
-const EVENT_BYTES_GUESSED = 32;
-/** Of the least map there is. */
-const EVENT_BYTES_MIN = 1;
+const EVENT_BYTES_LEAST = 16;
 
-/** Rows that suffice if the array's head is right, or for events of some size. */
+/** Rows that suffice for most bodies. The head of an array is a claim, so that the body's size has a say. */
 export function estimateMaps(body: Uint8Array): number {
   const elements = new MsgpackCursor(body, body.length).arrayHead();
-  const most = body.length / EVENT_BYTES_MIN;
-  return Math.ceil(elements < 0 ? body.length / EVENT_BYTES_GUESSED : Math.min(elements, most)) + 1;
+  const most = Math.ceil(body.length / EVENT_BYTES_LEAST);
+  return (elements < 0 ? most : Math.min(elements, most)) + 1;
 }
 
 export function readMaps(writer: BatchWriter): void {

@@ -7,7 +7,7 @@
  */
 import { Buffer } from 'node:buffer';
 import type { BatchWriter } from './batch-writer.ts';
-import { BOOLEAN, INTEGER, NUMBER, STRING } from './stream-schema.ts';
+import { BOOLEAN, INTEGER, NUMBER, STRING } from './field-types.ts';
 import { ISO, TIME_MS_MAX, UNITS } from './timestamps.ts';
 
 export const EXCERPT_CHARS_MAX = 64;

@@ -9,9 +9,9 @@
  * Invariants: what it takes, `JSON.parse` takes, with the same values; the last one of members of the same name wins.
  */
 import type { BatchWriter } from './batch-writer.ts';
+import { BOOLEAN, NUMBER, STRING } from './field-types.ts';
 import { DEPTH_MAX, type JsonCursor } from './json-cursor.ts';
 import { UNKNOWN } from './name-table.ts';
-import { BOOLEAN, NUMBER, STRING } from './stream-schema.ts';
 import { appendUnescaped } from './unescape.ts';
 
 /** Members that are remembered. */

@@ -15,6 +15,8 @@ import { compileShape, type ScanObjects, type Sequence, shapeKey, shapeOf } from
 export const SHAPES_MAX = 4;
 const MISSES_BEFORE_LEARNING = 16;
 const MISSES_BEFORE_REPLACING = 4096;
+const FAILURES_BEFORE_PAUSE = 8;
+const PAUSE_OBJECTS_MAX = 64;
 
 interface Learned {
   readonly key: string;
@@ -31,6 +33,11 @@ export class Shapes {
   /** Stopped at the very object that is next; −1 for none. */
   #stopped = -1;
   #misses = 0;
+  /** Misses until the next look at a shape. */
+  #patience = MISSES_BEFORE_LEARNING;
+  /** Objects in a row that no program took, and how many are now left to the scanner at once. */
+  #failures = 0;
+  #pause = 0;
 
   constructor(sequence: Sequence) {
     this.#sequence = sequence;
@@ -43,10 +50,16 @@ export class Shapes {
   /** At the begin of a body. */
   start(): void {
     this.#stopped = -1;
+    this.#failures = 0;
+    this.#pause = 0;
   }
 
   /** Lets programs take objects from the cursor on; whether any was taken. */
   take(writer: BatchWriter, cursor: JsonCursor): boolean {
+    if (this.#pause > 0) {
+      this.#pause -= 1;
+      return false;
+    }
     const learned = this.#learned;
     const row = writer.row;
     for (let i = 0; i < learned.length; i++) {
@@ -58,8 +71,11 @@ export class Shapes {
       program.rows += writer.row - row;
       this.#latest = tried;
       this.#stopped = writer.row < writer.capacity ? tried : -1;
+      this.#failures = 0;
       return true;
     }
+    this.#failures += 1;
+    if (this.#failures >= FAILURES_BEFORE_PAUSE) this.#pause = Math.min(PAUSE_OBJECTS_MAX, this.#failures);
     return false;
   }
 
@@ -67,16 +83,21 @@ export class Shapes {
   missed(writer: BatchWriter, scanner: ObjectScanner, at: number, end: number): void {
     this.#stopped = -1;
     this.#misses += 1;
-    const full = this.#learned.length === SHAPES_MAX;
-    if (this.#misses < (full ? MISSES_BEFORE_REPLACING : MISSES_BEFORE_LEARNING)) return;
+    if (this.#misses < this.#patience) return;
     this.#misses = 0;
+    const full = this.#learned.length === SHAPES_MAX;
+    // Looking at a shape costs as much as reading some objects, so that fruitless looks become rare.
+    this.#patience = Math.min(this.#patience * 2, MISSES_BEFORE_REPLACING);
+    if (full && this.#patience < MISSES_BEFORE_REPLACING) return;
     const shape = shapeOf(scanner, writer.schema, writer.bytes, at, end);
     if (shape === null) return;
     const key = shapeKey(shape);
     // Known: it was a value that the program left alone.
     if (this.#learned.some((known) => known.key === key)) return;
     if (full) this.#forgetOne();
+    this.#pause = 0;
     this.#learned.push({ key, scan: compileShape(shape, writer.schema, this.#sequence), rows: 0 });
+    if (!full) this.#patience = MISSES_BEFORE_LEARNING;
   }
 
   /** An object or a line was passed in another way. */

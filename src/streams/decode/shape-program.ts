@@ -4,16 +4,18 @@
  * Role: the fast way of the scanner. A shape is what stands between the values (`literals`) and what the values are;
  * the program compares the first four bytes at a time and reads the second in place, with nothing left to look up.
  * It commits row after row until an object is not of the shape, has a value that needs care (escape, exponent, more
- * than 15 or 16 digits), or the rows are used up; there it stops, in front of that object, and the object scanner goes on.
+ * than 20 digits), or the rows are used up; there it stops, in front of that object, and the object scanner goes on.
  * What goes into the generated text is numbers only: bytes of literals, indexes of fields and units.
  * Invariant: what a program takes, the object scanner takes, with the same row.
  */
 import type { BatchWriter } from './batch-writer.ts';
 import { ABSENT } from './event-batch.ts';
+import { BOOLEAN, INTEGER, STRING } from './field-types.ts';
 import { DEPTH_MAX, type JsonCursor, POWERS_OF_TEN, plainStringEnd } from './json-cursor.ts';
+import { longDecimal } from './long-decimal.ts';
 import { UNKNOWN } from './name-table.ts';
 import type { ObjectScanner } from './object-scanner.ts';
-import { BOOLEAN, INTEGER, STRING, type StreamSchema } from './stream-schema.ts';
+import type { StreamSchema } from './stream-schema.ts';
 import { ISO, isoToMs, MS, numberToMs, TIME_MS_MAX } from './timestamps.ts';
 
 /** How objects follow one another: each on its line, or with commas between them. */
@@ -30,6 +32,9 @@ export interface Shape {
 
 /** Takes objects from the cursor on and leaves it in front of the first one that it did not take. */
 export type ScanObjects = (writer: BatchWriter, cursor: JsonCursor) => void;
+
+/** What programs call by name. */
+const SERVICES = { tens: POWERS_OF_TEN, plainStringEnd, longDecimal, isoToMs, numberToMs };
 
 /** Longest literal: names are short, and a program is no place for long texts. */
 const LITERAL_BYTES_MAX = 256;
@@ -104,13 +109,17 @@ p += k;
 /** Digits that make a safe integer, divided by a power of ten that is a double: one division, which rounds rightly. */
 function numberCode(field: number, integer: boolean): string {
   const fraction = `z = 0;\nif (b[p] === 46) {\nz = ++p;\n${DIGITS}z = p - z;\nif (z === 0) break scan;\n}\n`;
+  const value = `if (p - s > 22 || m > 9007199254740991) {
+m = longDecimal(b, s, p);
+if (m !== m) break scan;
+} else m = m / tens[z];
+`;
   return `n = b[p];
 if (n === 45) p++;
 s = p;
 m = 0;
 ${DIGITS}if (p === s || (b[s] === 48 && p - s > 1)) break scan;
-${integer ? '' : fraction}if (p - s > 22 || m > 9007199254740991) break scan;
-${integer ? '' : 'm = m / tens[z];\n'}f${field}[row] = n === 45 ? -m : m;
+${integer ? 'if (p - s > 16 || m > 9007199254740991) break scan;\n' : fraction + value}f${field}[row] = n === 45 ? -m : m;
 `;
 }
 
@@ -220,6 +229,6 @@ w.tsMax = high;
 
 /** Makes the program; takes a fraction of a millisecond. */
 export function compileShape(shape: Shape, schema: StreamSchema, sequence: Sequence): ScanObjects {
-  const make = new Function('tens', 'plainStringEnd', 'isoToMs', 'numberToMs', programText(shape, schema, sequence));
-  return make(POWERS_OF_TEN, plainStringEnd, isoToMs, numberToMs) as ScanObjects;
+  const make = new Function(...Object.keys(SERVICES), programText(shape, schema, sequence));
+  return make(...Object.values(SERVICES)) as ScanObjects;
 }

@@ -5,15 +5,10 @@
  * learned of how its events are written (`shapes`), which changes how fast they are read and nothing else.
  */
 import type { Plan, StreamPlan } from '../plan.ts';
+import { FIELD_TYPES } from './field-types.ts';
 import { NameTable } from './name-table.ts';
 import { ShapeCache } from './shape-cache.ts';
 import { ISO, UNITS } from './timestamps.ts';
-
-export const NUMBER = 0;
-export const INTEGER = 1;
-export const STRING = 2;
-export const BOOLEAN = 3;
-const TYPES = ['number', 'integer', 'string', 'boolean'] as const;
 
 export class StreamSchema {
   readonly plan: Plan;
@@ -35,7 +30,7 @@ export class StreamSchema {
   constructor(plan: Plan, stream: StreamPlan) {
     this.plan = plan;
     this.stream = stream;
-    this.types = Uint8Array.from(stream.fields, ({ type }) => TYPES.indexOf(type));
+    this.types = Uint8Array.from(stream.fields, ({ type }) => FIELD_TYPES.indexOf(type));
     this.optional = Uint8Array.from(stream.fields, ({ optional }) => (optional ? 1 : 0));
     this.names = new NameTable(stream.fields.map(({ name }) => name));
     this.timestampField = stream.timestampField;

@@ -39,6 +39,8 @@ export interface ConnectorPorts {
   readonly log: DeliveryLog;
   readonly now: () => number;
   accept: Streams['accept'];
+  /** Newest record of the log. */
+  lastSeq(): number;
   /** Positions of a source, by partition. */
   positions(stream: string, source: string): ReadonlyMap<string, string>;
 }
@@ -87,7 +89,7 @@ export class Connectors {
     const target = type === 'stream' ? String(options['stream']) : '';
     const delivery = new Delivery(name, target === '' ? this.#makeSink(type, options, name) : NOWHERE, this.#ports.log);
     const { cursor = 0, pending = [] } = before.get(name) ?? {};
-    await delivery.open(cursor, pending);
+    await delivery.open(cursor, pending, this.#ports.lastSeq());
     return { declared, route: { delivery, stream, of, target } };
   }
 

@@ -46,9 +46,18 @@ export class Delivery {
     return this.#cursor;
   }
 
-  /** `pending`: of the checkpoint, not delivered by then as far as this side knew. */
-  async open(cursor: number, pending: readonly SinkBatch[]): Promise<void> {
-    this.#cursor = Math.max(cursor, await this.#sink.open());
+  /**
+   * `pending`: of the checkpoint, not delivered by then as far as this side knew. `lastSeq`: newest record of the log. A
+   * sink that is further is from another log, of a `memory` stream before a restart say: its place means nothing here.
+   */
+  async open(cursor: number, pending: readonly SinkBatch[], lastSeq: number): Promise<void> {
+    const place = await this.#sink.open();
+    const isOfThisLog = Math.floor(place) <= lastSeq;
+    if (!isOfThisLog) {
+      const facts = { sink: this.name, sinkSeq: place, logSeq: lastSeq };
+      this.#log.info(facts, "the sink holds results of another log; this one's follow them");
+    }
+    this.#cursor = Math.max(cursor, isOfThisLog ? place : 0);
     for (const batch of pending) this.push(batch);
   }
 
@@ -118,6 +127,8 @@ export class Delivery {
       return true;
     } catch (error) {
       this.#failures += 1;
+      // Ended by closing: what was not taken comes again after the next start.
+      if (this.#closed) return false;
       const pauseMs = Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** Math.min(10, this.#failures - 1));
       this.#log.warn(
         { err: error, sink: this.name, pauseMs },

@@ -323,8 +323,8 @@ export class StreamEngine {
       if (at !== seq || record.kind !== 'events') return null;
       const book = this.books.find(({ plan }) => plan.name === record.stream);
       if (book === undefined) return null;
-      // Without remembering ids: it is only looked at.
-      const decoded = await this.parts.threads.decode({ ...this.#taskOf(book, record, seq), dedup: null });
+      // Under its own number, ids are its own: the rows are those of the first time.
+      const decoded = await this.parts.threads.decode(this.#taskOf(book, record, seq));
       const batch = new EventBatch(this.plan, decoded.batch);
       return row < batch.count ? batch.original(row) : null;
     }
@@ -351,10 +351,9 @@ export class StreamEngine {
 
 const partitionOf = ({ partition, source }: EventsRecord): string => `${source}|${partition}`;
 
-/** An event of a batch by itself: an element of an array is JSON, too. */
+/** An event of a batch by itself. */
 function rowFormatOf(format: WireFormat): WireFormat {
-  if (format === 'cloudevents-batch') return 'cloudevent';
-  return format === 'json' ? 'ndjson' : format;
+  return format === 'cloudevents-batch' ? 'cloudevent' : format;
 }
 
 function lateOf(seq: number, reports: readonly ShardReport[]): number {

@@ -41,6 +41,8 @@ export class Outcomes {
   readonly #ports: OutcomePorts;
   /** Results of a stream that become events of another. */
   #derivations: readonly { readonly operator: number; readonly target: string }[] = [];
+  /** Of the round under way. */
+  readonly #derived: { readonly target: string; readonly seq: number; readonly events: string[] }[] = [];
   #routes: readonly SinkRoute[] = [];
   replaying = false;
 
@@ -102,9 +104,10 @@ export class Outcomes {
       if (operator.kind === 'alert') this.#raise(operator, chunk);
       this.#toSinks(operator, chunk, perSink);
       for (const { operator: of, target } of this.#derivations) {
-        if (of === chunk.operator) this.#derive(target, chunk);
+        if (of === chunk.operator) this.#collect(target, chunk);
       }
     }
+    this.#derive();
     for (const [delivery, batches] of perSink) for (const batch of batches) delivery.push(batch);
     if (!this.replaying) for (const operator of touched) this.#tell(this.#plan.operators[operator] as OperatorPlan);
     for (const { delivery } of this.#routes) await delivery.room();
@@ -132,12 +135,20 @@ export class Outcomes {
     const stream = this.#plan.streams[operator.stream]?.name ?? '';
     const lines = linesOf(chunk.lines).map((line) => JSON.parse(line) as ResultLine);
     this.#ports.alerts.take(stream, operator, lines, this.#ports.now(), this.replaying);
-    for (const action of operator.actions) if ('stream' in action) this.#derive(action.stream, chunk);
+    for (const action of operator.actions) if ('stream' in action) this.#collect(action.stream, chunk);
   }
 
-  #derive(target: string, chunk: ResultChunk): void {
+  #collect(target: string, chunk: ResultChunk): void {
+    const seq = chunk.seq + (chunk.operator + 1) / BETWEEN;
     const events = linesOf(chunk.lines).map((line) => eventOf(JSON.parse(line) as ResultLine));
-    this.#ports.derive(target, chunk.seq + (chunk.operator + 1) / BETWEEN, events);
+    const newest = this.#derived.findLast((each) => each.target === target);
+    if (newest?.seq === seq) newest.events.push(...events);
+    else this.#derived.push({ target, seq, events });
+  }
+
+  /** One batch per operator and record, whatever shards its results came from: it is told apart by its number alone. */
+  #derive(): void {
+    for (const { events, seq, target } of this.#derived.splice(0)) this.#ports.derive(target, seq, events);
   }
 
   /** The best of all shards, where each shard gave its best. */

@@ -6,14 +6,16 @@
  * `traceparent`, `X-Correlation-Id`, `X-Partition` (source partition of the watermark; default one per stream),
  * CloudEvents in binary mode (`ce-*` headers, the body is the data).
  * Answer: 200 `{"accepted":n,"rejected":n,"late":n}`; 4xx and 5xx `{"error":text}`, with `Retry-After` where the same
- * request may succeed later. `GET` and `POST /streams/{stream}/dead-letters` list and replay poison events.
+ * request may succeed later. `GET` and `POST /streams/{stream}/dead-letters` list and replay poison events. Upgraded, the
+ * path of events is a WebSocket: see `socket-batches.ts`.
  */
-import type { HeaderPairs, HttpCall, Reply, RequestHead } from '../../frontend/port.ts';
+import type { HeaderPairs, HttpCall, Reply, RequestHead, UpgradeTicket } from '../../frontend/port.ts';
 import { JSON_TYPE, refuseMethod } from '../../frontend/refusal.ts';
 import type { Endpoint } from '../../frontend/router.ts';
 import { STREAM_REFUSALS, StreamRefusal, type Streams } from '../engine/port.ts';
 import type { WireFormat } from '../engine/task.ts';
 import { type BinaryEvent, binaryEventOf, wrapBinaryEvent } from './binary-cloud-event.ts';
+import { type Heading, SocketBatches } from './socket-batches.ts';
 
 /** Media type → how the body is written. */
 export const MEDIA_TYPES: ReadonlyMap<string, WireFormat> = new Map([
@@ -45,7 +47,7 @@ export interface Refused {
   readonly headers: HeaderPairs;
 }
 
-export class StreamEndpoint implements Endpoint {
+export class StreamEndpoint implements Required<Endpoint> {
   readonly #options: IngestOptions;
 
   constructor(options: IngestOptions) {
@@ -65,6 +67,17 @@ export class StreamEndpoint implements Endpoint {
     return this.#events(stream, head, reply, verdict);
   }
 
+  upgrade(head: RequestHead): { readonly status: number; readonly message: string } | UpgradeTicket {
+    const [, stream, what] = PATH.exec(head.path) ?? [];
+    if (stream === undefined || what !== 'events') return { status: 404, message: 'no such path' };
+    const verdict = this.#options.refused(head);
+    if (verdict !== null && !(verdict instanceof Promise)) return verdict;
+    const { log, streams } = this.#options;
+    if (!streams.definitions.some(({ name }) => name === stream)) return { status: 404, message: 'no such stream' };
+    const heading = headingOf(head);
+    return { connect: (peer) => new SocketBatches({ stream, heading, verdict, streams, log }, peer) };
+  }
+
   #events(
     stream: string,
     head: RequestHead,
@@ -80,14 +93,7 @@ export class StreamEndpoint implements Endpoint {
         error: `content type ${JSON.stringify(type.slice(0, TEXT_MAX))} is not one of ${known}`,
       });
     }
-    const heading = {
-      format,
-      partition: head.header('x-partition').slice(0, TEXT_MAX),
-      batchId: head.header('idempotency-key').slice(0, TEXT_MAX),
-      traceparent: head.header('traceparent').slice(0, TEXT_MAX),
-      correlationId: head.header('x-correlation-id').slice(0, TEXT_MAX),
-      position: '',
-    };
+    const heading = { ...headingOf(head), format };
     return this.#call(reply, verdict, async (bytes) => {
       const body = binary === null ? bytes : wrapped(binary, type, bytes);
       return this.#options.streams.accept(stream, 'http', { ...heading, body });
@@ -157,6 +163,17 @@ export class StreamEndpoint implements Endpoint {
     this.#options.log.error({ err: error }, 'events could not be accepted');
     answer(reply, 500, { error: 'internal error' });
   }
+}
+
+/** What goes with every batch. Only valid while the head can be read, hence copied now. */
+function headingOf(head: RequestHead): Heading {
+  return {
+    partition: head.header('x-partition').slice(0, TEXT_MAX),
+    batchId: head.header('idempotency-key').slice(0, TEXT_MAX),
+    traceparent: head.header('traceparent').slice(0, TEXT_MAX),
+    correlationId: head.header('x-correlation-id').slice(0, TEXT_MAX),
+    position: '',
+  };
 }
 
 function wrapped(event: BinaryEvent, type: string, data: Uint8Array): Uint8Array {

@@ -65,14 +65,18 @@ export class ByteWriter {
   }
 }
 
+/** Reads what a `ByteWriter` wrote, from shared memory, too. Used again for the next bytes. */
 export class ByteReader {
-  readonly #bytes: Uint8Array;
-  readonly #view: DataView;
+  #bytes: Uint8Array = new Uint8Array(0);
+  #view: DataView = new DataView(this.#bytes.buffer);
+  /** From the start of the buffer. */
   #at = 0;
 
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  open(bytes: Uint8Array): void {
+    this.#at = bytes.byteOffset;
+    if (bytes.buffer === this.#view.buffer) return;
+    this.#bytes = new Uint8Array(bytes.buffer);
+    this.#view = new DataView(bytes.buffer);
   }
 
   count(): number {
@@ -95,7 +99,8 @@ export class ByteReader {
   text(): string {
     const length = this.count();
     if (length === 0) return '';
-    const text = decoder.decode(this.#bytes.subarray(this.#at, this.#at + length));
+    // Decoders refuse shared memory.
+    const text = decoder.decode(this.#bytes.slice(this.#at, this.#at + length));
     this.#at += length;
     return text;
   }

@@ -14,7 +14,7 @@
  * order is that of first use, so equal states give equal bytes.
  */
 import type { FieldPlan } from '../plan.ts';
-import type { StateCodec } from '../state/keyed-states-port.ts';
+import type { SharedCodec } from '../state/keyed-states.ts';
 import { ByteReader, ByteWriter } from './byte-writer.ts';
 import { PartialMatch, PatternState } from './key-state.ts';
 import { KeptEvent, type KeptValue, Taken } from './taken.ts';
@@ -25,12 +25,15 @@ const ABSENT = 0;
 const FALSE = 1;
 const TRUE = 2;
 
-export class PatternStateCodec implements StateCodec<PatternState> {
+export class PatternStateCodec implements SharedCodec<PatternState> {
+  readonly readsShared = true;
   readonly #types: readonly FieldPlan['type'][];
   readonly #out = new ByteWriter();
-  /** Of the state being encoded: what was numbered, and the stamp of what is. */
-  #events: KeptEvent[] = [];
-  #links: Taken[] = [];
+  readonly #in = new ByteReader();
+  /** Of the state being encoded or decoded, by number; empty otherwise. */
+  readonly #events: KeptEvent[] = [];
+  readonly #links: Taken[] = [];
+  /** Stamp of what has a number. */
   #mark = 0;
 
   /** Types of the kept fields. */
@@ -72,7 +75,8 @@ export class PatternStateCodec implements StateCodec<PatternState> {
   }
 
   decode(bytes: Uint8Array): PatternState {
-    const from = new ByteReader(bytes);
+    const from = this.#in;
+    from.open(bytes);
     const state = new PatternState();
     state.fed = from.double();
     state.given = from.double();
@@ -82,10 +86,13 @@ export class PatternStateCodec implements StateCodec<PatternState> {
     const linkCount = from.count();
     const partialCount = from.count();
     const completedCount = from.count();
-    const events: KeptEvent[] = [];
-    for (let i = 0; i < eventCount; i++) events.push(this.#readEvent(from));
-    state.pending = events.slice(0, pendingCount);
-    const links: Taken[] = [];
+    const events = this.#events;
+    const links = this.#links;
+    for (let i = 0; i < eventCount; i++) {
+      const event = this.#readEvent(from);
+      events.push(event);
+      if (i < pendingCount) state.pending.push(event);
+    }
     for (let i = 0; i < linkCount; i++) {
       const parent = from.count();
       const event = events[from.count()] as KeptEvent;
@@ -98,6 +105,8 @@ export class PatternStateCodec implements StateCodec<PatternState> {
       state.partials.push(new PartialMatch(taken, count, waits, from.count() === 1));
     }
     for (let i = 0; i < completedCount; i++) state.completed.push(links[from.count()] as Taken);
+    events.length = 0;
+    links.length = 0;
     return state;
   }
 

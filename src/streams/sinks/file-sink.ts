@@ -6,11 +6,13 @@
  * Role: readers skip lines with a `millrace` member.
  */
 import { type FileHandle, open } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { requiredText } from '../connector-options.ts';
 import type { Sink, SinkBatch, SinkKind } from './port.ts';
 
 const TAIL_BYTES = 64 * 1024;
+/** A batch is shorter; where no mark is found within so much, the file is somebody else's. */
+const SEARCH_BYTES_MAX = 256 * 1024 * 1024;
 const MARK = '{"millrace":{"seq":';
 
 export const fileSinkKind: SinkKind = {
@@ -19,21 +21,42 @@ export const fileSinkKind: SinkKind = {
   create: (options, name) => new FileSink(resolve(requiredText(options, name, 'path'))),
 };
 
-class FileSink implements Sink {
+export class FileSink implements Sink {
   readonly #path: string;
   #file: FileHandle | null = null;
   #size = 0;
+  /** A write failed: behind `#size` there may be a part of it. */
+  #torn = false;
+  #writing: Promise<void> = Promise.resolve();
 
   constructor(path: string) {
     this.#path = path;
   }
 
+  /** Bytes of whole batches. */
+  get size(): number {
+    return this.#size;
+  }
+
   async open(): Promise<number> {
     const file = await open(this.#path, 'a+');
-    const { size } = await file.stat();
+    try {
+      return await this.#begin(file);
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  async #begin(file: FileHandle): Promise<number> {
     this.#file = file;
-    if (size === 0) {
+    const { size } = await file.stat();
+    // A first mark that was not finished is not somebody's content.
+    if (size === 0 || (await isPartOfMark(file, size))) {
+      await file.truncate(0);
+      this.#size = 0;
       await this.write({ seq: 0, lines: [] });
+      await syncFolder(dirname(this.#path));
       return 0;
     }
     const { end, seq } = await lastMark(file, size);
@@ -44,31 +67,54 @@ class FileSink implements Sink {
     return seq;
   }
 
-  async write({ lines, seq }: SinkBatch): Promise<void> {
-    const file = this.#file;
-    if (file === null) throw new Error('the file is not open');
-    const text = `${lines.length === 0 ? '' : `${lines.join('\n')}\n`}${MARK}${seq}}}\n`;
-    try {
-      await file.appendFile(text);
-      await file.datasync();
-      this.#size += Buffer.byteLength(text);
-    } catch (error) {
-      // A part of it may be there: the next try begins where this one did.
-      await file.truncate(this.#size);
-      throw error;
-    }
+  write(batch: SinkBatch): Promise<void> {
+    const written = this.#write(batch);
+    this.#writing = written.catch(() => undefined);
+    return written;
   }
 
+  async #write({ lines, seq }: SinkBatch): Promise<void> {
+    const file = this.#file;
+    if (file === null) throw new Error(`${this.#path} is not open`);
+    const text = `${lines.length === 0 ? '' : `${lines.join('\n')}\n`}${MARK}${seq}}}\n`;
+    if (this.#torn) await file.truncate(this.#size);
+    this.#torn = true;
+    await file.appendFile(text);
+    await file.datasync();
+    this.#torn = false;
+    this.#size += Buffer.byteLength(text);
+  }
+
+  /** Waits for the batch that is being written. */
   async close(): Promise<void> {
+    await this.#writing;
     await this.#file?.close();
     this.#file = null;
   }
 }
 
+/** A new name in a folder is safe when the folder is. */
+export async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+const FIRST_MARK = `${MARK}0}}\n`;
+
+async function isPartOfMark(file: FileHandle, size: number): Promise<boolean> {
+  if (size >= FIRST_MARK.length) return false;
+  const { buffer } = await file.read(Buffer.alloc(size), 0, size, 0);
+  return FIRST_MARK.startsWith(buffer.toString('latin1'));
+}
+
 /** Reads backwards until a whole mark line is found. */
 async function lastMark(file: FileHandle, size: number): Promise<{ end: number; seq: number }> {
   let tail = Buffer.alloc(0);
-  for (let from = size; from > 0; ) {
+  for (let from = size; from > Math.max(0, size - SEARCH_BYTES_MAX); ) {
     const bytes = Math.min(TAIL_BYTES, from);
     from -= bytes;
     const { buffer } = await file.read(Buffer.alloc(bytes), 0, bytes, from);

@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { callWebhook } from '../alerts/webhook.ts';
-import { optionalHeaders, requiredText } from '../connector-options.ts';
+import { httpUrl, optionalHeaders } from '../connector-options.ts';
 import type { Sink, SinkBatch, SinkKind } from './port.ts';
 
 const LINES_PER_CALL = 500;
@@ -13,8 +13,7 @@ const LINES_PER_CALL = 500;
 export const webhookSinkKind: SinkKind = {
   type: 'webhook',
   guarantee: 'at-least-once',
-  create: (options, name) =>
-    new WebhookSink(requiredText(options, name, 'url'), optionalHeaders(options, name, 'headers')),
+  create: (options, name) => new WebhookSink(httpUrl(options, name, 'url'), optionalHeaders(options, name, 'headers')),
 };
 
 class WebhookSink implements Sink {

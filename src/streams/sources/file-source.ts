@@ -2,17 +2,20 @@
  * Replays a file of NDJSON, or standard input: as fast as it is taken, or in its own time, or faster by a factor.
  *
  * Options: `path` (`-` for standard input), `speed` (1: as it happened, 60: a minute a second, 0: no pauses, the
- * default), `timestamp` (field that paces it, ms; needed when `speed` is not 0), `batchLines` (default 1000), `follow`
- * is not offered: a file ends.
+ * default), `timestamp` (field that paces it, ms; needed when `speed` is not 0), `batchLines` (at most, default 1000).
+ * A file ends: what is written to it later is not waited for. Lines are handed on as soon as they have been read, so
+ * that a program that writes to standard input now and then is not held back.
  * Position: bytes of the file that have been taken; standard input cannot be taken up again.
  */
 import { createReadStream } from 'node:fs';
-import { optionalNumber, optionalText, requiredText } from '../connector-options.ts';
+import { optionalInteger, optionalNumber, optionalText, requiredText } from '../connector-options.ts';
 import { DefinitionProblem } from '../define/definition-problem.ts';
 import { type BatchMaker, type PacedBatch, PacedSource } from './paced-source.ts';
 import type { SourceHost, SourceKind } from './port.ts';
 
 const BATCH_BYTES_MAX = 1024 * 1024;
+/** A line longer than this is no line: the file is something else. */
+const LINE_BYTES_MAX = 16 * 1024 * 1024;
 
 interface ReplayOptions {
   readonly path: string;
@@ -29,7 +32,7 @@ export const fileSourceKind: SourceKind = {
       path: requiredText(options, name, 'path'),
       speed: optionalNumber(options, name, 'speed', 0, 0, 1e9),
       timestamp: optionalText(options, name, 'timestamp', ''),
-      batchLines: optionalNumber(options, name, 'batchLines', 1000, 1, 100_000),
+      batchLines: optionalInteger(options, name, 'batchLines', 1000, 1, 100_000),
     };
     if (replay.speed > 0 && replay.timestamp === '') {
       throw DefinitionProblem.of(`${name}.timestamp`, undefined, 'the field that paces the replay, since speed is set');
@@ -46,6 +49,7 @@ class Replay implements BatchMaker {
   readonly #input: NodeJS.ReadableStream & { destroy?: () => void };
   #rest = Buffer.alloc(0);
   #ended = false;
+  #closed = false;
   #taken: number;
   /** Host time and event time of the first event. */
   #begin: { readonly hostMs: number; readonly eventMs: number } | null = null;
@@ -54,26 +58,38 @@ class Replay implements BatchMaker {
     this.#options = options;
     this.#host = host;
     this.#taken = position === '' ? 0 : Number(position);
-    this.#input = options.path === '-' ? process.stdin : createReadStream(options.path, { start: this.#taken });
+    this.#input =
+      options.path === '-'
+        ? process.stdin
+        : createReadStream(options.path, { start: this.#taken, highWaterMark: BATCH_BYTES_MAX });
     this.#chunks = (this.#input as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
   }
 
   async next(): Promise<PacedBatch | null> {
-    for (;;) {
+    while (!this.#closed) {
       const end = this.#batchEnd();
       if (end > 0) return this.#take(end);
       if (this.#ended) return this.#rest.length === 0 ? null : this.#take(this.#rest.length);
       await this.#readMore();
     }
+    return null;
   }
 
   async #readMore(): Promise<void> {
-    const { done, value } = await this.#chunks.next();
-    if (done === true) this.#ended = true;
-    else this.#rest = Buffer.concat([this.#rest, value]);
+    if (this.#rest.length > LINE_BYTES_MAX) {
+      throw new Error(`${this.#options.path}: no end of line in ${LINE_BYTES_MAX} bytes from byte ${this.#taken}`);
+    }
+    try {
+      const { done, value } = await this.#chunks.next();
+      if (done === true) this.#ended = true;
+      else this.#rest = Buffer.concat([this.#rest, value]);
+    } catch (error) {
+      // Closed while it waited for input.
+      if (!this.#closed) throw error;
+    }
   }
 
-  /** Bytes of a full batch of whole lines; 0 when more must be read. */
+  /** Bytes of the whole lines that have been read, as many as a batch may have; 0 when more must be read. */
   #batchEnd(): number {
     let lines = 0;
     let end = 0;
@@ -84,7 +100,7 @@ class Replay implements BatchMaker {
       // In its own time every line that is due by itself goes by itself.
       if (this.#options.speed > 0) return end;
     }
-    return this.#ended ? end : 0;
+    return end;
   }
 
   #take(end: number): PacedBatch {
@@ -105,6 +121,7 @@ class Replay implements BatchMaker {
   }
 
   close(): Promise<void> {
+    this.#closed = true;
     this.#input.destroy?.();
     return Promise.resolve();
   }

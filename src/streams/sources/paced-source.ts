@@ -6,8 +6,9 @@
  * one is pending nothing further is made (backpressure).
  */
 import type { IncomingBatch, Source, SourceHost } from './port.ts';
+import { acceptUntilTaken, pauseUnless } from './until-taken.ts';
 
-const RETRY_MS = 200;
+const PAUSE_MS_MAX = 60_000;
 
 export interface PacedBatch extends Pick<IncomingBatch, 'format' | 'body' | 'position'> {
   /** Clock of the host, ms: not before this. */
@@ -19,6 +20,7 @@ export interface BatchMaker {
   /** Clock of the host, ms: the next batch is not made before this. */
   readonly notBeforeMs: number;
   next(): Promise<PacedBatch | null>;
+  /** May come while `next` waits, which then gives null, and again at the end. */
   close(): Promise<void>;
 }
 
@@ -29,8 +31,8 @@ export class PacedSource implements Source {
   readonly #open: (position: string) => Promise<BatchMaker>;
   #finish: () => void = () => undefined;
   #fail: (error: unknown) => void = () => undefined;
-  #stopped = false;
-  #wake: () => void = () => undefined;
+  readonly #stop = new AbortController();
+  #maker: BatchMaker | null = null;
   #loop: Promise<void> = Promise.resolve();
 
   constructor(host: SourceHost, partition: string, open: (position: string) => Promise<BatchMaker>) {
@@ -45,13 +47,19 @@ export class PacedSource implements Source {
 
   async start(positions: ReadonlyMap<string, string>): Promise<void> {
     const maker = await this.#open(positions.get(this.#partition) ?? '');
+    this.#maker = maker;
     this.#loop = this.#run(maker).then(this.#finish, this.#fail);
   }
 
   async stop(): Promise<void> {
-    this.#stopped = true;
-    this.#wake();
+    this.#stop.abort();
+    // Input that does not come would be waited for without end.
+    await this.#maker?.close();
     await this.#loop;
+  }
+
+  get #stopped(): boolean {
+    return this.#stop.signal.aborted;
   }
 
   async #run(maker: BatchMaker): Promise<void> {
@@ -69,40 +77,15 @@ export class PacedSource implements Source {
   }
 
   async #accept({ body, format, position }: PacedBatch): Promise<void> {
-    while (!this.#stopped) {
-      try {
-        await this.#host.accept({
-          format,
-          partition: this.#partition,
-          body,
-          position,
-          batchId: '',
-          traceparent: '',
-          correlationId: '',
-        });
-        return;
-      } catch (error) {
-        if (!mayPass(error) || this.#stopped) throw error;
-        await this.#until(this.#host.now() + RETRY_MS);
-      }
-    }
+    const partition = this.#partition;
+    const batch = { format, partition, body, position, batchId: '', traceparent: '', correlationId: '' };
+    await acceptUntilTaken(this.#host, batch, this.#stop.signal);
   }
 
   /** Returns early when the source is stopped. */
   async #until(atMs: number): Promise<void> {
-    const waitMs = atMs - this.#host.now();
-    if (waitMs <= 0 || this.#stopped) return;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, waitMs);
-      this.#wake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
+    for (let waitMs = atMs - this.#host.now(); waitMs > 0 && !this.#stopped; waitMs = atMs - this.#host.now()) {
+      await pauseUnless(this.#stop.signal, Math.min(PAUSE_MS_MAX, Math.ceil(waitMs)));
+    }
   }
-}
-
-/** Overload and an unavailable log pass. */
-function mayPass(error: unknown): boolean {
-  return error instanceof Error && 'retryAfterMs' in error && (error.retryAfterMs as number) > 0;
 }

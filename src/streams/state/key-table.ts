@@ -184,15 +184,17 @@ export class KeyTable implements Keys {
     }
   }
 
-  /** Id + 1 of what has the same hash in the slot where a key belongs; 0 for none. */
+  /** Id + 1 of what has the same hash in the slot where a key belongs, or in the next one; 0 for none. */
   #guess(hashes: Uint32Array, rows: Uint32Array, begin: number, end: number): void {
     const slots = this.#slots;
+    const mask = slots.length - 1;
     const shift = this.#shift;
     const candidates = this.#candidates;
     for (let i = begin; i < end; i++) {
       const hash = hashes[rows[i] as number] as number;
-      const slot = Math.imul(hash, SPREAD) >>> shift;
-      candidates[i - begin] = slots[2 * slot] === hash ? (slots[2 * slot + 1] as number) : 0;
+      let at = 2 * (Math.imul(hash, SPREAD) >>> shift);
+      if (slots[at] !== hash) at = (at + 2) & mask;
+      candidates[i - begin] = slots[at] === hash ? (slots[at + 1] as number) : 0;
     }
   }
 

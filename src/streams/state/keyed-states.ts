@@ -39,13 +39,19 @@ const ENTRIES_AT_START = 16;
  * Decoded states on the heap: so many that wait to be written, and as many others. Bytes are those of the encoded form,
  * reckoned with the mean over all keys.
  */
-export const HELD_STATES_MAX = 4096;
+export const HELD_STATES_MAX = 8192;
 export const HELD_BYTES_MAX = 2 * 1024 * 1024;
+
+/** A codec that reads shared memory, and keeps nothing of the bytes it is given: it is spared a copy. */
+export interface SharedCodec<S> extends StateCodec<S> {
+  readonly readsShared: true;
+}
 
 export class SharedKeyedStates<S> implements KeyedStates<S> {
   readonly #memory: ShardMemory;
   readonly #keys: Keys;
   readonly #codec: StateCodec<S>;
+  readonly #readsShared: boolean;
   readonly #header: Uint32Array;
   readonly #tallies: Float64Array;
   readonly #arena: Arena;
@@ -69,10 +75,11 @@ export class SharedKeyedStates<S> implements KeyedStates<S> {
     );
   }
 
-  constructor(memory: ShardMemory, keys: Keys, codec: StateCodec<S>) {
+  constructor(memory: ShardMemory, keys: Keys, codec: StateCodec<S> | SharedCodec<S>) {
     this.#memory = memory;
     this.#keys = keys;
     this.#codec = codec;
+    this.#readsShared = 'readsShared' in codec && codec.readsShared === true;
     this.#header = new Uint32Array(memory.buffer(0), 0, HEADER_WORDS);
     this.#tallies = new Float64Array(memory.buffer(0), HEADER_WORDS * 4, TALLIES);
     this.#entries = new Uint32Array(memory.buffer(1));
@@ -97,8 +104,10 @@ export class SharedKeyedStates<S> implements KeyedStates<S> {
     const at = keyId * ENTRY_WORDS;
     if (at >= entries.length || entries[at + STAMP] === 0) return undefined;
     const blobAt = entries[at + BLOB_AT] as number;
-    // A copy: decoders of text refuse shared memory, and a decoded state may keep parts of the bytes.
-    const state = this.#codec.decode(this.#arena.bytes.slice(blobAt, blobAt + (entries[at + BLOB_BYTES] as number)));
+    const end = blobAt + (entries[at + BLOB_BYTES] as number);
+    // A copy, unless the codec says otherwise: decoders refuse shared memory, and states may keep parts of the bytes.
+    const { bytes } = this.#arena;
+    const state = this.#codec.decode(this.#readsShared ? bytes.subarray(blobAt, end) : bytes.slice(blobAt, end));
     this.#keep(keyId, state);
     return state;
   }

@@ -6,7 +6,7 @@
  * texts (trace context, correlation ids) are kept once per batch, in a ring of the last TRACES_KEPT batches that have any.
  * A reference is (seq mod 2^32) × 2^21 + row of the batch; events past row 2^21 of a batch leave none. What the ring has
  * forgotten is missing from the result, event ids are not.
- * Layout of the ring's buffer, empty until a batch brings texts: slot seq mod TRACES_KEPT is
+ * Layout of the ring's buffer, which is made when a batch brings texts: slot seq mod TRACES_KEPT is
  *   Float64 seq   Uint32 bytes of traceparent   Uint32 bytes of correlation id   64 bytes   112 bytes
  * A text that does not fit there is left out: half an id would be another id.
  */
@@ -20,6 +20,9 @@ export const TRACES_KEPT = 256;
 const ROWS_MAX = 2 ** 21;
 const SEQ_RANGE = 2 ** 32;
 const SLOT_BYTES = 192;
+const RING_BYTES = TRACES_KEPT * SLOT_BYTES;
+/** Not 0: V8 refuses to copy an empty shared buffer. */
+export const TRACES_BYTES_AT_START = 8;
 const TRACE_AT = 16;
 const TRACE_BYTES_MAX = 64;
 const CORRELATION_AT = 80;
@@ -80,7 +83,7 @@ export class EvidenceReader {
   note({ seq, traceparent, correlationId }: Provenance): void {
     if (seq > (this.#header[this.#lastSeqAt] as number)) this.#header[this.#lastSeqAt] = seq;
     if (traceparent === '' && correlationId === '') return;
-    if (this.#memory.buffer(this.#index).byteLength === 0) this.#memory.grow(this.#index, TRACES_KEPT * SLOT_BYTES);
+    if (this.#memory.buffer(this.#index).byteLength < RING_BYTES) this.#memory.grow(this.#index, RING_BYTES);
     const buffer = this.#memory.buffer(this.#index);
     const at = (seq % TRACES_KEPT) * SLOT_BYTES;
     const view = new DataView(buffer, at, SLOT_BYTES);
@@ -144,7 +147,7 @@ export class EvidenceReader {
     const texts: string[] = [];
     this.#gather();
     const buffer = this.#memory.buffer(this.#index);
-    if (buffer.byteLength === 0) return texts;
+    if (buffer.byteLength < RING_BYTES) return texts;
     for (let i = 0; i < this.#count; i++) {
       const seq = this.#seqOf(i);
       const at = (seq % TRACES_KEPT) * SLOT_BYTES;

@@ -216,10 +216,8 @@ export class KeyChains {
     const at = key * KEY_WORDS;
     const doubles = this.#doubles;
     const backFrom = doubles[at / 2 + BACK_FROM] as number;
-    if (this.sliceOf(this.#words[at + OLDEST] as number) >= end) {
-      this.#emptyBack(key);
-      return false;
-    }
+    // Whatever is in the back then is of rows that left, and is thrown away at the next close.
+    if (this.sliceOf(this.#words[at + OLDEST] as number) >= end) return false;
     // NaN, an empty back, is not below anything.
     if (this.#words[at + DIRTY] === 1 || backFrom < first) this.#rebuild(key, end);
     else this.#absorb(key, end);

@@ -40,7 +40,8 @@ export class WindowEvents {
   readonly #where: RowExpression | null;
   readonly #late: LateFirings;
   readonly #trigger: CountTrigger;
-  /** A chunk: row of the batch, key, record of the slice, guessed row, then the index of its aggregates. */
+  /** A chunk: row of the batch, key, record of the slice, and by turns slot, row, index of the row's
+   *  aggregates. */
   readonly #rows = new Uint32Array(CHUNK);
   readonly #chunkKeys = new Uint32Array(CHUNK);
   readonly #records = new Uint32Array(CHUNK);
@@ -86,36 +87,47 @@ export class WindowEvents {
     const processing = plan.time === 'processing';
     const ts = batch.ts;
     const slow = plan.earlyCount > 0 ? OPEN : BEHIND;
+    const chunkRows = this.#rows;
+    const chunkKeys = this.#chunkKeys;
+    const records = this.#records;
+    const ats = this.#ats;
     let from = Number.NaN;
     let to = Number.NaN;
+    let mode = OPEN;
     let table = 0;
     let shift = 0;
+    let n = this.#pending;
     for (let i = 0; i < count; i++) {
       const row = rows[i] as number;
       if (where !== null && !where.test(batch, row)) continue;
       const time = processing ? provenance.arrivalMs : (ts[row] as number);
-      if (!(time >= from && time < to)) {
+      const key = keys[i] as number;
+      const turned = !(time >= from && time < to);
+      if (turned) {
         this.#turn(time);
         from = geometry.sliceStart(this.#slice);
         to = geometry.sliceEnd(this.#slice);
+        mode = this.#mode;
       }
-      const mode = this.#mode;
-      if (mode >= slow) {
-        this.#one(input, row, keys[i] as number, time, out);
-        continue;
+      if (mode >= slow || n === CHUNK) {
+        this.#pending = n;
+        this.#flush(input);
+        n = 0;
+        if (mode >= slow) this.#one(input, row, key, time, out);
       }
-      if (this.#pending === CHUNK) this.#flush(input);
-      // After `#one` and `#flush`, which may have moved it, as well as after `#turn`.
-      table = store.tableOf(this.#record);
-      shift = store.shiftOf(this.#record);
-      const n = this.#pending;
-      const key = keys[i] as number;
-      this.#rows[n] = row;
-      this.#chunkKeys[n] = key;
-      this.#records[n] = this.#record;
-      this.#ats[n] = store.slots[table + (Math.imul(key, SPREAD) >>> shift)] as number;
-      this.#pending = n + 1;
+      // A flush moves tables that grow, and so may an event by itself.
+      if (turned || n === 0) {
+        table = store.tableOf(this.#record);
+        shift = store.shiftOf(this.#record);
+      }
+      if (mode >= slow) continue;
+      chunkRows[n] = row;
+      chunkKeys[n] = key;
+      records[n] = this.#record;
+      ats[n] = table + (Math.imul(key, SPREAD) >>> shift);
+      n += 1;
     }
+    this.#pending = n;
   }
 
   /** Turns to the slice of a time and judges it. */
@@ -151,11 +163,10 @@ export class WindowEvents {
     const base = referenceBase(input.provenance.seq);
     const flag = plan.earlyMs > 0 ? ROW_CHANGED : 0;
     const ats = this.#ats;
+    this.#look(count);
     for (let i = 0; i < count; i++) {
-      const key = this.#chunkKeys[i] as number;
       let found = ats[i] as number;
-      if (found === 0 || store.words[found * step + ROW_KEY] !== key)
-        found = this.#rowOf(this.#records[i] as number, key);
+      if (found === 0) found = this.#rowOf(this.#records[i] as number, this.#chunkKeys[i] as number);
       const words = store.words;
       const events = words[found * step + ROW_EVENTS] as number;
       words[found * step + ROW_EVENTS] = events + 1;
@@ -166,6 +177,18 @@ export class WindowEvents {
     }
     aggregates.addRows(store, ats, input.batch, this.#rows, count);
     this.#pending = 0;
+  }
+
+  /** From slots to the rows they hold, 0 where that is not the key's. Loops this short have many misses under way. */
+  #look(count: number): void {
+    const { store } = this.#state;
+    const { slots, step, words } = store;
+    const ats = this.#ats;
+    const keys = this.#chunkKeys;
+    for (let i = 0; i < count; i++) ats[i] = slots[ats[i] as number] as number;
+    for (let i = 0; i < count; i++) {
+      if (words[(ats[i] as number) * step + ROW_KEY] !== keys[i]) ats[i] = 0;
+    }
   }
 
   /** Row of a key in a slice or window; made when there is none. */
@@ -193,7 +216,6 @@ export class WindowEvents {
       this.#tooLate(key, time, reference, out);
       return;
     }
-    this.#flush(input);
     this.#last = this.#state.geometry.lastWindow(this.#slice);
     this.#first = this.#state.geometry.firstWindow(this.#slice);
     this.#put(input, row, key, reference, out);

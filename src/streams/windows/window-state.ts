@@ -15,7 +15,7 @@
 import type { RowAggregates } from '../aggregates/port.ts';
 import type { WindowPlan } from '../plan.ts';
 import { ShardMemory } from '../state/memory.ts';
-import { EVIDENCE_PER_ROW, EvidenceReader } from './evidence.ts';
+import { EVIDENCE_PER_ROW, EvidenceReader, TRACES_BYTES_AT_START } from './evidence.ts';
 import { WindowGeometry } from './geometry.ts';
 import { CHAIN_BYTES, CHAIN_HEAD, KeyChains } from './key-chains.ts';
 import { ROW_HEAD, RowStore, rowStoreBytes } from './row-store.ts';
@@ -64,7 +64,7 @@ export function createWindowMemory(plan: WindowPlan, aggregates: RowAggregates):
   const memory = ShardMemory.create(
     FACTS * 8,
     ...rowStoreBytes(stride),
-    0,
+    TRACES_BYTES_AT_START,
     ...rowStoreBytes(PANE_STRIDE),
     ...CHAIN_BYTES,
   );

@@ -132,20 +132,20 @@ class Run {
 describe('keyed states', () => {
   it('are what a map of states and timers is, wherever the memory is taken up', () => {
     fc.assert(
-      fc.property(fc.array(command, { maxLength: 120 }), (commands) => {
+      fc.property(fc.array(command, { maxLength: 150, size: 'max' }), (commands) => {
         const run = new Run();
         for (const each of commands) run.step(each);
         run.step({ do: 'copy' });
         for (let keyId = 0; keyId <= 200; keyId++) run.step({ do: 'get', key: keyId });
         run.step({ do: 'due', until: 1000 });
       }),
-      { numRuns: 300 },
+      { numRuns: 150 },
     );
   });
 
   it('lead to the same bytes whether or not states were cached', () => {
     fc.assert(
-      fc.property(fc.array(command, { maxLength: 80 }), (commands) => {
+      fc.property(fc.array(command, { maxLength: 100, size: 'max' }), (commands) => {
         const kept = new Run();
         const anew = new Run();
         for (const each of commands) {
@@ -157,7 +157,7 @@ describe('keyed states', () => {
         anew.step({ do: 'flush' });
         assert.deepEqual(bytesOf(kept.memory), bytesOf(anew.memory));
       }),
-      { numRuns: 200 },
+      { numRuns: 100 },
     );
   });
 

@@ -2,7 +2,7 @@
  * Processes that tests start, kill and talk to line by line. Their programs say what they do on stdout, written through
  * before they go on, so that nothing said is lost with them.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeSync } from 'node:fs';
 import { extname } from 'node:path';
@@ -13,7 +13,7 @@ import { fileURLToPath } from 'node:url';
 export const say = (...words: (string | number)[]): void => void writeSync(1, `${words.join(' ')}\n`);
 
 export interface ChildLimits {
-  /** No file of its own may become larger; `room` lifts it. Writing past it fails as on a full disk. */
+  /** No file of its own may become larger, until `liftLimit`. Writing past it fails as on a full disk. */
   readonly fileBytesMax?: number;
 }
 
@@ -45,12 +45,12 @@ export class Child {
 
   errors = '';
 
-  get pid(): number {
-    return this.#process.pid ?? 0;
-  }
-
   tell(line: string): void {
     this.#process.stdin?.write(`${line}\n`);
+  }
+
+  liftLimit(): void {
+    execFileSync('prlimit', ['--pid', `${this.#process.pid}`, '--fsize=unlimited:']);
   }
 
   /** The first line of this kind, said already or to come. Rejects when the process ends without it. */

@@ -67,17 +67,15 @@ function smallDisk(directory: string, context: TestContext): SmallDisk | null {
   }
 }
 
-function limitedChild(scratch: Scratch, fileBytesMax: number): [Child, () => void] {
-  const child = new Child(import.meta.url, 'full-child', [join(scratch.directory, 'data')], { fileBytesMax });
-  return [child, () => void execFileSync('prlimit', ['--pid', `${child.pid}`, '--fsize=unlimited:'])];
-}
+const limitedChild = (scratch: Scratch, fileBytesMax: number): Child =>
+  new Child(import.meta.url, 'full-child', [join(scratch.directory, 'data')], { fileBytesMax });
 
 test('a full disk: what was not flushed is refused, nothing more is taken until there is room, nothing is lost', async (context) => {
   await using scratch = new Scratch();
   using disk = smallDisk(join(scratch.directory, 'disk'), context);
   if (disk === null) {
-    const [child, makeRoom] = limitedChild(scratch, FILLER_BYTES);
-    await fillAndRecover(scratch, 'data', child, makeRoom);
+    const child = limitedChild(scratch, FILLER_BYTES);
+    await fillAndRecover(scratch, 'data', child, () => child.liftLimit());
     return;
   }
   const child = new Child(import.meta.url, 'full-child', [join(scratch.directory, 'disk', 'data')]);
@@ -86,6 +84,6 @@ test('a full disk: what was not flushed is refused, nothing more is taken until 
 
 test('a file that may not grow: the same', async () => {
   await using scratch = new Scratch();
-  const [child, makeRoom] = limitedChild(scratch, 2 * 2 ** 20);
-  await fillAndRecover(scratch, 'data', child, makeRoom);
+  const child = limitedChild(scratch, 2 * 2 ** 20);
+  await fillAndRecover(scratch, 'data', child, () => child.liftLimit());
 });

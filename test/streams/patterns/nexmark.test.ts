@@ -24,7 +24,10 @@ const repeated = { min: 1, max: Infinity, greedy: true } as const;
 /** Bids of a few keys, their prices near each other. */
 const bids = (prices: number[]) =>
   fc
-    .array(fc.tuple(fc.constantFrom(...prices), fc.nat(2), fc.integer({ min: 0, max: 2000 })), { maxLength: 40 })
+    .array(fc.tuple(fc.constantFrom(...prices), fc.nat(2), fc.integer({ min: 0, max: 2000 })), {
+      maxLength: 40,
+      size: 'max',
+    })
     .map((all) => {
       let ts = 0;
       return all.map(([price, key, after], i): KeyedEvent => {

@@ -75,11 +75,11 @@ const batches: fc.Arbitrary<Batch[]> = fc.array(
   fc.record({
     events: fc.array(
       fc.record({ kind: fc.constantFrom('a', 'b', 'c'), key: fc.nat(2), ts: fc.integer({ min: 0, max: 14 }) }),
-      { maxLength: 5 },
+      { maxLength: 5, size: 'max' },
     ),
     rise: fc.nat(5),
   }),
-  { maxLength: 5 },
+  { maxLength: 5, size: 'max' },
 );
 
 const named = (batches: readonly Batch[]): { events: KeyedEvent[]; rise: number }[] => {

@@ -66,7 +66,7 @@ const steps: fc.Arbitrary<LetterStep[]> = fc
   .map(([first, rest]) => [first, ...rest].map((step, i) => ({ name: `s${i}`, ...step })) as LetterStep[]);
 
 const letters: fc.Arbitrary<Letter[]> = fc
-  .array(fc.tuple(fc.constantFrom('a', 'b', 'c'), fc.nat(2)), { maxLength: 7 })
+  .array(fc.tuple(fc.constantFrom('a', 'b', 'c'), fc.nat(2)), { maxLength: 7, size: 'max' })
   .map((all) => {
     let ts = 0;
     return all.map(([name, after], i) => {

@@ -108,6 +108,18 @@ describe('quantifiers', () => {
   });
 });
 
+describe('a pattern of sixteen steps', () => {
+  const letters = [...'abcdefghijklmnop'];
+  const last = { ...many, until: 'z' };
+  for (const settled of [true, false]) {
+    const steps = letters.map((letter, i) => step(letter, letter, i === 15 ? last : {}));
+    it(`has room for its conditions, ${settled ? 'settled' : 'asked for'}`, () => {
+      const found = matchesOf({ steps, settled }, stream('a b c d e x f g h i j k l m n o p p2 z p3'));
+      assert.deepEqual(found, ['a b c d e f g h i j k l m n o p', 'a b c d e f g h i j k l m n o p p2']);
+    });
+  }
+});
+
 describe('negation', () => {
   const gap = (contiguity: 'notNext' | 'notFollowedBy') => ({
     steps: [step('a', 'a'), step('no', 'b', { contiguity }), step('c', 'c')],

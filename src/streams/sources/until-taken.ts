@@ -1,0 +1,41 @@
+/**
+ * Hands a batch over until it is taken: the one way in which sources meet a refusal.
+ *
+ * Role: overload and an unavailable log pass, so the same batch is offered again after a pause; anything else is the
+ * source's end. While it is offered nothing further is read: that is the backpressure.
+ */
+import type { IncomingBatch, SourceHost } from './port.ts';
+
+const RETRY_MS = 200;
+
+/** False when the signal came before it was taken. Rejects with a refusal that will not pass. */
+export async function acceptUntilTaken(host: SourceHost, batch: IncomingBatch, stop: AbortSignal): Promise<boolean> {
+  while (!stop.aborted) {
+    try {
+      await host.accept(batch);
+      return true;
+    } catch (error) {
+      if (!mayPass(error)) throw error;
+      await pauseUnless(stop, RETRY_MS);
+    }
+  }
+  return false;
+}
+
+/** Resolves after the time, or when the signal comes. */
+export function pauseUnless(stop: AbortSignal, ms: number): Promise<void> {
+  if (stop.aborted || ms <= 0) return Promise.resolve();
+  return new Promise((resolve) => {
+    const end = (): void => {
+      clearTimeout(timer);
+      stop.removeEventListener('abort', end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    stop.addEventListener('abort', end);
+  });
+}
+
+function mayPass(error: unknown): boolean {
+  return error instanceof Error && 'retryAfterMs' in error && (error.retryAfterMs as number) > 0;
+}

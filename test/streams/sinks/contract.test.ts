@@ -1,0 +1,141 @@
+/**
+ * Every sink against the contract.
+ */
+import { once } from 'node:events';
+import { appendFile, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before } from 'node:test';
+import { SINK_KINDS } from '../../../src/streams/sinks/kinds.ts';
+import type { Sink, SinkKind } from '../../../src/streams/sinks/port.ts';
+import { RedisServer } from '../sources/redis-server.ts';
+import { failingHandles } from './failing-handles.ts';
+import { lineOfRow, rowsOf } from './read-parquet.ts';
+import { sinkContract } from './sink.contract.ts';
+
+let folder: string;
+let redis: RedisServer;
+let server: Server;
+let number = 0;
+/** What the webhook does with the next call: takes it, or takes it and answers 503, or refuses it. */
+let answers: ('take' | 'take-and-fail' | 'refuse')[] = [];
+const posted = new Map<string, string[]>();
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'sinks-'));
+  redis = await RedisServer.start();
+  server = createServer((req, res) => {
+    const chunks: Buffer[] = [];
+    req.on('data', (chunk: Buffer) => chunks.push(chunk));
+    req.on('end', () => {
+      const answer = answers.shift() ?? 'take';
+      const results = JSON.parse(Buffer.concat(chunks).toString()) as object[];
+      const lines = posted.get(req.url as string) ?? [];
+      posted.set(req.url as string, lines);
+      if (answer !== 'refuse') lines.push(...results.map((result) => JSON.stringify(result)));
+      res.writeHead(answer === 'take' ? 204 : 503).end();
+    });
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+});
+after(async () => {
+  await redis.end();
+  server.closeAllConnections();
+  server.close();
+  await rm(folder, { recursive: true });
+});
+
+function newName(): string {
+  number += 1;
+  return `n${number}`;
+}
+
+function creator(type: string, options: object): { kind: SinkKind; create: () => Sink } {
+  const kind = SINK_KINDS.get(type);
+  if (kind === undefined) throw new Error(`no sink of type ${type}`);
+  return { kind, create: () => kind.create({ ...options }, 's/sink') };
+}
+
+const withoutMarks = (text: string): string[] =>
+  text.split('\n').filter((line) => line !== '' && !line.startsWith('{"millrace"'));
+
+sinkContract(
+  'file',
+  () => {
+    const path = join(folder, newName());
+    return Promise.resolve({
+      ...creator('file', { path }),
+      lines: async () => withoutMarks(await readFile(path, 'utf8')),
+      breakNext: { before: () => failingHandles('appendFile'), after: () => failingHandles('datasync') },
+      tear: () => appendFile(path, '{"id":"s/w/lost"}\n{"millrace":{"se'),
+    });
+  },
+  'exactly-once',
+);
+
+sinkContract(
+  'parquet',
+  () => {
+    const path = join(folder, newName());
+    return Promise.resolve({
+      ...creator('parquet', { path, rows: 2 }),
+      lines: async () => (await rowsOf(path)).map(lineOfRow),
+      breakNext: { before: () => failingHandles('appendFile'), after: () => failingHandles('datasync') },
+      async tear() {
+        const parts = (await readdir(path)).filter((name) => name.startsWith('part-'));
+        const next = String(parts.length + 1).padStart(8, '0');
+        await appendFile(join(path, `open-${next}.ndjson`), '{"id":"s/w/lost"}\n{"millra');
+        await writeFile(join(path, `part-${next}.tmp`), 'PAR1');
+        // The newest part is safe, and what it was made of is still there.
+        const last = String(parts.length).padStart(8, '0');
+        await writeFile(join(path, `open-${last}.ndjson`), '{"id":"s/w/again"}\n{"millrace":{"seq":5}}\n');
+      },
+    });
+  },
+  'exactly-once',
+);
+
+sinkContract(
+  'redis',
+  () => {
+    const stream = newName();
+    return Promise.resolve({
+      ...creator('redis', { url: redis.url, stream }),
+      async lines() {
+        const entries = (await redis.run('XRANGE', stream, '-', '+')) as [string, string[]][];
+        return entries.map(([, fields]) => fields[3] as string);
+      },
+      breakNext: {
+        // A key of another type: the script fails.
+        async before() {
+          await redis.run('RENAME', stream, `${stream}-away`);
+          await redis.run('SET', stream, 'x');
+          setTimeout(() => void redis.run('RENAME', `${stream}-away`, stream), 40);
+        },
+        after: null,
+      },
+      tear: null,
+    });
+  },
+  'exactly-once',
+);
+
+sinkContract(
+  'webhook',
+  () => {
+    const path = `/${newName()}`;
+    const { port } = server.address() as AddressInfo;
+    return Promise.resolve({
+      ...creator('webhook', { url: `http://127.0.0.1:${port}${path}` }),
+      lines: () => Promise.resolve(posted.get(path) ?? []),
+      breakNext: {
+        before: () => Promise.resolve(void (answers = ['refuse'])),
+        after: () => Promise.resolve(void (answers = ['take-and-fail'])),
+      },
+      tear: null,
+    });
+  },
+  'at-least-once',
+);

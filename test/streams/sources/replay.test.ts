@@ -1,0 +1,135 @@
+/**
+ * Files in their own time, standard input, made-up events, this machine.
+ */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { fileSourceKind } from '../../../src/streams/sources/file-source.ts';
+import { generatorSourceKind } from '../../../src/streams/sources/generator-source.ts';
+import { machineSourceKind } from '../../../src/streams/sources/machine-source.ts';
+import { TestHost } from './test-host.ts';
+
+let folder: string;
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'replay-'));
+});
+after(() => rm(folder, { recursive: true }));
+
+describe('file source', () => {
+  test('replays events in their own time, faster by a factor', async () => {
+    const path = join(folder, 'paced.ndjson');
+    await writeFile(path, [0, 10_000, 10_000, 20_000].map((at) => JSON.stringify({ at })).join('\n'));
+    const host = new TestHost();
+    const times: number[] = [];
+    const source = fileSourceKind.create({ type: 'file', path, speed: 200, timestamp: 'at' }, 's', {
+      ...{ log: host.log, now: () => Date.now() },
+      accept: (batch) => {
+        times.push(Date.now());
+        return host.accept(batch);
+      },
+    });
+    await source.start(new Map());
+    await source.done;
+    const since = times.map((time) => time - (times[0] as number));
+    assert.equal(since.length, 4);
+    assert.ok((since[1] as number) >= 49 && (since[3] as number) >= 99, `came at ${since.join(', ')} ms`);
+    assert.equal(since.length, host.lines().length);
+  });
+
+  test('needs a field for the pace, and says what is wrong with a missing file', async () => {
+    assert.throws(
+      () => fileSourceKind.create({ type: 'file', path: 'x', speed: 1 }, 's', new TestHost()),
+      /s\/file\.timestamp: missing, expected the field that paces/,
+    );
+    const source = fileSourceKind.create({ type: 'file', path: join(folder, 'none') }, 's', new TestHost());
+    await source.start(new Map());
+    await assert.rejects(source.done, /ENOENT.*none/);
+  });
+
+  test('is at its end when the log has all of it', async () => {
+    const path = join(folder, 'whole.ndjson');
+    await writeFile(path, '{"n":1}\n{"n":2}\n');
+    const host = new TestHost();
+    const source = fileSourceKind.create({ type: 'file', path }, 's', host);
+    await source.start(new Map([[path, '16']]));
+    await source.done;
+    assert.equal(host.offered.length, 0);
+  });
+
+  test('hands on lines of standard input as they come, and stops while none do', async () => {
+    const child = spawn(
+      process.execPath,
+      [...process.execArgv, new URL(`stdin-child${import.meta.url.slice(-3)}`, import.meta.url).pathname],
+      { stdio: ['pipe', 'pipe', 'inherit'] },
+    );
+    const output = child.stdout.setEncoding('utf8');
+    let text = '';
+    output.on('data', (chunk: string) => {
+      text += chunk;
+    });
+    child.stdin.write('{"n":1}\n{"n":2}\n{"n":');
+    while (!text.includes('{"n":2}')) await once(output, 'data');
+    // The input stays open: the child ends by itself.
+    const [code] = (await once(child, 'exit')) as [number];
+    child.stdin.destroy();
+    assert.equal(code, 0);
+    assert.equal(text, '{"n":1}\n{"n":2}\nstopped\n');
+  });
+});
+
+describe('generator source', () => {
+  const take = async (options: object, positions: ReadonlyMap<string, string> = new Map()): Promise<TestHost> => {
+    const host = new TestHost();
+    const source = generatorSourceKind.create({ type: 'generator', rate: 0, limit: 5000, ...options }, 's', host);
+    await source.start(positions);
+    await source.done;
+    return host;
+  };
+
+  for (const options of [
+    { kind: 'nexmark' },
+    { kind: 'nexmark', event: 'person' },
+    { kind: 'telemetry' },
+    { kind: 'ticks' },
+  ]) {
+    test(`makes the same events again from any place: ${JSON.stringify(options)}`, async () => {
+      const whole = await take(options);
+      assert.deepEqual((await take(options)).lines(), whole.lines());
+      assert.notDeepEqual((await take({ ...options, seed: 2 })).lines(), whole.lines());
+      const [, second] = whole.logged;
+      const rest = await take(options, new Map([['', second?.position as string]]));
+      assert.deepEqual(rest.logged, whole.logged.slice(2));
+    });
+  }
+
+  test('keeps its rate, in time and in event time', async () => {
+    const startMs = Date.now();
+    const host = await take({ kind: 'ticks', rate: 2000, limit: 400, batchMs: 20 });
+    const tookMs = Date.now() - startMs;
+    assert.ok(tookMs >= 199, `400 at 2000 a second took ${tookMs} ms`);
+    const times = host.lines().map((line) => (JSON.parse(line) as { at: number }).at);
+    assert.equal((times.at(-1) as number) - (times[0] as number), 199);
+    assert.equal(host.logged.length, 10);
+  });
+});
+
+describe('machine source', () => {
+  test('measures processors, memory and load in their ranges', async () => {
+    const host = new TestHost();
+    const source = machineSourceKind.create({ type: 'machine', everyMs: 20 }, 's', host);
+    await source.start(new Map());
+    await host.until(() => host.logged.length === 3);
+    await source.stop();
+    const readings = host.lines().map((line) => JSON.parse(line) as { metric: string; value: number; at: number });
+    const metrics = new Set(readings.map(({ metric }) => metric));
+    for (const metric of ['memory', 'load']) assert.ok(metrics.has(metric));
+    for (const { metric, value, at } of readings) {
+      assert.ok(Number.isFinite(value) && value >= 0 && Math.abs(Date.now() - at) < 60_000);
+      if (metric === 'cpu' || metric === 'memory') assert.ok(value <= 100, `${metric} is ${value}`);
+    }
+  });
+});

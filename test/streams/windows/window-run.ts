@@ -1,0 +1,274 @@
+/**
+ * A window operator with its keys and memory, driven step by step, and taken up anew between steps as another thread
+ * would: by its images only.
+ */
+import { EventBatch } from '../../../src/streams/decode/event-batch.ts';
+import { hashKey } from '../../../src/streams/decode/key-hash.ts';
+import type { OperatorStats, ResultRow, ShardOperator, StateQuery } from '../../../src/streams/operator.ts';
+import type { AggregatePlan, Plan, WindowPlan } from '../../../src/streams/plan.ts';
+import { KeyTable } from '../../../src/streams/state/key-table.ts';
+import { type MemoryImage, ShardMemory } from '../../../src/streams/state/memory.ts';
+import { sliceWindowKind } from '../../../src/streams/windows/slice-window.ts';
+
+export interface Event {
+  readonly ts: number;
+  readonly key: string;
+  readonly value: number;
+}
+
+export interface Result {
+  readonly key: string;
+  readonly start: number;
+  readonly end: number;
+  readonly pane: number;
+  readonly timing: string;
+  readonly final: boolean;
+  readonly retraction: boolean;
+  readonly output: string;
+  readonly values: readonly unknown[];
+}
+
+export interface Context {
+  readonly events: readonly string[];
+  readonly traces: readonly string[];
+  readonly correlationIds: readonly string[];
+}
+
+export const kind = sliceWindowKind(new Map());
+
+export function aggregate(name: string, fn: AggregatePlan['fn'], of = ''): AggregatePlan {
+  return {
+    name,
+    fn,
+    of,
+    where: '',
+    q: 0.5,
+    relativeError: 0.01,
+    limit: 10,
+    alpha: 0.3,
+    perMs: 1000,
+    module: '',
+    exportName: '',
+  };
+}
+
+export const FLAT = [
+  aggregate('n', 'count'),
+  aggregate('sum', 'sum', 'value'),
+  aggregate('low', 'min', 'value'),
+  aggregate('high', 'max', 'value'),
+];
+
+export function windowPlan(window: Partial<WindowPlan>): Plan {
+  const operator: WindowPlan = {
+    kind: 'window',
+    index: 0,
+    name: 'w',
+    stream: 0,
+    group: 0,
+    feeds: [],
+    stateShape: '',
+    type: 'tumbling',
+    sizeMs: 10,
+    slideMs: window.sizeMs ?? 10,
+    offsetMs: 0,
+    gapMs: 0,
+    count: 0,
+    time: 'event',
+    where: '',
+    aggregates: FLAT,
+    allowedLatenessMs: 0,
+    sideOutput: false,
+    earlyMs: 0,
+    earlyCount: 0,
+    accumulation: 'accumulating',
+    top: null,
+    retainRows: 0,
+    ...window,
+  };
+  return {
+    epoch: 1,
+    shards: 1,
+    streams: [
+      {
+        index: 0,
+        name: 's',
+        title: '',
+        description: '',
+        fields: [
+          { name: 'key', type: 'string', optional: false },
+          { name: 'value', type: 'number', optional: false },
+        ],
+        timestampField: -1,
+        timestampUnit: 'ms',
+        key: [0],
+        keepUnknown: false,
+        outOfOrderMs: 0,
+        idleAfterMs: 0,
+        maxFutureMs: 0,
+        durability: 'memory',
+        dedupIdsMax: 0,
+        dedupTtlMs: 0,
+        keysMax: 0,
+        stateBytesMax: 0,
+        onFull: 'refuse',
+        pendingBytesMax: 0,
+      },
+    ],
+    groups: [{ index: 0, inputs: [{ stream: 0, fields: [0] }], keyNames: ['key'] }],
+    operators: [operator],
+  };
+}
+
+const encoder = new TextEncoder();
+
+export function batchOf(plan: Plan, events: readonly Event[]): EventBatch {
+  const texts = events.map(({ key }) => encoder.encode(key));
+  const bytes = texts.reduce((sum, text) => sum + text.length, 0);
+  const batch = EventBatch.allocate(plan, 0, Math.max(1, events.length), bytes + 8);
+  let at = 0;
+  for (const [row, { key, ts, value }] of events.entries()) {
+    const text = texts[row] as Uint8Array;
+    batch.ts[row] = ts;
+    (batch.values[1] as Float64Array)[row] = value;
+    (batch.at[0] as Uint32Array)[row] = at;
+    (batch.length[0] as Uint32Array)[row] = text.length;
+    (batch.hashes[0] as Uint32Array)[row] = hashKey([key]);
+    batch.bytes.set(text, at);
+    at += text.length;
+  }
+  batch.count = events.length;
+  return batch;
+}
+
+const copyOf = ({ buffers, generation }: MemoryImage): MemoryImage => ({
+  generation,
+  buffers: buffers.map((buffer) => buffer.slice(0)),
+});
+
+export interface Image {
+  readonly keys: MemoryImage;
+  readonly windows: MemoryImage;
+}
+
+export class WindowRun {
+  readonly plan: Plan;
+  readonly contexts: (Context | null)[] = [];
+  #keyMemory: ShardMemory;
+  #memory: ShardMemory;
+  #keys!: KeyTable;
+  #operator!: ShardOperator;
+  #results: Result[] = [];
+  #seq = 0;
+
+  constructor(window: Partial<WindowPlan>) {
+    this.plan = windowPlan(window);
+    this.#keyMemory = KeyTable.create(this.plan, 0);
+    this.#memory = kind.create(this.plan.operators[0] as WindowPlan, this.plan);
+    this.attach();
+  }
+
+  /** Goes on with the memory alone, as another thread would. */
+  attach(): void {
+    this.restore({ keys: this.#keyMemory.image(), windows: this.#memory.image() });
+  }
+
+  copy(): Image {
+    return { keys: copyOf(this.#keyMemory.image()), windows: copyOf(this.#memory.image()) };
+  }
+
+  restore({ keys, windows }: Image): void {
+    this.#keyMemory = new ShardMemory(keys);
+    this.#memory = new ShardMemory(windows);
+    this.#keys = new KeyTable(this.#keyMemory, this.plan, 0, hashKey);
+    this.#operator = kind.attach(this.plan.operators[0] as WindowPlan, this.#memory, {
+      plan: this.plan,
+      keys: this.#keys,
+    });
+  }
+
+  get stats(): OperatorStats {
+    return this.#operator.stats();
+  }
+
+  get keyCount(): number {
+    return this.#keys.size;
+  }
+
+  /** Bytes in blocks of the arenas: tables of units, rows' own, and the same of the panes. */
+  get liveArenaBytes(): number[] {
+    return [3, 4, 8, 9].map((buffer) => new Uint32Array(this.#memory.buffer(buffer))[1] as number);
+  }
+
+  readonly #emitter = {
+    emit: (row: ResultRow): void => {
+      const { end, final, output, pane, retraction, start, timing } = row;
+      const key = (JSON.parse(this.#keys.json(row.keyId)) as { key: string }).key;
+      this.#results.push({ key, start, end, pane, timing, final, retraction, output, values: [...row.values] });
+      this.contexts.push(row.evidence === null ? null : { ...row.evidence });
+    },
+  };
+
+  #take(): Result[] {
+    const results = this.#results;
+    this.#results = [];
+    return results;
+  }
+
+  events(
+    events: readonly Event[],
+    watermark: number,
+    provenance: Partial<{ arrivalMs: number; traceparent: string; correlationId: string }> = {},
+  ): Result[] {
+    const batch = batchOf(this.plan, events);
+    const rows = Uint32Array.from(events, (_, i) => i);
+    const keys = new Uint32Array(events.length);
+    this.#keys.internRows(batch, [0], batch.hashes[0] as Uint32Array, rows, events.length, keys);
+    this.#seq += 1;
+    this.#operator.events?.(
+      {
+        batch,
+        side: 0,
+        count: events.length,
+        rows,
+        keys,
+        watermark,
+        provenance: {
+          seq: this.#seq,
+          source: '',
+          partition: '',
+          arrivalMs: 0,
+          traceparent: '',
+          correlationId: '',
+          ...provenance,
+        },
+      },
+      this.#emitter,
+    );
+    return this.#take();
+  }
+
+  advance(watermark: number): Result[] {
+    this.#operator.advance?.(watermark, this.#emitter);
+    return this.#take();
+  }
+
+  tick(nowMs: number): Result[] {
+    this.#operator.tick?.(nowMs, this.#emitter);
+    return this.#take();
+  }
+
+  query(query: Partial<StateQuery>): Result[] {
+    const all = { key: null, fromMs: Number.NEGATIVE_INFINITY, toMs: Number.POSITIVE_INFINITY, by: '', limit: 1e9 };
+    this.#operator.query?.({ ...all, ...query }, this.#emitter);
+    return this.#take();
+  }
+
+  evictIdle(share: number): number {
+    return this.#operator.evictIdle?.(share) ?? 0;
+  }
+
+  sweep(): void {
+    this.#keys.sweep();
+  }
+}
