@@ -5,6 +5,15 @@ import type { Peer } from './peer.ts';
 import { typedColumns } from './peer-columns.ts';
 import { duckdb } from './peer-duckdb.ts';
 import { mapOverJson, mapOverRows } from './peer-map.ts';
+import { millraceColumns, millraceNdjson } from './peer-millrace.ts';
 import { rxjs } from './peer-rxjs.ts';
 
-export const PEERS: readonly Peer[] = [mapOverJson, mapOverRows, rxjs, duckdb, typedColumns];
+export const PEERS: readonly Peer[] = [
+  millraceNdjson,
+  millraceColumns,
+  mapOverJson,
+  mapOverRows,
+  rxjs,
+  duckdb,
+  typedColumns,
+];

@@ -1,8 +1,10 @@
 /**
- * RxJS: `groupBy` on key and window, with a duration that ends groups, and `reduce`, over JSON.parse of each line.
+ * RxJS: `groupBy` on the window, with a duration that ends it, `groupBy` on the key, and `reduce`, over JSON.parse of
+ * each line.
  *
  * Role: what one writes with the library most used for streams of events in Node. Its own windows go by the clock, so
- * event time has to be brought in: a subject tells groups when their window is over.
+ * event time has to be brought in: a subject per window says that it is over. (One duration per key and window instead
+ * takes quadratic time: groups that end leave the list of listeners one by one.)
  */
 import { concat, filter, from, groupBy, map, mergeMap, type Observable, of, reduce, Subject, scan } from 'rxjs';
 import { type EventRow, eventChunks } from './data.ts';
@@ -46,58 +48,68 @@ function tell(totals: Totals, { count, max, min, start, sum, values }: Group): v
   addResult(totals, start, count, sum, min, max, p99);
 }
 
-interface Window {
-  readonly start: number;
-  readonly over: Subject<void>;
-}
-
 interface Placed {
-  readonly window: Window;
+  readonly start: number;
   readonly event: EventRow;
 }
 
-/** The windows that are open: made when their first event comes, over when time has passed their end. */
-function openWindows({ sizeMs, slideMs }: Job): (event: EventRow) => readonly Window[] {
-  let open: Window[] = [];
-  let newest = Number.NEGATIVE_INFINITY;
-  return ({ ts }) => {
-    const latest = ts - (ts % slideMs);
-    if (latest === newest) return open;
-    for (const { over, start } of open) if (start + sizeMs <= latest) over.next();
-    open = open.filter(({ start }) => start + sizeMs > latest);
-    const known = open.at(-1)?.start ?? latest - sizeMs;
-    for (let start = known + slideMs; start <= latest; start += slideMs) open.push({ start, over: new Subject() });
-    newest = latest;
-    return open;
-  };
+/** Ends windows whose end time has passed: told per window, so that nobody else has to listen. */
+class Clock {
+  readonly #job: Job;
+  readonly #over = new Map<number, Subject<void>>();
+  #newest = Number.NEGATIVE_INFINITY;
+
+  constructor(job: Job) {
+    this.#job = job;
+  }
+
+  /** Start of the newest window the event belongs to. */
+  advance({ ts }: EventRow): number {
+    const { sizeMs, slideMs } = this.#job;
+    const newest = ts - (ts % slideMs);
+    if (newest === this.#newest) return newest;
+    this.#newest = newest;
+    for (const [start, over] of this.#over) {
+      if (start + sizeMs > newest) continue;
+      this.#over.delete(start);
+      over.next();
+    }
+    return newest;
+  }
+
+  over(start: number): Observable<void> {
+    const over = new Subject<void>();
+    this.#over.set(start, over);
+    return over;
+  }
 }
 
+/** Grouped by window, and within a window by key: a window that ends ends its groups. */
 function windowed(events: Observable<EventRow>, job: Job): Observable<Group> {
-  const windowsOf = openWindows(job);
+  const { sizeMs, slideMs } = job;
+  const clock = new Clock(job);
   const withValues = job.name === 'p99';
-  // Groups know their window by the event that opened them: the latest one placed.
-  let opening: Window | null = null;
   const placed =
-    job.sizeMs === job.slideMs
-      ? events.pipe(map((event): Placed => ({ window: windowsOf(event)[0] as Window, event })))
-      : events.pipe(mergeMap((event) => from(windowsOf(event).map((window): Placed => ({ window, event })))));
+    sizeMs === slideMs
+      ? events.pipe(map((event): Placed => ({ start: clock.advance(event), event })))
+      : events.pipe(
+          mergeMap((event) => {
+            const newest = clock.advance(event);
+            return from(
+              Array.from({ length: sizeMs / slideMs }, (_, i): Placed => ({ start: newest - i * slideMs, event })),
+            );
+          }),
+        );
+  const withValue = (state: Group, { event }: Placed): Group => {
+    if (withValues) state.values.push(event.value);
+    return withEvent(state, event);
+  };
   return placed.pipe(
-    groupBy(
-      ({ event, window }) => {
-        opening = window;
-        return `${event.key}|${window.start}`;
-      },
-      { duration: () => (opening as Window).over },
-    ),
-    mergeMap((group) =>
-      group.pipe(
-        reduce(
-          (state, { event }) => {
-            if (withValues) state.values.push(event.value);
-            return withEvent(state, event);
-          },
-          emptyGroup((opening as Window).start),
-        ),
+    groupBy(({ start }) => start, { duration: ({ key }) => clock.over(key) }),
+    mergeMap((window) =>
+      window.pipe(
+        groupBy(({ event }) => event.key),
+        mergeMap((group) => group.pipe(reduce(withValue, emptyGroup(window.key)))),
       ),
     ),
   );

@@ -6,7 +6,7 @@
  * in order of arrival and used again after a key was forgotten: results must never be ordered by id.
  * Layout, all in shared memory:
  *   buffer 0  words: keys held · ids given so far · first free id + 1 · first id + 1 of those to look at in `sweep`
- *   buffer 1  slots, pairs of words: hash · id + 1 (0: empty); open addressing, linear probing, at most half full
+ *   buffer 1  slots (`key-slots.ts`), at most half full
  *   buffer 2  entries of 64 bytes by id, one cache line each:
  *               0 hash   1 holders   2 generation   3 form, ON_LIST   4 length   5 next on the list (id + 1)
  *               6…15 the key's bytes, or in word 6 their offset in the arena when they are more than 40
@@ -19,6 +19,7 @@ import type { Keys } from '../operator.ts';
 import type { Plan } from '../plan.ts';
 import { ARENA_BYTES_AT_START, Arena } from './arena.ts';
 import { decodeKey, KEY_NUMBER, KEY_STRING, KeyEncoder, type KeyForm, type KeyMember } from './key-bytes.ts';
+import { KEY_SPREAD, placeAll, removeSlot, shiftOf } from './key-slots.ts';
 import { ShardMemory } from './memory.ts';
 
 /** Texts of keys kept on the heap, for ids below it. */
@@ -29,8 +30,6 @@ const CHUNK = 256;
 const ENTRY_WORDS = 16;
 const INLINE_BYTES_MAX = 40;
 const INLINE_AT = 24;
-/** Golden ratio, 32 bits: spreads hashes whose low bits all agree, as those of one shard do. */
-const SPREAD = 0x9e3779b1;
 
 const SIZE = 0;
 const IDS = 1;
@@ -83,7 +82,7 @@ export class KeyTable implements Keys {
 
   #viewSlots(): void {
     this.#slots = new Uint32Array(this.#memory.buffer(1));
-    this.#shift = Math.clz32(this.#slots.length / 2) + 1;
+    this.#shift = shiftOf(this.#slots);
   }
 
   #viewEntries(): void {
@@ -118,7 +117,7 @@ export class KeyTable implements Keys {
   internBytes(hash: number, form: KeyForm, bytes: Uint8Array, at: number, length: number): number {
     const slots = this.#slots;
     const mask = slots.length / 2 - 1;
-    let slot = Math.imul(hash, SPREAD) >>> this.#shift;
+    let slot = Math.imul(hash, KEY_SPREAD) >>> this.#shift;
     for (;;) {
       const next = slots[2 * slot + 1] as number;
       if (next === 0) return this.#insert(slot, hash, form, bytes, at, length);
@@ -192,7 +191,7 @@ export class KeyTable implements Keys {
     const candidates = this.#candidates;
     for (let i = begin; i < end; i++) {
       const hash = hashes[rows[i] as number] as number;
-      let at = 2 * (Math.imul(hash, SPREAD) >>> shift);
+      let at = 2 * (Math.imul(hash, KEY_SPREAD) >>> shift);
       if (slots[at] !== hash) at = (at + 2) & mask;
       candidates[i - begin] = slots[at] === hash ? (slots[at + 1] as number) : 0;
     }
@@ -310,15 +309,7 @@ export class KeyTable implements Keys {
     const old = this.#slots;
     this.#memory.replace(1, new SharedArrayBuffer(old.length * 8));
     this.#viewSlots();
-    const slots = this.#slots;
-    const mask = slots.length / 2 - 1;
-    for (let i = 0; i < old.length; i += 2) {
-      if (old[i + 1] === 0) continue;
-      let slot = Math.imul(old[i] as number, SPREAD) >>> this.#shift;
-      while (slots[2 * slot + 1] !== 0) slot = (slot + 1) & mask;
-      slots[2 * slot] = old[i] as number;
-      slots[2 * slot + 1] = old[i + 1] as number;
-    }
+    placeAll(old, this.#slots);
   }
 
   retain(keyId: number): void {
@@ -357,7 +348,7 @@ export class KeyTable implements Keys {
     const words = this.#words;
     const header = this.#header;
     const entry = id * ENTRY_WORDS;
-    this.#removeSlot(id, words[entry + HASH] as number);
+    removeSlot(this.#slots, id, words[entry + HASH] as number);
     if ((words[entry + LENGTH] as number) > INLINE_BYTES_MAX) this.#arena.free(words[entry + AT] as number);
     words[entry + GENERATION] = (words[entry + GENERATION] as number) + 1;
     words[entry + FORM] = 0;
@@ -366,21 +357,26 @@ export class KeyTable implements Keys {
     header[SIZE] = (header[SIZE] as number) - 1;
   }
 
-  /** Slots after the gap move up as far as their own place allows, so that no slot needs a mark of what was there. */
-  #removeSlot(id: number, hash: number): void {
-    const slots = this.#slots;
-    const mask = slots.length / 2 - 1;
-    let gap = Math.imul(hash, SPREAD) >>> this.#shift;
-    while (slots[2 * gap + 1] !== id + 1) gap = (gap + 1) & mask;
-    for (let slot = (gap + 1) & mask; slots[2 * slot + 1] !== 0; slot = (slot + 1) & mask) {
-      const home = Math.imul(slots[2 * slot] as number, SPREAD) >>> this.#shift;
-      if (((slot - home) & mask) < ((slot - gap) & mask)) continue;
-      slots[2 * gap] = slots[2 * slot] as number;
-      slots[2 * gap + 1] = slots[2 * slot + 1] as number;
-      gap = slot;
-    }
-    slots[2 * gap] = 0;
-    slots[2 * gap + 1] = 0;
+  hashOf(keyId: number): number {
+    return this.#words[keyId * ENTRY_WORDS + HASH] as number;
+  }
+
+  formOf(keyId: number): KeyForm {
+    return ((this.#words[keyId * ENTRY_WORDS + FORM] as number) & FORM_MASK) as KeyForm;
+  }
+
+  /** Bytes of the canonical form. */
+  lengthOf(keyId: number): number {
+    return this.#words[keyId * ENTRY_WORDS + LENGTH] as number;
+  }
+
+  /** Writes the canonical form to where there is room for it. */
+  copyTo(keyId: number, bytes: Uint8Array, at: number): void {
+    const entry = keyId * ENTRY_WORDS;
+    const length = this.#words[entry + LENGTH] as number;
+    const own = length <= INLINE_BYTES_MAX ? this.#bytes : this.#arena.bytes;
+    const ownAt = length <= INLINE_BYTES_MAX ? entry * 4 + INLINE_AT : (this.#words[entry + AT] as number);
+    bytes.set(own.subarray(ownAt, ownAt + length), at);
   }
 
   values(keyId: number): KeyMember[] {
@@ -398,7 +394,7 @@ export class KeyTable implements Keys {
     const hash = this.#hashKey(values) >>> 0;
     const slots = this.#slots;
     const mask = slots.length / 2 - 1;
-    let slot = Math.imul(hash, SPREAD) >>> this.#shift;
+    let slot = Math.imul(hash, KEY_SPREAD) >>> this.#shift;
     for (;;) {
       const next = slots[2 * slot + 1] as number;
       if (next === 0) return -1;

@@ -16,10 +16,10 @@ test(`killed ${KILLS} times while it saves, the store offers the last one saved 
   const random = seeded(SEED);
   let known = 0;
   let cutShort = 0;
-  let next = new Child(import.meta.url, 'crash-child', [directory]);
+  let next = scratch.own(new Child(import.meta.url, 'crash-child', [directory]));
   for (let run = 1; run <= KILLS; run++) {
     const child = next;
-    next = new Child(import.meta.url, 'crash-child', [directory]);
+    next = scratch.own(new Child(import.meta.url, 'crash-child', [directory]));
     child.tell('go');
     assert.equal(await child.says('open'), `open ${known}`);
     await child.says(`saving ${known + 1 + Math.floor(random() * 3)}`);

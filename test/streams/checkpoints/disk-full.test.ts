@@ -10,7 +10,7 @@ import { notDamaged, numberedCheckpoint, plain } from './samples.ts';
 test('a disk too full for a checkpoint: the earlier ones stay, the log takes nothing more, and both go on when there is room', async () => {
   await using scratch = new Scratch();
   const directory = join(scratch.directory, 'data');
-  const child = new Child(import.meta.url, 'full-child', [directory], { fileBytesMax: 10 * 2 ** 20 });
+  const child = scratch.own(new Child(import.meta.url, 'full-child', [directory], { fileBytesMax: 10 * 2 ** 20 }));
   await child.says('needs room');
   const saved = child.lines.filter((line) => line.startsWith('saved')).length;
   assert.ok(saved >= 2, `${saved} saved`);

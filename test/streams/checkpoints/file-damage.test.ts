@@ -20,7 +20,7 @@ async function checkpointFile(scratch: Scratch): Promise<string> {
 
 /** What comes of each trial, counted: `ended` when LMDB's own assertions ended the process. */
 async function outcomes(scratch: Scratch, file: string, trials: readonly string[]): Promise<Map<string, string[]>> {
-  const start = (): Child => new Child(import.meta.url, 'file-child', [file, scratch.directory]);
+  const start = (): Child => scratch.own(new Child(import.meta.url, 'file-child', [file, scratch.directory]));
   const byOutcome = new Map<string, string[]>();
   let child = start();
   for (const trial of trials) {

@@ -44,6 +44,16 @@ test('pieces are at most a megabyte, without the zeros at their ends, and go wit
   assert.equal(pieces.count, count);
 });
 
+test('zeros at the end are only those whose every bit is zero', async () => {
+  await using scratch = new Scratch();
+  const store = new LmdbCheckpointStore(scratch.open());
+  const endings = [[-0], [-0, 0], [Number.MIN_VALUE, 0], [0, 0], []];
+  const chunks = new Map(endings.map((end, i) => [`${i}`, new Uint8Array(Float64Array.of(1, ...end).buffer)]));
+  const checkpoint = { seq: 1, definitionsJson: '', factsJson: '', chunks };
+  await store.save(checkpoint);
+  assert.deepEqual(plain(await store.newest(notDamaged)), plain(checkpoint));
+});
+
 test('a save that failed leaves the earlier ones, and the next one clears up after it', async () => {
   await using scratch = new Scratch();
   const environment = scratch.open();

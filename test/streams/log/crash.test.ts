@@ -21,7 +21,8 @@ test(`killed ${KILLS} times at any moment, the log holds every durable record on
   await using scratch = new Scratch();
   const directory = join(scratch.directory, 'data');
   const random = seeded(SEED);
-  const start = (run: number): Child => new Child(import.meta.url, 'crash-child', [directory, `${SEED + run}`]);
+  const start = (run: number): Child =>
+    scratch.own(new Child(import.meta.url, 'crash-child', [directory, `${SEED + run}`]));
   const known = { durable: 0, truncating: 0, truncated: 0 };
   // The next one starts up while this one works.
   let next = start(0);

@@ -68,7 +68,7 @@ function smallDisk(directory: string, context: TestContext): SmallDisk | null {
 }
 
 const limitedChild = (scratch: Scratch, fileBytesMax: number): Child =>
-  new Child(import.meta.url, 'full-child', [join(scratch.directory, 'data')], { fileBytesMax });
+  scratch.own(new Child(import.meta.url, 'full-child', [join(scratch.directory, 'data')], { fileBytesMax }));
 
 test('a full disk: what was not flushed is refused, nothing more is taken until there is room, nothing is lost', async (context) => {
   await using scratch = new Scratch();
@@ -78,7 +78,7 @@ test('a full disk: what was not flushed is refused, nothing more is taken until 
     await fillAndRecover(scratch, 'data', child, () => child.liftLimit());
     return;
   }
-  const child = new Child(import.meta.url, 'full-child', [join(scratch.directory, 'disk', 'data')]);
+  const child = scratch.own(new Child(import.meta.url, 'full-child', [join(scratch.directory, 'disk', 'data')]));
   await fillAndRecover(scratch, 'disk/data', child, () => disk.makeRoom());
 });
 

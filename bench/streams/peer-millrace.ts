@@ -1,0 +1,139 @@
+/**
+ * millrace itself: the whole engine on one thread, from bytes to result lines.
+ *
+ * Role: what an operator gets, without sockets: log (in memory), decoding, interning, shards, watermarks, lateness,
+ * evidence of each result, closing, and writing and reading back every result as JSON. No peer does most of that.
+ * Input: NDJSON bytes, or typed columns in the format of `decode/column-format.ts`, in batches as they would come in.
+ */
+import { encodeColumns } from '../../src/streams/decode/column-format.ts';
+import type { StreamDefinition, WindowDefinition } from '../../src/streams/define/definition.ts';
+import { CONNECTOR_KINDS } from '../../src/streams/engine/connectors.ts';
+import { LocalThreads } from '../../src/streams/engine/local-threads.ts';
+import type { ResultLine } from '../../src/streams/engine/port.ts';
+import type { WireFormat } from '../../src/streams/engine/task.ts';
+import { openStreams } from '../../src/streams/open.ts';
+import type { SinkKind } from '../../src/streams/sinks/port.ts';
+import { openStores } from '../../src/streams/stores.ts';
+import { eventChunks, eventColumns, keyText } from './data.ts';
+import { addResult, createTotals, type Job, type Totals } from './job.ts';
+import type { Peer, PeerRun } from './peer.ts';
+
+const BATCH_EVENTS = 10_000;
+/** Batches on their way at once. */
+const AHEAD = 8;
+const NEVER_MS = 2 ** 30;
+/** Of the event that closes all windows. */
+const CLOSING_KEY = 'closing';
+const CLOSING_MS = 10 ** 9;
+
+function windowOf(job: Job): WindowDefinition {
+  const aggregates: WindowDefinition['aggregates'] = {
+    count: 'count',
+    sum: { fn: 'sum', of: 'value' },
+    min: { fn: 'min', of: 'value' },
+    max: { fn: 'max', of: 'value' },
+    ...(job.name === 'p99' ? { p99: { fn: 'quantile', of: 'value', q: 0.99, relativeError: 0.01 } } : {}),
+  };
+  const base = { name: 'w', aggregates, retainRows: 1 };
+  if (job.name === 'session') return { ...base, type: 'session', gapMs: job.gapMs };
+  if (job.name === 'hop') return { ...base, type: 'hopping', sizeMs: job.sizeMs, slideMs: job.slideMs };
+  return { ...base, type: 'tumbling', sizeMs: job.sizeMs };
+}
+
+function definitionOf(job: Job): StreamDefinition {
+  return {
+    name: 's',
+    schema: {
+      fields: { ts: 'integer', key: 'string', value: 'number' },
+      timestamp: { field: 'ts' },
+      key: ['key'],
+    },
+    time: { maxFutureMs: 0, idleAfterMs: 0 },
+    limits: { keysMax: 10_000_000, stateBytesMax: 2 ** 34, pendingBytesMax: 2 ** 31 },
+    windows: [windowOf(job)],
+    sinks: [{ type: 'totals' }],
+  };
+}
+
+function totalsSink(totals: Totals): SinkKind {
+  return {
+    type: 'totals',
+    guarantee: 'at-least-once',
+    create: () => ({
+      open: () => Promise.resolve(0),
+      write({ lines }) {
+        for (const line of lines) {
+          const { key, start, values } = JSON.parse(line) as ResultLine;
+          if (key['key'] === CLOSING_KEY) continue;
+          const { count, max, min, p99, sum } = values as Record<string, number>;
+          addResult(totals, start ?? 0, count ?? 0, sum ?? 0, min ?? 0, max ?? 0, p99 ?? 0);
+        }
+        return Promise.resolve();
+      },
+      close: () => Promise.resolve(),
+    }),
+  };
+}
+
+async function run(job: Job, format: WireFormat, batches: readonly Uint8Array[]): Promise<Totals> {
+  const totals = createTotals();
+  const definitions = [definitionOf(job)];
+  const silent = { error: () => undefined, warn: () => undefined, info: () => undefined };
+  const streams = await openStreams({
+    definitions,
+    shards: 4,
+    logBytesMax: 2 ** 34,
+    checkpointMs: NEVER_MS,
+    tickMs: NEVER_MS,
+    kinds: { ...CONNECTOR_KINDS, sinks: new Map([['totals', totalsSink(totals)]]) },
+    stores: () => openStores({ definitions, dataDir: '', logBytesMax: 2 ** 34 }),
+    threads: (parts) => new LocalThreads(parts),
+    log: silent,
+    now: () => 0,
+  });
+  const heading = { partition: '', position: '', batchId: '', traceparent: '', correlationId: '' };
+  const pending: Promise<unknown>[] = [];
+  for (const body of batches) {
+    pending.push(streams.service.accept('s', 'bench', { ...heading, format, body }));
+    if (pending.length >= AHEAD) await pending.shift();
+  }
+  const closing = Buffer.from(JSON.stringify({ ts: CLOSING_MS + job.events, key: CLOSING_KEY, value: 0 }));
+  await Promise.all([
+    ...pending,
+    streams.service.accept('s', 'bench', { ...heading, format: 'ndjson', body: closing }),
+  ]);
+  await streams.settled();
+  await streams.close();
+  return totals;
+}
+
+function columnBatches(job: Job): Uint8Array[] {
+  const { count, key, ts, value } = eventColumns(job);
+  const batches: Uint8Array[] = [];
+  for (let from = 0; from < count; from += BATCH_EVENTS) {
+    const to = Math.min(count, from + BATCH_EVENTS);
+    const texts = Array.from(key.subarray(from, to), keyText);
+    batches.push(encodeColumns({ ts: ts.slice(from, to), key: texts, value: value.slice(from, to) }));
+  }
+  return batches;
+}
+
+function millracePeer(name: string, input: Peer['input'], format: WireFormat, make: (job: Job) => Uint8Array[]): Peer {
+  return {
+    name,
+    input,
+    // The others' quantile is exact for any number of values; this one is up to 64.
+    refuses: (job) =>
+      job.name === 'p99' && job.ratePerS / job.keys > 64 ? 'more than 64 values: a sketch, not exact' : '',
+    eventsMax: (job) => job.events,
+    prepare(job): PeerRun {
+      const batches = make(job);
+      return { run: () => run(job, format, batches) };
+    },
+  };
+}
+
+export const millraceNdjson = millracePeer('millrace, NDJSON', 'ndjson', 'ndjson', (job) =>
+  eventChunks(job, BATCH_EVENTS),
+);
+export const millraceColumns = millracePeer('millrace, columns', 'columns', 'columns', columnBatches);

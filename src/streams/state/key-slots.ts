@@ -1,0 +1,45 @@
+// HOT PATH
+/**
+ * The slots of a key table: pairs of words, hash and id + 1 (0: empty), open addressing with linear probing.
+ *
+ * Role: what changes slots as a whole; looking one up is in `key-table.ts`. A key's own slot is its hash times SPREAD,
+ * shifted to the right by `shiftOf`, so that it depends on all bits: the low ones of all keys of a shard agree.
+ * Invariant: from a key's own slot to where it is, no slot is empty. So nothing needs to mark what was removed.
+ */
+
+/** Golden ratio, 32 bits. */
+export const KEY_SPREAD = 0x9e3779b1;
+
+export function shiftOf(slots: Uint32Array): number {
+  return Math.clz32(slots.length / 2) + 1;
+}
+
+/** Puts all keys of `from` into slots that are empty. */
+export function placeAll(from: Uint32Array, slots: Uint32Array): void {
+  const mask = slots.length / 2 - 1;
+  const shift = shiftOf(slots);
+  for (let i = 0; i < from.length; i += 2) {
+    if (from[i + 1] === 0) continue;
+    let slot = Math.imul(from[i] as number, KEY_SPREAD) >>> shift;
+    while (slots[2 * slot + 1] !== 0) slot = (slot + 1) & mask;
+    slots[2 * slot] = from[i] as number;
+    slots[2 * slot + 1] = from[i + 1] as number;
+  }
+}
+
+/** Empties the slot of a key. Slots after the gap move up as far as their own place allows. */
+export function removeSlot(slots: Uint32Array, id: number, hash: number): void {
+  const mask = slots.length / 2 - 1;
+  const shift = shiftOf(slots);
+  let gap = Math.imul(hash, KEY_SPREAD) >>> shift;
+  while (slots[2 * gap + 1] !== id + 1) gap = (gap + 1) & mask;
+  for (let slot = (gap + 1) & mask; slots[2 * slot + 1] !== 0; slot = (slot + 1) & mask) {
+    const home = Math.imul(slots[2 * slot] as number, KEY_SPREAD) >>> shift;
+    if (((slot - home) & mask) < ((slot - gap) & mask)) continue;
+    slots[2 * gap] = slots[2 * slot] as number;
+    slots[2 * gap + 1] = slots[2 * slot + 1] as number;
+    gap = slot;
+  }
+  slots[2 * gap] = 0;
+  slots[2 * gap + 1] = 0;
+}
