@@ -29,3 +29,17 @@ export { withJsonSchema } from './catalogue/standard-schema.ts';
 export { defineConfig, type RawConfig } from './config/raw.ts';
 export { createRuntime, type Runtime, type RuntimeOptions } from './runtime/create-runtime.ts';
 export type { McpServerSource } from './runtime/mounts.ts';
+export { defineStream } from './streams/define/compile.ts';
+export type {
+  AggregateDefinition,
+  AlertDefinition,
+  AnomalyDefinition,
+  JoinDefinition,
+  PatternDefinition,
+  SchemaDefinition,
+  SinkDefinition,
+  SourceDefinition,
+  StreamDefinition,
+  ViewDefinition,
+  WindowDefinition,
+} from './streams/define/definition.ts';

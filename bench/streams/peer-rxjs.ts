@@ -137,13 +137,23 @@ function sessions(events: Observable<EventRow>, { gapMs }: Job): Observable<Grou
 }
 
 const HOP_EVENTS_MAX = 20_000;
+const MANY_KEYS = 10_000;
+const MANY_KEYS_EVENTS_MAX = 200_000;
+
+/**
+ * A few seconds' worth. A hop makes sixty groups per event, and a window that ends with many keys takes time in the
+ * square of their number, as each group that completes is taken out of a list.
+ */
+function eventsMax({ events, keys, name }: Job): number {
+  if (name === 'hop') return Math.min(events, HOP_EVENTS_MAX);
+  return keys > MANY_KEYS ? Math.min(events, MANY_KEYS_EVENTS_MAX) : events;
+}
 
 export const rxjs: Peer = {
   name: 'rxjs over JSON.parse',
   input: 'ndjson',
   refuses: tooManyGroups,
-  // Sixty groups per event: a few seconds' worth.
-  eventsMax: ({ events, name }) => (name === 'hop' ? Math.min(events, HOP_EVENTS_MAX) : events),
+  eventsMax,
   prepare(job) {
     const chunks = eventChunks(job);
     return {

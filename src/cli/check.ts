@@ -1,13 +1,13 @@
 /**
  * `millrace check`: the configuration as it would be used, each value with the place it came from, and the memory the
- * limits can add up to. Secrets are not shown.
+ * limits can add up to, and the streams it declares. Secrets are not shown.
  */
-
 import { valueAt } from '../config/load.ts';
 import { type BudgetLine, budgetNote, memoryBudget } from '../config/memory-budget.ts';
 import { OPTIONS, type Option } from '../config/options.ts';
 import { ConfigError, DEFAULT_ORIGIN, HIDDEN, isHidden, type Origin, originLabel, shown } from '../config/problem.ts';
 import type { Settings } from '../config/settings.ts';
+import { checkStreams, type StreamSummary, streamText } from './check-streams.ts';
 import type { CommandLine } from './command-line.ts';
 import { type Configured, configure } from './configure.ts';
 import { EXIT, type Terminal, writeProblems } from './terminal.ts';
@@ -18,7 +18,8 @@ export async function check(line: CommandLine, terminal: Terminal): Promise<numb
   const asJson = line.own.get('json') === true;
   try {
     const configured = await configure(line, terminal);
-    terminal.out(asJson ? reportJson(configured) : reportText(configured));
+    const streams = await checkStreams(configured, terminal.cwd);
+    terminal.out(asJson ? reportJson(configured, streams) : reportText(configured, streams));
     return EXIT.OK;
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
@@ -66,7 +67,7 @@ function rowsOf({ loaded, settings }: Configured): Row[] {
   });
 }
 
-function reportText(configured: Configured): string {
+function reportText(configured: Configured, streams: readonly StreamSummary[]): string {
   const rows = rowsOf(configured);
   const nameWidth = Math.max(...rows.map((row) => row.option.name.length));
   const valueWidth = Math.max(...rows.filter((row) => row.value.length <= 40).map((row) => row.value.length));
@@ -83,6 +84,7 @@ function reportText(configured: Configured): string {
     `memory reserved ${budget.reservedMiB} MiB, all limits at once ${budget.peakMiB} MiB, machine ${budget.machineMiB} MiB`,
     ...budget.lines.map(budgetText),
     ...(note === null ? [] : [`note: ${note}`]),
+    ...streams.map(streamText),
     'ok',
     '',
   ].join('\n');
@@ -93,7 +95,7 @@ function budgetText(line: BudgetLine): string {
   return `  ${line.what.padEnd(16)}${peak.padStart(12)}${line.setBy === '' ? '' : `  (${line.setBy})`}`;
 }
 
-function reportJson(configured: Configured): string {
+function reportJson(configured: Configured, streams: readonly StreamSummary[]): string {
   const { loaded, settings, machine } = configured;
   const instead = automatic(settings);
   const options = OPTIONS.map((option) => {
@@ -104,5 +106,12 @@ function reportJson(configured: Configured): string {
     return [option.name, { value: visible, ...(effective === undefined ? {} : { effective }), source }];
   });
   const memory = memoryBudget(settings, machine.memoryMiB);
-  return `${JSON.stringify({ ok: true, file: loaded.file, options: Object.fromEntries(options), memory }, null, 2)}\n`;
+  const report = {
+    ok: true,
+    file: loaded.file,
+    options: Object.fromEntries(options),
+    memory,
+    streams: streams.map(({ name, parts }) => ({ name, ...parts })),
+  };
+  return `${JSON.stringify(report, null, 2)}\n`;
 }

@@ -11,7 +11,7 @@ import { nearest } from '../config/nearest.ts';
 import { OPTIONS } from '../config/options.ts';
 import { unknown } from '../config/problem.ts';
 
-export const COMMANDS = ['serve', 'stdio', 'check', 'init', 'status'] as const;
+export const COMMANDS = ['serve', 'stdio', 'check', 'init', 'status', 'streams'] as const;
 export type Command = (typeof COMMANDS)[number];
 
 interface FlagShape {
@@ -24,8 +24,9 @@ const OWN_FLAGS: Readonly<Record<Command, Readonly<Record<string, 'string' | 'bo
   serve: { config: 'string' },
   stdio: { config: 'string' },
   check: { config: 'string', json: 'boolean' },
-  init: {},
+  init: { streams: 'boolean' },
   status: { url: 'string', all: 'boolean', json: 'boolean' },
+  streams: { url: 'string', token: 'string', ids: 'string', all: 'boolean', json: 'boolean' },
 };
 const TAKES_OPTIONS: ReadonlySet<Command> = new Set(['serve', 'stdio', 'check']);
 

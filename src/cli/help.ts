@@ -3,15 +3,18 @@
  */
 import { OPTIONS, type Option } from '../config/options.ts';
 import type { Command } from './command-line.ts';
+import { PAGE_LETTERS_MAX } from './dead-letters.ts';
 
 const USAGE = `millrace: an MCP server runtime
 
   millrace serve [options]              serve over HTTP and WebSocket
   millrace stdio [options]              serve one local client over stdin and stdout
   millrace check [options] [--json]     check the configuration and print it
-  millrace init [folder]                start a project
+  millrace init [folder] [--streams]    start a project
   millrace status [--url U] [--all] [--json]
                                         ask a running server how it is
+  millrace streams dlq list|replay|drop STREAM
+                                        dead letters of a running server's stream
   millrace <command> --help             more about one command
   millrace --version
 
@@ -29,15 +32,34 @@ const STATUS = `millrace status [--url U] [--all] [--json]
 Exit codes: 0 ready, 1 not ready, 69 no answer.
 `;
 
-const INIT = `millrace init [folder]
+const INIT = `millrace init [folder] [--streams]
 
 Writes a small typed project (one tool, its test, a configuration) into an empty or new folder, by default this one.
+
+  --streams  with a live stream of this machine's counters: windows, an anomaly detector, an alert
+`;
+
+const STREAMS = `millrace streams dlq list STREAM [--all] [--url U] [--token T] [--json]
+millrace streams dlq replay STREAM --ids ID,ID,…|--all [--url U] [--token T] [--json]
+millrace streams dlq drop STREAM --ids ID,ID,…|--all [--url U] [--token T] [--json]
+
+Dead letters are events a stream could not take. list shows the oldest ${PAGE_LETTERS_MAX}, replay sends them to the stream again (one
+that is refused again comes back under a new id), drop forgets them.
+
+  --ids I    ids as list prints them, with commas between them
+  --all      every dead letter the stream has now
+  --url U    server to ask (default http://127.0.0.1:8080)
+  --token T  bearer token, where the server wants one
+  --json     print JSON
+
+Exit codes: 0 done, 1 refused by the server, or some were refused again or not there, 64 wrong usage, 69 no answer.
 `;
 
 export function helpFor(command: Command | null): string {
   if (command === null) return USAGE;
   if (command === 'status') return STATUS;
   if (command === 'init') return INIT;
+  if (command === 'streams') return STREAMS;
   const own = command === 'check' ? '\n  --json\n      Print JSON.' : '';
   return `millrace ${command} [options]
 

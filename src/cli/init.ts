@@ -1,5 +1,5 @@
 /**
- * `millrace init [folder]`: writes a small typed project that installs, tests and starts.
+ * `millrace init [folder] [--streams]`: writes a small typed project that installs, tests and starts.
  *
  * Only an empty or new folder is used (a `.git` of its own may be there): nothing of anybody's is ever overwritten.
  */
@@ -21,7 +21,8 @@ export function init(line: CommandLine, terminal: Terminal): number {
     writeProblems(terminal, [`${written}: ${problem}`]);
     return EXIT.CANNOT_CREATE;
   }
-  const files = projectFiles({ name: packageName(folder), millrace: dependency(folder) });
+  const streams = line.own.get('streams') === true;
+  const files = projectFiles({ name: packageName(folder), millrace: dependency(folder), streams });
   for (const [path, text] of files) {
     mkdirSync(dirname(join(folder, path)), { recursive: true });
     writeFileSync(join(folder, path), text, { flag: 'wx' });

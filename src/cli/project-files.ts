@@ -4,11 +4,15 @@
  * Kept as text beside the code that writes it: the package then holds nothing that a compiler did not put there.
  * A test type-checks what stands here and runs the generated project's own test.
  */
+import { MACHINE_STREAM, STREAM_FILE, STREAM_TEST } from './project-streams.ts';
+
 export interface ProjectFacts {
   /** Name for package.json. */
   readonly name: string;
   /** What package.json asks npm for under `millrace`. */
   readonly millrace: string;
+  /** With a live stream. */
+  readonly streams: boolean;
 }
 
 /** Relative path → text. */
@@ -16,13 +20,19 @@ export function projectFiles(facts: ProjectFacts): ReadonlyMap<string, string> {
   return new Map([
     ['package.json', packageJson(facts)],
     ['tsconfig.json', TSCONFIG],
-    ['.gitignore', 'node_modules/\n'],
-    ['millrace.config.ts', CONFIG],
+    ['.gitignore', facts.streams ? 'node_modules/\n.millrace/\n' : 'node_modules/\n'],
+    ['millrace.config.ts', config(facts.streams)],
     ['tools/greet.ts', TOOL],
     ['test/greet.test.ts', TEST],
-    ['README.md', readme(facts.name)],
+    ...(facts.streams ? STREAM_FILES : []),
+    ['README.md', readme(facts)],
   ]);
 }
+
+const STREAM_FILES: readonly (readonly [path: string, text: string])[] = [
+  [STREAM_FILE, MACHINE_STREAM],
+  ['test/machine.test.ts', STREAM_TEST],
+];
 
 function packageJson({ name, millrace }: ProjectFacts): string {
   const manifest = {
@@ -60,14 +70,16 @@ const TSCONFIG = `${JSON.stringify(
   2,
 )}\n`;
 
-const CONFIG = `import { defineConfig } from 'millrace';
+function config(streams: boolean): string {
+  return `import { defineConfig } from 'millrace';
 
 // Every option: npx millrace serve --help
 export default defineConfig({
-  tools: ['tools'],
+  tools: ['tools'],${streams ? `\n  streamFiles: ['${STREAM_FILE}'],` : ''}
   builtinTools: false,
 });
 `;
+}
 
 const TOOL = `import { defineTool } from 'millrace';
 import { z } from 'zod';
@@ -138,7 +150,7 @@ describe('greet', () => {
 });
 `;
 
-function readme(name: string): string {
+function readme({ name, streams }: ProjectFacts): string {
   return `# ${name}
 
 An MCP server on millrace.
@@ -152,5 +164,12 @@ npm run check  # types and configuration
 \`\`\`
 
 Tools live in \`tools/\`: every exported \`defineTool(…)\` is served. Options stand in \`millrace.config.ts\`.
-`;
+${streams ? ABOUT_STREAMS : ''}`;
 }
+
+const ABOUT_STREAMS = `
+\`${STREAM_FILE}\` declares a live stream of this machine's counters. Ask for it with the tools \`stream_describe\`,
+\`window_query\` and \`alert_list\`, or subscribe to \`stream://machine/alerts/busy_core\`. Events of your own streams are
+sent to \`POST /streams/{stream}/events\`; those that could not be taken are listed by
+\`npx millrace streams dlq list STREAM\`.
+`;

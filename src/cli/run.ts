@@ -2,7 +2,7 @@
  * Runs one command line: `--help` and `--version` first, then wrong usage, then the command.
  *
  * Role: everything of the command but the process around it, so that tests can call it. Commands are imported when
- * they are called: `--version` and `status` start at once and need no native module.
+ * they are called: `--version`, `status` and `streams` start at once and need no native module.
  */
 import { ConfigError } from '../config/problem.ts';
 import { MILLRACE_VERSION } from '../config/version.ts';
@@ -10,7 +10,14 @@ import { type Command, type CommandLine, parseCommandLine, takesOptions } from '
 import { helpFor } from './help.ts';
 import { EXIT, type Terminal, writeProblems } from './terminal.ts';
 
-const POSITIONALS_MAX: Readonly<Record<Command, number>> = { serve: 0, stdio: 0, check: 0, init: 1, status: 0 };
+const POSITIONALS_MAX: Readonly<Record<Command, number>> = {
+  serve: 0,
+  stdio: 0,
+  check: 0,
+  init: 1,
+  status: 0,
+  streams: 3,
+};
 
 export async function run(args: readonly string[], terminal: Terminal): Promise<number> {
   const line = parseCommandLine(args);
@@ -54,5 +61,7 @@ async function dispatch(command: Command, line: CommandLine, terminal: Terminal)
       return (await import('./init.ts')).init(line, terminal);
     case 'status':
       return (await import('./status.ts')).status(line, terminal);
+    case 'streams':
+      return (await import('./streams.ts')).streams(line, terminal);
   }
 }

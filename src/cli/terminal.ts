@@ -16,11 +16,11 @@ export interface Terminal {
 /** Those above 1 are the numbers of BSD's sysexits. */
 export const EXIT = {
   OK: 0,
-  /** It ran and failed; `status`: not ready. */
+  /** It ran and failed; `status`: not ready; `streams`: refused, or not done for every dead letter. */
   FAILED: 1,
   /** Unknown command or argument. */
   USAGE: 64,
-  /** `status`: nobody answers there. */
+  /** `status`, `streams`: nobody answers there. */
   UNAVAILABLE: 69,
   /** `init`: the folder cannot be used. */
   CANNOT_CREATE: 73,

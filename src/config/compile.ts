@@ -120,6 +120,7 @@ function namedGroups(config: FullConfig): Pick<Settings, 'sessions' | 'tasks' | 
       logBytesMax: streaming.maxLogBytes,
       checkpointMs: streaming.checkpointMs,
       tickMs: streaming.tickMs,
+      taskMsMax: streaming.maxTaskMs,
     },
     sessions: {
       max: sessions.max,

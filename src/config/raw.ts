@@ -75,6 +75,7 @@ const streaming = z.strictObject({
   maxLogBytes: integer(1024 * MIB, MIB, 1024 * 1024 * MIB, 'bytes', 'Events kept until a checkpoint has them.'),
   checkpointMs: integer(10 * SECOND_MS, 100, HOUR_MS, 'ms', 'Between checkpoints of the streams.'),
   tickMs: integer(200, 10, MINUTE_MS, 'ms', 'Between looks at processing time and idle partitions.'),
+  maxTaskMs: integer(10 * SECOND_MS, 100, HOUR_MS, 'ms', 'A worker is ended when a task of the streams takes longer.'),
 });
 
 const server = z.strictObject({

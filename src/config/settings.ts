@@ -66,6 +66,7 @@ export interface Settings {
     readonly logBytesMax: number;
     readonly checkpointMs: number;
     readonly tickMs: number;
+    readonly taskMsMax: number;
   };
   /** `subscriptions/listen` streams at once. Default 1024… see raw.ts. */
   readonly listenStreamsMax: number;

@@ -62,7 +62,7 @@ export async function startStreams(
     import('../streams/mcp/describe.ts'),
   ]);
   const { bus, engine, log, meters } = ports;
-  const threads = new PoolThreads(engine.streamPorts());
+  const threads = new PoolThreads(engine.streamPorts(), settings.streaming.taskMsMax);
   engine.onWorker(() => threads.pump());
   const streams = await openStreams({
     ...settings.streaming,

@@ -94,6 +94,20 @@ export async function openStreams(options: StreamsOptions): Promise<OpenStreams>
   await lifecycle.start(definitions);
   await connectors.useSources(lifecycle.definitions);
   const clock = new Clock(engine, lifecycle, { checkpointMs, tickMs, logBytesMax, log, now });
+  return handleOf({ service, engine, lifecycle, connectors, clock, alerts, stores });
+}
+
+interface Parts {
+  readonly service: StreamService;
+  readonly engine: StreamEngine;
+  readonly lifecycle: Lifecycle;
+  readonly connectors: Connectors;
+  readonly clock: Clock;
+  readonly alerts: AlertBook;
+  readonly stores: Stores;
+}
+
+function handleOf({ alerts, clock, connectors, engine, lifecycle, service, stores }: Parts): OpenStreams {
   return {
     service,
     tick: () => clock.tick(),
@@ -163,6 +177,7 @@ class Clock {
   readonly #ticks: NodeJS.Timeout;
   readonly #checkpoints: NodeJS.Timeout;
   #savedSeq = -1;
+  #recovering = false;
 
   constructor(engine: StreamEngine, lifecycle: Lifecycle, options: ClockOptions) {
     this.#engine = engine;
@@ -179,6 +194,10 @@ class Clock {
 
   #maybeTick(): void {
     if (this.#engine.state !== 'running') return;
+    if (!this.#engine.parts.eventLog.available) {
+      this.#recover();
+      return;
+    }
     if (this.#idle().length > 0 || waitsForTime(this.#engine.plan)) this.tick();
     const { parts, shards } = this.#engine;
     if (shards.redoIsLong || parts.eventLog.bytes > this.#options.logBytesMax / 2) this.#save();
@@ -189,6 +208,22 @@ class Clock {
     return this.#engine.books.flatMap((book) =>
       book.silent(nowMs).map((partition) => ({ stream: book.plan.name, partition })),
     );
+  }
+
+  /** The disk may have room again. One try at a time; the log itself refuses until one works. */
+  #recover(): void {
+    if (this.#recovering) return;
+    this.#recovering = true;
+    const { log } = this.#options;
+    this.#engine.parts.eventLog
+      .recover()
+      .then(
+        () => log.info({}, 'the stream log takes records again'),
+        (error: unknown) => log.warn({ err: error }, 'the stream log cannot take records'),
+      )
+      .finally(() => {
+        this.#recovering = false;
+      });
   }
 
   tick(): void {

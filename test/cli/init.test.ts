@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import ts from 'typescript';
 import { PACKAGE_ROOT } from '../../src/config/version.ts';
 import { folderWith } from '../config/sources.ts';
 import { asChild, FROM_SOURCE, inProcess } from './millrace.ts';
+import { install, ownTest, typeErrors } from './project.ts';
 
 const FILES = [
   'package.json',
@@ -18,34 +17,6 @@ const FILES = [
   'README.md',
 ];
 
-/** What `npm install` would do, with what this checkout has. */
-function install(project: string): void {
-  const modules = join(project, 'node_modules');
-  for (const name of ['tsx', 'zod', 'typescript', '@types/node']) {
-    mkdirSync(dirname(join(modules, name)), { recursive: true });
-    symlinkSync(join(PACKAGE_ROOT, 'node_modules', name), join(modules, name));
-  }
-  if (!FROM_SOURCE) {
-    symlinkSync(PACKAGE_ROOT, join(modules, 'millrace'));
-    return;
-  }
-  const shim = join(modules, 'millrace');
-  mkdirSync(shim);
-  writeFileSync(join(shim, 'package.json'), '{"name":"millrace","type":"module","exports":"./index.ts"}');
-  writeFileSync(join(shim, 'index.ts'), `export * from ${JSON.stringify(join(PACKAGE_ROOT, 'src/index.ts'))};\n`);
-}
-
-function typeErrors(project: string): string[] {
-  const read = ts.readConfigFile(join(project, 'tsconfig.json'), ts.sys.readFile);
-  const parsed = ts.parseJsonConfigFileContent(read.config, ts.sys, project);
-  assert.ok(parsed.fileNames.length >= 3);
-  const program = ts.createProgram(parsed.fileNames, parsed.options);
-  return ts
-    .getPreEmitDiagnostics(program)
-    .filter((diagnostic) => diagnostic.file === undefined || !diagnostic.file.fileName.startsWith(PACKAGE_ROOT))
-    .map((diagnostic) => ts.flattenDiagnosticMessageText(diagnostic.messageText, '\n'));
-}
-
 describe('a new project', () => {
   const parent = folderWith({ after });
   const project = join(parent, 'My Tools');
@@ -54,7 +25,7 @@ describe('a new project', () => {
     const { code, out } = await inProcess(['init', 'My Tools'], { cwd: parent });
     assert.equal(code, 0);
     assert.ok(out.endsWith('\ncd My Tools && npm install && npm test && npm start\n'), out);
-    install(project);
+    install(project, FROM_SOURCE ? 'source' : 'compiled');
   });
 
   test('has the files it announces, and a package.json that finds this millrace', () => {
@@ -69,9 +40,7 @@ describe('a new project', () => {
   });
 
   test('passes its own test', () => {
-    const args = ['--import', 'tsx', '--test', 'test/greet.test.ts'];
-    const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => name !== 'NODE_TEST_CONTEXT'));
-    const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: project, encoding: 'utf8', env });
+    const { status, stdout, stderr } = ownTest(project, 'test/greet.test.ts');
     assert.equal(status, 0, stdout + stderr);
     assert.match(stdout, /^(# |ℹ )pass 2$/m);
   });

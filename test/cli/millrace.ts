@@ -3,16 +3,24 @@
  */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { run } from '../../src/cli/run.ts';
 import type { Terminal } from '../../src/cli/terminal.ts';
+import { PACKAGE_ROOT } from '../../src/config/version.ts';
 
 /** True when the tests run from source, not built. */
 export const FROM_SOURCE = import.meta.url.endsWith('.ts');
 
 const MAIN = fileURLToPath(new URL(`../../src/cli/main.${FROM_SOURCE ? 'ts' : 'js'}`, import.meta.url));
 export const MAIN_ARGS: readonly string[] = FROM_SOURCE ? ['--import', import.meta.resolve('tsx'), MAIN] : [MAIN];
+
+/**
+ * The compiled command. Served streams need it: worker threads load their operators with `import()`, and in a thread of
+ * Node 20 a TypeScript loader does not see that.
+ */
+const COMPILED_ARGS: readonly string[] = [join(PACKAGE_ROOT, 'dist/src/cli/main.js')];
 
 export interface Ended {
   readonly code: number;
@@ -54,10 +62,11 @@ export interface Child {
 export function asChild(
   context: { after(done: () => void): void },
   args: readonly string[],
-  world: { cwd?: string; env?: Record<string, string> } = {},
+  world: { cwd?: string; env?: Record<string, string>; compiled?: boolean } = {},
 ): Child {
   const env = { ...withoutOwn(process.env), ...world.env };
-  const child = spawn(process.execPath, [...MAIN_ARGS, ...args], { cwd: world.cwd, env, stdio: 'pipe' });
+  const main = world.compiled === true ? COMPILED_ARGS : MAIN_ARGS;
+  const child = spawn(process.execPath, [...main, ...args], { cwd: world.cwd, env, stdio: 'pipe' });
   context.after(() => void child.kill('SIGKILL'));
   let out = '';
   let err = '';

@@ -1,6 +1,4 @@
 import assert from 'node:assert/strict';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { describe, test } from 'node:test';
 import { COMMANDS } from '../../src/cli/command-line.ts';
 import { STRAY_ERRORS_MAX, StrayErrors } from '../../src/cli/signals.ts';
@@ -8,6 +6,7 @@ import { OPTIONS } from '../../src/config/options.ts';
 import { MILLRACE_VERSION } from '../../src/config/version.ts';
 import { folderWith } from '../config/sources.ts';
 import { inProcess } from './millrace.ts';
+import { closedPort, type Pages, serverWith } from './other-server.ts';
 
 describe('usage', () => {
   test('the version is printed alone', async () => {
@@ -116,18 +115,6 @@ describe('check', () => {
   });
 });
 
-type Pages = Record<string, readonly [status: number, body: string]>;
-
-async function serverWith(context: { after(done: () => void): void }, pages: Pages): Promise<string> {
-  const server: Server = createServer((request, response) => {
-    const [status, body] = pages[request.url ?? ''] ?? [404, ''];
-    response.writeHead(status).end(body);
-  });
-  context.after(() => void server.close());
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
-
 describe('status', () => {
   const node = (id: string, status: string) => ({
     id,
@@ -205,15 +192,6 @@ describe('status', () => {
     assert.ok(out.includes('[2Jone') && !out.includes('\u001b'), JSON.stringify(out));
   });
 });
-
-/** A port nobody listens on: one that was just given back. */
-async function closedPort(): Promise<string> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return `http://127.0.0.1:${port}`;
-}
 
 describe('stray errors', () => {
   const ignore = (): undefined => undefined;

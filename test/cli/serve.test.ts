@@ -4,41 +4,8 @@ import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { describe, test } from 'node:test';
 import { folderWith } from '../config/sources.ts';
-import { asChild, type Child } from './millrace.ts';
-
-const VERSION = '2026-07-28';
-const META = {
-  'io.modelcontextprotocol/protocolVersion': VERSION,
-  'io.modelcontextprotocol/clientInfo': { name: 'test', version: '1' },
-  'io.modelcontextprotocol/clientCapabilities': {},
-};
-const READY = /^millrace ready (http:\/\/127\.0\.0\.1:\d+\/mcp)$/;
-
-async function readyUrl(child: Child): Promise<string> {
-  const line = await child.line();
-  const url = READY.exec(line)?.[1];
-  assert.ok(url !== undefined, line);
-  return url;
-}
-
-function callTool(url: string, name: string, args: unknown): Promise<Response> {
-  return fetch(url, {
-    method: 'POST',
-    headers: {
-      'content-type': 'application/json',
-      accept: 'application/json, text/event-stream',
-      'mcp-protocol-version': VERSION,
-      'mcp-method': 'tools/call',
-      'mcp-name': name,
-    },
-    body: JSON.stringify({
-      jsonrpc: '2.0',
-      id: 1,
-      method: 'tools/call',
-      params: { name, arguments: args, _meta: META },
-    }),
-  });
-}
+import { asChild } from './millrace.ts';
+import { callTool, readyUrl } from './served.ts';
 
 describe('serve', () => {
   test('prints the ready line alone on stdout, serves, and drains on SIGTERM', async (context) => {

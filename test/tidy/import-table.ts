@@ -7,8 +7,15 @@
 
 /** Folder → folders and files it may take values (and types) from. `*`: all but `cli` and `runtime`. */
 export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  'src/index.ts': ['catalogue', 'config', 'runtime'],
-  'src/cli': ['catalogue/import-module.ts', 'config', 'observe', 'runtime'],
+  'src/index.ts': ['catalogue', 'config', 'runtime', 'streams/define/compile.ts'],
+  'src/cli': [
+    'catalogue/import-module.ts',
+    'config',
+    'observe',
+    'runtime',
+    'streams/define/compile.ts',
+    'streams/define/definition-problem.ts',
+  ],
   'src/runtime': ['*', 'workers'],
   // The path of a request, from the outside in.
   'src/frontend': ['protocol/faults.ts'],
@@ -40,8 +47,15 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   'src/tasks': ['dispatch/job.ts', 'protocol/faults.ts'],
   // The path of an event.
-  'src/streams': ['catalogue/define.ts', 'catalogue/import-module.ts', 'config/nearest.ts', 'frontend/refusal.ts'],
+  'src/streams': [
+    'catalogue/define.ts',
+    'catalogue/import-module.ts',
+    'config/nearest.ts',
+    'frontend/refusal.ts',
+    'redis/connection.ts',
+  ],
   // Beside the path.
+  'src/redis': [],
   'src/config': ['catalogue/import-module.ts', 'dispatch/job-board.ts'],
   'src/observe': ['frontend/refusal.ts'],
 };

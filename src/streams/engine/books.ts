@@ -93,11 +93,8 @@ export class StreamBook {
   remember(batchId: string, atMs: number, outcome: Promise<Accepted>): void {
     this.#batches.delete(batchId);
     this.#batches.set(batchId, { atMs, outcome });
-    outcome.then(
-      (accepted) => this.#settled.set(batchId, accepted),
-      // What was not taken may be sent again.
-      () => this.#batches.delete(batchId),
-    );
+    // What was not taken may be sent again.
+    outcome.catch(() => this.#batches.delete(batchId));
     for (const [id, { atMs: seenMs }] of this.#batches) {
       if (
         this.#batches.size <= Math.min(BATCH_IDS_MAX, this.plan.dedupIdsMax) &&
@@ -108,6 +105,11 @@ export class StreamBook {
       this.#batches.delete(id);
       this.#settled.delete(id);
     }
+  }
+
+  /** The batch is applied. */
+  settle(batchId: string, accepted: Accepted): void {
+    if (this.#batches.has(batchId)) this.#settled.set(batchId, accepted);
   }
 
   facts(): BookFacts {
@@ -126,6 +128,9 @@ export class StreamBook {
     this.#tracker = trackerFromJson(facts.tracker);
     Object.assign(this.counters, facts.counters);
     for (const [name, position] of facts.positions) this.positions.set(name, position);
-    for (const { id, atMs, outcome } of facts.batches) this.remember(id, atMs, Promise.resolve(outcome));
+    for (const { id, atMs, outcome } of facts.batches) {
+      this.remember(id, atMs, Promise.resolve(outcome));
+      this.settle(id, outcome);
+    }
   }
 }

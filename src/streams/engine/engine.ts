@@ -6,7 +6,7 @@
  * outside is cut off at what has reached it before. `lifecycle.ts` starts it, checkpoints it and changes its plan;
  * `answers.ts` answers questions about it.
  */
-import type { DeadLetterStore } from '../dead-letters/port.ts';
+import type { DeadLetter, DeadLetterStore } from '../dead-letters/port.ts';
 import { EventBatch } from '../decode/event-batch.ts';
 import { type EventLog, type LogRecord, LogUnavailable } from '../log/port.ts';
 import type { Plan, StreamPlan } from '../plan.ts';
@@ -64,6 +64,8 @@ export class StreamEngine {
   appliedSeq = 0;
   readonly #queries = new Map<number, (rows: readonly QueryRows[]) => void>();
   #queryId = 0;
+  /** Poison events on their way to where they are kept. */
+  readonly #burials = new Set<Promise<void>>();
   /** Arrival of the records of the round under way, by sequence number. */
   readonly #arrivals = new Map<number, number>();
 
@@ -77,7 +79,7 @@ export class StreamEngine {
       threads: parts.threads,
       rounds: () => this.shards,
       results: (chunks) => this.#results(chunks),
-      answered: (rows) => this.#answered(rows),
+      answered: (rows, asked) => this.#answered(rows, asked),
       broken: (error) => {
         this.state = 'broken';
         parts.log.error({ err: error }, 'the streams cannot go on');
@@ -161,7 +163,10 @@ export class StreamEngine {
         applied: (decoded, reports) => {
           book.pendingBytes -= bytes;
           this.appliedSeq = Math.max(this.appliedSeq, Math.floor(seq));
-          this.#settle(book, record, seq, decoded as DecodeResult, reports).then(resolve, reject);
+          const accepted = this.#count(book, seq, decoded as DecodeResult, reports);
+          // In this turn: a checkpoint that has the events has the id as well.
+          if (record.batchId !== '') book.settle(record.batchId, accepted);
+          this.#bury(record, seq, decoded as DecodeResult).then(() => resolve(accepted));
         },
         failed: (error) => {
           book.pendingBytes -= bytes;
@@ -208,13 +213,7 @@ export class StreamEngine {
     return this.shards.keys > keysMax || this.shards.bytes > stateBytesMax;
   }
 
-  async #settle(
-    book: StreamBook,
-    record: EventsRecord,
-    seq: number,
-    decoded: DecodeResult,
-    reports: readonly ShardReport[],
-  ): Promise<Accepted> {
+  #count(book: StreamBook, seq: number, decoded: DecodeResult, reports: readonly ShardReport[]): Accepted {
     const late = lateOf(seq, reports);
     const rejected = decoded.rejected.length + decoded.rejectedMore;
     book.counters.batches += 1;
@@ -222,28 +221,27 @@ export class StreamEngine {
     book.counters.duplicates += decoded.duplicates;
     book.counters.rejected += rejected;
     book.counters.late += late;
-    if (decoded.rejected.length > 0) await this.#bury(record, seq, decoded);
     return { accepted: decoded.accepted, rejected, late };
   }
 
-  async #bury(record: EventsRecord, seq: number, { rejected }: DecodeResult): Promise<void> {
-    const { arrivalMs, body, correlationId, format, partition, source, stream, traceparent } = record;
-    // Derived events lie between two records: their places follow those of the record itself.
-    const first = (seq - Math.floor(seq)) * DERIVED_PLACES;
-    const rows = rejected.map(({ at, bytes, reason }, index) => ({
-      stream,
-      seq: Math.floor(seq),
-      index: first + index,
-      source,
-      partition,
-      reason,
-      arrivalMs,
-      traceparent,
-      correlationId,
-      format: rowFormatOf(format),
-      bytes: body.slice(at, at + bytes),
-    }));
-    await this.parts.deadLetters.add(rows);
+  /** Never rejects: the other events are counted, so the batch must not be sent again for the sake of these. */
+  #bury(record: EventsRecord, seq: number, decoded: DecodeResult): Promise<void> {
+    if (decoded.rejected.length === 0) return DURABLE;
+    const rows = lettersOf(record, seq, decoded);
+    const burial = this.parts.deadLetters
+      .add(rows)
+      .catch((error: unknown) => {
+        const facts = { err: error, stream: record.stream, seq, events: rows.length };
+        this.parts.log.error(facts, 'poison events could not be kept as dead letters');
+      })
+      .finally(() => this.#burials.delete(burial));
+    this.#burials.add(burial);
+    return burial;
+  }
+
+  /** Resolves when the poison events of all that was applied are kept: the log is then not needed for them. */
+  async buried(): Promise<void> {
+    await Promise.all(this.#burials);
   }
 
   /** Time passes for windows of processing time, and for partitions that are silent. */
@@ -332,7 +330,8 @@ export class StreamEngine {
   }
 
   /** Rows of open windows, from all shards. */
-  ask(operator: number, query: Extract<Step, { kind: 'query' }>['query']): Promise<readonly QueryRows[]> {
+  async ask(operator: number, query: Extract<Step, { kind: 'query' }>['query']): Promise<readonly QueryRows[]> {
+    if (this.state !== 'running') throw new StreamRefusal('stopped', `the streams are ${this.state}`, RETRY_AFTER_MS);
     this.#queryId += 1;
     const id = this.#queryId;
     return new Promise((resolve) => {
@@ -341,8 +340,8 @@ export class StreamEngine {
     });
   }
 
-  #answered(rows: readonly QueryRows[]): void {
-    for (const id of new Set(rows.map((row) => row.id))) {
+  #answered(rows: readonly QueryRows[], asked: readonly number[]): void {
+    for (const id of asked) {
       this.#queries.get(id)?.(rows.filter((row) => row.id === id));
       this.#queries.delete(id);
     }
@@ -350,6 +349,25 @@ export class StreamEngine {
 }
 
 const partitionOf = ({ partition, source }: EventsRecord): string => `${source}|${partition}`;
+
+function lettersOf(record: EventsRecord, seq: number, { rejected }: DecodeResult): DeadLetter[] {
+  const { arrivalMs, body, correlationId, format, partition, source, stream, traceparent } = record;
+  // Derived events lie between two records: their places follow those of the record itself.
+  const first = (seq - Math.floor(seq)) * DERIVED_PLACES;
+  return rejected.map(({ at, bytes, reason }, index) => ({
+    stream,
+    seq: Math.floor(seq),
+    index: first + index,
+    source,
+    partition,
+    reason,
+    arrivalMs,
+    traceparent,
+    correlationId,
+    format: rowFormatOf(format),
+    bytes: body.slice(at, at + bytes),
+  }));
+}
 
 /** An event of a batch by itself. */
 function rowFormatOf(format: WireFormat): WireFormat {

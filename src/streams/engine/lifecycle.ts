@@ -216,6 +216,7 @@ export class Lifecycle {
   async #save(): Promise<void> {
     const { engine, store } = this.#options;
     const checkpoint = await engine.pipeline.barrier(async () => {
+      await engine.buried();
       await engine.shards.rebase();
       return store === null ? null : this.#capture();
     });

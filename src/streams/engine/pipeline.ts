@@ -46,12 +46,15 @@ export interface Rounds {
   }>;
 }
 
+type QueryStep = Extract<Step, { kind: 'query' }>;
+
 export interface PipelinePorts {
   readonly threads: StreamThreads;
   readonly rounds: () => Rounds;
   /** Results of a round, in order; resolves when there is room for more. */
   results(chunks: readonly ResultChunk[], seq: number): Promise<void>;
-  answered(rows: readonly QueryRows[]): void;
+  /** `asked`: ids of the queries that were to be answered, whatever became of them. */
+  answered(rows: readonly QueryRows[], asked: readonly number[]): void;
   /** The shards can no longer be worked on. */
   broken(error: unknown): void;
 }
@@ -63,7 +66,7 @@ export class Pipeline {
   #applying = false;
   #held = false;
   #stopped = false;
-  #queries: Step[] = [];
+  #queries: QueryStep[] = [];
   #waiters: (() => void)[] = [];
 
   constructor(ports: PipelinePorts) {
@@ -94,7 +97,7 @@ export class Pipeline {
   }
 
   /** Answered from the state after the records applied so far. */
-  ask(step: Extract<Step, { kind: 'query' }>): void {
+  ask(step: QueryStep): void {
     this.#queries.push(step);
     this.#pump();
   }
@@ -123,6 +126,7 @@ export class Pipeline {
   stop(): void {
     this.#stopped = true;
     for (const { entry } of this.#queue.splice(0)) entry.failed(new Error('the streams are stopping'));
+    this.#ports.answered([], idsOf(this.#queries.splice(0)));
     this.#changed();
   }
 
@@ -210,7 +214,7 @@ export class Pipeline {
         ? { results: [], queries: [], reports: [] }
         : await this.#ports.rounds().round(steps, Math.max(rows, queries.length > 0 ? 1 : 0));
     if (outcome.results.length > 0 || seq > 0) await this.#ports.results(outcome.results, seq);
-    if (queries.length > 0) this.#ports.answered(outcome.queries);
+    if (queries.length > 0) this.#ports.answered(outcome.queries, idsOf(queries));
     for (const { entry, state, decoded, error } of entries) {
       if (state === 'failed') entry.failed(error);
       else entry.applied(decoded, outcome.reports);
@@ -229,6 +233,8 @@ export class Pipeline {
     return this.#queue.splice(0, count);
   }
 }
+
+const idsOf = (queries: readonly QueryStep[]): number[] => queries.map(({ id }) => id);
 
 function isBegun({ state }: Moving): boolean {
   return state === 'working' || state === 'ready' || state === 'failed';

@@ -20,7 +20,7 @@ import {
 
 const TASKS_PER_WORKER = 2;
 /** A task takes milliseconds; one that takes this long is in an endless loop. */
-const TASK_MS_MAX = 10_000;
+export const TASK_MS_MAX = 10_000;
 
 /** A worker as the dispatcher knows it. */
 export interface StreamWorker {
@@ -44,6 +44,11 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
+/** A task on a worker. */
+interface Running {
+  hung: boolean;
+}
+
 /** Expected time of a task, from the last ones of its kind. */
 class Pace {
   #us = 1000;
@@ -61,14 +66,17 @@ export class PoolThreads implements StreamThreads {
   #plan: Plan | null = null;
   /** Plan epoch each thread has seen, by thread id. */
   readonly #seen = new Map<number, number>();
-  /** Tasks on each thread. */
-  readonly #running = new Map<number, number>();
+  /** Tasks on each thread, in the order it takes them. */
+  readonly #running = new Map<number, Running[]>();
+  readonly #taskMsMax: number;
   readonly #waiting: Waiting[] = [];
   readonly #paces = { decode: new Pace(), apply: new Pace() };
   #closed = false;
 
-  constructor(ports: PoolPorts) {
+  /** `taskMsMax`: a worker whose task takes longer is ended. */
+  constructor(ports: PoolPorts, taskMsMax = TASK_MS_MAX) {
     this.#ports = ports;
+    this.#taskMsMax = taskMsMax;
     this.size = ports.size;
   }
 
@@ -114,7 +122,7 @@ export class PoolThreads implements StreamThreads {
     let fewest = TASKS_PER_WORKER;
     for (const candidate of this.#ports.workers()) {
       if (candidate.retiring !== '' || candidate.stuck) continue;
-      const running = this.#running.get(candidate.worker.threadId) ?? 0;
+      const running = this.#running.get(candidate.worker.threadId)?.length ?? 0;
       if (running > fewest || running >= TASKS_PER_WORKER) continue;
       if (best !== null && running === fewest && candidate.expectedUs >= best.expectedUs) continue;
       best = candidate;
@@ -128,12 +136,13 @@ export class PoolThreads implements StreamThreads {
     const plan = this.#plan;
     const unseen = plan !== null && this.#seen.get(threadId) !== plan.epoch;
     if (unseen) this.#seen.set(threadId, plan.epoch);
-    this.#running.set(threadId, (this.#running.get(threadId) ?? 0) + 1);
+    const running: Running = { hung: false };
+    this.#running.set(threadId, [...(this.#running.get(threadId) ?? []), running]);
     const pace = this.#paces[task.kind];
     const expectedUs = pace.us;
     worker.expectedUs += expectedUs;
     const begun = performance.now();
-    const watch = setTimeout(() => this.#ports.kill(worker), TASK_MS_MAX);
+    const watch = setTimeout(() => this.#end(worker, running), this.#taskMsMax);
     try {
       const answer = await this.#ports.run(worker, { plan: unseen ? plan : null, task });
       pace.observe((performance.now() - begun) * 1000);
@@ -141,14 +150,20 @@ export class PoolThreads implements StreamThreads {
     } catch (error) {
       this.#seen.delete(threadId);
       if (this.#closed) throw error;
-      throw new ThreadLost(error instanceof Error ? error.message : String(error));
+      throw new ThreadLost(error instanceof Error ? error.message : String(error), running.hung);
     } finally {
       clearTimeout(watch);
       worker.expectedUs = Math.max(0, worker.expectedUs - expectedUs);
-      const left = (this.#running.get(threadId) ?? 1) - 1;
-      if (left === 0) this.#running.delete(threadId);
+      const left = (this.#running.get(threadId) ?? []).filter((each) => each !== running);
+      if (left.length === 0) this.#running.delete(threadId);
       else this.#running.set(threadId, left);
       this.pump();
     }
+  }
+
+  /** The one that is first there is the one that does not end; those behind it never began. */
+  #end(worker: StreamWorker, running: Running): void {
+    running.hung = this.#running.get(worker.worker.threadId)?.[0] === running;
+    this.#ports.kill(worker);
   }
 }

@@ -1,10 +1,10 @@
 /**
  * One result as a line of JSON: what sinks, derived streams, `window_query` and resources show.
  *
- * Members, in this order: `id` (the identity idempotent sinks use: `{stream}/{operator}/{key}/{start}/{pane}` of a window,
- * with the ids of the events in place of the pane where a key can have many results of one time), `stream`,
- * `name`, `key`, `start`, `end` (ms; null when unbounded), `pane`, `timing`, `final`, `retraction` (only when true),
- * `output` (only when not the main one), `values`, and `context` when there is evidence.
+ * Members, in this order: `id` (the identity idempotent sinks use: `{stream}/{operator}/{key}/{start}/{end}/{pane}` of a
+ * window, cumulating ones share their start; with the ids of the events in place of the pane where a key can have many
+ * results of one time), `stream`, `name`, `key`, `start`, `end` (ms; null when unbounded), `pane`, `timing`, `final`,
+ * `retraction` (only when true), `output` (only when not the main one), `values`, and `context` when there is evidence.
  */
 import type { Keys, ResultRow } from '../operator.ts';
 
@@ -31,7 +31,7 @@ export class LineWriter {
     const output = row.output === '' ? '' : `.${row.output}`;
     const sign = row.retraction ? '/retraction' : '';
     const which = this.#byEvents && row.evidence !== null ? row.evidence.events.join('+') : row.pane;
-    const id = `${JSON.stringify(key).slice(1, -1)}/${start}/${which}${output}${sign}`;
+    const id = `${JSON.stringify(key).slice(1, -1)}/${start}/${end}/${which}${output}${sign}`;
     let text = `${this.#idPrefix}${id}${this.#head}${key},"start":${start},"end":${end},"pane":${row.pane}`;
     text += `,"timing":"${row.timing}","final":${row.final}`;
     if (row.retraction) text += ',"retraction":true';

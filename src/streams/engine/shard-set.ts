@@ -147,7 +147,7 @@ export class ShardSet {
       } catch (error) {
         if (error instanceof ThreadLost) this.#events.threadLost(error);
         await this.#restore(part);
-        if (!(error instanceof ThreadLost)) break;
+        if (isOfTheSteps(error)) break;
       }
     }
     return this.#oneByOne(part, steps);
@@ -164,19 +164,20 @@ export class ShardSet {
   }
 
   /**
-   * Back to the base, and forward again to before the round. What this emits has been emitted already.
+   * Back to the base, and forward again to before the round, or past what of it is `applied`. What this emits has been emitted already.
    * Throws when that cannot be done however often: then there are no threads.
    */
-  async #restore(part: readonly number[]): Promise<void> {
+  async #restore(part: readonly number[], applied: readonly Step[] = []): Promise<void> {
+    const redo = applied.length === 0 ? this.#redo : [...this.#redo, ...applied];
     for (let tries = 0; ; tries++) {
       this.#incarnation += 1;
       const incarnation = this.#incarnation;
       for (const shard of part) {
         this.#images[shard] = { ...copyOfShard(this.#base[shard] as ShardImage), incarnation, version: 0 };
       }
-      if (this.#redo.length === 0) return;
+      if (redo.length === 0) return;
       try {
-        await this.#task(part, this.#redo);
+        await this.#task(part, redo);
         return;
       } catch (error) {
         // It went well before: whatever ended this thread is not in the steps.
@@ -193,20 +194,29 @@ export class ShardSet {
     const queries: QueryRows[] = [];
     let us = 0;
     for (const step of steps) {
-      try {
-        const result = await this.#task(part, [step]);
-        reports = mergeReports(reports, result.shards);
-        results.push(...result.results);
-        queries.push(...result.queries);
-        us += result.us;
-        applied.push(step);
-      } catch (error) {
-        this.#events.stepFailed(step, error);
-        await this.#restore(part);
-        if (applied.length > 0) await this.#task(part, applied);
-      }
+      const result = await this.#one(part, step, applied);
+      if (result === null) continue;
+      reports = mergeReports(reports, result.shards);
+      results.push(...result.results);
+      queries.push(...result.queries);
+      us += result.us;
+      applied.push(step);
     }
     return { shards: reports, results, queries, us };
+  }
+
+  /** Null when the step is left out: `applied` is then what of the round is in the memory. */
+  async #one(part: readonly number[], step: Step, applied: readonly Step[]): Promise<ApplyResult | null> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#task(part, [step]);
+      } catch (error) {
+        await this.#restore(part, applied);
+        if (!isOfTheSteps(error) && tries < TRIES_MAX) continue;
+        this.#events.stepFailed(step, error);
+        return null;
+      }
+    }
   }
 }
 
@@ -219,6 +229,9 @@ function mergeReports(before: readonly ShardReport[], after: readonly ShardRepor
       : { ...report, late: [...earlier.late, ...report.late], copy: report.copy ?? earlier.copy };
   });
 }
+
+/** The same steps would end the same way; other losses of a thread are no fault of theirs. */
+const isOfTheSteps = (error: unknown): boolean => !(error instanceof ThreadLost) || error.hung;
 
 /** In order of the log, then of the plan, then of the shards: the same whatever thread was first. */
 function byOrigin(a: ResultChunk, b: ResultChunk): number {

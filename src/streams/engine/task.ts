@@ -153,8 +153,11 @@ export interface StreamThreads {
 }
 
 export class ThreadLost extends Error {
-  constructor(message: string) {
+  /** The thread was ended because this very task did not end. */
+  readonly hung: boolean;
+  constructor(message: string, hung = false) {
     super(message);
     this.name = 'ThreadLost';
+    this.hung = hung;
   }
 }

@@ -20,10 +20,9 @@ import type { Plan } from '../plan.ts';
 import { ARENA_BYTES_AT_START, Arena } from './arena.ts';
 import { decodeKey, KEY_NUMBER, KEY_STRING, KeyEncoder, type KeyForm, type KeyMember } from './key-bytes.ts';
 import { KEY_SPREAD, placeAll, removeSlot, shiftOf } from './key-slots.ts';
+import { KeyTexts } from './key-texts.ts';
 import { ShardMemory } from './memory.ts';
 
-/** Texts of keys kept on the heap, for ids below it. */
-export const KEY_TEXTS_KEPT_MAX = 131_072;
 const SLOTS_AT_START = 64;
 const ENTRIES_AT_START = 32;
 const CHUNK = 256;
@@ -51,7 +50,6 @@ export type HashKey = (values: readonly KeyMember[]) => number;
 export class KeyTable implements Keys {
   readonly #memory: ShardMemory;
   readonly #hashKey: HashKey;
-  readonly #names: readonly string[];
   readonly #arena: Arena;
   readonly #encoder = new KeyEncoder();
   readonly #header: Uint32Array;
@@ -62,8 +60,7 @@ export class KeyTable implements Keys {
   #doubles!: Float64Array;
   #view!: DataView;
   readonly #candidates = new Uint32Array(CHUNK);
-  readonly #texts: string[] = [];
-  readonly #textGenerations: number[] = [];
+  readonly #texts: KeyTexts;
 
   static create(_plan: Plan, _group: number): ShardMemory {
     return ShardMemory.create(16, SLOTS_AT_START * 8, ENTRIES_AT_START * ENTRY_WORDS * 4, ARENA_BYTES_AT_START);
@@ -73,7 +70,7 @@ export class KeyTable implements Keys {
   constructor(memory: ShardMemory, plan: Plan, group: number, hashKey: HashKey) {
     this.#memory = memory;
     this.#hashKey = hashKey;
-    this.#names = (plan.groups[group]?.keyNames ?? []).map((name) => JSON.stringify(name));
+    this.#texts = new KeyTexts(plan.groups[group]?.keyNames ?? []);
     this.#header = new Uint32Array(memory.buffer(0));
     this.#arena = new Arena(memory, 3);
     this.#viewSlots();
@@ -97,11 +94,6 @@ export class KeyTable implements Keys {
     return this.#header[SIZE] as number;
   }
 
-  /** Ids are below it. */
-  get idsEnd(): number {
-    return this.#header[IDS] as number;
-  }
-
   get byteLength(): number {
     return this.#memory.byteLength;
   }
@@ -115,12 +107,18 @@ export class KeyTable implements Keys {
 
   /** Id of a key in its canonical form. */
   internBytes(hash: number, form: KeyForm, bytes: Uint8Array, at: number, length: number): number {
+    const found = this.#locate(hash, form, bytes, at, length);
+    return found >= 0 ? found : this.#insert(~found, hash, form, bytes, at, length);
+  }
+
+  /** Id of a key that is there, or the complement of the slot where it would be. */
+  #locate(hash: number, form: KeyForm, bytes: Uint8Array, at: number, length: number): number {
     const slots = this.#slots;
     const mask = slots.length / 2 - 1;
     let slot = Math.imul(hash, KEY_SPREAD) >>> this.#shift;
     for (;;) {
       const next = slots[2 * slot + 1] as number;
-      if (next === 0) return this.#insert(slot, hash, form, bytes, at, length);
+      if (next === 0) return ~slot;
       if (slots[2 * slot] === hash && this.#same(next - 1, form, bytes, at, length)) return next - 1;
       slot = (slot + 1) & mask;
     }
@@ -391,32 +389,11 @@ export class KeyTable implements Keys {
   find(values: readonly KeyMember[]): number {
     this.#encoder.fromValues(values);
     const { form, bytes, length } = this.#encoder;
-    const hash = this.#hashKey(values) >>> 0;
-    const slots = this.#slots;
-    const mask = slots.length / 2 - 1;
-    let slot = Math.imul(hash, KEY_SPREAD) >>> this.#shift;
-    for (;;) {
-      const next = slots[2 * slot + 1] as number;
-      if (next === 0) return -1;
-      if (slots[2 * slot] === hash && this.#same(next - 1, form, bytes, 0, length)) return next - 1;
-      slot = (slot + 1) & mask;
-    }
+    return Math.max(-1, this.#locate(this.#hashKey(values) >>> 0, form, bytes, 0, length));
   }
 
   json(keyId: number): string {
     const generation = this.#words[keyId * ENTRY_WORDS + GENERATION] as number;
-    const kept = this.#texts[keyId];
-    if (kept !== undefined && this.#textGenerations[keyId] === generation) return kept;
-    const members = this.values(keyId);
-    let text = '{';
-    for (let i = 0; i < members.length; i++) {
-      text += `${i === 0 ? '' : ','}${this.#names[i] ?? `"${i}"`}:${JSON.stringify(members[i])}`;
-    }
-    text += '}';
-    if (keyId < KEY_TEXTS_KEPT_MAX) {
-      this.#texts[keyId] = text;
-      this.#textGenerations[keyId] = generation;
-    }
-    return text;
+    return this.#texts.kept(keyId, generation) ?? this.#texts.keep(keyId, generation, this.values(keyId));
   }
 }

@@ -175,7 +175,9 @@ export class SharedKeyedStates<S> implements KeyedStates<S> {
     const entries = this.#entries;
     const version = this.#header[VERSION] as number;
     const age = (keyId: number): number => (version - (entries[keyId * ENTRY_WORDS + STAMP] as number)) | 0;
-    return [...this.keys()].sort((a, b) => age(b) - age(a) || a - b).slice(0, count);
+    return Array.from(this.keys())
+      .sort((a, b) => age(b) - age(a) || a - b)
+      .slice(0, count);
   }
 
   flush(): void {

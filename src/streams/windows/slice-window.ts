@@ -20,33 +20,58 @@ import type {
   OperatorInput,
   OperatorKind,
   OperatorStats,
+  Provenance,
   ShardOperator,
   ShardServices,
   StateQuery,
 } from '../operator.ts';
 import type { FieldPlan, Plan, WindowPlan } from '../plan.ts';
+import type { KeyTable } from '../state/key-table.ts';
 import type { ShardMemory } from '../state/memory.ts';
 import { ChainContent, RowContent, SliceContent } from './contents.ts';
 import { Firing } from './firing.ts';
 import { LateFirings } from './late-firings.ts';
+import { canPreAggregate, PartialCombiner } from './partials.ts';
 import { ROW_FLAGS } from './row-store.ts';
 import { WindowEvents } from './window-events.ts';
 import { WindowQuery } from './window-query.ts';
 import { createWindowMemory, ROW_CHANGED, WindowState } from './window-state.ts';
 
+/** What `mergePartial` needs to know of the step. */
+export interface PartialInput {
+  readonly keys: KeyTable;
+  readonly shard: number;
+  readonly shards: number;
+  readonly watermark: number;
+  readonly provenance: Provenance;
+}
+
 const NO_FIELDS: readonly FieldPlan[] = [];
 
+export interface SliceWindowKind extends OperatorKind<WindowPlan> {
+  attach(operator: WindowPlan, memory: ShardMemory, services: ShardServices): SliceWindow;
+  /** What aggregates batches of this window ahead of its shards, or null where that is not possible. */
+  combiner(operator: WindowPlan, plan: Plan): PartialCombiner | null;
+}
+
 /** `reducers`: the modules of `custom` aggregates. */
-export function sliceWindowKind(reducers: ReadonlyMap<string, Reducer>): OperatorKind<WindowPlan> {
+export function sliceWindowKind(reducers: ReadonlyMap<string, Reducer>): SliceWindowKind {
   const compiled = (operator: WindowPlan, plan: Plan): RowAggregates =>
     compileAggregates(operator.aggregates, fieldsOf(operator, plan), reducers);
   return {
     create: (operator, plan) => createWindowMemory(operator, compiled(operator, plan)),
-    attach(operator, memory, { keys, plan }: ShardServices) {
-      const where = operator.where === '' ? null : compileRow(operator.where, fieldsOf(operator, plan), 'boolean');
-      return new SliceWindow(operator, memory, compiled(operator, plan), where, keys);
+    attach: (operator, memory, { keys, plan }) =>
+      new SliceWindow(operator, memory, compiled(operator, plan), whereOf(operator, plan), keys),
+    combiner(operator, plan) {
+      const aggregates = compiled(operator, plan);
+      if (!canPreAggregate(operator, aggregates)) return null;
+      return new PartialCombiner(plan, operator, aggregates, whereOf(operator, plan));
     },
   };
+}
+
+function whereOf(operator: WindowPlan, plan: Plan): RowExpression | null {
+  return operator.where === '' ? null : compileRow(operator.where, fieldsOf(operator, plan), 'boolean');
 }
 
 function fieldsOf(operator: WindowPlan, plan: Plan): readonly FieldPlan[] {
@@ -87,6 +112,21 @@ export class SliceWindow implements ShardOperator {
     if (this.#state.plan.time === 'event') this.advance(input.watermark, out);
     this.#state.evidence.note(input.provenance);
     this.#events.take(input, out);
+    this.#late.fire('late', out);
+  }
+
+  /**
+   * Instead of `events`, for a batch that was aggregated ahead: takes the rows that are of this shard. `keys`: the table
+   * of the operator's group, swept as after any other step.
+   */
+  mergePartial(
+    partial: SharedArrayBuffer,
+    { keys, provenance, shard, shards, watermark }: PartialInput,
+    out: Emitter,
+  ): void {
+    this.advance(watermark, out);
+    this.#state.evidence.note(provenance);
+    this.#events.takePartial(partial, keys, shard, shards);
     this.#late.fire('late', out);
   }
 

@@ -11,11 +11,24 @@
  *   LATE    all have expired: counted, and given out as a result of the output `late` when asked
  *   GAP     in no window (a slide longer than the size)
  */
+import type { AggregateSpace } from '../aggregates/port.ts';
 import type { RowExpression } from '../expressions/row.ts';
 import type { Emitter, Keys, OperatorInput } from '../operator.ts';
+import type { KeyForm } from '../state/key-bytes.ts';
+import type { KeyTable } from '../state/key-table.ts';
 import { EVIDENCE_PER_ROW, referenceBase, referenceTo } from './evidence.ts';
 import { ROW_CHAINED } from './key-chains.ts';
 import type { LateFirings } from './late-firings.ts';
+import {
+  PARTIAL_EVENTS,
+  PARTIAL_FORM,
+  PARTIAL_HASH,
+  PARTIAL_HEAD_WORDS,
+  PARTIAL_KEY_AT,
+  PARTIAL_KEY_BYTES,
+  PARTIAL_ROW_HEAD,
+  PARTIAL_SLICE,
+} from './partials.ts';
 import { ROW_EVENTS, ROW_FLAGS, ROW_KEY, SPREAD } from './row-store.ts';
 import { ROW_CHANGED, type WindowState } from './window-state.ts';
 
@@ -72,12 +85,16 @@ export class WindowEvents {
   /** Takes the rows of a batch. Late firings are left in `LateFirings`. */
   take(input: OperatorInput, out: Emitter): void {
     const { chains, geometry } = this.#state;
-    this.#judged.fill(Number.NaN);
-    this.#fired = this.#state.fired;
-    this.#expired = this.#state.expired;
+    this.#begin();
     if (chains === null && !geometry.single) this.#takeByWindow(input, out);
     else this.#takeBySlice(input, out);
     this.#flush(input);
+  }
+
+  #begin(): void {
+    this.#judged.fill(Number.NaN);
+    this.#fired = this.#state.fired;
+    this.#expired = this.#state.expired;
   }
 
   #takeBySlice(input: OperatorInput, out: Emitter): void {
@@ -104,7 +121,7 @@ export class WindowEvents {
       const key = keys[i] as number;
       const turned = !(time >= from && time < to);
       if (turned) {
-        this.#turn(time);
+        this.#turn(geometry.sliceOf(time));
         from = geometry.sliceStart(this.#slice);
         to = geometry.sliceEnd(this.#slice);
         mode = this.#mode;
@@ -130,15 +147,14 @@ export class WindowEvents {
     this.#pending = n;
   }
 
-  /** Turns to the slice of a time and judges it. */
-  #turn(time: number): void {
+  /** Turns to a slice and judges it. */
+  #turn(slice: number): void {
     const { chains, geometry, store } = this.#state;
-    const slice = geometry.sliceOf(time);
     const place = slice & (JUDGED - 1);
     this.#slice = slice;
+    this.#last = geometry.lastWindow(slice);
+    this.#first = geometry.firstWindow(slice);
     if (this.#judged[place] !== slice) {
-      this.#last = geometry.lastWindow(slice);
-      this.#first = geometry.firstWindow(slice);
       const mode = this.#judge();
       this.#judged[place] = slice;
       this.#modes[place] = mode;
@@ -216,8 +232,6 @@ export class WindowEvents {
       this.#tooLate(key, time, reference, out);
       return;
     }
-    this.#last = this.#state.geometry.lastWindow(this.#slice);
-    this.#first = this.#state.geometry.firstWindow(this.#slice);
     this.#put(input, row, key, reference, out);
   }
 
@@ -236,6 +250,47 @@ export class WindowEvents {
     }
     if (this.#mode === BEHIND) this.#behind(key, found);
     else if (plan.earlyCount > 0 && events % plan.earlyCount === 0) this.#trigger.reached(this.#last, found, out);
+  }
+
+  /** Merges the rows of a batch that was aggregated ahead (`partials.ts`), those of one shard. */
+  takePartial(partial: SharedArrayBuffer, keys: KeyTable, shard: number, shards: number): void {
+    this.#begin();
+    const words = new Uint32Array(partial);
+    const bytes = new Uint8Array(partial);
+    const from: AggregateSpace = { rows: new Float64Array(partial), arena: this.#state.store.arena };
+    const count = words[0] as number;
+    const stride = words[1] as number;
+    for (let i = 0, at = PARTIAL_HEAD_WORDS / 2; i < count; i++, at += stride) {
+      const hash = words[2 * at + PARTIAL_HASH] as number;
+      if ((hash & (shards - 1)) !== shard) continue;
+      this.#turn(from.rows[at + PARTIAL_SLICE] as number);
+      const events = words[2 * at + PARTIAL_EVENTS] as number;
+      if (this.#mode === LATE) this.#state.late += events;
+      if (this.#mode > BEHIND) continue;
+      const form = words[2 * at + PARTIAL_FORM] as KeyForm;
+      const keyAt = words[2 * at + PARTIAL_KEY_AT] as number;
+      const key = keys.internBytes(hash, form, bytes, keyAt, words[2 * at + PARTIAL_KEY_BYTES] as number);
+      this.#merge(from, at + PARTIAL_ROW_HEAD, events, key);
+    }
+  }
+
+  #merge(from: AggregateSpace, fromAt: number, events: number, key: number): void {
+    const { aggregates, evidenceAt, own, plan, store } = this.#state;
+    const row = this.#rowOf(this.#record, key);
+    const at = row * store.stride;
+    const before = store.words[row * store.step + ROW_EVENTS] as number;
+    store.words[row * store.step + ROW_EVENTS] = before + events;
+    aggregates.merge(store, at + own, from, fromAt);
+    // The last references only: as many as were kept there, to the places that as many events would have reached.
+    for (let i = Math.max(0, events - EVIDENCE_PER_ROW); i < events; i++) {
+      const reference = from.rows[fromAt + aggregates.doubles + (i & EVIDENCE_MASK)] as number;
+      store.rows[at + evidenceAt + ((before + i) & EVIDENCE_MASK)] = reference;
+    }
+    if (plan.earlyMs > 0) {
+      const flags = row * store.step + ROW_FLAGS;
+      store.words[flags] = (store.words[flags] as number) | ROW_CHANGED;
+    }
+    if (this.#mode === BEHIND) this.#behind(key, row);
   }
 
   #behind(key: number, row: number): void {

@@ -4,28 +4,36 @@
 import { once } from 'node:events';
 import { appendFile, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
 import { SINK_KINDS } from '../../../src/streams/sinks/kinds.ts';
 import type { Sink, SinkKind } from '../../../src/streams/sinks/port.ts';
 import { RedisServer } from '../sources/redis-server.ts';
+import { CutLine } from './cut-line.ts';
 import { failingHandles } from './failing-handles.ts';
 import { lineOfRow, rowsOf } from './read-parquet.ts';
 import { sinkContract } from './sink.contract.ts';
 
 let folder: string;
 let redis: RedisServer;
+let line: CutLine;
 let server: Server;
 let number = 0;
 /** What the webhook does with the next call: takes it, or takes it and answers 503, or refuses it. */
-let answers: ('take' | 'take-and-fail' | 'refuse')[] = [];
+const answers: ('take' | 'take-and-fail' | 'refuse')[] = [];
 const posted = new Map<string, string[]>();
+
+function next(answer: (typeof answers)[number]): Promise<void> {
+  answers.push(answer);
+  return Promise.resolve();
+}
 
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'sinks-'));
   redis = await RedisServer.start();
+  line = await CutLine.to(redis.port);
   server = createServer((req, res) => {
     const chunks: Buffer[] = [];
     req.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -41,6 +49,7 @@ before(async () => {
   await once(server, 'listening');
 });
 after(async () => {
+  line.close();
   await redis.end();
   server.closeAllConnections();
   server.close();
@@ -102,7 +111,7 @@ sinkContract(
   () => {
     const stream = newName();
     return Promise.resolve({
-      ...creator('redis', { url: redis.url, stream }),
+      ...creator('redis', { url: `redis://127.0.0.1:${line.port}`, stream }),
       async lines() {
         const entries = (await redis.run('XRANGE', stream, '-', '+')) as [string, string[]][];
         return entries.map(([, fields]) => fields[3] as string);
@@ -114,9 +123,14 @@ sinkContract(
           await redis.run('SET', stream, 'x');
           setTimeout(() => void redis.run('RENAME', `${stream}-away`, stream), 40);
         },
-        after: null,
+        after: () => line.cutAtNextAnswer(),
       },
-      tear: null,
+      async tear() {
+        const socket = connect(redis.port, '127.0.0.1');
+        socket.end('*5\r\n$4\r\nXADD\r\n$2\r\n');
+        socket.resume();
+        await once(socket, 'close');
+      },
     });
   },
   'exactly-once',
@@ -131,10 +145,11 @@ sinkContract(
       ...creator('webhook', { url: `http://127.0.0.1:${port}${path}` }),
       lines: () => Promise.resolve(posted.get(path) ?? []),
       breakNext: {
-        before: () => Promise.resolve(void (answers = ['refuse'])),
-        after: () => Promise.resolve(void (answers = ['take-and-fail'])),
+        before: () => next('refuse'),
+        after: () => next('take-and-fail'),
       },
-      tear: null,
+      // Only those that promise exactly once are asked.
+      tear: () => Promise.resolve(),
     });
   },
   'at-least-once',

@@ -2,7 +2,7 @@
  * Parquet files as others read them: columns and types by hyparquet and by DuckDB; when a file is finished.
  */
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -112,11 +112,13 @@ describe('parquet sink', () => {
   });
 
   test('takes up what a process that was killed had not finished', async () => {
-    const path = join(folder, 'killed');
-    const killed = parquetSinkKind.create({ path }, 's/p');
+    const killed = parquetSinkKind.create({ path: join(folder, 'before') }, 's/p');
     await killed.open();
     await killed.write({ seq: 3, lines: [line(0), line(1)] });
-    // Not closed: this is what is on the disk then.
+    // What is on the disk then.
+    const path = join(folder, 'killed');
+    await cp(join(folder, 'before'), path, { recursive: true });
+    await killed.close();
     const sink = parquetSinkKind.create({ path, rows: 2 }, 's/p');
     assert.equal(await sink.open(), 3);
     assert.deepEqual(await filesOf(path), []);

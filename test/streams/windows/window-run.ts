@@ -4,11 +4,11 @@
  */
 import { EventBatch } from '../../../src/streams/decode/event-batch.ts';
 import { hashKey } from '../../../src/streams/decode/key-hash.ts';
-import type { OperatorStats, ResultRow, ShardOperator, StateQuery } from '../../../src/streams/operator.ts';
+import type { OperatorStats, ResultRow, StateQuery } from '../../../src/streams/operator.ts';
 import type { AggregatePlan, Plan, WindowPlan } from '../../../src/streams/plan.ts';
 import { KeyTable } from '../../../src/streams/state/key-table.ts';
 import { type MemoryImage, ShardMemory } from '../../../src/streams/state/memory.ts';
-import { sliceWindowKind } from '../../../src/streams/windows/slice-window.ts';
+import { type SliceWindow, sliceWindowKind } from '../../../src/streams/windows/slice-window.ts';
 
 export interface Event {
   readonly ts: number;
@@ -157,7 +157,7 @@ export class WindowRun {
   #keyMemory: ShardMemory;
   #memory: ShardMemory;
   #keys!: KeyTable;
-  #operator!: ShardOperator;
+  #operator!: SliceWindow;
   #results: Result[] = [];
   #seq = 0;
 
@@ -245,6 +245,15 @@ export class WindowRun {
       },
       this.#emitter,
     );
+    return this.#take();
+  }
+
+  /** Instead of `events`: those of a batch that was aggregated ahead. */
+  partial(partial: SharedArrayBuffer, shard: number, shards: number, watermark: number): Result[] {
+    this.#seq += 1;
+    const context = { source: '', partition: '', arrivalMs: 0, traceparent: '', correlationId: '' };
+    const provenance = { seq: this.#seq, ...context };
+    this.#operator.mergePartial(partial, { keys: this.#keys, shard, shards, watermark, provenance }, this.#emitter);
     return this.#take();
   }
 

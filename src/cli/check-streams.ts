@@ -1,0 +1,103 @@
+/**
+ * The stream definitions as `millrace check` sees them: of the configuration and of the files, compiled as `serve` would.
+ *
+ * Role: problems are told with the file they are in and the path there, `streams[1].windows[0].sizeMs` counted within
+ * that file. Connectors and reducer modules are not opened: what a sink says of its options is heard at the start.
+ */
+import { relative } from 'node:path';
+import { OPTIONS } from '../config/options.ts';
+import { ConfigError, DEFAULT_ORIGIN, originLabel } from '../config/problem.ts';
+import { readStreamFiles } from '../config/stream-files.ts';
+import { compilePlan } from '../streams/define/compile.ts';
+import type { StreamDefinition } from '../streams/define/definition.ts';
+import { DefinitionProblem } from '../streams/define/definition-problem.ts';
+import type { Configured } from './configure.ts';
+
+type Plan = ReturnType<typeof compilePlan>;
+
+/** A stream, and the names of what it has, by kind: `{windows: ['last_minute']}`. Kinds it has none of are left out. */
+export interface StreamSummary {
+  readonly name: string;
+  readonly parts: Readonly<Record<string, readonly string[]>>;
+}
+
+/** A definition, and where it stands. */
+interface Placed {
+  readonly definition: StreamDefinition;
+  readonly place: string;
+}
+
+const KINDS = ['windows', 'patterns', 'joins', 'views', 'anomalies', 'alerts'] as const;
+const KIND_OF: Readonly<Record<(typeof KINDS)[number], Plan['operators'][number]['kind']>> = {
+  windows: 'window',
+  patterns: 'pattern',
+  joins: 'join',
+  views: 'view',
+  anomalies: 'anomaly',
+  alerts: 'alert',
+};
+
+/** Throws `ConfigError`. */
+export async function checkStreams(
+  { loaded, settings: { streaming } }: Configured,
+  cwd: string,
+): Promise<readonly StreamSummary[]> {
+  const placed = placedIn(streaming.definitions, ownList(loaded));
+  const problems: string[] = [];
+  for (const file of streaming.files) {
+    try {
+      placed.push(...placedIn(await readStreamFiles([file]), `${relative(cwd, file)}: streams`));
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      problems.push(...error.problems);
+    }
+  }
+  if (problems.length > 0) throw new ConfigError(problems);
+  return compiled(placed, streaming.shards);
+}
+
+/** What the definitions of the settings are told under: `millrace.config.ts: streams`, `MILLRACE_STREAMS`. */
+function ownList({ origins }: Configured['loaded']): string {
+  const option = OPTIONS.find(({ name }) => name === 'streams');
+  return option === undefined ? 'streams' : originLabel(option, origins.get(option.name) ?? DEFAULT_ORIGIN);
+}
+
+const placedIn = (definitions: readonly StreamDefinition[], list: string): Placed[] =>
+  definitions.map((definition, index) => ({ definition, place: `${list}[${index}]` }));
+
+function compiled(placed: readonly Placed[], shards: number): readonly StreamSummary[] {
+  try {
+    const definitions = placed.map(({ definition }) => definition);
+    return summaries(compilePlan(definitions, { epoch: 1, shards }), definitions);
+  } catch (error) {
+    if (!(error instanceof DefinitionProblem)) throw error;
+    throw new ConfigError(
+      error.problems.map((problem) => {
+        const [all = '', index] = /^streams\[(\d+)\]/.exec(problem.path) ?? [];
+        const place = index === undefined ? all : (placed[Number(index)]?.place ?? all);
+        return new DefinitionProblem([{ ...problem, path: `${place}${problem.path.slice(all.length)}` }]).message;
+      }),
+    );
+  }
+}
+
+function summaries({ operators, streams }: Plan, definitions: readonly StreamDefinition[]): readonly StreamSummary[] {
+  return streams.map(({ index, name }) => {
+    const own = operators.filter(({ stream }) => stream === index);
+    const namesOf = (kind: (typeof KINDS)[number]): string[] =>
+      own.filter((operator) => operator.kind === KIND_OF[kind]).map((operator) => operator.name);
+    const { sinks = [], sources = [] } = definitions[index] ?? {};
+    const parts = [
+      ...KINDS.map((kind) => [kind, namesOf(kind)] as const),
+      ['sources', sources.map(({ type }) => type)] as const,
+      ['sinks', sinks.map(({ type }) => type)] as const,
+    ];
+    return { name, parts: Object.fromEntries(parts.filter(([, names]) => names.length > 0)) };
+  });
+}
+
+/** `stream machine: windows last_minute; alerts busy_core` */
+export function streamText({ name, parts }: StreamSummary): string {
+  const said = Object.entries(parts).map(([kind, names]) => `${kind} ${names.join(', ')}`);
+  return `stream ${name}: ${said.length === 0 ? 'nothing is computed of it' : said.join('; ')}`;
+}

@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { PACKAGE_ROOT } from '../../src/config/version.ts';
+import { folderWith } from '../config/sources.ts';
+import { inProcess } from './millrace.ts';
+
+const CLICKS = { name: 'clicks', schema: { fields: { user: 'string', n: 'number' }, key: ['user'] } };
+const COUNTS = { name: 'counts', type: 'tumbling', sizeMs: 1000, aggregates: { n: 'count' } };
+const SALES = {
+  name: 'sales',
+  schema: { fields: { user: 'string', amount: 'number' }, key: ['user'] },
+  windows: [COUNTS],
+  patterns: [{ name: 'twice', steps: [{ name: 'a' }, { name: 'b' }], withinMs: 1000 }],
+  alerts: [{ name: 'many', on: 'counts', when: 'n > 3' }],
+  sinks: [{ type: 'file', path: 'x', of: ['counts'] }],
+};
+const json = (value: unknown): string => JSON.stringify(value);
+
+describe('check', () => {
+  test('names the streams of the configuration and of the files, and what they have', async (context) => {
+    const cwd = folderWith(context, {
+      'millrace.config.json': json({ streams: [CLICKS], streamFiles: ['sales.json'] }),
+      'sales.json': json(SALES),
+    });
+    const { code, out, err } = await inProcess(['check'], { cwd });
+    assert.deepEqual([code, err], [0, '']);
+    assert.deepEqual(
+      out.split('\n').filter((line) => line.startsWith('stream ')),
+      [
+        'stream clicks: nothing is computed of it',
+        'stream sales: windows counts; patterns twice; alerts many; sinks file',
+      ],
+    );
+    const asJson = JSON.parse((await inProcess(['check', '--json'], { cwd })).out);
+    assert.deepEqual(asJson.streams, [
+      { name: 'clicks' },
+      { name: 'sales', windows: ['counts'], patterns: ['twice'], alerts: ['many'], sinks: ['file'] },
+    ]);
+  });
+
+  test('takes --streams as serve does', async (context) => {
+    const cwd = folderWith(context, { 'sales.yaml': 'streams: []\n', 'clicks.json': json([CLICKS]) });
+    const { code, out } = await inProcess(['check', '--streams', 'sales.yaml', '--streams', 'clicks.json'], { cwd });
+    assert.equal(code, 0);
+    assert.match(out, /^stream clicks: /m);
+    const missing = await inProcess(['check', '--streams', 'none.yaml'], { cwd });
+    assert.equal(missing.code, 78);
+    assert.match(missing.err, /^millrace: --streams .*there is no file .*none\.yaml\n$/);
+  });
+
+  test('tells every problem with its file and its path there, and ends with 78', async (context) => {
+    const cwd = folderWith(context, {
+      'millrace.config.json': json({ streams: [{ ...CLICKS, windows: [{ ...COUNTS, sizeMs: -1 }] }] }),
+      'a.json': json([
+        { ...SALES, name: 'a' },
+        { ...SALES, alerts: [{ name: 'many', on: 'count', when: 'n > 3' }] },
+      ]),
+      'b.json': json({ streams: [{ ...CLICKS, name: 'b', schema: { fields: { n: 'numbr' } } }] }),
+    });
+    const args = ['check', '--streams', 'a.json', '--streams', 'b.json'];
+    const { code, out, err } = await inProcess(args, { cwd });
+    assert.deepEqual([code, out], [78, '']);
+    const lines = err.trimEnd().split('\n');
+    assert.ok(
+      lines.some((line) =>
+        line.startsWith('millrace: millrace.config.json: streams[0].windows[0].sizeMs: -1, expected '),
+      ),
+      err,
+    );
+    assert.ok(
+      lines.some((line) => line.startsWith('millrace: b.json: streams[0].schema.fields.n: "numbr", expected ')),
+      err,
+    );
+    const asJson = JSON.parse((await inProcess([...args, '--json'], { cwd })).out);
+    assert.deepEqual(asJson, { ok: false, problems: lines.map((line) => line.replace('millrace: ', '')) });
+  });
+
+  test('counts positions within the file, past the streams of other files', async (context) => {
+    const cwd = folderWith(context, {
+      'a.json': json([CLICKS]),
+      'b.json': json([{ ...SALES, alerts: [{ name: 'many', on: 'count', when: 'n > 3' }] }]),
+      'c.json': json(CLICKS),
+    });
+    const wrong = await inProcess(['check', '--streams', 'a.json', '--streams', 'b.json'], { cwd });
+    assert.equal(wrong.code, 78);
+    assert.match(
+      wrong.err,
+      /^millrace: b\.json: streams\[0\]\.alerts\[0\]\.on: "count", expected .*did you mean counts\?\n$/,
+    );
+    const twice = await inProcess(['check', '--streams', 'a.json', '--streams', 'c.json'], { cwd });
+    assert.equal(twice.err, 'millrace: c.json: streams[0].name: "clicks", expected a name that no other stream has\n');
+  });
+
+  test('names each file that cannot be read, or holds no definitions', async (context) => {
+    const cwd = folderWith(context, { 'a.json': '{', 'b.yaml': 'port: 1\n' });
+    const { code, err } = await inProcess(['check', '--streams', 'a.json', '--streams', 'b.yaml'], { cwd });
+    assert.equal(code, 78);
+    assert.match(err, /^millrace: a\.json: cannot be read: .*\nmillrace: .*b\.yaml: must hold a stream definition/);
+  });
+
+  test('accepts every example', async () => {
+    const folder = join(PACKAGE_ROOT, 'examples/streams');
+    const examples = readdirSync(folder);
+    assert.ok(examples.length > 0);
+    for (const example of examples) {
+      const { code, err } = await inProcess(['check', '--streams', join(folder, example)], { cwd: folder });
+      assert.deepEqual([code, err], [0, ''], example);
+    }
+  });
+});
