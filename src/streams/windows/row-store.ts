@@ -358,7 +358,7 @@ export class RowStore implements AggregateSpace {
     units[at + NEWER] = units[FREE_RECORD] as number;
     units[FREE_RECORD] = record;
     units[UNITS] = (units[UNITS] as number) - 1;
-    
+    this.#byNumber.delete(unit);
     if (this.#recentNumbers[unit & (RECENT - 1)] === unit) this.#recentNumbers[unit & (RECENT - 1)] = Number.NaN;
   }
 

@@ -77,7 +77,7 @@ async function checkFiles(cases: readonly OracleCase[]): Promise<void> {
 
 test('workers of a pool give what one thread gives', { timeout: PATIENCE_MS }, async () => {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-pool-'));
-  const cases = someCases(folder, 12);
+  const cases = someCases(folder, 8);
   const served = await serve('uws', { workers: 2, streaming: { shards: 4 }, liveStreams: cases.map(streamIn) });
   try {
     await Promise.all(cases.map((given) => postCase(served, given)));
