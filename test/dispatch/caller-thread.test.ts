@@ -69,12 +69,13 @@ describe('caller-runs', () => {
 });
 
 test('the budget holds: of many cheap calls only some are run here at once', async () => {
+  // Far below the budget each: on a busy machine the longest of them counts.
   const rig = await startRig({ ...FULL, callerRunsShare: 0.05, callerRunsBudgetMs: 20 });
-  for (let i = 0; i < 30; i++) await rig.call('busy', { ms: 8 }).ended;
+  for (let i = 0; i < 30; i++) await rig.call('busy', { ms: 4 }).ended;
   const begun = performance.now();
-  const texts = await whenFull(rig, () => Array.from({ length: 20 }, () => rig.call('busy', { ms: 8 }).ended));
+  const texts = await whenFull(rig, () => Array.from({ length: 20 }, () => rig.call('busy', { ms: 4 }).ended));
   const ran = texts.filter((text) => text === 'spun').length;
-  assert.ok(ran >= 1 && ran <= 4, `${ran} of 20 were run`);
+  assert.ok(ran >= 1 && ran <= 8, `${ran} of 20 were run`);
   assert.ok(performance.now() - begun < 1000);
   await rig.close();
 });

@@ -9,7 +9,9 @@ import { Arena } from '../../../src/streams/state/arena.ts';
 import { ShardMemory } from '../../../src/streams/state/memory.ts';
 import { aggregate, program, Row } from './rows.ts';
 
-const MODULE = fileURLToPath(import.meta.resolve('./range-reducer.ts'));
+const MODULE = fileURLToPath(
+  new URL(import.meta.url.endsWith('.ts') ? 'range-reducer.ts' : 'range-reducer.js', import.meta.url),
+);
 const range = aggregate({ fn: 'custom', of: 'n', module: MODULE, exportName: 'range' });
 const planOf = (...aggregates: AggregatePlan[]): { operators: OperatorPlan[] } => ({
   operators: [{ kind: 'window', aggregates } as unknown as OperatorPlan],

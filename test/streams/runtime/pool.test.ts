@@ -109,7 +109,7 @@ test(`${ENDED} workers that a tool ends take nothing of the streams with them`, 
     sending = false;
     await ending;
     await postBig(served, cases[0] as OracleCase);
-    assert.ok(served.log.some((line) => line.includes('a thread was lost')) || ended >= ENDED);
+    assert.ok(ended >= ENDED);
   } finally {
     await served.close();
   }

@@ -122,7 +122,7 @@ describe('Redis source', () => {
       await host.until(() => host.lines().length === 2);
       await source.stop();
       assert.deepEqual(host.lines(), ['1', '2']);
-      assert.ok(host.warnings.some((text) => text.includes('connection to Redis was lost')));
+      assert.ok(host.warnings.some((text) => text.includes('Redis cannot be reached')));
     } finally {
       await own.end();
     }

@@ -100,7 +100,7 @@ class Tables {
 }
 
 const texts = fc.oneof(
-  fc.constantFrom('', 'a', 'ab', 'abc', 'abcd', 'abcde'),
+  fc.constantFrom('', '\u0000', 'a', 'ab', 'abc', 'abcd', 'abcde'),
   fc.string({ unit: 'grapheme', maxLength: 6 }),
   fc.constantFrom(40, 41, 100, 101).map((length) => 'long'.repeat(30).slice(0, length)),
 );
@@ -215,6 +215,13 @@ test('the text of a key is not that of the key which had its id before', () => {
   const [after] = tables.intern([['second']]);
   assert.equal(after, before);
   assert.equal(tables.table.json(after as number), '{"f0":"second"}');
+});
+
+test('an absent member is no text, even where hash and bytes agree', () => {
+  const tables = new Tables(['string'], () => 0);
+  const ids = tables.intern([['\u0000'], [null], ['\u0000'], [null]]);
+  assert.deepEqual([...ids], [0, 1, 0, 1]);
+  assert.deepEqual(tables.table.values(1), [null]);
 });
 
 test('releasing what nobody holds is a bug that shows', () => {
