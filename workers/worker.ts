@@ -14,6 +14,7 @@ import { ResultEncoder } from './encode-result.ts';
 import { ManifestHost } from './manifest-host.ts';
 import type { RunnerPort } from './port.ts';
 import { JobRunner, RAN } from './runner.ts';
+import { answerStream } from './stream-door.ts';
 import { guardThread } from './thread-guard.ts';
 
 /** How often the thread shows that its event loop turns. */
@@ -99,8 +100,14 @@ setInterval(beat, BEAT_MS);
 /** Microtask turns given to handlers that are asynchronous in form only, before the batch is answered. */
 const GRACE_TURNS = 4;
 
-/** The batch function: see `Batch`. Answers with the results too large for their slots. */
-export default function runBatch(batch: Batch): OverflowResult[] | null | Promise<OverflowResult[] | null> {
+/** What the pool calls, for both kinds of message. A batch is answered with the results too large for their slots. */
+export default function runTask(
+  message: Batch | StreamMessage,
+): OverflowResult[] | null | Promise<OverflowResult[] | null> | Promise<StreamAnswer> {
+  return 'task' in message ? answerStream(message) : runBatch(message);
+}
+
+function runBatch(batch: Batch): OverflowResult[] | null | Promise<OverflowResult[] | null> {
   if (runner.worker === NO_HEADER) takeHeader(batch.worker);
   if (batch.manifest !== null) host.accept(batch.manifest);
   let pending = false;
@@ -111,12 +118,6 @@ export default function runBatch(batch: Batch): OverflowResult[] | null | Promis
     if (ran === RAN.PENDING) pending = true;
   }
   return pending ? answerSoon(batch.sequences) : takeOverflow();
-}
-
-/** Tasks of the live streams: their code is loaded by the first one. */
-export async function stream(message: StreamMessage): Promise<StreamAnswer> {
-  const { answerStream } = await import('./stream-tasks.ts');
-  return answerStream(message);
 }
 
 function takeHeader(worker: number): void {

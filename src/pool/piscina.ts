@@ -135,7 +135,7 @@ export class PiscinaPool implements WorkerPool, StreamCarrier {
   runStream(worker: PoolWorker, message: StreamMessage): Promise<StreamAnswer> {
     if (!this.#serves(worker)) return GONE;
     this.#target = worker.threadId;
-    const answer = this.#piscina.run(message, { name: 'stream' });
+    const answer = this.#piscina.run(message);
     this.#target = NOBODY;
     return answer;
   }
