@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
@@ -223,6 +223,9 @@ test('a thread that stands in native code is replaced while it does, and as ofte
     for (const other of [...rig.live.values()]) assert.equal(rig.text(await rig.run(other, 'cheap')), 'worker');
   }
   assert.equal(rig.lost.length, WORKERS);
-  writeFileSync(path, 'x');
+  // Open for both: a writer alone would wait for ever when the thread was ended before it came to read.
+  const pipe = openSync(path, 'r+');
+  writeSync(pipe, 'x');
+  closeSync(pipe);
   rmSync(folder, { recursive: true });
 });
