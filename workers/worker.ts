@@ -100,6 +100,10 @@ setInterval(beat, BEAT_MS);
 /** Microtask turns given to handlers that are asynchronous in form only, before the batch is answered. */
 const GRACE_TURNS = 4;
 
+/** How long one batch goes on taking jobs from the mailbox, and after how many it looks at the clock. */
+const MAILBOX_MS_MAX = 0.5;
+const CLOCK_EVERY = 4;
+
 /** What the pool calls, for both kinds of message. A batch is answered with the results too large for their slots. */
 export default function runTask(
   message: Batch | StreamMessage,
@@ -117,7 +121,30 @@ function runBatch(batch: Batch): OverflowResult[] | null | Promise<OverflowResul
     const ran = runner.run(slot, batch.sequences[i] as number, large?.body ?? null, large?.extras ?? '');
     if (ran === RAN.PENDING) pending = true;
   }
+  if (emptyMailbox()) pending = true;
   return pending ? answerSoon(batch.sequences) : takeOverflow();
+}
+
+/**
+ * Runs what lies in the mailbox and what comes while it does, for a bounded time: the loop has to turn, and an idle
+ * front end to hear of results. True when a job is pending.
+ */
+function emptyMailbox(): boolean {
+  const mailbox = board.mailbox(runner.worker);
+  const beganMs = performance.now();
+  let pending = false;
+  mailbox.wake();
+  for (let count = 1; ; count++) {
+    if (mailbox.isEmpty()) {
+      if (mailbox.sleep()) return pending;
+      continue;
+    }
+    if (runner.run(mailbox.slotNext(), mailbox.sequenceNext(), null, '') === RAN.PENDING) pending = true;
+    mailbox.take();
+    if (count % CLOCK_EVERY === 0 && performance.now() - beganMs > MAILBOX_MS_MAX) break;
+  }
+  mailbox.leave();
+  return pending;
 }
 
 function takeHeader(worker: number): void {
@@ -126,7 +153,7 @@ function takeHeader(worker: number): void {
   beat();
 }
 
-/** What settles within a few turns is answered with the batch and need not be announced. */
+/** What settles within a few turns is answered with the batch, or announced together with its answer. */
 async function answerSoon(sequences: readonly number[]): Promise<OverflowResult[] | null> {
   for (let turn = 0; turn < GRACE_TURNS; turn++) await null;
   const mine = new Set(sequences);
@@ -134,6 +161,7 @@ async function answerSoon(sequences: readonly number[]): Promise<OverflowResult[
   settledOverflow = settledOverflow.filter((result) => !mine.has(result.sequence));
   settledSlots = settledSlots.filter((_, i) => !mine.has(settledSequences[i] as number));
   settledSequences = settledSequences.filter((sequence) => !mine.has(sequence));
+  announceSettled();
   return overflow.length === 0 ? null : overflow;
 }
 

@@ -41,16 +41,24 @@ const entry: Entry = {
 
 class InstantPool implements WorkerPool {
   readonly size = 1;
-  board: JobBoard | null = null;
 
   run(_worker: PoolWorker, batch: Batch): Promise<readonly OverflowResult[] | null> {
-    for (const [i, slot] of batch.slots.entries()) {
-      this.board?.claim(slot, batch.sequences[i] as number);
-      this.board?.spent(slot, 4, 4);
-      this.board?.finish(slot, 200, 0, 180);
+    for (const [i, slot] of batch.slots.entries()) this.#finish(slot, batch.sequences[i] as number);
+    const mailbox = workerSide.mailbox(0);
+    while (!mailbox.isEmpty()) {
+      this.#finish(mailbox.slotNext(), mailbox.sequenceNext());
+      mailbox.take();
     }
+    mailbox.sleep();
     return Promise.resolve(null);
   }
+
+  #finish(slot: number, sequence: number): void {
+    workerSide.claim(slot, sequence);
+    workerSide.spent(slot, 4, 4);
+    workerSide.finish(slot, 200, 0, 180);
+  }
+
   post = ignore;
   catchUp = ignore;
   kill = ignore;
@@ -77,10 +85,10 @@ const admission = new Admission(
   times,
 );
 const board = JobBoard.create(2, 1200);
+const workerSide = new JobBoard(board.shared, board.workers, board.slots);
 const flights = new Flights(board);
 flights.loads[0] = new WorkerLoad({ index: 0, threadId: 1 }, 0);
 const pool = new InstantPool();
-pool.board = board;
 const meters = new RuntimeMeters();
 const catalogue = { current: { epoch: 1, manifest: { epoch: 1, entries: [] } } } as unknown as CatalogueHolder;
 const sender = new Sender({

@@ -4,7 +4,7 @@
  * tells each job's sink its one ending.
  *
  * Role: the only owner of a job between `submit` and its ending. Admission decides whether and when, the sender where,
- * the supervisor what to do about time, `losses.ts` about lost workers.
+ * the supervisor what to do about time, `losses.ts` about lost workers; `delivery.ts` finds the results.
  * Invariants: each accepted job is released exactly once, to admission and to the board, whatever happens to it; its
  * sink hears of one ending, or of none when it was cancelled.
  */
@@ -16,9 +16,10 @@ import type { ControlIn, ControlOut, OverflowResult, WorkerPool } from '../pool/
 import { type Fault, fault, overloadFault } from '../protocol/faults.ts';
 import type { Bus } from '../subscriptions/port.ts';
 import type { CallerThread } from './caller-thread.ts';
+import { Delivery } from './delivery.ts';
 import type { Flights, WorkerLoad } from './flights.ts';
 import type { Dispatcher, Job } from './job.ts';
-import { CANCEL, OUTCOMES, STATE } from './job-board.ts';
+import { CANCEL } from './job-board.ts';
 import { type Quarantine, quarantineFault } from './quarantine.ts';
 import type { Sender } from './sender.ts';
 import { logFromTool } from './tool-log.ts';
@@ -51,18 +52,22 @@ interface Waiting {
 
 export class JobDispatcher implements Dispatcher {
   readonly #ports: DispatcherPorts;
+  readonly #delivery: Delivery;
   readonly #flush: () => void;
   #flushPlanned = false;
   #inlineRunning = 0;
   #draining = false;
   /** The body being submitted, while its sink may be refused in the same turn. */
-  #lent: { job: Job; body: Uint8Array } | null = null;
+  #lentJob: Job | null = null;
+  #lentBody: Uint8Array | null = null;
   #idle: Waiting | null = null;
 
   constructor(ports: DispatcherPorts) {
     this.#ports = ports;
+    this.#delivery = new Delivery(ports, (job, nowMs) => this.free(job, 'success', nowMs));
     this.#flush = () => {
       this.#flushPlanned = false;
+      this.#delivery.sweep();
       this.pump();
     };
   }
@@ -74,7 +79,8 @@ export class JobDispatcher implements Dispatcher {
   submit(job: Job, body: Uint8Array): void {
     const { admission, quarantine, now } = this.#ports;
     const nowMs = now();
-    this.#lent = { job, body };
+    this.#lentJob = job;
+    this.#lentBody = body;
     this.#ports.wake();
     const quarantinedMs = quarantine.remainingMs(job.entry.key, nowMs);
     if (this.#draining)
@@ -82,7 +88,8 @@ export class JobDispatcher implements Dispatcher {
     else if (quarantinedMs > 0) this.refuse(job, quarantineFault(job, quarantinedMs));
     else if (job.entry.run === 'inline') this.#runInline(job, body, nowMs);
     else this.#admit(job, body, admission.arrive(job, nowMs), nowMs);
-    this.#lent = null;
+    this.#lentJob = null;
+    this.#lentBody = null;
   }
 
   #admit(job: Job, body: Uint8Array, decision: ReturnType<Admission['arrive']>, nowMs: number): void {
@@ -94,7 +101,7 @@ export class JobDispatcher implements Dispatcher {
     if (decision === 'evict') this.#evict(nowMs);
     if (!flights.place(job, body)) throw new Error('no free slot for an admitted job');
     if (decision === 'run') {
-      sender.add(job);
+      sender.add(job, nowMs);
       admission.held = sender.saturated;
       this.#planFlush();
     } else if (decision === 'caller-runs') this.#runAsCaller(job, nowMs);
@@ -140,7 +147,7 @@ export class JobDispatcher implements Dispatcher {
     const { flights, caller, callerIndex } = this.#ports;
     flights.assign(job, flights.loads[callerIndex] as WorkerLoad, 0, nowMs);
     const { done, overflow } = caller.run(job);
-    if (done) this.#deliver(job, overflow?.bytes ?? null);
+    if (done) this.#delivery.deliver(job, overflow?.bytes ?? null, this.#ports.now());
   }
 
   #refuseNew(job: Job, f: Fault, reason: 'queue-full' | 'draining' | 'limit'): void {
@@ -186,46 +193,9 @@ export class JobDispatcher implements Dispatcher {
     this.#tellIdle();
   }
 
-  /**
-   * Delivers a job on a worker if it is DONE and its result is on the board. What the worker said before it finished
-   * is heard first; that may have been the ending itself.
-   */
-  conclude(job: Job, load: WorkerLoad, nowMs = this.#ports.now()): boolean {
-    const { board } = this.#ports.flights;
-    const { sequence, slot } = job;
-    if (board.state(slot) !== STATE.DONE) return false;
-    this.#catchUp(load);
-    if (job.sequence !== sequence) return true;
-    if (board.resultBytes(slot) === -1) return false;
-    this.#deliver(job, null, nowMs);
-    return true;
-  }
-
-  /** A DONE job: its answer goes out, its slot comes back. `large` is a result that did not fit. */
-  #deliver(job: Job, large: Uint8Array | null, nowMs = this.#ports.now()): void {
-    const { flights, times } = this.#ports;
-    const { board } = flights;
-    const { slot } = job;
-    const blockingUs = board.blockingUs(slot);
-    if (blockingUs >= 0) times.observe(job.entry.key, blockingUs, board.wallUs(slot));
-    const outcome = OUTCOMES[board.outcome(slot)] ?? 'internal';
-    if (job.entry.run === 'isolated') flights.loads[job.worker]?.retire('isolated', nowMs);
-    if (!job.settled) {
-      job.settled = true;
-      job.outcome = outcome === 'input-required' ? 'ok' : outcome;
-      const at = board.resultAt(slot);
-      job.sink.completed(job, board.status(slot), large ?? board.bytes.subarray(at, at + board.resultBytes(slot)));
-    }
-    this.free(job, 'success', nowMs);
-  }
-
-  /** What the worker said before it finished a job is heard before the job's ending is told. */
-  #catchUp(load: WorkerLoad): void {
-    const { flights, pool } = this.#ports;
-    const posted = flights.board.posted(load.worker.index);
-    if (posted === load.heard) return;
-    load.heard = posted;
-    pool.catchUp(load.worker, posted);
+  /** See `Delivery.conclude`. */
+  conclude(job: Job, load: WorkerLoad): boolean {
+    return this.#delivery.conclude(job, load, this.#ports.now());
   }
 
   /**
@@ -238,28 +208,18 @@ export class JobDispatcher implements Dispatcher {
     sequences: readonly number[],
     overflow: readonly OverflowResult[] | null,
   ): void {
-    const { flights } = this.#ports;
-    const nowMs = this.#ports.now();
+    const { flights, meters, now } = this.#ports;
+    const nowMs = now();
     load.stuck = false;
     if (overflow !== null) {
-      this.#catchUp(load);
-      this.#deliverLarge(overflow);
+      this.#delivery.catchUp(load);
+      this.#delivery.large(overflow, nowMs);
     }
-    for (let i = 0; i < slots.length; i++) {
-      const job = flights.named(slots[i] as number, sequences[i] as number);
-      if (job === null || this.conclude(job, load, nowMs)) continue;
-      if (flights.board.state(job.slot) === STATE.RUNNING) flights.discharge(job);
-    }
+    for (let i = 0; i < slots.length; i++) this.#delivery.ran(load, slots[i] as number, sequences[i] as number, nowMs);
+    this.#delivery.sweep();
+    const ran = slots.length + flights.board.mailbox(load.worker.index).countSeen();
+    if (ran > 0) meters.batchSent(ran);
     this.pump();
-  }
-
-  #deliverLarge(results: readonly OverflowResult[]): void {
-    const { flights } = this.#ports;
-    for (let i = 0; i < results.length; i++) {
-      const { bytes, sequence, slot } = results[i] as OverflowResult;
-      const job = flights.named(slot, sequence);
-      if (job !== null && flights.board.state(slot) === STATE.DONE) this.#deliver(job, bytes);
-    }
   }
 
   /** Lets waiting jobs in as far as permits and workers allow, and hands out what is ready. */
@@ -270,7 +230,7 @@ export class JobDispatcher implements Dispatcher {
     const nowMs = now();
     let added = false;
     for (let job = admission.next(nowMs); job !== null; job = admission.next(nowMs)) {
-      sender.add(job);
+      sender.add(job, nowMs);
       admission.held = sender.saturated;
       added = true;
     }
@@ -309,7 +269,7 @@ export class JobDispatcher implements Dispatcher {
   }
 
   bodyOf(job: Job): Uint8Array | null {
-    if (this.#lent !== null && this.#lent.job === job) return this.#lent.body;
+    if (this.#lentJob === job) return this.#lentBody;
     return this.#ports.flights.bodyOf(job);
   }
 
@@ -354,14 +314,8 @@ export class JobDispatcher implements Dispatcher {
   }
 
   #settled(load: WorkerLoad | null, message: Extract<ControlOut, { type: 'done' }>): void {
-    const { flights } = this.#ports;
     if (load !== null) load.stuck = false;
-    this.#deliverLarge(message.overflow);
-    for (let i = 0; i < message.slots.length; i++) {
-      const job = flights.named(message.slots[i] as number, message.sequences[i] as number);
-      if (job === null || flights.board.state(job.slot) !== STATE.DONE) continue;
-      if (flights.board.resultBytes(job.slot) !== -1) this.#deliver(job, null);
-    }
+    this.#delivery.settled(message, this.#ports.now());
     this.#planFlush();
   }
 

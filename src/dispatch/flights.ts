@@ -16,8 +16,10 @@ export class WorkerLoad {
   readonly worker: PoolWorker;
   jobs = 0;
   expectedUs = 0;
-  /** Catalogue epoch the worker has seen. */
+  /** Catalogue epoch the worker has been told of. */
   epoch = -1;
+  /** The same, and it has answered since: what comes to it by whatever way is known to it. */
+  epochHeard = -1;
   /** Why it gets no new jobs and is ended when what it runs has ended; '' while it is in service. */
   retiring = '';
   /** Monotonic milliseconds at which it began to retire. */
@@ -50,6 +52,8 @@ export class WorkerLoad {
   }
 }
 
+/** A reading of the wall clock is used again for so long. */
+const FOLDED_MS_MAX = 1;
 /** Folded times cannot tell more apart. */
 const DEADLINE_AHEAD_MS_MAX = 0x3fffffff;
 
@@ -62,7 +66,7 @@ export class Flights {
   readonly #expectedUs: Float64Array;
   readonly #free: FreeSlots;
   #sequence = 0;
-  /** Wall clock of the flush that is under way: one reading for all its jobs. */
+  /** Wall clock at `#foldedFor`: one reading for all jobs of about the same time. */
   #folded = 0;
   #foldedFor = Number.NaN;
 
@@ -100,7 +104,8 @@ export class Flights {
     this.#sequence = (this.#sequence + 1) & SEQUENCE_MASK;
     job.sequence = this.#sequence;
     const aheadMs = Math.min(DEADLINE_AHEAD_MS_MAX, Math.max(0, Math.round(job.deadlineAtMs - nowMs)));
-    if (nowMs !== this.#foldedFor) {
+    const sinceMs = nowMs - this.#foldedFor;
+    if (!(sinceMs >= 0 && sinceMs < FOLDED_MS_MAX)) {
       this.#foldedFor = nowMs;
       this.#folded = foldedNow();
     }

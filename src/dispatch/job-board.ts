@@ -4,7 +4,7 @@
  * when it is done, its encoded answer. The front-end thread fills slots, any worker (or the front-end thread itself)
  * can run them, and results can be read while their worker is still busy with something else.
  *
- *   board   ┌ worker headers: WORKER_WORDS × 4 bytes each ┐┌ slot 0 ┐┌ slot 1 ┐ …
+ *   board   ┌ worker headers: WORKER_WORDS × 4 bytes each ┐┌ slot 0 ┐┌ slot 1 ┐ … ┌ mailboxes, one per worker ┐
  *   slot    ┌ SLOT_WORDS words ┐┌ request area: body, then extras JSON ┐┌ result area ┐
  *   word 0  ┌ sequence number of the assignment: 30 bits ┐┌ state: 2 bits ┐
  *
@@ -17,6 +17,7 @@
  * travels by message instead (length -1).
  */
 import { Buffer } from 'node:buffer';
+import { Mailbox, mailboxWords } from './mailbox.ts';
 
 export const SLOT_BYTES = 8192;
 const SLOT_WORDS = 16;
@@ -83,7 +84,7 @@ export function foldedSince(from: number, to: number): number {
 
 /** Bytes of a board; what the memory budget counts. */
 export function boardBytes(workers: number, slots: number): number {
-  return workers * WORKER_WORDS * 4 + slots * SLOT_BYTES;
+  return workers * (WORKER_WORDS + mailboxWords(slots)) * 4 + slots * SLOT_BYTES;
 }
 
 /** Buffer methods that Node has and its types leave out; both work on shared memory and cost one call into C++. */
@@ -101,6 +102,9 @@ export class JobBoard {
   readonly bytes: BoardBytes;
   readonly #words: Int32Array;
   readonly #slotsAt: number;
+  readonly #mailboxes: readonly Mailbox[];
+  /** The last view of each slot's result: answers of one entry tend to be equally long. */
+  readonly #views: Uint8Array[];
 
   constructor(shared: SharedArrayBuffer, workers: number, slots: number) {
     this.shared = shared;
@@ -109,6 +113,11 @@ export class JobBoard {
     this.bytes = Buffer.from(shared) as unknown as BoardBytes;
     this.#words = new Int32Array(shared);
     this.#slotsAt = workers * WORKER_WORDS;
+    this.#views = new Array<Uint8Array>(slots).fill(new Uint8Array(0));
+    const mailboxesAt = this.#slotsAt + slots * (SLOT_BYTES / 4);
+    this.#mailboxes = Array.from({ length: workers }, (_, worker) => {
+      return new Mailbox(this.#words, mailboxesAt + worker * mailboxWords(slots), slots);
+    });
   }
 
   static create(workers: number, slots: number): JobBoard {
@@ -251,6 +260,17 @@ export class JobBoard {
     return this.#words[this.#word(slot) + WORD.RESULT_BYTES] as number;
   }
 
+  /** The result of a DONE slot, in place; valid until the slot is used again. */
+  result(slot: number): Uint8Array {
+    const length = this.resultBytes(slot);
+    let view = this.#views[slot] as Uint8Array;
+    if (view.length !== length) {
+      view = new Uint8Array(this.shared, this.resultAt(slot), length);
+      this.#views[slot] = view;
+    }
+    return view;
+  }
+
   status(slot: number): number {
     return (this.#words[this.#word(slot) + WORD.STATUS] as number) & 0xffff;
   }
@@ -265,6 +285,10 @@ export class JobBoard {
 
   wallUs(slot: number): number {
     return this.#words[this.#word(slot) + WORD.WALL_US] as number;
+  }
+
+  mailbox(worker: number): Mailbox {
+    return this.#mailboxes[worker] as Mailbox;
   }
 
   setCurrent(worker: number, slot: number): void {
@@ -297,6 +321,7 @@ export class JobBoard {
   resetWorker(worker: number): void {
     this.setCurrent(worker, -1);
     this.setPosted(worker, 0);
+    this.mailbox(worker).reset();
     this.#words[worker * WORKER_WORDS + WORKER.BUFFERS_MIB] = 0;
   }
 

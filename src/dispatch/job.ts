@@ -101,6 +101,8 @@ export class Job {
   /** Monotonic milliseconds; set by admission. */
   acceptedAtMs = 0;
   deadlineAtMs = 0;
+  /** The same clock; set before `JobSink.completed`. */
+  endedAtMs = 0;
   /** The body, owned by the job only while it waits without a slot; null otherwise. */
   overflow: Uint8Array | null = null;
 

@@ -15,11 +15,15 @@ import type { Meters } from '../observe/port.ts';
 import type { Batch, OverflowBody, OverflowResult, WorkerPool } from '../pool/port.ts';
 import type { Flights, WorkerLoad } from './flights.ts';
 import type { Job } from './job.ts';
+import type { Mailbox } from './mailbox.ts';
 
 /** A job expected to block longer does not share. */
 export const SHARED_US_MAX = 500;
 const BATCH_US = 400;
 const PIPE_US = 1500;
+/** Work that has gathered in a mailbox before its worker is sent for in the middle of a turn: about one call. */
+const CALL_US = 60;
+const NONE: readonly number[] = [];
 /** What an entry never seen before is charged, so that nothing is put behind it. */
 const UNKNOWN_US = 20_000;
 
@@ -46,6 +50,8 @@ export class Sender {
   /** Blocking time the workers can still take, and what `ready` would use of it. */
   #spareUs = 0;
   #plannedUs = 0;
+  /** Whose mailbox is being filled. */
+  #box: WorkerLoad | null = null;
   #target: WorkerLoad | null = null;
   #targetUs = 0;
 
@@ -58,9 +64,42 @@ export class Sender {
     return this.#plannedUs >= this.#spareUs;
   }
 
-  add(job: Job): void {
+  /** Takes a job with its permit. */
+  add(job: Job, nowMs: number): void {
+    if (this.ready.length === 0 && job.entry.run === 'pool' && job.overflow === null && this.#post(job, nowMs)) return;
     this.ready.push(job);
     this.#plannedUs += this.#claim(job);
+  }
+
+  /** Puts a cheap job into a mailbox at once: its worker starts while the sockets are still being read. */
+  #post(job: Job, nowMs: number): boolean {
+    const expectedUs = this.#ports.times.expectedUs(job.entry.key);
+    if (expectedUs > SHARED_US_MAX) return false;
+    const { catalogue, flights, meters } = this.#ports;
+    let load = this.#box;
+    // Its thread may have been lost since.
+    const isLive = load !== null && flights.loads[load.worker.index] === load && this.#open(load);
+    if (load === null || !isLive || load.expectedUs + expectedUs > PIPE_US) {
+      load = this.#fullest(expectedUs);
+      this.#box = load;
+    }
+    if (load === null || load.epochHeard !== catalogue.current.epoch) return false;
+    const mailbox = flights.board.mailbox(load.worker.index);
+    if (!mailbox.hasRoom()) return false;
+    flights.assign(job, load, expectedUs, nowMs);
+    meters.queueWaited(nowMs - job.acceptedAtMs);
+    mailbox.put(job.slot, job.sequence);
+    this.#spareUs -= expectedUs;
+    mailbox.waitingUs += expectedUs;
+    if (mailbox.waitingUs >= CALL_US) this.#call(load, mailbox);
+    return true;
+  }
+
+  /** Sends for the worker if nobody has. */
+  #call(load: WorkerLoad, mailbox: Mailbox): void {
+    mailbox.waitingUs = 0;
+    if (!mailbox.mustCall()) return;
+    this.#run(load, { worker: load.worker.index, slots: NONE, sequences: NONE, manifest: null, overflow: null });
   }
 
   /** An expensive or unknown job needs a whole worker; an isolated one waits for its own and holds up nobody. */
@@ -82,10 +121,16 @@ export class Sender {
   /** Hands out what can be handed out. */
   flush(): void {
     const ready = this.ready;
-    if (ready.length === 0) {
-      this.survey();
-      return;
+    if (ready.length > 0) this.#handOut(ready);
+    const { flights } = this.#ports;
+    for (let i = 0; i < flights.loads.length; i++) {
+      const load = flights.loads[i] as WorkerLoad | null;
+      if (load !== null) this.#call(load, flights.board.mailbox(i));
     }
+    this.survey();
+  }
+
+  #handOut(ready: Job[]): void {
     const nowMs = this.#ports.now();
     let kept = 0;
     this.#target = null;
@@ -101,7 +146,6 @@ export class Sender {
     for (const load of this.#ports.flights.loads) {
       if (load !== null && load.outbox.length > 0) this.#send(load);
     }
-    this.survey();
   }
 
   #hand(job: Job, nowMs: number): boolean {
@@ -199,7 +243,6 @@ export class Sender {
     const { current } = this.#ports.catalogue;
     const manifest = load.epoch === current.epoch ? null : this.#manifestOf(current);
     load.epoch = current.epoch;
-    this.#ports.meters.batchSent(jobs.length);
     const batch: Batch = {
       worker: load.worker.index,
       slots,
@@ -207,8 +250,16 @@ export class Sender {
       manifest,
       overflow: overflow.length === 0 ? null : overflow,
     };
+    this.#run(load, batch);
+  }
+
+  #run(load: WorkerLoad, batch: Batch): void {
+    const { epoch } = load;
     this.#ports.pool.run(load.worker, batch).then(
-      (results) => this.#ports.batchDone(load, slots, sequences, results),
+      (results) => {
+        load.epochHeard = Math.max(load.epochHeard, epoch);
+        this.#ports.batchDone(load, batch.slots, batch.sequences, results);
+      },
       // The thread is gone: the pool tells `lost`, and the losses are dealt with there, once.
       () => undefined,
     );

@@ -30,8 +30,8 @@ const step = fc.oneof(
 
 test('each job has one ending, or none when it was cancelled, and everything is given back', async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
-      const rig = new PlayedRig();
+    fc.asyncProperty(fc.array(step, { maxLength: 60 }), fc.boolean(), async (steps, known) => {
+      const rig = new PlayedRig(known);
       for (const s of steps) {
         if (s.do === 'submit') rig.submit(s.entry, s.share, s.timeoutMs);
         else if (s.do === 'start') rig.start(s.pick, s.finish);
@@ -56,7 +56,7 @@ test('each job has one ending, or none when it was cancelled, and everything is 
       assert.equal(rig.admission.waiting, 0);
       for (const load of rig.flights.loads) if (load !== null) assert.equal(load.jobs, 0);
     }),
-    { numRuns: 400 },
+    { numRuns: 600 },
   );
 });
 

@@ -81,7 +81,7 @@ export class RequestCall implements JobSink, OpenRequest {
     }
     if (this.#over) return;
     this.#over = true;
-    this.#finish(job.outcome);
+    this.#finish(job.outcome, job.endedAtMs);
     this.#channel.respond(status, bytes, 0);
   }
 
@@ -214,11 +214,11 @@ export class RequestCall implements JobSink, OpenRequest {
     return this.#deps.dispatcher.bodyOf(this.#job);
   }
 
-  #finish(outcome: Job['outcome']): void {
+  #finish(outcome: Job['outcome'], nowMs: number = performance.now()): void {
     const job = this.#job;
     if (this.#hasAsked && job !== null) this.#caller.asks?.forget(job);
     const since = job === null ? 0 : job.acceptedAtMs;
-    this.#deps.meters.requestFinished(this.#method, outcome, since === 0 ? 0 : performance.now() - since);
+    this.#deps.meters.requestFinished(this.#method, outcome, since === 0 ? 0 : nowMs - since);
   }
 }
 
