@@ -17,6 +17,7 @@ import { type Authenticator, type AuthRefusal, isAuthRefusal } from './authentic
 import type { Methods } from './channel.ts';
 import { Envelope } from './envelope.ts';
 import { encodeFault, FAULTS, type Fault, fault, faultFrom } from './faults.ts';
+import { NamedCalls } from './named-calls.ts';
 import { accepts, isJsonContentType, JSON_TYPE, STREAM_TYPE } from './request-headers.ts';
 import { claimsStatelessEra } from './revisions.ts';
 import type { KeepAlive } from './session/keep-alive.ts';
@@ -52,7 +53,8 @@ export class HttpEndpoint implements HttpHandler {
     this.#deps = deps;
     const { methods, catalogue, sessions, keepAlive, meters } = deps;
     const { requestBytesMax } = deps.settings;
-    this.#host = { methods, catalogue, sessions, keepAlive, meters, requestBytesMax, envelope: new Envelope() };
+    const own = { named: new NamedCalls(), envelope: new Envelope() };
+    this.#host = { methods, catalogue, sessions, keepAlive, meters, requestBytesMax, ...own };
     this.#tooLarge = fault(
       'bodyTooLarge',
       `the body has more than ${requestBytesMax} bytes, the most this server takes`,

@@ -11,7 +11,7 @@
  */
 
 import type { Principal } from '../catalogue/define.ts';
-import type { Catalogue, CatalogueHolder, Entry, ParamHeader } from '../catalogue/entry.ts';
+import type { CatalogueHolder, ParamHeader } from '../catalogue/entry.ts';
 import type { EventStream, HeaderPairs, Reply, RequestHead } from '../frontend/port.ts';
 import { COMMENT_FRAME, eventFrame } from '../frontend/sse.ts';
 import type { Meters } from '../observe/port.ts';
@@ -21,8 +21,8 @@ import { classify } from './classify.ts';
 import type { Envelope } from './envelope.ts';
 import { mirroredName } from './envelope-check.ts';
 import { encodeFault, FAULTS, type Fault, faultFrom } from './faults.ts';
-import { decodeHeaderValue } from './header-values.ts';
-import { accepts, JSON_TYPE, readCorrelationId, readTrace, STREAM_TYPE } from './request-headers.ts';
+import type { NamedCall, NamedCalls } from './named-calls.ts';
+import { JSON_TYPE, readCorrelationId, readTrace } from './request-headers.ts';
 import { REVISION_2026_07_28 } from './revisions.ts';
 import { type Beating, type KeepAlive, NO_SLOT } from './session/keep-alive.ts';
 import type { TraceHeaders } from './session-endpoint.ts';
@@ -31,6 +31,7 @@ import type { TraceHeaders } from './session-endpoint.ts';
 export interface ExchangeHost {
   readonly methods: Methods;
   readonly catalogue: CatalogueHolder;
+  readonly named: NamedCalls;
   readonly keepAlive: KeepAlive;
   readonly meters: Meters;
   readonly requestBytesMax: number;
@@ -43,21 +44,14 @@ export class StatelessExchange implements GatedCall, Caller, Channel, Beating {
   readonly session = null;
   readonly asks = null;
   principal: Principal | null = null;
-  readonly canStream: boolean;
   readonly bodyBytesMax: number;
   keepAliveSlot = NO_SLOT;
   readonly #host: ExchangeHost;
   readonly #reply: Reply;
-  readonly #version: string;
-  readonly #method: string;
-  /** Decoded `Mcp-Name`; null when absent or malformed. */
-  readonly #name: string | null;
-  readonly #nameMalformed: boolean;
+  readonly #named: NamedCall;
   readonly #trace: TraceHeaders | null;
   readonly #correlationId: string;
   readonly #paramHeaders: Record<string, string> | null;
-  /** The body goes to a worker as it is. */
-  readonly #direct: boolean;
   #open: OpenRequest | null = null;
   #stream: EventStream | null = null;
   #onDrain: (() => void) | null = null;
@@ -67,18 +61,15 @@ export class StatelessExchange implements GatedCall, Caller, Channel, Beating {
     this.#host = host;
     this.#reply = reply;
     this.bodyBytesMax = host.requestBytesMax;
-    this.#version = version;
-    this.#method = head.header('mcp-method');
-    const rawName = head.header('mcp-name');
-    this.#name = rawName === '' ? null : decodeHeaderValue(rawName);
-    this.#nameMalformed = rawName !== '' && this.#name === null;
-    const accept = head.header('accept');
-    this.canStream = accept === '' || accepts(accept, STREAM_TYPE);
+    this.#named = host.named.read(host.catalogue.current, head, version);
     this.#trace = readTrace(head);
     this.#correlationId = readCorrelationId(head);
-    const entry = namedEntry(host.catalogue.current, this.#method, this.#name);
+    const { entry } = this.#named;
     this.#paramHeaders = entry === undefined ? null : readParamHeaders(head, entry.paramHeaders);
-    this.#direct = version === REVISION_2026_07_28.name && entry !== undefined && entry.task === 'never';
+  }
+
+  get canStream(): boolean {
+    return this.#named.canStream;
   }
 
   admit(principal: Principal | null): void {
@@ -90,7 +81,8 @@ export class StatelessExchange implements GatedCall, Caller, Channel, Beating {
   }
 
   body(bytes: Uint8Array): void {
-    if (this.#direct) this.#request('', this.#method, this.#name as string, null, bytes);
+    const named = this.#named;
+    if (named.direct) this.#request('', named.method, named.name as string, null, bytes);
     else this.#decide(bytes);
   }
 
@@ -149,12 +141,8 @@ export class StatelessExchange implements GatedCall, Caller, Channel, Beating {
   }
 
   #decide(bytes: Uint8Array): void {
-    const headers = {
-      protocolVersion: this.#version,
-      method: this.#method,
-      name: this.#name,
-      nameMalformed: this.#nameMalformed,
-    };
+    const { version, method, name: headerName, nameMalformed } = this.#named;
+    const headers = { protocolVersion: version, method, name: headerName, nameMalformed };
     const envelope = this.#host.envelope;
     const verdict = classify(bytes, headers, envelope);
     switch (verdict.kind) {
@@ -199,21 +187,6 @@ export class StatelessExchange implements GatedCall, Caller, Channel, Beating {
     const status = FAULTS[refusal.name].status;
     this.#host.meters.httpRefused(status);
     this.respond(status, encodeFault(idJson, refusal), 0);
-  }
-}
-
-/** What the headers call, where they say it all. Completions name their subject in the body. */
-function namedEntry(catalogue: Catalogue, method: string, name: string | null): Entry | undefined {
-  if (name === null) return undefined;
-  switch (method) {
-    case 'tools/call':
-      return catalogue.tool(name);
-    case 'resources/read':
-      return catalogue.resource(name);
-    case 'prompts/get':
-      return catalogue.prompt(name);
-    default:
-      return undefined;
   }
 }
 
