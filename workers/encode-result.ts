@@ -37,9 +37,15 @@ export class ResultEncoder {
     return `${members}${comma}"resultType":"complete","_meta":${merged}`;
   }
 
+  /** What most tools return: `toolResult` of one text, without building it first. */
+  textResult(idJson: string, revision: Revision, text: string): string {
+    return this.response(idJson, revision, textMember(text), undefined);
+  }
+
   toolResult(idJson: string, revision: Revision, result: CallToolResult): string {
-    const content = revision.titles ? result.content : adaptContent(result.content, revision);
-    let members = `"content":${JSON.stringify(content)}`;
+    const text = soleText(result.content);
+    const content = revision.titles || text !== null ? result.content : adaptContent(result.content, revision);
+    let members = text === null ? `"content":${JSON.stringify(content)}` : textMember(text);
     const structured = result.structuredContent;
     if (structured !== undefined && mayCarry(structured, revision))
       members += `,"structuredContent":${JSON.stringify(structured)}`;
@@ -51,6 +57,18 @@ export class ResultEncoder {
     const members = `"inputRequests":${JSON.stringify(inputRequests)},"requestState":${JSON.stringify(requestState)}`;
     return `{"jsonrpc":"2.0","id":${idJson},"result":{${members},${this.#stampInputRequired}}}`;
   }
+}
+
+const textMember = (text: string): string => `"content":[{"type":"text","text":${JSON.stringify(text)}}]`;
+
+/** The text of a content that is one text block and nothing else: a third of what encoding it as an object costs. */
+function soleText(content: readonly ContentBlock[]): string | null {
+  const block = content[0];
+  if (content.length !== 1 || block?.type !== 'text' || typeof block.text !== 'string') return null;
+  if (Object.getPrototypeOf(block) !== Object.prototype) return null;
+  let members = 0;
+  for (const _member in block) members += 1;
+  return members === 2 ? block.text : null;
 }
 
 function mayCarry(structured: unknown, revision: Revision): boolean {

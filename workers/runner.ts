@@ -326,7 +326,8 @@ export class JobRunner {
 
 function idOf(message: Json): string {
   const id = typeof message === 'object' && message !== null ? message['id'] : undefined;
-  return typeof id === 'string' || (typeof id === 'number' && Number.isInteger(id)) ? JSON.stringify(id) : '';
+  if (typeof id === 'number' && Number.isInteger(id)) return String(id);
+  return typeof id === 'string' ? JSON.stringify(id) : '';
 }
 
 function toUs(ms: number): number {

@@ -119,6 +119,8 @@ function encodeRejection(encoder: ResultEncoder, context: CallContext, rejected:
 
 function encodeTool(encoder: ResultEncoder, context: CallContext, value: unknown): TargetAnswer {
   const { entry, idJson, revision } = context;
+  if (typeof value === 'string' && entry.validateOutput === null)
+    return done(encoder.textResult(idJson, revision, value), false);
   const result = toolResultOf(value, entry.validateOutput !== null);
   if (entry.validateOutput !== null && result.isError !== true) {
     const checked = entry.validateOutput(result.structuredContent);

@@ -21,31 +21,44 @@ export class ServiceTimes {
   #meanUs = new Float64Array(ROWS_AT_START);
   #worstUs = new Float64Array(ROWS_AT_START);
   #count = new Uint32Array(ROWS_AT_START);
+  /** Asked for last: one tool's calls come in runs. */
+  #lastKey = -1;
+  #lastRow = -1;
 
   /** Mean in µs; Infinity until known. */
   expectedUs(key: number): number {
-    const row = this.#rows.get(key);
-    if (row === undefined || (this.#count[row] ?? 0) < OBSERVATIONS_MIN) return Number.POSITIVE_INFINITY;
+    const row = this.#rowOf(key);
+    if (row < 0 || (this.#count[row] ?? 0) < OBSERVATIONS_MIN) return Number.POSITIVE_INFINITY;
     return this.#meanUs[row] ?? Number.POSITIVE_INFINITY;
   }
 
   /** Slowly forgotten maximum in µs, never below the mean; Infinity until known. */
   worstUs(key: number): number {
-    const row = this.#rows.get(key);
-    if (row === undefined || (this.#count[row] ?? 0) < OBSERVATIONS_MIN) return Number.POSITIVE_INFINITY;
+    const row = this.#rowOf(key);
+    if (row < 0 || (this.#count[row] ?? 0) < OBSERVATIONS_MIN) return Number.POSITIVE_INFINITY;
     return this.#worstUs[row] ?? Number.POSITIVE_INFINITY;
   }
 
   /** Calls observed; stops counting at 2^32 − 1. */
   count(key: number): number {
+    const row = this.#rowOf(key);
+    return row < 0 ? 0 : (this.#count[row] ?? 0);
+  }
+
+  /** -1 when the entry was never seen. */
+  #rowOf(key: number): number {
+    if (key === this.#lastKey) return this.#lastRow;
     const row = this.#rows.get(key);
-    return row === undefined ? 0 : (this.#count[row] ?? 0);
+    if (row === undefined) return -1;
+    this.#lastKey = key;
+    this.#lastRow = row;
+    return row;
   }
 
   /** `wallUs`: from the call to its end. */
   observe(key: number, blockingUs: number, wallUs: number = blockingUs): void {
-    let row = this.#rows.get(key);
-    if (row === undefined) {
+    let row = this.#rowOf(key);
+    if (row < 0) {
       row = this.#newRow(key);
       if (row < 0) return;
     }
@@ -61,6 +74,7 @@ export class ServiceTimes {
 
   /** Forgets every entry that is not among these. */
   retain(entries: readonly Entry[]): void {
+    this.#lastKey = -1;
     const kept = new Set<number>();
     for (const entry of entries) kept.add(entry.key);
     for (const [key, row] of this.#rows) {

@@ -24,7 +24,7 @@ export class Intake {
 
   /** The client has gone. */
   drop(request: HeldRequest): void {
-    this.#held.delete(request);
+    if (this.#held.size > 0) this.#held.delete(request);
   }
 
   pause(): void {

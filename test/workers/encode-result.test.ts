@@ -75,3 +75,29 @@ test('what handlers return is wrapped', () => {
   assert.deepEqual(toolResultOf(null, true), { content: [{ type: 'text', text: 'null' }], structuredContent: null });
   assert.deepEqual(toolResultOf({ content: [], isError: true }, true), { content: [], isError: true });
 });
+
+test('one block of text is encoded as it would be as an object, whatever else it has', () => {
+  class Quoted {
+    readonly type = 'text';
+    readonly text = 'x';
+    toJSON(): object {
+      return { type: 'text', text: `"${this.text}"` };
+    }
+  }
+  const blocks = [
+    { type: 'text', text: 'a "quoted" \u2028 line\n\ud800' },
+    { text: 'order', type: 'text' },
+    { type: 'text', text: 'x', annotations: { audience: ['user'] } },
+    { type: 'text', text: 'x', _meta: { a: 1 } },
+    { type: 'text', text: 1 as unknown as string },
+    new Quoted() as unknown as { type: 'text'; text: string },
+    { type: 'image', data: 'AA==', mimeType: 'image/png' },
+  ];
+  for (const block of blocks) {
+    for (const content of [[block], [block, block]]) {
+      const sent = JSON.parse(encoder.toolResult('1', REVISION_2026_07_28, { content })).result.content;
+      assert.deepEqual(sent, JSON.parse(JSON.stringify(content)));
+    }
+  }
+  assert.equal(encoder.textResult('7', REVISION_2026_07_28, 'hi'), encoder.toolResult('7', REVISION_2026_07_28, text));
+});
