@@ -98,6 +98,7 @@ const sender = new Sender({
   catalogue,
   meters,
   now,
+  batching: true,
   batchDone: (load, slots, sequences, overflow) => dispatcher.batchDone(load, slots, sequences, overflow),
 });
 const dispatcher: JobDispatcher = new JobDispatcher({

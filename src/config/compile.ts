@@ -57,6 +57,7 @@ function settingsOf(config: FullConfig, machine: Machine): Settings {
     maxConcurrent: either(config.maxConcurrent, CALLS_PER_WORKER * workers),
     requestTimeoutMs: config.requestTimeoutMs,
     requestBytesMax: config.maxRequestBytes,
+    batching: config.batching,
     overload: config.overload,
     callerRunsBudgetMs: config.callerRunsBudgetMs,
     callerRunsShare: config.callerRunsShare,

@@ -114,6 +114,7 @@ export const rawConfigSchema = z.strictObject({
   queueSize: integer(1000, 1, 1_000_000, 'calls', 'Calls that may wait for a worker.'),
   maxConcurrent: integerOrAuto(1, 1_000_000, 'calls', 'Calls in flight, all workers together; auto: 100 per worker.'),
   requestTimeoutMs: integer(5 * SECOND_MS, 10, DAY_MS, 'ms', 'For one call, waiting included.'),
+  batching: toggle(true, 'Cheap calls travel together; false: a task each, for comparison.'),
   overload: choice(['caller-runs', 'reject', 'block'], 'caller-runs', 'What happens when the queue is full.'),
   callerRunsBudgetMs: integer(5, 0, SECOND_MS, 'ms', 'Longest call the front-end thread may run itself.'),
   callerRunsShare: fraction(0.25, 'Share of its time the front-end thread may spend on calls.'),

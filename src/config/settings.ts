@@ -23,6 +23,8 @@ export interface Settings {
   readonly maxConcurrent: number;
   readonly requestTimeoutMs: number;
   readonly requestBytesMax: number;
+  /** Cheap calls share tasks. Default true; false is for measuring what that brings. */
+  readonly batching: boolean;
   readonly overload: 'caller-runs' | 'reject' | 'block';
   /** A call may run on the front-end thread only if it is expected to take no longer. Default 5. */
   readonly callerRunsBudgetMs: number;

@@ -126,7 +126,7 @@ export class Mailbox {
     return Atomics.compareExchange(words, this.#at + AWAKE, 0, 1) !== 0;
   }
 
-  /** Goes, whatever is left: the front end sends again. */
+  /** Goes, whatever is left: the front end sends again. The front end says so for a thread that cannot. */
   leave(): void {
     Atomics.store(this.#words, this.#at + AWAKE, 0);
   }

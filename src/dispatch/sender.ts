@@ -2,12 +2,16 @@
 /**
  * Decides which worker runs which job, and what travels together.
  *
- * Role: adaptive batching. Jobs expected to be cheap share one message per worker and tick, up to a small sum of
- * expected times; expensive or unknown ones go to a worker that has nothing left to run. What fits nowhere waits in
- * `ready`, which holds only jobs that have their permit. An isolated job needs a worker with nothing on it; while
- * there is none, one worker at a time is set aside for it and empties, as long as another takes what comes meanwhile.
- * Why the bounds: a message costs about 11 µs, so BATCH_US of work makes it cheap; PIPE_US is what a job may have to
- * wait behind others on a worker, and keeps one batch on the way while another runs.
+ * Role: adaptive batching. Jobs expected to be cheap go into the mailbox of the fullest worker with room while sockets
+ * are still being read, and one task sends for that worker; where a mailbox will not do (a body too large for its slot,
+ * a catalogue the worker has not answered for), they share one task per worker and tick, up to a small sum of expected
+ * times. Expensive or unknown ones go to a worker that has nothing left to run. What fits nowhere waits in `ready`,
+ * which holds only jobs that have their permit; while something waits there, nothing overtakes it by mailbox. An
+ * isolated job needs a worker with nothing on it; while there is none, one worker at a time is set aside for it and
+ * empties, as long as another takes what comes meanwhile.
+ * Why the bounds: a task costs about 18 µs, so BATCH_US of work makes it cheap; PIPE_US is what a job may have to wait
+ * behind others on a worker, and keeps one batch on the way while another runs. Waiting with all that a turn brings
+ * until its end left a core idle while the worker ran: sent for after CALL_US, it runs while the rest is read.
  */
 import type { ServiceTimes } from '../admission/service-times.ts';
 import type { Catalogue, CatalogueHolder, Entry, Manifest, ManifestEntry } from '../catalogue/entry.ts';
@@ -21,7 +25,7 @@ import type { Mailbox } from './mailbox.ts';
 export const SHARED_US_MAX = 500;
 const BATCH_US = 400;
 const PIPE_US = 1500;
-/** Work that has gathered in a mailbox before its worker is sent for in the middle of a turn: about one call. */
+/** Work that has gathered in a mailbox before its worker is sent for in the middle of a turn. */
 const CALL_US = 60;
 const NONE: readonly number[] = [];
 /** What an entry never seen before is charged, so that nothing is put behind it. */
@@ -34,6 +38,8 @@ export interface SenderPorts {
   readonly catalogue: CatalogueHolder;
   readonly meters: Meters;
   readonly now: () => number;
+  /** False: each job has a task of its own, whatever it costs. */
+  readonly batching: boolean;
   /** All synchronous jobs of a batch have run. */
   readonly batchDone: (
     load: WorkerLoad,
@@ -66,9 +72,14 @@ export class Sender {
 
   /** Takes a job with its permit. */
   add(job: Job, nowMs: number): void {
-    if (this.ready.length === 0 && job.entry.run === 'pool' && job.overflow === null && this.#post(job, nowMs)) return;
+    if (this.ready.length === 0 && this.#mayPost(job) && this.#post(job, nowMs)) return;
     this.ready.push(job);
     this.#plannedUs += this.#claim(job);
+  }
+
+  /** Cheap or not: into a mailbox goes what shares a worker and fits its slot. */
+  #mayPost(job: Job): boolean {
+    return this.#ports.batching && job.entry.run === 'pool' && job.overflow === null;
   }
 
   /** Puts a cheap job into a mailbox at once: its worker starts while the sockets are still being read. */
@@ -159,6 +170,7 @@ export class Sender {
     this.#ports.flights.assign(job, load, expectedUs, nowMs);
     this.#ports.meters.queueWaited(nowMs - job.acceptedAtMs);
     load.outbox.push(job);
+    if (!this.#ports.batching) this.#send(load);
     return true;
   }
 
@@ -260,8 +272,9 @@ export class Sender {
         load.epochHeard = Math.max(load.epochHeard, epoch);
         this.#ports.batchDone(load, batch.slots, batch.sequences, results);
       },
-      // The thread is gone: the pool tells `lost`, and the losses are dealt with there, once.
-      () => undefined,
+      // The thread is gone: the pool tells `lost`, and the losses are dealt with there, once. If it is not, the call
+      // was lost alone, and the next one must not be waited for in vain.
+      () => this.#ports.flights.board.mailbox(load.worker.index).leave(),
     );
   }
 

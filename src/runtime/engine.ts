@@ -186,6 +186,7 @@ class JoinedEngine implements Engine {
       catalogue,
       meters,
       now,
+      batching: settings.batching,
       batchDone: (load, slots, sequences, overflow) => this.dispatcher.batchDone(load, slots, sequences, overflow),
     });
     return new JobDispatcher({

@@ -150,6 +150,7 @@ export class PlayedRig {
       catalogue,
       meters,
       now,
+      batching: true,
       batchDone: (load, slots, sequences, overflow) => this.dispatcher.batchDone(load, slots, sequences, overflow),
     });
     this.dispatcher = new JobDispatcher({
