@@ -37,11 +37,14 @@ export interface BenchOptions {
   readonly htmlFile: string;
   /** For millrace's own processes. */
   readonly serverNodeFlags: readonly string[];
+  /** For a machine that checks changes: gross regressions fail the run, missed targets do not. */
+  readonly gate: boolean;
   readonly help: boolean;
 }
 
 const FLAGS = {
   quick: { type: 'boolean' },
+  gate: { type: 'boolean' },
   scenario: { type: 'string' },
   variant: { type: 'string' },
   target: { type: 'string' },
@@ -70,6 +73,7 @@ const FLAGS = {
 export const HELP = `npm run bench -- [flags]
 
   --quick                 every scenario once and short, under a minute: for errors and gross regressions
+  --gate                  fail for errors and gross regressions, not for missed targets
   --scenario NAME[,NAME]  only these
   --variant PART[,PART]   only variants with one of these in their name
   --peers go,rust         also peers built with these toolchains
@@ -116,6 +120,7 @@ export function parseOptions(
     jsonFile: read.text('json'),
     htmlFile: read.text('html'),
     serverNodeFlags: read.texts('server-node-flag'),
+    gate: given['gate'] === true,
     help: given['help'] === true,
   };
   return problems.length === 0 ? { options } : { problems };
@@ -146,6 +151,7 @@ function readPlan(read: Reader, quick: boolean): Plan {
     quick,
     rounds: read.number('rounds', quick ? 1 : 3, 1, 100, true),
     warmupMs: read.number('warmup', quick ? 0.3 : 0.7, 0, MS_MAX / 1000, false) * 1000,
+    saturatedWarmupMs: read.number('warmup', quick ? 1.5 : 2, 0, MS_MAX / 1000, false) * 1000,
     durationMs: read.number('duration', quick ? 0.7 : 1.5, 0.05, MS_MAX / 1000, false) * 1000,
     connections: read.number('connections', 64, 1, 15_000, true),
     ratePerSecond: read.number('rate', 10_000, 0.1, 10_000_000, false),

@@ -3,7 +3,7 @@
  *
  * Role: the process around the suite. The table goes to stdout, progress to stderr. The first SIGINT ends the run and
  * reports what there is; the second leaves at once. Exit code: 0 all well; 1 requests failed or a variant could not be
- * measured; 2 a target was missed in a full run; 64 the command line is wrong.
+ * measured; 2 a target was missed in a full run, or grossly with --gate; 64 the command line is wrong.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { busyWarning, describeMachine } from './measure/machine.ts';
@@ -14,7 +14,7 @@ import { renderHtml } from './report/html.ts';
 import { encodeReport } from './report/json.ts';
 import { type BenchReport, REPORT_FORMAT } from './report/model.ts';
 import { renderReport } from './report/table.ts';
-import { judge, readTargets, type Verdict } from './report/targets.ts';
+import { isGross, judge, readTargets, type Verdict } from './report/targets.ts';
 import { scenarioNames, suiteScenarios } from './scenarios/all.ts';
 import type { Scenario } from './scenarios/scenario.ts';
 import { targetScenario } from './scenarios/target.ts';
@@ -95,8 +95,17 @@ function exitCode(report: BenchReport, verdicts: readonly Verdict[], options: Be
   const failed = ours.some(({ rounds }) => rounds.some(({ figures }) => (figures.failed ?? 0) > 0));
   const unmeasured = report.scenarios.some(({ variants }) => variants.some(({ failures }) => failures.length > 0));
   if (failed || unmeasured) return EXIT.ERRORS;
+  if (options.gate) return gateCode(verdicts);
   const missed = verdicts.some(({ outcome }) => outcome === 'missed');
   return missed && !options.plan.quick ? EXIT.TARGETS : EXIT.OK;
+}
+
+function gateCode(verdicts: readonly Verdict[]): number {
+  const gross = verdicts.filter(isGross);
+  for (const { target, value } of gross) {
+    process.stderr.write(`bench: gross regression: ${target.what} is ${value.median.toFixed(2)}\n`);
+  }
+  return gross.length > 0 ? EXIT.TARGETS : EXIT.OK;
 }
 
 process.exitCode = await main(process.argv.slice(2));

@@ -32,6 +32,16 @@ export interface Verdict {
   readonly why: string;
 }
 
+/** A ratio of rates below this share of its target is no noise of a short run on a busy machine. */
+const GROSS_SHARE = 0.4;
+
+/** Missed by so much that something is broken. Only ratios of rates: they hold on any machine. */
+export function isGross({ outcome, target, value }: Verdict): boolean {
+  const { atLeast, figure, over } = target;
+  if (outcome !== 'missed' || over === '' || figure !== 'perSecond' || atLeast === null) return false;
+  return value.median < GROSS_SHARE * atLeast;
+}
+
 /** Throws with the entry that is wrong. */
 export function readTargets(file: string = join(projectFolder(), 'bench', 'targets.json')): Target[] {
   if (!existsSync(file)) throw new Error(`no targets: ${file} does not exist`);

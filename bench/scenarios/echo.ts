@@ -8,7 +8,7 @@ import { answerBytes } from '../servers/answer-bytes.ts';
 import { control, millrace, toolFolder } from '../servers/commands.ts';
 import { LEGACY_CALLER, MODERN_CALLER } from '../wire/messages.ts';
 import { echoCalls, modernEcho, sessionEchoCalls } from './calls.ts';
-import { type LoadVariant, loadVariant } from './load-variant.ts';
+import { type LoadVariant, saturatedVariant } from './load-variant.ts';
 import type { Plan, Scenario } from './scenario.ts';
 import { toolchainPeers } from './toolchain-peers.ts';
 
@@ -117,6 +117,6 @@ export const echo: Scenario = {
   roundsMax: Number.POSITIVE_INFINITY,
   prepare: (plan) => {
     const { skipped, variants } = toolchainPeers(plan);
-    return { variants: [...CONTROLS, ...OURS, ...PEERS, ...variants].map(loadVariant), skipped };
+    return { variants: [...CONTROLS, ...OURS, ...PEERS, ...variants].map(saturatedVariant), skipped };
   },
 };

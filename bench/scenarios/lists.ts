@@ -10,7 +10,7 @@ import { control, millrace, toolFolder } from '../servers/commands.ts';
 import { openSession, resultOf } from '../wire/exchange.ts';
 import { initialize, LEGACY_CALLER, MODERN_CALLER, message } from '../wire/messages.ts';
 import type { WireRequest } from '../wire/request.ts';
-import { type LoadVariant, loadVariant } from './load-variant.ts';
+import { type LoadVariant, saturatedVariant } from './load-variant.ts';
 import type { Plan, Scenario } from './scenario.ts';
 
 const ONLY_MANY = ['--no-builtin-tools', '--tools', toolFolder('many')];
@@ -85,5 +85,5 @@ export const lists: Scenario = {
   ],
   optIn: false,
   roundsMax: Number.POSITIVE_INFINITY,
-  prepare: () => ({ variants: VARIANTS.map(loadVariant), skipped: [] }),
+  prepare: () => ({ variants: VARIANTS.map(saturatedVariant), skipped: [] }),
 };

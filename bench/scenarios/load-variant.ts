@@ -24,6 +24,19 @@ export interface LoadVariant {
   readonly further?: (report: LoadReport) => Figures;
 }
 
+/** A variant driven to its limit: warmed up until its code is compiled. A quick run spares slow peers that. */
+export function saturatedVariant(variant: LoadVariant): Variant {
+  const usual = loadVariant(variant);
+  return {
+    ...usual,
+    measure: (round) => {
+      const { plan } = round;
+      const warmupMs = plan.quick && variant.role === 'peer' ? plan.warmupMs : plan.saturatedWarmupMs;
+      return usual.measure({ ...round, plan: { ...plan, warmupMs } });
+    },
+  };
+}
+
 export function loadVariant(variant: LoadVariant): Variant {
   return {
     name: variant.name,

@@ -1,7 +1,8 @@
 /**
- * What each more of something brings: workers for CPU-bound calls, and one front end or the other.
+ * What each more of something brings: workers for CPU-bound calls, calls that share tasks, one front end or the other.
  *
- * Role: saturation with one millisecond of work per call on 1, 2, 4 … workers up to the cores; echo on both front ends.
+ * Role: saturation with one millisecond of work per call on 1, 2, 4 … workers up to the cores; echo on both front ends,
+ * and with a task for each call.
  */
 import { availableParallelism } from 'node:os';
 import { closedLoop } from '../load/job.ts';
@@ -10,7 +11,7 @@ import { resultOf } from '../wire/exchange.ts';
 import { MODERN_CALLER, toolCall } from '../wire/messages.ts';
 import { hashRounds, roundsPerMs } from './calibrate.ts';
 import { echoCalls } from './calls.ts';
-import { type LoadVariant, loadVariant } from './load-variant.ts';
+import { type LoadVariant, loadVariant, saturatedVariant } from './load-variant.ts';
 import type { Scenario } from './scenario.ts';
 
 /** 1, 2, 4 … and the cores themselves. */
@@ -31,21 +32,21 @@ const withWorkers = (workers: number, rounds: number): LoadVariant => ({
   },
 });
 
-const onFrontEnd = (frontEnd: 'uws' | 'node'): LoadVariant => ({
-  name: `echo on ${frontEnd}`,
+const onFrontEnd = (frontEnd: 'uws' | 'node', ...flags: readonly string[]): LoadVariant => ({
+  name: `echo on ${frontEnd}${flags.length === 0 ? '' : ', a task per call'}`,
   role: 'millrace',
   ...(frontEnd === 'node' ? { quick: true } : {}),
-  server: (plan) => millrace('--workers', String(plan.workers), '--frontend', frontEnd),
+  server: (plan) => millrace('--workers', String(plan.workers), '--frontend', frontEnd, ...flags),
   load: async (url, plan) => [await echoCalls(url, plan.connections)],
 });
 
 export const scaling: Scenario = {
   name: 'scaling',
-  title: 'workers for CPU-bound calls; front ends for echo',
+  title: 'workers for CPU-bound calls; batching and front ends for echo',
   columns: ['perSecond', 'p50Us', 'p99Us', 'p999Us', 'cpuUsPerRequest', 'residentMiB', 'failed'],
   cannotShow: [
     'Scaling up to the last core: front end and load client need one, too.',
-    'Batching: the runtime has no switch to turn it off, so batch on and off cannot be put side by side.',
+    'What batching brings to calls that take long: they never share a task.',
   ],
   optIn: false,
   roundsMax: Number.POSITIVE_INFINITY,
@@ -53,7 +54,8 @@ export const scaling: Scenario = {
     hashRounds(1000);
     const rounds = roundsPerMs();
     const counts = workerCounts(availableParallelism());
-    const loads = [...counts.map((workers) => withWorkers(workers, rounds)), onFrontEnd('uws'), onFrontEnd('node')];
-    return { variants: loads.map(loadVariant), skipped: ['batch on/off: the runtime has no switch for it'] };
+    const echoes = [onFrontEnd('uws'), onFrontEnd('uws', '--no-batching'), onFrontEnd('node')];
+    const scaled = counts.map((workers) => loadVariant(withWorkers(workers, rounds)));
+    return { variants: [...scaled, ...echoes.map(saturatedVariant)], skipped: [] };
   },
 };

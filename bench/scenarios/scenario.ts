@@ -12,6 +12,8 @@ export interface Plan {
   readonly quick: boolean;
   readonly rounds: number;
   readonly warmupMs: number;
+  /** The same where a server is driven to its limit, and its compiled code is what is measured. */
+  readonly saturatedWarmupMs: number;
   readonly durationMs: number;
   /** Connections of closed loops. */
   readonly connections: number;

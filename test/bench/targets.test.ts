@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { parseOptions } from '../../bench/options.ts';
-import { judge, readTargets, type Target } from '../../bench/report/targets.ts';
+import { isGross, judge, readTargets, type Target } from '../../bench/report/targets.ts';
 import { suiteScenarios } from '../../bench/scenarios/all.ts';
 import { LIMIT, OURS, report, variant } from './reports.ts';
 
@@ -54,6 +54,17 @@ describe('a target', () => {
         ['not judged', 'needs 3 cores, this machine has 2'],
       ],
     );
+  });
+
+  test('is missed grossly when a ratio of rates is below 0.4 of it; other figures never are', () => {
+    const gross = [
+      { ...base, over: 'raw', atLeast: 2.3 },
+      { ...base, over: 'raw', atLeast: 2.2 },
+      { ...base, atLeast: 1e9 },
+      { ...base, over: 'raw', figure: 'p99Us', atMost: 0.001 } as const,
+      { ...base, over: 'gone', atLeast: 1e9 },
+    ].map((target) => judge([target], report(LIMIT, OURS)).some(isGross));
+    assert.deepEqual(gross, [true, false, false, false, false]);
   });
 
   test('of a scenario that was not run is left out', () => {

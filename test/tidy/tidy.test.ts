@@ -152,7 +152,7 @@ describe('continuous integration', () => {
   const TEST_COMMAND = 'npm ci && npm test';
   const script = readFileSync(join(ROOT, '.ci/run'), 'utf8');
 
-  test('runs lint, type check and tidy, then exactly the test command of the README', () => {
+  test('runs lint, type check and tidy, then exactly the test command of the README, and a bench that only gates', () => {
     const steps = [...script.matchAll(/^section '[^']+' (.+)$/gm)].map((match) => match[1]);
     assert.deepEqual(steps, [
       'npm ci',
@@ -160,6 +160,7 @@ describe('continuous integration', () => {
       'npm run typecheck',
       'npx tsx --test test/tidy/tidy.test.ts',
       `bash -c '${TEST_COMMAND}'`,
+      'npm run bench -- --quick --gate --scenario echo,lists,scaling',
     ]);
     assert.ok(readFileSync(join(ROOT, 'README.md'), 'utf8').includes(TEST_COMMAND));
   });
