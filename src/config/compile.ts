@@ -52,6 +52,7 @@ function settingsOf(config: FullConfig, machine: Machine): Settings {
   return {
     ...frontEndSettings(config),
     ...namedGroups(config),
+    ...sharedSettings(config),
     workers,
     queueSize: config.queueSize,
     maxConcurrent: either(config.maxConcurrent, CALLS_PER_WORKER * workers),
@@ -82,6 +83,31 @@ function settingsOf(config: FullConfig, machine: Machine): Settings {
     redisUrl: config.redisUrl,
     nodeId: config.nodeId === '' ? machine.nodeId : config.nodeId,
     stateSecret: config.stateSecret === '' ? machine.stateSecret : config.stateSecret,
+  };
+}
+
+type SharedSettings = Pick<Settings, 'cluster' | 'cache' | 'idempotencyTtlMs' | 'rateLimits'>;
+
+function sharedSettings(config: FullConfig): SharedSettings {
+  const { cluster, cache } = config;
+  return {
+    cluster: {
+      prefix: cluster.prefix,
+      url: cluster.url.replace(/\/+$/, ''),
+      secret: cluster.secret,
+      tlsCaFile: cluster.tlsCa,
+      commandMsMax: cluster.commandTimeoutMs,
+      offer: cluster.offer,
+      labels: cluster.labels,
+      forwardMsMax: cluster.forwardTimeoutMs,
+      forwardedMax: cluster.maxForwarded,
+    },
+    cache: { resultsMax: cache.max, bytesMax: cache.maxBytes },
+    idempotencyTtlMs: config.idempotencyTtlMs,
+    rateLimits: config.rateLimits.map((limit) => ({
+      ...limit,
+      burst: limit.burst ?? Math.max(1, Math.ceil(limit.perSecond)),
+    })),
   };
 }
 

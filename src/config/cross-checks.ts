@@ -5,6 +5,7 @@
  * Role: called once by `compile.ts`. Each rule adds its own line; none stops the others.
  */
 import { readFileSync, statSync } from 'node:fs';
+import { isRedisUrl } from '../redis/address.ts';
 import { isEveryInterface } from './host-name.ts';
 import { type LoadedConfig, valueAt } from './load.ts';
 import { type Option, optionNamed } from './options.ts';
@@ -125,14 +126,24 @@ function checkStreams({ config, refuse }: Check): void {
   if (missing !== undefined) refuse('streamFiles', `there is no file ${missing}`);
 }
 
-function checkRedis({ config, refuse }: Check): void {
-  if (config.redisUrl === '') return;
-  const protocol = URL.canParse(config.redisUrl) ? new URL(config.redisUrl).protocol : '';
-  if (protocol !== 'redis:' && protocol !== 'rediss:') {
-    refuse('redisUrl', 'must be a redis:// or rediss:// URL');
+function checkRedis({ config, refuse, beside }: Check): void {
+  const { tlsCa, url } = config.cluster;
+  const reason = tlsCa === '' ? null : unreadable(tlsCa);
+  if (reason !== null) refuse('cluster.tlsCa', reason);
+  if (url !== '' && !/^https?:\/\/[^/]+\/?$/.test(url)) {
+    refuse('cluster.url', 'must be http:// or https:// with a host and port, without a path');
+  }
+  if (config.redisUrl === '') {
+    if (config.cluster.offer.length > 0 && url !== '')
+      refuse('cluster.url', `needs ${beside('cluster.url', 'redisUrl')}`);
     return;
   }
-  refuse('redisUrl', 'not supported by this version: it runs on one node and cannot use Redis');
+  if (!isRedisUrl(config.redisUrl)) {
+    refuse(
+      'redisUrl',
+      'must be redis://host:port/db, redis-sentinel://host:port,host:port/name or redis-cluster://host:port,host:port (rediss… for TLS)',
+    );
+  }
 }
 
 function checkAuth({ config, refuse, beside }: Check): void {

@@ -78,6 +78,38 @@ const streaming = z.strictObject({
   maxTaskMs: integer(10 * SECOND_MS, 100, HOUR_MS, 'ms', 'A worker is ended when a task of the streams takes longer.'),
 });
 
+const cluster = z.strictObject({
+  prefix: pattern(
+    'mcp:',
+    /^[0-9A-Za-z._:-]{0,64}$/,
+    'letters, digits and . _ : - (at most 64)',
+    'Start of keys in Redis.',
+  ),
+  url: text('', 2048, 'Base URL under which other nodes reach this one; empty: from --host and the port.'),
+  secret: pattern('', /^(.{32,})?$/s, 'text of 32 characters or more', 'Shared by the nodes; empty: kept in Redis.', {
+    flag: null,
+    secret: true,
+  }),
+  tlsCa: text('', 4096, 'Authority that signed the certificate of Redis, PEM.', { isPath: true }),
+  commandTimeoutMs: integer(500, 10, MINUTE_MS, 'ms', 'For one command to Redis to be answered.'),
+  offer: list(256, 'Tools this node runs, `*` for any characters; none: all of them.'),
+  labels: list(64, 'Labels of this node: tools that require others are not run here.'),
+  forwardTimeoutMs: integer(2000, 10, MINUTE_MS, 'ms', 'For another node to take a forwarded call.'),
+  maxForwarded: integer(1000, 1, 100_000, 'calls', 'Calls forwarded to other nodes at once.'),
+});
+
+const cache = z.strictObject({
+  max: integer(10_000, 0, 1_000_000, 'results', 'Tool results kept in memory; 0: none are.'),
+  maxBytes: integer(64 * MIB, 0, 16_384 * MIB, 'bytes', 'Memory for them.'),
+});
+
+const rateLimit = z.strictObject({
+  tool: z.string().min(1).max(256),
+  perSecond: z.number().positive().max(1e9),
+  burst: z.number().int().min(1).max(1e9).optional(),
+  by: z.enum(['all', 'principal']).default('principal'),
+});
+
 const server = z.strictObject({
   name: pattern('millrace', /^\S(.{0,126}\S)?$/, 'text of 1 to 128 characters', 'Name shown to clients.'),
   version: text('', 64, 'Version shown to clients; empty: the version of millrace.'),
@@ -141,6 +173,20 @@ export const rawConfigSchema = z.strictObject({
   ),
   streamFiles: list(64, 'File of stream definitions: .yaml, .json, .js or .ts.', { flag: 'streams', isPath: true }),
   streaming: streaming.prefault({}),
+  cluster: cluster.prefault({}),
+  cache: cache.prefault({}),
+  idempotencyTtlMs: integer(
+    10 * MINUTE_MS,
+    SECOND_MS,
+    DAY_MS,
+    'ms',
+    'How long an answer is kept for its idempotency key.',
+  ),
+  rateLimits: structured(
+    z.array(rateLimit).max(256).default([]),
+    'a list of {"tool": name with *, "perSecond": number, "burst": number, "by": "principal" or "all"}',
+    'Calls per second, over all nodes.',
+  ),
   server: server.prefault({}),
   auth: auth.prefault({}),
   stateSecret: pattern('', /^(.{32,})?$/s, 'text of 32 characters or more', 'Seals request state; same on all nodes.', {

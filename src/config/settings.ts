@@ -93,11 +93,42 @@ export interface Settings {
   /** From SIGTERM to exit. Default 10 s. */
   readonly shutdownGraceMs: number;
   readonly heartbeatMs: number;
+  /** `''`: this node is alone. */
   readonly redisUrl: string;
   readonly nodeId: string;
+  readonly cluster: ClusterSettings;
+  readonly cache: { readonly resultsMax: number; readonly bytesMax: number };
+  readonly idempotencyTtlMs: number;
+  readonly rateLimits: readonly RateLimit[];
   readonly auth: AuthSettings | null;
   /** Seals `requestState`; shared by nodes behind one balancer. Random when empty. */
   readonly stateSecret: string;
+}
+
+export interface ClusterSettings {
+  /** Start of every key in Redis: `mcp:`. */
+  readonly prefix: string;
+  /** Base URL other nodes reach this one under, `''`: from host and port. */
+  readonly url: string;
+  /** Shared by the nodes; `''`: taken from Redis. */
+  readonly secret: string;
+  readonly tlsCaFile: string;
+  readonly commandMsMax: number;
+  /** Tool names with `*`; empty: all. */
+  readonly offer: readonly string[];
+  readonly labels: readonly string[];
+  readonly forwardMsMax: number;
+  readonly forwardedMax: number;
+}
+
+export interface RateLimit {
+  /** Tool name with `*`. */
+  readonly tool: string;
+  readonly perSecond: number;
+  /** Calls at once; default: those of one second, at least 1. */
+  readonly burst: number;
+  /** One budget for everyone, or one per principal (per session or address without authentication). */
+  readonly by: 'all' | 'principal';
 }
 
 export interface AuthSettings {

@@ -1,16 +1,20 @@
 /**
  * A connection to Redis: commands that fail while it is away, instead of waiting in a queue nobody bounded.
  *
- * Role: the only place that knows ioredis. It connects again by itself, with pauses that double and vary, so that many
- * nodes do not come back at the same moment; who uses it decides what to do with a command that failed.
- * Invariants: nothing is queued while it is not connected; a command whose connection was lost rejects and is never sent
- * again by this side, since it may have been carried out. Passwords of the URL never appear in a message.
+ * Role: what all users of Redis send commands with. It connects again by itself, with pauses that double and vary, so
+ * that many nodes do not come back at the same moment; who uses it decides what to do with a command that failed.
+ *
+ *   away ──connected──► up ──lost, or SLOW_MAX answers in a row missing──► away
+ *
+ * Invariants: nothing is queued while it is not connected; at most `PENDING_MAX` commands are under way; a command whose
+ * connection was lost rejects and is never sent again by this side, since it may have been carried out. Every rejection
+ * is a `RedisUnavailable`. Passwords of the URL never appear in a message.
  */
-import { Redis } from 'ioredis';
-
-const PAUSE_MS = 50;
-const PAUSE_MS_MAX = 5_000;
-const CONNECT_MS_MAX = 5_000;
+import type { Cluster, Redis } from 'ioredis';
+import { parseRedisUrl } from './address.ts';
+import type { Script } from './script.ts';
+import { CLIENT_DEFAULTS, type ClientOptions, makeClient } from './topology.ts';
+import { RedisUnavailable, unavailableFrom } from './unavailable.ts';
 
 export interface RedisLog {
   warn(fields: object, message: string): void;
@@ -21,52 +25,74 @@ export interface RedisLog {
 export type RedisReply = string | number | Buffer | null | readonly RedisReply[];
 export type RedisArgument = string | number | Buffer;
 
+const PENDING_MAX = 20_000;
+/** Answers in a row that did not come in time, after which the connection is taken for dead. */
+const SLOW_MAX = 3;
+
 export class RedisConnection {
   /** `redis://host:port/db`, without user and password. */
   readonly address: string;
-  readonly #redis: Redis;
+  readonly #redis: Redis | Cluster;
+  readonly #listeners = new Set<(up: boolean) => void>();
   #lost = false;
   #closed = false;
+  #pending = 0;
+  #slow = 0;
+  /** Why the last command that was refused was, until one succeeds: `full` and `readonly` do not break the connection. */
+  #trouble = '';
 
-  /** Connects at the first `ready`. `owner`: for messages. Throws when the URL is not one. */
-  constructor(url: string, owner: string, log: RedisLog) {
-    this.address = addressOf(url);
-    this.#redis = new Redis(url, {
-      lazyConnect: true,
-      // Replies of commands that are called by name are lists in this one, whatever the server speaks.
-      protocol: 2,
-      enableOfflineQueue: false,
-      autoResendUnfulfilledCommands: false,
-      maxRetriesPerRequest: 0,
-      connectTimeout: CONNECT_MS_MAX,
-      retryStrategy: (attempt) => pauseMs(attempt, Math.random()),
-    });
+  /** Connects at the first `ready`. `owner`: for messages. Throws `TypeError` when the URL is not one. */
+  constructor(url: string, owner: string, log: RedisLog, options: Partial<ClientOptions> = {}) {
+    const address = parseRedisUrl(url);
+    this.address = address.shown;
+    this.#redis = makeClient(address, { ...CLIENT_DEFAULTS, ...options });
     this.#redis.on('error', (error: Error) => {
       if (this.#lost || this.#closed) return;
       this.#lost = true;
-      log.warn({ err: error, redis: this.address, connector: owner }, 'Redis cannot be reached; it is tried again');
+      log.warn({ err: error, redis: this.address, user: owner }, 'Redis cannot be reached; it is tried again');
     });
     this.#redis.on('close', () => {
-      if (this.#lost || this.#closed) return;
+      if (this.#closed) return;
+      this.#tell(false);
+      if (this.#lost) return;
       this.#lost = true;
-      log.warn({ redis: this.address, connector: owner }, 'the connection to Redis was lost; it is made again');
+      log.warn({ redis: this.address, user: owner }, 'the connection to Redis was lost; it is made again');
     });
     this.#redis.on('ready', () => {
-      if (this.#lost) log.info({ redis: this.address, connector: owner }, 'Redis is reached again');
+      if (this.#lost) log.info({ redis: this.address, user: owner }, 'Redis is reached again');
       this.#lost = false;
+      this.#slow = 0;
+      this.#tell(true);
     });
+  }
+
+  /** Whether a command has a chance now. */
+  get up(): boolean {
+    return this.#redis.status === 'ready' && this.#slow < SLOW_MAX;
+  }
+
+  /** What is wrong: `away`, `slow`, `full`, `readonly`, `loading`; `''` when nothing is known to be. */
+  get trouble(): string {
+    if (this.#redis.status !== 'ready') return 'away';
+    return this.#slow >= SLOW_MAX ? 'slow' : this.#trouble;
+  }
+
+  /** Called when the connection comes and goes. Returns unsubscribe. */
+  onChange(listener: (up: boolean) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   /** Resolves when commands can be sent. Rejects, with what is wrong, when this attempt fails or after `close`. */
   async ready(): Promise<void> {
     const redis = this.#redis;
-    if (this.#closed) throw new Error(`the connection to ${this.address} is closed`);
+    if (this.#closed) throw new RedisUnavailable('away', `the connection to ${this.address} is closed`, false);
     if (redis.status === 'ready') return;
     if (redis.status === 'wait' || redis.status === 'end') {
       try {
         await redis.connect();
       } catch (cause) {
-        throw new Error(`cannot reach Redis at ${this.address}: ${messageOf(cause)}`, { cause });
+        throw this.#unreachable(cause);
       }
       return;
     }
@@ -82,20 +108,71 @@ export class RedisConnection {
       const settle = (error: Error | null): void => {
         redis.off('ready', onReady).off('error', onError).off('end', onEnd);
         if (error === null) resolve();
-        else reject(new Error(`cannot reach Redis at ${this.address}: ${error.message}`, { cause: error }));
+        else reject(this.#unreachable(error));
       };
       redis.on('ready', onReady).on('error', onError).on('end', onEnd);
     });
   }
 
+  #unreachable(cause: unknown): RedisUnavailable {
+    const message = cause instanceof Error ? cause.message : String(cause);
+    return new RedisUnavailable('away', `cannot reach Redis at ${this.address}: ${message}`, false, cause);
+  }
+
   /** One command. Rejects at once while there is no connection. */
-  async command(name: string, ...args: readonly RedisArgument[]): Promise<RedisReply> {
-    return (await this.#redis.call(name, ...args)) as RedisReply;
+  command(name: string, ...args: readonly RedisArgument[]): Promise<RedisReply> {
+    return this.#run(() => this.#redis.call(name, args as RedisArgument[]));
   }
 
   /** As `command`, with bulk texts as bytes. */
-  async commandBytes(name: string, ...args: readonly RedisArgument[]): Promise<RedisReply> {
-    return (await this.#redis.callBuffer(name, args as RedisArgument[])) as RedisReply;
+  commandBytes(name: string, ...args: readonly RedisArgument[]): Promise<RedisReply> {
+    return this.#run(() => this.#redis.callBuffer(name, args as RedisArgument[]));
+  }
+
+  /** Runs a script; bulk texts of the reply are bytes. */
+  async script(script: Script, keys: readonly string[], args: readonly RedisArgument[]): Promise<RedisReply> {
+    const rest = [keys.length, ...keys, ...args];
+    try {
+      return await this.commandBytes('EVALSHA', script.digest, ...rest);
+    } catch (error) {
+      if (!(error instanceof RedisUnavailable) || error.code !== 'NOSCRIPT') throw error;
+      return this.commandBytes('EVAL', script.text, ...rest);
+    }
+  }
+
+  async #run(send: () => Promise<unknown>): Promise<RedisReply> {
+    if (!this.up)
+      throw new RedisUnavailable(this.trouble === 'slow' ? 'slow' : 'away', `Redis at ${this.address} is away`, false);
+    if (this.#pending >= PENDING_MAX) {
+      throw new RedisUnavailable('busy', `${PENDING_MAX} commands to Redis at ${this.address} are under way`, false);
+    }
+    this.#pending++;
+    try {
+      const reply = (await send()) as RedisReply;
+      this.#slow = 0;
+      this.#trouble = '';
+      return reply;
+    } catch (cause) {
+      const error = unavailableFrom(cause, this.address);
+      this.#note(error);
+      throw error;
+    } finally {
+      this.#pending--;
+    }
+  }
+
+  #note(error: RedisUnavailable): void {
+    if (error.why === 'slow') {
+      // A connection into a black hole looks alive to the operating system for minutes.
+      if (++this.#slow === SLOW_MAX) this.#redis.disconnect(true);
+      return;
+    }
+    this.#slow = 0;
+    if (error.why === 'full' || error.why === 'readonly' || error.why === 'loading') this.#trouble = error.why;
+  }
+
+  #tell(up: boolean): void {
+    for (const listener of this.#listeners) listener(up);
   }
 
   /** Ends at once; commands under way reject. */
@@ -103,21 +180,4 @@ export class RedisConnection {
     this.#closed = true;
     this.#redis.disconnect();
   }
-}
-
-/** Doubles from `PAUSE_MS`; the second half of it varies. `share`: 0 to 1. */
-export function pauseMs(attempt: number, share: number): number {
-  const pause = Math.min(PAUSE_MS_MAX, PAUSE_MS * 2 ** Math.min(20, attempt - 1));
-  return Math.round(pause / 2 + (pause / 2) * share);
-}
-
-/** Without user and password. Throws `TypeError` for what is no URL of Redis. */
-export function addressOf(url: string): string {
-  const { host, pathname, protocol } = new URL(url);
-  if ((protocol !== 'redis:' && protocol !== 'rediss:') || host === '') throw new TypeError('not a URL of Redis');
-  return `${protocol}//${host}${pathname}`;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

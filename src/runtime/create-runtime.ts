@@ -4,7 +4,6 @@
  * Role: the only place that knows all parts. Reading it from top to bottom is the order in which things depend on each
  * other: catalogue, bus, engine, protocol (`protocol.ts`), front end.
  */
-import { randomBytes } from 'node:crypto';
 import { pathToFileURL } from 'node:url';
 import { resourceMetadata } from '../auth/resource-metadata.ts';
 import { createCatalogue, type MutableCatalogue } from '../catalogue/compile.ts';
@@ -25,12 +24,12 @@ import { operationsEndpoints } from '../observe/operations.ts';
 import type { Health, Log } from '../observe/port.ts';
 import { fault } from '../protocol/faults.ts';
 import type { StreamDefinition } from '../streams/define/definition.ts';
-import { MemoryBus } from '../subscriptions/memory-bus.ts';
 import type { Bus } from '../subscriptions/port.ts';
 import { createEngine, type Engine } from './engine.ts';
 import { registerGauges } from './gauges.ts';
 import { type McpServerSource, Mounts } from './mounts.ts';
 import { assembleProtocol, type Protocol } from './protocol.ts';
+import { openSharedState, type SharedState } from './shared-state.ts';
 import { type RuntimeStreams, type StreamsPorts, startStreams } from './streams.ts';
 import { ToolSources } from './tool-sources.ts';
 
@@ -99,7 +98,7 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
 }
 
 export async function createRuntimeFrom(settings: Settings, log: Log, parts: RuntimeParts = {}): Promise<Runtime> {
-  const runtime = new MillraceRuntime(settings, log, parts);
+  const runtime = new MillraceRuntime(settings, log, parts, await openSharedState(settings, log));
   await runtime.start();
   return runtime;
 }
@@ -119,26 +118,28 @@ class MillraceRuntime implements Runtime {
   readonly #router: Router;
   readonly #sweeper: NodeJS.Timeout;
   readonly #bus: Bus;
+  readonly #shared: SharedState;
   readonly #liveStreams: readonly StreamDefinition[];
   #streams: RuntimeStreams | null = null;
   #frontEnd: FrontEnd | null = null;
   #stdio: StdioServer | null = null;
   #status: Health['status'] = 'starting';
 
-  constructor(settings: Settings, log: Log, parts: RuntimeParts) {
+  constructor(settings: Settings, log: Log, parts: RuntimeParts, shared: SharedState) {
     const now = (): number => performance.now();
-    const stateSecret = settings.stateSecret === '' ? randomBytes(32).toString('base64url') : settings.stateSecret;
+    const stateSecret = shared.secret;
+    this.#shared = shared;
     this.settings = settings;
     this.#log = log;
     this.#liveStreams = parts.liveStreams ?? [];
-    this.#bus = new MemoryBus({ log });
+    this.#bus = shared.bus;
     this.catalogue = createCatalogue({
       pageSize: settings.pageSize,
       server: settings.server,
       listTtlMs: settings.listTtlMs,
       listCacheScope: settings.listCacheScope,
       capabilities: CAPABILITIES,
-      secret: settings.stateSecret,
+      secret: stateSecret,
     });
     this.#sources = new ToolSources({
       catalogue: this.catalogue,
@@ -166,7 +167,7 @@ class MillraceRuntime implements Runtime {
     this.#protocol = assembleProtocol({
       settings,
       catalogue,
-      bus,
+      shared,
       log,
       meters,
       now,
@@ -199,7 +200,10 @@ class MillraceRuntime implements Runtime {
 
   #health(): Health {
     const degraded = this.#engine.liveWorkers() < this.settings.workers ? ['workers'] : [];
-    return { status: this.#status, degraded: [...degraded, ...(this.#streams?.degraded ?? [])] };
+    return {
+      status: this.#status,
+      degraded: [...degraded, ...this.#shared.degraded, ...(this.#streams?.degraded ?? [])],
+    };
   }
 
   #node(): Parameters<typeof operationsEndpoints>[0]['nodes'] extends () => readonly (infer Node)[] ? Node : never {
@@ -279,6 +283,7 @@ class MillraceRuntime implements Runtime {
     await this.#frontEnd?.close();
     await this.#engine.close();
     await this.#mounts.close();
+    await this.#shared.close();
     this.#meters.close();
   }
 }

@@ -14,19 +14,16 @@ import { createMethods } from '../protocol/methods/method-table.ts';
 import { HttpSessions } from '../protocol/session/endpoint.ts';
 import { type Admitted, MessageConnections, type UpgradeRefusal } from '../protocol/session/message-handler.ts';
 import { SessionHub } from '../protocol/session/session-hub.ts';
-import { MemoryEventLog } from '../sessions/memory-event-log.ts';
-import { MemorySessionStore } from '../sessions/memory-store.ts';
 import { Listen } from '../subscriptions/listen.ts';
-import type { Bus } from '../subscriptions/port.ts';
 import { TaskManager } from '../tasks/manager.ts';
-import { MemoryTaskStore } from '../tasks/memory-store.ts';
 import type { Tasks } from '../tasks/port.ts';
+import type { SharedState } from './shared-state.ts';
 
 export interface ProtocolOptions {
   readonly settings: Settings;
   readonly catalogue: CatalogueHolder;
   readonly dispatcher: Dispatcher;
-  readonly bus: Bus;
+  readonly shared: SharedState;
   readonly log: Log;
   readonly meters: Meters;
   /** Monotonic milliseconds. */
@@ -50,11 +47,12 @@ export interface Protocol {
 }
 
 export function assembleProtocol(options: ProtocolOptions): Protocol {
-  const { bus, catalogue, dispatcher, log, meters, now, settings } = options;
+  const { catalogue, dispatcher, log, meters, now, settings, shared } = options;
+  const { bus, events, sessions: store } = shared;
   const { name, title, version } = settings.server;
   const serverInfo = title === '' ? { name, version } : { name, title, version };
   const tasks = new TaskManager({
-    store: new MemoryTaskStore({ tasksMax: settings.tasks.max }),
+    store: shared.tasks,
     bus,
     dispatcher: () => dispatcher,
     settings: settings.tasks,
@@ -65,8 +63,6 @@ export function assembleProtocol(options: ProtocolOptions): Protocol {
   });
   const listen = new Listen({ bus, tasks, settings, serverInfoJson: JSON.stringify(serverInfo), log });
   const methods = createMethods({ catalogue, dispatcher, tasks, bus, listen, log, meters, settings });
-  const store = new MemorySessionStore(settings.sessions);
-  const events = new MemoryEventLog(settings.sessions);
   const limits = { ...settings.sessions, streamKeepAliveMs: settings.streamKeepAliveMs };
   const hub = new SessionHub({ store, events, bus, dispatcher, limits, log, nowMs: now });
   const sessions = new HttpSessions({ hub, methods, catalogue });

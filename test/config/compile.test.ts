@@ -109,13 +109,27 @@ describe('cross-checks', () => {
     ]);
   });
 
-  test('a Redis URL is refused as unsupported, not ignored, and never shown', async () => {
-    assert.deepEqual(await refusals({ redisUrl: 'redis://:pw@host' }), [
-      'redisUrl = (hidden): not supported by this version: it runs on one node and cannot use Redis',
-    ]);
-    assert.deepEqual(await refusals({ redisUrl: 'http://host' }), [
-      'redisUrl = (hidden): must be a redis:// or rediss:// URL',
-    ]);
+  test('a URL that is not one of Redis is refused, and never shown', async () => {
+    for (const good of [
+      'redis://:pw@host',
+      'rediss://u:p@host:1/2',
+      'redis-sentinel://a,b:1/main',
+      'redis-cluster://a:1',
+    ]) {
+      assert.equal(compileSettings({ redisUrl: good }).redisUrl, good);
+    }
+    for (const bad of [
+      'http://host',
+      'redis://',
+      'redis://a,b',
+      'redis-sentinel://a',
+      'redis-cluster://a/1',
+      'redis://h:0',
+    ]) {
+      assert.deepEqual(await refusals({ redisUrl: bad }), [
+        'redisUrl = (hidden): must be redis://host:port/db, redis-sentinel://host:port,host:port/name or redis-cluster://host:port,host:port (rediss… for TLS)',
+      ]);
+    }
   });
 
   test('every interface needs a list of host names', async () => {

@@ -30,6 +30,7 @@ describe('the option table', () => {
     assert.deepEqual(
       secrets.map((option) => [option.name, option.flag]),
       [
+        ['cluster.secret', null],
         ['auth.tokens', null],
         ['stateSecret', null],
         ['redisUrl', 'redis-url'],

@@ -15,7 +15,9 @@
  * What stays: an entry whose first consumer logged it and ended before acknowledging it is in both logs.
  * Every failure of Redis begins again at the pending entries, after a pause.
  */
-import { pauseMs, RedisConnection } from '../../redis/connection.ts';
+import { RedisConnection } from '../../redis/connection.ts';
+import { pauseMs } from '../../redis/topology.ts';
+import { RedisUnavailable } from '../../redis/unavailable.ts';
 import {
   optionalChoice,
   optionalInteger,
@@ -145,7 +147,7 @@ class RedisSource implements Source {
     try {
       await this.#redis.command('XGROUP', 'CREATE', key, group, start, 'MKSTREAM');
     } catch (error) {
-      if (!(error instanceof Error) || !error.message.startsWith('BUSYGROUP')) throw error;
+      if (!(error instanceof RedisUnavailable) || error.code !== 'BUSYGROUP') throw error;
     }
   }
 

@@ -1,0 +1,86 @@
+/**
+ * From an address to a client: one server, a Sentinel group, or a Cluster, with or without TLS.
+ *
+ * Role: the only file that makes clients of ioredis. Invariants: nothing waits in a queue while there is no connection;
+ * a command whose connection was lost is never sent again by this side; a primary that answers READONLY is left and
+ * found anew.
+ */
+import { readFileSync } from 'node:fs';
+import { Cluster, Redis, type RedisOptions } from 'ioredis';
+import type { RedisAddress } from './address.ts';
+
+const PAUSE_MS = 50;
+const PAUSE_MS_MAX = 5_000;
+const CONNECT_MS_MAX = 2_000;
+
+export interface ClientOptions {
+  /** A command that has no answer by then fails; 0: never. */
+  readonly commandMsMax: number;
+  /** PEM file of the authority that signed the server's certificate; `''`: those of Node.js. */
+  readonly tlsCaFile: string;
+  /** Lists subscriptions on this connection instead of sending commands. */
+  readonly subscriber: boolean;
+}
+
+export const CLIENT_DEFAULTS: ClientOptions = { commandMsMax: 0, tlsCaFile: '', subscriber: false };
+
+/** Not connected yet. */
+export function makeClient(address: RedisAddress, options: ClientOptions): Redis | Cluster {
+  const shared = connectionOptions(address, options);
+  const again = (attempt: number): number => pauseMs(attempt, Math.random());
+  if (address.kind === 'cluster') {
+    return new Cluster([...address.hosts], {
+      lazyConnect: true,
+      enableOfflineQueue: false,
+      clusterRetryStrategy: again,
+      shardedSubscribers: options.subscriber,
+      // As many as commandMsMax lets pass: a failover is waited for, not failed at once.
+      maxRedirections: 8,
+      slotsRefreshTimeout: CONNECT_MS_MAX,
+      slotsRefreshInterval: 5_000,
+      redisOptions: shared,
+    });
+  }
+  const single: RedisOptions = { ...shared, lazyConnect: true, enableOfflineQueue: false, retryStrategy: again };
+  if (address.kind === 'single') {
+    const { host, port } = address.hosts[0] as { host: string; port: number };
+    return new Redis({ ...single, host, port, db: address.db });
+  }
+  return new Redis({
+    ...single,
+    sentinels: [...address.hosts],
+    name: address.primary,
+    db: address.db,
+    sentinelRetryStrategy: again,
+    sentinelReconnectStrategy: again,
+    failoverDetector: true,
+    connectTimeout: CONNECT_MS_MAX,
+    sentinelCommandTimeout: CONNECT_MS_MAX,
+    enableTLSForSentinelMode: address.tls,
+    ...(address.tls && shared.tls !== undefined ? { sentinelTLS: shared.tls } : {}),
+  });
+}
+
+function connectionOptions(address: RedisAddress, options: ClientOptions): RedisOptions {
+  const ca = options.tlsCaFile === '' ? {} : { ca: readFileSync(options.tlsCaFile) };
+  return {
+    // Replies of commands that are called by name are lists in this one, whatever the server speaks.
+    protocol: 2,
+    autoResendUnfulfilledCommands: false,
+    autoResubscribe: true,
+    maxRetriesPerRequest: 0,
+    connectTimeout: CONNECT_MS_MAX,
+    keepAlive: 5_000,
+    reconnectOnError: (error) => (error.message.startsWith('READONLY') ? 1 : false),
+    ...(options.commandMsMax === 0 ? {} : { commandTimeout: options.commandMsMax }),
+    ...(address.username === '' ? {} : { username: address.username }),
+    ...(address.password === '' ? {} : { password: address.password }),
+    ...(address.tls ? { tls: { ...ca } } : {}),
+  };
+}
+
+/** Doubles from `PAUSE_MS`; the second half of it varies. `share`: 0 to 1. */
+export function pauseMs(attempt: number, share: number): number {
+  const pause = Math.min(PAUSE_MS_MAX, PAUSE_MS * 2 ** Math.min(20, attempt - 1));
+  return Math.round(pause / 2 + (pause / 2) * share);
+}
