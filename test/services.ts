@@ -17,7 +17,9 @@ export interface Needed {
 /** A new service test adds its row here. */
 export const NEEDED: readonly Needed[] = [
   { command: 'openssl', debianPackage: 'openssl', why: 'certificates for the TLS tests' },
-  { command: 'redis-server', debianPackage: 'redis-server', why: 'Redis for the connector tests' },
+  { command: 'redis-server', debianPackage: 'redis-server', why: 'Redis, Sentinel and Cluster for the tests' },
+  { command: 'haproxy', debianPackage: 'haproxy', why: 'the balancer in front of several nodes' },
+  { command: 'nginx', debianPackage: 'nginx', why: 'the other balancer' },
 ];
 
 /** What installing needs of the machine; replaced in tests. */
@@ -44,13 +46,21 @@ export function ensureCommands(needed: readonly Needed[], host: Host = thisHost(
 export function thisHost(): Host {
   return {
     isRoot: process.getuid?.() === 0,
-    has: (command) =>
-      (process.env['PATH'] ?? '').split(delimiter).some((folder) => isExecutable(join(folder, command))),
+    has: (command) => commandFile(command) !== null,
     run(command, args) {
       const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
       return spawnSync(command, args, { stdio: ['ignore', 'inherit', 'inherit'], env }).status === 0;
     },
   };
+}
+
+/** Where daemons are, which is not on everybody's PATH. */
+const SYSTEM_FOLDERS = ['/usr/local/sbin', '/usr/sbin'];
+
+/** The file that would be run. Null: there is none. */
+export function commandFile(command: string): string | null {
+  const folders = [...(process.env['PATH'] ?? '').split(delimiter), ...SYSTEM_FOLDERS];
+  return folders.map((folder) => join(folder, command)).find(isExecutable) ?? null;
 }
 
 function isExecutable(path: string): boolean {

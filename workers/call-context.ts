@@ -188,6 +188,10 @@ export class CallContext implements HandlerContext {
     this.#port.publish({ kind: what });
   }
 
+  invalidate(tool: string): void {
+    this.#port.forget(tool);
+  }
+
   resourceUpdated(uri: string): void {
     this.#port.publish({ kind: 'resource', uri });
   }

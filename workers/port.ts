@@ -13,6 +13,8 @@ export interface RunnerPort {
   task(slot: number, sequence: number, ttlMs: number | null, pollIntervalMs: number): void;
   release(slot: number, sequence: number, retryMs: number): void;
   publish(change: Change): void;
+  /** What is kept of a tool's results is out of date. */
+  forget(tool: string): void;
   log(level: LogLevel, entry: string, correlationId: string, message: string): void;
   /** The entry left something behind on the thread: a stray error, or changed built-in objects. */
   stray(entryKey: number, kind: 'error' | 'exit' | 'pollution', message: string): void;

@@ -1,10 +1,29 @@
 /**
  * The way to the code of the live streams, which is loaded by the first of their tasks: a server without streams never
  * pays for it.
+ *
+ * From source it is imported like a tool in TypeScript: before Node 22.18 a loader that the process was started with
+ * reaches what a worker imports statically, and nothing it imports later.
  */
+import { importModule } from '../src/catalogue/import-module.ts';
 import type { StreamAnswer, StreamMessage } from '../src/streams/engine/task.ts';
 
+type Tasks = typeof import('./stream-tasks.ts');
+
+let loading: Promise<Tasks> | null = null;
+
+function load(): Promise<Tasks> {
+  if (!import.meta.url.endsWith('.ts')) return import('./stream-tasks.ts');
+  return importModule(new URL('stream-tasks.ts', import.meta.url).href) as Promise<Tasks>;
+}
+
 export async function answerStream(message: StreamMessage): Promise<StreamAnswer> {
-  const tasks = await import('./stream-tasks.ts');
-  return tasks.answerStream(message);
+  loading ??= load();
+  try {
+    return (await loading).answerStream(message);
+  } catch (error) {
+    // The next task tries again.
+    loading = null;
+    throw error;
+  }
 }

@@ -1,30 +1,40 @@
 /**
  * Tasks of the live streams on a worker thread.
  *
- * Role: one runner per thread; takes plans as they come, with the modules their custom reducers are in, and turns
- * exceptions of a task into values.
+ * Role: one runner per engine that asks; takes plans as they come, with the modules their custom reducers are in, and
+ * turns exceptions of a task into values. A plan that could not be loaded leaves nothing behind: it may be given again.
+ * Bound: one runner per engine, and the front-end thread bounds how many of those there are at a time.
  */
 import { loadReducers } from '../src/streams/aggregates/load-reducers.ts';
 import { OperatorParts } from '../src/streams/engine/operators.ts';
 import { StreamTaskRunner } from '../src/streams/engine/run-task.ts';
 import type { StreamAnswer, StreamMessage } from '../src/streams/engine/task.ts';
 
-let runner: StreamTaskRunner | null = null;
-let loading: Promise<unknown> = Promise.resolve();
+/** A runner, and the life of the engine it is for. */
+interface Seat {
+  readonly life: number;
+  readonly runner: StreamTaskRunner;
+}
 
-export async function answerStream({ plan, task }: StreamMessage): Promise<StreamAnswer> {
+const seats = new Map<number, Seat>();
+
+export async function answerStream({ engine, life, plan, task }: StreamMessage): Promise<StreamAnswer> {
   try {
     if (plan !== null) {
-      loading = loading.then(async () => {
-        const reducers = await loadReducers(plan);
-        runner ??= new StreamTaskRunner(new OperatorParts(reducers));
-        runner.usePlan(plan);
-      });
+      const reducers = await loadReducers(plan);
+      let seat = seats.get(engine);
+      if (seat === undefined || seat.life < life) {
+        seat = { life, runner: new StreamTaskRunner(new OperatorParts(reducers)) };
+        seats.set(engine, seat);
+      }
+      if (seat.life === life) seat.runner.usePlan(plan);
     }
-    await loading;
-    if (runner === null) throw new Error('a task came before its plan');
-    return { ok: true, result: task.kind === 'decode' ? runner.decode(task) : runner.apply(task) };
+    if (task === null) return { ok: true, result: null };
+    const seat = seats.get(engine);
+    if (seat === undefined || seat.life !== life) throw new Error('a task came without the plan it is of');
+    return { ok: true, result: task.kind === 'decode' ? seat.runner.decode(task) : seat.runner.apply(task) };
   } catch (error) {
+    if (task === null) return { ok: false, message: error instanceof Error ? error.message : String(error) };
     return { ok: false, message: error instanceof Error ? (error.stack ?? error.message) : String(error) };
   }
 }

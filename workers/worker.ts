@@ -60,6 +60,7 @@ const port: RunnerPort = {
   task: (slot, sequence, ttlMs, pollIntervalMs) => send({ type: 'task', slot, sequence, ttlMs, pollIntervalMs }),
   release: (slot, sequence, retryMs) => send({ type: 'release', slot, sequence, retryMs }),
   publish: (change) => send({ type: 'publish', change }),
+  forget: (tool) => send({ type: 'forget', tool }),
   log: (level, entry, correlationId, message) => send({ type: 'log', level, entry, correlationId, message }),
   stray: (entryKey, kind, message) => send({ type: 'stray', entryKey, kind, message }),
   settled(slot, sequence, overflow) {

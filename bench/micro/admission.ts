@@ -30,6 +30,8 @@ function entryWith(key: number, concurrency: number): Entry {
     timeoutMs: 0,
     callerRuns: true,
     repeatable: false,
+    cacheTtlMs: 0,
+    cacheScope: 'private',
     paramHeaders: [],
     task: 'never',
   };

@@ -35,6 +35,8 @@ const entry: Entry = {
   timeoutMs: 0,
   callerRuns: true,
   repeatable: true,
+  cacheTtlMs: 0,
+  cacheScope: 'private',
   paramHeaders: [],
   task: 'never',
 };

@@ -81,7 +81,15 @@ function decoding(name: string, format: WireFormat, bodies: readonly Uint8Array[
   const run = (): number => {
     let accepted = 0;
     for (const body of buffers) {
-      const task = { kind: 'decode', epoch: 1, stream: 0, format, body, bodyBytes: body.byteLength } as const;
+      const task = {
+        kind: 'decode',
+        epoch: 1,
+        stream: 0,
+        format,
+        body,
+        bodyBytes: body.byteLength,
+        spare: null,
+      } as const;
       accepted += decodeBatch(plan, { ...task, provenance: PROVENANCE, dedup: null }).accepted;
     }
     return accepted;

@@ -37,6 +37,13 @@ export const FIGURES = {
   residentKiBEach: { label: 'KiB each', unit: 'count', better: 'less' },
   fanOutP50Us: { label: 'fan P50', unit: 'us', better: 'less' },
   fanOutP99Us: { label: 'fan P99', unit: 'us', better: 'less' },
+  eventsPerSecond: { label: 'events/s', unit: 'count', better: 'more' },
+  cpuNsPerEvent: { label: 'CPU ns/ev', unit: 'count', better: 'less' },
+  taskNsPerEvent: { label: 'worker ns/ev', unit: 'count', better: 'less' },
+  redisPerRequest: { label: 'Redis', unit: 'count', better: 'less' },
+  idleCpuShare: { label: 'idle', unit: 'share', better: 'less' },
+  lostPerKill: { label: 'lost', unit: 'count', better: 'less' },
+  outageMaxMs: { label: 'silence', unit: 'ms', better: 'less' },
   residentMiBPerHour: { label: 'RSS MiB/h', unit: 'count', better: 'less' },
   heapMiBPerHour: { label: 'heap MiB/h', unit: 'count', better: 'less' },
 } as const satisfies Record<string, { label: string; unit: Unit; better: 'more' | 'less' | 'neither' }>;

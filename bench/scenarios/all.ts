@@ -1,9 +1,11 @@
 /**
  * The suite: every scenario, in the order in which it is run.
  */
+import { cluster } from './cluster.ts';
 import { cpu } from './cpu.ts';
 import { echo } from './echo.ts';
 import { lists } from './lists.ts';
+import { notifications } from './notifications.ts';
 import { openLoop } from './open-loop.ts';
 import { overload } from './overload.ts';
 import { scaling } from './scaling.ts';
@@ -12,7 +14,19 @@ import { shop } from './shop.ts';
 import { soak } from './soak.ts';
 import { streams } from './streams.ts';
 
-const SCENARIOS: readonly Scenario[] = [echo, lists, cpu, openLoop, overload, scaling, streams, shop, soak];
+const SCENARIOS: readonly Scenario[] = [
+  echo,
+  lists,
+  cpu,
+  openLoop,
+  overload,
+  scaling,
+  notifications,
+  streams,
+  shop,
+  cluster,
+  soak,
+];
 
 export const scenarioNames = (): string[] =>
   SCENARIOS.map(({ name, optIn }) => (optIn ? `${name} (only when named)` : name));

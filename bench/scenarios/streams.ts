@@ -1,135 +1,106 @@
 /**
- * Thousands of open notification streams: what each costs in memory, and how long news take to reach them all.
+ * Live streams: windows over events against other ways of doing the same, and Nexmark queries.
  *
- * Role: sessions with a GET stream, and `subscriptions/listen`. Memory is the growth of the server's resident size from
- * the first few hundred streams, when everything that is made once has been made, to the last one.
+ * Role: each row is a process of its own that runs the whole engine on one thread, from bytes to result lines (log,
+ * decoding, watermarks, lateness, evidence, closing, JSON); `worker ns/ev` is what tasks of that take, which with worker
+ * threads run there. Peers count windows and do nothing else.
  */
-import { setTimeout as wait } from 'node:timers/promises';
-import { StreamHolder } from '../load/stream-holder.ts';
-import { LatencyHistogram } from '../measure/histogram.ts';
-import { readTree } from '../measure/process-tree.ts';
 import type { Sample } from '../report/model.ts';
-import { control, millrace, toolFolder } from '../servers/commands.ts';
-import { type ServerCommand, startServer } from '../servers/server-process.ts';
-import { withoutNaN } from './load-variant.ts';
+import { measureNexmark, measurePeer } from '../streams/apart.ts';
+import type { JobName } from '../streams/job.ts';
+import type { Measured, Refused } from '../streams/measure.ts';
 import type { Round, Scenario, Variant } from './scenario.ts';
+import { ingestVariants } from './stream-ingest.ts';
+import { latencyVariants } from './stream-latency.ts';
 
-interface StreamsVariant {
-  readonly name: string;
-  readonly role: Variant['role'];
+interface Row {
+  readonly job: JobName;
+  readonly keys: number;
   readonly quick: boolean;
-  readonly kind: 'session' | 'listen';
-  readonly count: number;
-  readonly server: () => ServerCommand;
-  /** Whether it has the tool that announces. */
-  readonly announces: boolean;
+  readonly peers: readonly string[];
 }
 
-const FIRST = 200;
-const ANNOUNCEMENTS = 10;
-/** For garbage of the opening to be collected and buffers to be given back. */
-const SETTLE_MS = 1500;
-const ROOM = '20000';
-
-const ours = (): ServerCommand =>
-  millrace(
-    ...['--workers', '1', '--tools', toolFolder('streams'), '--max-connections', ROOM],
-    ...['--sessions-max', ROOM, '--max-listen-streams', ROOM],
-  );
-
-const VARIANTS: readonly StreamsVariant[] = [
-  ...([1000, 10_000] as const).flatMap((count): StreamsVariant[] => [
-    {
-      name: `${count.toLocaleString('en')} session streams`,
-      role: 'millrace',
-      quick: count === 1000,
-      kind: 'session',
-      count,
-      server: ours,
-      announces: true,
-    },
-    {
-      name: `${count.toLocaleString('en')} listen streams`,
-      role: 'millrace',
-      quick: false,
-      kind: 'listen',
-      count,
-      server: ours,
-      announces: true,
-    },
-  ]),
-  {
-    name: 'SDK v1: 1,000 session streams',
-    role: 'peer',
-    quick: false,
-    kind: 'session',
-    count: 1000,
-    server: () => control('sdk-v1', { sessions: true }),
-    announces: false,
-  },
+const EVERYONE = [
+  'millrace, NDJSON',
+  'millrace, MessagePack',
+  'millrace, columns',
+  'Map over JSON.parse',
+  'rxjs over JSON.parse',
+  'DuckDB append + SQL',
+  'typed columns',
 ];
+const NARROW = ['millrace, NDJSON', 'millrace, columns', 'Map over JSON.parse'];
+const ROWS: readonly Row[] = [
+  { job: 'tumbling', keys: 1000, quick: true, peers: EVERYONE },
+  { job: 'tumbling', keys: 100_000, quick: false, peers: NARROW },
+  { job: 'tumbling', keys: 1_000_000, quick: false, peers: NARROW },
+  { job: 'hop', keys: 1000, quick: false, peers: NARROW },
+  { job: 'session', keys: 1000, quick: false, peers: NARROW },
+  { job: 'p99', keys: 100_000, quick: false, peers: NARROW },
+];
+const QUERIES = ['q0', 'q1', 'q2', 'q5', 'q7', 'q8', 'q11'];
 
-function variant(streams: StreamsVariant): Variant {
-  return { ...streams, measure: (round) => measure(streams, round) };
-}
+const EVENTS = 2_000_000;
+const QUICK_EVENTS = 500_000;
+const NEXMARK_EVENTS = 1_000_000;
+/** Rounds inside of one process, after one that warms up: the median counts. */
+const INNER_ROUNDS = 3;
 
-async function measure(streams: StreamsVariant, round: Round): Promise<Sample> {
-  const server = await startServer(streams.server());
-  const holder = new StreamHolder(round.stopped);
-  try {
-    return await held(streams, server.url, server.pid, holder, round);
-  } finally {
-    await holder.end();
-    await server.end();
-  }
-}
+const countText = (count: number): string => (count >= 1_000_000 ? `${count / 1e6}M` : `${count / 1000}k`);
 
-async function held(
-  { announces, count, kind }: StreamsVariant,
-  url: string,
-  pid: number,
-  holder: StreamHolder,
-  { stopped }: Round,
-): Promise<Sample> {
-  await holder.ask({ do: 'open', url, kind, count: FIRST }, 'opened');
-  if (announces) await holder.ask({ do: 'listen', url, times: 1 }, 'heard');
-  const before = await settledBytes(pid, stopped);
-  const opened = await holder.ask({ do: 'open', url, kind, count: count - FIRST }, 'opened');
-  const after = await settledBytes(pid, stopped);
-  const heard = announces ? await holder.ask({ do: 'listen', url, times: ANNOUNCEMENTS }, 'heard') : null;
-  const histogram = heard === null ? null : LatencyHistogram.decode(heard.histogram);
+function peerVariant({ job, keys, quick }: Row, peer: string): Variant {
+  const role = peer.startsWith('millrace') ? 'millrace' : peer === 'typed columns' ? 'limit' : 'peer';
   return {
-    figures: withoutNaN({
-      streams: opened.open,
-      residentKiBEach: (after - before) / 1024 / (count - FIRST),
-      residentMiB: after / 1024 ** 2,
-      fanOutP50Us: histogram?.percentileUs(50) ?? Number.NaN,
-      fanOutP99Us: histogram?.percentileUs(99) ?? Number.NaN,
-      failed: count - opened.open + (heard?.missing ?? 0),
-    }),
-    curveUs: histogram?.curve() ?? [],
-    curveCount: histogram?.count ?? 0,
-    intervals: [],
-    client: 'own',
-    problem: heard?.problem ?? opened.problem,
+    name: `${job} ${countText(keys)}: ${peer}`,
+    role,
+    quick: quick && (peer === 'millrace, NDJSON' || peer === 'Map over JSON.parse'),
+    async measure({ plan, stopped }: Round): Promise<Sample> {
+      const events = plan.quick ? QUICK_EVENTS : EVENTS;
+      return sampleOf(await measurePeer({ peer, job, keys, events, rounds: INNER_ROUNDS }, stopped));
+    },
   };
 }
 
-async function settledBytes(pid: number, stopped: AbortSignal): Promise<number> {
-  await wait(SETTLE_MS, undefined, { signal: stopped });
-  return readTree(pid)?.residentBytes ?? Number.NaN;
+function nexmarkVariant(query: string): Variant {
+  return {
+    name: `Nexmark ${query}`,
+    role: 'millrace',
+    quick: false,
+    async measure({ stopped }: Round): Promise<Sample> {
+      return sampleOf(await measureNexmark({ query, events: NEXMARK_EVENTS, rounds: INNER_ROUNDS }, stopped));
+    },
+  };
+}
+
+function sampleOf(measured: Measured | Refused): Sample {
+  const nothing = { curveUs: [], curveCount: 0, intervals: [], client: '' };
+  if ('refused' in measured) return { ...nothing, figures: {}, problem: measured.refused };
+  const { cpuNsPerEvent, eventsPerS, rssMiB, taskNsPerEvent } = measured;
+  return {
+    ...nothing,
+    figures: { eventsPerSecond: eventsPerS, cpuNsPerEvent, taskNsPerEvent, residentMiB: rssMiB },
+    problem: '',
+  };
 }
 
 export const streams: Scenario = {
   name: 'streams',
-  title: 'open notification streams: memory each, and news to all of them',
-  columns: ['streams', 'residentKiBEach', 'residentMiB', 'fanOutP50Us', 'fanOutP99Us', 'failed'],
+  title: 'live streams: windows against other ways, Nexmark, ingest over HTTP, event to notification',
+  columns: ['eventsPerSecond', 'cpuNsPerEvent', 'taskNsPerEvent', 'p50Us', 'p99Us', 'p999Us', 'failed', 'residentMiB'],
   cannotShow: [
-    'Memory the kernel keeps for the sockets: it is in no process.',
-    'Fan-out apart from the client: one process reads all streams one after the other, and its time is in the figure.',
-    'Slow readers: every stream here is read at once.',
+    'Peers have no watermarks, late events, evidence, or state that survives a crash; millrace rows write each result as JSON and a sink reads it.',
+    'Nexmark: events fed to the streams a query declares, on one thread, bytes to result lines, without sockets or disk. Figures published for other engines count all events of the generator, made inside of the engine, on many cores.',
+    'Ingest: client and server share the cores.',
   ],
   optIn: false,
-  roundsMax: 2,
-  prepare: () => ({ variants: VARIANTS.map(variant), skipped: [] }),
+  roundsMax: 1,
+  prepare: () => ({
+    variants: [
+      ...ROWS.flatMap((row) => row.peers.map((peer) => peerVariant(row, peer))),
+      ...QUERIES.map(nexmarkVariant),
+      ...ingestVariants(),
+      ...latencyVariants(),
+    ],
+    skipped: [],
+  }),
 };

@@ -1,29 +1,17 @@
 /**
  * A Redis of our own: on a free port, without files, ended with the scenario.
- *
- * Role: where `redis-server` is not installed and this process may install it (root, on a system with apt), it does; it
- * says why when there is none.
  */
-import { spawnSync } from 'node:child_process';
 import { createServer } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import { RedisClient } from '../tools/shop/redis-client.ts';
+import { missingCommand } from './installed.ts';
 import { type ServerProcess, startServer } from './server-process.ts';
 
-const INSTALL_MS_MAX = 120_000;
 const TRIES = 100;
 const TRY_MS = 50;
 
-const isThere = (): boolean => spawnSync('redis-server', ['--version'], { stdio: 'ignore' }).error === undefined;
-
 /** Null when it can be started; else why not. */
-export function redisMissing(): string | null {
-  if (isThere()) return null;
-  if (process.getuid?.() !== 0) return 'redis-server is not installed';
-  const options = { stdio: 'ignore', timeout: INSTALL_MS_MAX } as const;
-  spawnSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', 'redis-server'], options);
-  return isThere() ? null : 'redis-server is not installed, and apt-get could not install it';
-}
+export const redisMissing = (): string | null => missingCommand('redis-server', '--version');
 
 export async function startRedis(): Promise<ServerProcess & { readonly port: number }> {
   const port = await freePort();
@@ -44,9 +32,25 @@ export async function startRedis(): Promise<ServerProcess & { readonly port: num
   }
 }
 
-async function freePort(): Promise<number> {
+/** Below the ports that systems hand out on their own: between two starts nobody else may get it. */
+const STEADY_FIRST = 20_000;
+const STEADY_COUNT = 12_000;
+
+/** A free port that can be listened on again and again. */
+export async function steadyPort(): Promise<number> {
+  for (;;) {
+    const port = await freePort(STEADY_FIRST + Math.floor(Math.random() * STEADY_COUNT)).catch(() => 0);
+    if (port !== 0) return port;
+  }
+}
+
+/** `wanted`, or any. Rejects when it is not free. */
+export async function freePort(wanted = 0): Promise<number> {
   const probe = createServer();
-  await new Promise<void>((resolve) => void probe.listen(0, '127.0.0.1', () => resolve()));
+  await new Promise<void>((resolve, reject) => {
+    probe.once('error', reject);
+    probe.listen(wanted, '127.0.0.1', () => resolve());
+  });
   const address = probe.address();
   await new Promise<void>((resolve) => void probe.close(() => resolve()));
   if (address === null || typeof address === 'string') throw new Error('no free port');

@@ -15,6 +15,8 @@ const READY_LINE = /ready (https?:\/\/\S+|\d+)/;
 export interface ServerCommand {
   readonly command: string;
   readonly args: readonly string[];
+  /** Beside the environment of this process. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export interface ServerProcess {
@@ -23,18 +25,21 @@ export interface ServerProcess {
   readonly pid: number;
   /** SIGTERM, then SIGKILL. */
   end(): Promise<void>;
+  /** SIGKILL; resolves when it is gone. */
+  kill(): Promise<void>;
 }
 
 const alive = new Set<ChildProcess>();
 
-export async function startServer({ command, args }: ServerCommand): Promise<ServerProcess> {
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+export async function startServer({ args, command, env = {} }: ServerCommand): Promise<ServerProcess> {
+  const stdio: ['ignore', 'pipe', 'pipe'] = ['ignore', 'pipe', 'pipe'];
+  const child = spawn(command, args, { stdio, detached: true, env: { ...process.env, ...env } });
   alive.add(child);
   child.once('exit', () => alive.delete(child));
   child.once('error', () => alive.delete(child));
   try {
     const url = await readyUrl(child, command);
-    return { url, pid: child.pid as number, end: () => endChild(child) };
+    return { url, pid: child.pid as number, end: () => endChild(child), kill: () => killChild(child) };
   } catch (error) {
     await endChild(child);
     throw error;
@@ -75,6 +80,13 @@ async function endChild(child: ChildProcess): Promise<void> {
   const timer = setTimeout(() => child.kill('SIGKILL'), END_MS_MAX);
   await exited;
   clearTimeout(timer);
+}
+
+async function killChild(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = new Promise<void>((resolve) => void child.once('exit', () => resolve()));
+  child.kill('SIGKILL');
+  await exited;
 }
 
 /** At once, without waiting: for the end of the harness. */

@@ -55,15 +55,15 @@ export function eventRows(job: Job): EventRow[] {
   }));
 }
 
-/** NDJSON bodies of `CHUNK_EVENTS` events, as an ingest endpoint would see them. */
-export function eventChunks(job: Job, chunkEvents = CHUNK_EVENTS): Uint8Array[] {
+/** NDJSON bodies of `CHUNK_EVENTS` events, as an ingest endpoint would see them; times begin at `fromMs`. */
+export function eventChunks(job: Job, chunkEvents = CHUNK_EVENTS, fromMs = 0): Uint8Array[] {
   const { count, key, ts, value } = eventColumns(job);
   const encoder = new TextEncoder();
   const chunks: Uint8Array[] = [];
   for (let from = 0; from < count; from += chunkEvents) {
     let text = '';
     for (let n = from; n < Math.min(count, from + chunkEvents); n++) {
-      text += `{"ts":${ts[n]},"key":"${keyText(key[n] as number)}","value":${value[n]}}\n`;
+      text += `{"ts":${fromMs + (ts[n] as number)},"key":"${keyText(key[n] as number)}","value":${value[n]}}\n`;
     }
     chunks.push(encoder.encode(text));
   }

@@ -11,7 +11,7 @@ export type JobName = (typeof JOB_NAMES)[number];
 
 export interface Job {
   /**
-   * `tumbling`: count, sum, min, max per key and second. `p99`: with the exact 0.99 quantile (rank ⌈0.99 n⌉).
+   * `tumbling`: count, sum, min, max per key and ten seconds. `p99`: with the exact 0.99 quantile (rank ⌈0.99 n⌉), per key and second.
    * `hop`: count, sum, min, max of 60 s, every second. `session`: count, sum, min, max between gaps.
    */
   readonly name: JobName;
@@ -26,19 +26,22 @@ export interface Job {
 
 const SECOND_MS = 1000;
 const HOP_SECONDS = 60;
+const TUMBLING_SECONDS = 10;
 /** A hop needs some of its windows to pass: events are thinner in time. */
 const RATE_PER_S = 100_000;
 const HOP_RATE_PER_S = 10_000;
 
 export function jobOf(name: JobName, keys: number, events: number): Job {
   const ratePerS = name === 'hop' ? HOP_RATE_PER_S : RATE_PER_S;
+  const seconds = name === 'hop' ? HOP_SECONDS : name === 'tumbling' ? TUMBLING_SECONDS : 1;
+  const sizeMs = seconds * SECOND_MS;
   return {
     name,
     keys,
     events,
     ratePerS,
-    sizeMs: name === 'hop' ? HOP_SECONDS * SECOND_MS : SECOND_MS,
-    slideMs: SECOND_MS,
+    sizeMs,
+    slideMs: name === 'tumbling' ? sizeMs : SECOND_MS,
     // Twice the mean time between two events of a key: about every seventh gap ends a session.
     gapMs: Math.max(2, Math.round((2 * keys * SECOND_MS) / ratePerS)),
   };

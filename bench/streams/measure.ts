@@ -16,6 +16,8 @@ export interface Measured {
   readonly nsPerEvent: number;
   /** All threads of the process. */
   readonly cpuNsPerEvent: number;
+  /** Of that, what a worker thread does; the same where there is no other part. */
+  readonly taskNsPerEvent: number;
   readonly rssMiB: number;
   /** Of the first `CHECK_EVENTS` events, which every peer does. */
   readonly check: Totals;
@@ -39,6 +41,7 @@ export async function measure(peer: Peer, job: Job, rounds: number): Promise<Mea
   const totals = await prepared.run();
   const walls: number[] = [];
   const cpus: number[] = [];
+  const tasks: number[] = [];
   for (let round = 0; round < rounds; round++) {
     const cpu = process.cpuUsage();
     const began = performance.now();
@@ -46,6 +49,7 @@ export async function measure(peer: Peer, job: Job, rounds: number): Promise<Mea
     walls.push(performance.now() - began);
     const { system, user } = process.cpuUsage(cpu);
     cpus.push((system + user) / 1000);
+    tasks.push((prepared.taskUs?.() ?? system + user) / 1000);
     if (!sameTotals(again, totals)) throw new Error(`${peer.name} came to other totals in another run`);
   }
   const wallMs = median(walls);
@@ -56,12 +60,13 @@ export async function measure(peer: Peer, job: Job, rounds: number): Promise<Mea
     eventsPerS: Math.round((timed.events * 1000) / wallMs),
     nsPerEvent: Math.round((wallMs * 1e6) / timed.events),
     cpuNsPerEvent: Math.round((median(cpus) * 1e6) / timed.events),
+    taskNsPerEvent: Math.round((median(tasks) * 1e6) / timed.events),
     rssMiB: Math.round(process.memoryUsage.rss() / MIB),
     check,
     totals,
   };
 }
 
-function median(values: readonly number[]): number {
+export function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] as number;
 }

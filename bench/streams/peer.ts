@@ -7,8 +7,8 @@ import type { Job, Totals } from './job.ts';
 
 export interface Peer {
   readonly name: string;
-  /** What it starts from: `ndjson` bytes, parsed `rows`, or typed `columns`. */
-  readonly input: 'ndjson' | 'rows' | 'columns';
+  /** What it starts from: `ndjson` or `msgpack` bytes, parsed `rows`, or typed `columns`. */
+  readonly input: 'ndjson' | 'msgpack' | 'rows' | 'columns';
   /** Why it does not do this job at this size; `''`: it does. */
   refuses(job: Job): string;
   /** Events it is timed with, at most; the job's own number for most. */
@@ -19,6 +19,8 @@ export interface Peer {
 
 export interface PeerRun {
   run(): Totals | Promise<Totals>;
+  /** Microseconds that tasks of the latest run took: what a worker thread does of it. Absent: all of it is one. */
+  taskUs?(): number;
 }
 
 /** Windows of all keys that are open at a time, when each window has its own state. */

@@ -5,18 +5,14 @@
  * Role: prints one line of JSON with a row per peer. Peers must agree: all on the totals of the check, those timed with
  * the same events on their totals too; otherwise it says who differs and exits with 1. A wrong command line: 64.
  */
-import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { measurePeer } from './apart.ts';
 import { JOB_NAMES, type JobName, jobOf, sameTotals, type Totals } from './job.ts';
 import type { Measured, Refused } from './measure.ts';
 import { PEERS } from './peer-list.ts';
-import type { PeerArguments } from './peer-process.ts';
 
 const EXIT = { OK: 0, DIFFER: 1, USAGE: 64 } as const;
-const OUTPUT_BYTES_MAX = 1 << 20;
-/** Source or built, as this file is. */
-const PROCESS = fileURLToPath(import.meta.url).replace(/peers\.([jt]s)$/, 'peer-process.$1');
 
 export interface PeersReport {
   readonly job: JobName;
@@ -28,20 +24,17 @@ export interface PeersReport {
   readonly differ: readonly string[];
 }
 
-/** In a fresh process. Throws when that fails. */
-export function measureApart(given: PeerArguments): Measured | Refused {
-  const args = [...process.execArgv, PROCESS, JSON.stringify(given)];
-  const { status, stderr, stdout } = spawnSync(process.execPath, args, {
-    encoding: 'utf8',
-    maxBuffer: OUTPUT_BYTES_MAX,
-  });
-  if (status !== 0) throw new Error(`${given.peer} ended with ${status}: ${stderr}`);
-  return JSON.parse(stdout) as Measured | Refused;
-}
-
-export function comparePeers(job: JobName, keys: number, events: number, rounds: number, only = ''): PeersReport {
+export async function comparePeers(
+  job: JobName,
+  keys: number,
+  events: number,
+  rounds: number,
+  only = '',
+): Promise<PeersReport> {
   const chosen = PEERS.filter(({ name }) => name.toLowerCase().includes(only.toLowerCase()));
-  const peers = chosen.map(({ name }) => measureApart({ peer: name, job, keys, events, rounds }));
+  const peers: (Measured | Refused)[] = [];
+  // One after the other: they would share the cores.
+  for (const { name } of chosen) peers.push(await measurePeer({ peer: name, job, keys, events, rounds }));
   return { job, keys, events, gapMs: jobOf(job, keys, events).gapMs, peers, differ: disagreements(peers) };
 }
 
@@ -60,7 +53,7 @@ export function disagreements(peers: readonly (Measured | Refused)[]): string[] 
   return differ;
 }
 
-function main(args: readonly string[]): number {
+async function main(args: readonly string[]): Promise<number> {
   const { values } = parseArgs({
     args: [...args],
     options: {
@@ -77,10 +70,10 @@ function main(args: readonly string[]): number {
     process.stderr.write(`peers: --job ${JOB_NAMES.join('|')} --keys 1…1000000 --events ≥ 1 --rounds ≥ 1\n`);
     return EXIT.USAGE;
   }
-  const report = comparePeers(job, keys, events, rounds, values.peer);
+  const report = await comparePeers(job, keys, events, rounds, values.peer);
   process.stdout.write(`${JSON.stringify(report)}\n`);
   for (const difference of report.differ) process.stderr.write(`peers differ at ${difference}\n`);
   return report.differ.length === 0 ? EXIT.OK : EXIT.DIFFER;
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) process.exitCode = main(process.argv.slice(2));
+if (process.argv[1] === fileURLToPath(import.meta.url)) process.exitCode = await main(process.argv.slice(2));

@@ -84,6 +84,8 @@ const name: Check = (value) =>
   typeof value === 'string' && value.length >= 1 && value.length <= NAME_CHARS_MAX && survivesUtf8(value)
     ? null
     : `a string of 1 to ${NAME_CHARS_MAX} characters`;
+const label: Check = (value) =>
+  typeof value === 'string' && value.length > 0 && value.length <= NAME_CHARS_MAX ? null : 'a label';
 const uri: Check = (value) =>
   typeof value === 'string' && value.length <= URI_NAME_CHARS_MAX && URL.canParse(value) && survivesUtf8(value)
     ? null
@@ -106,6 +108,7 @@ const SHAPES: Readonly<Record<Definition['kind'], Shape>> = {
     }),
     run: oneOf('pool', 'inline', 'isolated'),
     concurrency: whole(1, 1_000_000),
+    requires: listOf(label, 'labels: strings of 1 to 256 characters'),
     cache: members({ 'ttlMs!': whole(0, TIMEOUT_MS_MAX), 'scope!': oneOf('public', 'private') }),
     callerRuns: flag,
     task: oneOf('never', 'optional', 'required'),

@@ -100,7 +100,7 @@ function unchanged(
   source: SourcedDefinition,
 ): CompiledDefinition | undefined {
   const compiled = known.get(source.definition);
-  if (compiled === undefined) return undefined;
+  if (compiled === undefined || compiled.source.remote !== source.remote) return undefined;
   const before = compiled.source.module;
   const after = source.module;
   const same =

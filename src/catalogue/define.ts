@@ -118,6 +118,8 @@ export interface HandlerContext {
   /** Tells subscribers that a list or a resource changed. */
   changed(what: 'tools' | 'resources' | 'prompts'): void;
   resourceUpdated(uri: string): void;
+  /** Forgets what is kept of a tool's results (`cache`), on every node: this call has made them out of date. */
+  invalidate(tool: string): void;
   /** Closes the connection of a 2025-11-25 call; the client resumes it with Last-Event-ID after `retryMs`. */
   releaseConnection(retryMs?: number): void;
   readonly principal: Principal | null;
@@ -144,9 +146,15 @@ export interface ToolOptions<I extends AnySchema = AnySchema, O extends AnySchem
   run?: 'pool' | 'inline' | 'isolated';
   /** Calls at once on this node. Default: no cap. */
   concurrency?: number;
+  /** Labels a node must have (`cluster.labels`) to run it; others forward its calls. Without Redis: not looked at. */
+  requires?: string[];
   /** Default: the server's request timeout (5 s). */
   timeoutMs?: number;
-  /** Reserved for the result cache: stored, not yet acted on. */
+  /**
+   * Results are kept `ttlMs` milliseconds (at most a day) and served to calls with the same arguments, whatever else
+   * they carry. `public`: to everybody; `private`: to the same principal, without authentication to the same session;
+   * stateless calls that nobody signed are then not served from it. Errors, questions and tasks are never kept.
+   */
   cache?: { ttlMs: number; scope: 'public' | 'private' };
   /** Whether it may run on the front-end thread when the queue is full. Default true. */
   callerRuns?: boolean;

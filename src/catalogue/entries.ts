@@ -21,6 +21,8 @@ export interface SourcedDefinition {
   readonly definition: Definition;
   /** Null for a definition handed over as an object: it runs on the front-end thread. */
   readonly module: EntryModule | null;
+  /** This node must not run it: its calls go to a node that does. */
+  readonly remote?: true;
 }
 
 /** An entry with what only the front-end thread needs of it. */
@@ -108,6 +110,8 @@ function makeEntry(
     // A call that asked for a thread of its own must not get the one that serves sockets.
     callerRuns: run !== 'isolated' && (tool?.callerRuns ?? true),
     repeatable: tool === null || tool.annotations?.readOnlyHint === true || tool.annotations?.idempotentHint === true,
+    cacheTtlMs: tool?.cache?.ttlMs ?? 0,
+    cacheScope: tool?.cache?.scope ?? 'private',
     paramHeaders,
     task: tool?.task ?? 'never',
   });
@@ -120,6 +124,7 @@ function uriOf(definition: ResourceDefinition): string {
 /** A definition without a module cannot reach a worker: unless it says otherwise it runs where it is. */
 function runOf(source: SourcedDefinition, owner: string): Entry['run'] {
   const { definition, module } = source;
+  if (source.remote === true) return 'remote';
   if (module !== null) return definition.run ?? 'pool';
   if (definition.run === undefined || definition.run === 'inline') return 'inline';
   throw new DefinitionError(

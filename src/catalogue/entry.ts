@@ -26,7 +26,8 @@ export interface Entry {
   readonly kind: EntryKind;
   /** Tool or prompt name, resource URI, URI template; completions: `prompt:name` or `template:uri`. */
   readonly name: string;
-  readonly run: 'pool' | 'inline' | 'isolated';
+  /** `remote`: by another node; the definition is here for its schemas only. */
+  readonly run: 'pool' | 'inline' | 'isolated' | 'remote';
   readonly module: EntryModule | null;
   readonly definition: ToolDefinition | ResourceDefinition | PromptDefinition | CompleteCallback;
   /** Calls of this entry that may run at once on this node; Infinity for no cap. */
@@ -37,6 +38,9 @@ export interface Entry {
   readonly callerRuns: boolean;
   /** May be repeated after its worker was lost. */
   readonly repeatable: boolean;
+  /** How long its results are kept for calls with the same arguments; 0: they are not. Tools only. */
+  readonly cacheTtlMs: number;
+  readonly cacheScope: 'public' | 'private';
   /** `x-mcp-header` parameters: lower-case header suffix → path of property names into the arguments. */
   readonly paramHeaders: readonly ParamHeader[];
   /** Tasks extension: `never`, `optional` (a task when the client can), `required`. Tools only. */

@@ -142,7 +142,9 @@ export class Snapshot implements Catalogue {
 
 function manifestEntry(entry: Entry): ManifestEntry[] {
   const { key, kind, name, module, paramHeaders, task } = entry;
-  return module === null || entry.run === 'inline' ? [] : [{ key, kind, name, module, paramHeaders, task }];
+  return module === null || entry.run === 'inline' || entry.run === 'remote'
+    ? []
+    : [{ key, kind, name, module, paramHeaders, task }];
 }
 
 /** Throws `DefinitionError` for more definitions than a catalogue holds. */

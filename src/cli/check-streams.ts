@@ -2,7 +2,7 @@
  * The stream definitions as `millrace check` sees them: of the configuration and of the files, compiled as `serve` would.
  *
  * Role: problems are told with the file they are in and the path there, `streams[1].windows[0].sizeMs` counted within
- * that file. Connectors and reducer modules are not opened: what a sink says of its options is heard at the start.
+ * that file. Connectors say what they think of their options, but nothing is opened: neither they nor reducer modules.
  */
 import { relative } from 'node:path';
 import { OPTIONS } from '../config/options.ts';
@@ -11,6 +11,8 @@ import { readStreamFiles } from '../config/stream-files.ts';
 import { compilePlan } from '../streams/define/compile.ts';
 import type { StreamDefinition } from '../streams/define/definition.ts';
 import { DefinitionProblem } from '../streams/define/definition-problem.ts';
+import { checkConnectors } from '../streams/engine/check-connectors.ts';
+import { CONNECTOR_KINDS } from '../streams/engine/connectors.ts';
 import type { Configured } from './configure.ts';
 
 type Plan = ReturnType<typeof compilePlan>;
@@ -68,7 +70,9 @@ const placedIn = (definitions: readonly StreamDefinition[], list: string): Place
 function compiled(placed: readonly Placed[], shards: number): readonly StreamSummary[] {
   try {
     const definitions = placed.map(({ definition }) => definition);
-    return summaries(compilePlan(definitions, { epoch: 1, shards }), definitions);
+    const plan = compilePlan(definitions, { epoch: 1, shards });
+    checkConnectors(definitions, CONNECTOR_KINDS);
+    return summaries(plan, definitions);
   } catch (error) {
     if (!(error instanceof DefinitionProblem)) throw error;
     throw new ConfigError(

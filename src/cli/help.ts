@@ -26,10 +26,10 @@ Exit codes: 0 done, 1 failed, 64 wrong usage, 69 no answer, 73 folder not usable
 const STATUS = `millrace status [--url U] [--all] [--json]
 
   --url U    server to ask (default http://127.0.0.1:8080)
-  --all      show nodes that are stopping too
+  --all      show nodes that are stopping too, and the names of the tools
   --json     print JSON
 
-Exit codes: 0 ready, 1 not ready, 69 no answer.
+Exit codes: 0 all is well, 1 not ready, degraded or with warnings, 69 no answer.
 `;
 
 const INIT = `millrace init [folder] [--streams]

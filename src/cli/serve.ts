@@ -1,8 +1,8 @@
 /**
  * `millrace serve`: from settings to a listening server, and from a signal to a clean end.
  *
- * The ready line on stdout is read by scripts and is printed once, when requests are served. Draining has the grace
- * period; if it is not over a little after that, the process leaves anyway and says so.
+ * The ready line on stdout is read by scripts and is printed once, when requests are served. Draining has the delay for
+ * balancers and the grace period; if it is not over a little after that, the process leaves anyway and says so.
  */
 import { budgetNote, memoryBudget } from '../config/memory-budget.ts';
 import type { Settings } from '../config/settings.ts';
@@ -32,8 +32,9 @@ export async function serve(line: CommandLine, terminal: Terminal): Promise<numb
   }
   terminal.out(`millrace ready ${url}\n`);
   const signal = await stopping.asked;
-  log.info({ signal, graceMs: settings.shutdownGraceMs }, 'draining');
-  return closed(runtime, settings.shutdownGraceMs, log);
+  const { drainDelayMs, shutdownGraceMs } = settings;
+  log.info({ signal, delayMs: drainDelayMs, graceMs: shutdownGraceMs }, 'draining');
+  return closed(runtime, shutdownGraceMs, log);
 }
 
 /** Null when it cannot start, a broken tool module for one: told in a line, with the stack for those who debug. */
@@ -59,10 +60,13 @@ async function listening(runtime: Runtime, settings: Settings, terminal: Termina
 
 /** The exit code of a drain. */
 export async function closed(runtime: Runtime, graceMs: number, log: Log): Promise<number> {
-  const late = setTimeout(() => {
-    log.error({ graceMs }, 'the drain did not end within the grace period: leaving');
-    process.exit(EXIT.FAILED);
-  }, graceMs + LAST_MS);
+  const late = setTimeout(
+    () => {
+      log.error({ graceMs }, 'the drain did not end within the grace period: leaving');
+      process.exit(EXIT.FAILED);
+    },
+    runtime.settings.drainDelayMs + graceMs + LAST_MS,
+  );
   await runtime.close(graceMs);
   clearTimeout(late);
   log.info({}, 'closed');

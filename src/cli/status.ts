@@ -2,7 +2,7 @@
  * `millrace status`: asks a running server for `/health/ready` and `/cluster` and prints what it says.
  *
  * Role: what the two answers mean; `ask-server.ts` gets them. Nothing of them is printed that was not checked for
- * shape.
+ * shape. The exit code says whether all is well: ready, nothing degraded, nothing odd about the nodes.
  */
 import { type Answer, ask, count, isObject, plain, serverNamed } from './ask-server.ts';
 import type { CommandLine } from './command-line.ts';
@@ -11,6 +11,8 @@ import { EXIT, type Terminal, writeProblems } from './terminal.ts';
 
 const ANSWER_MS_MAX = 5000;
 const ANSWER_BYTES_MAX = 16 * 1024 * 1024;
+/** With `--all` the names of the tools are printed, as far as they fit. */
+const NAMES_CHARS_MAX = 60;
 const LIVE_STATES: ReadonlySet<string> = new Set(['starting', 'running', 'draining']);
 
 interface Readiness {
@@ -25,7 +27,13 @@ interface NodeRow {
   readonly maxLoad: number;
   readonly tools: readonly string[];
   readonly version: string;
+  readonly busy: boolean;
+  readonly epoch: number;
   readonly heartbeatAgeMs: number;
+}
+interface Cluster {
+  readonly nodes: readonly NodeRow[];
+  readonly warnings: readonly string[];
 }
 
 export async function status(line: CommandLine, terminal: Terminal): Promise<number> {
@@ -39,19 +47,21 @@ export async function status(line: CommandLine, terminal: Terminal): Promise<num
     return EXIT.UNAVAILABLE;
   }
   const readiness = asReadiness(ready.body);
-  const all = asNodes(cluster.body);
-  if (readiness === null || all === null) {
+  const known = asCluster(cluster.body);
+  if (readiness === null || known === null) {
     writeProblems(terminal, [`${base.origin}: answers, but not as millrace does`]);
     return EXIT.UNAVAILABLE;
   }
-  const nodes = line.own.get('all') === true ? all : all.filter((node) => LIVE_STATES.has(node.status));
+  const all = line.own.get('all') === true;
+  const { warnings } = known;
+  const nodes = all ? known.nodes : known.nodes.filter((node) => LIVE_STATES.has(node.status));
   const isReady = ready.status === 200;
   if (line.own.get('json') === true) {
-    terminal.out(`${JSON.stringify({ ready: isReady, ...readiness, nodes }, null, 2)}\n`);
+    terminal.out(`${JSON.stringify({ ready: isReady, ...readiness, nodes, warnings }, null, 2)}\n`);
   } else {
-    terminal.out(report(base.origin, isReady, readiness, nodes));
+    terminal.out(report(base.origin, isReady, readiness, { nodes, warnings }, all));
   }
-  return isReady ? EXIT.OK : EXIT.FAILED;
+  return isReady && readiness.degraded.length === 0 && warnings.length === 0 ? EXIT.OK : EXIT.FAILED;
 }
 
 function page(url: URL): Promise<Answer | string> {
@@ -66,10 +76,9 @@ function asReadiness(body: unknown): Readiness | null {
   return { status: plain(body['status']), degraded: texts(body['degraded']) };
 }
 
-function asNodes(body: unknown): NodeRow[] | null {
-  const nodes = isObject(body) ? body['nodes'] : null;
-  if (!Array.isArray(nodes)) return null;
-  return nodes.filter(isObject).map((node) => ({
+function asCluster(body: unknown): Cluster | null {
+  if (!isObject(body) || !Array.isArray(body['nodes'])) return null;
+  const nodes = body['nodes'].filter(isObject).map((node) => ({
     id: plain(node['id']),
     status: plain(node['status']),
     url: plain(node['url']),
@@ -77,21 +86,33 @@ function asNodes(body: unknown): NodeRow[] | null {
     maxLoad: count(node['maxLoad']),
     tools: texts(node['tools']),
     version: plain(node['version']),
+    busy: node['busy'] === true,
+    epoch: count(node['epoch']),
     heartbeatAgeMs: count(node['heartbeatAgeMs']),
   }));
+  return { nodes, warnings: texts(body['warnings']) };
 }
 
-function report(origin: string, isReady: boolean, readiness: Readiness, nodes: readonly NodeRow[]): string {
+function report(origin: string, isReady: boolean, readiness: Readiness, cluster: Cluster, all: boolean): string {
   const degraded = readiness.degraded.length === 0 ? '' : `, degraded: ${readiness.degraded.join(', ')}`;
   const heads = ['node', 'status', 'load', 'tools', 'version', 'heartbeat', 'url'];
-  const rows = nodes.map((node) => [
+  const rows = cluster.nodes.map((node) => [
     node.id,
-    node.status,
+    node.busy ? `${node.status}, busy` : node.status,
     `${node.load}/${node.maxLoad}`,
-    String(node.tools.length),
+    all ? toolsOf(node) : String(node.tools.length),
     node.version,
     `${Math.round(node.heartbeatAgeMs)} ms`,
     node.url,
   ]);
-  return `${origin} is ${isReady ? 'ready' : 'not ready'} (${readiness.status}${degraded})\n\n${table(heads, rows)}`;
+  const warnings = cluster.warnings.map((warning) => `warning: ${warning}\n`).join('');
+  const state = `${origin} is ${isReady ? 'ready' : 'not ready'} (${readiness.status}${degraded})`;
+  return `${state}\n\n${table(heads, rows)}${warnings === '' ? '' : `\n${warnings}`}`;
+}
+
+function toolsOf({ tools }: NodeRow): string {
+  const names = tools.join(' ');
+  return names.length <= NAMES_CHARS_MAX
+    ? `${tools.length}: ${names}`
+    : `${tools.length}: ${names.slice(0, NAMES_CHARS_MAX)}…`;
 }

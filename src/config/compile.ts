@@ -78,6 +78,7 @@ function settingsOf(config: FullConfig, machine: Machine): Settings {
     listenResourcesMax: config.maxListenResources,
     streamKeepAliveMs: config.streamKeepAliveMs,
     logLevel: config.logLevel,
+    drainDelayMs: config.drainDelayMs,
     shutdownGraceMs: config.shutdownGraceMs,
     heartbeatMs: config.heartbeatMs,
     redisUrl: config.redisUrl,
@@ -148,6 +149,7 @@ function namedGroups(config: FullConfig): Pick<Settings, 'sessions' | 'tasks' | 
       checkpointMs: streaming.checkpointMs,
       tickMs: streaming.tickMs,
       taskMsMax: streaming.maxTaskMs,
+      replicasMin: streaming.minReplicas,
     },
     sessions: {
       max: sessions.max,

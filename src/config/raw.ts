@@ -76,6 +76,7 @@ const streaming = z.strictObject({
   checkpointMs: integer(10 * SECOND_MS, 100, HOUR_MS, 'ms', 'Between checkpoints of the streams.'),
   tickMs: integer(200, 10, MINUTE_MS, 'ms', 'Between looks at processing time and idle partitions.'),
   maxTaskMs: integer(10 * SECOND_MS, 100, HOUR_MS, 'ms', 'A worker is ended when a task of the streams takes longer.'),
+  minReplicas: integer(0, 0, 16, 'replicas', 'Of Redis, that have an event of a `replicated` stream when it is taken.'),
 });
 
 const cluster = z.strictObject({
@@ -194,7 +195,8 @@ export const rawConfigSchema = z.strictObject({
     secret: true,
   }),
   logLevel: choice(['trace', 'debug', 'info', 'warn', 'error', 'silent'], 'info', 'Least serious record logged.'),
-  shutdownGraceMs: integer(10 * SECOND_MS, 0, HOUR_MS, 'ms', 'From SIGTERM to exit.'),
+  drainDelayMs: integer(0, 0, HOUR_MS, 'ms', 'On SIGTERM: not ready, yet serving, until a balancer has noticed.'),
+  shutdownGraceMs: integer(10 * SECOND_MS, 0, HOUR_MS, 'ms', 'From SIGTERM, and what --drain-delay-ms adds, to exit.'),
   heartbeatMs: integer(5 * SECOND_MS, 100, HOUR_MS, 'ms', 'Between heartbeats of this node.'),
   redisUrl: text('', 2048, 'Redis for many nodes.', { secret: true }),
   nodeId: pattern('', /^[0-9A-Za-z._:-]{0,128}$/, 'letters, digits and . _ : - (at most 128)', 'Name of this node.'),

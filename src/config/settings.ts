@@ -69,6 +69,8 @@ export interface Settings {
     readonly checkpointMs: number;
     readonly tickMs: number;
     readonly taskMsMax: number;
+    /** Replicas of Redis that have an event of a `replicated` stream before it is acknowledged. */
+    readonly replicasMin: number;
   };
   /** `subscriptions/listen` streams at once. Default 1024… see raw.ts. */
   readonly listenStreamsMax: number;
@@ -90,7 +92,9 @@ export interface Settings {
   readonly builtinTools: boolean;
   readonly watch: boolean;
   readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
-  /** From SIGTERM to exit. Default 10 s. */
+  /** Not ready, but the listener is open. Default 0: nobody asks for readiness. */
+  readonly drainDelayMs: number;
+  /** For work in flight, after that. Default 10 s. */
   readonly shutdownGraceMs: number;
   readonly heartbeatMs: number;
   /** `''`: this node is alone. */

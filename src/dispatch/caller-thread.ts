@@ -69,6 +69,7 @@ function localPort(control: (message: ControlOut) => void): RunnerPort {
     task: (slot, sequence, ttlMs, pollIntervalMs) => control({ type: 'task', slot, sequence, ttlMs, pollIntervalMs }),
     release: (slot, sequence, retryMs) => control({ type: 'release', slot, sequence, retryMs }),
     publish: (change) => control({ type: 'publish', change }),
+    forget: (tool) => control({ type: 'forget', tool }),
     log: (level, entry, correlationId, message) => control({ type: 'log', level, entry, correlationId, message }),
     stray: (entryKey, kind, message) => control({ type: 'stray', entryKey, kind, message }),
     settled: (slot, sequence, bytes) => {

@@ -57,6 +57,8 @@ export class JobDispatcher implements Dispatcher {
   #flushPlanned = false;
   #inlineRunning = 0;
   #draining = false;
+  /** A tool says that what is kept of another one's results is out of date. */
+  onForget: ((tool: string) => void) | null = null;
   /** The body being submitted, while its sink may be refused in the same turn. */
   #lentJob: Job | null = null;
   #lentBody: Uint8Array | null = null;
@@ -287,6 +289,7 @@ export class JobDispatcher implements Dispatcher {
     const { bus, flights, log, stray } = this.#ports;
     if (message.type === 'done') this.#settled(load, message);
     else if (message.type === 'publish') bus.publish(message.change);
+    else if (message.type === 'forget') this.onForget?.(message.tool);
     else if (message.type === 'stray') stray(load, message);
     else if (message.type === 'log') logFromTool(log, message);
     else {

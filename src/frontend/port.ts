@@ -159,7 +159,11 @@ export interface FrontEnd {
   /** Holds requests from their bodies on, and stops reading their sockets: the `block` policy. */
   pauseReading(): void;
   resumeReading(): void;
-  /** Stops accepting; open connections go on, and answers carry `Connection: close`. */
+  /** Requests that have not been answered to the end, streams included. */
+  readonly exchanges: number;
+  /** Answers carry `Connection: close` from now on, so that clients and balancers leave; all are still let in. */
+  drain(): void;
+  /** Stops accepting; open connections go on, draining. */
   stopAccepting(): void;
   /** Closes every connection. Resolves when the listener and all sockets are gone. */
   close(): Promise<void>;

@@ -20,6 +20,11 @@ export interface Endpoint {
   upgrade?(head: RequestHead): ReturnType<MessageHandler['upgrade']>;
 }
 
+/** It decides for itself who may come in, whatever host they name; it must refuse what a browser sends. */
+export interface UngatedEndpoint extends Endpoint {
+  readonly ungated: true;
+}
+
 /** Told of requests that no endpoint saw. `Meters` of `src/observe` is one. */
 export interface RefusalCounter {
   httpRefused(status: number): void;
@@ -53,6 +58,8 @@ export class Router implements HttpHandler, MessageHandler {
   head(head: RequestHead, reply: EdgeReply): HttpCall | null {
     const denied = this.#gate.check(head);
     if (denied !== null) {
+      const own = this.#underPrefix(head.path);
+      if (own !== null && 'ungated' in own) return own.head(head, reply);
       this.#refused.httpRefused(FAULTS[denied.name].status);
       refuse(reply, denied);
       return null;

@@ -1,9 +1,12 @@
 /**
  * Port of the idempotency ledger: one execution per key, the same answer for whoever asks again.
  *
- *   begin ─► 'run' (the caller executes, then `finish` or `abandon`)
- *         ─► 'wait' (someone executes: resolves with the answer, or with `abandoned` when that one gave up)
- *         ─► 'done' (the answer)          ─► 'differs' (the key was used for another request)
+ *   begin ─► run      the caller executes, then `finish` or `abandon`
+ *         ─► done     executed: the answer
+ *         ─► differs  the key was used for another request
+ *         ─► busy     somebody still executes it, and `waitMs` is over
+ *         ─► unknown  whoever executed it has gone without an answer, and it must not be executed twice
+ *         ─► full     too many keys are kept, none of them may be forgotten
  */
 export interface LedgerAnswer {
   readonly status: number;
@@ -14,16 +17,30 @@ export interface LedgerAnswer {
 export type Begun =
   | { readonly kind: 'run'; readonly token: string }
   | { readonly kind: 'done'; readonly answer: LedgerAnswer }
-  | { readonly kind: 'differs' };
+  | { readonly kind: 'differs' | 'busy' | 'unknown' | 'full' };
+
+export interface LedgerQuestion {
+  /** Scoped to its owner by the caller. */
+  readonly key: string;
+  /** Digest of what is asked. */
+  readonly fingerprint: string;
+  /** It may be executed again when whoever executed it has gone. */
+  readonly repeatable: boolean;
+  /** How long a call with the same key that runs is waited for. */
+  readonly waitMs: number;
+}
 
 export interface Ledger {
+  /** Rejects with `RedisUnavailable` when nobody can tell whether it was executed. */
+  begin(question: LedgerQuestion): Promise<Begun>;
   /**
-   * `key` is scoped to the principal by the caller; `fingerprint` is a digest of what is asked. Waits while another call
-   * with the same key runs, at most `waitMs`; rejects with a `Fault`-like error when that is over or the ledger is away.
+   * Kept for the ledger's TTL. False: the claim was lost, and the answer of another execution stands. Does not reject:
+   * an answer that cannot be stored now is stored when it can be, as long as the claim stands.
    */
-  begin(key: string, fingerprint: string, waitMs: number): Promise<Begun>;
-  /** Kept for the ledger's TTL. False: the execution had lost its claim, and the answer of another one stands. */
   finish(key: string, token: string, answer: LedgerAnswer): Promise<boolean>;
-  /** The call was not executed: the next one with this key may be. */
+  /** The call was not executed: the next one with this key may be. Does not reject. */
   abandon(key: string, token: string): Promise<void>;
+  /** Keys this node executes now. */
+  readonly running: number;
+  close(): void;
 }

@@ -22,13 +22,20 @@ export interface NodeReport {
   /** Names of the tools served. */
   readonly tools: readonly string[];
   readonly version: string;
+  /** Its front end stands still. */
+  readonly busy: boolean;
+  /** Of this start: rises with every start of the node. */
+  readonly epoch: number;
   readonly heartbeatAgeMs: number;
 }
 
 export interface OperationsSources {
   readonly health: () => Health;
   readonly meters: Pick<Meters, 'render'>;
+  /** This one, and all others that are alive as far as is known. */
   readonly nodes: () => readonly NodeReport[];
+  /** What is odd about them, a line each. */
+  readonly warnings: () => readonly string[];
   readonly log: Pick<Log, 'error'>;
 }
 
@@ -45,7 +52,7 @@ export function operationsEndpoints(sources: OperationsSources): ReadonlyMap<str
     ['/health/live', endpoint((reply, withBody) => sendJson(reply, 200, { status: 'live' }, withBody))],
     ['/health/ready', endpoint((reply, withBody) => answerReady(sources.health(), reply, withBody))],
     ['/metrics', endpoint((reply, withBody) => metrics.answer(reply, withBody))],
-    ['/cluster', endpoint((reply, withBody) => sendJson(reply, 200, { nodes: sources.nodes() }, withBody))],
+    ['/cluster', endpoint((reply, withBody) => answerCluster(sources, reply, withBody))],
   ]);
 }
 
@@ -62,6 +69,10 @@ function endpoint(answer: Answer): Endpoint {
 
 function answerReady(health: Health, reply: Reply, withBody: boolean): null {
   return sendJson(reply, health.status === 'running' ? 200 : 503, health, withBody);
+}
+
+function answerCluster(sources: OperationsSources, reply: Reply, withBody: boolean): null {
+  return sendJson(reply, 200, { nodes: sources.nodes(), warnings: sources.warnings() }, withBody);
 }
 
 function sendJson(reply: Reply, status: number, value: object, withBody: boolean): null {

@@ -93,6 +93,7 @@ export type ControlOut =
     }
   | { readonly type: 'release'; readonly slot: number; readonly sequence: number; readonly retryMs: number }
   | { readonly type: 'publish'; readonly change: Change }
+  | { readonly type: 'forget'; readonly tool: string }
   | {
       readonly type: 'log';
       readonly level: LogLevel;

@@ -7,6 +7,7 @@
  */
 
 import type { Principal } from '../catalogue/define.ts';
+import type { Entry } from '../catalogue/entry.ts';
 import type { Ask, Job } from '../dispatch/job.ts';
 import type { Session } from '../sessions/port.ts';
 import type { Revision } from './revisions.ts';
@@ -63,6 +64,8 @@ export interface RequestEnvelope {
   readonly trace: { traceparent?: string; tracestate?: string; baggage?: string } | null;
   readonly correlationId: string;
   readonly paramHeaders: Record<string, string> | null;
+  /** Header `Idempotency-Key`, as sent; `''` when there is none or the transport has no headers. */
+  readonly idempotencyKey: string;
 }
 
 /** A request that has not been answered yet, for its transport to cancel. */
@@ -70,6 +73,9 @@ export interface OpenRequest {
   /** Stops the work; nothing more is sent. */
   cancel(reason: string): void;
 }
+
+/** Makes a call of a tool: what stands between a request and its tool ends with one of these. */
+export type CallRun = (entry: Entry, caller: Caller, envelope: RequestEnvelope, channel: Channel) => OpenRequest | null;
 
 export interface Methods {
   /** Answers through `channel`, now or later. Null when it was answered already. */

@@ -6,6 +6,8 @@
  * the log, never to the client.
  * Source of the codes: JSON-RPC 2.0 section 5.1 and the MCP specification's reserved range -32020…-32099.
  */
+import { RedisUnavailable } from '../redis/unavailable.ts';
+
 export interface FaultRow {
   /** JSON-RPC error code. */
   readonly code: number;
@@ -42,6 +44,10 @@ export const FAULTS = {
   /** Admission refused: queue full, or the caller's share of it. `data.retryAfterMs` is set. */
   overloaded: { code: -32000, status: 503, retryable: true },
   draining: { code: -32000, status: 503, retryable: true },
+  /** More calls per second than the budget of the tool allows. `data.retryAfterMs` is set. */
+  rateLimited: { code: -32000, status: 429, retryable: true },
+  /** Whoever executed the call has gone without an answer, and it must not be executed twice. */
+  outcomeUnknown: { code: -32000, status: 200, retryable: false },
   /** The deadline passed, in the queue or in the tool. */
   timeout: { code: -32000, status: 200, retryable: true },
   /** The worker that ran the call ended (killed, out of memory, exit). */
@@ -50,6 +56,8 @@ export const FAULTS = {
   quarantined: { code: -32000, status: 200, retryable: true },
   resultTooLarge: { code: -32603, status: 200, retryable: false },
   limitReached: { code: -32000, status: 503, retryable: true },
+  /** Shared state is needed and cannot be reached. `data.retryAfterMs` is set. */
+  unavailable: { code: -32000, status: 503, retryable: true },
 } as const satisfies Record<string, FaultRow>;
 
 export type FaultName = keyof typeof FAULTS;
@@ -80,7 +88,18 @@ export function encodeFault(idJson: string, f: Fault): string {
   return `{"jsonrpc":"2.0",${id}"error":{"code":${FAULTS[f.name].code},"message":${JSON.stringify(f.message)}${data}}}`;
 }
 
-/** Whatever a bug threw, as a fault that tells the client nothing of its cause. The caller logs the cause. */
-export function faultFrom(_cause: unknown): Fault {
+/** What the nodes share is away; a later attempt may find it. */
+export const UNAVAILABLE: Fault = {
+  name: 'unavailable',
+  message: 'shared state cannot be reached right now',
+  data: { retryAfterMs: 1000 },
+};
+
+/**
+ * Whatever was thrown, as a fault that tells the client nothing of its cause: `UNAVAILABLE` when Redis cannot be had,
+ * otherwise a bug. The caller logs the cause.
+ */
+export function faultFrom(cause: unknown): Fault {
+  if (cause instanceof RedisUnavailable) return UNAVAILABLE;
   return { name: 'internal', message: 'internal error', data: undefined };
 }

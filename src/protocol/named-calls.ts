@@ -40,7 +40,7 @@ export class NamedCall {
     this.nameMalformed = rawName !== '' && this.name === null;
     this.canStream = accept === '' || accepts(accept, STREAM_TYPE);
     this.entry = namedEntry(catalogue, method, this.name);
-    this.direct = version === REVISION_2026_07_28.name && this.entry !== undefined && this.entry.task === 'never';
+    this.direct = version === REVISION_2026_07_28.name && this.entry !== undefined && isDirect(this.entry);
   }
 }
 
@@ -71,6 +71,11 @@ export class NamedCalls {
     if (version.length + method.length + name.length + accept.length <= LENGTH_MAX) this.#places[place] = call;
     return call;
   }
+}
+
+/** Whether a call, a task or a kept result is made of it is for the params to say. */
+function isDirect(entry: Entry): boolean {
+  return entry.task === 'never' && !(entry.cacheTtlMs > 0);
 }
 
 /** Spread by lengths and the name's ends; `charCodeAt` of nothing is NaN, which counts as 0. */

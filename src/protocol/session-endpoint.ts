@@ -33,6 +33,8 @@ export interface SessionFacts {
   readonly trace: TraceHeaders | null;
   /** `x-correlation-id`, else `x-request-id`. */
   readonly correlationId: string;
+  /** `Idempotency-Key`. */
+  readonly idempotencyKey: string;
 }
 
 /** An exchange that has not been answered yet. */

@@ -34,6 +34,7 @@ class Facts implements SessionFacts {
   principal: Principal | null = null;
   readonly trace: TraceHeaders | null;
   readonly correlationId: string;
+  readonly idempotencyKey: string;
 
   constructor(head: RequestHead, protocolVersion: string) {
     this.sessionId = head.header('mcp-session-id');
@@ -42,6 +43,7 @@ class Facts implements SessionFacts {
     this.accept = head.header('accept');
     this.trace = readTrace(head);
     this.correlationId = readCorrelationId(head);
+    this.idempotencyKey = head.header('idempotency-key');
   }
 }
 

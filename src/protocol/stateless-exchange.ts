@@ -51,6 +51,7 @@ export class StatelessExchange implements GatedCall, Caller, Channel, Beating {
   readonly #named: NamedCall;
   readonly #trace: TraceHeaders | null;
   readonly #correlationId: string;
+  readonly #idempotencyKey: string;
   readonly #paramHeaders: Record<string, string> | null;
   #open: OpenRequest | null = null;
   #stream: EventStream | null = null;
@@ -64,6 +65,7 @@ export class StatelessExchange implements GatedCall, Caller, Channel, Beating {
     this.#named = host.named.read(host.catalogue.current, head, version);
     this.#trace = readTrace(head);
     this.#correlationId = readCorrelationId(head);
+    this.#idempotencyKey = head.header('idempotency-key');
     const { entry } = this.#named;
     this.#paramHeaders = entry === undefined ? null : readParamHeaders(head, entry.paramHeaders);
   }
@@ -82,7 +84,7 @@ export class StatelessExchange implements GatedCall, Caller, Channel, Beating {
 
   body(bytes: Uint8Array): void {
     const named = this.#named;
-    if (named.direct) this.#request('', named.method, named.name as string, null, bytes);
+    if (named.direct && this.#idempotencyKey === '') this.#request('', named.method, named.name as string, null, bytes);
     else this.#decide(bytes);
   }
 
@@ -178,6 +180,7 @@ export class StatelessExchange implements GatedCall, Caller, Channel, Beating {
         trace: this.#trace,
         correlationId: this.#correlationId,
         paramHeaders: this.#paramHeaders,
+        idempotencyKey: this.#idempotencyKey,
       },
       this,
     );

@@ -5,8 +5,12 @@
  * draws tokens ahead and lends them out locally. Without any limit configured nothing is asked.
  */
 export interface RateBudgets {
-  /** Takes one token. 0: go on; else milliseconds after which it is worth trying again. `share`: of the principal. */
+  /**
+   * Takes one token of each budget that matches. 0: go on; else milliseconds after which it is worth trying again, and
+   * nothing was taken. `share`: of the principal, or of whoever calls without one.
+   */
   take(tool: string, share: string): number;
   /** Whether a limit matches the tool at all. */
   limits(tool: string): boolean;
+  close(): void;
 }

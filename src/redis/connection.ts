@@ -13,7 +13,7 @@
 import type { Cluster, Redis } from 'ioredis';
 import { parseRedisUrl } from './address.ts';
 import type { Script } from './script.ts';
-import { CLIENT_DEFAULTS, type ClientOptions, makeClient } from './topology.ts';
+import { CLIENT_DEFAULTS, type ClientOptions, makeClient, serversConnected } from './topology.ts';
 import { RedisUnavailable, unavailableFrom } from './unavailable.ts';
 
 export interface RedisLog {
@@ -62,7 +62,7 @@ export class RedisConnection {
       if (this.#lost) log.info({ redis: this.address, user: owner }, 'Redis is reached again');
       this.#lost = false;
       this.#slow = 0;
-      this.#tell(true);
+      void serversConnected(this.#redis).then(() => this.up && this.#tell(true));
     });
   }
 
@@ -91,12 +91,14 @@ export class RedisConnection {
     if (redis.status === 'wait' || redis.status === 'end') {
       try {
         await redis.connect();
+        await serversConnected(redis);
       } catch (cause) {
         throw this.#unreachable(cause);
       }
       return;
     }
     await this.#nextReady();
+    await serversConnected(redis);
   }
 
   #nextReady(): Promise<void> {

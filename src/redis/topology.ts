@@ -10,7 +10,8 @@ import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import type { RedisAddress } from './address.ts';
 
 const PAUSE_MS = 50;
-const PAUSE_MS_MAX = 5_000;
+/** Who comes back finds a server that came back within five seconds, the time to connect included. */
+const PAUSE_MS_MAX = 2_000;
 const CONNECT_MS_MAX = 2_000;
 
 export interface ClientOptions {
@@ -29,17 +30,21 @@ export function makeClient(address: RedisAddress, options: ClientOptions): Redis
   const shared = connectionOptions(address, options);
   const again = (attempt: number): number => pauseMs(attempt, Math.random());
   if (address.kind === 'cluster') {
-    return new Cluster([...address.hosts], {
+    const cluster = new Cluster([...address.hosts], {
       lazyConnect: true,
       enableOfflineQueue: false,
       clusterRetryStrategy: again,
       shardedSubscribers: options.subscriber,
       // As many as commandMsMax lets pass: a failover is waited for, not failed at once.
       maxRedirections: 8,
+      // A command whose connection broke may have been carried out.
+      retryDelayOnFailover: 0,
       slotsRefreshTimeout: CONNECT_MS_MAX,
       slotsRefreshInterval: 5_000,
       redisOptions: shared,
     });
+    if (!options.subscriber) cluster.on('+node', (node: Redis) => void connected(node));
+    return cluster;
   }
   const single: RedisOptions = { ...shared, lazyConnect: true, enableOfflineQueue: false, retryStrategy: again };
   if (address.kind === 'single') {
@@ -58,6 +63,29 @@ export function makeClient(address: RedisAddress, options: ClientOptions): Redis
     sentinelCommandTimeout: CONNECT_MS_MAX,
     enableTLSForSentinelMode: address.tls,
     ...(address.tls && shared.tls !== undefined ? { sentinelTLS: shared.tls } : {}),
+  });
+}
+
+/**
+ * Resolves when the servers that are known all take commands, or cannot be reached. Those of a Cluster would else connect
+ * with the first command for them, and refuse what comes while they do.
+ */
+export async function serversConnected(client: Redis | Cluster): Promise<void> {
+  if (client instanceof Cluster) await Promise.all(client.nodes('master').map(connected));
+}
+
+function connected(server: Redis): Promise<void> {
+  if (server.status === 'ready') return Promise.resolve();
+  return new Promise((resolve) => {
+    const settle = (): void => {
+      clearTimeout(late);
+      server.off('ready', settle).off('end', settle);
+      resolve();
+    };
+    const late = setTimeout(settle, CONNECT_MS_MAX);
+    server.on('ready', settle).on('end', settle);
+    // That it fails is told by its end.
+    if (server.status === 'wait') server.connect().catch(() => undefined);
   });
 }
 

@@ -8,6 +8,7 @@ import { pathToFileURL } from 'node:url';
 import { resourceMetadata } from '../auth/resource-metadata.ts';
 import { createCatalogue, type MutableCatalogue } from '../catalogue/compile.ts';
 import type { Definition } from '../catalogue/define.ts';
+import { INTERNAL_PREFIX } from '../cluster/peers/wire.ts';
 import { compileSettings } from '../config/compile.ts';
 import { inUrl } from '../config/host-name.ts';
 import type { RawConfig } from '../config/raw.ts';
@@ -25,8 +26,11 @@ import type { Health, Log } from '../observe/port.ts';
 import { fault } from '../protocol/faults.ts';
 import type { StreamDefinition } from '../streams/define/definition.ts';
 import type { Bus } from '../subscriptions/port.ts';
+import { type ClusterNode, joinCluster, toolRule } from './cluster.ts';
+import { untilAnswered, untilNoticed } from './drain.ts';
 import { createEngine, type Engine } from './engine.ts';
 import { registerGauges } from './gauges.ts';
+import { Member } from './member.ts';
 import { type McpServerSource, Mounts } from './mounts.ts';
 import { assembleProtocol, type Protocol } from './protocol.ts';
 import { openSharedState, type SharedState } from './shared-state.ts';
@@ -82,7 +86,10 @@ export interface Runtime {
   serveStdio(stdin: NodeJS.ReadableStream, stdout: NodeJS.WritableStream): Promise<void>;
   /** Prometheus text, as at `/metrics`. */
   metrics(): Promise<string>;
-  /** Not ready, then work in flight ends (at most `graceMs`), then everything closes. */
+  /**
+   * Not ready, and serving for `drainDelayMs`; then nothing new is accepted, work in flight ends (at most `graceMs`), and
+   * everything closes.
+   */
   close(graceMs?: number): Promise<void>;
 }
 
@@ -113,6 +120,9 @@ class MillraceRuntime implements Runtime {
   readonly #sources: ToolSources;
   readonly #mounts: Mounts;
   readonly #engine: Engine;
+  /** Null: this node is alone. */
+  readonly #cluster: ClusterNode | null;
+  readonly #member: Member;
   readonly #protocol: Protocol;
   readonly #meters = new RuntimeMeters();
   readonly #router: Router;
@@ -124,6 +134,7 @@ class MillraceRuntime implements Runtime {
   #frontEnd: FrontEnd | null = null;
   #stdio: StdioServer | null = null;
   #status: Health['status'] = 'starting';
+  #closing: Promise<void> | null = null;
 
   constructor(settings: Settings, log: Log, parts: RuntimeParts, shared: SharedState) {
     const now = (): number => performance.now();
@@ -141,15 +152,7 @@ class MillraceRuntime implements Runtime {
       capabilities: CAPABILITIES,
       secret: stateSecret,
     });
-    this.#sources = new ToolSources({
-      catalogue: this.catalogue,
-      builtinTools: settings.builtinTools,
-      toolDirs: settings.toolDirs,
-      modules: (parts.modules ?? []).map(urlOf),
-      definitions: parts.definitions ?? [],
-      watch: settings.watch,
-      log,
-    });
+    this.#sources = this.#makeSources(parts);
     const { catalogue } = this;
     const meters = this.#meters;
     const bus = this.#bus;
@@ -164,24 +167,62 @@ class MillraceRuntime implements Runtime {
       for (const list of changed) bus.publish({ kind: list === 'templates' ? 'resources' : list });
     });
     this.#engine = createEngine({ settings, catalogue, bus, log, meters, now, stateSecret });
-    this.#protocol = assembleProtocol({
-      settings,
-      catalogue,
-      shared,
-      log,
-      meters,
-      now,
-      dispatcher: this.#engine.dispatcher,
-    });
+    this.#cluster = this.#joinCluster();
+    const { admission } = this.#engine;
+    const load = (): number => admission.inFlight + admission.waiting;
+    this.#member = new Member({ settings, shared, catalogue, load, path: MCP_PATH });
+    const dispatcher = this.#cluster?.dispatcher ?? this.#engine.dispatcher;
+    this.#protocol = assembleProtocol({ settings, catalogue, shared, log, meters, now, dispatcher });
+    this.#engine.dispatcher.onForget = (tool) => this.#protocol.forgetResults(tool);
     const endpoints = this.#endpoints(this.#protocol.mcp);
     const ingest: Endpoint = {
       head: (head, reply) => (this.#streams ?? NO_STREAMS).endpoint.head(head, reply),
       upgrade: (head) => (this.#streams ?? NO_STREAMS).endpoint.upgrade(head),
     };
-    const prefixes = [[STREAMS_PATH, ingest]] as const;
+    const prefixes: [string, Endpoint][] = [[STREAMS_PATH, ingest]];
+    if (shared.peers !== null) {
+      prefixes.push([INTERNAL_PREFIX, shared.peers.endpoint]);
+      shared.peers.onRefused = (status) => meters.httpRefused(status);
+    }
     this.#router = new Router(new Gate(settings), endpoints, prefixes, this.#protocol.connections, meters);
     registerGauges(meters, { engine: this.#engine, ...this.#protocol, frontEnd: () => this.#frontEnd });
+    meters.gauge(
+      'millrace_cluster_nodes',
+      'Nodes alive as far as this one knows.',
+      () => shared.membership.nodes.length,
+    );
+    meters.gauge('millrace_degraded', 'Parts that hurt but do not stop service.', () => this.#health().degraded.length);
     this.#sweeper = setInterval(() => this.#protocol.sweep(), SWEEP_MS);
+  }
+
+  #makeSources(parts: RuntimeParts): ToolSources {
+    const { settings } = this;
+    return new ToolSources({
+      catalogue: this.catalogue,
+      builtinTools: settings.builtinTools,
+      toolDirs: settings.toolDirs,
+      modules: (parts.modules ?? []).map(urlOf),
+      definitions: parts.definitions ?? [],
+      watch: settings.watch,
+      log: this.#log,
+      runs: toolRule(settings, this.#shared),
+      swapped: (own) => this.#cluster?.offer(own),
+    });
+  }
+
+  #joinCluster(): ClusterNode | null {
+    const { admission, dispatcher } = this.#engine;
+    return joinCluster({
+      settings: this.settings,
+      shared: this.#shared,
+      catalogue: this.catalogue,
+      dispatcher,
+      load: () => admission.inFlight + admission.waiting,
+      learn: (definitions) => this.#sources.learn(definitions),
+      log: this.#log,
+      meters: this.#meters,
+      now: () => performance.now(),
+    });
   }
 
   #endpoints(mcp: Endpoint): ReadonlyMap<string, Endpoint> {
@@ -189,7 +230,8 @@ class MillraceRuntime implements Runtime {
     const operations = operationsEndpoints({
       health: () => this.#health(),
       meters: this.#meters,
-      nodes: () => [this.#node()],
+      nodes: () => this.#member.nodes(),
+      warnings: () => this.#member.warnings(),
       log: this.#log,
     });
     for (const [path, endpoint] of operations) endpoints.set(path, endpoint);
@@ -206,20 +248,6 @@ class MillraceRuntime implements Runtime {
     };
   }
 
-  #node(): Parameters<typeof operationsEndpoints>[0]['nodes'] extends () => readonly (infer Node)[] ? Node : never {
-    const { admission } = this.#engine;
-    return {
-      id: this.settings.nodeId,
-      status: this.#status,
-      url: this.#frontEnd === null ? '' : this.#url(this.#frontEnd.port),
-      load: admission.inFlight + admission.waiting,
-      maxLoad: this.settings.maxConcurrent + this.settings.queueSize,
-      tools: this.catalogue.current.entries.filter((entry) => entry.kind === 'tool').map((entry) => entry.name),
-      version: this.settings.server.version,
-      heartbeatAgeMs: 0,
-    };
-  }
-
   #url(port: number): string {
     return `${this.settings.tls === null ? 'http' : 'https'}://${inUrl(this.settings.host)}:${port}${MCP_PATH}`;
   }
@@ -229,12 +257,14 @@ class MillraceRuntime implements Runtime {
     await this.#mounts.open();
     await this.#engine.ready;
     this.#streams = await startStreams(this.#streamsPorts(), this.#liveStreams);
+    this.#cluster?.start(this.#sources.own);
   }
 
   #streamsPorts(): StreamsPorts {
     return {
       settings: this.settings,
       engine: this.#engine,
+      shared: this.#shared,
       bus: this.#bus,
       log: this.#log,
       meters: this.#meters,
@@ -253,6 +283,7 @@ class MillraceRuntime implements Runtime {
     // Later: what is handed on then goes through admission, which is in the middle of something now.
     intake.onResume = () => setImmediate(() => !intake.paused && frontEnd.resumeReading());
     this.#status = 'running';
+    await this.#member.join(frontEnd.port);
     return { url: this.#url(frontEnd.port), port: frontEnd.port };
   }
 
@@ -269,20 +300,40 @@ class MillraceRuntime implements Runtime {
     return this.#meters.render();
   }
 
-  async close(graceMs = this.settings.shutdownGraceMs): Promise<void> {
-    if (this.#status === 'stopping') return;
-    this.#status = 'draining';
+  #turn(status: Health['status']): void {
+    this.#status = status;
+    this.#member.turn(status);
+  }
+
+  close(graceMs = this.settings.shutdownGraceMs): Promise<void> {
+    this.#closing ??= this.#close(graceMs);
+    return this.#closing;
+  }
+
+  async #close(graceMs: number): Promise<void> {
+    this.#turn('draining');
+    await untilNoticed(this.#frontEnd, this.settings.drainDelayMs);
+    const endMs = performance.now() + graceMs;
     clearInterval(this.#sweeper);
     this.#sources.close();
     this.#frontEnd?.stopAccepting();
     this.#stdio?.close();
-    this.#protocol.endStreams();
+    const endStreams = (): void => this.#protocol.endStreams();
+    endStreams();
     await this.#streams?.close();
     await this.#engine.drain(graceMs);
-    this.#status = 'stopping';
+    await this.#cluster?.drain(endMs - performance.now());
+    // What had reached a connection that is open is still served.
+    await untilAnswered(this.#frontEnd, endStreams, endMs - performance.now());
+    this.#engine.stop();
+    this.#cluster?.stop();
+    await untilAnswered(this.#frontEnd, endStreams, 0);
+    this.#turn('stopping');
     await this.#frontEnd?.close();
     await this.#engine.close();
     await this.#mounts.close();
+    await this.#cluster?.close();
+    await this.#protocol.close();
     await this.#shared.close();
     this.#meters.close();
   }

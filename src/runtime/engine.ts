@@ -51,8 +51,10 @@ export interface Engine {
   streamPorts(): PoolPorts;
   /** Called when a worker has come up. */
   onWorker(listener: () => void): void;
-  /** Waits for the jobs in flight, at most `graceMs`; what is left then is refused. */
+  /** Waits for the jobs in flight, at most `graceMs`. New ones are taken until `stop`. */
   drain(graceMs: number): Promise<void>;
+  /** What is still in flight, and what comes, is refused. */
+  stop(): void;
   close(): Promise<void>;
 }
 
@@ -272,6 +274,9 @@ class JoinedEngine implements Engine {
     });
     await Promise.race([this.dispatcher.idle(), patience]);
     clearTimeout(timer);
+  }
+
+  stop(): void {
     this.dispatcher.stop();
   }
 

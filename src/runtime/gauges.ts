@@ -11,6 +11,7 @@ import type { Engine } from './engine.ts';
 export interface GaugeSources {
   readonly engine: Engine;
   readonly hub: SessionHub;
+  readonly connectionHub: SessionHub;
   readonly listen: Listen;
   readonly tasks: Tasks;
   /** Null before the server listens. */
@@ -18,12 +19,14 @@ export interface GaugeSources {
 }
 
 export function registerGauges(meters: Meters, sources: GaugeSources): void {
-  const { engine, hub, listen, tasks, frontEnd } = sources;
+  const { engine, connectionHub, hub, listen, tasks, frontEnd } = sources;
+  const sum = (read: (each: SessionHub) => number): number =>
+    read(hub) + (connectionHub === hub ? 0 : read(connectionHub));
   meters.gauge('millrace_queue_depth', 'Calls waiting for a worker.', () => engine.admission.waiting);
   meters.gauge('millrace_in_flight', 'Calls with a permit.', () => engine.admission.inFlight);
   meters.gauge('millrace_workers', 'Worker threads that take calls.', () => engine.liveWorkers());
-  meters.gauge('millrace_sessions', 'Sessions of revisions before 2026-07-28.', () => hub.size);
-  meters.gauge('millrace_streams', 'Open event streams and message connections.', () => hub.streams, {
+  meters.gauge('millrace_sessions', 'Sessions of revisions before 2026-07-28.', () => sum((each) => each.size));
+  meters.gauge('millrace_streams', 'Open event streams and message connections.', () => sum((each) => each.streams), {
     kind: 'session',
   });
   meters.gauge('millrace_streams', 'Open event streams and message connections.', () => listen.size, {

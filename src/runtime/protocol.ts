@@ -17,6 +17,7 @@ import { SessionHub } from '../protocol/session/session-hub.ts';
 import { Listen } from '../subscriptions/listen.ts';
 import { TaskManager } from '../tasks/manager.ts';
 import type { Tasks } from '../tasks/port.ts';
+import { openGuards } from './call-guards.ts';
 import type { SharedState } from './shared-state.ts';
 
 export interface ProtocolOptions {
@@ -32,6 +33,8 @@ export interface ProtocolOptions {
 
 export interface Protocol {
   readonly hub: SessionHub;
+  /** Sessions of WebSocket and stdio; the same one where no other node serves those over HTTP. */
+  readonly connectionHub: SessionHub;
   readonly listen: Listen;
   readonly tasks: Tasks;
   /** The `/mcp` endpoint. */
@@ -42,19 +45,24 @@ export interface Protocol {
   readonly connections: MessageConnections;
   /** Ends expired sessions and tasks. */
   sweep(): void;
+  /** What is kept of a tool's results is out of date. */
+  forgetResults(tool: string): void;
   /** Ends every listening stream cleanly; requests in flight go on. */
   endStreams(): void;
+  /** After the last request: what was not stored yet is, if it can be. */
+  close(): Promise<void>;
 }
 
 export function assembleProtocol(options: ProtocolOptions): Protocol {
   const { catalogue, dispatcher, log, meters, now, settings, shared } = options;
-  const { bus, events, sessions: store } = shared;
+  const { bus, connectionSessions, events, relay, sessions: store } = shared;
   const { name, title, version } = settings.server;
   const serverInfo = title === '' ? { name, version } : { name, title, version };
   const tasks = new TaskManager({
     store: shared.tasks,
     bus,
     dispatcher: () => dispatcher,
+    catalogue,
     settings: settings.tasks,
     log,
     metaJson: JSON.stringify({ 'io.modelcontextprotocol/serverInfo': serverInfo }),
@@ -62,26 +70,46 @@ export function assembleProtocol(options: ProtocolOptions): Protocol {
     randomId: () => randomBytes(20).toString('base64url'),
   });
   const listen = new Listen({ bus, tasks, settings, serverInfoJson: JSON.stringify(serverInfo), log });
-  const methods = createMethods({ catalogue, dispatcher, tasks, bus, listen, log, meters, settings });
+  const guards = openGuards({ settings, shared, catalogue, meters, log, now });
+  const methods = createMethods({ catalogue, dispatcher, tasks, bus, listen, log, meters, settings, guards });
   const limits = { ...settings.sessions, streamKeepAliveMs: settings.streamKeepAliveMs };
-  const hub = new SessionHub({ store, events, bus, dispatcher, limits, log, nowMs: now });
+  const hubOptions = { bus, dispatcher, limits, log, nowMs: now };
+  const hub = new SessionHub({ ...hubOptions, store, events, relay });
+  const connectionHub = relay === null ? hub : new SessionHub({ ...hubOptions, ...connectionSessions });
   const sessions = new HttpSessions({ hub, methods, catalogue });
   const authenticator = settings.auth === null ? null : new TokenAuthenticator(settings.auth, log);
   const { keepAlive } = hub;
   return {
     hub,
+    connectionHub,
     listen,
     tasks,
     authenticator,
     mcp: new HttpEndpoint({ methods, catalogue, sessions, authenticator, keepAlive, settings, log, meters }),
-    connections: new MessageConnections({ hub, methods, catalogue, admit: (head) => admit(authenticator, head) }),
+    connections: new MessageConnections({
+      hub: connectionHub,
+      methods,
+      catalogue,
+      admit: (head) => admit(authenticator, head),
+    }),
     sweep() {
       store.sweep(now());
+      if (connectionHub !== hub) connectionHub.store.sweep(now());
       tasks.sweep(Date.now());
+    },
+    forgetResults(tool) {
+      guards.forget(tool);
     },
     endStreams() {
       listen.closeAll('the server is shutting down');
+      hub.endListening();
+      if (connectionHub !== hub) connectionHub.endListening();
+    },
+    async close() {
       hub.close();
+      if (connectionHub !== hub) connectionHub.close();
+      guards.close();
+      await tasks.close();
     },
   };
 }

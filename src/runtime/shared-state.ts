@@ -5,6 +5,12 @@
  * here opens a connection.
  */
 import { randomBytes } from 'node:crypto';
+import { LoadBoard } from '../cluster/heartbeat/load-board.ts';
+import { MemoryLeases } from '../cluster/leases/memory-leases.ts';
+import { RedisLeases } from '../cluster/leases/redis-leases.ts';
+import { RedisMembership } from '../cluster/members/redis-membership.ts';
+import { SoleNode } from '../cluster/members/sole-node.ts';
+import { HttpPeers } from '../cluster/peers/http-peers.ts';
 import type { Leases, Membership } from '../cluster/port.ts';
 import type { Settings } from '../config/settings.ts';
 import type { Log } from '../observe/port.ts';
@@ -12,68 +18,163 @@ import { RedisConnection } from '../redis/connection.ts';
 import { RedisSubscriber } from '../redis/subscriber.ts';
 import { MemoryEventLog } from '../sessions/memory-event-log.ts';
 import { MemorySessionStore } from '../sessions/memory-store.ts';
-import type { EventLog, SessionStore } from '../sessions/port.ts';
+import type { EventLog, SessionRelay, SessionStore } from '../sessions/port.ts';
 import { MemoryBus } from '../subscriptions/memory-bus.ts';
 import type { Bus } from '../subscriptions/port.ts';
 import { MemoryTaskStore } from '../tasks/memory-store.ts';
-import type { TaskStore } from '../tasks/port.ts';
+import type { SharedTaskStore, TaskStore } from '../tasks/port.ts';
+import { RedisTaskStore } from '../tasks/redis-store.ts';
+import { openSharedSessions } from './shared-sessions.ts';
 
 export interface SharedState {
   /** Null: this node is alone. */
-  readonly redis: { readonly commands: RedisConnection; readonly subscriber: RedisSubscriber } | null;
+  readonly redis: {
+    readonly commands: RedisConnection;
+    readonly subscriber: RedisSubscriber;
+    /** Called when messages of other nodes may have been missed. */
+    readonly onGap: Set<() => void>;
+  } | null;
+  /** Sessions over HTTP: any node serves them. */
   readonly sessions: SessionStore;
   readonly events: EventLog;
+  /** What nodes tell each other about sessions; null when this node is alone. */
+  readonly relay: SessionRelay | null;
+  /** Sessions that live with a connection of this node. */
+  readonly connectionSessions: { readonly store: SessionStore; readonly events: EventLog };
   readonly bus: Bus;
-  readonly tasks: TaskStore;
-  /** Null until the parts exist. */
-  readonly membership: Membership | null;
-  readonly leases: Leases | null;
+  readonly tasks: TaskStore | SharedTaskStore;
+  readonly membership: Membership;
+  readonly leases: Leases;
+  /** Where membership has the load of this node from. */
+  readonly reportLoad: (read: () => number) => void;
+  /** Messages to and from other nodes; null when this node is alone. */
+  readonly peers: HttpPeers | null;
   /** Seals request state and cursors, and proves that a message comes from a node; the same on all nodes. */
   readonly secret: string;
   readonly degraded: readonly string[];
   close(): Promise<void>;
 }
 
+/** Heartbeats that a claim of a task or an idempotency key outlives its node. */
+export const CLAIM_BEATS = 3;
 /** How long a start waits for Redis before it goes on without. */
 const START_MS_MAX = 3_000;
+/** Connections to one node for what is not a forwarded call. */
+const PEER_SOCKETS_BESIDE = 64;
+/** Messages between nodes may be so large whatever requests may be. */
+const PEER_BODY_BYTES_MIN = 1024 * 1024;
+
+/** Heartbeats that a lease outlives its holder, within bounds: who runs a heartbeat rarely still wants a quick takeover. */
+const LEASE_BEATS = 2;
+const LEASE_MS_MIN = 1000;
+const LEASE_MS_MAX = 10_000;
 
 export async function openSharedState(settings: Settings, log: Log): Promise<SharedState> {
-  const embedded = {
+  const embedded = embeddedState(settings, log);
+  return settings.redisUrl === '' ? embedded : openRedisState(settings, log, embedded);
+}
+
+function embeddedState(settings: Settings, log: Log): SharedState {
+  const sessions = new MemorySessionStore(settings.sessions);
+  const events = new MemoryEventLog(settings.sessions);
+  return {
     redis: null,
-    sessions: new MemorySessionStore(settings.sessions),
-    events: new MemoryEventLog(settings.sessions),
+    sessions,
+    events,
+    relay: null,
+    connectionSessions: { store: sessions, events },
     bus: new MemoryBus({ log }),
     tasks: new MemoryTaskStore({ tasksMax: settings.tasks.max }),
-    membership: null,
-    leases: null,
+    membership: new SoleNode(settings.nodeId),
+    leases: new MemoryLeases(settings.nodeId),
+    reportLoad: () => undefined,
+    peers: null,
     secret: settings.stateSecret === '' ? randomBytes(32).toString('base64url') : settings.stateSecret,
     degraded: [],
     close: async () => undefined,
   };
-  if (settings.redisUrl === '') return embedded;
+}
+
+async function openRedisState(settings: Settings, log: Log, embedded: SharedState): Promise<SharedState> {
   const { commandMsMax, tlsCaFile } = settings.cluster;
   const commands = new RedisConnection(settings.redisUrl, 'node', log, { commandMsMax, tlsCaFile });
   const subscriber = new RedisSubscriber(settings.redisUrl, log, tlsCaFile);
   subscriber.start();
   await Promise.race([commands.ready().catch(() => undefined), pause(START_MS_MAX)]);
-  return {
+  const secret = await sharedSecret(commands, settings, log, embedded.secret);
+  const onGap = new Set<() => void>();
+  subscriber.onGap = () => {
+    for (const missed of onGap) missed();
+  };
+  const { close: closeSessions, gap, ...sessionEra } = openSharedSessions(settings, log, commands, subscriber);
+  onGap.add(gap);
+  const board = new LoadBoard();
+  const membership = openMembership(settings, log, board);
+  const leases = openLeases(settings, commands);
+  const shared: SharedState = {
     ...embedded,
-    redis: { commands, subscriber },
-    secret: await sharedSecret(commands, settings, log, embedded.secret),
+    membership,
+    leases,
+    reportLoad: (read) => board.start(read),
+    ...sessionEra,
+    redis: { commands, subscriber, onGap },
+    tasks: new RedisTaskStore({
+      commands,
+      subscriber,
+      prefix: settings.cluster.prefix,
+      tasksMax: settings.tasks.max,
+      claimMs: CLAIM_BEATS * settings.heartbeatMs,
+    }),
+    peers: openPeers(settings, secret, (id) => membership.node(id)?.url ?? ''),
+    secret,
     get degraded() {
-      return commands.trouble === '' ? [] : [`redis ${commands.trouble}`];
+      const trouble = commands.trouble === '' ? [] : [`redis ${commands.trouble}`];
+      return [...new Set([...trouble, ...membership.degraded])];
     },
     async close() {
+      await closeSessions();
+      await leases.close();
+      await membership.leave();
+      board.stop();
+      shared.peers?.close();
       subscriber.close();
       commands.close();
     },
   };
+  return shared;
 }
+
+function openMembership(settings: Settings, log: Log, board: LoadBoard): RedisMembership {
+  const { heartbeatMs, nodeId, redisUrl } = settings;
+  const { commandMsMax, prefix, tlsCaFile } = settings.cluster;
+  return new RedisMembership({ id: nodeId, redisUrl, tlsCaFile, commandMsMax, prefix, heartbeatMs, board, log });
+}
+
+function openLeases({ cluster, heartbeatMs, nodeId }: Settings, commands: RedisConnection): RedisLeases {
+  const ttlMs = Math.min(LEASE_MS_MAX, Math.max(LEASE_MS_MIN, LEASE_BEATS * heartbeatMs));
+  return new RedisLeases({ commands, nodeId, prefix: cluster.prefix, ttlMs, now: () => performance.now() });
+}
+
+function openPeers(settings: Settings, secret: string, urlOf: (nodeId: string) => string): HttpPeers {
+  const { nodeId, cluster, requestBytesMax, resultBytesMax } = settings;
+  return new HttpPeers({
+    nodeId,
+    secret,
+    urlOf,
+    socketsMax: cluster.forwardedMax + PEER_SOCKETS_BESIDE,
+    bodyBytesMax: Math.max(requestBytesMax, PEER_BODY_BYTES_MIN),
+    answerBytesMax: resultBytesMax + PEER_BODY_BYTES_MIN,
+    tlsCaFile: cluster.tlsCaFile,
+  });
+}
+
+/** Where the secret is when no node is given one. */
+export const secretKey = ({ cluster }: Settings): string => `${cluster.prefix}secret`;
 
 /** The first node writes one; a node that cannot ask keeps its own until it is started again. */
 async function sharedSecret(redis: RedisConnection, settings: Settings, log: Log, own: string): Promise<string> {
   if (settings.cluster.secret !== '') return settings.cluster.secret;
-  const key = `${settings.cluster.prefix}secret`;
+  const key = secretKey(settings);
   try {
     await redis.command('SET', key, own, 'NX');
     return String(await redis.command('GET', key));

@@ -11,14 +11,17 @@ import type { Endpoint } from '../frontend/router.ts';
 import type { Log, Meters } from '../observe/port.ts';
 import { type Authenticator, type AuthRefusal, isAuthRefusal } from '../protocol/authenticator.ts';
 import type { StreamDefinition } from '../streams/define/definition.ts';
+import type { PoolThreads } from '../streams/engine/pool-threads.ts';
+import type { StreamFacts, Streams } from '../streams/engine/port.ts';
 import type { Refused } from '../streams/ingest/http-endpoint.ts';
-import type { OpenStreams } from '../streams/open.ts';
 import type { Bus } from '../subscriptions/port.ts';
 import type { Engine } from './engine.ts';
+import type { SharedState } from './shared-state.ts';
 
 export interface StreamsPorts {
   readonly settings: Settings;
   readonly engine: Engine;
+  readonly shared: Pick<SharedState, 'redis' | 'membership' | 'leases' | 'peers'>;
   readonly bus: Bus;
   readonly log: Log;
   readonly meters: Meters;
@@ -29,6 +32,14 @@ export interface StreamsPorts {
 export interface RuntimeStreams {
   readonly endpoint: Required<Endpoint>;
   readonly degraded: readonly string[];
+  close(): Promise<void>;
+}
+
+/** Streams of this node alone, or of all nodes. */
+interface Opened {
+  readonly service: Streams & { onDefined(listener: () => void): void };
+  /** Of the streams that run here. */
+  listOwn(): readonly StreamFacts[];
   close(): Promise<void>;
 }
 
@@ -44,18 +55,7 @@ export async function startStreams(
     ...declared,
   ];
   if (definitions.length === 0) return null;
-  const [
-    { openStreams },
-    { openStores },
-    { CONNECTOR_KINDS },
-    { PoolThreads },
-    { StreamEndpoint },
-    { streamDefinitions },
-    { uriOf },
-  ] = await Promise.all([
-    import('../streams/open.ts'),
-    import('../streams/stores.ts'),
-    import('../streams/engine/connectors.ts'),
+  const [{ PoolThreads }, { StreamEndpoint }, { streamDefinitions }, { uriOf }] = await Promise.all([
     import('../streams/engine/pool-threads.ts'),
     import('../streams/ingest/http-endpoint.ts'),
     import('../streams/mcp/definitions.ts'),
@@ -64,15 +64,8 @@ export async function startStreams(
   const { bus, engine, log, meters } = ports;
   const threads = new PoolThreads(engine.streamPorts(), settings.streaming.taskMsMax);
   engine.onWorker(() => threads.pump());
-  const streams = await openStreams({
-    ...settings.streaming,
-    definitions,
-    kinds: CONNECTOR_KINDS,
-    stores: () => openStores({ ...settings.streaming, definitions }),
-    threads: () => threads,
-    log,
-    now: Date.now,
-  });
+  const replicated = definitions.some(({ durability }) => durability === 'replicated');
+  const streams = await (replicated ? openReplicated : openLocal)(ports, definitions, threads);
   const { service } = streams;
   const publish = (): void => ports.give('streams', streamDefinitions(service));
   publish();
@@ -94,6 +87,76 @@ export async function startStreams(
   };
 }
 
+async function openLocal(
+  { log, settings }: StreamsPorts,
+  definitions: readonly StreamDefinition[],
+  threads: PoolThreads,
+): Promise<Opened> {
+  const [{ openStreams }, { openStores }, { CONNECTOR_KINDS }] = await Promise.all([
+    import('../streams/open.ts'),
+    import('../streams/stores.ts'),
+    import('../streams/engine/connectors.ts'),
+  ]);
+  const { close, service } = await openStreams({
+    ...settings.streaming,
+    definitions,
+    kinds: CONNECTOR_KINDS,
+    stores: () => openStores({ ...settings.streaming, definitions }),
+    threads: () => threads,
+    log,
+    now: Date.now,
+  });
+  return { service, listOwn: () => service.list(), close };
+}
+
+/** Streams that are `replicated` go from node to node; those beside them stay here. */
+async function openReplicated(
+  { log, meters, settings, shared }: StreamsPorts,
+  definitions: readonly StreamDefinition[],
+  threads: PoolThreads,
+): Promise<Opened> {
+  const { leases, membership, peers } = shared;
+  if (shared.redis === null || peers === null) {
+    const { name } = definitions.find(({ durability }) => durability === 'replicated') as StreamDefinition;
+    throw new Error(`stream ${name}: durability "replicated" needs Redis: set redisUrl, or use "fsync"`);
+  }
+  const [{ openClusterStreams }, { openStores }, { CONNECTOR_KINDS }, { RedisConnection }] = await Promise.all([
+    import('../streams/cluster/open.ts'),
+    import('../streams/stores.ts'),
+    import('../streams/engine/connectors.ts'),
+    import('../redis/connection.ts'),
+  ]);
+  const { commandMsMax, prefix, tlsCaFile } = settings.cluster;
+  // Of its own: records and checkpoints would hold up what is short.
+  const redis = new RedisConnection(settings.redisUrl, 'streams', log, { commandMsMax, tlsCaFile });
+  // Told by the connection, which goes on trying; units are taken over when it stands.
+  redis.ready().catch(() => undefined);
+  const streams = await openClusterStreams({
+    ...settings.streaming,
+    definitions,
+    leases,
+    membership,
+    peers,
+    redis,
+    prefix,
+    askMsMax: settings.requestTimeoutMs,
+    kinds: CONNECTOR_KINDS,
+    stores: (local) => openStores({ ...settings.streaming, definitions: local }),
+    threads: (seat) => threads.forEngine(seat),
+    log,
+    now: Date.now,
+  });
+  meters.gauge('millrace_stream_units', 'Units of replicated streams this node runs.', () => streams.owned.length);
+  return {
+    service: streams.service,
+    listOwn: () => streams.service.listOwn(),
+    async close() {
+      await streams.close();
+      redis.close();
+    },
+  };
+}
+
 function refusalFor(authenticator: Authenticator | null, head: RequestHead): Refused | null | Promise<Refused | null> {
   if (authenticator === null) return null;
   const verdict = authenticator.authenticate(head.header('authorization'));
@@ -105,10 +168,9 @@ function refusedBy({ message, status, wwwAuthenticate }: AuthRefusal): Refused {
   return { status, message, headers: [['WWW-Authenticate', wwwAuthenticate]] };
 }
 
-function registerStreamGauges(meters: Meters, { service }: OpenStreams): void {
-  for (const { name } of service.list()) {
-    const of = (): ReturnType<typeof service.list>[number] | undefined =>
-      service.list().find((each) => each.name === name);
+function registerStreamGauges(meters: Meters, streams: Opened): void {
+  for (const { name } of streams.service.definitions) {
+    const of = (): StreamFacts | undefined => streams.listOwn().find((each) => each.name === name);
     const labels = { stream: name };
     meters.gauge('millrace_stream_events', 'Events accepted.', () => of()?.counters.accepted ?? 0, labels);
     meters.gauge('millrace_stream_late', 'Late events dropped.', () => of()?.counters.late ?? 0, labels);
@@ -120,6 +182,10 @@ function registerStreamGauges(meters: Meters, { service }: OpenStreams): void {
       () => of()?.pendingBytes ?? 0,
       labels,
     );
+    const droppedOf = (): number => Object.values(of()?.partialsDropped ?? {}).reduce((sum, each) => sum + each, 0);
+    meters.gauge('millrace_stream_partials_dropped', 'Partial matches given up at a limit.', droppedOf, labels);
+    const refusedOf = (): number => of()?.resultsRefused ?? 0;
+    meters.gauge('millrace_stream_results_refused', 'Results that sinks refused for good.', refusedOf, labels);
     const lagOf = (): number => Math.max(0, Date.now() - (of()?.watermark ?? Date.now()));
     meters.gauge('millrace_stream_watermark_lag_ms', 'Wall clock minus watermark.', lagOf, labels);
   }

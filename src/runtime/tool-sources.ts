@@ -5,7 +5,7 @@
  * changed) swaps the catalogue as a whole and leaves the others' entries as they are.
  */
 import type { MutableCatalogue } from '../catalogue/compile.ts';
-import type { Definition } from '../catalogue/define.ts';
+import type { Definition, ToolDefinition } from '../catalogue/define.ts';
 import type { SourcedDefinition } from '../catalogue/entries.ts';
 import { BUILTIN_TOOLS_DIR, type FolderContents, loadModule, ToolFolder } from '../catalogue/load.ts';
 import { type FolderWatch, watchFolder } from '../catalogue/watch.ts';
@@ -21,12 +21,21 @@ export interface ToolSourcesOptions {
   readonly definitions: readonly Definition[];
   readonly watch: boolean;
   readonly log: Log;
+  /** Whether this node runs a tool; other nodes are asked to run the rest. */
+  readonly runs: (tool: ToolDefinition) => boolean;
+  /** Called with the tools this node runs, whenever the catalogue was swapped. */
+  readonly swapped: (own: readonly SourcedDefinition[]) => void;
 }
 
 export class ToolSources {
   readonly #options: ToolSourcesOptions;
   readonly #given = new Map<string, readonly SourcedDefinition[]>();
   readonly #watches: FolderWatch[] = [];
+  /** Tools of other nodes. */
+  #learnt: readonly SourcedDefinition[] = [];
+  #own: readonly SourcedDefinition[] = [];
+  /** By the source that this node does not run itself: the same one each time, so that its entry stays. */
+  readonly #notHere = new WeakMap<SourcedDefinition, SourcedDefinition>();
 
   constructor(options: ToolSourcesOptions) {
     this.#options = options;
@@ -87,8 +96,48 @@ export class ToolSources {
     this.#swap();
   }
 
+  /** The tools this node runs. */
+  get own(): readonly SourcedDefinition[] {
+    return this.#own;
+  }
+
+  /** Takes what other nodes run. A name that is defined here stays as it is defined here. */
+  learn(definitions: readonly SourcedDefinition[]): void {
+    const before = this.#learnt;
+    this.#learnt = definitions;
+    try {
+      this.#swap();
+    } catch (error) {
+      this.#learnt = before;
+      this.#options.log.error({ err: error }, 'the tools of other nodes are not usable here: the earlier ones stay');
+    }
+  }
+
   #swap(): void {
-    this.#options.catalogue.replace([...this.#given.values()].flat());
+    const { catalogue, runs, swapped } = this.#options;
+    const given = [...this.#given.values()].flat();
+    const names = new Set<string>();
+    const own: SourcedDefinition[] = [];
+    const all = given.map((source) => {
+      const { definition } = source;
+      if (definition.kind !== 'tool') return source;
+      names.add(definition.name);
+      if (!runs(definition)) return this.#asRemote(source);
+      own.push(source);
+      return source;
+    });
+    catalogue.replace([...all, ...this.#learnt.filter(({ definition }) => !names.has(definition.name))]);
+    this.#own = own;
+    swapped(own);
+  }
+
+  #asRemote(source: SourcedDefinition): SourcedDefinition {
+    let remote = this.#notHere.get(source);
+    if (remote === undefined) {
+      remote = { definition: source.definition, module: source.module, remote: true };
+      this.#notHere.set(source, remote);
+    }
+    return remote;
   }
 
   close(): void {

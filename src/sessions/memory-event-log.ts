@@ -9,9 +9,9 @@
  *
  * Invariants: an id resumes only if its stream dropped nothing after it; a stream's record outlives its events (a
  * quiet stream stays resumable while others churn) but there are never more than `eventsMax` records per session, the
- * oldest without events going first; the standalone stream's is never forgotten. Ids come from clients: parsed in one
- * pass, bounded, no regular expression.
+ * oldest without events going first; the standalone stream's is never forgotten. Stream ids count from 1.
  */
+import { decodeEventId, encodeEventId } from './event-id.ts';
 import { type EventLog, STANDALONE_STREAM } from './port.ts';
 
 export interface EventLogLimits {
@@ -23,8 +23,6 @@ export interface EventLogLimits {
 
 /** What an event costs beside its message: the record, its place in the ring, string headers. */
 export const EVENT_OVERHEAD_BYTES = 96;
-/** Longest id made here: two base-36 numbers below 2^53 and the dot. */
-const ID_CHARS_MAX = 23;
 /** Dropped places tolerated at the front before the array is compacted. */
 const HEAD_SLACK = 32;
 
@@ -43,6 +41,7 @@ interface StreamRecord {
 }
 
 class SessionEvents {
+  nextStreamId = STANDALONE_STREAM + 1;
   #nextSequence = 0;
   #bytes = 0;
   #events: Event[] = [];
@@ -90,7 +89,7 @@ class SessionEvents {
     for (let i = this.#head; i < this.#events.length; i++) {
       const event = this.#events[i];
       if (event === undefined || event.streamId !== streamId || event.sequence <= sequence) continue;
-      found.push({ id: encodeId(streamId, event.sequence), message: event.message });
+      found.push({ id: encodeEventId(streamId, event.sequence), message: event.message });
     }
     return found;
   }
@@ -128,6 +127,8 @@ class SessionEvents {
 }
 
 export class MemoryEventLog implements EventLog {
+  /** Never called: there is no other node. */
+  onFenced: ((sessionId: string) => void) | null = null;
   readonly #limits: EventLogLimits;
   readonly #sessions = new Map<string, SessionEvents>();
 
@@ -140,6 +141,14 @@ export class MemoryEventLog implements EventLog {
     return this.#sessions.size;
   }
 
+  newStream(sessionId: string): number {
+    return this.#session(sessionId).nextStreamId++;
+  }
+
+  finish(): void {
+    // What it said stays until it is pushed out.
+  }
+
   append(sessionId: string, streamId: number, message: Uint8Array | string): string {
     const session = this.#session(sessionId);
     const sequence = session.issue(streamId);
@@ -149,11 +158,11 @@ export class MemoryEventLog implements EventLog {
       const text = Buffer.from(message.buffer, message.byteOffset, message.byteLength).toString('utf8');
       session.keep(streamId, sequence, text, message.byteLength);
     }
-    return encodeId(streamId, sequence);
+    return encodeEventId(streamId, sequence);
   }
 
   mark(sessionId: string, streamId: number): string {
-    return encodeId(streamId, this.#session(sessionId).issue(streamId));
+    return encodeEventId(streamId, this.#session(sessionId).issue(streamId));
   }
 
   after(
@@ -161,13 +170,22 @@ export class MemoryEventLog implements EventLog {
     lastEventId: string,
   ): { streamId: number; events: { id: string; message: string }[] } | null {
     const session = this.#sessions.get(sessionId);
-    if (session === undefined || lastEventId.length > ID_CHARS_MAX) return null;
-    const dot = lastEventId.indexOf('.');
-    const streamId = decodeBase36(lastEventId, 0, dot);
-    const sequence = decodeBase36(lastEventId, dot + 1, lastEventId.length);
-    if (dot < 0 || streamId < 0 || sequence < 0) return null;
-    const events = session.after(streamId, sequence);
-    return events === null ? null : { streamId, events };
+    const id = session === undefined ? null : decodeEventId(lastEventId);
+    if (session === undefined || id === null) return null;
+    const events = session.after(id.streamId, id.sequence);
+    return events === null ? null : { streamId: id.streamId, events };
+  }
+
+  takeStandalone(): boolean {
+    return true;
+  }
+
+  standaloneHolder(): string {
+    return '';
+  }
+
+  stored(): void {
+    // There is nobody else to read it.
   }
 
   drop(sessionId: string): void {
@@ -182,22 +200,4 @@ export class MemoryEventLog implements EventLog {
     }
     return session;
   }
-}
-
-function encodeId(streamId: number, sequence: number): string {
-  return `${streamId.toString(36)}.${sequence.toString(36)}`;
-}
-
-/** The number in `text[from, to)`, or -1 when it is not one in the form `toString(36)` gives. */
-function decodeBase36(text: string, from: number, to: number): number {
-  if (from >= to) return -1;
-  if (text.charCodeAt(from) === 0x30 && to - from > 1) return -1;
-  let value = 0;
-  for (let i = from; i < to; i++) {
-    const code = text.charCodeAt(i);
-    const digit = code >= 0x30 && code <= 0x39 ? code - 0x30 : code >= 0x61 && code <= 0x7a ? code - 0x57 : -1;
-    if (digit < 0) return -1;
-    value = value * 36 + digit;
-  }
-  return Number.isSafeInteger(value) ? value : -1;
 }

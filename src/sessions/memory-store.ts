@@ -60,10 +60,16 @@ class MemorySession implements Session {
     this.#subscriptions ??= new Set();
     return this.#subscriptions;
   }
+
+  save(): void {
+    // The record is what everybody here reads.
+  }
 }
 
 export class MemorySessionStore implements SessionStore {
   onEnd: ((session: Session, why: SessionEnd) => void) | null = null;
+  /** Never called: there are no other nodes. */
+  onSubscriptions: ((session: Session, uri: string) => void) | null = null;
   readonly #limits: SessionLimits;
   readonly #byId = new Map<string, MemorySession>();
   /** Sentinel, never handed out: its `newer` is the oldest session, its `older` the newest. */

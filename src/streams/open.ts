@@ -10,6 +10,7 @@ import type { Reducer } from './aggregates/reducer.ts';
 import { AlertBook } from './alerts/alert-book.ts';
 import { compilePlan } from './define/compile.ts';
 import type { StreamDefinition } from './define/definition.ts';
+import { checkConnectors } from './engine/check-connectors.ts';
 import { type ConnectorKinds, Connectors } from './engine/connectors.ts';
 import { type EngineLog, StreamEngine } from './engine/engine.ts';
 import { Lifecycle } from './engine/lifecycle.ts';
@@ -83,6 +84,7 @@ export async function openStreams(options: StreamsOptions): Promise<OpenStreams>
     store: stores.checkpoints,
     compile: (given, epoch) => compilePlan(given, { epoch, shards }),
     prepare: async (given, plan, before) => {
+      checkConnectors(given, options.kinds);
       await loadReducers(plan, reducers);
       routes = await connectors.useSinks(given, before);
     },
@@ -91,8 +93,17 @@ export async function openStreams(options: StreamsOptions): Promise<OpenStreams>
   });
   let routes: Awaited<ReturnType<Connectors['useSinks']>> = [];
   const service: StreamService = new StreamService(engine, lifecycle, alerts);
-  await lifecycle.start(definitions);
-  await connectors.useSources(lifecycle.definitions);
+  try {
+    await lifecycle.start(definitions);
+    await connectors.useSources(lifecycle.definitions);
+  } catch (error) {
+    engine.state = 'stopped';
+    engine.pipeline.stop();
+    await connectors.stopSources();
+    await connectors.closeSinks();
+    await stores.close();
+    throw error;
+  }
   const clock = new Clock(engine, lifecycle, { checkpointMs, tickMs, logBytesMax, log, now });
   return handleOf({ service, engine, lifecycle, connectors, clock, alerts, stores });
 }
@@ -137,7 +148,7 @@ function handleOf({ alerts, clock, connectors, engine, lifecycle, service, store
 
 /** Before the first plan. */
 function nothingYet(parts: ShardParts, threads: StreamThreads): ShardSet {
-  const deaf = { stepFailed: () => undefined, threadLost: () => undefined };
+  const deaf = { released: () => undefined, stepFailed: () => undefined, threadLost: () => undefined };
   return new ShardSet(NO_PLAN, parts, threads, deaf, null, 0);
 }
 

@@ -10,6 +10,7 @@
  */
 import type { EventBatch } from './decode/event-batch.ts';
 import type { OperatorPlan, Plan } from './plan.ts';
+import type { KeyTable } from './state/key-table.ts';
 import type { ShardMemory } from './state/memory.ts';
 
 /** Keys of a group, numbered. See `state/key-table.ts`. */
@@ -44,7 +45,7 @@ export interface OperatorInput {
 
 /** Where the events of a batch come from: what context and contributing ids are made of. */
 export interface Provenance {
-  /** Log sequence number of the batch; event ids are `{seq}:{row}` unless the event has its own. */
+  /** Log sequence number of the batch; event ids are `{seq}:{row}`. */
   readonly seq: number;
   readonly source: string;
   readonly partition: string;
@@ -73,6 +74,8 @@ export interface ResultRow {
   /** Event time bounds, ms; patterns and joins: first and last event. Infinity is written as null. */
   start: number;
   end: number;
+  /** `''`, or the event that tells this result apart from others of the same key and bounds: part of its identity. */
+  origin: string;
   /** Firing of this window and key, from 0. */
   pane: number;
   timing: 'early' | 'on-time' | 'late';
@@ -95,6 +98,7 @@ export interface Emitter {
 export interface OperatorStats {
   /** Rows, sessions, partial matches or buffered events held. */
   readonly rows: number;
+  /** In use: memory that state has given back is kept, and used again. */
   readonly bytes: number;
   /** Events that came too late and were dropped, since the memory was created. */
   readonly late: number;
@@ -112,10 +116,24 @@ export interface StateQuery {
   readonly limit: number;
 }
 
+/** Of which shard the rows of a batch that was aggregated ahead are taken, and what stands beside them. */
+export interface PartialInput {
+  /** Table of the operator's group, swept as after any other step. */
+  readonly keys: KeyTable;
+  readonly shard: number;
+  /** Power of two. */
+  readonly shards: number;
+  /** Of the batch's stream, before it. */
+  readonly watermark: number;
+  readonly provenance: Provenance;
+}
+
 export interface ShardOperator {
   /** Names of `ResultRow.values`. */
   readonly columns: readonly string[];
   events?(input: OperatorInput, out: Emitter): void;
+  /** Instead of `events`, for a batch that was aggregated ahead; windows only, see `windows/partials.ts`. */
+  mergePartial?(partial: SharedArrayBuffer, input: PartialInput, out: Emitter): void;
   /** A result of an operator this one is fed by. `columns` are that operator's. */
   result?(row: ResultRow, columns: readonly string[], out: Emitter): void;
   /** The watermark rose. Called after the events that raised it. */
@@ -126,6 +144,8 @@ export interface ShardOperator {
   query?(query: StateQuery, out: Emitter): void;
   /** Forgets about this part (0…1) of the keys, those idle the longest. Returns keys forgotten. */
   evictIdle?(share: number): number;
+  /** Of patterns: partial matches given up because a limit was reached, since the memory was created. */
+  dropped?(): number;
   stats(): OperatorStats;
 }
 

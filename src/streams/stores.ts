@@ -35,7 +35,7 @@ export interface StoreOptions {
 export async function openStores({ dataDir, definitions, logBytesMax }: StoreOptions): Promise<Stores> {
   const replicated = definitions.find(({ durability }) => durability === 'replicated');
   if (replicated !== undefined) {
-    throw new Error(`stream ${replicated.name}: durability "replicated" is not supported by this version; use "fsync"`);
+    throw new Error(`stream ${replicated.name}: durability "replicated" is not for the stores of one node`);
   }
   if (!definitions.some(({ durability }) => durability === 'fsync')) {
     const eventLog = new MemoryLog({ bytesMax: logBytesMax });

@@ -6,15 +6,23 @@
  */
 import type { Change } from './port.ts';
 
+const RESOURCE = 'resource ';
+
 export function changeKey(change: Change): string {
   switch (change.kind) {
     case 'resource':
-      return `resource ${change.uri}`;
+      return `${RESOURCE}${change.uri}`;
     case 'task':
       return taskKey(change.taskId);
     default:
       return change.kind;
   }
+}
+
+/** The change a key names; null for a task's, whose state is not in its name. */
+export function changeNamed(key: string): Exclude<Change, { kind: 'task' | 'missed' }> | null {
+  if (key.startsWith(RESOURCE)) return { kind: 'resource', uri: key.slice(RESOURCE.length) };
+  return key === 'tools' || key === 'resources' || key === 'prompts' ? { kind: key } : null;
 }
 
 export function taskKey(taskId: string): string {

@@ -14,11 +14,13 @@ import type { Caller, Channel, JsonObject, OpenRequest } from '../protocol/chann
 import { encodeFault, FAULTS, type Fault, fault, faultFrom } from '../protocol/faults.ts';
 import type { MaybePromise } from '../sessions/port.ts';
 import type { Tasks } from '../tasks/port.ts';
-import { changeKey, taskKey } from './change-key.ts';
+import { changeKey, changeNamed, taskKey } from './change-key.ts';
 import { type Filter, honouredJson, parseFilter } from './filter.ts';
 import type { ListenPort } from './listen-port.ts';
 import { ListenStream, SUBSCRIPTION_ID_KEY } from './listen-stream.ts';
 import type { Bus, Change } from './port.ts';
+
+type NamedChange = Exclude<Change, { kind: 'missed' }>;
 
 export interface ListenOptions {
   readonly bus: Bus;
@@ -79,6 +81,18 @@ export class Listen implements ListenPort {
   }
 
   #fanOut(change: Change): void {
+    if (change.kind !== 'missed') {
+      this.#tell(change);
+      return;
+    }
+    // Whatever is listened to may have changed.
+    for (const key of this.#index.keys()) {
+      const named = changeNamed(key);
+      if (named !== null) this.#tell(named);
+    }
+  }
+
+  #tell(change: NamedChange): void {
     const key = changeKey(change);
     const streams = this.#index.get(key);
     if (streams === undefined) return;
@@ -155,7 +169,7 @@ function keysOf(filter: Filter): Set<string> {
 const TAG = `"_meta":{"${SUBSCRIPTION_ID_KEY}":`;
 
 /** The notification of a change, up to the subscription id. */
-function noticePrefix(change: Change): string {
+function noticePrefix(change: NamedChange): string {
   switch (change.kind) {
     case 'resource':
       return `{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":${JSON.stringify(change.uri)},${TAG}`;

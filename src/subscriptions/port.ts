@@ -8,7 +8,9 @@ export type Change =
   | { readonly kind: 'tools' | 'resources' | 'prompts' }
   | { readonly kind: 'resource'; readonly uri: string }
   /** `taskJson`: the DetailedTask of the tasks extension. */
-  | { readonly kind: 'task'; readonly taskId: string; readonly taskJson: string };
+  | { readonly kind: 'task'; readonly taskId: string; readonly taskJson: string }
+  /** Changes of other nodes may have been missed: every list and every resource may have changed. */
+  | { readonly kind: 'missed' };
 
 export interface Bus {
   publish(change: Change): void;

@@ -5,27 +5,37 @@
  * Invariants: a task is stored before its id is known to anyone; a status only changes by the table in
  * `transitions.ts`; a task of another principal, an expired and an unknown one look the same; every change is stored
  * first and published then; a job whose task has ended is forgotten or cancelled, never both.
- * A record without a job here (other node, lost process) can be read and cancelled, not answered.
+ * With a shared store any node answers for any task: what concerns a task that another node runs is left in the store,
+ * and `task-keeper.ts` finds it there. A change that cannot be stored is kept until it can, and read from here.
  */
+import type { CatalogueHolder } from '../catalogue/entry.ts';
 import type { Settings } from '../config/settings.ts';
 import type { Ask, Dispatcher, Job, JobSink, TaskWish } from '../dispatch/job.ts';
 import type { Log } from '../observe/port.ts';
-import { type Fault, fault, faultFrom } from '../protocol/faults.ts';
+import { type Fault, fault, faultFrom, UNAVAILABLE } from '../protocol/faults.ts';
+import { RedisUnavailable } from '../redis/unavailable.ts';
 import type { MaybePromise } from '../sessions/port.ts';
 import type { Bus } from '../subscriptions/port.ts';
-import type { TaskRecord, TaskStore, Tasks } from './port.ts';
+import { callOf, jobAgain, NODES_LOST_MAX } from './call-again.ts';
+import { outcomeOf } from './job-outcome.ts';
+import { newRecord } from './new-record.ts';
+import type { Orphan, PutAnswer, SharedTaskStore, TaskRecord, TaskStore, Tasks } from './port.ts';
 import { RunningTask } from './running-task.ts';
-import { acknowledgementJson, createTaskResultJson, detailedTaskJson, getTaskResultJson } from './task-json.ts';
+import { acknowledgementJson, createTaskResultJson, getTaskResultJson } from './task-json.ts';
+import { TaskKeeper } from './task-keeper.ts';
 import { type TaskEnds, TaskSink } from './task-sink.ts';
-import { isExpired, nextStatus, type TaskEvent } from './transitions.ts';
+import { TaskWrites } from './task-writes.ts';
+import { isExpired, isTerminal, nextStatus, type TaskEvent } from './transitions.ts';
 
 export interface TaskManagerOptions {
-  readonly store: TaskStore;
+  /** A shared one when tasks are those of all nodes. */
+  readonly store: TaskStore | SharedTaskStore;
   readonly bus: Bus;
   /** Asked at each use: the engine is built after the manager. */
-  readonly dispatcher: () => Pick<Dispatcher, 'answer' | 'cancel' | 'taskStarted'>;
+  readonly dispatcher: () => Pick<Dispatcher, 'submit' | 'answer' | 'cancel' | 'taskStarted'>;
+  readonly catalogue: CatalogueHolder;
   readonly settings: Settings['tasks'];
-  readonly log: Pick<Log, 'error' | 'warn'>;
+  readonly log: Pick<Log, 'error' | 'warn' | 'info'>;
   /** `_meta` of the results, as JSON; `''` leaves it out. */
   readonly metaJson: string;
   /** Milliseconds since the epoch. */
@@ -34,32 +44,46 @@ export interface TaskManagerOptions {
   readonly randomId: () => string;
 }
 
+type Created = { taskId: string; resultJson: string; sink: JobSink } | Fault;
+
+/** Characters of a result that a shared store is given. */
+const SHARED_RESULT_CHARS_MAX = 8 * 1024 * 1024;
+/** For writes under way when the node stops. */
+const CLOSE_MS_MAX = 2_000;
+const UNKNOWN_TASK = fault('invalidParams', 'unknown task');
+const NODE_LOST = { code: -32603, message: 'the server that ran this task has gone' };
+const TOO_OFTEN = { code: -32603, message: 'the task has asked too many questions' };
+
 export class TaskManager implements Tasks, TaskEnds {
   readonly #options: TaskManagerOptions;
-  /** Jobs of tasks that have not ended, by task id. Bounded by the store. */
+  readonly #shared: SharedTaskStore | null;
+  readonly #keeper: TaskKeeper | null;
+  readonly #writes: TaskWrites;
+  /** Tasks of this node that have not ended or whose end is not stored, by task id. Bounded by the store. */
   readonly #running = new Map<string, RunningTask>();
 
   constructor(options: TaskManagerOptions) {
     this.#options = options;
+    this.#shared = 'claimMs' in options.store ? options.store : null;
+    this.#keeper = this.#shared === null ? null : new TaskKeeper(this.#shared, this, options.log);
+    const { bus, log, store } = options;
+    this.#writes = new TaskWrites({ store, bus, log, written: (task, answer) => this.#written(task, answer) });
   }
 
   get size(): number {
     return this.#options.store.size;
   }
 
-  create(
-    job: Job,
-    principalId: string | null,
-    wish: TaskWish,
-  ): MaybePromise<{ taskId: string; resultJson: string; sink: JobSink } | Fault> {
-    const record = this.#newRecord(principalId, wish);
-    return andThen(this.#options.store.put(record), (stored) => {
-      if (!stored) return fault('limitReached', 'too many tasks are running', { limit: this.#options.settings.max });
-      const task = new RunningTask(job, record);
-      this.#running.set(record.taskId, task);
-      const resultJson = createTaskResultJson(record, this.#options.metaJson);
-      return { taskId: record.taskId, resultJson, sink: new TaskSink(task, this) };
-    });
+  create(job: Job, principalId: string | null, wish: TaskWish, body: Uint8Array | null): MaybePromise<Created> {
+    const { now, randomId, settings } = this.#options;
+    const record = newRecord(randomId(), principalId, wish, settings, now());
+    const call = this.#shared === null ? undefined : callOf(job, body);
+    const stored = this.#options.store.put(record, call);
+    if (!(stored instanceof Promise)) return this.#created(job, record, stored);
+    return stored.then(
+      (answer) => this.#created(job, record, answer, call !== undefined),
+      (cause: unknown) => this.#unavailable(cause),
+    );
   }
 
   get(taskId: string, principalId: string | null): MaybePromise<string | Fault> {
@@ -71,59 +95,77 @@ export class TaskManager implements Tasks, TaskEnds {
     principalId: string | null,
     inputResponses: Record<string, unknown>,
   ): MaybePromise<string | Fault> {
-    return this.#withRecord(taskId, principalId, () => {
+    return this.#withRecord(taskId, principalId, (record) => {
       const task = this.#running.get(taskId);
+      const acknowledged = acknowledgementJson(this.#options.metaJson);
       if (task !== undefined) this.#answer(task, inputResponses);
-      return acknowledgementJson(this.#options.metaJson);
+      else if (this.#shared !== null) {
+        return this.#shared.leaveAnswers(taskId, answersTo(record, inputResponses)).then(() => acknowledged);
+      }
+      return acknowledged;
     });
   }
 
   cancel(taskId: string, principalId: string | null): MaybePromise<string | Fault> {
     return this.#withRecord(taskId, principalId, (record) => {
       const task = this.#running.get(taskId);
-      if (task !== undefined) {
+      const acknowledged = acknowledgementJson(this.#options.metaJson);
+      if (task !== undefined && !isTerminal(task.record.status)) {
         this.#apply(task, 'cancelled', 'cancelled by the client');
         this.#options.dispatcher().cancel(task.job, 'the task was cancelled');
-      } else {
-        this.#cancelStored(record);
+        return task.writing === null ? acknowledged : task.writing.then(() => acknowledged);
       }
-      return acknowledgementJson(this.#options.metaJson);
+      if (this.#shared !== null) return this.#cancelElsewhere(this.#shared, taskId, acknowledged);
+      this.#cancelStored(record);
+      return acknowledged;
     });
   }
 
   sweep(nowMs: number): void {
     for (const [taskId, task] of this.#running) {
-      if (!isExpired(task.record, nowMs)) continue;
+      if (!isExpired(task.record, nowMs) || this.#shared !== null) continue;
       this.#running.delete(taskId);
       this.#options.dispatcher().cancel(task.job, 'the task has expired');
     }
     this.#options.store.sweep(nowMs);
   }
 
+  async close(): Promise<void> {
+    this.#keeper?.close();
+    const writing = [...this.#running.values()].map((task) => task.writing);
+    let timer: NodeJS.Timeout | undefined;
+    const patience = new Promise((resolve) => {
+      timer = setTimeout(resolve, CLOSE_MS_MAX);
+    });
+    await Promise.race([Promise.all([...writing, this.#keeper?.quiet()]), patience]);
+    clearTimeout(timer);
+  }
+
   asked(task: RunningTask, ask: Ask): void {
-    if (!this.#running.has(task.record.taskId)) return;
+    if (!this.#isLive(task)) return;
     if (task.open(ask)) {
       this.#apply(task, 'asked', '');
       return;
     }
-    const error = { code: -32603, message: 'the task has asked too many questions' };
-    this.#options.dispatcher().answer(task.job, ask.askId, null, error);
+    this.#options.dispatcher().answer(task.job, ask.askId, null, TOO_OFTEN);
   }
 
   ended(task: RunningTask, responseJson: string): void {
-    if (!this.#running.has(task.record.taskId)) return;
+    if (!this.#isLive(task)) return;
     const response = outcomeOf(responseJson);
     if (response === null) {
       this.#options.log.error({ taskId: task.record.taskId }, 'a task ended with bytes that are no JSON-RPC response');
     }
     const { result, error } = response ?? { error: { code: -32603, message: faultFrom(null).message } };
-    if (result !== undefined) {
-      task.record.resultJson = JSON.stringify(result);
+    const resultJson = result === undefined ? '' : JSON.stringify(result);
+    if (result !== undefined && (this.#shared === null || resultJson.length <= SHARED_RESULT_CHARS_MAX)) {
+      task.record.resultJson = resultJson;
       this.#apply(task, 'completed', '');
       return;
     }
-    task.record.errorJson = JSON.stringify(error);
-    this.#apply(task, 'failed', error?.message ?? '');
+    const why = error ?? { code: -32603, message: 'the result is too large to be kept' };
+    task.record.errorJson = JSON.stringify(why);
+    this.#apply(task, 'failed', why.message);
   }
 
   again(task: RunningTask): void {
@@ -131,34 +173,118 @@ export class TaskManager implements Tasks, TaskEnds {
     this.#options.dispatcher().taskStarted(task.job, task.record.taskId, deadlineMs);
   }
 
-  #newRecord(principalId: string | null, wish: TaskWish): TaskRecord {
-    const { ttlMsMax, pollIntervalMs } = this.#options.settings;
-    const now = this.#options.now();
-    return {
-      taskId: this.#options.randomId(),
-      principalId,
-      status: 'working',
-      statusMessage: '',
-      createdAt: now,
-      lastUpdatedAt: now,
-      ttlMs: wish.ttlMs === null ? ttlMsMax : Math.min(positive(wish.ttlMs, ttlMsMax), ttlMsMax),
-      pollIntervalMs: positive(wish.pollIntervalMs, pollIntervalMs),
-      inputRequests: new Map(),
-      resultJson: '',
-      errorJson: '',
-    };
+  handedOver(task: RunningTask): boolean {
+    if (this.#shared === null || !task.canRunAgain || !this.#isLive(task)) return false;
+    this.#running.delete(task.record.taskId);
+    this.#keeper?.release(task.record.taskId);
+    return true;
+  }
+
+  /** The task is no longer this node's. */
+  lost(taskId: string): void {
+    const task = this.#running.get(taskId);
+    if (task === undefined) return;
+    this.#running.delete(taskId);
+    if (isTerminal(task.record.status)) {
+      this.#options.log.warn({ taskId }, 'the end of a task came too late: another node had taken or ended it');
+    } else this.#options.dispatcher().cancel(task.job, 'the task has ended elsewhere');
+  }
+
+  /** A client left answers for it in the store. */
+  answered(taskId: string, answers: ReadonlyMap<string, string>): void {
+    const task = this.#running.get(taskId);
+    if (task === undefined) return;
+    const responses: Record<string, unknown> = Object.create(null);
+    for (const [key, json] of answers) responses[key] = JSON.parse(json);
+    this.#answer(task, responses);
+  }
+
+  runs(taskId: string): boolean {
+    return this.#running.has(taskId);
+  }
+
+  /** Stores anew what Redis has forgotten, and what it could not be told. */
+  saveAgain(missing: readonly string[]): void {
+    const gone = new Set(missing);
+    for (const [taskId, task] of this.#running) {
+      if ((task.unsaved || gone.has(taskId)) && task.writing === null) this.#writes.save(task);
+    }
+  }
+
+  /** Runs a task again whose node has gone, under the same id; or ends it, when its tool must not be repeated. */
+  adopt(orphan: Orphan): void {
+    const { catalogue, dispatcher, log, settings } = this.#options;
+    const { call, lostNodes, record } = orphan;
+    const { taskId } = record;
+    const sink = new TaskSink(this);
+    const again =
+      call !== null && lostNodes <= NODES_LOST_MAX ? jobAgain(call, taskId, catalogue, settings, sink) : null;
+    record.inputRequests.clear();
+    if (call === null || again === null) {
+      log.warn({ taskId, lostNodes }, 'the node that ran a task has gone: the task has failed');
+      record.status = 'failed';
+      record.statusMessage = NODE_LOST.message;
+      record.errorJson = JSON.stringify(NODE_LOST);
+      this.#keeper?.store(record, () => this.#writes.publish(record));
+      return;
+    }
+    log.info({ taskId, tool: call.tool, lostNodes }, 'the node that ran a task has gone: it is run again here');
+    record.status = 'working';
+    const task = new RunningTask(again, record, true);
+    sink.task = task;
+    this.#running.set(taskId, task);
+    this.#touch(task);
+    dispatcher().submit(again, call.body);
+  }
+
+  #created(job: Job, record: TaskRecord, stored: PutAnswer, canRunAgain = false): Created {
+    const { metaJson, settings } = this.#options;
+    if (stored !== 'stored') return fault('limitReached', 'too many tasks are running', { limit: settings.max });
+    const sink = new TaskSink(this);
+    const task = new RunningTask(job, record, canRunAgain);
+    sink.task = task;
+    this.#running.set(record.taskId, task);
+    return { taskId: record.taskId, resultJson: createTaskResultJson(record, metaJson), sink };
+  }
+
+  #isLive(task: RunningTask): boolean {
+    return this.#running.get(task.record.taskId) === task && !isTerminal(task.record.status);
   }
 
   #withRecord(
     taskId: string,
     principalId: string | null,
-    use: (record: TaskRecord) => string,
+    use: (record: TaskRecord) => MaybePromise<string | Fault>,
   ): MaybePromise<string | Fault> {
+    if (this.#shared !== null) {
+      return this.#sharedRecord(this.#shared, taskId)
+        .then((record) => (record?.principalId === principalId ? use(record) : UNKNOWN_TASK))
+        .catch((cause: unknown) => this.#unavailable(cause));
+    }
     return andThen(this.#options.store.get(taskId), (record) => {
       const known =
         record !== undefined && record.principalId === principalId && !isExpired(record, this.#options.now());
-      return known ? use(record) : fault('invalidParams', 'unknown task');
+      return known ? use(record) : UNKNOWN_TASK;
     });
+  }
+
+  /** Of a task of this node what is known here stands in while the store cannot be read, or does not know it yet. */
+  async #sharedRecord(store: SharedTaskStore, taskId: string): Promise<TaskRecord | undefined> {
+    const task = this.#running.get(taskId);
+    if (task === undefined) return store.get(taskId);
+    if (task.writing !== null) await task.writing;
+    if (task.unsaved) return task.record;
+    try {
+      return await store.get(taskId);
+    } catch (cause) {
+      if (!(cause instanceof RedisUnavailable)) throw cause;
+      return task.record;
+    }
+  }
+
+  #unavailable(cause: unknown): Fault {
+    if (cause instanceof RedisUnavailable) return UNAVAILABLE;
+    throw cause;
   }
 
   #answer(task: RunningTask, inputResponses: Record<string, unknown>): void {
@@ -178,44 +304,32 @@ export class TaskManager implements Tasks, TaskEnds {
     if (status === null) return;
     record.status = status;
     record.statusMessage = statusMessage;
-    if (event !== 'asked' && event !== 'answered') {
-      record.inputRequests.clear();
-      this.#running.delete(record.taskId);
-    }
+    if (isTerminal(status)) record.inputRequests.clear();
     this.#touch(task);
   }
 
   #touch(task: RunningTask): void {
     const { record } = task;
     record.lastUpdatedAt = Math.max(record.lastUpdatedAt, this.#options.now());
-    const change = { kind: 'task', taskId: record.taskId, taskJson: detailedTaskJson(record) } as const;
-    if (task.writing === null) {
-      const stored = this.#options.store.put(record);
-      if (!(stored instanceof Promise)) {
-        this.#options.bus.publish(change);
-        return;
-      }
-      this.#follow(task, stored, change);
-      return;
-    }
-    this.#follow(
-      task,
-      task.writing.then(() => this.#options.store.put(record)),
-      change,
-    );
+    this.#writes.save(task);
   }
 
-  #follow(task: RunningTask, stored: Promise<boolean>, change: Parameters<Bus['publish']>[0]): void {
+  /** The end of a task is known here until it is stored. */
+  #written(task: RunningTask, answer: PutAnswer): boolean {
     const { taskId } = task.record;
-    const writing: Promise<void> = stored
-      .then(
-        () => this.#options.bus.publish(change),
-        (cause: unknown) => this.#options.log.error({ err: cause, taskId }, 'a task could not be stored'),
-      )
-      .finally(() => {
-        if (task.writing === writing) task.writing = null;
-      });
-    task.writing = writing;
+    if (answer === 'lost') {
+      this.lost(taskId);
+      return false;
+    }
+    if (isTerminal(task.record.status) && this.#running.get(taskId) === task) this.#running.delete(taskId);
+    return true;
+  }
+
+  async #cancelElsewhere(store: SharedTaskStore, taskId: string, acknowledged: string): Promise<string | Fault> {
+    const record = await store.end(taskId, 'cancelled', 'cancelled by the client');
+    if (record === undefined) return UNKNOWN_TASK;
+    if (record.status === 'cancelled') this.#writes.publish(record);
+    return acknowledged;
   }
 
   /** The job is not here: whoever runs it finds its task ended. */
@@ -228,36 +342,28 @@ export class TaskManager implements Tasks, TaskEnds {
     record.lastUpdatedAt = Math.max(record.lastUpdatedAt, this.#options.now());
     record.inputRequests.clear();
     const stored = this.#options.store.put(record);
-    const publish = (): void => this.#options.bus.publish({ kind: 'task', taskId, taskJson: detailedTaskJson(record) });
-    if (!(stored instanceof Promise)) publish();
+    if (!(stored instanceof Promise)) this.#writes.publish(record);
     else
-      stored.then(publish, (cause: unknown) =>
-        this.#options.log.error({ err: cause, taskId }, 'a task could not be stored'),
+      stored.then(
+        () => this.#writes.publish(record),
+        (cause: unknown) => this.#options.log.error({ err: cause, taskId }, 'a task could not be stored'),
       );
   }
 }
 
-/** Keeps the embedded path synchronous. */
-function andThen<T, U>(value: MaybePromise<T>, use: (value: T) => U): MaybePromise<U> {
-  return value instanceof Promise ? value.then(use) : use(value);
-}
-
-/** Whole milliseconds of at least one; `otherwise` for what is no such number. */
-function positive(ms: number, otherwise: number): number {
-  return Number.isFinite(ms) && ms > 0 ? Math.max(1, Math.round(ms)) : otherwise;
-}
-
-type Outcome = { result?: object; error?: { code: number; message: string } };
-
-function outcomeOf(responseJson: string): Outcome | null {
-  try {
-    const response: unknown = JSON.parse(responseJson);
-    if (typeof response !== 'object' || response === null) return null;
-    const { result, error } = response as { result?: unknown; error?: unknown };
-    if (typeof result === 'object' && result !== null) return { result };
-    return typeof error === 'object' && error !== null ? { error: error as { code: number; message: string } } : null;
-  } catch {
-    // Only a bug of an encoder gets here; the caller logs it.
-    return null;
+/** Those that answer an open question, as JSON by key. */
+function answersTo(record: TaskRecord, responses: Record<string, unknown>): ReadonlyMap<string, string> {
+  const answers = new Map<string, string>();
+  for (const key of record.inputRequests.keys()) {
+    const response = Object.hasOwn(responses, key) ? responses[key] : undefined;
+    if (typeof response === 'object' && response !== null && !Array.isArray(response)) {
+      answers.set(key, JSON.stringify(response));
+    }
   }
+  return answers;
+}
+
+/** Keeps the embedded path synchronous. */
+function andThen<T, U>(value: MaybePromise<T>, use: (value: T) => MaybePromise<U>): MaybePromise<U> {
+  return value instanceof Promise ? value.then(use) : use(value);
 }

@@ -6,7 +6,7 @@
  * store full of running tasks refuses new ones. Expired tasks go at `sweep`.
  * It has no clock and decides nothing about status.
  */
-import type { TaskRecord, TaskStore } from './port.ts';
+import type { PutAnswer, TaskRecord, TaskStore } from './port.ts';
 import { isExpired, isTerminal } from './transitions.ts';
 
 /** Characters of JSON kept for all tasks together. */
@@ -40,10 +40,10 @@ export class MemoryTaskStore implements TaskStore {
     return this.#kept.size;
   }
 
-  put(record: TaskRecord): boolean {
+  put(record: TaskRecord): PutAnswer {
     let kept = this.#kept.get(record.taskId);
     if (kept === undefined) {
-      if (this.#kept.size >= this.#tasksMax && !this.#evict(record.taskId)) return false;
+      if (this.#kept.size >= this.#tasksMax && !this.#evict(record.taskId)) return 'full';
       kept = { record, chars: 0 };
       this.#kept.set(record.taskId, kept);
     }
@@ -53,7 +53,7 @@ export class MemoryTaskStore implements TaskStore {
     kept.chars = chars;
     if (isTerminal(record.status)) this.#ended.add(record.taskId);
     while (this.#chars > this.#charsMax && this.#evict(record.taskId));
-    return true;
+    return 'stored';
   }
 
   get(taskId: string): TaskRecord | undefined {

@@ -13,15 +13,20 @@ export const ASKS_PER_TASK_MAX = 1024;
 export class RunningTask {
   readonly job: Job;
   readonly record: TaskRecord;
+  /** The store holds what another node needs to run it. */
+  readonly canRunAgain: boolean;
   /** Open questions: key on the wire → ask id of the job. */
   readonly #open = new Map<string, number>();
   readonly #usedKeys = new Set<string>();
   /** The last write, while it is under way: writes of one task must not overtake each other. */
   writing: Promise<void> | null = null;
+  /** The store has not taken the last change: it is away. */
+  unsaved = false;
 
-  constructor(job: Job, record: TaskRecord) {
+  constructor(job: Job, record: TaskRecord, canRunAgain: boolean) {
     this.job = job;
     this.record = record;
+    this.canRunAgain = canRunAgain;
   }
 
   /** Publishes the question under a key of its own. False when the task has asked too often. */

@@ -12,17 +12,24 @@ export interface TaskEnds {
   asked(task: RunningTask, ask: Ask): void;
   /** Text of the JSON-RPC response: it holds `result` or `error`. */
   ended(task: RunningTask, responseJson: string): void;
+  /** This server stops. True: another one goes on with the task. */
+  handedOver(task: RunningTask): boolean;
   /** The tool asked again to become a task. */
   again(task: RunningTask): void;
 }
 
 export class TaskSink implements JobSink {
-  readonly #task: RunningTask;
+  /** Set before the first event. */
+  task: RunningTask | null = null;
   readonly #ends: TaskEnds;
 
-  constructor(task: RunningTask, ends: TaskEnds) {
-    this.#task = task;
+  constructor(ends: TaskEnds) {
     this.#ends = ends;
+  }
+
+  get #task(): RunningTask {
+    if (this.task === null) throw new Error('an event of a job whose task was not made');
+    return this.task;
   }
 
   completed(_job: Job, _status: number, bytes: Uint8Array): void {
@@ -30,6 +37,7 @@ export class TaskSink implements JobSink {
   }
 
   refused(_job: Job, refusal: Fault): void {
+    if (refusal.name === 'draining' && this.#ends.handedOver(this.#task)) return;
     this.#ends.ended(this.#task, encodeFault('', refusal));
   }
 

@@ -25,6 +25,8 @@ export function makeEntry(key: number, concurrency = Number.POSITIVE_INFINITY, c
     timeoutMs: 0,
     callerRuns,
     repeatable: false,
+    cacheTtlMs: 0,
+    cacheScope: 'private',
     paramHeaders: [],
     task: 'never',
   };

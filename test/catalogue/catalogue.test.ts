@@ -28,6 +28,8 @@ describe('entries', () => {
       timeoutMs: 0,
       callerRuns: true,
       repeatable: false,
+      cacheTtlMs: 0,
+      cacheScope: 'private',
       paramHeaders: [],
       task: 'never',
     });

@@ -77,6 +77,45 @@ describe('check', () => {
     assert.deepEqual(asJson, { ok: false, problems: lines.map((line) => line.replace('millrace: ', '')) });
   });
 
+  test('asks sources and sinks about their options, and opens none', async (context) => {
+    const url = 'redis://user:secret@127.0.0.1:1';
+    const cwd = folderWith(context, {
+      'a.json': json([
+        {
+          ...CLICKS,
+          sources: [{ type: 'file' }, { type: 'generator', rate: -1 }, { type: 'redis', url, stream: 'x' }],
+        },
+        {
+          ...SALES,
+          sinks: [
+            { type: 'file', path: 'x' },
+            { type: 'redis', url, stream: 'y', maxLen: 'many' },
+            { type: 'webhook', url: 'ftp://x' },
+            { type: 'filee', path: 'x' },
+          ],
+        },
+      ]),
+    });
+    const { code, err } = await inProcess(['check', '--streams', 'a.json'], { cwd });
+    assert.equal(code, 78);
+    const lines = err.trimEnd().split('\n');
+    for (const begin of [
+      'a.json: streams[0].sources[0].path: missing, expected ',
+      'a.json: streams[0].sources[1].rate: -1, expected ',
+      'a.json: streams[1].sinks[1].maxLen: "many", expected ',
+      'a.json: streams[1].sinks[2].url: "ftp://x", expected ',
+      'a.json: streams[1].sinks[3].type: "filee", expected one of file, parquet, redis, webhook, stream; did you mean file?',
+    ]) {
+      assert.ok(
+        lines.some((line) => line.startsWith(`millrace: ${begin}`)),
+        `${begin}\n${err}`,
+      );
+    }
+    assert.equal(lines.length, 5, err);
+    assert.ok(!err.includes('secret'));
+    assert.deepEqual(readdirSync(cwd), ['a.json']);
+  });
+
   test('counts positions within the file, past the streams of other files', async (context) => {
     const cwd = folderWith(context, {
       'a.json': json([CLICKS]),

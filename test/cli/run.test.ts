@@ -124,9 +124,11 @@ describe('status', () => {
     maxLoad: 10,
     tools: ['a', 'b'],
     version: '0.1.0',
+    busy: false,
+    epoch: 1,
     heartbeatAgeMs: 4.4,
   });
-  const cluster = JSON.stringify({ nodes: [node('one', 'running'), node('two', 'stopping')] });
+  const cluster = JSON.stringify({ nodes: [node('one', 'running'), node('two', 'stopping')], warnings: [] });
   const ready: Pages = { '/health/ready': [200, '{"status":"running","degraded":[]}'], '/cluster': [200, cluster] };
 
   test('prints the nodes of a ready server and ends with 0', async (context) => {
@@ -142,13 +144,27 @@ describe('status', () => {
         '',
       ].join('\n'),
     });
-    assert.match((await inProcess(['status', '--all', '--url', url])).out, /^two {3}stopping/m);
+    assert.match((await inProcess(['status', '--all', '--url', url])).out, /^two {3}stopping {2}2\/10 {2}2: a b /m);
   });
 
   test('prints JSON', async (context) => {
     const url = await serverWith(context, ready);
     const { out } = await inProcess(['status', '--json', '--all', '--url', url]);
     assert.deepEqual(JSON.parse(out), { ready: true, status: 'running', degraded: [], ...JSON.parse(cluster) });
+  });
+
+  test('ends with 1 when something is wrong with the nodes though this one is ready', async (context) => {
+    const busy = { ...node('one', 'running'), busy: true };
+    const odd = JSON.stringify({ nodes: [busy], warnings: ['no node runs the tool hash'] });
+    const url = await serverWith(context, { ...ready, '/cluster': [200, odd] });
+    const { code, out } = await inProcess(['status', '--url', url]);
+    assert.equal(code, 1);
+    assert.match(out, /^one {3}running, busy/m);
+    assert.ok(out.endsWith('\n\nwarning: no node runs the tool hash\n'), out);
+    const hurt = '{"status":"running","degraded":["redis away"]}';
+    const degraded = await serverWith(context, { ...ready, '/health/ready': [200, hurt] });
+    const asJson = await inProcess(['status', '--json', '--url', degraded]);
+    assert.deepEqual([asJson.code, JSON.parse(asJson.out).degraded], [1, ['redis away']]);
   });
 
   test('ends with 1 when the server is not ready, and says what hurts', async (context) => {

@@ -80,6 +80,8 @@ function entryOf(key: number, repeatable: boolean, concurrency: number, run: 'po
     timeoutMs: 0,
     callerRuns: false,
     repeatable,
+    cacheTtlMs: 0,
+    cacheScope: 'private',
     paramHeaders: [],
     task: 'never',
   };

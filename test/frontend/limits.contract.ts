@@ -258,6 +258,29 @@ export function limitsContract(kind: 'uws' | 'node'): void {
   });
 
   describe(`${kind}: end`, { concurrency: 1 }, () => {
+    test('draining, it still accepts; every answer, at once or later, ends its connection', async (t) => {
+      const opened = await openScripted(kind);
+      t.after(() => opened.front.close());
+      const early = await RawClient.open(opened.port);
+      const begun = opened.script.next<ScriptedCall>('body');
+      early.write(request('GET', '/hold'));
+      const call = await begun;
+      opened.front.drain();
+      const late = await RawClient.open(opened.port);
+      late.write(request('POST', '/echo', 'late'));
+      const answer = await late.response();
+      assert.deepEqual([answer.body.toString(), answer.headers.get('connection')], ['late', 'close']);
+      await late.closed;
+      assert.equal(opened.front.exchanges, 1);
+      call.reply.send(200, 'text/plain', 'early');
+      assert.equal((await early.response()).headers.get('connection'), 'close');
+      await early.closed;
+      assert.equal(opened.front.exchanges, 0);
+      const socket = new WebSocket(`ws://127.0.0.1:${opened.port}/mcp`);
+      await once(socket, 'open');
+      socket.terminate();
+    });
+
     test('stops accepting, says so in its answers, and lets open work end', async (t) => {
       const opened = await openScripted(kind);
       t.after(() => opened.front.close());

@@ -44,6 +44,9 @@ export class RecordingContext implements HandlerContext {
   changed(what: string): void {
     this.events.push({ changed: what });
   }
+  invalidate(tool: string): void {
+    this.events.push({ invalidated: tool });
+  }
   resourceUpdated(uri: string): void {
     this.events.push({ updated: uri });
   }

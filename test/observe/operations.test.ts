@@ -20,6 +20,8 @@ const NODE: NodeReport = {
   maxLoad: 1200,
   tools: ['echo'],
   version: '0.1.0',
+  busy: false,
+  epoch: 1,
   heartbeatAgeMs: 12,
 };
 
@@ -40,6 +42,7 @@ function setUp() {
       },
     },
     nodes: () => [NODE],
+    warnings: () => ['odd'],
     log: { error: (_fields, message) => void state.errors.push(message) },
   });
   return { state, ask: (path: string, method = 'GET') => ask(endpoints, path, method) };
@@ -117,8 +120,8 @@ describe('metrics and cluster', () => {
     assert.equal((await ask('/metrics')).body, 'again');
   });
 
-  test('the cluster is a list of nodes', async () => {
-    assert.deepEqual(JSON.parse((await setUp().ask('/cluster')).body), { nodes: [NODE] });
+  test('the cluster is a list of nodes, and what is odd about them', async () => {
+    assert.deepEqual(JSON.parse((await setUp().ask('/cluster')).body), { nodes: [NODE], warnings: ['odd'] });
   });
 });
 

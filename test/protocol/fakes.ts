@@ -8,6 +8,7 @@ import type { EventStream, HeaderPairs, Reply, RequestHead } from '../../src/fro
 import type { Log, Meters, Outcome } from '../../src/observe/port.ts';
 import type { Caller, Channel, RequestEnvelope } from '../../src/protocol/channel.ts';
 import { fault } from '../../src/protocol/faults.ts';
+import type { CallGuards } from '../../src/protocol/methods/guarded-calls.ts';
 import { createMethods } from '../../src/protocol/methods/method-table.ts';
 import { REVISION_2025_11_25, REVISION_2026_07_28, type Revision } from '../../src/protocol/revisions.ts';
 import type { Session } from '../../src/sessions/port.ts';
@@ -180,6 +181,8 @@ export function entry(kind: EntryKind, name: string, rest: Partial<Entry> = {}):
     timeoutMs: 0,
     callerRuns: true,
     repeatable: false,
+    cacheTtlMs: 0,
+    cacheScope: 'private',
     paramHeaders: [],
     task: 'never',
     ...rest,
@@ -307,6 +310,9 @@ export class FakeTasks implements Tasks {
     this.calls.push(['cancel', taskId, principalId]);
     return '{"cancelled":true}';
   }
+  async close(): Promise<void> {
+    return;
+  }
   readonly sweep = ignored;
 }
 
@@ -335,9 +341,26 @@ export function methodsWith(entries: readonly Entry[]) {
   };
   const catalogue = { current: catalogueOf(entries), onChange: () => () => undefined };
   const bus = { publish: () => undefined, subscribe: () => () => undefined };
-  const methods = createMethods({ catalogue, dispatcher, tasks, bus, listen, log, meters, settings: SETTINGS });
+  const methods = createMethods({
+    catalogue,
+    dispatcher,
+    tasks,
+    bus,
+    listen,
+    log,
+    meters,
+    settings: SETTINGS,
+    guards: NO_GUARDS,
+  });
   return { methods, catalogue, dispatcher, tasks, meters, log, opened };
 }
+
+/** Nothing here is kept, keyed or limited: such calls have tests of their own. */
+const NO_GUARDS: CallGuards = {
+  rates: null,
+  keyed: { call: (entry, caller, envelope, _params, _key, channel, run) => run(entry, caller, envelope, channel) },
+  cached: { call: (entry, caller, envelope, _params, channel, run) => run(entry, caller, envelope, channel) },
+};
 
 export function sessionOf(rest: Partial<Session> = {}): Session {
   return {
@@ -350,6 +373,7 @@ export function sessionOf(rest: Partial<Session> = {}): Session {
     subscriptions: new Set(),
     initialized: true,
     lastSeenAtMs: 0,
+    save: () => undefined,
     ...rest,
   };
 }
@@ -372,6 +396,7 @@ export function envelopeOf(method: string, params: object, rest: Partial<Request
     trace: null,
     correlationId: '',
     paramHeaders: null,
+    idempotencyKey: '',
     ...rest,
   };
 }

@@ -328,6 +328,7 @@ describe('the session era', () => {
         principal: { id: 'ann', scopes: ['a'] },
         trace: null,
         correlationId: 'c-1',
+        idempotencyKey: '',
       },
     );
     taken?.aborted();

@@ -17,7 +17,7 @@ import { SessionHub } from '../../src/protocol/session/session-hub.ts';
 import type { OpenExchange, SessionFacts } from '../../src/protocol/session-endpoint.ts';
 import { MemoryEventLog } from '../../src/sessions/memory-event-log.ts';
 import { MemorySessionStore } from '../../src/sessions/memory-store.ts';
-import type { EventLog, SessionStore } from '../../src/sessions/port.ts';
+import type { EventLog, SessionRelay, SessionStore } from '../../src/sessions/port.ts';
 import type { Bus, Change } from '../../src/subscriptions/port.ts';
 
 export class FakeStream implements EventStream {
@@ -235,6 +235,7 @@ export const LIMITS = { max: 5, ttlMs: 60_000, eventsMax: 64, eventBytesMax: 1 <
 export interface HarnessOptions {
   readonly store?: SessionStore;
   readonly events?: EventLog;
+  readonly relay?: SessionRelay;
 }
 
 /** Everything of the session era but sockets, methods and time. */
@@ -257,6 +258,7 @@ export class Harness {
     this.hub = new SessionHub({
       store: this.store,
       events: this.events,
+      relay: options.relay ?? null,
       bus: this.bus,
       dispatcher: this.dispatcher,
       limits: { streamsMax: LIMITS.streamsMax, asksMax: LIMITS.asksMax, streamKeepAliveMs: 1600 },
@@ -323,6 +325,7 @@ export function factsOf(facts: Partial<SessionFacts>): SessionFacts {
     principal: null,
     trace: null,
     correlationId: '',
+    idempotencyKey: '',
     ...facts,
   };
 }

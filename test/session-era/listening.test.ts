@@ -56,6 +56,20 @@ describe('the stream of a session', () => {
     assert.deepEqual(ofB?.messages, []);
   });
 
+  test('is told that everything may have changed when changes of other nodes were missed', () => {
+    const harness = new Harness();
+    const sessionId = harness.open();
+    const { events } = harness.get({ sessionId }).reply;
+    subscribe(harness, sessionId, 'test://x');
+    harness.bus.publish({ kind: 'missed' });
+    assert.deepEqual(methodsOf(events.messages), [
+      'notifications/tools/list_changed',
+      'notifications/resources/list_changed',
+      'notifications/prompts/list_changed',
+      'notifications/resources/updated',
+    ]);
+  });
+
   test('is told, once it opens, what changed before, each thing once', () => {
     const harness = new Harness();
     const sessionId = harness.open();

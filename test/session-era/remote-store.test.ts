@@ -19,6 +19,12 @@ class RemoteStore implements SessionStore {
   set onEnd(listener: ((session: Session, why: SessionEnd) => void) | null) {
     this.#store.onEnd = listener;
   }
+  get onSubscriptions(): ((session: Session, uri: string) => void) | null {
+    return this.#store.onSubscriptions;
+  }
+  set onSubscriptions(listener: ((session: Session, uri: string) => void) | null) {
+    this.#store.onSubscriptions = listener;
+  }
   async create(init: SessionInit, nowMs: number): Promise<Session> {
     return this.#answer(this.#store.create(init, nowMs));
   }

@@ -165,6 +165,7 @@ describe('resumption', () => {
 class RemoteLog implements EventLog {
   meanwhile: (() => void) | null = null;
   reads = 0;
+  onFenced: ((sessionId: string) => void) | null = null;
   readonly #log = new MemoryEventLog(LIMITS);
 
   append(sessionId: string, streamId: number, message: Uint8Array | string): string {
@@ -172,6 +173,21 @@ class RemoteLog implements EventLog {
   }
   mark(sessionId: string, streamId: number): string {
     return this.#log.mark(sessionId, streamId);
+  }
+  newStream(sessionId: string): number {
+    return this.#log.newStream(sessionId);
+  }
+  finish(): void {
+    this.#log.finish();
+  }
+  takeStandalone(): boolean {
+    return this.#log.takeStandalone();
+  }
+  standaloneHolder(): string {
+    return this.#log.standaloneHolder();
+  }
+  stored(): void {
+    this.#log.stored();
   }
   drop(sessionId: string): void {
     this.#log.drop(sessionId);

@@ -1,6 +1,7 @@
 /**
  * What every event log keeps to: what follows an id is answered wholly or not at all, in order and from that stream
- * alone; whatever is refused has a reason; nothing a client sends as an id can surprise it.
+ * alone; whatever is refused has a reason; nothing a client sends as an id can surprise it. The sessions are `one`, `two`
+ * and `s`.
  */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
@@ -40,11 +41,17 @@ const EVENTS_MAX = 6;
 async function follow(make: MakeEventLog, steps: readonly Step[]): Promise<void> {
   const log = await make({ eventsMax: EVENTS_MAX, eventBytesMax: 1 << 20 });
   const written = new Map<string, Written[]>();
+  const taken = new Set<string>();
   for (const s of steps) {
+    if ('stream' in s && s.stream === STANDALONE_STREAM && !taken.has(s.session)) {
+      assert.equal(await log.takeStandalone(s.session, ''), true);
+      taken.add(s.session);
+    }
     const all = written.get(s.session) ?? [];
     written.set(s.session, all);
     if (s.do === 'drop') {
-      log.drop(s.session);
+      log.drop(s.session, 'deleted');
+      taken.delete(s.session);
       for (const gone of all) assert.equal(await log.after(s.session, gone.id), null);
       written.delete(s.session);
     } else if (s.do === 'append') {
@@ -101,6 +108,36 @@ export function eventLogContract(name: string, make: MakeEventLog): void {
       assert.deepEqual((await log.after('s', second))?.events, []);
     });
 
+    test('never gives out a stream id twice, and never that of the standalone stream', async () => {
+      const log = await make({ eventsMax: 10, eventBytesMax: 1 << 20 });
+      const ids = Array.from({ length: 100 }, () => log.newStream('s'));
+      assert.equal(new Set(ids).size, 100);
+      assert.ok(ids.every((id) => id > STANDALONE_STREAM && Number.isSafeInteger(id)));
+    });
+
+    test('the standalone stream goes on where it was when it is taken again', async () => {
+      const log = await make({ eventsMax: 10, eventBytesMax: 1 << 20 });
+      await log.takeStandalone('s', '');
+      const first = log.append('s', STANDALONE_STREAM, 'first');
+      await log.takeStandalone('s', first);
+      const second = log.append('s', STANDALONE_STREAM, 'second');
+      assert.notEqual(first, second);
+      assert.deepEqual((await log.after('s', first))?.events, [{ id: second, message: 'second' }]);
+    });
+
+    test('what a stream that is over has said can still be read', async () => {
+      const log = await make({ eventsMax: 10, eventBytesMax: 1 << 20 });
+      const stream = log.newStream('s');
+      const primed = log.mark('s', stream);
+      log.append('s', stream, 'answer');
+      log.finish('s', stream);
+      await log.stored('s');
+      assert.deepEqual(
+        (await log.after('s', primed))?.events.map((event) => event.message),
+        ['answer'],
+      );
+    });
+
     test('refuses an id whose later events were dropped for their bytes', async () => {
       const log = await make({ eventsMax: 1000, eventBytesMax: 4096 });
       const first = log.append('s', 1, 'first');
@@ -121,6 +158,7 @@ export function eventLogContract(name: string, make: MakeEventLog): void {
 
     test('the standalone stream stays resumable while other streams come and go', async () => {
       const log = await make({ eventsMax: 8, eventBytesMax: 1 << 20 });
+      assert.equal(await log.takeStandalone('s', ''), true);
       const primed = log.mark('s', STANDALONE_STREAM);
       for (let stream = 1; stream < 200; stream++) log.append('s', stream, 'answer');
       assert.deepEqual((await log.after('s', primed))?.events, []);

@@ -1,5 +1,6 @@
-/** The embedded session store keeps to the contract. */
+/** The embedded session store keeps to the contract, exactly. */
 import { MemorySessionStore } from '../../src/sessions/memory-store.ts';
-import { sessionStoreContract } from './session-store.contract.ts';
+import { exactSessionStoreContract, fakeTime, sessionStoreContract } from './session-store.contract.ts';
 
-sessionStoreContract('memory', async (limits) => new MemorySessionStore(limits));
+sessionStoreContract('memory', async (limits) => new MemorySessionStore(limits), fakeTime);
+exactSessionStoreContract('memory', async (limits) => new MemorySessionStore(limits));

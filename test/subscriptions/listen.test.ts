@@ -117,6 +117,22 @@ describe('subscriptions/listen', () => {
     });
   }
 
+  test('when changes of other nodes were missed, everything asked for is told as changed, but tasks', () => {
+    const { open, tell } = setUp({ task: () => '{}' });
+    const all = open({ toolsListChanged: true, resourceSubscriptions: ['a', 'task x'], taskIds: ['t'] }).channel;
+    const none = open({}, '2').channel;
+    tell({ kind: 'missed' });
+    assert.deepEqual(
+      all.sent.slice(1).map(({ method, params }) => [method, params?.['uri']]),
+      [
+        ['notifications/tools/list_changed', undefined],
+        ['notifications/resources/updated', 'a'],
+        ['notifications/resources/updated', 'task x'],
+      ],
+    );
+    assert.equal(none.sent.length, 1);
+  });
+
   test('an empty filter is acknowledged as such', () => {
     const { channel } = setUp().open({});
     assert.deepEqual(channel.sent[0]?.params?.['notifications'], {});

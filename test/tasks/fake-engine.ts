@@ -52,13 +52,19 @@ export class FakeEngine {
     this.tasks = new TaskManager({
       store: options.store ?? new MemoryTaskStore({ tasksMax: options.tasksMax ?? 16 }),
       bus: { publish: (change) => this.#published(change), subscribe: () => () => undefined },
+      catalogue: { current: { tool: () => undefined } as never, onChange: () => () => undefined },
       dispatcher: () => ({
+        submit: () => undefined,
         answer: (job, askId, resultJson, error) => this.answered.push({ job, askId, resultJson, error }),
         cancel: (job) => this.cancelled.push(job),
         taskStarted: (_job, taskId, deadlineMs) => this.started.push({ taskId, deadlineMs }),
       }),
       settings: { max: 16, ttlMsMax: 3_600_000, pollIntervalMs: 1_000, deadlineMs: 5_000 },
-      log: { error: (fields) => this.logged.push(fields), warn: (fields) => this.logged.push(fields) },
+      log: {
+        error: (fields) => this.logged.push(fields),
+        warn: (fields) => this.logged.push(fields),
+        info: () => undefined,
+      },
       metaJson: options.metaJson ?? '',
       now: () => this.nowMs,
       randomId: () => {
@@ -71,7 +77,7 @@ export class FakeEngine {
   /** A task of `ann`, with the means to drive its job. */
   async start(principalId: string | null = 'ann', wish: TaskWish = WISH) {
     const job = newJob();
-    const created = await this.tasks.create(job, principalId, wish);
+    const created = await this.tasks.create(job, principalId, wish, null);
     if ('message' in created) throw new Error(`refused: ${created.message}`);
     const { taskId, sink } = created;
     const respond = (response: object) =>

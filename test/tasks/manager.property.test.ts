@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { MemoryTaskStore } from '../../src/tasks/memory-store.ts';
-import type { TaskRecord, TaskStore } from '../../src/tasks/port.ts';
+import type { PutAnswer, TaskRecord, TaskStore } from '../../src/tasks/port.ts';
 import { isTerminal, nextStatus, type TaskEvent } from '../../src/tasks/transitions.ts';
 import { FakeEngine } from './fake-engine.ts';
 
@@ -26,7 +26,7 @@ class RemoteLikeStore implements TaskStore {
   get size(): number {
     return this.#inner.size;
   }
-  async put(record: TaskRecord): Promise<boolean> {
+  async put(record: TaskRecord): Promise<PutAnswer> {
     const sent = copy(record);
     await this.#travel();
     return this.#inner.put(sent);

@@ -33,7 +33,7 @@ describe('creating a task', () => {
   test('is refused with a retryable fault when there is no room, and nothing is kept', async () => {
     const engine = new FakeEngine({ tasksMax: 1 });
     await engine.start();
-    const refused = await engine.tasks.create(newJob(), 'ann', WISH);
+    const refused = await engine.tasks.create(newJob(), 'ann', WISH, null);
     assert.ok('message' in refused);
     assert.equal(refused.name, 'limitReached');
     assert.equal(engine.tasks.size, 1);

@@ -10,6 +10,8 @@ import type { TaskRecord, TaskStore } from '../../src/tasks/port.ts';
 
 export interface TaskStoreUnderTest {
   readonly store: TaskStore;
+  /** Lets `ms` pass since its tasks were made, and what has expired then be dropped. */
+  later(ms: number): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -33,11 +35,12 @@ export function taskRecord(taskId: string, changes: Partial<TaskRecord> = {}): T
 export function taskStoreContract(name: string, open: (tasksMax: number) => Promise<TaskStoreUnderTest>): void {
   describe(`task store contract: ${name}`, () => {
     const opened: TaskStoreUnderTest[] = [];
-    const storeFor = async (tasksMax: number): Promise<TaskStore> => {
+    const openFor = async (tasksMax: number): Promise<TaskStoreUnderTest> => {
       const under = await open(tasksMax);
       opened.push(under);
-      return under.store;
+      return under;
     };
+    const storeFor = async (tasksMax: number): Promise<TaskStore> => (await openFor(tasksMax)).store;
     afterEach(async () => {
       for (const under of opened.splice(0)) await under.close();
     });
@@ -53,7 +56,7 @@ export function taskStoreContract(name: string, open: (tasksMax: number) => Prom
           ['a', '{"method":"elicitation/create","params":{"message":"?"}}'],
         ]),
       });
-      assert.equal(await store.put(record), true);
+      assert.equal(await store.put(record), 'stored');
       assert.deepEqual(await store.get('t'), record);
       assert.equal(store.size, 1);
     });
@@ -70,7 +73,7 @@ export function taskStoreContract(name: string, open: (tasksMax: number) => Prom
       await store.put(record);
       record.status = 'completed';
       record.resultJson = '{"content":[]}';
-      assert.equal(await store.put(record), true);
+      assert.equal(await store.put(record), 'stored');
       assert.equal((await store.get('t'))?.resultJson, '{"content":[]}');
       assert.equal(store.size, 1);
     });
@@ -89,11 +92,11 @@ export function taskStoreContract(name: string, open: (tasksMax: number) => Prom
       const first = taskRecord('a');
       await store.put(first);
       await store.put(taskRecord('b', { status: 'input_required' }));
-      assert.equal(await store.put(taskRecord('c')), false);
+      assert.equal(await store.put(taskRecord('c')), 'full');
       assert.equal(await store.get('c'), undefined);
       assert.equal(store.size, 2);
       first.status = 'completed';
-      assert.equal(await store.put(first), true);
+      assert.equal(await store.put(first), 'stored');
     });
 
     test('a full store makes room by dropping the task that ended first', async () => {
@@ -104,27 +107,25 @@ export function taskStoreContract(name: string, open: (tasksMax: number) => Prom
       await store.put(taskRecord('ended-early', { status: 'cancelled' }));
       late.status = 'failed';
       await store.put(late);
-      assert.equal(await store.put(taskRecord('new')), true);
+      assert.equal(await store.put(taskRecord('new')), 'stored');
       assert.equal(await store.get('ended-early'), undefined);
       assert.equal((await store.get('ended-late'))?.status, 'failed');
-      assert.equal(await store.put(taskRecord('newer')), true);
+      assert.equal(await store.put(taskRecord('newer')), 'stored');
       assert.equal(await store.get('ended-late'), undefined);
-      assert.equal(await store.put(taskRecord('newest')), false);
+      assert.equal(await store.put(taskRecord('newest')), 'full');
     });
 
     test('a sweep drops what has lived longer than its time, and nothing earlier', async () => {
-      const store = await storeFor(4);
+      const { later, store } = await openFor(4);
       await store.put(taskRecord('short', { ttlMs: 100, status: 'completed' }));
-      await store.put(taskRecord('long', { ttlMs: 5_000 }));
+      await store.put(taskRecord('long', { ttlMs: 60_000 }));
       await store.put(taskRecord('for-good', { ttlMs: null }));
-      store.sweep(1_100);
       assert.equal((await store.get('short'))?.taskId, 'short');
-      store.sweep(1_101);
+      await later(101);
       assert.equal(await store.get('short'), undefined);
-      store.sweep(1_000_000);
-      assert.equal(await store.get('long'), undefined);
+      assert.equal((await store.get('long'))?.taskId, 'long');
       assert.equal((await store.get('for-good'))?.taskId, 'for-good');
-      assert.equal(store.size, 1);
+      assert.equal(store.size, 2);
     });
   });
 }

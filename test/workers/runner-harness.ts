@@ -82,7 +82,7 @@ export class RunnerRig {
         this.onSaid(what, values);
         if (what === 'settled') this.#settled?.();
       };
-    const names = ['emit', 'ask', 'task', 'release', 'publish', 'log', 'stray', 'settled'] as const;
+    const names = ['emit', 'ask', 'task', 'release', 'publish', 'forget', 'log', 'stray', 'settled'] as const;
     return Object.fromEntries(names.map((name) => [name, note(name)])) as unknown as RunnerPort;
   }
 

@@ -24,7 +24,7 @@ export class PeerUnavailable extends Error {
 export interface PeerRequest {
   /** `call`, `answer`, `streams/query`: below `/internal/`. */
   readonly path: string;
-  /** Facts beside the body; JSON, sent as one header, so at most a few KiB. */
+  /** Facts beside the body; JSON, at most 256 KiB. */
   readonly facts: object;
   readonly body: Uint8Array | string;
   /** Until the other node has begun to answer. */
@@ -48,7 +48,10 @@ export interface PeerStream {
 }
 
 export interface PeerStreamSink {
-  /** Called before the first frame or instead of any: the other node has taken the message, or answered whole. */
+  /**
+   * Called before the first frame or instead of any: the other node has taken the message (200, an empty body, frames
+   * follow) or answered whole (`ended(null)` follows at once).
+   */
   answered(status: number, body: Uint8Array): void;
   frame(frame: PeerFrame): void;
   /** Null: the other node said everything. */

@@ -24,6 +24,10 @@ const NOTHING = new Uint8Array(0);
 export interface NodeEdge {
   readonly intake: Intake;
   draining: boolean;
+  /** Cleared once, with the listener: connections that are open get no WebSocket any more. */
+  accepting: boolean;
+  /** Requests that have not been answered to the end, streams included. */
+  exchanges: number;
   /** Connections past the limit: their first request is refused. */
   readonly surplus: WeakSet<object>;
   readonly parseErrors: ParseErrors;
@@ -52,6 +56,7 @@ export class NodeExchange implements EdgeReply, OpenExchange {
     req.on('error', (cause) => edge.log.debug({ err: cause }, 'request error'));
     res.on('close', () => this.#closed());
     edge.parseErrors.began(req.socket, this);
+    edge.exchanges++;
   }
 
   /** Known before the end of the body is announced. */
@@ -178,6 +183,7 @@ export class NodeExchange implements EdgeReply, OpenExchange {
   #closed(): void {
     this.#edge.parseErrors.over(this.#req.socket, this);
     this.#edge.intake.drop(this);
+    this.#edge.exchanges--;
     const call = this.#call;
     const unanswered = this.open || (this.#stream !== null && !this.#res.writableEnded);
     this.open = false;

@@ -38,6 +38,8 @@ export async function openNode(
   const opened = options.tls === null ? 'connection' : 'secureConnection';
   const edge: NodeEdge = {
     draining: false,
+    accepting: true,
+    exchanges: 0,
     intake: new Intake(),
     surplus: new WeakSet(),
     parseErrors: new ParseErrors(),
@@ -130,9 +132,18 @@ class NodeFrontEnd implements FrontEnd {
     this.#edge.intake.resume();
   }
 
-  stopAccepting(): void {
-    if (this.#edge.draining) return;
+  get exchanges(): number {
+    return this.#edge.exchanges;
+  }
+
+  drain(): void {
     this.#edge.draining = true;
+  }
+
+  stopAccepting(): void {
+    if (!this.#edge.accepting) return;
+    this.#edge.draining = true;
+    this.#edge.accepting = false;
     this.#closing = new Promise((resolve) => this.#server.close(() => resolve()));
   }
 

@@ -159,8 +159,8 @@ export class NodeMessages {
     if (head.method !== 'GET' || !isOurs) return false;
     if (head.header('upgrade').toLowerCase() !== 'websocket') return false;
     socket.on('error', (cause) => this.#edge.log.debug({ err: cause }, 'socket error'));
-    if (this.#edge.draining || this.#edge.surplus.has(req.socket)) {
-      answer(socket, 503, this.#edge.draining ? 'server is stopping' : 'too many connections');
+    if (!this.#edge.accepting || this.#edge.surplus.has(req.socket)) {
+      answer(socket, 503, this.#edge.accepting ? 'too many connections' : 'server is stopping');
       return true;
     }
     const decision = this.#decide();

@@ -13,6 +13,8 @@ import { ReceiveDeadlines } from './receive-deadlines.ts';
 export class UwsEdge {
   /** Set once: answers then carry `Connection: close`. */
   draining = false;
+  /** Cleared once, with the listener: connections that are open get no WebSocket any more. */
+  accepting = true;
   /** Requests that have not been answered to the end, streams included. */
   exchanges = 0;
   /** WebSockets open. */

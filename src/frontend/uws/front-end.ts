@@ -81,8 +81,17 @@ class UwsFrontEnd implements FrontEnd {
     this.#edge.intake.resume();
   }
 
+  get exchanges(): number {
+    return this.#edge.exchanges;
+  }
+
+  drain(): void {
+    this.#edge.draining = true;
+  }
+
   stopAccepting(): void {
     this.#edge.draining = true;
+    this.#edge.accepting = false;
     if (this.#token === null) return;
     this.#native.us_listen_socket_close(this.#token);
     this.#token = null;

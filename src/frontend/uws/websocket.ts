@@ -182,7 +182,7 @@ export class UwsMessages {
       res.end('unsupported WebSocket version', true);
     } else if (contentLength(head.header('content-length')) !== 0 || head.header('transfer-encoding') !== '') {
       res.writeStatus(statusLine(400)).end('an upgrade has no body', true);
-    } else if (edge.draining || edge.connections >= edge.limits.connectionsMax) {
+    } else if (!edge.accepting || edge.connections >= edge.limits.connectionsMax) {
       res.writeStatus(statusLine(503)).end('too many connections', true);
     } else {
       const decision = this.#decide();

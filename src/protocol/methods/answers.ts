@@ -68,10 +68,13 @@ export function outcomeOf(name: FaultName): Outcome {
   switch (name) {
     case 'overloaded':
     case 'draining':
+    case 'rateLimited':
     case 'limitReached':
+    case 'unavailable':
       return 'shed';
     case 'timeout':
       return 'timeout';
+    case 'outcomeUnknown':
     case 'workerLost':
     case 'quarantined':
       return 'lost';

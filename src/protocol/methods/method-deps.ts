@@ -11,8 +11,9 @@ import type { Log, Meters } from '../../observe/port.ts';
 import type { ListenPort } from '../../subscriptions/listen-port.ts';
 import type { Bus } from '../../subscriptions/port.ts';
 import type { Tasks } from '../../tasks/port.ts';
-import type { Caller, Channel, OpenRequest, RequestEnvelope } from '../channel.ts';
+import type { Caller, CallRun, Channel, OpenRequest, RequestEnvelope } from '../channel.ts';
 import type { FramedResults } from './framed-results.ts';
+import type { CallGuards } from './guarded-calls.ts';
 
 export interface MethodsOptions {
   readonly catalogue: CatalogueHolder;
@@ -23,12 +24,15 @@ export interface MethodsOptions {
   readonly log: Log;
   readonly meters: Meters;
   readonly settings: Settings;
+  readonly guards: CallGuards;
 }
 
 export interface MethodDeps extends MethodsOptions {
   readonly frames: FramedResults;
   /** `_meta` of results of 2026-07-28, as JSON. */
   readonly metaJson: string;
+  /** A call of a tool behind its guards. */
+  readonly runTool: CallRun;
 }
 
 /** Answers through `channel`, now or later; null when it was answered already. */

@@ -15,7 +15,7 @@ import { FramedResults } from './framed-results.ts';
 import { listen } from './listen-method.ts';
 import type { MethodDeps, MethodHandler, MethodsOptions } from './method-deps.ts';
 import { methodMissing } from './method-missing.ts';
-import { callTool, getPrompt, readResource } from './pool-methods.ts';
+import { callTool, getPrompt, readResource, runTool } from './pool-methods.ts';
 import { ping, setLogLevel, subscribe, unsubscribe } from './session-methods.ts';
 import { cancelTask, getTask, updateTask } from './task-methods.ts';
 
@@ -72,5 +72,11 @@ export function createMethods(options: MethodsOptions): Methods {
   const { name, version, title } = options.settings.server;
   const serverInfo = title === '' ? { name, version } : { name, title, version };
   const metaJson = JSON.stringify({ 'io.modelcontextprotocol/serverInfo': serverInfo });
-  return new MethodTable({ ...options, frames: new FramedResults(), metaJson });
+  const deps: MethodDeps = {
+    ...options,
+    frames: new FramedResults(),
+    metaJson,
+    runTool: (entry, caller, envelope, channel) => runTool(deps, entry, caller, envelope, channel),
+  };
+  return new MethodTable(deps);
 }

@@ -12,6 +12,7 @@ import { JOB_FLAG, Job, type JobExtras, type TaskWish } from '../../dispatch/job
 import type { Caller, Channel, OpenRequest, RequestEnvelope } from '../channel.ts';
 import { fault } from '../faults.ts';
 import { answerFault, idJsonOfBody } from './answers.ts';
+import { callGuarded, concerns } from './guarded-calls.ts';
 import type { MethodDeps } from './method-deps.ts';
 import { methodMissing } from './method-missing.ts';
 import { paramsOf } from './params.ts';
@@ -34,6 +35,18 @@ export function callTool(
   if (!catalogue.has.tools) return methodMissing(deps, caller, envelope, channel);
   const entry = catalogue.tool(envelope.name);
   if (entry === undefined) return nameUnknown(deps, caller, envelope, channel, 'tool');
+  if (concerns(deps.guards, entry, envelope)) return callGuarded(deps, entry, caller, envelope, channel, deps.runTool);
+  return runTool(deps, entry, caller, envelope, channel);
+}
+
+/** The call itself, whatever stood before it. */
+export function runTool(
+  deps: MethodDeps,
+  entry: Entry,
+  caller: Caller,
+  envelope: RequestEnvelope,
+  channel: Channel,
+): OpenRequest | null {
   if (entry.task !== 'never') return callTaskTool(deps, entry, caller, envelope, channel);
   return runEntry(deps, entry, caller, envelope, channel);
 }

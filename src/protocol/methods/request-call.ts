@@ -57,7 +57,7 @@ export class RequestCall implements JobSink, OpenRequest {
 
   /** The same, as a task from the start: the task exists before the job does, and the job knows it. */
   submitAsTask(job: Job, extras: JobExtras, body: Uint8Array, wish: TaskWish): OpenRequest | null {
-    const created = this.#createTask(job, wish);
+    const created = this.#createTask(job, wish, body);
     if (!(created instanceof Promise)) return this.#submitTask(job, extras, body, created);
     const kept = Uint8Array.from(body);
     created.then(
@@ -124,7 +124,7 @@ export class RequestCall implements JobSink, OpenRequest {
       this.#deps.dispatcher.taskStarted(job, '', 0);
       return;
     }
-    const created = this.#createTask(job, wish);
+    const created = this.#createTask(job, wish, this.#heldBody());
     if (!(created instanceof Promise)) {
       this.#turnIntoTask(job, created);
       return;
@@ -143,8 +143,8 @@ export class RequestCall implements JobSink, OpenRequest {
     else if (!this.#over) this.#channel.release(retryMs);
   }
 
-  #createTask(job: Job, wish: TaskWish): MaybePromise<Created> {
-    return this.#deps.tasks.create(job, this.#caller.principal?.id ?? null, wish);
+  #createTask(job: Job, wish: TaskWish, body: Uint8Array | null): MaybePromise<Created> {
+    return this.#deps.tasks.create(job, this.#caller.principal?.id ?? null, wish, body);
   }
 
   #submitTask(job: Job, extras: JobExtras, body: Uint8Array, created: Created): OpenRequest | null {

@@ -3,7 +3,8 @@
  *
  * Role: gives every question of a running tool (`elicitation/create`, `sampling/createMessage`, `roots/list`) a request
  * id of its own and, when the client posts a response with that id, hands it to the job that asked. Whether the client
- * can be asked at all is decided by the tool's side.
+ * can be asked at all is decided by the tool's side. Where several nodes serve the session, ids begin with the tag of the
+ * node that asks, and an answer that comes to another one is told from one that answers nothing.
  * Invariants: ids are unique for the life of the session; at most `asksMax` questions wait, one more is answered with
  * an error at once; the questions of a job end with it, those of a session
  * with its jobs. A response is untrusted: it reaches only this session's jobs.
@@ -12,24 +13,36 @@ import type { Ask, Dispatcher, Job } from '../../dispatch/job.ts';
 import type { AskRouter, JsonObject } from '../channel.ts';
 import { FAULTS } from '../faults.ts';
 
+const ELSEWHERE = -1;
+
 interface Waiting {
   readonly job: Job;
   readonly askId: number;
 }
 
-/** `answered`: reached its job. `late`: asked here once, no longer waiting. `unknown`: never asked here. */
-export type AnswerOutcome = 'answered' | 'late' | 'unknown';
+/**
+ * `answered`: reached its job. `late`: asked here once, no longer waiting. `unknown`: never asked here. `elsewhere`: if
+ * it was asked, then by the node of `askingNode`.
+ */
+export type AnswerOutcome = 'answered' | 'late' | 'unknown' | 'elsewhere';
+
+/** Longest id given out: a tag, a dot, a number. */
+const ID_CHARS_MAX = 32;
+const ID_SHAPE = /^([0-9a-z]+)\.([1-9]\d*)$/;
 
 export class SessionAsks implements AskRouter {
   readonly #dispatcher: Pick<Dispatcher, 'answer'>;
   readonly #asksMax: number;
+  /** `''`: no other node asks this client, and ids are numbers. */
+  readonly #tag: string;
   #nextId = 1;
   /** Made on first use: most sessions are never asked. */
   #waiting: Map<number, Waiting> | null = null;
 
-  constructor(dispatcher: Pick<Dispatcher, 'answer'>, asksMax: number) {
+  constructor(dispatcher: Pick<Dispatcher, 'answer'>, asksMax: number, tag: string) {
     this.#dispatcher = dispatcher;
     this.#asksMax = asksMax;
+    this.#tag = tag;
   }
 
   get size(): number {
@@ -47,7 +60,8 @@ export class SessionAsks implements AskRouter {
     const id = this.#nextId++;
     this.#waiting.set(id, { job, askId: ask.askId });
     const params = ask.paramsJson === '' ? '' : `,"params":${ask.paramsJson}`;
-    return `{"jsonrpc":"2.0","id":${id},"method":${JSON.stringify(ask.method)}${params}}`;
+    const idJson = this.#tag === '' ? id : `"${this.#tag}.${id}"`;
+    return `{"jsonrpc":"2.0","id":${idJson},"method":${JSON.stringify(ask.method)}${params}}`;
   }
 
   forget(job: Job): void {
@@ -57,8 +71,9 @@ export class SessionAsks implements AskRouter {
 
   /** A JSON-RPC response the client posted. */
   answer(response: JsonObject): AnswerOutcome {
-    const id = response['id'];
-    if (typeof id !== 'number' || !Number.isInteger(id) || id < 1 || id >= this.#nextId) return 'unknown';
+    const id = this.#numberOf(response['id']);
+    if (this.#tag !== '' && id === ELSEWHERE) return 'elsewhere';
+    if (!Number.isInteger(id) || id < 1 || id >= this.#nextId) return 'unknown';
     const waiting = this.#waiting?.get(id);
     if (waiting === undefined) return 'late';
     this.#waiting?.delete(id);
@@ -67,6 +82,23 @@ export class SessionAsks implements AskRouter {
     else this.#dispatcher.answer(waiting.job, waiting.askId, JSON.stringify(result), null);
     return 'answered';
   }
+
+  /** The number of a question of this node, or `ELSEWHERE`; NaN for what is none. */
+  #numberOf(id: unknown): number {
+    if (this.#tag === '') return typeof id === 'number' ? id : Number.NaN;
+    const parts = splitId(id);
+    if (parts === null) return Number.NaN;
+    return parts[1] === this.#tag ? Number(parts[2]) : ELSEWHERE;
+  }
+}
+
+/** The node that asked what `response` answers, if one did. */
+export function askingNode(response: JsonObject): string {
+  return splitId(response['id'])?.[1] ?? '';
+}
+
+function splitId(id: unknown): RegExpExecArray | null {
+  return typeof id === 'string' && id.length <= ID_CHARS_MAX ? ID_SHAPE.exec(id) : null;
 }
 
 function tooMany(asksMax: number): { code: number; message: string } {

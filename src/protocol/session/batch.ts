@@ -12,7 +12,7 @@ import { idJsonOf, isJsonObject, messageKind } from '../message-shape.ts';
 import type { OpenExchange, SessionFacts } from '../session-endpoint.ts';
 import { BATCH_MESSAGES_MAX, BatchExchange, BatchSlot } from './batch-call.ts';
 import { dispatchCall } from './dispatch-call.ts';
-import { answered, notified } from './notifications.ts';
+import { answeredUnheard, notified } from './notifications.ts';
 import { paramsOf, subscribedUri } from './request-params.ts';
 import type { SessionState } from './session-state.ts';
 
@@ -68,7 +68,7 @@ export function takeOthers(state: SessionState, messages: readonly JsonObject[])
   return messages.filter((message) => {
     const kind = messageKind(message);
     if (kind === 'notification') notified(state, String(message['method']), message);
-    else if (kind === 'response') answered(state, message);
+    else if (kind === 'response') answeredUnheard(state, message);
     return kind === 'request';
   });
 }
@@ -88,5 +88,7 @@ export function envelopeOf(message: JsonObject, facts: Pick<SessionFacts, 'trace
     trace: facts.trace,
     correlationId: facts.correlationId,
     paramHeaders: null,
+    // One header cannot be the key of several calls: each may carry its own in `_meta`.
+    idempotencyKey: '',
   };
 }

@@ -21,14 +21,15 @@ import type { Reply } from '../../frontend/port.ts';
 import type { Session } from '../../sessions/port.ts';
 import type { Methods } from '../channel.ts';
 import type { Envelope } from '../envelope.ts';
-import { encodeFault, FAULTS, type Fault, fault, faultFrom } from '../faults.ts';
+import { encodeFault, FAULTS, type Fault, fault, faultFrom, UNAVAILABLE } from '../faults.ts';
+import { retryAfterMsOf } from '../methods/answers.ts';
 import { revisionNamed } from '../revisions.ts';
 import type { OpenExchange, SessionEndpoint, SessionFacts } from '../session-endpoint.ts';
 import { postBatch } from './batch.ts';
 import { dispatchCall } from './dispatch-call.ts';
 import { encodeInitialized, readInitialize } from './initialize.ts';
-import { answered, notified } from './notifications.ts';
-import { PostCall } from './post-call.ts';
+import { answered, notified, type PostedAnswer } from './notifications.ts';
+import { PostCall, retryAfter } from './post-call.ts';
 import { isFault, requestEnvelope, type SessionMessage, subscribedUri } from './request-params.ts';
 import { listen, resume } from './resumption.ts';
 import type { SessionHub } from './session-hub.ts';
@@ -114,15 +115,19 @@ export class HttpSessions implements SessionEndpoint {
         return this.#request(state, facts, envelope, body, reply);
       case 'notification':
         notified(state, envelope.method, envelope.parsed);
-        break;
+        reply.send(202, '', '');
+        return null;
       case 'response':
-        if (!answered(state, envelope.parsed)) return refuse(reply, '', NEVER_ASKED);
-        break;
+        return this.#response(state, envelope.parsed, reply);
       default:
         return postBatch(state, this.#methods, facts, envelope.parsed, reply);
     }
-    reply.send(202, '', '');
-    return null;
+  }
+
+  #response(state: SessionState, message: unknown, reply: Reply): OpenExchange | null {
+    const outcome = answered(state, message);
+    if (outcome instanceof Promise) return this.#later(outcome, '', reply, (known) => taken(known, reply));
+    return taken(outcome, reply);
   }
 
   #request(
@@ -133,7 +138,7 @@ export class HttpSessions implements SessionEndpoint {
     reply: Reply,
   ): OpenExchange | null {
     if (envelope.method === 'initialize') return refuse(reply, envelope.idJson, TWICE);
-    const request = requestEnvelope(envelope, body, facts.trace, facts.correlationId);
+    const request = requestEnvelope(envelope, body, facts.trace, facts.correlationId, facts.idempotencyKey);
     if (isFault(request)) return refuse(reply, '', request);
     const call = new PostCall(envelope.idJson, state, reply, subscribedUri(request.method, request.name));
     dispatchCall(this.#methods, state.caller, request, call, this.#hub.log);
@@ -142,7 +147,7 @@ export class HttpSessions implements SessionEndpoint {
 
   #initialize(facts: SessionFacts, envelope: SessionMessage, body: Uint8Array, reply: Reply): OpenExchange | null {
     const { idJson } = envelope;
-    const request = requestEnvelope(envelope, body, null, '');
+    const request = requestEnvelope(envelope, body, null, '', '');
     if (isFault(request)) return refuse(reply, '', request);
     const init = readInitialize(request.params, facts.principal === null ? null : facts.principal.id);
     if ('message' in init) return refuse(reply, idJson, init);
@@ -164,8 +169,7 @@ export class HttpSessions implements SessionEndpoint {
     const wrong = checkSession(session, facts);
     if (session === undefined || wrong !== null) return refuse(reply, '', wrong ?? UNKNOWN_SESSION);
     const state = this.#hub.state(session, facts.principal);
-    if (facts.lastEventId === '') return listen(state, reply);
-    const resumed = resume(state, facts.lastEventId, reply);
+    const resumed = facts.lastEventId === '' ? listen(state, reply) : resume(state, facts.lastEventId, reply);
     if (resumed instanceof Promise) return this.#later(resumed, '', reply, (result) => carried(result, reply));
     return carried(resumed, reply);
   }
@@ -188,8 +192,10 @@ export class HttpSessions implements SessionEndpoint {
         else pending.exchange = exchange;
       })
       .catch((cause: unknown) => {
-        this.#hub.log.error({ err: cause }, 'a session could not be looked up');
-        refuse(reply, idJson, faultFrom(cause));
+        const why = faultFrom(cause);
+        // What is away is told by the connection to it, once.
+        if (why.name === 'internal') this.#hub.log.error({ err: cause }, 'a session could not be looked up');
+        refuse(reply, idJson, why);
       });
     return pending;
   }
@@ -209,13 +215,22 @@ function carried(result: OpenExchange | null | Fault, reply: Reply): OpenExchang
   return result !== null && 'name' in result ? refuse(reply, '', result) : result;
 }
 
+function taken(outcome: PostedAnswer, reply: Reply): null {
+  if (outcome === 'unknown') return refuse(reply, '', NEVER_ASKED);
+  if (outcome === 'gone') return refuse(reply, '', UNAVAILABLE);
+  reply.send(202, '', '');
+  return null;
+}
+
 function ended(reply: Reply): null {
   reply.send(200, '', '');
   return null;
 }
 
 function refuse(reply: Reply, idJson: string, why: Fault): null {
-  reply.send(FAULTS[why.name].status, 'application/json', encodeFault(idJson, why));
+  const retryAfterMs = retryAfterMsOf(why);
+  const headers = retryAfterMs > 0 ? retryAfter(retryAfterMs) : undefined;
+  reply.send(FAULTS[why.name].status, 'application/json', encodeFault(idJson, why), headers);
   return null;
 }
 

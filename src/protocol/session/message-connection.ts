@@ -31,7 +31,7 @@ import { dispatchCall } from './dispatch-call.ts';
 import { encodeInitialized, readInitialize } from './initialize.ts';
 import { type Beating, NO_SLOT } from './keep-alive.ts';
 import type { Outlet } from './notices.ts';
-import { answered, cancelled, notified } from './notifications.ts';
+import { answeredUnheard, cancelled, notified } from './notifications.ts';
 import { isFault, paramsOf, requestEnvelope, subscribedUri } from './request-params.ts';
 import type { SessionHub } from './session-hub.ts';
 import type { SessionState } from './session-state.ts';
@@ -148,6 +148,7 @@ export class Connection implements MessageConnection, CallOwner, Beating, Outlet
       checkHeaders: false,
       trace: null,
       correlationId: '',
+      idempotencyKey: '',
       paramHeaders: null,
     };
     const call = new ConnectionCall(envelope.idJson, this, calls, null, '');
@@ -172,7 +173,7 @@ export class Connection implements MessageConnection, CallOwner, Beating, Outlet
         return;
       case 'response':
         // One that answers nothing has nobody to be told: responses have no answer.
-        if (state !== null) answered(state, envelope.parsed);
+        if (state !== null) answeredUnheard(state, envelope.parsed);
         return;
       default:
         if (state === null) this.peer.send(encodeFault('', NOT_INITIALIZED));
@@ -189,7 +190,7 @@ export class Connection implements MessageConnection, CallOwner, Beating, Outlet
   #sessionRequest(state: SessionState, envelope: Envelope, body: Uint8Array): void {
     const { hub, methods } = this.#services;
     hub.touch(state.session);
-    const request = requestEnvelope(envelope, body, null, '');
+    const request = requestEnvelope(envelope, body, null, '', '');
     if (isFault(request)) {
       this.peer.send(encodeFault('', request));
       return;
@@ -226,7 +227,7 @@ export class Connection implements MessageConnection, CallOwner, Beating, Outlet
 
   #initialize(envelope: Envelope, body: Uint8Array): void {
     const { idJson } = envelope;
-    const request = requestEnvelope(envelope, body, null, '');
+    const request = requestEnvelope(envelope, body, null, '', '');
     const principalId = this.#principal === null ? null : this.#principal.id;
     const init = isFault(request) ? request : readInitialize(request.params, principalId);
     if (this.#state !== null || this.#opening) this.#refuse(idJson, TWICE);

@@ -16,8 +16,16 @@ export interface Outlet {
   send(message: Uint8Array | string): void;
 }
 
+/** What `Notices` holds, to be taken elsewhere. */
+export interface HeldNotices {
+  /** Bits of the lists. */
+  readonly lists: number;
+  readonly uris: readonly string[];
+}
+
 const LIST_BIT = { tools: 1, resources: 2, prompts: 4 } as const;
-const LIST_KINDS: readonly ListKind[] = ['tools', 'resources', 'prompts'];
+export const ALL_LISTS = LIST_BIT.tools | LIST_BIT.resources | LIST_BIT.prompts;
+export const LIST_KINDS: readonly ListKind[] = ['tools', 'resources', 'prompts'];
 
 const listChanged: Readonly<Record<ListKind, string>> = {
   tools: '{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}',
@@ -45,6 +53,22 @@ export class Notices {
     }
     this.#uris ??= new Set();
     this.#uris.add(uri);
+  }
+
+  /** Everything at once, to be told when there is an outlet. */
+  hold(held: HeldNotices): void {
+    this.#lists |= held.lists;
+    if (held.uris.length === 0) return;
+    this.#uris ??= new Set();
+    for (const uri of held.uris) this.#uris.add(uri);
+  }
+
+  /** What is held, for somebody else to tell. */
+  take(): HeldNotices {
+    const held = { lists: this.#lists, uris: [...(this.#uris ?? [])] };
+    this.#lists = 0;
+    this.#uris = null;
+    return held;
   }
 
   /** The session no longer subscribes to it. */

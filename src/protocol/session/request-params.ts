@@ -26,6 +26,7 @@ export function requestEnvelope(
   body: Uint8Array,
   trace: TraceHeaders | null,
   correlationId: string,
+  idempotencyKey: string,
 ): RequestEnvelope | Fault {
   const { method } = envelope;
   let params: JsonObject | null = null;
@@ -46,6 +47,7 @@ export function requestEnvelope(
     trace,
     correlationId,
     paramHeaders: null,
+    idempotencyKey,
   };
 }
 

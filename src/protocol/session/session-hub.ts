@@ -12,9 +12,19 @@
 import type { Principal } from '../../catalogue/define.ts';
 import type { Dispatcher } from '../../dispatch/job.ts';
 import type { Log } from '../../observe/port.ts';
-import type { EventLog, MaybePromise, Session, SessionEnd, SessionInit, SessionStore } from '../../sessions/port.ts';
+import type {
+  EventLog,
+  MaybePromise,
+  Session,
+  SessionEnd,
+  SessionInit,
+  SessionRelay,
+  SessionStore,
+} from '../../sessions/port.ts';
 import type { Bus, Change } from '../../subscriptions/port.ts';
 import { KeepAlive, type Repeat, repeatWithTimer } from './keep-alive.ts';
+import { LIST_KINDS } from './notices.ts';
+import { fenced, serveOtherNodes } from './other-nodes.ts';
 import { type SessionHost, SessionState } from './session-state.ts';
 
 export interface SessionLimits {
@@ -29,6 +39,8 @@ export interface SessionHubOptions {
   readonly store: SessionStore;
   readonly events: EventLog;
   readonly bus: Bus;
+  /** Default: no other node serves these sessions. */
+  readonly relay?: SessionRelay | null;
   readonly dispatcher: Pick<Dispatcher, 'answer'>;
   readonly limits: SessionLimits;
   readonly log: Log;
@@ -41,6 +53,7 @@ export interface SessionHubOptions {
 export class SessionHub implements SessionHost {
   readonly store: SessionStore;
   readonly events: EventLog;
+  readonly relay: SessionRelay | null;
   readonly dispatcher: Pick<Dispatcher, 'answer'>;
   readonly keepAlive: KeepAlive;
   readonly streamsMax: number;
@@ -50,11 +63,13 @@ export class SessionHub implements SessionHost {
   readonly #states = new Map<string, SessionState>();
   /** Resource URI → sessions that subscribed to it. No empty sets. */
   readonly #subscribers = new Map<string, Set<SessionState>>();
+  #closed = false;
   readonly #unsubscribeFromBus: () => void;
 
   constructor(options: SessionHubOptions) {
     this.store = options.store;
     this.events = options.events;
+    this.relay = options.relay ?? null;
     this.dispatcher = options.dispatcher;
     this.streamsMax = options.limits.streamsMax;
     this.asksMax = options.limits.asksMax;
@@ -62,6 +77,15 @@ export class SessionHub implements SessionHost {
     this.nowMs = options.nowMs;
     this.keepAlive = new KeepAlive(options.limits.streamKeepAliveMs, options.repeat ?? repeatWithTimer);
     this.store.onEnd = (session, why) => this.#ended(session, why);
+    this.store.onSubscriptions = (session, uri) => {
+      const state = this.#states.get(session.id);
+      if (state !== undefined) this.subscriptionsChanged(state, uri);
+    };
+    this.events.onFenced = (sessionId) => {
+      const state = this.#states.get(sessionId);
+      if (state !== undefined) fenced(state);
+    };
+    if (this.relay !== null) serveOtherNodes(this.relay, this);
     this.#unsubscribeFromBus = options.bus.subscribe((change) => this.#fanOut(change));
   }
 
@@ -83,6 +107,11 @@ export class SessionHub implements SessionHost {
 
   find(sessionId: string, principal: Principal | null): MaybePromise<Session | undefined> {
     return this.store.get(sessionId, principal === null ? null : principal.id, this.nowMs());
+  }
+
+  /** What this node holds of a session, if anything. */
+  known(sessionId: string): SessionState | undefined {
+    return this.#closed ? undefined : this.#states.get(sessionId);
   }
 
   /** The state of a session the store has just vouched for. */
@@ -121,10 +150,16 @@ export class SessionHub implements SessionHost {
     touched.catch((cause: unknown) => this.log.warn({ err: cause }, 'a session could not be marked as used'));
   }
 
-  /** Ends every listening stream and stops the timer and the bus subscription. Requests in flight go on. */
+  /** Ends every listening stream; what changes is kept until another node takes over. Requests in flight go on. */
+  endListening(): void {
+    for (const state of this.#states.values()) state.closeListening();
+  }
+
+  /** Hears of no change any more, and so holds no session: to the nodes that ask, this one is gone. */
   close(): void {
     this.#unsubscribeFromBus();
-    for (const state of this.#states.values()) state.closeListening();
+    this.endListening();
+    this.#closed = true;
   }
 
   #fanOut(change: Change): void {
@@ -136,6 +171,12 @@ export class SessionHub implements SessionHost {
         return;
       case 'resource':
         for (const state of this.#subscribers.get(change.uri) ?? []) state.resourceUpdated(change.uri);
+        return;
+      case 'missed':
+        for (const state of this.#states.values()) {
+          for (const kind of LIST_KINDS) state.listChanged(kind);
+        }
+        for (const [uri, states] of this.#subscribers) for (const state of states) state.resourceUpdated(uri);
         return;
       case 'task':
         // The tasks extension belongs to the stateless era.
@@ -163,6 +204,6 @@ export class SessionHub implements SessionHost {
       state.end(why);
     }
     // Last: streams say goodbye through the log.
-    this.events.drop(session.id);
+    this.events.drop(session.id, why);
   }
 }

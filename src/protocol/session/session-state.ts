@@ -4,6 +4,8 @@
  *
  * Role: the same for both transports. Over HTTP the session speaks unasked on its own stream (`standalone`), on a
  * message connection it does so on the connection; `outlet` is the one or the other, or null while there is neither.
+ * Over HTTP one node at a time holds the session's own stream; a node that knows it is another one (`elsewhere`) collects
+ * nothing for it.
  * Invariants: made with the session's first request and dropped with its end; at most `streamsMax` streams, a stream
  * whose client has gone counted until its request ends; nothing is allocated before it is needed.
  */
@@ -18,7 +20,8 @@ import { fault } from '../faults.ts';
 import type { Revision } from '../revisions.ts';
 import { SessionAsks } from './ask-router.ts';
 import { CallList } from './call-list.ts';
-import { type ListKind, Notices, type Outlet } from './notices.ts';
+import type { FollowedStream } from './followed-stream.ts';
+import { ALL_LISTS, type HeldNotices, type ListKind, Notices, type Outlet } from './notices.ts';
 import { SessionStream, type StreamHost } from './session-stream.ts';
 
 /** What sessions share. */
@@ -64,17 +67,24 @@ export class SessionState {
   #ended = false;
   #standalone: SessionStream | null = null;
   #streams: Map<number, SessionStream> | null = null;
-  #nextStreamId = STANDALONE_STREAM + 1;
+  /** Streams of other nodes that are carried here. */
+  #followed: Map<number, FollowedStream> | null = null;
+  #elsewhere = false;
   #notices: Notices | null = null;
 
   constructor(host: SessionHost, session: Session, principal: Principal | null) {
     this.host = host;
-    this.asks = new SessionAsks(host.dispatcher, host.asksMax);
+    this.asks = new SessionAsks(host.dispatcher, host.asksMax, host.relay === null ? '' : host.relay.tag);
     this.caller = new SessionCaller(session, principal, this.asks);
   }
 
   get ended(): boolean {
     return this.#ended;
+  }
+
+  /** Another node was the last one known to hold the session's own stream. */
+  get elsewhere(): boolean {
+    return this.#elsewhere;
   }
 
   get session(): Session {
@@ -95,7 +105,7 @@ export class SessionState {
   openStream(reply: Reply): SessionStream | null {
     if (!reply.open || this.#ended || !this.roomForStream) return null;
     this.#streams ??= new Map();
-    const stream = new SessionStream(this.host, this.session, this.#nextStreamId++);
+    const stream = new SessionStream(this.host, this.session, this.host.events.newStream(this.session.id));
     this.#streams.set(stream.streamId, stream);
     stream.attach(reply.openStream(), stream.primingFrame());
     return stream;
@@ -104,7 +114,46 @@ export class SessionState {
   /** The last message of the stream is written: it ends, and can only be replayed from now on. */
   finishStream(stream: SessionStream): void {
     this.#streams?.delete(stream.streamId);
-    stream.end();
+    stream.finish();
+  }
+
+  /** Room for another stream of another node, or an older carrier of it. */
+  roomToFollow(streamId: number): boolean {
+    const followed = this.#followed;
+    return followed === null || followed.size < this.host.streamsMax || followed.has(streamId);
+  }
+
+  /** Carries a stream of another node; whoever carried it here ends. */
+  follow(streamId: number, stream: FollowedStream): void {
+    this.#followed ??= new Map();
+    this.#followed.get(streamId)?.end();
+    this.#followed.set(streamId, stream);
+  }
+
+  followed(streamId: number): FollowedStream | undefined {
+    return this.#followed?.get(streamId);
+  }
+
+  unfollow(streamId: number, stream: FollowedStream): void {
+    if (this.#followed?.get(streamId) === stream) this.#followed.delete(streamId);
+  }
+
+  /** Another node holds the session's own stream. Returns what it has to tell for this one. */
+  letGo(): HeldNotices {
+    this.#elsewhere = true;
+    this.#standalone?.end();
+    return this.#notices?.take() ?? { lists: 0, uris: [] };
+  }
+
+  /** This node is about to hold it: what changes from now on is kept here. */
+  collect(): void {
+    this.#elsewhere = false;
+  }
+
+  /** This node holds it now. Null: whoever did has gone, and nobody knows what it had still to tell. */
+  hold(left: HeldNotices | null): void {
+    this.#elsewhere = false;
+    this.#pending().hold(left ?? { lists: ALL_LISTS, uris: [...this.session.subscriptions] });
   }
 
   /** The stream that a GET may carry on: the session's own, made here if need be, or that of a running request. */
@@ -120,17 +169,28 @@ export class SessionState {
 
   /** Says something outside of any answer, if the client listens. */
   tell(message: Uint8Array | string): void {
+    if (this.tellHere(message)) return;
+    const { relay } = this.host;
+    if (relay === null || this.connection !== null) return;
+    const text = typeof message === 'string' ? message : Buffer.from(message).toString('utf8');
+    relay.broadcast('say', this.session.id, text);
+  }
+
+  /** False: the client does not listen here. */
+  tellHere(message: Uint8Array | string): boolean {
     const outlet = this.#outlet();
-    if (outlet.ready) outlet.send(message);
+    if (!outlet.ready) return false;
+    outlet.send(message);
+    return true;
   }
 
   listChanged(kind: ListKind): void {
-    this.#pending().list(kind, this.#outlet());
+    if (!this.#elsewhere) this.#pending().list(kind, this.#outlet());
   }
 
   /** Only for URIs the session subscribes to. */
   resourceUpdated(uri: string): void {
-    this.#pending().resource(uri, this.#outlet());
+    if (!this.#elsewhere) this.#pending().resource(uri, this.#outlet());
   }
 
   unsubscribed(uri: string): void {
@@ -148,7 +208,9 @@ export class SessionState {
     this.calls.endAll(`session ${why}`, SESSION_ENDED);
     this.#standalone?.end();
     for (const stream of this.#streams?.values() ?? []) stream.end();
+    for (const stream of this.#followed?.values() ?? []) stream.end();
     this.#streams = null;
+    this.#followed = null;
     this.#notices = null;
     this.onEnd?.(why);
   }
@@ -156,6 +218,7 @@ export class SessionState {
   /** Ends what the client listens to, so that it comes back elsewhere; requests in flight go on. */
   closeListening(): void {
     this.#standalone?.end();
+    for (const stream of this.#followed?.values() ?? []) stream.end();
   }
 
   #pending(): Notices {

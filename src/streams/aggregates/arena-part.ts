@@ -13,4 +13,6 @@ export interface ArenaPart {
   /** `at`: index of this part's first double. The rows may be the same array, and the arenas the same object. */
   merge(arena: Arena, rows: Float64Array, at: number, from: Arena, fromRows: Float64Array, fromAt: number): void;
   free(arena: Arena, rows: Float64Array, at: number): void;
+  /** Of parts that keep something beside the rows: writes it. */
+  flush?(arena: Arena, rows: Float64Array): void;
 }

@@ -1,9 +1,12 @@
 /**
  * `custom`: the state of a reducer of the user, encoded in the arena.
  *
- * Role: between the reducer's objects and memory that any thread can go on with: decoded before and encoded after every
- * event, some microseconds each, for small states.
+ * Role: between the reducer's objects and memory that any thread can go on with. Decoding and encoding cost some
+ * microseconds: a state that is added to is decoded once and written by `flush`, at the end of the operator's call, so
+ * that the cost is per key and batch. Nothing decoded outlives that call, and nothing that a reducer gave away (a result,
+ * what was merged into another state) is still part of a state, so that what a reducer sees depends on the calls alone.
  * Row: offset (0: nothing yet). Block: length (32 bits), 32 bits free, then MessagePack that explains itself.
+ * Bound: `OPEN_STATES_MAX` decoded states; then all are written.
  */
 import { Packr } from 'msgpackr';
 import type { EventBatch } from '../decode/event-batch.ts';
@@ -12,6 +15,7 @@ import type { Arena } from '../state/arena.ts';
 import type { ArenaPart } from './arena-part.ts';
 import type { Reducer } from './reducer.ts';
 
+export const OPEN_STATES_MAX = 4096;
 const HEAD_BYTES = 8;
 /** Records are defined within the block; `moreTypes`: Set, typed arrays and errors come back as what they were. */
 const packr = new Packr({ moreTypes: true });
@@ -20,6 +24,8 @@ export class Custom implements ArenaPart {
   readonly doubles = 1;
   readonly #reducer: Reducer;
   readonly #fields: readonly FieldPlan[];
+  /** Decoded states that are not written yet, by the index of their double. A call that throws leaves some behind. */
+  readonly #open = new WeakMap<Arena, Map<number, unknown>>();
 
   constructor(reducer: Reducer, fields: readonly FieldPlan[]) {
     this.#reducer = reducer;
@@ -27,8 +33,9 @@ export class Custom implements ArenaPart {
   }
 
   addValue(arena: Arena, rows: Float64Array, at: number, value: unknown, ts: number): void {
-    const state = this.#state(arena, rows, at);
-    this.#write(arena, rows, at, this.#reducer.add(state, value, ts) ?? state);
+    const open = this.#openOf(arena, rows);
+    const state = open.get(at) ?? this.#decoded(arena, rows, at);
+    open.set(at, this.#reducer.add(state, value, ts) ?? state);
   }
 
   addEvent(arena: Arena, rows: Float64Array, at: number, batch: EventBatch, row: number): void {
@@ -43,26 +50,55 @@ export class Custom implements ArenaPart {
   }
 
   merge(arena: Arena, rows: Float64Array, at: number, from: Arena, fromRows: Float64Array, fromAt: number): void {
+    this.#close(from, fromRows, fromAt);
     if ((fromRows[fromAt] as number) === 0) return;
-    const state = this.#state(arena, rows, at);
-    const other = this.#state(from, fromRows, fromAt);
-    this.#write(arena, rows, at, this.#reducer.merge(state, other) ?? state);
+    const other = this.#decoded(from, fromRows, fromAt);
+    const open = this.#openOf(arena, rows);
+    const state = open.get(at) ?? this.#decoded(arena, rows, at);
+    open.set(at, this.#reducer.merge(state, other) ?? state);
   }
 
   result(arena: Arena, rows: Float64Array, at: number, spanMs: number): unknown {
-    return this.#reducer.result(this.#state(arena, rows, at), spanMs);
+    this.#close(arena, rows, at);
+    return this.#reducer.result(this.#decoded(arena, rows, at), spanMs);
   }
 
   free(arena: Arena, rows: Float64Array, at: number): void {
+    this.#open.get(arena)?.delete(at);
     if ((rows[at] as number) !== 0) arena.free(rows[at] as number);
     rows[at] = 0;
   }
 
-  #state(arena: Arena, rows: Float64Array, at: number): unknown {
+  flush(arena: Arena, rows: Float64Array): void {
+    const open = this.#open.get(arena);
+    if (open === undefined) return;
+    for (const [at, state] of open) this.#write(arena, rows, at, state);
+    open.clear();
+  }
+
+  #openOf(arena: Arena, rows: Float64Array): Map<number, unknown> {
+    let open = this.#open.get(arena);
+    if (open === undefined) {
+      open = new Map();
+      this.#open.set(arena, open);
+    } else if (open.size >= OPEN_STATES_MAX) this.flush(arena, rows);
+    return open;
+  }
+
+  #decoded(arena: Arena, rows: Float64Array, at: number): unknown {
     const block = rows[at] as number;
     if (block === 0) return this.#reducer.init();
     const start = block + HEAD_BYTES;
     return packr.unpack(arena.bytes.slice(start, start + (arena.words[block >>> 2] as number)));
+  }
+
+  /** Writes a state, if it is open: from here on it is the reducer's no more. */
+  #close(arena: Arena, rows: Float64Array, at: number): void {
+    const open = this.#open.get(arena);
+    const state = open?.get(at);
+    if (open === undefined || state === undefined) return;
+    open.delete(at);
+    this.#write(arena, rows, at, state);
   }
 
   #write(arena: Arena, rows: Float64Array, at: number, state: unknown): void {

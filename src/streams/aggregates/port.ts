@@ -36,4 +36,6 @@ export interface RowAggregates {
   results(space: AggregateSpace, at: number, spanMs: number, out: unknown[]): void;
   /** Gives back what the row holds in the arena. */
   free(space: AggregateSpace, at: number): void;
+  /** Writes what is kept beside the rows until then. To be called before the memory is looked at by anyone else. */
+  flush(space: AggregateSpace): void;
 }

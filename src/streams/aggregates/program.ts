@@ -12,7 +12,7 @@ import type { ArenaPart } from './arena-part.ts';
 import type { RowAggregates } from './port.ts';
 import type { RowReader, Source } from './source.ts';
 
-type Compiled = Pick<RowAggregates, 'init' | 'add' | 'addRows' | 'merge' | 'results' | 'free'>;
+type Compiled = Pick<RowAggregates, 'init' | 'add' | 'addRows' | 'merge' | 'results' | 'free' | 'flush'>;
 
 /** Statements for the events of one condition: for all of them, and for those that have a value of a source. */
 interface Branch {
@@ -42,6 +42,7 @@ export class Program {
   readonly #mergeCounts: string[] = [];
   readonly #results: string[] = [];
   readonly #free: string[] = [];
+  readonly #flush: string[] = [];
 
   get flat(): boolean {
     return this.#parts === 0;
@@ -115,6 +116,7 @@ export class Program {
     const index = this.reserve(...Array.from({ length: part.doubles }, () => '0'));
     this.#merge.push(`${name}.merge(arena, r, at + ${index}, o.arena, q, from + ${index});`);
     this.#free.push(`${name}.free(arena, r, at + ${index});`);
+    if (part.flush !== undefined) this.#flush.push(`${name}.flush(s.arena, s.rows);`);
     return { name, at: `at + ${index}` };
   }
 
@@ -150,6 +152,7 @@ results(s, at, spanMs, out) { ${rows}
 ${this.#results.join('\n')}
 },
 free(s, at) { ${rows} ${this.#free.join(' ')} },
+flush(s) { ${this.#flush.join(' ')} },
 };`;
     return new Function(...this.#values.values(), text)(...this.#values.keys()) as Compiled;
   }

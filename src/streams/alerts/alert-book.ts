@@ -2,7 +2,7 @@
  * The alerts of a node: which are raised, which were lately, and who is told.
  *
  * Role: the front-end side of alerts. Results of alert operators come in log order; alerts of one group are told once,
- * and after that the group is silent for `silenceMs`; webhooks are called with retries. The MCP notification is the
+ * and after that the group is silent for `silenceMs`; webhooks are called with retries, each URL by itself. The MCP notification is the
  * update of the alert's resource, which the engine publishes for every result.
  * Bounds: `ALERTS_MAX` remembered, oldest first; `WEBHOOKS_PENDING_MAX` calls waiting, then the oldest is given up, and
  * said so in the log.
@@ -17,6 +17,8 @@ export const WEBHOOKS_PENDING_MAX = 1000;
 const GROUPS_MAX = 100_000;
 const RETRIES_MAX = 8;
 const RETRY_MS = 200;
+/** Longer than this no receiver is waited for. */
+const RETRY_AFTER_MS_MAX = 60_000;
 
 export interface AlertBookOptions {
   readonly log: { warn(fields: object, message: string): void };
@@ -41,7 +43,8 @@ export class AlertBook {
   /** Group → time it was last told. */
   readonly #told = new Map<string, number>();
   #calls: Call[] = [];
-  #calling = false;
+  /** URLs that are being called: as many as the plans have had. */
+  readonly #calling = new Set<string>();
   #closed = false;
   readonly #abort = new AbortController();
 
@@ -93,17 +96,20 @@ export class AlertBook {
           'too many webhook calls wait: the oldest is given up',
         );
       }
+      void this.#call(action.webhook);
     }
-    void this.#call();
   }
 
-  async #call(): Promise<void> {
-    if (this.#calling) return;
-    this.#calling = true;
-    for (let call = this.#calls.shift(); call !== undefined && !this.#closed; call = this.#calls.shift()) {
-      await this.#deliver(call);
+  async #call(url: string): Promise<void> {
+    if (this.#calling.has(url)) return;
+    this.#calling.add(url);
+    while (!this.#closed) {
+      const at = this.#calls.findIndex((each) => each.url === url);
+      if (at < 0) break;
+      const [call] = this.#calls.splice(at, 1);
+      await this.#deliver(call as Call);
     }
-    this.#calling = false;
+    this.#calling.delete(url);
   }
 
   async #deliver({ alert, headers, url }: Call): Promise<void> {
@@ -114,7 +120,8 @@ export class AlertBook {
         this.#log.warn({ url, alert: alert.id, failure: failure.message }, 'the webhook of an alert was not taken');
         return;
       }
-      await pause(RETRY_MS * 2 ** tries, this.#abort.signal);
+      const wanted = Math.min(RETRY_AFTER_MS_MAX, failure.retryAfterMs);
+      await pause(Math.max(wanted, RETRY_MS * 2 ** tries), this.#abort.signal);
     }
   }
 

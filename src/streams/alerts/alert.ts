@@ -13,6 +13,7 @@ import { resultScope } from '../expressions/scopes.ts';
 import { compileTemplate, type Template } from '../expressions/template.ts';
 import type { Emitter, Keys, OperatorKind, OperatorStats, ResultRow, ShardOperator } from '../operator.ts';
 import type { AlertPlan } from '../plan.ts';
+import { evictIdlest } from '../state/evict-idle.ts';
 import { SharedKeyedStates } from '../state/keyed-states.ts';
 import type { StateCodec } from '../state/keyed-states-port.ts';
 
@@ -79,6 +80,10 @@ class Alert implements ShardOperator {
       final: true,
       values: [raised ? 'raised' : 'cleared', this.#plan.severity, message, values],
     });
+  }
+
+  evictIdle(share: number): number {
+    return evictIdlest(this.#states, share);
   }
 
   stats(): OperatorStats {

@@ -1,14 +1,16 @@
 /**
  * One webhook call: POST of JSON with an idempotency key, and what its failure means.
  *
- * Role: shared by alerts and the webhook sink. 2xx is taken; 408, 425, 429, 5xx and network errors may be tried again;
- * anything else will not get better.
+ * Role: shared by alerts and the webhook sink. 2xx is taken; 408, 425, 429, 5xx and network errors may be tried again,
+ * not before the time of `Retry-After`; anything else, redirects among it, will not get better.
  */
 const CALL_MS_MAX = 10_000;
 
 export interface WebhookFailure {
   readonly message: string;
   readonly retry: boolean;
+  /** As the receiver asked; 0 when it did not. */
+  readonly retryAfterMs: number;
 }
 
 const RETRIED: ReadonlySet<number> = new Set([408, 425, 429]);
@@ -27,15 +29,24 @@ export async function callWebhook(
       headers: { 'Content-Type': 'application/json', 'Idempotency-Key': headerSafe(idempotencyKey), ...headers },
       body: JSON.stringify(body),
       signal: AbortSignal.any([signal, AbortSignal.timeout(CALL_MS_MAX)]),
-      redirect: 'error',
+      redirect: 'manual',
     });
     await response.body?.cancel();
     if (response.ok) return null;
     const { status } = response;
-    return { message: `status ${status}`, retry: RETRIED.has(status) || status >= 500 };
+    const retry = RETRIED.has(status) || status >= 500;
+    const after = retryAfterMs(response.headers.get('retry-after') ?? '', Date.now());
+    return { message: `status ${status}`, retry, retryAfterMs: after };
   } catch (error) {
-    return { message: error instanceof Error ? error.message : String(error), retry: true };
+    return { message: error instanceof Error ? error.message : String(error), retry: true, retryAfterMs: 0 };
   }
+}
+
+/** Seconds or a date (RFC 9110, 10.2.3); 0 for anything else. */
+export function retryAfterMs(header: string, nowMs: number): number {
+  if (/^\d{1,9}$/.test(header)) return Number(header) * 1000;
+  const atMs = Date.parse(header);
+  return Number.isNaN(atMs) ? 0 : Math.max(0, atMs - nowMs);
 }
 
 /** Header values are visible ASCII. */

@@ -7,9 +7,11 @@
  * Results: `value`, `expected`, `score`, `kind`; start and end of the event (the same) or of the window.
  */
 import { Packr } from 'msgpackr';
+import { eventId, evidenceOfEvent } from '../event-context.ts';
 import { compileRow, type RowExpression } from '../expressions/row.ts';
 import type { Emitter, OperatorInput, OperatorKind, OperatorStats, ResultRow, ShardOperator } from '../operator.ts';
 import type { AnomalyPlan, Plan } from '../plan.ts';
+import { evictIdlest } from '../state/evict-idle.ts';
 import { SharedKeyedStates } from '../state/keyed-states.ts';
 import type { StateCodec } from '../state/keyed-states-port.ts';
 import { createDetector, type DetectorState, detect, type Verdict } from './detectors.ts';
@@ -47,6 +49,7 @@ class Anomaly implements ShardOperator {
     keyId: -1,
     start: 0,
     end: 0,
+    origin: '',
     pane: 0,
     timing: 'on-time',
     final: true,
@@ -70,8 +73,11 @@ class Anomaly implements ShardOperator {
       const value = this.#value === null ? 0 : this.#value.number(batch, row);
       if (Number.isNaN(value)) continue;
       const ts = batch.ts[row] as number;
-      const evidence = { events: [`${provenance.seq}:${row}`], traces: [], correlationIds: [] };
-      this.#take(keys[i] as number, value, ts, ts, ts, evidence, out);
+      const verdict = this.#judge(keys[i] as number, value, ts);
+      if (verdict === null) continue;
+      this.#row.origin = eventId(provenance, row);
+      const evidence = evidenceOfEvent(batch, row, provenance);
+      this.#tell(keys[i] as number, value, verdict, this.#plan.type, ts, ts, evidence, out);
     }
     this.#states.flush();
   }
@@ -80,25 +86,22 @@ class Anomaly implements ShardOperator {
     if (row.retraction || row.output !== '' || row.timing !== 'on-time') return;
     const value = row.values[columns.indexOf(this.#plan.value)];
     if (typeof value !== 'number' || Number.isNaN(value)) return;
-    this.#take(row.keyId, value, row.start, row.start, row.end, row.evidence, out);
+    const verdict = this.#judge(row.keyId, value, row.start);
+    if (verdict !== null) {
+      this.#row.origin = row.origin;
+      this.#tell(row.keyId, value, verdict, this.#plan.type, row.start, row.end, row.evidence, out);
+    }
     this.#states.flush();
   }
 
-  #take(
-    keyId: number,
-    value: number,
-    ts: number,
-    start: number,
-    end: number,
-    evidence: ResultRow['evidence'],
-    out: Emitter,
-  ): void {
+  /** Null when the value is none to tell of. */
+  #judge(keyId: number, value: number, ts: number): Verdict | null {
     const state = this.#states.get(keyId) ?? createDetector(this.#plan);
     // What comes late has been overtaken: the newest time stays.
     const verdict = detect(this.#plan, state, value, Number.isNaN(state.lastTs) ? ts : Math.max(ts, state.lastTs));
     const timer = this.#plan.type === 'missing' ? state.lastTs + this.#plan.afterMs : Number.POSITIVE_INFINITY;
     this.#states.put(keyId, state, timer);
-    if (verdict?.anomalous === true) this.#tell(keyId, value, verdict, this.#plan.type, start, end, evidence, out);
+    return verdict?.anomalous === true ? verdict : null;
   }
 
   advance(watermark: number, out: Emitter): void {
@@ -106,6 +109,7 @@ class Anomaly implements ShardOperator {
     for (const keyId of this.#states.due(watermark)) {
       const state = this.#states.get(keyId);
       if (state === undefined) continue;
+      this.#row.origin = '';
       const verdict = { anomalous: true, expected: state.lastTs, score: 1 };
       this.#tell(
         keyId,
@@ -139,6 +143,10 @@ class Anomaly implements ShardOperator {
     row.values = [value, expected, score, kind];
     row.evidence = evidence;
     out.emit(row);
+  }
+
+  evictIdle(share: number): number {
+    return evictIdlest(this.#states, share);
   }
 
   stats(): OperatorStats {

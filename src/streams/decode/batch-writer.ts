@@ -53,7 +53,14 @@ export class BatchWriter {
   otherAt = 0;
   otherBytes = 0;
 
-  constructor(schema: StreamSchema, provenance: Provenance, body: Uint8Array, rows: number, texts: number = FEW_TEXTS) {
+  constructor(
+    schema: StreamSchema,
+    provenance: Provenance,
+    body: Uint8Array,
+    rows: number,
+    texts: number = FEW_TEXTS,
+    spare: SharedArrayBuffer | null = null,
+  ) {
     const room = Math.max(APPENDED_BYTES_MIN, Math.ceil(body.length * texts));
     const capacity = Math.max(1, rows);
     this.schema = schema;
@@ -63,8 +70,10 @@ export class BatchWriter {
     this.timeMsMax = maxFutureMs > 0 ? Math.min(TIME_MS_MAX, this.arrivalMs + maxFutureMs) : TIME_MS_MAX;
     this.used = body.length + PADDING_BYTES;
     this.capacity = capacity;
-    const batch = EventBatch.allocate(schema.plan, schema.stream.index, capacity, this.used + room + PADDING_BYTES);
+    const byteLength = this.used + room + PADDING_BYTES;
+    const batch = EventBatch.allocate(schema.plan, schema.stream.index, capacity, byteLength, spare);
     batch.bytes.set(body);
+    batch.bytes.fill(0, body.length, this.used);
     this.batch = batch;
     this.bytes = batch.bytes;
     this.ts = batch.ts;

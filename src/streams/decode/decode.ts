@@ -8,11 +8,12 @@
 import { performance } from 'node:perf_hooks';
 import type { DecodeResult, DecodeTask } from '../engine/task.ts';
 import type { Plan } from '../plan.ts';
-import { BatchWriter, MANY_TEXTS } from './batch-writer.ts';
+import { BatchWriter, FEW_TEXTS, MANY_TEXTS } from './batch-writer.ts';
 import { CloudEventElements } from './cloudevents.ts';
 import { readLayout } from './column-format.ts';
 import { readColumns } from './columns.ts';
 import { DedupSet } from './dedup-set.ts';
+import type { EventBatch } from './event-batch.ts';
 import { EventElements, readElements } from './json-array.ts';
 import { fillHashes } from './key-hash.ts';
 import { estimateMaps, readMaps } from './msgpack.ts';
@@ -23,7 +24,10 @@ const LINE_FEED = 10;
 const BRACE = 123;
 const NO_BODY = new Uint8Array(0);
 
-export function decodeBatch(plan: Plan, task: DecodeTask): DecodeResult {
+/** What follows from the batch beside its columns. */
+export type AfterDecoding = (batch: EventBatch) => DecodeResult['partials'];
+
+export function decodeBatch(plan: Plan, task: DecodeTask, after: AfterDecoding = () => []): DecodeResult {
   const startedMs = performance.now();
   const body = new Uint8Array(task.body, 0, task.bodyBytes);
   const writer = read(schemaOf(plan, task.stream), task, body);
@@ -31,6 +35,8 @@ export function decodeBatch(plan: Plan, task: DecodeTask): DecodeResult {
   fillHashes(batch);
   return {
     batch: batch.buffer,
+    usesSpare: batch.buffer === task.spare,
+    partials: after(batch),
     accepted: writer.row,
     duplicates: writer.duplicates,
     rejected: writer.rejected,
@@ -41,26 +47,26 @@ export function decodeBatch(plan: Plan, task: DecodeTask): DecodeResult {
 }
 
 function read(schema: StreamSchema, task: DecodeTask, body: Uint8Array): BatchWriter {
-  const { provenance } = task;
+  const { provenance, spare } = task;
   switch (task.format) {
     case 'ndjson': {
-      const writer = new BatchWriter(schema, provenance, body, estimateRows(body, LINE_FEED));
+      const writer = new BatchWriter(schema, provenance, body, estimateRows(body, LINE_FEED), FEW_TEXTS, spare);
       readLines(writer);
       return writer;
     }
     case 'json': {
-      const writer = new BatchWriter(schema, provenance, body, estimateRows(body, BRACE));
+      const writer = new BatchWriter(schema, provenance, body, estimateRows(body, BRACE), FEW_TEXTS, spare);
       readElements(writer, new EventElements(writer), 'either');
       return writer;
     }
     case 'msgpack': {
-      const writer = new BatchWriter(schema, provenance, body, estimateMaps(body));
+      const writer = new BatchWriter(schema, provenance, body, estimateMaps(body), FEW_TEXTS, spare);
       readMaps(writer);
       return writer;
     }
     case 'cloudevent':
     case 'cloudevents-batch': {
-      const writer = new BatchWriter(schema, provenance, body, estimateRows(body, BRACE), MANY_TEXTS);
+      const writer = new BatchWriter(schema, provenance, body, estimateRows(body, BRACE), MANY_TEXTS, spare);
       const dedup = task.dedup === null ? null : new DedupSet(task.dedup);
       const elements = new CloudEventElements(writer, dedup, provenance.seq);
       readElements(writer, elements, task.format === 'cloudevent' ? 'object' : 'array');
@@ -69,7 +75,7 @@ function read(schema: StreamSchema, task: DecodeTask, body: Uint8Array): BatchWr
     case 'columns': {
       const layout = readLayout(body);
       const rows = typeof layout === 'string' ? 0 : layout.rows;
-      const writer = new BatchWriter(schema, provenance, NO_BODY, rows);
+      const writer = new BatchWriter(schema, provenance, NO_BODY, rows, FEW_TEXTS, spare);
       if (typeof layout === 'string') writer.reject(0, body.length, layout);
       else readColumns(writer, body, layout);
       return writer;

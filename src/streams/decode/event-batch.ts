@@ -14,6 +14,7 @@
  *                                    (unescaped strings, contexts, texts of columns)
  * The writer makes it with capacities that suffice and sets `count` last.
  */
+import { Buffer } from 'node:buffer';
 import type { Plan } from '../plan.ts';
 import { msgpackJson } from './msgpack-value.ts';
 
@@ -59,7 +60,6 @@ export function groupInputs(plan: Plan, stream: number): readonly GroupInput[] {
 
 const NO_VALUES = new Float64Array(0);
 const NO_WORDS = new Uint32Array(0);
-const decoder = new TextDecoder();
 
 const aligned = (bytes: number): number => (bytes + 7) & ~7;
 
@@ -82,19 +82,37 @@ export class EventBatch {
   /** By position in `groupInputs(plan, stream)`. */
   readonly hashes: readonly Uint32Array[];
   readonly bytes: Uint8Array;
+  /** The same, to be read as text: `TextDecoder` refuses shared memory. */
+  readonly #text: Buffer;
   readonly #header: Uint32Array;
+  #hasContexts: boolean | null = null;
 
-  /** Room for `capacity` events and `bytesCapacity` bytes of text. */
-  static allocate(plan: Plan, stream: number, capacity: number, bytesCapacity: number): EventBatch {
+  /** Room for `capacity` events and `bytesCapacity` bytes of text; in `spare` when that is large enough. */
+  static allocate(
+    plan: Plan,
+    stream: number,
+    capacity: number,
+    bytesCapacity: number,
+    spare: SharedArrayBuffer | null = null,
+  ): EventBatch {
     const fields = plan.streams[stream]?.fields.length ?? 0;
     const columns = aligned(capacity * 8) * (fields + 1);
     const words = aligned(capacity * 4) * (4 + groupInputs(plan, stream).length);
-    const buffer = new SharedArrayBuffer(HEADER_WORDS * 4 + columns + words + aligned(bytesCapacity));
+    const byteLength = HEADER_WORDS * 4 + columns + words + aligned(bytesCapacity);
+    const fits = spare !== null && spare.byteLength >= byteLength;
+    const buffer = fits ? spare : new SharedArrayBuffer(byteLength);
     const header = new Uint32Array(buffer, 0, HEADER_WORDS);
+    header.fill(0);
     header[CAPACITY] = capacity;
     header[BYTES_CAPACITY] = bytesCapacity;
     header[STREAM] = stream;
-    return new EventBatch(plan, buffer);
+    const batch = new EventBatch(plan, buffer);
+    if (fits) {
+      // Everything else is written with each row, or behind the body.
+      batch.contextAt.fill(0);
+      batch.contextBytes.fill(0);
+    }
+    return batch;
   }
 
   constructor(plan: Plan, buffer: SharedArrayBuffer) {
@@ -142,6 +160,7 @@ export class EventBatch {
     this.contextBytes = words();
     this.hashes = groupInputs(plan, stream).map(words);
     this.bytes = new Uint8Array(buffer, at, header[BYTES_CAPACITY]);
+    this.#text = Buffer.from(buffer, at, header[BYTES_CAPACITY]);
   }
 
   get count(): number {
@@ -165,7 +184,7 @@ export class EventBatch {
     const length = (this.length[field] as Uint32Array)[row] as number;
     if (length === ABSENT) return null;
     const at = (this.at[field] as Uint32Array)[row] as number;
-    return textOf(this.bytes, at, length);
+    return this.#text.toString('utf8', at, at + length);
   }
 
   /** The event as it came, as text: binary ones as the JSON that says the same, those without bytes by their fields. */
@@ -175,7 +194,7 @@ export class EventBatch {
     if (length === 0) return this.#fieldsJson(row);
     // No JSON text begins so; every map of MessagePack does.
     if ((this.bytes[at] as number) >= 0x80) return msgpackJson(this.bytes, at, length);
-    return textOf(this.bytes, at, length);
+    return this.#text.toString('utf8', at, at + length);
   }
 
   #fieldsJson(row: number): string {
@@ -188,23 +207,17 @@ export class EventBatch {
     return JSON.stringify(event);
   }
 
+  /** Any event has a context of its own. Of a batch that is complete. */
+  get hasContexts(): boolean {
+    this.#hasContexts ??= this.contextBytes.subarray(0, this.count).some((bytes) => bytes !== 0);
+    return this.#hasContexts;
+  }
+
   /** JSON text of the event's own context, or `''`. */
   context(row: number): string {
     const length = this.contextBytes[row] as number;
-    return length === 0 ? '' : textOf(this.bytes, this.contextAt[row] as number, length);
+    return length === 0
+      ? ''
+      : this.#text.toString('utf8', this.contextAt[row] as number, (this.contextAt[row] as number) + length);
   }
-}
-
-/** TextDecoder refuses shared memory: short ASCII texts are built directly, others through a copy. */
-function textOf(bytes: Uint8Array, at: number, length: number): string {
-  if (length <= 24) {
-    let text = '';
-    for (let i = at; i < at + length; i++) {
-      const byte = bytes[i] as number;
-      if (byte > 127) return decoder.decode(bytes.slice(at, at + length));
-      text += String.fromCharCode(byte);
-    }
-    return text;
-  }
-  return decoder.decode(bytes.slice(at, at + length));
 }

@@ -226,9 +226,9 @@ export interface SinkDefinition {
 export interface LimitsDefinition {
   /** Keys held, all shards together. Default 1,000,000. */
   keysMax?: number;
-  /** Bytes of state, all shards together. Default 512 MiB. */
+  /** Bytes of state in use, all shards together. Default 512 MiB. */
   stateBytesMax?: number;
-  /** Past either: refuse events with 503, or forget the keys that were idle the longest. Default `refuse`. */
+  /** Past either: refuse events with 503, or, shard by shard, forget the keys idle the longest. Default `refuse`. */
   onFull?: 'refuse' | 'evict-idle';
   /** Bytes accepted and not applied yet; more is answered 429. Default 64 MiB. */
   pendingBytesMax?: number;

@@ -47,6 +47,8 @@ export class StreamBook {
   readonly counters: Counters = { accepted: 0, rejected: 0, duplicates: 0, late: 0, batches: 0, results: 0 };
   /** Bytes accepted and not applied yet. */
   pendingBytes = 0;
+  /** How large the latest batch was, as a multiple of its body; 0 before the first one. */
+  batchBytesPerByte = 0;
   #tracker: WatermarkTracker = createTracker();
   /** Ids of CloudEvents; made when the first one comes. */
   dedup: SharedArrayBuffer | null = null;

@@ -6,32 +6,24 @@
  * outside is cut off at what has reached it before. `lifecycle.ts` starts it, checkpoints it and changes its plan;
  * `answers.ts` answers questions about it.
  */
-import type { DeadLetter, DeadLetterStore } from '../dead-letters/port.ts';
+import type { DeadLetterStore } from '../dead-letters/port.ts';
 import { EventBatch } from '../decode/event-batch.ts';
 import { type EventLog, type LogRecord, LogUnavailable } from '../log/port.ts';
-import type { Plan, StreamPlan } from '../plan.ts';
+import type { Plan } from '../plan.ts';
 import type { Accepted, IncomingBatch } from '../sources/port.ts';
 import { StreamBook } from './books.ts';
-import { shared } from './image-chunks.ts';
+import { BufferPool } from './buffer-pool.ts';
+import { lettersOf } from './letters.ts';
 import type { Outcomes } from './outcomes.ts';
 import { type Entry, Pipeline } from './pipeline.ts';
 import { StreamRefusal } from './port.ts';
 import type { ShardSet } from './shard-set.ts';
-import type {
-  DecodeResult,
-  DecodeTask,
-  QueryRows,
-  ResultChunk,
-  ShardReport,
-  Step,
-  StreamThreads,
-  WireFormat,
-} from './task.ts';
+import type { DecodeResult, DecodeTask, QueryRows, ResultChunk, ShardReport, Step, StreamThreads } from './task.ts';
 
 const RETRY_AFTER_MS = 1000;
+/** As much as the redo of the shards lets go of at once, and bodies. */
+const BUFFER_BYTES_MAX = 96 * 1024 * 1024;
 const DURABLE = Promise.resolve();
-/** A multiple of the steps between two records, see `outcomes.ts`. */
-const DERIVED_PLACES = 4096 * 1_000_000;
 
 export type EventsRecord = Extract<LogRecord, { kind: 'events' }>;
 export type TickRecord = Extract<LogRecord, { kind: 'tick' }>;
@@ -54,6 +46,7 @@ export interface EngineParts {
 export class StreamEngine {
   readonly parts: EngineParts;
   readonly pipeline: Pipeline;
+  readonly buffers = new BufferPool(BUFFER_BYTES_MAX);
   plan: Plan;
   shards: ShardSet;
   outcomes: Outcomes;
@@ -153,13 +146,17 @@ export class StreamEngine {
   /** A record of the log, now or replayed, goes its way. */
   enter(book: StreamBook, record: EventsRecord, seq: number, durable: Promise<void>): Promise<Accepted> {
     const bytes = record.body.byteLength;
+    const task = this.#taskOf(book, record, seq);
     book.pendingBytes += bytes;
     const outcome = new Promise<Accepted>((resolve, reject) => {
       this.pipeline.push({
         seq,
-        task: this.#taskOf(book, record, seq),
+        task,
         durable,
-        steps: (decoded) => this.#stepsOf(book, record, seq, decoded),
+        steps: (decoded) => {
+          this.#reuse(book, task, decoded);
+          return this.#stepsOf(book, record, seq, decoded);
+        },
         applied: (decoded, reports) => {
           book.pendingBytes -= bytes;
           this.appliedSeq = Math.max(this.appliedSeq, Math.floor(seq));
@@ -185,11 +182,23 @@ export class StreamEngine {
       epoch: this.plan.epoch,
       stream: book.plan.index,
       format,
-      body: shared(record.body),
+      body: this.buffers.copyOf(record.body),
       bodyBytes: record.body.byteLength,
+      spare: this.buffers.take(Math.ceil(record.body.byteLength * book.batchBytesPerByte)),
       provenance: { seq, source, partition, arrivalMs, traceparent, correlationId },
       dedup: format.startsWith('cloudevent') ? book.dedupSet() : null,
     };
+  }
+
+  /** Memory that decoding is done with. */
+  #reuse(book: StreamBook, { body, bodyBytes, spare }: DecodeTask, decoded: DecodeResult | null): void {
+    if (decoded === null) return;
+    this.buffers.give(body);
+    if (decoded.accepted === 0) this.buffers.give(decoded.batch);
+    if (decoded.usesSpare) return;
+    if (spare !== null) this.buffers.give(spare);
+    // It was made to measure: a little more, so that the next one fits as well.
+    book.batchBytesPerByte = (1.05 * decoded.batch.byteLength) / Math.max(1, bodyBytes);
   }
 
   #stepsOf(book: StreamBook, record: EventsRecord, seq: number, decoded: DecodeResult | null): readonly Step[] {
@@ -200,17 +209,18 @@ export class StreamEngine {
     const { arrivalMs, correlationId, partition, source, traceparent } = record;
     const watermark = book.watermark;
     const provenance = { seq, source, partition, arrivalMs, traceparent, correlationId };
-    const steps: Step[] = [{ kind: 'events', seq, stream, batch: decoded.batch, provenance, watermark }];
+    const steps: Step[] = [
+      { kind: 'events', seq, stream, batch: decoded.batch, partials: decoded.partials, provenance, watermark },
+    ];
     book.observe({ kind: 'events', partition: partitionOf(record), tsMax: decoded.tsMax }, arrivalMs);
     if (book.watermark > watermark) steps.push({ kind: 'advance', seq, stream, watermark: book.watermark });
-    if (book.plan.onFull === 'evict-idle' && this.#over(book.plan)) {
-      steps.push({ kind: 'evict', seq, stream, share: 0.1 });
+    if (book.plan.onFull === 'evict-idle') {
+      const { shards } = this.plan;
+      const { keysMax, stateBytesMax } = book.plan;
+      const [keys, bytes] = [Math.ceil(keysMax / shards), Math.ceil(stateBytesMax / shards)];
+      steps.push({ kind: 'evict', seq, stream, keysMax: keys, bytesMax: bytes });
     }
     return steps;
-  }
-
-  #over({ keysMax, stateBytesMax }: StreamPlan): boolean {
-    return this.shards.keys > keysMax || this.shards.bytes > stateBytesMax;
   }
 
   #count(book: StreamBook, seq: number, decoded: DecodeResult, reports: readonly ShardReport[]): Accepted {
@@ -349,30 +359,6 @@ export class StreamEngine {
 }
 
 const partitionOf = ({ partition, source }: EventsRecord): string => `${source}|${partition}`;
-
-function lettersOf(record: EventsRecord, seq: number, { rejected }: DecodeResult): DeadLetter[] {
-  const { arrivalMs, body, correlationId, format, partition, source, stream, traceparent } = record;
-  // Derived events lie between two records: their places follow those of the record itself.
-  const first = (seq - Math.floor(seq)) * DERIVED_PLACES;
-  return rejected.map(({ at, bytes, reason }, index) => ({
-    stream,
-    seq: Math.floor(seq),
-    index: first + index,
-    source,
-    partition,
-    reason,
-    arrivalMs,
-    traceparent,
-    correlationId,
-    format: rowFormatOf(format),
-    bytes: body.slice(at, at + bytes),
-  }));
-}
-
-/** An event of a batch by itself. */
-function rowFormatOf(format: WireFormat): WireFormat {
-  return format === 'cloudevents-batch' ? 'cloudevent' : format;
-}
 
 function lateOf(seq: number, reports: readonly ShardReport[]): number {
   const byOperator = new Map<number, number>();

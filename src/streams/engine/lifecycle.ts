@@ -126,13 +126,9 @@ export class Lifecycle {
   /** Puts definitions in force; what came before them is applied first. Rejects with `DefinitionProblem`, changing nothing. */
   async define(definitions: readonly StreamDefinition[]): Promise<DefineOutcome> {
     const { compile, engine } = this.#options;
-    compile(definitions, engine.plan.epoch + 1);
+    const plan = compile(definitions, engine.plan.epoch + 1);
     const outcome = await engine.pipeline.barrier(async () => {
-      const { durable, seq } = engine.parts.eventLog.append({
-        kind: 'plan',
-        definitionsJson: JSON.stringify(definitions),
-      });
-      await durable;
+      const seq = await this.#logPlan(definitions, plan);
       const changed = await this.#change(definitions);
       engine.appliedSeq = seq;
       return changed;
@@ -141,18 +137,33 @@ export class Lifecycle {
     return outcome;
   }
 
+  /** What cannot be prepared must not be in the log: every replay would fail at it. */
+  async #logPlan(definitions: readonly StreamDefinition[], plan: Plan): Promise<number> {
+    const { engine, planUsed, prepare } = this.#options;
+    const facts = this.#sinkFacts();
+    await prepare(definitions, plan, facts);
+    try {
+      const record = { kind: 'plan', definitionsJson: JSON.stringify(definitions) } as const;
+      const { durable, seq } = engine.parts.eventLog.append(record);
+      await durable;
+      return seq;
+    } catch (error) {
+      await prepare(this.definitions, engine.plan, facts);
+      planUsed();
+      throw error;
+    }
+  }
+
   /** Between rounds. */
   async #change(definitions: readonly StreamDefinition[]): Promise<DefineOutcome> {
     const { compile, engine, prepare } = this.#options;
     const before = engine.plan;
     const plan = compile(definitions, before.epoch + 1);
     await prepare(definitions, plan, this.#sinkFacts());
-    const kept = compatibility(before, plan);
-    const images = this.#carryOver(
-      before,
-      plan,
-      new Set(kept.filter((each) => each.kept).map((each) => each.operator)),
-    );
+    const verdicts = compatibility(before, plan);
+    const kept = new Set(verdicts.filter((each) => each.kept).map((each) => each.operator));
+    await this.#letGo(before, plan, kept);
+    const images = this.#carryOver(before, plan, kept);
     const books = plan.streams.map((stream) => {
       const known = engine.books.find((book) => book.plan.name === stream.name);
       if (known === undefined) return new StreamBook(stream);
@@ -161,7 +172,19 @@ export class Lifecycle {
     });
     this.definitions = definitions;
     this.#use(plan, images, engine.shards.incarnation + 1, books);
-    return { operators: kept.map(({ operator, kept: keeps, why }) => ({ name: operator, kept: keeps, why })) };
+    return { operators: verdicts.map(({ operator, kept: keeps, why }) => ({ name: operator, kept: keeps, why })) };
+  }
+
+  /** Key tables that go on must not hold keys for operators that do not. */
+  async #letGo(before: Plan, after: Plan, kept: ReadonlySet<string>): Promise<void> {
+    if (before.shards !== after.shards) return;
+    const groups = new Set(after.groups.map(({ index }) => groupName(after, index)));
+    const operators = before.operators
+      .filter((operator) => !kept.has(operatorName(before, operator)) && groups.has(groupName(before, operator.group)))
+      .map(({ index }) => index);
+    if (operators.length > 0) {
+      await this.#options.engine.shards.round([{ kind: 'drop', operators }], Number.POSITIVE_INFINITY);
+    }
   }
 
   #use(plan: Plan, images: readonly ShardImage[], incarnation: number, books: StreamBook[]): void {
@@ -169,7 +192,7 @@ export class Lifecycle {
     engine.parts.threads.usePlan(plan);
     engine.plan = plan;
     engine.books = books;
-    engine.shards = new ShardSet(plan, shardParts, engine.parts.threads, eventsFor(log), images, incarnation);
+    engine.shards = new ShardSet(plan, shardParts, engine.parts.threads, eventsFor(log, engine), images, incarnation);
     engine.outcomes.usePlan(plan);
     planUsed();
   }
@@ -260,10 +283,11 @@ export class Lifecycle {
   }
 }
 
-function eventsFor(log: EngineLog): ConstructorParameters<typeof ShardSet>[3] {
+function eventsFor(log: EngineLog, engine: StreamEngine): ConstructorParameters<typeof ShardSet>[3] {
   return {
     stepFailed: (step, error) =>
       log.error({ err: error, step: step.kind }, 'a step could not be applied and is left out'),
+    released: (batch) => engine.buffers.give(batch),
     threadLost: (error) => log.warn({ err: error }, 'a thread was lost; its shards are restored'),
   };
 }

@@ -12,21 +12,24 @@ import { hashKey } from '../decode/key-hash.ts';
 import { joinKind } from '../joins/join.ts';
 import type { OperatorKind } from '../operator.ts';
 import { patternKind } from '../patterns/operator.ts';
-import type { OperatorPlan, Plan } from '../plan.ts';
+import type { OperatorPlan, Plan, WindowPlan } from '../plan.ts';
 import { KeyTable } from '../state/key-table.ts';
 import type { ShardMemory } from '../state/memory.ts';
 import { viewKind } from '../views/view.ts';
 import { countWindowKind } from '../windows/count-window.ts';
+import type { PartialCombiner } from '../windows/partials.ts';
 import { sessionWindowKind } from '../windows/session-window.ts';
-import { sliceWindowKind } from '../windows/slice-window.ts';
+import { type SliceWindowKind, sliceWindowKind } from '../windows/slice-window.ts';
 import type { ShardParts } from './shard.ts';
 
 export class OperatorParts implements ShardParts {
   readonly #kinds: Readonly<Record<string, OperatorKind>>;
+  readonly #slices: SliceWindowKind;
 
   /** `reducers` by `module#export`. */
   constructor(reducers: ReadonlyMap<string, Reducer>) {
     const slices = sliceWindowKind(reducers);
+    this.#slices = slices;
     const count = countWindowKind(reducers);
     this.#kinds = {
       'window/tumbling': slices,
@@ -46,6 +49,10 @@ export class OperatorParts implements ShardParts {
   kindOf(operator: OperatorPlan): OperatorKind {
     const name = operator.kind === 'window' ? `window/${operator.type}` : operator.kind;
     return this.#kinds[name] as OperatorKind;
+  }
+
+  combiner(operator: WindowPlan, plan: Plan): PartialCombiner | null {
+    return this.#slices.combiner(operator, plan);
   }
 
   createKeys(plan: Plan, group: number): ShardMemory {

@@ -6,14 +6,18 @@
  */
 import type { Emitter, Keys, ResultRow, ShardOperator, StateQuery } from '../operator.ts';
 import type { OperatorPlan } from '../plan.ts';
+import { LineBuffer } from './line-buffer.ts';
 import { LineWriter } from './result-line.ts';
 import type { ResultChunk } from './task.ts';
+
+const LINE_FEED = 10;
 
 interface OpenChunk {
   readonly operator: number;
   readonly output: ResultRow['output'];
   readonly seq: number;
-  readonly lines: string[];
+  readonly lines: LineBuffer;
+  count: number;
   start: number;
   end: number;
 }
@@ -22,6 +26,8 @@ export class Gathering {
   #seq = 0;
   readonly #closed: OpenChunk[] = [];
   readonly #open = new Map<string, OpenChunk>();
+  /** The chunk the last result went to. */
+  #latest: OpenChunk | null = null;
 
   begin(seq: number): void {
     if (seq === this.#seq) return;
@@ -33,29 +39,39 @@ export class Gathering {
     return new OperatorOutput(this, plan, lineWriterFor(stream, plan, columns), columns, keys);
   }
 
-  add(operator: number, row: ResultRow, line: string): void {
-    const name = `${operator}${row.output}`;
-    let chunk = this.#open.get(name);
-    if (chunk === undefined) {
-      chunk = { operator, output: row.output, seq: this.#seq, lines: [], start: row.start, end: row.end };
-      this.#open.set(name, chunk);
+  add(operator: number, row: ResultRow, writer: LineWriter, keys: Keys): void {
+    let chunk = this.#latest;
+    if (chunk === null || chunk.operator !== operator || chunk.output !== row.output) {
+      chunk = this.#chunk(operator, row);
+      this.#latest = chunk;
     }
-    chunk.lines.push(line);
+    writer.write(row, keys, chunk.lines);
+    chunk.lines.byte(LINE_FEED);
+    chunk.count += 1;
     if (row.start < chunk.start) chunk.start = row.start;
     if (row.end > chunk.end) chunk.end = row.end;
   }
 
+  #chunk(operator: number, row: ResultRow): OpenChunk {
+    const name = `${operator}${row.output}`;
+    let chunk = this.#open.get(name);
+    if (chunk === undefined) {
+      const lines = new LineBuffer();
+      chunk = { operator, output: row.output, seq: this.#seq, lines, count: 0, start: row.start, end: row.end };
+      this.#open.set(name, chunk);
+    }
+    return chunk;
+  }
+
   #close(): void {
+    this.#latest = null;
     for (const chunk of this.#open.values()) this.#closed.push(chunk);
     this.#open.clear();
   }
 
   take(shard: number): ResultChunk[] {
     this.#close();
-    return this.#closed.splice(0).map(({ operator, output, seq, lines, start, end }) => {
-      const text = Buffer.from(`${lines.join('\n')}\n`);
-      return { seq, operator, shard, output, count: lines.length, start, end, lines: new Uint8Array(text) };
-    });
+    return this.#closed.splice(0).map(({ lines, ...chunk }) => ({ ...chunk, shard, lines: lines.take() }));
   }
 }
 
@@ -80,7 +96,7 @@ export class OperatorOutput implements Emitter {
   }
 
   emit(row: ResultRow): void {
-    this.#gathering.add(this.#plan.index, row, this.#writer.line(row, this.#keys));
+    this.#gathering.add(this.#plan.index, row, this.#writer, this.#keys);
     for (const { operator, output } of this.#fed) operator.result?.(row, this.#columns, output);
   }
 }

@@ -5,13 +5,17 @@
  * decoded record into steps (watermarks), `ShardSet` applies them.
  * Invariants: a record's steps follow those of all earlier ones; a record is decoded (which remembers ids) and applied
  * only when it is durable; between rounds no shard is being worked on, so a barrier is: decode nothing more, wait until all that was decoded is applied.
+ * Records derived from one that was applied go before those after it, and a barrier waits for them: they are not in the
+ * log, so a checkpoint that has their origin without them would lose them.
  */
+import { StreamRefusal } from './port.ts';
 import type { QueryRows, ResultChunk, ShardReport, Step } from './task.ts';
-import { type DecodeResult, type DecodeTask, type StreamThreads, ThreadLost } from './task.ts';
+import { type DecodeResult, type DecodeTask, PlanNotLoaded, type StreamThreads, ThreadLost } from './task.ts';
 
 const DECODES_PER_THREAD = 2;
 const ENTRIES_PER_ROUND = 64;
 const DECODE_TRIES_MAX = 6;
+const RETRY_AFTER_MS = 1000;
 
 /** A record on its way. `task` null: nothing to decode. */
 export interface Entry {
@@ -46,6 +50,8 @@ export interface Rounds {
   }>;
 }
 
+const NOTHING = { results: [], queries: [], reports: [] };
+
 type QueryStep = Extract<Step, { kind: 'query' }>;
 
 export interface PipelinePorts {
@@ -65,6 +71,8 @@ export class Pipeline {
   #decoding = 0;
   #applying = false;
   #held = false;
+  /** The work of a barrier is under way: not even questions are answered. */
+  #working = false;
   #stopped = false;
   #queries: QueryStep[] = [];
   #waiters: (() => void)[] = [];
@@ -80,7 +88,8 @@ export class Pipeline {
 
   push(entry: Entry): void {
     const moving: Moving = { entry, state: 'logging', decoded: null, error: null };
-    this.#queue.push(moving);
+    if (isDerived(moving)) this.#insert(moving);
+    else this.#queue.push(moving);
     entry.durable.then(
       () => this.#turn(moving, 'waiting'),
       (error: unknown) => {
@@ -88,6 +97,12 @@ export class Pipeline {
         this.#turn(moving, 'failed');
       },
     );
+  }
+
+  /** Behind those of the same record, before those of later ones. */
+  #insert(moving: Moving): void {
+    const at = this.#queue.findIndex(({ entry }) => entry.seq > moving.entry.seq);
+    this.#queue.splice(at < 0 ? this.#queue.length : at, 0, moving);
   }
 
   #turn(moving: Moving, state: Moving['state']): void {
@@ -110,8 +125,10 @@ export class Pipeline {
       while (this.#applying || this.#decoding > 0 || this.#queue.some(isBegun)) {
         await this.#change();
       }
+      this.#working = true;
       return await work();
     } finally {
+      this.#working = false;
       this.#held = false;
       this.#changed();
       this.#pump();
@@ -125,7 +142,8 @@ export class Pipeline {
 
   stop(): void {
     this.#stopped = true;
-    for (const { entry } of this.#queue.splice(0)) entry.failed(new Error('the streams are stopping'));
+    const refusal = new StreamRefusal('stopped', 'the streams are stopping', RETRY_AFTER_MS);
+    for (const { entry } of this.#queue.splice(0)) entry.failed(refusal);
     this.#ports.answered([], idsOf(this.#queries.splice(0)));
     this.#changed();
   }
@@ -142,8 +160,8 @@ export class Pipeline {
 
   #pump(): void {
     if (this.#stopped) return;
-    if (!this.#held) this.#decodeMore();
-    if (!this.#applying) void this.#apply();
+    this.#decodeMore();
+    if (!this.#applying && !this.#working) void this.#apply();
   }
 
   #decodeMore(): void {
@@ -152,6 +170,7 @@ export class Pipeline {
       // In order: nothing may be decoded, and remember ids, before a record that has not even been begun.
       if (this.#decoding >= max || moving.state === 'logging') return;
       if (moving.state !== 'waiting') continue;
+      if (this.#held && !isDerived(moving)) return;
       moving.state = 'working';
       this.#decoding += 1;
       void this.#prepare(moving);
@@ -166,6 +185,11 @@ export class Pipeline {
     } catch (error) {
       moving.error = error;
       state = 'failed';
+      // It is in the log and could be decoded another day: to go on would be to leave it out.
+      if (error instanceof PlanNotLoaded && !this.#stopped) {
+        this.#ports.broken(error);
+        this.stop();
+      }
     }
     this.#decoding -= 1;
     this.#turn(moving, state);
@@ -209,10 +233,12 @@ export class Pipeline {
       seq = entry.seq;
     }
     steps.push(...queries);
-    const outcome =
-      steps.length === 0
-        ? { results: [], queries: [], reports: [] }
-        : await this.#ports.rounds().round(steps, Math.max(rows, queries.length > 0 ? 1 : 0));
+    const outcome = await this.#roundOf(steps, Math.max(rows, queries.length > 0 ? 1 : 0)).catch((error: unknown) => {
+      // Whoever waits for these is told; the log has them.
+      for (const { entry } of entries) entry.failed(error);
+      this.#ports.answered([], idsOf(queries));
+      throw error;
+    });
     if (outcome.results.length > 0 || seq > 0) await this.#ports.results(outcome.results, seq);
     if (queries.length > 0) this.#ports.answered(outcome.queries, idsOf(queries));
     for (const { entry, state, decoded, error } of entries) {
@@ -221,6 +247,10 @@ export class Pipeline {
     }
     this.#pump();
     return true;
+  }
+
+  async #roundOf(steps: readonly Step[], rows: number): ReturnType<Rounds['round']> {
+    return steps.length === 0 ? NOTHING : this.#ports.rounds().round(steps, rows);
   }
 
   #takeReady(): readonly Moving[] {
@@ -236,6 +266,10 @@ export class Pipeline {
 
 const idsOf = (queries: readonly QueryStep[]): number[] => queries.map(({ id }) => id);
 
-function isBegun({ state }: Moving): boolean {
-  return state === 'working' || state === 'ready' || state === 'failed';
+/** Their numbers are between those of the log. */
+const isDerived = ({ entry }: Moving): boolean => !Number.isInteger(entry.seq);
+
+function isBegun(moving: Moving): boolean {
+  const { state } = moving;
+  return state === 'working' || state === 'ready' || state === 'failed' || isDerived(moving);
 }

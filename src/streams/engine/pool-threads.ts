@@ -3,7 +3,8 @@
  *
  * Role: chooses a worker for each task (the one with the fewest of them, then the least busy), charges the expected time
  * to that worker's load so that cheap calls are sent elsewhere, and ends a worker whose task does not end. While no
- * worker can take one, tasks wait here; the pipeline bounds how many there are.
+ * worker can take one, tasks wait here; the pipeline bounds how many there are. A worker is given a plan before its first
+ * task of it; a plan whose modules do not load there is tried again, on whatever worker is next.
  */
 import type { Plan } from '../plan.ts';
 import {
@@ -11,6 +12,7 @@ import {
   type ApplyTask,
   type DecodeResult,
   type DecodeTask,
+  PlanNotLoaded,
   type StreamAnswer,
   type StreamMessage,
   type StreamTask,
@@ -19,8 +21,17 @@ import {
 } from './task.ts';
 
 const TASKS_PER_WORKER = 2;
-/** A task takes milliseconds; one that takes this long is in an endless loop. */
+/** A step of a task takes milliseconds; one that takes this long is in an endless loop. */
 export const TASK_MS_MAX = 10_000;
+
+/** Loading the code of the streams and the modules of a plan, in a thread that is new. */
+const LOAD_MS_MAX = 30_000;
+const LOAD_TRIES_MAX = 6;
+const LOAD_RETRY_MS = 100;
+
+/** So often within the limit a task is looked at. */
+const CHECKS_PER_LIMIT = 4;
+const NO_PROGRESS = new Int32Array(1);
 
 /** A worker as the dispatcher knows it. */
 export interface StreamWorker {
@@ -38,7 +49,24 @@ export interface PoolPorts {
   kill(worker: StreamWorker): void;
 }
 
+/** One engine's place among the threads: its plan, and which of them have it. */
+interface Seat {
+  readonly engine: number;
+  /** Rises with each engine that takes the place. */
+  readonly life: number;
+  plan: Plan | null;
+  /** Plan each thread was given, by thread id, and whether it has taken it. */
+  readonly given: Map<number, { readonly epoch: number; readonly taken: Promise<void> }>;
+}
+
+/** Threads of an engine that ends before the node does. */
+export interface EngineThreads extends StreamThreads {
+  /** What threads keep of its memory is let go. */
+  release(): void;
+}
+
 interface Waiting {
+  readonly seat: Seat;
   readonly task: StreamTask;
   readonly resolve: (answer: StreamAnswer) => void;
   readonly reject: (error: unknown) => void;
@@ -63,9 +91,8 @@ class Pace {
 export class PoolThreads implements StreamThreads {
   readonly size: number;
   readonly #ports: PoolPorts;
-  #plan: Plan | null = null;
-  /** Plan epoch each thread has seen, by thread id. */
-  readonly #seen = new Map<number, number>();
+  readonly #own: Seat = newSeat(0, 0);
+  #lives = 0;
   /** Tasks on each thread, in the order it takes them. */
   readonly #running = new Map<number, Running[]>();
   readonly #taskMsMax: number;
@@ -73,7 +100,7 @@ export class PoolThreads implements StreamThreads {
   readonly #paces = { decode: new Pace(), apply: new Pace() };
   #closed = false;
 
-  /** `taskMsMax`: a worker whose task takes longer is ended. */
+  /** `taskMsMax`: a worker that takes longer for a batch, or for a step of a task, is ended. */
   constructor(ports: PoolPorts, taskMsMax = TASK_MS_MAX) {
     this.#ports = ports;
     this.#taskMsMax = taskMsMax;
@@ -81,15 +108,44 @@ export class PoolThreads implements StreamThreads {
   }
 
   usePlan(plan: Plan): void {
-    this.#plan = plan;
+    this.#own.plan = plan;
   }
 
-  async decode(task: DecodeTask): Promise<DecodeResult> {
-    return (await this.#run(task)) as DecodeResult;
+  decode(task: DecodeTask): Promise<DecodeResult> {
+    return this.#run(this.#own, task) as Promise<DecodeResult>;
   }
 
-  async apply(task: ApplyTask): Promise<ApplyResult> {
-    return (await this.#run(task)) as ApplyResult;
+  apply(task: ApplyTask): Promise<ApplyResult> {
+    return this.#run(this.#own, task) as Promise<ApplyResult>;
+  }
+
+  /**
+   * The same threads for another engine beside this one's. `engine`: from 1, one per engine that lives at a time; the
+   * next engine that takes a number takes it over from the one before, which is over then.
+   */
+  forEngine(engine: number): EngineThreads {
+    this.#lives += 1;
+    const seat = newSeat(engine, this.#lives);
+    return {
+      size: this.size,
+      usePlan: (plan) => {
+        seat.plan = plan;
+      },
+      decode: (task) => this.#run(seat, task) as Promise<DecodeResult>,
+      apply: (task) => this.#run(seat, task) as Promise<ApplyResult>,
+      release: () => this.#release(seat),
+    };
+  }
+
+  /** A plan without anything makes a thread let go of the shards it holds. */
+  #release({ engine, given, life, plan }: Seat): void {
+    if (plan === null || this.#closed) return;
+    const nothing: Plan = { epoch: plan.epoch + 1, shards: 1, streams: [], groups: [], operators: [] };
+    for (const worker of this.#ports.workers()) {
+      if (!given.has(worker.worker.threadId)) continue;
+      // A thread that has ended holds nothing.
+      this.#ports.run(worker, { engine, life, plan: nothing, task: null }).catch(() => undefined);
+    }
   }
 
   /** A worker has come up, or one has room. */
@@ -97,8 +153,8 @@ export class PoolThreads implements StreamThreads {
     while (this.#waiting.length > 0) {
       const worker = this.#choose();
       if (worker === null) return;
-      const { reject, resolve, task } = this.#waiting.shift() as Waiting;
-      this.#start(worker, task).then(resolve, reject);
+      const { reject, resolve, seat, task } = this.#waiting.shift() as Waiting;
+      this.#start(worker, seat, task).then(resolve, reject);
     }
   }
 
@@ -107,14 +163,45 @@ export class PoolThreads implements StreamThreads {
     for (const { reject } of this.#waiting.splice(0)) reject(new Error('the workers are stopping'));
   }
 
-  async #run(task: StreamTask): Promise<unknown> {
-    if (this.#closed) throw new Error('the workers are stopping');
-    const answer = await new Promise<StreamAnswer>((resolve, reject) => {
-      this.#waiting.push({ task, resolve, reject });
-      this.pump();
+  async #run(seat: Seat, task: StreamTask): Promise<unknown> {
+    for (let tries = 1; ; tries++) {
+      if (this.#closed) throw new Error('the workers are stopping');
+      try {
+        const answer = await new Promise<StreamAnswer>((resolve, reject) => {
+          this.#waiting.push({ seat, task, resolve, reject });
+          this.pump();
+        });
+        if (!answer.ok) throw new Error(answer.message);
+        return answer.result;
+      } catch (error) {
+        if (!(error instanceof PlanNotLoaded) || tries >= LOAD_TRIES_MAX) throw error;
+        await new Promise((resolve) => setTimeout(resolve, LOAD_RETRY_MS * 2 ** (tries - 1)));
+      }
+    }
+  }
+
+  /** Resolves when the thread has the plan. */
+  #give(worker: StreamWorker, seat: Seat, plan: Plan): Promise<void> {
+    const { threadId } = worker.worker;
+    const known = seat.given.get(threadId);
+    if (known?.epoch === plan.epoch) return known.taken;
+    const taken = this.#load(worker, seat, plan);
+    const given = { epoch: plan.epoch, taken };
+    seat.given.set(threadId, given);
+    taken.catch(() => {
+      if (seat.given.get(threadId) === given) seat.given.delete(threadId);
     });
-    if (!answer.ok) throw new Error(answer.message);
-    return answer.result;
+    return taken;
+  }
+
+  async #load(worker: StreamWorker, { engine, life }: Seat, plan: Plan): Promise<void> {
+    const watch = setTimeout(() => this.#ports.kill(worker), LOAD_MS_MAX);
+    try {
+      const answer = await this.#ports.run(worker, { engine, life, plan, task: null });
+      if (!answer.ok) throw new PlanNotLoaded(answer.message);
+    } finally {
+      clearTimeout(watch);
+    }
   }
 
   #choose(): StreamWorker | null {
@@ -131,28 +218,28 @@ export class PoolThreads implements StreamThreads {
     return best;
   }
 
-  async #start(worker: StreamWorker, task: StreamTask): Promise<StreamAnswer> {
+  async #start(worker: StreamWorker, seat: Seat, task: StreamTask): Promise<StreamAnswer> {
     const { threadId } = worker.worker;
-    const plan = this.#plan;
-    const unseen = plan !== null && this.#seen.get(threadId) !== plan.epoch;
-    if (unseen) this.#seen.set(threadId, plan.epoch);
+    const { engine, life, plan } = seat;
     const running: Running = { hung: false };
     this.#running.set(threadId, [...(this.#running.get(threadId) ?? []), running]);
     const pace = this.#paces[task.kind];
     const expectedUs = pace.us;
     worker.expectedUs += expectedUs;
-    const begun = performance.now();
-    const watch = setTimeout(() => this.#end(worker, running), this.#taskMsMax);
+    let watch: NodeJS.Timeout | undefined;
     try {
-      const answer = await this.#ports.run(worker, { plan: unseen ? plan : null, task });
+      if (plan !== null) await this.#give(worker, seat, plan);
+      const begun = performance.now();
+      watch = this.#watch(worker, running, task);
+      const answer = await this.#ports.run(worker, { engine, life, plan: null, task });
       pace.observe((performance.now() - begun) * 1000);
       return answer;
     } catch (error) {
-      this.#seen.delete(threadId);
-      if (this.#closed) throw error;
+      if (this.#closed || error instanceof PlanNotLoaded) throw error;
+      seat.given.delete(threadId);
       throw new ThreadLost(error instanceof Error ? error.message : String(error), running.hung);
     } finally {
-      clearTimeout(watch);
+      clearInterval(watch);
       worker.expectedUs = Math.max(0, worker.expectedUs - expectedUs);
       const left = (this.#running.get(threadId) ?? []).filter((each) => each !== running);
       if (left.length === 0) this.#running.delete(threadId);
@@ -161,9 +248,21 @@ export class PoolThreads implements StreamThreads {
     }
   }
 
-  /** The one that is first there is the one that does not end; those behind it never began. */
-  #end(worker: StreamWorker, running: Running): void {
-    running.hung = this.#running.get(worker.worker.threadId)?.[0] === running;
-    this.#ports.kill(worker);
+  /** Ends the worker when the task does not go on. Those behind the first one have not begun. */
+  #watch(worker: StreamWorker, running: Running, task: StreamTask): NodeJS.Timeout {
+    const progress = task.kind === 'apply' ? new Int32Array(task.progress) : NO_PROGRESS;
+    let before = 0;
+    let checks = 0;
+    return setInterval(() => {
+      const now = Atomics.load(progress, 0);
+      const begun = this.#running.get(worker.worker.threadId)?.[0] === running;
+      checks = begun && now === before ? checks + 1 : 0;
+      before = now;
+      if (checks < CHECKS_PER_LIMIT || running.hung) return;
+      running.hung = true;
+      this.#ports.kill(worker);
+    }, this.#taskMsMax / CHECKS_PER_LIMIT);
   }
 }
+
+const newSeat = (engine: number, life: number): Seat => ({ engine, life, plan: null, given: new Map() });

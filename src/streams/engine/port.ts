@@ -58,6 +58,10 @@ export interface StreamFacts {
   readonly counters: StreamCounters;
   readonly pendingBytes: number;
   readonly deadLetters: number;
+  /** Partial matches given up because a limit was reached, by pattern. */
+  readonly partialsDropped: Readonly<Record<string, number>>;
+  /** Results that a sink has refused for good, since the start. */
+  readonly resultsRefused: number;
 }
 
 /** Open and closed results of a window, pattern, join, view or anomaly. */
@@ -117,6 +121,13 @@ export interface RaisedAlert {
   readonly result: ResultLine;
 }
 
+export interface AlertFilter {
+  /** `''`: of all. */
+  readonly stream: string;
+  readonly active: boolean;
+  readonly limit: number;
+}
+
 export interface DeadLetterFacts {
   /** `seq:index`. */
   readonly id: string;
@@ -149,14 +160,15 @@ export interface Streams {
   readonly definitions: readonly StreamDefinition[];
   /** Resolves when durable at the stream's level and applied. `source` names the connector. Rejects with `StreamRefusal`. */
   accept(stream: string, source: string, batch: IncomingBatch): Promise<Accepted>;
-  list(): readonly StreamFacts[];
+  /** At once where all streams are of this node. */
+  list(): readonly StreamFacts[] | Promise<readonly StreamFacts[]>;
   query(query: WindowQuery): Promise<WindowAnswer>;
   /** Newest first. */
-  alerts(filter: { readonly stream: string; readonly active: boolean; readonly limit: number }): readonly RaisedAlert[];
+  alerts(filter: AlertFilter): readonly RaisedAlert[] | Promise<readonly RaisedAlert[]>;
   /** Adds or replaces a window or pattern of a stream. */
   define(stream: string, kind: 'windows' | 'patterns', definition: unknown): Promise<DefineOutcome>;
-  /** Original events of evidence ids (`seq:row`), as far as the log still has them. */
-  events(ids: readonly string[]): Promise<readonly { readonly id: string; readonly text: string }[]>;
+  /** Original events of evidence ids (`seq:row`) of a stream's results, as far as the log still has them. */
+  events(stream: string, ids: readonly string[]): Promise<readonly { readonly id: string; readonly text: string }[]>;
   /** Oldest first, after the id given (`''`: from the oldest). */
   deadLetters(stream: string, after: string, limit: number): Promise<readonly DeadLetterFacts[]>;
   /** Accepts them again; those that are good now leave the queue. */

@@ -2,55 +2,174 @@
  * One result as a line of JSON: what sinks, derived streams, `window_query` and resources show.
  *
  * Members, in this order: `id` (the identity idempotent sinks use: `{stream}/{operator}/{key}/{start}/{end}/{pane}` of a
- * window, cumulating ones share their start; with the ids of the events in place of the pane where a key can have many
- * results of one time), `stream`, `name`, `key`, `start`, `end` (ms; null when unbounded), `pane`, `timing`, `final`,
+ * window, cumulating ones share their start; with the id of its first event before the pane where windows of a key may
+ * have the same bounds, which is so of those by count; with the ids of the events in place of the pane where a key can
+ * have many results of one time), `stream`, `name`, `key`, `start`, `end` (ms; null when unbounded), `pane`, `timing`, `final`,
  * `retraction` (only when true), `output` (only when not the main one), `values`, and `context` when there is evidence.
  */
-import type { Keys, ResultRow } from '../operator.ts';
+import type { Evidence, Keys, ResultRow } from '../operator.ts';
+import { LineBuffer } from './line-buffer.ts';
 
-/** Constant parts of an operator's lines, made once. */
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+const bytesOf = (text: string): Uint8Array => encoder.encode(text);
+
+const SLASH = 47;
+const CLOSE = 125;
+const COMMA = 44;
+const START = bytesOf(',"start":');
+const END = bytesOf(',"end":');
+const PANE = bytesOf(',"pane":');
+const TIMING = bytesOf(',"timing":"');
+const FINAL = bytesOf('","final":true');
+const NOT_FINAL = bytesOf('","final":false');
+const RETRACTION = bytesOf(',"retraction":true');
+const VALUES = bytesOf(',"values":{');
+const CONTEXT = bytesOf(',"context":{"events":[');
+const TRACES = bytesOf('],"traces":[');
+const CORRELATION_IDS = bytesOf('],"correlationIds":[');
+const CONTEXT_END = bytesOf(']}');
+const NO_KEY = '{}';
+
+/** Constant parts of an operator's lines, made once, and those that all results of one firing have in common. */
 export class LineWriter {
-  readonly #idPrefix: string;
-  readonly #head: string;
-  readonly #members: readonly string[];
-
+  readonly #idPrefix: Uint8Array;
+  readonly #head: Uint8Array;
+  readonly #members: readonly Uint8Array[];
   readonly #byEvents: boolean;
+  /** What the parts in common were made of, and the parts: from the id's key to the key, and from there to the values. */
+  readonly #common = {
+    start: Number.NaN,
+    end: 0,
+    origin: '',
+    pane: 0,
+    timing: '',
+    final: false,
+    retraction: false,
+    output: '',
+  };
+  readonly #afterId = new LineBuffer();
+  readonly #afterKey = new LineBuffer();
 
   /** `byEvents`: patterns, joins and views, of which the events are the identity. */
   constructor(stream: string, operator: string, columns: readonly string[], byEvents: boolean) {
     this.#byEvents = byEvents;
-    this.#idPrefix = `{"id":${JSON.stringify(`${stream}/${operator}/`).slice(0, -1)}`;
-    this.#head = `","stream":${JSON.stringify(stream)},"name":${JSON.stringify(operator)},"key":`;
-    this.#members = columns.map((column, i) => `${i === 0 ? '{' : ','}${JSON.stringify(column)}:`);
+    this.#idPrefix = bytesOf(`{"id":${JSON.stringify(`${stream}/${operator}/`).slice(0, -1)}`);
+    this.#head = bytesOf(`","stream":${JSON.stringify(stream)},"name":${JSON.stringify(operator)},"key":`);
+    this.#members = columns.map((column, i) => bytesOf(`${i === 0 ? '' : ','}${JSON.stringify(column)}:`));
   }
 
   line(row: ResultRow, keys: Keys): string {
-    const key = row.keyId < 0 ? '{}' : keys.json(row.keyId);
-    const start = Number.isFinite(row.start) ? `${row.start}` : 'null';
-    const end = Number.isFinite(row.end) ? `${row.end}` : 'null';
-    const output = row.output === '' ? '' : `.${row.output}`;
-    const sign = row.retraction ? '/retraction' : '';
-    const which = this.#byEvents && row.evidence !== null ? row.evidence.events.join('+') : row.pane;
-    const id = `${JSON.stringify(key).slice(1, -1)}/${start}/${end}/${which}${output}${sign}`;
-    let text = `${this.#idPrefix}${id}${this.#head}${key},"start":${start},"end":${end},"pane":${row.pane}`;
-    text += `,"timing":"${row.timing}","final":${row.final}`;
-    if (row.retraction) text += ',"retraction":true';
-    if (row.output !== '') text += `,"output":"${row.output}"`;
-    text += `,"values":${this.#values(row.values)}`;
-    if (row.evidence !== null) text += `,"context":${JSON.stringify(row.evidence)}`;
-    return `${text}}`;
+    const out = new LineBuffer();
+    this.write(row, keys, out);
+    return decoder.decode(out.bytes.subarray(0, out.at));
   }
 
-  #values(values: readonly unknown[]): string {
-    const members = this.#members;
-    if (members.length === 0) return '{}';
-    let text = '';
-    for (let i = 0; i < members.length; i++) {
-      const value = values[i];
-      // NaN and the infinities have no JSON form: null, as JSON.stringify has it.
-      const json = typeof value === 'number' && Number.isFinite(value) ? `${value}` : JSON.stringify(value ?? null);
-      text += (members[i] as string) + json;
+  /** Without a line feed. */
+  write(row: ResultRow, keys: Keys, out: LineBuffer): void {
+    const key = row.keyId < 0 ? NO_KEY : keys.json(row.keyId);
+    out.copy(this.#idPrefix);
+    out.quoted(key);
+    if (this.#byEvents) {
+      this.#identity(row, row.evidence === null ? '' : row.evidence.events.join('+'), out);
+      out.text(key);
+      this.#bounds(row, out);
+    } else {
+      if (!this.#isCommon(row)) this.#setCommon(row);
+      out.append(this.#afterId);
+      out.text(key);
+      out.append(this.#afterKey);
     }
-    return `${text}}`;
+    const members = this.#members;
+    for (let i = 0; i < members.length; i++) {
+      const value = row.values[i];
+      out.copy(members[i] as Uint8Array);
+      if (typeof value === 'number') out.number(value);
+      else if (typeof value === 'string') out.json(value);
+      else out.text(JSON.stringify(value ?? null));
+    }
+    out.byte(CLOSE);
+    if (row.evidence !== null) writeContext(row.evidence, out);
+    out.byte(CLOSE);
+  }
+
+  #isCommon({ end, final, origin, output, pane, retraction, start, timing }: ResultRow): boolean {
+    const common = this.#common;
+    return (
+      start === common.start &&
+      end === common.end &&
+      origin === common.origin &&
+      pane === common.pane &&
+      timing === common.timing &&
+      final === common.final &&
+      retraction === common.retraction &&
+      output === common.output
+    );
+  }
+
+  #setCommon(row: ResultRow): void {
+    this.#afterId.at = 0;
+    this.#identity(row, '', this.#afterId);
+    this.#afterKey.at = 0;
+    this.#bounds(row, this.#afterKey);
+    const common = this.#common;
+    common.start = row.start;
+    common.end = row.end;
+    common.origin = row.origin;
+    common.pane = row.pane;
+    common.timing = row.timing;
+    common.final = row.final;
+    common.retraction = row.retraction;
+    common.output = row.output;
+  }
+
+  /** What follows the key in the id, and the members up to the key. */
+  #identity({ end, origin, output, pane, retraction, start }: ResultRow, events: string, out: LineBuffer): void {
+    out.byte(SLASH);
+    out.number(start);
+    out.byte(SLASH);
+    out.number(end);
+    out.byte(SLASH);
+    if (events !== '') out.quoted(events);
+    else {
+      if (origin !== '') out.text(`${origin}/`);
+      out.number(pane);
+    }
+    if (output !== '') out.text(`.${output}`);
+    if (retraction) out.text('/retraction');
+    out.copy(this.#head);
+  }
+
+  /** From the key to the values. */
+  #bounds({ end, final, output, pane, retraction, start, timing }: ResultRow, out: LineBuffer): void {
+    out.copy(START);
+    out.number(start);
+    out.copy(END);
+    out.number(end);
+    out.copy(PANE);
+    out.number(pane);
+    out.copy(TIMING);
+    out.text(timing);
+    out.copy(final ? FINAL : NOT_FINAL);
+    if (retraction) out.copy(RETRACTION);
+    if (output !== '') out.text(`,"output":"${output}"`);
+    out.copy(VALUES);
+  }
+}
+
+function writeContext({ correlationIds, events, traces }: Evidence, out: LineBuffer): void {
+  out.copy(CONTEXT);
+  writeTexts(events, out);
+  out.copy(TRACES);
+  writeTexts(traces, out);
+  out.copy(CORRELATION_IDS);
+  writeTexts(correlationIds, out);
+  out.copy(CONTEXT_END);
+}
+
+function writeTexts(texts: readonly string[], out: LineBuffer): void {
+  for (let i = 0; i < texts.length; i++) {
+    if (i > 0) out.byte(COMMA);
+    out.json(texts[i] as string);
   }
 }

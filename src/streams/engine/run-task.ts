@@ -8,6 +8,7 @@
 import { decodeBatch } from '../decode/decode.ts';
 import { EventBatch } from '../decode/event-batch.ts';
 import type { Plan } from '../plan.ts';
+import { PreAggregation } from './pre-aggregate.ts';
 import { copyOfShard, Shard, type ShardParts } from './shard.ts';
 import type {
   ApplyResult,
@@ -26,6 +27,8 @@ const PLANS_MAX = 2;
 export class StreamTaskRunner {
   readonly #parts: ShardParts;
   readonly #plans = new Map<number, Plan>();
+  /** By epoch, as the plans. */
+  readonly #ahead = new Map<number, PreAggregation>();
   readonly #shards = new Map<number, Shard>();
   readonly #batches = new Map<SharedArrayBuffer, EventBatch>();
 
@@ -43,6 +46,7 @@ export class StreamTaskRunner {
     for (const epoch of this.#plans.keys()) {
       if (this.#plans.size <= PLANS_MAX) return;
       this.#plans.delete(epoch);
+      this.#ahead.delete(epoch);
     }
   }
 
@@ -53,7 +57,17 @@ export class StreamTaskRunner {
   }
 
   decode(task: DecodeTask): DecodeResult {
-    return decodeBatch(this.#planOf(task.epoch), task);
+    const plan = this.#planOf(task.epoch);
+    return decodeBatch(plan, task, (batch) => this.#preAggregation(plan).of(batch, task.provenance.seq));
+  }
+
+  #preAggregation(plan: Plan): PreAggregation {
+    let made = this.#ahead.get(plan.epoch);
+    if (made === undefined) {
+      made = new PreAggregation(plan, (operator) => this.#parts.combiner?.(operator, plan) ?? null);
+      this.#ahead.set(plan.epoch, made);
+    }
+    return made;
   }
 
   apply(task: ApplyTask): ApplyResult {
@@ -62,8 +76,9 @@ export class StreamTaskRunner {
     const shards: ShardReport[] = [];
     const results: ResultChunk[] = [];
     const queries = new Map<number, { id: number; lines: string[]; order: number[] }>();
+    const progress = new Int32Array(task.progress);
     for (const image of task.shards) {
-      shards.push(this.#applyTo(image, plan, task.steps, queries, results));
+      shards.push(this.#applyTo(image, plan, task.steps, progress, queries, results));
     }
     this.#batches.clear();
     return { shards, results, queries: [...queries.values()], us: (performance.now() - begun) * 1000 };
@@ -73,16 +88,19 @@ export class StreamTaskRunner {
     image: ShardImage,
     plan: Plan,
     steps: readonly Step[],
+    progress: Int32Array,
     queries: Map<number, { id: number; lines: string[]; order: number[] } & QueryRows>,
     results: ResultChunk[],
   ): ShardReport {
     const shard = this.#take(image, plan);
     let copy: ShardImage | null = null;
     for (const step of steps) {
+      Atomics.add(progress, 0, 1);
       if (step.kind === 'events') shard.events(step, this.#batchOf(plan, step.batch));
       else if (step.kind === 'advance') shard.advance(step.seq, step.stream, step.watermark);
       else if (step.kind === 'tick') shard.tick(step.seq, step.nowMs);
-      else if (step.kind === 'evict') shard.evict(step.stream, step.share);
+      else if (step.kind === 'evict') shard.evict(step.stream, step.keysMax, step.bytesMax);
+      else if (step.kind === 'drop') shard.drop(step.operators);
       else if (step.kind === 'copy') copy = copyOfShard(shard.image());
       else {
         const answer = shard.query(step.operator, step.query);
@@ -101,6 +119,7 @@ export class StreamTaskRunner {
       image: shard.image(),
       bytes: shard.bytes,
       keys: shard.keyCount,
+      dropped: shard.dropped,
       late: shard.late.splice(0),
       copy,
     };

@@ -76,7 +76,19 @@ export class StreamService implements Streams {
       counters: { ...counters },
       pendingBytes,
       deadLetters: letters.get(plan.name) ?? 0,
+      partialsDropped: this.#partialsDropped(plan.index),
+      resultsRefused: this.#resultsRefused(plan.name),
     }));
+  }
+
+  #partialsDropped(stream: number): Record<string, number> {
+    const patterns = this.plan.operators.filter((each) => each.stream === stream && each.kind === 'pattern');
+    return Object.fromEntries(patterns.map(({ index, name }) => [name, this.#engine.shards.dropped(index)]));
+  }
+
+  #resultsRefused(stream: string): number {
+    const routes = this.#engine.outcomes.routes.filter((route) => route.stream === stream);
+    return routes.reduce((sum, { delivery }) => sum + delivery.refused, 0);
   }
 
   async query(query: WindowQuery): Promise<WindowAnswer> {
@@ -163,7 +175,11 @@ export class StreamService implements Streams {
     }
   }
 
-  async events(ids: readonly string[]): Promise<readonly { readonly id: string; readonly text: string }[]> {
+  /** One log serves all streams of an engine. */
+  async events(
+    _stream: string,
+    ids: readonly string[],
+  ): Promise<readonly { readonly id: string; readonly text: string }[]> {
     return this.#engine.originals(ids.slice(0, EVENTS_MAX));
   }
 

@@ -11,6 +11,7 @@ import type { Plan } from '../plan.ts';
 import { copyOfShard, createShard, type ShardParts } from './shard.ts';
 import {
   type ApplyResult,
+  PlanNotLoaded,
   type QueryRows,
   type ResultChunk,
   type ShardImage,
@@ -35,6 +36,8 @@ export interface RoundOutcome {
 }
 
 export interface ShardSetEvents {
+  /** The state has a batch for good: its memory can be used for another one. */
+  released(batch: SharedArrayBuffer): void;
   /** A step that throws wherever it is applied was left out in this part of the shards. */
   stepFailed(step: Step, error: unknown): void;
   threadLost(error: ThreadLost): void;
@@ -43,6 +46,7 @@ export interface ShardSetEvents {
 interface Facts {
   bytes: number;
   keys: number;
+  dropped: readonly number[];
 }
 
 export class ShardSet {
@@ -53,6 +57,8 @@ export class ShardSet {
   readonly #facts: Facts[];
   #base: ShardImage[];
   #redo: Step[] = [];
+  /** Steps of `redo` that could not be applied, and the shards they were left out in. */
+  readonly #leftOut = new Map<Step, Set<number>>();
   #redoBytes = 0;
   #incarnation: number;
 
@@ -73,7 +79,7 @@ export class ShardSet {
       const image = images?.[shard];
       return image === undefined ? createShard(shard, plan, parts, incarnation) : { ...image, incarnation, version: 0 };
     });
-    this.#facts = this.#images.map(() => ({ bytes: 0, keys: 0 }));
+    this.#facts = this.#images.map(() => ({ bytes: 0, keys: 0, dropped: [] }));
     this.#base = this.#images.map(copyOfShard);
   }
 
@@ -99,12 +105,17 @@ export class ShardSet {
     return this.#facts.reduce((sum, facts) => sum + facts.keys, 0);
   }
 
+  /** Partial matches an operator has given up. */
+  dropped(operator: number): number {
+    return this.#facts.reduce((sum, { dropped }) => sum + (dropped[operator] ?? 0), 0);
+  }
+
   /** A new base is due: what would have to be applied again is larger than the state. */
   get redoIsLong(): boolean {
     return this.#redo.length > REDO_STEPS_MAX || this.#redoBytes > Math.max(REDO_BYTES_MIN, this.bytes);
   }
 
-  /** Applies the steps to every shard. Never rejects. */
+  /** Applies the steps to every shard. Rejects when no thread can, whatever the steps are: nothing can go on then. */
   async round(steps: readonly Step[], rows: number): Promise<RoundOutcome> {
     const parts = this.#parts(rows);
     const outcomes = await Promise.all(parts.map((part) => this.#applyPart(part, steps)));
@@ -116,13 +127,15 @@ export class ShardSet {
     };
   }
 
-  /** Makes the state as it is now the base. */
+  /** Makes the state as it is now the base. Rejects, changing nothing, when it cannot be copied. */
   async rebase(): Promise<void> {
     const { reports } = await this.round([{ kind: 'copy' }], Number.POSITIVE_INFINITY);
-    const base = [...this.#base];
-    for (const { copy } of reports) if (copy !== null) base[copy.shard] = copy;
-    this.#base = base;
+    const copies = reports.flatMap(({ copy }) => (copy === null ? [] : [copy]));
+    // One that is missing was left out by a thread: what leads from the old base to now is still needed.
+    if (copies.length < this.plan.shards) throw new Error('the state could not be copied');
+    this.#base = copies.toSorted((a, b) => a.shard - b.shard);
     this.#redo = [];
+    this.#leftOut.clear();
     this.#redoBytes = 0;
   }
 
@@ -145,20 +158,46 @@ export class ShardSet {
       try {
         return await this.#task(part, steps);
       } catch (error) {
+        if (error instanceof PlanNotLoaded) throw error;
         if (error instanceof ThreadLost) this.#events.threadLost(error);
         await this.#restore(part);
+        if (error instanceof Hung) return this.#without(part, steps, error);
         if (isOfTheSteps(error)) break;
       }
     }
     return this.#oneByOne(part, steps);
   }
 
+  /** All but the step that does not end. */
+  async #without(part: readonly number[], steps: readonly Step[], { step, cause }: Hung): Promise<ApplyResult> {
+    this.#leaveOut(part, step, cause);
+    return this.#applyPart(
+      part,
+      steps.filter((each) => each !== step),
+    );
+  }
+
+  #leaveOut(part: readonly number[], step: Step, error: unknown): void {
+    const shards = this.#leftOut.get(step) ?? new Set();
+    for (const shard of part) shards.add(shard);
+    this.#leftOut.set(step, shards);
+    this.#events.stepFailed(step, error);
+  }
+
   async #task(part: readonly number[], steps: readonly Step[]): Promise<ApplyResult> {
     const shards = part.map((shard) => this.#images[shard] as ShardImage);
-    const result = await this.#threads.apply({ kind: 'apply', epoch: this.plan.epoch, shards, steps });
-    for (const { image, bytes, keys } of result.shards) {
+    const progress = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
+    const result = await this.#threads
+      .apply({ kind: 'apply', epoch: this.plan.epoch, shards, steps, progress })
+      .catch((error: unknown) => {
+        const begun = Atomics.load(new Int32Array(progress), 0);
+        if (error instanceof ThreadLost && error.hung && begun > 0)
+          throw new Hung(error, steps[(begun - 1) % steps.length] as Step);
+        throw error;
+      });
+    for (const { image, bytes, keys, dropped } of result.shards) {
       this.#images[image.shard] = image;
-      this.#facts[image.shard] = { bytes, keys };
+      this.#facts[image.shard] = { bytes, keys, dropped };
     }
     return result;
   }
@@ -177,13 +216,19 @@ export class ShardSet {
       }
       if (redo.length === 0) return;
       try {
-        await this.#task(part, redo);
+        if (this.#leftOut.size === 0) await this.#task(part, redo);
+        else for (const shard of part) await this.#task([shard], this.#of(shard, redo));
         return;
       } catch (error) {
         // It went well before: whatever ended this thread is not in the steps.
-        if (tries >= RESTORES_MAX) throw error;
+        if (tries >= RESTORES_MAX || error instanceof PlanNotLoaded) throw error;
       }
     }
+  }
+
+  /** Without what was left out in this shard. */
+  #of(shard: number, steps: readonly Step[]): Step[] {
+    return steps.filter((step) => this.#leftOut.get(step)?.has(shard) !== true);
   }
 
   /** Leaves out the steps that cannot be applied, and only those. */
@@ -211,9 +256,10 @@ export class ShardSet {
       try {
         return await this.#task(part, [step]);
       } catch (error) {
+        if (error instanceof PlanNotLoaded) throw error;
         await this.#restore(part, applied);
         if (!isOfTheSteps(error) && tries < TRIES_MAX) continue;
-        this.#events.stepFailed(step, error);
+        this.#leaveOut(part, step, error);
         return null;
       }
     }
@@ -231,6 +277,17 @@ function mergeReports(before: readonly ShardReport[], after: readonly ShardRepor
 }
 
 /** The same steps would end the same way; other losses of a thread are no fault of theirs. */
+/** A step that does not end, and the loss of the thread it was on. */
+class Hung extends ThreadLost {
+  override readonly cause: ThreadLost;
+  readonly step: Step;
+  constructor(cause: ThreadLost, step: Step) {
+    super(cause.message, true);
+    this.cause = cause;
+    this.step = step;
+  }
+}
+
 const isOfTheSteps = (error: unknown): boolean => !(error instanceof ThreadLost) || error.hung;
 
 /** In order of the log, then of the plan, then of the shards: the same whatever thread was first. */

@@ -7,18 +7,24 @@
  */
 import { type EventBatch, groupInputs } from '../decode/event-batch.ts';
 import type { OperatorInput, OperatorKind, ShardOperator, StateQuery } from '../operator.ts';
-import type { OperatorPlan, Plan } from '../plan.ts';
+import type { OperatorPlan, Plan, WindowPlan } from '../plan.ts';
 import type { KeyTable } from '../state/key-table.ts';
 import { copyOfImage, ShardMemory } from '../state/memory.ts';
+import type { PartialCombiner } from '../windows/partials.ts';
 import { Gathering, type OperatorOutput, QueryAnswer } from './outputs.ts';
-import type { LateCount, ShardImage, Step } from './task.ts';
+import type { LateCount, Partials, ShardImage, Step } from './task.ts';
 
 /** How the parts of a shard are made: a table of operator kinds, and key tables. Tests bring their own. */
 export interface ShardParts {
   kindOf(operator: OperatorPlan): OperatorKind;
   attachKeys(memory: ShardMemory, plan: Plan, group: number): KeyTable;
   createKeys(plan: Plan, group: number): ShardMemory;
+  /** What aggregates batches of a window ahead of its shards; null where that is not possible. Absent: nowhere. */
+  combiner?(operator: WindowPlan, plan: Plan): PartialCombiner | null;
 }
+
+/** This part of the keys goes beside those that are too many, so that not every batch lets some go. */
+const EVICTED_BEYOND = 0.1;
 
 interface Attached {
   readonly plan: OperatorPlan;
@@ -60,6 +66,8 @@ export class Shard {
   readonly #operators: readonly Attached[];
   /** Operators by group. */
   readonly #members: readonly (readonly Attached[])[];
+  /** Key tables that hold keys of a stream's events, by stream. */
+  readonly #tablesOf: readonly (readonly KeyTable[])[];
   readonly #watermarks: number[];
   #rows = new Uint32Array(1024);
   #ids = new Uint32Array(1024);
@@ -73,6 +81,9 @@ export class Shard {
     this.#groupMemories = image.groups.map((memory) => new ShardMemory(memory));
     this.#operatorMemories = image.operators.map((memory) => new ShardMemory(memory));
     this.#keys = this.#groupMemories.map((memory, group) => parts.attachKeys(memory, plan, group));
+    this.#tablesOf = plan.streams.map(({ index }) =>
+      this.#keys.filter((_, group) => plan.groups[group]?.inputs.some(({ stream }) => stream === index)),
+    );
     this.#watermarks = [...image.watermarks];
     this.#operators = plan.operators.map((operator) => this.#attach(operator, parts));
     for (const { plan: operator, output } of this.#operators) {
@@ -94,11 +105,11 @@ export class Shard {
     return this.#operators[operator] as Attached;
   }
 
-  /** Key table of an operator, to read its keys. */
+  /** In use. */
   get bytes(): number {
     let sum = 0;
-    for (const memory of this.#groupMemories) sum += memory.byteLength;
-    for (const memory of this.#operatorMemories) sum += memory.byteLength;
+    for (const table of this.#keys) sum += table.byteLength;
+    for (const { operator } of this.#operators) sum += operator.stats().bytes;
     return sum;
   }
 
@@ -108,11 +119,21 @@ export class Shard {
     return sum;
   }
 
+  /** By operator. */
+  get dropped(): number[] {
+    return this.#operators.map(({ operator }) => operator.dropped?.() ?? 0);
+  }
+
   events(step: EventsStep, batch: EventBatch): void {
     this.gathered.begin(step.seq);
     const inputs = groupInputs(this.#plan, step.stream);
     for (let k = 0; k < inputs.length; k++) {
       const input = inputs[k] as (typeof inputs)[number];
+      const ahead = step.partials[k] ?? null;
+      if (ahead !== null) {
+        this.#merge(step, ahead, this.#keys[input.group] as KeyTable);
+        continue;
+      }
       const hashes = batch.hashes[k] as Uint32Array;
       const count = this.#select(hashes, batch.count);
       if (count === 0) continue;
@@ -132,6 +153,15 @@ export class Shard {
       }
     }
     this.#countLate(step.seq);
+  }
+
+  /** What was aggregated ahead, of the keys that are here. */
+  #merge({ provenance, watermark }: EventsStep, partials: Partials, keys: KeyTable): void {
+    const input = { keys, shard: this.index, shards: this.#mask + 1, watermark, provenance };
+    for (const { operator, rows } of partials) {
+      const attached = this.#at(operator);
+      if (rows !== null) attached.operator.mergePartial?.(rows, input, attached.output);
+    }
   }
 
   /** Rows of the batch whose hash leads here. */
@@ -182,8 +212,24 @@ export class Shard {
     for (const { operator, output } of this.#operators) operator.tick?.(nowMs, output);
   }
 
-  evict(stream: number, share: number): void {
-    for (const { plan, operator } of this.#operators) if (plan.stream === stream) operator.evictIdle?.(share);
+  /** A function of the steps before it, however they were cut into tasks: a replay forgets the same keys at the same place. */
+  evict(stream: number, keysMax: number, bytesMax: number): void {
+    const tables = this.#tablesOf[stream] as readonly KeyTable[];
+    const operators = this.#operators.filter(({ plan }) => plan.stream === stream);
+    for (const table of tables) table.sweep();
+    const keys = tables.reduce((sum, table) => sum + table.size, 0);
+    const bytes =
+      tables.reduce((sum, table) => sum + table.byteLength, 0) +
+      operators.reduce((sum, { operator }) => sum + operator.stats().bytes, 0);
+    const over = Math.max(1 - keysMax / keys, 1 - bytesMax / bytes);
+    if (!(over > 0)) return;
+    for (const { operator } of operators) operator.evictIdle?.(Math.min(1, over + EVICTED_BEYOND));
+    for (const table of tables) table.sweep();
+  }
+
+  /** The operators let go of all their keys: their groups may go on without them. */
+  drop(operators: readonly number[]): void {
+    for (const operator of operators) this.#at(operator).operator.evictIdle?.(1);
   }
 
   query(operator: number, query: StateQuery): QueryAnswer {

@@ -19,6 +19,8 @@ export interface DecodeTask {
   /** The body, in shared memory so that nobody copies it again. */
   readonly body: SharedArrayBuffer;
   readonly bodyBytes: number;
+  /** Memory for the batch, if it is large enough; null for none. */
+  readonly spare: SharedArrayBuffer | null;
   readonly provenance: Provenance;
   /** Remembered ids of CloudEvents; null when the format has none. */
   readonly dedup: SharedArrayBuffer | null;
@@ -32,13 +34,20 @@ export interface Rejected {
   readonly reason: string;
 }
 
+/** A batch as rows of its keys and slices (`windows/partials.ts`), for each window of a group; null: no event counts. */
+export type Partials = readonly { readonly operator: number; readonly rows: SharedArrayBuffer | null }[];
+
 export interface DecodeResult {
   readonly batch: SharedArrayBuffer;
+  /** The batch is in the task's `spare`: of another thread it comes back as another object for the same memory. */
+  readonly usesSpare: boolean;
   readonly accepted: number;
   readonly duplicates: number;
   readonly rejected: readonly Rejected[];
   /** Rejected ones beyond the list's bound. */
   readonly rejectedMore: number;
+  /** By input of the stream (`groupInputs`): aggregated ahead, or null where the events go one by one. */
+  readonly partials: readonly (Partials | null)[];
   /** Highest event time; −Infinity for none. */
   readonly tsMax: number;
   /** Time it took. */
@@ -51,6 +60,7 @@ export type Step =
       readonly seq: number;
       readonly stream: number;
       readonly batch: SharedArrayBuffer;
+      readonly partials: readonly (Partials | null)[];
       readonly provenance: Provenance;
       /** Of the stream, before this batch. */
       readonly watermark: number;
@@ -58,7 +68,16 @@ export type Step =
   | { readonly kind: 'advance'; readonly seq: number; readonly stream: number; readonly watermark: number }
   | { readonly kind: 'tick'; readonly seq: number; readonly nowMs: number }
   | { readonly kind: 'query'; readonly id: number; readonly operator: number; readonly query: StateQuery }
-  | { readonly kind: 'evict'; readonly seq: number; readonly stream: number; readonly share: number }
+  /** Keys idle the longest go where the stream's state in a shard is beyond this. */
+  | {
+      readonly kind: 'evict';
+      readonly seq: number;
+      readonly stream: number;
+      readonly keysMax: number;
+      readonly bytesMax: number;
+    }
+  /** The next plan has not these operators: what they hold in what it keeps, their keys, is let go. */
+  | { readonly kind: 'drop'; readonly operators: readonly number[] }
   /** Copies the shard's memory: what a checkpoint is made of. */
   | { readonly kind: 'copy' };
 
@@ -82,6 +101,8 @@ export interface ApplyTask {
   readonly epoch: number;
   readonly shards: readonly ShardImage[];
   readonly steps: readonly Step[];
+  /** One 32-bit word: steps begun, those of one shard after those of the other. Who waits sees whether it goes on. */
+  readonly progress: SharedArrayBuffer;
 }
 
 /** Results of one operator for one step in one shard, as NDJSON. See `result-line.ts` for a line's members. */
@@ -109,6 +130,8 @@ export interface ShardReport {
   readonly image: ShardImage;
   readonly bytes: number;
   readonly keys: number;
+  /** Partial matches given up since the memory was created, by operator; 0 of what is no pattern. */
+  readonly dropped: readonly number[];
   /** Late events that were dropped, by step and operator. */
   readonly late: readonly LateCount[];
   /** Made by the last `copy` step; null without one. */
@@ -131,25 +154,40 @@ export interface ApplyResult {
 export type StreamTask = DecodeTask | ApplyTask;
 export type StreamTaskResult = DecodeResult | ApplyResult;
 
-/** To a worker thread. */
+/** To a worker thread: a task, or the plan that tasks will be of, which takes loading code and modules. */
 export interface StreamMessage {
-  /** Set when the thread has not seen the task's plan. */
+  /** Which of the node's engines asks: 0, or one of those that come and go. */
+  readonly engine: number;
+  /** A later engine of the same number has a higher one; the memory of the earlier is not gone on with. */
+  readonly life: number;
+  /** Sent by itself, before the first task of it. */
   readonly plan: Plan | null;
-  readonly task: StreamTask;
+  readonly task: StreamTask | null;
 }
 
 /** From it: an exception of the task is a value, so that a rejection means that the thread is lost. */
 export type StreamAnswer =
-  | { readonly ok: true; readonly result: StreamTaskResult }
+  | { readonly ok: true; readonly result: StreamTaskResult | null }
   | { readonly ok: false; readonly message: string };
 
-/** Runs tasks: on worker threads, or on this one. Rejects with `ThreadLost` when the thread ended meanwhile. */
+/**
+ * Runs tasks: on worker threads, or on this one. Rejects with `ThreadLost` when the thread ended meanwhile, with
+ * `PlanNotLoaded` when no thread can begin.
+ */
 export interface StreamThreads {
   /** Tasks that can run at once. */
   readonly size: number;
   usePlan(plan: Plan): void;
   decode(task: DecodeTask): Promise<DecodeResult>;
   apply(task: ApplyTask): Promise<ApplyResult>;
+}
+
+/** Threads cannot take the plan: one of its modules cannot be loaded there. No task of it has begun. */
+export class PlanNotLoaded extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'PlanNotLoaded';
+  }
 }
 
 export class ThreadLost extends Error {

@@ -12,10 +12,12 @@
  * Bounds: `HELD_MAX` events per key and side; the oldest goes, and counts as late.
  */
 import { Packr } from 'msgpackr';
+import { contextOf, distinctTexts, eventId, NO_CONTEXT } from '../event-context.ts';
 import { compileScoped, type Environment, type ScopedExpression } from '../expressions/scoped.ts';
 import { joinScope } from '../expressions/scopes.ts';
 import type { Emitter, OperatorInput, OperatorKind, OperatorStats, ResultRow, ShardOperator } from '../operator.ts';
 import type { JoinPlan, Plan } from '../plan.ts';
+import { evictIdlest } from '../state/evict-idle.ts';
 import { SharedKeyedStates } from '../state/keyed-states.ts';
 import type { StateCodec } from '../state/keyed-states-port.ts';
 import { FieldReader } from './field-reader.ts';
@@ -30,10 +32,32 @@ interface JoinState {
 
 const packr = new Packr({ useRecords: false, moreTypes: false });
 
-type Packed = readonly (readonly [ts: number, id: string, matched: boolean, values: readonly unknown[]])[];
+type Packed = readonly (readonly [
+  ts: number,
+  id: string,
+  matched: boolean,
+  values: readonly unknown[],
+  traceparent: string,
+  correlationId: string,
+])[];
 
-const packed = (side: readonly Held[]): Packed => side.map(({ id, matched, ts, values }) => [ts, id, matched, values]);
-const unpacked = (side: Packed): Held[] => side.map(([ts, id, matched, values]) => ({ ts, id, matched, values }));
+const packed = (side: readonly Held[]): Packed =>
+  side.map(({ context, id, matched, ts, values }) => [
+    ts,
+    id,
+    matched,
+    values,
+    context.traceparent,
+    context.correlationId,
+  ]);
+const unpacked = (side: Packed): Held[] =>
+  side.map(([ts, id, matched, values, traceparent, correlationId]) => ({
+    ts,
+    id,
+    matched,
+    values,
+    context: traceparent === '' && correlationId === '' ? NO_CONTEXT : { traceparent, correlationId },
+  }));
 
 const codec: StateCodec<JoinState> = {
   encode: ({ left, right }) => packr.pack([packed(left), packed(right)]),
@@ -82,6 +106,7 @@ class Join implements ShardOperator, Environment {
       keyId: -1,
       start: 0,
       end: 0,
+      origin: '',
       pane: 0,
       timing: 'on-time',
       final: true,
@@ -108,7 +133,8 @@ class Join implements ShardOperator, Environment {
       const keyId = keys[i] as number;
       const held: Held = {
         ts: batch.ts[row] as number,
-        id: `${provenance.seq}:${row}`,
+        id: eventId(provenance, row),
+        context: contextOf(batch, row, provenance),
         values: reader.read(batch, row),
         matched: false,
       };
@@ -180,23 +206,27 @@ class Join implements ShardOperator, Environment {
     if (this.#where !== null && !this.#where.test(this)) return;
     left.matched = true;
     right.matched = true;
-    this.#tell(keyId, Math.min(left.ts, right.ts), Math.max(left.ts, right.ts), [left.id, right.id], out);
+    this.#tell(keyId, Math.min(left.ts, right.ts), Math.max(left.ts, right.ts), [left, right], out);
   }
 
   #alone(keyId: number, left: Held, out: Emitter): void {
     if (!this.#plan.outer || left.matched) return;
     this.#left = left;
     this.#right = null;
-    this.#tell(keyId, left.ts, left.ts, [left.id], out);
+    this.#tell(keyId, left.ts, left.ts, [left], out);
   }
 
-  #tell(keyId: number, start: number, end: number, events: readonly string[], out: Emitter): void {
+  #tell(keyId: number, start: number, end: number, events: readonly Held[], out: Emitter): void {
     const row = this.#row;
     row.keyId = keyId;
     row.start = start;
     row.end = end;
     row.values = this.#select.map((expression) => expression.value(this));
-    row.evidence = { events, traces: [], correlationIds: [] };
+    row.evidence = {
+      events: events.map(({ id }) => id),
+      traces: distinctTexts(events.map(({ context }) => context.traceparent)),
+      correlationIds: distinctTexts(events.map(({ context }) => context.correlationId)),
+    };
     out.emit(row);
   }
 
@@ -250,6 +280,10 @@ class Join implements ShardOperator, Environment {
     const inForce = firstFrom(state.right, watermark + 1) - 1;
     if (inForce > 0) state.right.splice(0, inForce);
     if (ttlMs > 0) takeBefore(state.right, watermark - ttlMs);
+  }
+
+  evictIdle(share: number): number {
+    return evictIdlest(this.#states, share);
   }
 
   stats(): OperatorStats {

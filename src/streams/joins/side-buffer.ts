@@ -3,11 +3,13 @@
  *
  * Only the fields the join's expressions name are kept. Plain data, so that the state's codec can write it.
  */
+import type { OwnContext } from '../event-context.ts';
 
-/** One event: time, id, values by position in the side's field list, whether it has found a partner. */
+/** One event: time, id, what it carries with it, values by position in the side's field list, whether it has found a partner. */
 export interface Held {
   readonly ts: number;
   readonly id: string;
+  readonly context: OwnContext;
   readonly values: readonly unknown[];
   matched: boolean;
 }

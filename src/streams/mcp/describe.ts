@@ -22,11 +22,11 @@ export interface OperatorDescription {
   readonly uri: string;
 }
 
-/** Throws `StreamRefusal` for a name that is not there, with the names that are. */
-export function describeStream(streams: Streams, name: string): StreamDescription {
+/** Rejects with `StreamRefusal` for a name that is not there, with the names that are. */
+export async function describeStream(streams: Streams, name: string): Promise<StreamDescription> {
   const { plan } = streams;
   const stream = plan.streams.find((each) => each.name === name);
-  const facts = streams.list().find((each) => each.name === name);
+  const facts = (await streams.list()).find((each) => each.name === name);
   if (stream === undefined || facts === undefined) {
     const names = plan.streams.map((each) => each.name).join(', ');
     throw new StreamRefusal('unknown', `no stream named ${JSON.stringify(name.slice(0, 64))}; there are ${names}`);

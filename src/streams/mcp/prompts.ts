@@ -26,8 +26,8 @@ function describePrompt(streams: Streams): PromptDefinition {
         },
       ],
     },
-    ({ stream = '' }) => {
-      const description = describeStream(streams, stream);
+    async ({ stream = '' }) => {
+      const description = await describeStream(streams, stream);
       return `Stream ${stream}, as the server describes it:\n${JSON.stringify(description, null, 2)}\n\nSay in a few sentences what its events are, what each window, pattern and alert tells, and use window_query to find what is unusual in it now. Times are milliseconds since 1970; results after the watermark are not complete.`;
     },
   );
@@ -42,10 +42,10 @@ function explainPrompt(streams: Streams): PromptDefinition {
       arguments: [{ name: 'id', description: 'Id of the alert, as alert_list gives it.', required: true }],
     },
     async ({ id = '' }) => {
-      const alerts = streams.alerts({ stream: '', active: false, limit: ALERTS_SEARCHED });
+      const alerts = await streams.alerts({ stream: '', active: false, limit: ALERTS_SEARCHED });
       const alert = alerts.find((each) => each.id === id);
       if (alert === undefined) return `There is no alert with the id ${JSON.stringify(id.slice(0, 256))} any more.`;
-      const events = await streams.events((alert.result.context?.events ?? []).slice(0, EVIDENCE_MAX));
+      const events = await streams.events(alert.stream, (alert.result.context?.events ?? []).slice(0, EVIDENCE_MAX));
       const evidence = events.map((event) => `${event.id} ${event.text}`).join('\n');
       return `Alert:\n${JSON.stringify(alert, null, 2)}\n\nEvents behind it (at most ${EVIDENCE_MAX}):\n${evidence === '' ? 'no longer held' : evidence}\n\nExplain in plain words what happened, to whom (the key), how far from normal it is, and what to look at next with window_query.`;
     },

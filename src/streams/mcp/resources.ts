@@ -28,7 +28,7 @@ function streamResource(streams: Streams, name: string, description: string): Re
       mimeType: MIME,
       run: 'inline',
     },
-    () => JSON.stringify(describeStream(streams, name)),
+    async () => JSON.stringify(await describeStream(streams, name)),
   );
 }
 

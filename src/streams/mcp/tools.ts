@@ -73,7 +73,7 @@ function listTool(streams: Streams): ToolDefinition {
         required: ['streams'],
       },
     },
-    () => ({ streams: streams.list() }),
+    async () => ({ streams: await streams.list() }),
   );
 }
 
@@ -299,11 +299,11 @@ function alertsTool(streams: Streams): ToolDefinition {
       const asked = args as { stream?: string; active?: boolean; evidence?: boolean; limit?: number };
       const { active = false, evidence = false, limit = 50, stream = '' } = asked;
       return answered(async () => {
-        const alerts = streams.alerts({ stream, active, limit });
+        const alerts = await streams.alerts({ stream, active, limit });
         if (!evidence) return { alerts };
         const shown = alerts.map(async (alert) => ({
           ...alert,
-          events: await streams.events(alert.result.context?.events ?? []),
+          events: await streams.events(alert.stream, alert.result.context?.events ?? []),
         }));
         return { alerts: await Promise.all(shown) };
       });

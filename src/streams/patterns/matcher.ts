@@ -29,7 +29,7 @@ export interface MatchOutput {
   /** Time was over before the match was complete. */
   timeout(taken: Taken): void;
   /** Partial matches were dropped, see the limits in key-state.ts. */
-  dropped(count: number): void;
+  gaveUp(count: number): void;
 }
 
 export class Matcher {
@@ -136,7 +136,7 @@ export class Matcher {
   #take(at: number, count: number, out: MatchOutput): void {
     const before = this.#taken;
     if (before !== null && before.size >= MATCH_EVENTS_MAX) {
-      out.dropped(1);
+      out.gaveUp(1);
       return;
     }
     const { min, max, onward } = this.program.positions[at] as Position;
@@ -205,7 +205,7 @@ export class Matcher {
     }
     done.length = 0;
     const excess = state.partials.length + state.completed.length - PARTIAL_MATCHES_MAX;
-    if (excess > 0) out.dropped(state.partials.splice(0, excess).length);
+    if (excess > 0) out.gaveUp(state.partials.splice(0, excess).length);
     if (state.completed.length > 0) this.#release(state, out);
   }
 

@@ -59,6 +59,6 @@ function best(found: Found[], by: number, limit: number): Found[] {
 }
 
 function openRow(keyId: number, start: number, end: number, pane: number, values: unknown[]): ResultRow {
-  const flags = { timing: 'early', final: false, retraction: false, output: '', evidence: null } as const;
+  const flags = { origin: '', timing: 'early', final: false, retraction: false, output: '', evidence: null } as const;
   return { keyId, start, end, pane, values, ...flags };
 }

@@ -78,6 +78,7 @@ export class PatternOperator implements ShardOperator, MatchOutput {
       keyId: -1,
       start: 0,
       end: 0,
+      origin: '',
       pane: 0,
       timing: 'on-time',
       final: true,
@@ -181,8 +182,12 @@ export class PatternOperator implements ShardOperator, MatchOutput {
     if (this.#tellsTimeouts) this.#give(taken, taken.first.ts + this.#withinMs, 'timeout');
   }
 
-  dropped(count: number): void {
+  gaveUp(count: number): void {
     this.#states.addTally(DROPPED, count);
+  }
+
+  dropped(): number {
+    return this.#states.tally(DROPPED);
   }
 
   #give(taken: Taken, end: number, output: ResultRow['output']): void {

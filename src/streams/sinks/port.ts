@@ -14,9 +14,15 @@ export interface SinkBatch {
 }
 
 export interface Sink {
-  /** Opens it; resolves with the sequence number up to which it holds results, 0 when it cannot know. */
+  /**
+   * Opens it; resolves with the sequence number up to which it holds results, 0 when it cannot know. Rejects: with
+   * `SinkAway`, it is opened again, with growing pauses; else it cannot be used as it is declared.
+   */
   open(): Promise<number>;
-  /** Resolves when the batch is safe there. Rejects: the same batch is delivered again, with growing pauses. */
+  /**
+   * Resolves when the batch is safe there. Rejects: the same batch is delivered again, with growing pauses; but with
+   * `SinkRefusal`, it never is.
+   */
   write(batch: SinkBatch): Promise<void>;
   close(): Promise<void>;
 }
@@ -26,4 +32,25 @@ export interface SinkKind {
   /** `exactly-once`: transactional or idempotent; `at-least-once`: identities repeat after a crash. */
   readonly guarantee: 'exactly-once' | 'at-least-once';
   create(options: Readonly<Record<string, unknown>>, name: string): Sink;
+}
+
+/** What is outside cannot be reached, or wants to be left alone for a while. */
+export class SinkAway extends Error {
+  /** Not again before that; 0 when nothing was said. */
+  readonly retryAfterMs: number;
+  constructor(message: string, retryAfterMs = 0, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = 'SinkAway';
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+/** Results that will not be taken however often they are sent; the others of the batch are safe. */
+export class SinkRefusal extends Error {
+  readonly results: number;
+  constructor(message: string, results: number) {
+    super(message);
+    this.name = 'SinkRefusal';
+    this.results = results;
+  }
 }

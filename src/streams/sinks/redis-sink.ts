@@ -4,22 +4,39 @@
  * Options: `url`, `stream` (the key), `maxLen` (about so many entries are kept; 0, the default: all).
  * Entries: `id` (the identity of the result) and `result` (its JSON).
  * Cursor: the key `{stream}:millrace:{sink}`, in the same hash slot. A script adds the entries and moves the cursor, or
- * finds the cursor there already and adds nothing: the answer to the first try was lost.
+ * finds the cursor there already and adds nothing: the answer to the first try was lost. Streams that go from node to node
+ * give the token of their lease (`fence`): the key `…:{sink}:token` holds the newest, and a writer with an older one is
+ * refused.
  * Leaves to Redis: whether what it has taken survives it (`appendonly`, replicas).
  */
 import { RedisConnection } from '../../redis/connection.ts';
+import { RedisUnavailable } from '../../redis/unavailable.ts';
 import { optionalInteger, redisUrl, requiredText } from '../connector-options.ts';
-import type { Sink, SinkBatch, SinkKind } from './port.ts';
+import { type Sink, SinkAway, type SinkBatch, type SinkKind } from './port.ts';
 
-/** KEYS: stream, cursor. ARGV: place, maxLen, then id and result in turn. */
-const ADD = `
+/** What a script begins with that only the newest writer may run; `0`: there is only one. */
+const guard = (key: string, token: string): string => `
+if ${token} ~= '0' then
+  local newest = redis.call('GET', ${key})
+  if newest and tonumber(newest) > tonumber(${token}) then
+    return redis.error_reply('FENCED another node writes these results')
+  end
+  if newest ~= ${token} then redis.call('SET', ${key}, ${token}) end
+end`;
+
+/** KEYS: stream, cursor, token. ARGV: place, maxLen, token or 0, then id and result in turn. */
+const ADD = `${guard('KEYS[3]', 'ARGV[3]')}
 if redis.call('GET', KEYS[2]) == ARGV[1] then return 0 end
-for i = 3, #ARGV, 2 do
+for i = 4, #ARGV, 2 do
   if ARGV[2] == '0' then redis.call('XADD', KEYS[1], '*', 'id', ARGV[i], 'result', ARGV[i + 1])
   else redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*', 'id', ARGV[i], 'result', ARGV[i + 1]) end
 end
 redis.call('SET', KEYS[2], ARGV[1])
 return 1`;
+
+/** KEYS: cursor, token. ARGV: token or 0. Gives the cursor. */
+const OPEN = `${guard('KEYS[2]', 'ARGV[1]')}
+return redis.call('GET', KEYS[1])`;
 
 export const redisSinkKind: SinkKind = {
   type: 'redis',
@@ -30,6 +47,7 @@ export const redisSinkKind: SinkKind = {
       name,
       requiredText(options, name, 'stream'),
       optionalInteger(options, name, 'maxLen', 0, 0, 1e9),
+      optionalInteger(options, name, 'fence', 0, 0, Number.MAX_SAFE_INTEGER),
     ),
 };
 
@@ -41,23 +59,27 @@ class RedisSink implements Sink {
   readonly #stream: string;
   readonly #cursorKey: string;
   readonly #maxLen: number;
+  readonly #token: string;
 
-  constructor(url: string, name: string, stream: string, maxLen: number) {
+  constructor(url: string, name: string, stream: string, maxLen: number, token: number) {
     this.#redis = new RedisConnection(url, name, QUIET);
     this.#stream = stream;
     // What is in braces decides the slot; a key without them is hashed as a whole.
     this.#cursorKey = `${/\{[^}]+\}/.test(stream) ? stream : `{${stream}}`}:millrace:${name}`;
     this.#maxLen = maxLen;
+    this.#token = String(token);
   }
 
-  /** Rejects when Redis is away: without its cursor nothing could be written exactly once. */
+  /** `SinkAway` while Redis cannot say: without its cursor nothing could be written exactly once. */
   async open(): Promise<number> {
     try {
       await this.#redis.ready();
-      const cursor = Number((await this.#redis.command('GET', this.#cursorKey)) ?? 0);
+      const keys = [this.#cursorKey, this.#tokenKey];
+      const cursor = Number((await this.#redis.command('EVAL', OPEN, 2, ...keys, this.#token)) ?? 0);
       if (Number.isFinite(cursor)) return cursor;
       throw new Error(`${this.#cursorKey} at ${this.#redis.address} does not hold a place in a log`);
     } catch (error) {
+      if (error instanceof RedisUnavailable && error.why !== 'refused') throw new SinkAway(error.message, 0, error);
       this.#redis.close();
       throw error;
     }
@@ -66,7 +88,12 @@ class RedisSink implements Sink {
   async write({ lines, seq }: SinkBatch): Promise<void> {
     await this.#redis.ready();
     const pairs = lines.flatMap((line) => [(JSON.parse(line) as { id: string }).id, line]);
-    await this.#redis.command('EVAL', ADD, 2, this.#stream, this.#cursorKey, String(seq), this.#maxLen, ...pairs);
+    const keys = [this.#stream, this.#cursorKey, this.#tokenKey];
+    await this.#redis.command('EVAL', ADD, 3, ...keys, String(seq), this.#maxLen, this.#token, ...pairs);
+  }
+
+  get #tokenKey(): string {
+    return `${this.#cursorKey}:token`;
   }
 
   close(): Promise<void> {

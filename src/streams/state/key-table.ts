@@ -27,6 +27,8 @@ const SLOTS_AT_START = 64;
 const ENTRIES_AT_START = 32;
 const CHUNK = 256;
 const ENTRY_WORDS = 16;
+/** An entry, and slots of eight bytes at most half full. */
+const KEY_BYTES = ENTRY_WORDS * 4 + 16;
 const INLINE_BYTES_MAX = 40;
 const INLINE_AT = 24;
 
@@ -95,10 +97,9 @@ export class KeyTable implements Keys {
   }
 
   get byteLength(): number {
-    return this.#memory.byteLength;
+    return this.size * KEY_BYTES + this.#arena.liveBytes;
   }
 
-  /** Id of an event's key. */
   intern(batch: EventBatch, row: number, hash: number, fields: readonly number[]): number {
     this.#encoder.fromRow(batch, row, fields);
     const { form, bytes, length } = this.#encoder;

@@ -30,6 +30,8 @@ const SIZE = 1;
 const KEY_END = 2;
 
 const ENTRY_WORDS = 3;
+/** Of a key's timer: time and key in the heap, place. */
+const TIMER_BYTES = 20;
 const BLOB_AT = 0;
 const BLOB_BYTES = 1;
 const STAMP = 2;
@@ -92,8 +94,9 @@ export class SharedKeyedStates<S> implements KeyedStates<S> {
     return this.#header[SIZE] as number;
   }
 
+  /** In use: blobs as far as they are written, entries and timers. */
   get byteLength(): number {
-    return this.#memory.byteLength;
+    return this.size * (ENTRY_WORDS * 4 + TIMER_BYTES) + this.#arena.liveBytes;
   }
 
   get(keyId: number): S | undefined {
@@ -126,8 +129,12 @@ export class SharedKeyedStates<S> implements KeyedStates<S> {
     }
     entries[at + STAMP] = nextVersion(this.#seen);
     this.#timers.set(keyId, timer);
+    if (this.#dirty.has(keyId)) {
+      if (this.#cached.get(keyId) !== state) this.#cached.set(keyId, state);
+      return;
+    }
     // When to write early depends on the calls alone, so that the arena looks the same whatever was cached.
-    if (!this.#dirty.has(keyId) && this.#dirty.size >= this.#heldMax()) this.#write();
+    if (this.#dirty.size >= this.#heldMax()) this.#write();
     this.#keep(keyId, state);
     this.#dirty.add(keyId);
   }

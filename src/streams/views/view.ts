@@ -7,17 +7,9 @@
  * Layout of the one buffer: Float64, results given so far. A number beyond 2^53 is not reached: at ten million events a
  * second that takes 28 years.
  */
+import { evidenceOfEvent } from '../event-context.ts';
 import { compileRow, type RowExpression } from '../expressions/row.ts';
-import type {
-  Emitter,
-  Evidence,
-  OperatorInput,
-  OperatorKind,
-  OperatorStats,
-  Provenance,
-  ResultRow,
-  ShardOperator,
-} from '../operator.ts';
+import type { Emitter, OperatorInput, OperatorKind, OperatorStats, ResultRow, ShardOperator } from '../operator.ts';
 import type { FieldPlan, Plan, ViewPlan } from '../plan.ts';
 import { ShardMemory } from '../state/memory.ts';
 
@@ -46,6 +38,7 @@ class View implements ShardOperator {
       keyId: -1,
       start: 0,
       end: 0,
+      origin: '',
       pane: 0,
       timing: 'on-time',
       final: true,
@@ -71,7 +64,7 @@ class View implements ShardOperator {
       row.pane = given[0] as number;
       given[0] = row.pane + 1;
       for (let k = 0; k < select.length; k++) values[k] = (select[k] as RowExpression).value(batch, at);
-      row.evidence = evidenceOf(provenance, at);
+      row.evidence = evidenceOfEvent(batch, at, provenance);
       out.emit(row);
     }
   }
@@ -80,17 +73,6 @@ class View implements ShardOperator {
     return { rows: 0, bytes: STATE_BYTES, late: 0 };
   }
 }
-
-/** The event itself. */
-function evidenceOf({ correlationId, seq, traceparent }: Provenance, row: number): Evidence {
-  return {
-    events: [`${seq}:${row}`],
-    traces: traceparent === '' ? NONE : [traceparent],
-    correlationIds: correlationId === '' ? NONE : [correlationId],
-  };
-}
-
-const NONE: readonly string[] = [];
 
 /** In backticks any field's name is an expression. */
 function ofField({ name }: FieldPlan): { readonly name: string; readonly expression: string } {

@@ -30,6 +30,8 @@ interface Open {
   count: number;
   firstTs: number;
   lastTs: number;
+  /** Id of its first event: two windows of a key may have the same bounds, but no event in common. */
+  origin: string;
   panes: number;
   news: number;
   said: readonly unknown[] | null;
@@ -38,10 +40,10 @@ interface Open {
 const packr = new Packr({ useRecords: false });
 
 const codec: StateCodec<Open> = {
-  encode: ({ count, firstTs, lastTs, news, panes, row, said }) =>
-    packr.pack([row, count, firstTs, lastTs, panes, news, said]),
+  encode: ({ count, firstTs, lastTs, news, origin, panes, row, said }) =>
+    packr.pack([row, count, firstTs, lastTs, panes, news, said, origin]),
   decode(bytes) {
-    const [row, count, firstTs, lastTs, panes, news, said] = packr.unpack(bytes) as [
+    const [row, count, firstTs, lastTs, panes, news, said, origin] = packr.unpack(bytes) as [
       number,
       number,
       number,
@@ -49,8 +51,9 @@ const codec: StateCodec<Open> = {
       number,
       number,
       readonly unknown[] | null,
+      string,
     ];
-    return { row, count, firstTs, lastTs, panes, news, said };
+    return { row, count, firstTs, lastTs, origin, panes, news, said };
   },
 };
 
@@ -92,7 +95,7 @@ class CountWindow implements ShardOperator {
       const ts = this.#plan.time === 'processing' ? provenance.arrivalMs : (batch.ts[row] as number);
       this.#take(input, row, input.keys[i] as number, ts, out);
     }
-    rows.states.flush();
+    rows.flush();
   }
 
   #take(input: OperatorInput, row: number, keyId: number, ts: number, out: Emitter): void {
@@ -103,6 +106,7 @@ class CountWindow implements ShardOperator {
       count: 0,
       firstTs: ts,
       lastTs: ts,
+      origin: `${input.provenance.seq}:${row}`,
       panes: 0,
       news: 0,
       said: null,
@@ -132,7 +136,7 @@ class CountWindow implements ShardOperator {
       this.#fire(keyId, open, 'early', false, out);
       states.put(keyId, open, Number.POSITIVE_INFINITY);
     }
-    states.flush();
+    this.#rows.flush();
   }
 
   #fire(keyId: number, open: Open, timing: 'early' | 'on-time', final: boolean, out: Emitter): void {
@@ -162,6 +166,7 @@ class CountWindow implements ShardOperator {
     result.keyId = keyId;
     result.start = global ? Number.NEGATIVE_INFINITY : open.firstTs;
     result.end = global ? Number.POSITIVE_INFINITY : open.lastTs;
+    result.origin = open.origin;
     result.pane = open.panes;
     result.timing = timing;
     result.final = final;
@@ -191,7 +196,7 @@ class CountWindow implements ShardOperator {
       this.#rows.give((states.get(keyId) as Open).row);
       states.delete(keyId);
     }
-    states.flush();
+    this.#rows.flush();
     return idle.length;
   }
 

@@ -3,24 +3,29 @@
  * Which events a result came from: bounded per row, the newest win.
  *
  * Role: a row keeps the last EVIDENCE_PER_ROW events as references packed into doubles, so that an event costs one store;
- * texts (trace context, correlation ids) are kept once per batch, in a ring of the last TRACES_KEPT batches that have any.
+ * texts (trace context, correlation ids) are kept once per batch, in a ring of the last TRACES_KEPT batches that have any,
+ * and of events that have some of their own in another ring of EVENT_TRACES_KEPT of them: those come before the batch's.
  * A reference is (seq mod 2^32) × 2^21 + row of the batch; events past row 2^21 of a batch leave none. What the ring has
  * forgotten is missing from the result, event ids are not.
- * Layout of the ring's buffer, which is made when a batch brings texts: slot seq mod TRACES_KEPT is
+ * Layout of the rings' buffer, which grows when texts come: slot seq mod TRACES_KEPT is
  *   Float64 seq   Uint32 bytes of traceparent   Uint32 bytes of correlation id   64 bytes   112 bytes
+ * and behind them, when events bring texts, those of events, with the reference in place of the sequence number.
  * A text that does not fit there is left out: half an id would be another id.
  */
-import { EVIDENCE_MAX, type Evidence, type Provenance } from '../operator.ts';
+import { readContext } from '../event-context.ts';
+import { EVIDENCE_MAX, type Evidence, type OperatorInput, type Provenance } from '../operator.ts';
 import { textOfBytes } from '../state/key-bytes.ts';
 import type { ShardMemory } from '../state/memory.ts';
 import { ROW_EVENTS, type RowStore } from './row-store.ts';
 
 export const EVIDENCE_PER_ROW = 4;
 export const TRACES_KEPT = 256;
+export const EVENT_TRACES_KEPT = 1024;
 const ROWS_MAX = 2 ** 21;
 const SEQ_RANGE = 2 ** 32;
 const SLOT_BYTES = 192;
 const RING_BYTES = TRACES_KEPT * SLOT_BYTES;
+const BOTH_RINGS_BYTES = RING_BYTES + EVENT_TRACES_KEPT * SLOT_BYTES;
 /** Not 0: V8 refuses to copy an empty shared buffer. */
 export const TRACES_BYTES_AT_START = 8;
 const TRACE_AT = 16;
@@ -83,12 +88,29 @@ export class EvidenceReader {
   note({ seq, traceparent, correlationId }: Provenance): void {
     if (seq > (this.#header[this.#lastSeqAt] as number)) this.#header[this.#lastSeqAt] = seq;
     if (traceparent === '' && correlationId === '') return;
-    if (this.#memory.buffer(this.#index).byteLength < RING_BYTES) this.#memory.grow(this.#index, RING_BYTES);
+    this.#put(RING_BYTES, slotOfBatch(seq), seq, traceparent, correlationId);
+  }
+
+  /** Notes the texts of events that have some of their own. */
+  noteEvents({ batch, count, provenance, rows }: OperatorInput): void {
+    if (!batch.hasContexts) return;
+    const base = referenceBase(provenance.seq);
+    for (let i = 0; i < count; i++) {
+      const row = rows[i] as number;
+      if ((batch.contextBytes[row] as number) === 0 || row >= ROWS_MAX) continue;
+      const { correlationId, traceparent } = readContext(batch.context(row));
+      if (traceparent === '' && correlationId === '') continue;
+      const reference = referenceTo(base, row);
+      this.#put(BOTH_RINGS_BYTES, slotOfEvent(reference), reference, traceparent, correlationId);
+    }
+  }
+
+  #put(ringBytes: number, at: number, name: number, traceparent: string, correlationId: string): void {
+    if (this.#memory.buffer(this.#index).byteLength < ringBytes) this.#memory.grow(this.#index, ringBytes);
     const buffer = this.#memory.buffer(this.#index);
-    const at = (seq % TRACES_KEPT) * SLOT_BYTES;
     const view = new DataView(buffer, at, SLOT_BYTES);
     const bytes = new Uint8Array(buffer, at, SLOT_BYTES);
-    view.setFloat64(0, seq, true);
+    view.setFloat64(0, name, true);
     view.setUint32(8, put(bytes, TRACE_AT, traceparent, TRACE_BYTES_MAX), true);
     view.setUint32(12, put(bytes, CORRELATION_AT, correlationId, CORRELATION_BYTES_MAX), true);
   }
@@ -149,16 +171,36 @@ export class EvidenceReader {
     const buffer = this.#memory.buffer(this.#index);
     if (buffer.byteLength < RING_BYTES) return texts;
     for (let i = 0; i < this.#count; i++) {
-      const seq = this.#seqOf(i);
-      const at = (seq % TRACES_KEPT) * SLOT_BYTES;
-      const view = new DataView(buffer, at, SLOT_BYTES);
-      const length = view.getUint32(lengthAt, true);
-      if (length === 0 || view.getFloat64(0, true) !== seq) continue;
-      const text = textOfBytes(new Uint8Array(buffer, at + textAt, length), 0, length);
-      if (!texts.includes(text)) texts.push(text);
+      const reference = this.#references[i] as number;
+      let text = '';
+      if (buffer.byteLength >= BOTH_RINGS_BYTES) {
+        text = textIn(buffer, slotOfEvent(reference), reference, textAt, lengthAt);
+      }
+      if (text === '') {
+        const seq = this.#seqOf(i);
+        text = textIn(buffer, slotOfBatch(seq), seq, textAt, lengthAt);
+      }
+      if (text !== '' && !texts.includes(text)) texts.push(text);
     }
     return texts;
   }
+}
+
+const slotOfBatch = (seq: number): number => (seq % TRACES_KEPT) * SLOT_BYTES;
+
+/** Rows of a batch lie side by side, batches apart from each other. */
+function slotOfEvent(reference: number): number {
+  const seq = Math.floor(reference / ROWS_MAX);
+  const slot = ((Math.imul(seq | 0, 0x9e3779b1) >>> 8) + (reference % ROWS_MAX)) % EVENT_TRACES_KEPT;
+  return RING_BYTES + slot * SLOT_BYTES;
+}
+
+/** `''` when the slot is of something else. */
+function textIn(buffer: SharedArrayBuffer, at: number, name: number, textAt: number, lengthAt: number): string {
+  const view = new DataView(buffer, at, SLOT_BYTES);
+  const length = view.getUint32(lengthAt, true);
+  if (length === 0 || view.getFloat64(0, true) !== name) return '';
+  return textOfBytes(new Uint8Array(buffer, at + textAt, length), 0, length);
 }
 
 function put(bytes: Uint8Array, at: number, text: string, bytesMax: number): number {

@@ -43,7 +43,6 @@ export class KeyedRows<S> implements EvidenceSource {
   readonly states: SharedKeyedStates<S>;
   readonly aggregates: RowAggregates;
   readonly result: ResultRow;
-  readonly #memory: ShardMemory;
   readonly #store: RowStore;
   readonly #evidence: EvidenceReader;
   readonly #facts: Float64Array;
@@ -59,7 +58,6 @@ export class KeyedRows<S> implements EvidenceSource {
     aggregates: RowAggregates,
     codec: StateCodec<S>,
   ) {
-    this.#memory = memory;
     this.aggregates = aggregates;
     this.states = new SharedKeyedStates(memory, keys, codec);
     this.#evidenceAt = ROW_HEAD + aggregates.doubles;
@@ -71,6 +69,7 @@ export class KeyedRows<S> implements EvidenceSource {
       keyId: NOBODY,
       start: 0,
       end: 0,
+      origin: '',
       pane: 0,
       timing: 'on-time',
       final: true,
@@ -81,12 +80,18 @@ export class KeyedRows<S> implements EvidenceSource {
     };
   }
 
+  /** Writes what the call has changed. At its end, whatever the call was. */
+  flush(): void {
+    this.aggregates.flush(this.#store);
+    this.states.flush();
+  }
+
   get rows(): number {
     return this.#store.liveRows;
   }
 
   get byteLength(): number {
-    return this.#memory.byteLength;
+    return this.states.byteLength + this.#store.byteLength;
   }
 
   get late(): number {
@@ -113,9 +118,10 @@ export class KeyedRows<S> implements EvidenceSource {
     return period > before || Number.isNaN(before);
   }
 
-  begin({ provenance }: OperatorInput): void {
-    this.#evidence.note(provenance);
-    this.#base = referenceBase(provenance.seq);
+  begin(input: OperatorInput): void {
+    this.#evidence.note(input.provenance);
+    this.#evidence.noteEvents(input);
+    this.#base = referenceBase(input.provenance.seq);
   }
 
   wanted(input: OperatorInput, row: number): boolean {

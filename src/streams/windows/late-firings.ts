@@ -43,6 +43,7 @@ export class LateFirings {
       keyId: key,
       start: time,
       end: time,
+      origin: '',
       pane: this.#state.late - 1,
       timing: 'late',
       final: true,

@@ -121,6 +121,11 @@ export class RowStore implements AggregateSpace {
     return this.#units[LIVE_ROWS] as number;
   }
 
+  /** In use. */
+  get byteLength(): number {
+    return this.liveRows * this.stride * 8 + this.#tables.liveBytes + this.arena.liveBytes;
+  }
+
   get unitCount(): number {
     return this.#units[UNITS] as number;
   }

@@ -9,7 +9,6 @@
  * Role: state per key is the list of its open sessions, by start; aggregates are rows (`keyed-rows.ts`).
  * Source of the rules: Flink's session windows (merging window assigner).
  */
-import { Packr } from 'msgpackr';
 import { compileAggregates } from '../aggregates/compile.ts';
 import type { Reducer } from '../aggregates/reducer.ts';
 import type {
@@ -23,52 +22,9 @@ import type {
   StateQuery,
 } from '../operator.ts';
 import type { WindowPlan } from '../plan.ts';
-import type { StateCodec } from '../state/keyed-states-port.ts';
 import type { ShardMemory } from '../state/memory.ts';
 import { createKeyedRows, KeyedRows } from './keyed-rows.ts';
-
-interface Session {
-  start: number;
-  /** Exclusive: newest event + gap. */
-  end: number;
-  row: number;
-  /** Firings so far. */
-  panes: number;
-  /** Events since the last firing. */
-  news: number;
-  /** Told on time; waits for the end of its lateness. */
-  fired: boolean;
-  /** What the last firing said, for retractions. */
-  said: Said | null;
-}
-
-interface Said {
-  readonly start: number;
-  readonly end: number;
-  readonly pane: number;
-  readonly values: readonly unknown[];
-}
-
-const packr = new Packr({ useRecords: false });
-
-type Packed = [number, number, number, number, number, boolean, Said | null][];
-
-const codec: StateCodec<Session[]> = {
-  encode: (sessions) =>
-    packr.pack(
-      sessions.map(({ end, fired, news, panes, row, said, start }) => [start, end, row, panes, news, fired, said]),
-    ),
-  decode: (bytes) =>
-    (packr.unpack(bytes) as Packed).map(([start, end, row, panes, news, fired, said]) => ({
-      start,
-      end,
-      row,
-      panes,
-      news,
-      fired,
-      said,
-    })),
-};
+import { type Session, sessionCodec } from './session-codec.ts';
 
 export function sessionWindowKind(reducers: ReadonlyMap<string, Reducer>): OperatorKind<WindowPlan> {
   return {
@@ -95,7 +51,7 @@ class SessionWindow implements ShardOperator {
     this.#plan = window;
     this.#keys = keys;
     this.columns = aggregates.columns;
-    this.#rows = new KeyedRows(window, fields, memory, keys, aggregates, codec);
+    this.#rows = new KeyedRows(window, fields, memory, keys, aggregates, sessionCodec);
   }
 
   events(input: OperatorInput, out: Emitter): void {
@@ -111,7 +67,7 @@ class SessionWindow implements ShardOperator {
       this.#take(input, row, input.keys[i] as number, ts, watermark, out);
     }
     this.#fireOverdue(input, watermark, out);
-    rows.states.flush();
+    rows.flush();
   }
 
   #take(input: OperatorInput, row: number, keyId: number, ts: number, watermark: number, out: Emitter): void {
@@ -133,7 +89,9 @@ class SessionWindow implements ShardOperator {
     this.#rows.add(session.row, input, row);
     session.news += 1;
     if (earlyCount > 0 && session.news >= earlyCount && !session.fired) this.#fire(keyId, session, 'early', false, out);
-    this.#rows.states.put(keyId, sessions, this.#timer(sessions));
+    const { states } = this.#rows;
+    // A timer that is too early costs a look when it is due; moving it with every event costs more.
+    states.put(keyId, sessions, Math.min(states.timer(keyId), this.#timer(sessions)));
   }
 
   /** The session of an event: a new one, or those from `first` to `end` made one. */
@@ -230,7 +188,7 @@ class SessionWindow implements ShardOperator {
       for (const session of changed) this.#fire(keyId, session, 'early', false, out);
       if (changed.length > 0) states.put(keyId, sessions, this.#timer(sessions));
     }
-    states.flush();
+    this.#rows.flush();
   }
 
   #advance(watermark: number, out: Emitter): void {
@@ -253,7 +211,7 @@ class SessionWindow implements ShardOperator {
       if (open.length === 0) rows.states.delete(keyId);
       else rows.states.put(keyId, open, this.#timer(open));
     }
-    rows.states.flush();
+    rows.flush();
   }
 
   #fire(keyId: number, session: Session, timing: 'early' | 'on-time' | 'late', final: boolean, out: Emitter): void {
@@ -320,7 +278,7 @@ class SessionWindow implements ShardOperator {
       for (const { row } of states.get(keyId) as Session[]) this.#rows.give(row);
       states.delete(keyId);
     }
-    states.flush();
+    this.#rows.flush();
     return idle.length;
   }
 

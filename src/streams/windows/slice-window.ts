@@ -20,13 +20,12 @@ import type {
   OperatorInput,
   OperatorKind,
   OperatorStats,
-  Provenance,
+  PartialInput,
   ShardOperator,
   ShardServices,
   StateQuery,
 } from '../operator.ts';
 import type { FieldPlan, Plan, WindowPlan } from '../plan.ts';
-import type { KeyTable } from '../state/key-table.ts';
 import type { ShardMemory } from '../state/memory.ts';
 import { ChainContent, RowContent, SliceContent } from './contents.ts';
 import { Firing } from './firing.ts';
@@ -36,15 +35,6 @@ import { ROW_FLAGS } from './row-store.ts';
 import { WindowEvents } from './window-events.ts';
 import { WindowQuery } from './window-query.ts';
 import { createWindowMemory, ROW_CHANGED, WindowState } from './window-state.ts';
-
-/** What `mergePartial` needs to know of the step. */
-export interface PartialInput {
-  readonly keys: KeyTable;
-  readonly shard: number;
-  readonly shards: number;
-  readonly watermark: number;
-  readonly provenance: Provenance;
-}
 
 const NO_FIELDS: readonly FieldPlan[] = [];
 
@@ -111,8 +101,10 @@ export class SliceWindow implements ShardOperator {
   events(input: OperatorInput, out: Emitter): void {
     if (this.#state.plan.time === 'event') this.advance(input.watermark, out);
     this.#state.evidence.note(input.provenance);
+    this.#state.evidence.noteEvents(input);
     this.#events.take(input, out);
     this.#late.fire('late', out);
+    this.#flush();
   }
 
   /**
@@ -132,13 +124,22 @@ export class SliceWindow implements ShardOperator {
 
   advance(watermark: number, out: Emitter): void {
     if (this.#state.plan.time === 'event') this.#advance(watermark, out);
+    this.#flush();
+  }
+
+  /** Nothing is kept beside the memory from call to call. */
+  #flush(): void {
+    this.#state.aggregates.flush(this.#state.store);
   }
 
   tick(nowMs: number, out: Emitter): void {
     const { earlyMs, time } = this.#state.plan;
     if (time === 'processing') this.#advance(nowMs - 1, out);
-    if (earlyMs === 0) return;
-    const period = Math.floor(nowMs / earlyMs);
+    if (earlyMs > 0) this.#fireEarly(Math.floor(nowMs / earlyMs), out);
+    this.#flush();
+  }
+
+  #fireEarly(period: number, out: Emitter): void {
     const before = this.#state.earlyPeriod;
     if (period <= before) return;
     this.#state.earlyPeriod = period;
@@ -272,6 +273,7 @@ export class SliceWindow implements ShardOperator {
 
   query(query: StateQuery, out: Emitter): void {
     new WindowQuery(this.#state, this.#keys, this.#rows, this.#slices).answer(query, out);
+    this.#flush();
   }
 
   evictIdle(share: number): number {
@@ -292,7 +294,7 @@ export class SliceWindow implements ShardOperator {
   }
 
   stats(): OperatorStats {
-    return { rows: this.#state.store.liveRows, bytes: this.#state.memory.byteLength, late: this.#state.late };
+    return { rows: this.#state.store.liveRows, bytes: this.#state.byteLength, late: this.#state.late };
   }
 }
 

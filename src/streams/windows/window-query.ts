@@ -144,6 +144,7 @@ export class WindowQuery {
       keyId: key,
       start: geometry.windowStart(window),
       end: geometry.windowEnd(window),
+      origin: '',
       pane: this.#paneOf(window, key),
       timing: 'early',
       final: false,

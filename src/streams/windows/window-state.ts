@@ -109,6 +109,11 @@ export class WindowState {
     this.paned = plan.allowedLatenessMs > 0 || plan.earlyMs > 0 || plan.earlyCount > 0;
   }
 
+  /** In use. */
+  get byteLength(): number {
+    return this.store.byteLength + this.panes.byteLength;
+  }
+
   get watermark(): number {
     return this.#facts[WATERMARK] as number;
   }

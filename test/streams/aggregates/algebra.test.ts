@@ -170,6 +170,7 @@ describe('the algebra of aggregates', () => {
       fc.assert(
         fc.property(parts, (given) => {
           const from = new Row(compiled).add(given[0] as Event[]);
+          compiled.flush(from.space);
           const rows = from.space.rows.slice();
           const bytes = from.space.arena.bytes.slice();
           new Row(compiled).add(given.slice(1).flat()).merge(from);

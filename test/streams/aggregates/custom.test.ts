@@ -59,6 +59,38 @@ describe('custom reducers', () => {
     assert.deepEqual(row.results(), [['Aa'], [true, false], ['aa'], [false, true]]);
   });
 
+  it('are given the same state for all events of a batch, and none that they gave away', () => {
+    const states: object[] = [];
+    const kinds: Reducer<number[]> = {
+      init: () => [],
+      add(state, value) {
+        if (states.at(-1) !== state) states.push(state);
+        state.push(value as number);
+      },
+      merge(a, b) {
+        a.push(...b);
+      },
+      result: (state) => state,
+    };
+    const plans = [aggregate({ fn: 'custom', of: 'n', module: 'm', exportName: 'k' })];
+    const compiled = program(plans, new Map([['m#k', kinds as Reducer]]));
+    const events = Array.from({ length: 100 }, (_, ts) => ({ ts, n: ts }));
+    const row = new Row(compiled).add(events);
+    assert.equal(states.length, 1, 'decoded once');
+    const [before] = row.results();
+    const other = new Row(compiled).add([{ ts: 1, n: 7 }]);
+    row.merge(other);
+    row.add([{ ts: 101, n: 101 }]);
+    assert.deepEqual(
+      before,
+      events.map(({ n }) => n),
+    );
+    assert.deepEqual(other.results(), [[7]]);
+    row.program.flush(row.space);
+    assert.deepEqual(row.results(), [[...events.map(({ n }) => n), 7, 101]]);
+    assert.equal(row.leaked(), 0);
+  });
+
   it('go on from the bytes of the state alone', () => {
     const seen: Reducer<{ values: Set<string>; counts: Map<string, number> }> = {
       init: () => ({ values: new Set(), counts: new Map() }),
@@ -75,6 +107,7 @@ describe('custom reducers', () => {
       { ts: 1, s: 'a' },
       { ts: 2, s: 'b' },
     ]);
+    first.program.flush(first.space);
     const memory = new ShardMemory(first.space.memory.image());
     const second = new Row(program([...plans], reducers));
     Object.assign(second.space, { memory, rows: first.space.rows, arena: new Arena(memory, 1) });

@@ -9,13 +9,13 @@ import { Scratch } from '../log/scratch.ts';
 import { anyCheckpoint, notDamaged, numberedCheckpoint, plain } from './samples.ts';
 
 /** Makes a new, empty store. */
-type MakeStore = (scratch: Scratch, keep?: number) => CheckpointStore;
+type MakeStore = (scratch: Scratch, keep?: number) => CheckpointStore | Promise<CheckpointStore>;
 
 export function storeContract(name: string, make: MakeStore): void {
   describe(`checkpoint store contract: ${name}`, () => {
     test('has none at first', async () => {
       await using scratch = new Scratch();
-      const store = make(scratch);
+      const store = await make(scratch);
       assert.equal(await store.newest(notDamaged), null);
       assert.equal(store.oldestSeq(), 0);
       await store.close();
@@ -23,7 +23,7 @@ export function storeContract(name: string, make: MakeStore): void {
 
     test('gives back the newest, whole, in shared memory of exactly its size', async () => {
       await using scratch = new Scratch();
-      const store = make(scratch);
+      const store = await make(scratch);
       for (const seq of [10, 25]) await store.save(numberedCheckpoint(seq));
       const newest = await store.newest(notDamaged);
       assert.deepEqual(plain(newest), plain(numberedCheckpoint(25)));
@@ -36,7 +36,7 @@ export function storeContract(name: string, make: MakeStore): void {
 
     test('keeps as many as it should and knows the oldest', async () => {
       await using scratch = new Scratch();
-      const store = make(scratch, 2);
+      const store = await make(scratch, 2);
       const oldest: number[] = [];
       for (const seq of [1, 5, 5, 9]) {
         await store.save(numberedCheckpoint(seq));
@@ -48,7 +48,7 @@ export function storeContract(name: string, make: MakeStore): void {
 
     test('is not reached by what happens to the contents after they were saved, or read', async () => {
       await using scratch = new Scratch();
-      const store = make(scratch);
+      const store = await make(scratch);
       const checkpoint = numberedCheckpoint(3);
       await store.save(checkpoint);
       for (const bytes of checkpoint.chunks.values()) bytes.fill(99);
@@ -59,7 +59,7 @@ export function storeContract(name: string, make: MakeStore): void {
 
     test('gives back any contents', async () => {
       await using scratch = new Scratch();
-      const store = make(scratch);
+      const store = await make(scratch);
       await fc.assert(
         fc.asyncProperty(anyCheckpoint, async (checkpoint) => {
           await store.save(checkpoint);

@@ -14,7 +14,7 @@ import { Scratch } from '../log/scratch.ts';
 import { letter, list, stored } from './letters.ts';
 
 /** Makes a new, empty store. */
-type MakeStore = (scratch: Scratch, limits?: DeadLetterLimits) => DeadLetterStore;
+type MakeStore = (scratch: Scratch, limits?: DeadLetterLimits) => DeadLetterStore | Promise<DeadLetterStore>;
 
 export function storeContract(name: string, make: MakeStore): void {
   describe(`dead-letter store contract: ${name}`, () => {
@@ -27,7 +27,7 @@ export function storeContract(name: string, make: MakeStore): void {
 function keeping(make: MakeStore): void {
   test('keeps letters as they came, by stream, oldest first, and pages through them', async () => {
     await using scratch = new Scratch();
-    const store = make(scratch);
+    const store = await make(scratch);
     const orders = [
       letter('orders', 9, 0),
       letter('orders', 9, 1, 0),
@@ -55,7 +55,7 @@ function keeping(make: MakeStore): void {
 
   test('gives out what is taken once, and forgets what is removed', async () => {
     await using scratch = new Scratch();
-    const store = make(scratch);
+    const store = await make(scratch);
     const letters = [1, 2, 3, 4].map((seq) => letter('s', seq, 0));
     await store.add(letters);
     const ids = ['2:0', '2:0', '77:1', 'nonsense', '__proto__', '3:0'];
@@ -79,7 +79,7 @@ function keeping(make: MakeStore): void {
 
   test('a replay of the log neither doubles a letter nor brings back one that was taken', async () => {
     await using scratch = new Scratch();
-    const store = make(scratch);
+    const store = await make(scratch);
     const letters = [letter('s', 5, 0), letter('s', 5, 1), letter('s', 6, 0)];
     await store.add(letters);
     await store.take('s', ['5:1']);
@@ -95,7 +95,7 @@ function keeping(make: MakeStore): void {
 function bounded(make: MakeStore): void {
   test('drops the oldest of a stream past its limits, and counts them', async () => {
     await using scratch = new Scratch();
-    const store = make(scratch, { lettersMax: 100, bytesMax: 100_000 });
+    const store = await make(scratch, { lettersMax: 100, bytesMax: 100_000 });
     await store.add([letter('other', 1, 0)]);
     for (let seq = 1; seq <= 30; seq++) await store.add(Array.from({ length: 10 }, (_, i) => letter('s', seq, i)));
     const kept = await list(store, 's');
@@ -141,7 +141,7 @@ function modelled(make: MakeStore): void {
     let run = 0;
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => {
-        const store = make(scratch, LIMITS);
+        const store = await make(scratch, LIMITS);
         // The same directory may serve all runs: each has streams of its own.
         const name = (each: string): string => `${each}${run}`;
         run++;

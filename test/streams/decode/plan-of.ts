@@ -87,6 +87,7 @@ export function decode(
   new Uint8Array(shared).set(bytes);
   const result = decodeBatch(plan, {
     kind: 'decode',
+    spare: null,
     epoch: 1,
     stream: 0,
     format,

@@ -9,7 +9,7 @@ import { anyRecord, numberedRecord, plain, readAll } from './records.ts';
 import { Scratch } from './scratch.ts';
 
 /** Makes a new, empty log of at most so many bytes. */
-type MakeLog = (scratch: Scratch, bytesMax?: number) => EventLog;
+type MakeLog = (scratch: Scratch, bytesMax?: number) => EventLog | Promise<EventLog>;
 
 export function logContract(name: string, make: MakeLog): void {
   describe(`event log contract: ${name}`, () => {
@@ -23,7 +23,7 @@ export function logContract(name: string, make: MakeLog): void {
 function appending(make: MakeLog): void {
   test('numbers records from 1 without a gap and gives them back as they were, durable or not', async () => {
     await using scratch = new Scratch();
-    const log = make(scratch);
+    const log = await make(scratch);
     assert.deepEqual([log.first, log.last, log.bytes, log.available], [1, 0, 0, true]);
     const records = fc.sample(anyRecord, { numRuns: 200, seed: 7 });
     const appended = records.map((record) => log.append(record));
@@ -43,7 +43,7 @@ function appending(make: MakeLog): void {
 
   test('keeps every byte of a body, from none to a megabyte, and bodies in shared memory', async () => {
     await using scratch = new Scratch();
-    const log = make(scratch);
+    const log = await make(scratch);
     const shared = new Uint8Array(new SharedArrayBuffer(70_000)).map((_, i) => i);
     const bodies = [new Uint8Array(0), Uint8Array.from({ length: 256 }, (_, i) => i), shared, new Uint8Array(2 ** 20)];
     const records = bodies.map((body): LogRecord => ({ ...numberedRecord(1, 0), body }) as LogRecord);
@@ -57,7 +57,7 @@ function appending(make: MakeLog): void {
 
   test('reads up to what was the newest when reading began', async () => {
     await using scratch = new Scratch();
-    const log = make(scratch);
+    const log = await make(scratch);
     for (let i = 0; i < 5; i++) log.append(numberedRecord(i, 10));
     const seen: number[] = [];
     for await (const { seq } of log.read(0)) {
@@ -70,7 +70,7 @@ function appending(make: MakeLog): void {
 
   test('takes nothing once it is closed', async () => {
     await using scratch = new Scratch();
-    const log = make(scratch);
+    const log = await make(scratch);
     await log.append(numberedRecord(1, 10)).durable;
     await log.close();
     assert.equal(log.available, false);
@@ -81,7 +81,7 @@ function appending(make: MakeLog): void {
 function truncating(make: MakeLog): void {
   test('forgets the oldest, goes on counting, and says so to whoever asks for them', async () => {
     await using scratch = new Scratch();
-    const log = make(scratch);
+    const log = await make(scratch);
     for (let i = 1; i <= 10; i++) log.append(numberedRecord(i, 1000));
     const full = log.bytes;
     await log.truncate(4);
@@ -101,7 +101,7 @@ function truncating(make: MakeLog): void {
 
   test('forgets thousands at once, while others are appended', async () => {
     await using scratch = new Scratch();
-    const log = make(scratch);
+    const log = await make(scratch);
     let durable = Promise.resolve();
     for (let i = 1; i <= 3000; i++) durable = log.append(numberedRecord(i, 20)).durable;
     const gone = Promise.all([log.truncate(1500), log.truncate(2900)]);
@@ -118,7 +118,7 @@ function truncating(make: MakeLog): void {
 function bounds(make: MakeLog): void {
   test('over its bound takes nothing, until something was truncated', async () => {
     await using scratch = new Scratch();
-    const log = make(scratch, 10_000);
+    const log = await make(scratch, 10_000);
     while (log.bytes < 8500) await log.append(numberedRecord(log.last + 1, 1000)).durable;
     const { last, bytes } = log;
     assert.throws(() => log.append(numberedRecord(0, 5000)), LogUnavailable);
@@ -143,7 +143,7 @@ function modelled(make: MakeLog): void {
     await using scratch = new Scratch();
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
-        const log = make(scratch);
+        const log = await make(scratch);
         const list: LogRecord[] = [];
         // The same log, or one in the same directory, may serve all runs: numbers go on.
         const base = log.last;

@@ -100,25 +100,36 @@ export function foldLines(lines: readonly ResultLine[], window: WindowDefinition
     if (line.timing !== 'early') reported.add(name);
   }
   for (const name of folded.keys()) if (!reported.has(name)) folded.delete(name);
-  if (window.type === 'session') dropMerged(folded);
+  if (window.type === 'session') dropMerged(folded, window);
   return folded;
 }
 
-/** A session that another one of its key contains was merged into it after it was reported. */
-function dropMerged(folded: Map<string, Folded>): void {
+/**
+ * A session that another one of its key contains was merged into it after it was reported. Panes that are not repeated
+ * (`discarding`) said a part of what the merged one has.
+ */
+function dropMerged(folded: Map<string, Folded>, window: WindowDefinition): void {
   const byKey = new Map<string, ResultLine[]>();
   for (const { line } of folded.values()) {
     const key = sortedJson(line.key);
     byKey.set(key, [...(byKey.get(key) ?? []), line]);
   }
   for (const lines of byKey.values()) {
-    for (const line of lines) {
-      const contains = (other: ResultLine): boolean =>
-        other !== line && (other.start ?? 0) <= (line.start ?? 0) && (other.end ?? 0) >= (line.end ?? 0);
-      if (!line.final && lines.some(contains)) folded.delete(identity(line));
+    const merged = lines.filter((line) => !line.final && lines.some((other) => contains(other, line)));
+    for (const line of merged) {
+      const whole = lines.find((other) => contains(other, line) && !merged.includes(other));
+      const part = folded.get(identity(line));
+      folded.delete(identity(line));
+      if (window.accumulation !== 'discarding' || whole === undefined || part === undefined) continue;
+      const into = folded.get(identity(whole));
+      if (into === undefined) continue;
+      folded.set(identity(whole), { ...into, values: added(part.values, into.values, window) });
     }
   }
 }
+
+const contains = (other: ResultLine, line: ResultLine): boolean =>
+  other !== line && (other.start ?? 0) <= (line.start ?? 0) && (other.end ?? 0) >= (line.end ?? 0);
 
 function added(a: Folded['values'], b: Folded['values'], window: WindowDefinition): Record<string, unknown> {
   return Object.fromEntries(

@@ -86,7 +86,7 @@ describe('evidence', () => {
     const first = new KeptEvent(1, 3, 4, 0, [], own, '00-batch', 'batch');
     const second = new KeptEvent(2, 5, 6, 0, [], '{"id":7}', '00-batch', '');
     assert.deepEqual(evidenceOf(new Taken(new Taken(null, first, 0), second, 1)), {
-      events: ['e-1', '5:6'],
+      events: ['3:4', '5:6'],
       traces: ['00-own', '00-batch'],
       correlationIds: ['mine'],
     });

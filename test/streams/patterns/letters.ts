@@ -86,7 +86,7 @@ export class LetterRun {
           .join(' '),
       );
     },
-    dropped: (count) => {
+    gaveUp: (count) => {
       this.droppedCount += count;
     },
   };

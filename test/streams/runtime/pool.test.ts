@@ -178,6 +178,8 @@ test('a reducer that does not end costs its worker and its events, and nothing e
     assert.deepEqual(await rows('free'), [{ n: 10 }]);
     const left = served.log.filter((line) => line.includes('a step could not be applied and is left out'));
     assert.equal(left.length, 1, served.log.join(''));
+    const lost = served.log.filter((line) => line.includes('worker lost'));
+    assert.equal(lost.length, 1, 'the step is known by then, and not tried again');
     assert.equal(textOf((await client.call('here')).result), pid);
     assert.equal(pid, String(process.pid));
   } finally {

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { after, before } from 'node:test';
 import { SINK_KINDS } from '../../../src/streams/sinks/kinds.ts';
 import type { Sink, SinkKind } from '../../../src/streams/sinks/port.ts';
-import { RedisServer } from '../sources/redis-server.ts';
+import { RedisServer } from '../../redis/redis-server.ts';
 import { CutLine } from './cut-line.ts';
 import { failingHandles } from './failing-handles.ts';
 import { lineOfRow, rowsOf } from './read-parquet.ts';

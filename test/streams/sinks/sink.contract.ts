@@ -59,7 +59,11 @@ export function sinkContract(type: string, open: () => Promise<SinkUnderTest>, g
       test(`delivers after a failure ${when} the write ${guarantee === 'exactly-once' ? 'exactly once' : 'again'}`, async () => {
         const made = await open();
         const troubles: string[] = [];
-        const log = { warn: (_: object, text: string) => void troubles.push(text), info: () => undefined };
+        const log = {
+          warn: (_: object, text: string) => void troubles.push(text),
+          info: () => undefined,
+          error: () => undefined,
+        };
         const delivery = new Delivery('s/sink', made.create(), log);
         await delivery.open(0, [], 0);
         delivery.push({ seq: 1, lines: linesFrom(0, 2) });
@@ -108,7 +112,7 @@ export function sinkContract(type: string, open: () => Promise<SinkUnderTest>, g
 
     test('follows a log that began anew', async () => {
       const made = await open();
-      const log = { warn: () => undefined, info: () => undefined };
+      const log = { warn: () => undefined, info: () => undefined, error: () => undefined };
       for (const [from, lastSeq] of [
         [0, 0],
         [10, 1],

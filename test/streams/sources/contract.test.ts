@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, before } from 'node:test';
 import { SOURCE_KINDS } from '../../../src/streams/sources/kinds.ts';
 import type { Source, SourceHost } from '../../../src/streams/sources/port.ts';
-import { RedisServer } from './redis-server.ts';
+import { RedisServer } from '../../redis/redis-server.ts';
 import { sourceContract } from './source.contract.ts';
 
 const noBroker = (): Promise<number> => Promise.resolve(0);

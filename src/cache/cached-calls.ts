@@ -1,0 +1,182 @@
+/**
+ * Calls of tools that declare `cache`: answered from kept results, and one flight per key for those that are not.
+ *
+ *   call ─► kept: answered        ─► flight of the key: rides along        ─► else leads a flight of its own
+ *
+ * Role: stands before the tool, beside the dispatcher. What counts for the key are tool, canonical arguments, mirrored
+ * headers, revision and, for a private result, its owner: the principal, without one the session. A private result of
+ * a stateless call that nobody signed is not kept, since an address is not a person. Only whole results are kept: no
+ * `isError`, no questions, no task. A round that answers questions is never served from here.
+ * Invariants: each call has one answer, under its own id; a call that goes away ends the flight only if nobody else
+ * rides along; results whose tool was invalidated while they were computed are not kept.
+ */
+import type { Entry } from '../catalogue/entry.ts';
+import { canonicalJson, digestOf } from '../protocol/canonical-json.ts';
+import type { Caller, CallRun, Channel, JsonObject, OpenRequest, RequestEnvelope } from '../protocol/channel.ts';
+import { encodeFault, faultFrom } from '../protocol/faults.ts';
+import { Flight, Rider } from './flight.ts';
+import { keepableResult } from './keepable-result.ts';
+import type { CachedResult, ResultCache } from './port.ts';
+
+/** Flights at once; a call beyond them is made as if its tool declared nothing. */
+export const FLIGHTS_MAX = 10_000;
+/** Calls that wait for one flight. */
+export const RIDERS_MAX = 1_000;
+
+export interface CachedCallsOptions {
+  readonly results: ResultCache;
+  /** Part of every key: results of another version of the server are not served. */
+  readonly version: string;
+  /** False: nothing is kept, and nothing is waited for. */
+  readonly enabled: boolean;
+  /** A call was answered without being made. */
+  readonly answered: () => void;
+  readonly log: { error(fields: object, message: string): void };
+}
+
+export class CachedCalls {
+  readonly #options: CachedCallsOptions;
+  readonly #flights = new Map<string, Flight>();
+
+  constructor(options: CachedCallsOptions) {
+    this.#options = options;
+  }
+
+  /** Calls that wait for the answer of another one. */
+  get waiting(): number {
+    let waiting = 0;
+    for (const flight of this.#flights.values()) waiting += flight.riders.length;
+    return waiting;
+  }
+
+  /** `envelope` can be kept and has its id; `params` are parsed. Null when it was answered before this returns. */
+  call(
+    entry: Entry,
+    caller: Caller,
+    envelope: RequestEnvelope,
+    params: JsonObject,
+    channel: Channel,
+    run: CallRun,
+  ): OpenRequest | null {
+    const key = this.#keyOf(entry, caller, envelope, params);
+    if (key === '') return run(entry, caller, envelope, channel);
+    const rider = new Rider(caller, envelope, channel, this);
+    const flight = this.#flights.get(key);
+    if (flight !== undefined) {
+      if (flight.riders.length >= RIDERS_MAX) return run(entry, caller, envelope, channel);
+      return flight.board(rider);
+    }
+    const found = this.#options.results.get(entry.name, key);
+    if (found !== undefined && !(found instanceof Promise)) return this.#hit(rider, found);
+    if (this.#flights.size >= FLIGHTS_MAX) return run(entry, caller, envelope, channel);
+    const begun = new Flight(key, entry, run, this);
+    this.#flights.set(key, begun);
+    begun.board(rider);
+    if (found !== undefined) {
+      // Never rejects, by the port.
+      void found.then((result) => this.#looked(begun, result));
+      return rider;
+    }
+    this.#lead(begun);
+    return rider.over ? null : rider;
+  }
+
+  /** Forgets what is kept of a tool, here and on other nodes. */
+  invalidate(tool: string): void {
+    this.#options.results.invalidate(tool);
+  }
+
+  /** The rider's client does not want it any more. */
+  left(rider: Rider, reason: string): void {
+    const { flight } = rider;
+    if (flight === null || !flight.leave(rider)) return;
+    this.#flights.delete(flight.key);
+    flight.open?.cancel(reason);
+  }
+
+  /** The leading call was answered. `message` is lent. */
+  landed(flight: Flight, status: number, message: Uint8Array | string, retryAfterMs: number): void {
+    const text = typeof message === 'string' ? message : Buffer.from(message).toString('utf8');
+    const result = keepableResult(status, text);
+    const leader = flight.takeLeader();
+    if (leader !== null && !leader.over) leader.respond(status, message, retryAfterMs);
+    if (result.kind === 'whole') {
+      this.#flights.delete(flight.key);
+      const { entry, generation, key } = flight;
+      this.#options.results.set(entry.name, key, result.resultJson, entry.cacheTtlMs, generation);
+      for (const rider of flight.takeRiders()) this.#answer(rider, result.resultJson);
+      return;
+    }
+    flight.failures += 1;
+    if (result.kind === 'failed' && flight.failures === 1 && flight.riders.length > 0) {
+      this.#lead(flight);
+      return;
+    }
+    this.#flights.delete(flight.key);
+    for (const rider of flight.takeRiders()) this.#alone(flight, rider);
+  }
+
+  #looked(flight: Flight, found: CachedResult | undefined): void {
+    // Everybody has gone meanwhile.
+    if (this.#flights.get(flight.key) !== flight) return;
+    if (found === undefined) {
+      this.#lead(flight);
+      return;
+    }
+    this.#flights.delete(flight.key);
+    for (const rider of flight.takeRiders()) this.#answer(rider, found.resultJson);
+  }
+
+  /** The rider that came first makes the call. */
+  #lead(flight: Flight): void {
+    flight.generation = this.#options.results.generation(flight.entry.name);
+    const leader = flight.nextLeader();
+    try {
+      const open = flight.run(flight.entry, leader.caller, leader.envelope, flight);
+      if (flight.leader === leader) flight.open = open;
+    } catch (cause) {
+      this.#options.log.error({ err: cause, tool: flight.entry.name }, 'a call failed');
+      flight.respond(200, encodeFault(leader.envelope.idJson, faultFrom(cause)), 0);
+    }
+  }
+
+  #alone(flight: Flight, rider: Rider): void {
+    try {
+      rider.open = flight.run(flight.entry, rider.caller, rider.envelope, rider);
+    } catch (cause) {
+      this.#options.log.error({ err: cause, tool: flight.entry.name }, 'a call failed');
+      rider.respond(200, encodeFault(rider.envelope.idJson, faultFrom(cause)), 0);
+    }
+  }
+
+  #hit(rider: Rider, found: CachedResult): null {
+    this.#answer(rider, found.resultJson);
+    return null;
+  }
+
+  #answer(rider: Rider, resultJson: string): void {
+    this.#options.answered();
+    rider.respond(200, `{"jsonrpc":"2.0","id":${rider.envelope.idJson},"result":${resultJson}}`, 0);
+  }
+
+  /** `''`: nothing may be kept of this call. */
+  #keyOf(entry: Entry, caller: Caller, envelope: RequestEnvelope, params: JsonObject): string {
+    if (!this.#options.enabled || 'inputResponses' in params || 'requestState' in params) return '';
+    let owner = '';
+    if (entry.cacheScope === 'private') {
+      if (caller.principal !== null) owner = `principal ${caller.principal.id}`;
+      else if (caller.session !== null) owner = `session ${caller.session.id}`;
+      else return '';
+    }
+    const { paramHeaders } = envelope;
+    return digestOf(
+      this.#options.version,
+      entry.name,
+      caller.revision.name,
+      owner,
+      canonicalJson(params['arguments'] ?? null),
+      // Checked against the arguments where the tool runs: only what was found to agree is found again.
+      paramHeaders === null ? '' : canonicalJson(paramHeaders),
+    );
+  }
+}

@@ -1,0 +1,225 @@
+/**
+ * The catalogue of all nodes together: tells what this node runs, and learns what the others do.
+ *
+ * Role: between `ToolBoard` (Redis), `Membership` (who is alive) and the catalogue of this process, which is given
+ * definitions of the tools that are run elsewhere. It looks when a node comes or goes, when one tells of a change, and
+ * every few heartbeats in case a message was lost.
+ * Invariants: a tool is shown for as long as a node that runs it is alive, and for `GRACE_BEATS` heartbeats longer, so
+ * that a restart takes nothing away; where two nodes tell of one name differently, the one that was started last is
+ * believed, by every node alike; what cannot be compiled is left out and said once. Redis being away changes nothing
+ * that is known.
+ */
+import type { SourcedDefinition } from '../../catalogue/entries.ts';
+import { RedisUnavailable } from '../../redis/unavailable.ts';
+import type { Membership } from '../port.ts';
+import { LISTINGS_BYTES_MAX, type NodeTools, type ToolBoard } from './tool-board.ts';
+import { listingOf, nameOfListing, remoteTool } from './tool-listing.ts';
+
+/** Heartbeats for which the tools of a node that is gone are still shown. */
+export const GRACE_BEATS = 3;
+/** Between two looks when nothing was told. */
+const LOOK_BEATS = 3;
+/** Nodes whose tools are kept. */
+const NODES_MAX = 1024;
+
+export interface CatalogueLog {
+  warn(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+}
+
+export interface ClusterCatalogueOptions {
+  readonly board: ToolBoard;
+  readonly membership: Membership;
+  readonly heartbeatMs: number;
+  /** Listens to a channel; returns unsubscribe. */
+  readonly subscribe: (channel: string, listener: () => void) => () => void;
+  /** Takes the tools that other nodes run, whenever they change. */
+  readonly learn: (definitions: readonly SourcedDefinition[]) => void;
+  /** What nodes offer was read anew. */
+  readonly looked: () => void;
+  readonly log: CatalogueLog;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+}
+
+interface KnownNode {
+  tools: NodeTools;
+  /** Names of them. */
+  names: ReadonlySet<string>;
+  epoch: number;
+  aliveAtMs: number;
+}
+
+export class ClusterCatalogue {
+  readonly #options: ClusterCatalogueOptions;
+  readonly #nodes = new Map<string, KnownNode>();
+  /** By listing; the same listing keeps its definition, and so its entry. Null: faulty. */
+  #definitions = new Map<string, SourcedDefinition | null>();
+  #own: readonly string[] | null = null;
+  #told = '';
+  #written = false;
+  #looking = false;
+  #lookAgain = false;
+  #closed = false;
+  readonly #stops: (() => void)[] = [];
+
+  constructor(options: ClusterCatalogueOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    const { board, heartbeatMs, membership, subscribe } = this.#options;
+    const look = (): void => void this.look();
+    this.#stops.push(membership.onChange(look), subscribe(board.channel, look));
+    const renewal = setInterval(() => void this.#renew(), heartbeatMs);
+    const looks = setInterval(look, LOOK_BEATS * heartbeatMs);
+    this.#stops.push(
+      () => clearInterval(renewal),
+      () => clearInterval(looks),
+    );
+    look();
+  }
+
+  /** What this node runs now. Returns the names, sorted. */
+  offer(sources: readonly SourcedDefinition[]): readonly string[] {
+    const byName = new Map<string, string>();
+    let bytes = 0;
+    for (const source of sources) {
+      const listing = listingOf(source);
+      if (listing === '') continue;
+      bytes += listing.length;
+      byName.set(source.definition.name, listing);
+    }
+    const names = [...byName.keys()].sort();
+    if (bytes > LISTINGS_BYTES_MAX) {
+      this.#options.log.warn({ bytes, bytesMax: LISTINGS_BYTES_MAX }, 'the tools are too large to tell other nodes of');
+      byName.clear();
+    }
+    const own = names.map((name) => byName.get(name) ?? '').filter((listing) => listing !== '');
+    const before = this.#own;
+    this.#own = own;
+    if (before?.length === own.length && own.every((listing, n) => listing === before[n])) return names;
+    this.#written = false;
+    void this.#renew();
+    return names;
+  }
+
+  /** Whether a node has said that it runs a tool. */
+  offers(nodeId: string, tool: string): boolean {
+    return this.#nodes.get(nodeId)?.names.has(tool) ?? false;
+  }
+
+  async #renew(): Promise<void> {
+    const { board, membership } = this.#options;
+    const own = this.#own;
+    if (own === null || this.#closed) return;
+    try {
+      if (this.#written && (await board.renew(membership.id))) return;
+      await board.write(membership.id, own);
+      this.#written = this.#own === own;
+    } catch (error) {
+      this.#away(error);
+      this.#written = false;
+    }
+  }
+
+  /** Reads what the nodes that are alive tell; one look at a time. */
+  async look(): Promise<void> {
+    if (this.#looking || this.#closed) {
+      this.#lookAgain = true;
+      return;
+    }
+    this.#looking = true;
+    try {
+      do {
+        this.#lookAgain = false;
+        await this.#readAll();
+      } while (this.#lookAgain && !this.#closed);
+    } catch (error) {
+      this.#away(error);
+    } finally {
+      this.#looking = false;
+    }
+    if (this.#closed) return;
+    this.#options.looked();
+    this.#learn();
+  }
+
+  async #readAll(): Promise<void> {
+    const { board, membership, now } = this.#options;
+    for (const { id, epoch } of membership.nodes) {
+      if (id === membership.id) continue;
+      const known = this.#nodes.get(id);
+      if (known === undefined && this.#nodes.size >= NODES_MAX) continue;
+      const tools = await board.read(id, known?.tools ?? null);
+      if (tools === null) continue;
+      const names = tools === known?.tools ? known.names : namesOf(tools);
+      this.#nodes.set(id, { tools, names, epoch, aliveAtMs: now() });
+    }
+  }
+
+  #learn(): void {
+    this.#forgetTheDead();
+    const kept = new Map<string, SourcedDefinition | null>();
+    const chosen = new Map<string, string>();
+    // In the same order on every node: the newest start speaks last, and is believed.
+    const nodes = [...this.#nodes].sort(([idA, a], [idB, b]) => a.epoch - b.epoch || (idA < idB ? -1 : 1));
+    for (const [id, { tools }] of nodes) {
+      for (const listing of tools.listings) {
+        const source = this.#definitionOf(id, listing);
+        kept.set(listing, source);
+        if (source !== null) chosen.set(source.definition.name, listing);
+      }
+    }
+    this.#definitions = kept;
+    const listings = [...chosen.values()].sort();
+    const told = listings.join('\n');
+    if (told === this.#told) return;
+    this.#told = told;
+    this.#options.learn(listings.map((listing) => kept.get(listing) as SourcedDefinition));
+  }
+
+  #forgetTheDead(): void {
+    const { heartbeatMs, membership, now } = this.#options;
+    for (const [id, node] of this.#nodes) {
+      if (membership.node(id) !== undefined) node.aliveAtMs = now();
+      else if (now() - node.aliveAtMs > GRACE_BEATS * heartbeatMs) this.#nodes.delete(id);
+    }
+  }
+
+  /** Null: faulty, which is told once for as long as a node tells of it. */
+  #definitionOf(id: string, listing: string): SourcedDefinition | null {
+    const known = this.#definitions.get(listing);
+    if (known !== undefined) return known;
+    try {
+      const source = remoteTool(listing);
+      this.#definitions.set(listing, source);
+      return source;
+    } catch (error) {
+      this.#options.log.warn({ err: error, node: id }, 'a tool of another node cannot be used here');
+      return null;
+    }
+  }
+
+  /** Nothing is lost: it is tried again with the next heartbeat. */
+  #away(error: unknown): void {
+    if (error instanceof RedisUnavailable) return;
+    this.#options.log.warn({ err: error }, 'the tools of other nodes could not be read');
+  }
+
+  /** Tells the others that the tools are gone with this node. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const stop of this.#stops) stop();
+    try {
+      if (this.#own !== null) await this.#options.board.remove(this.#options.membership.id);
+    } catch (error) {
+      this.#away(error);
+    }
+  }
+}
+
+function namesOf(tools: NodeTools): ReadonlySet<string> {
+  return new Set(tools.listings.map(nameOfListing));
+}

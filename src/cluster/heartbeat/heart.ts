@@ -1,0 +1,275 @@
+/**
+ * The heartbeat: tells the registry in Redis every `heartbeatMs` that this node is alive, and reads who else is.
+ *
+ * Role: runs on a thread of its own (`workers/heartbeat.ts`) with its own connections, so that a front end that stands
+ * still is reported busy, not dead. What it believes is `KnownNodes`; what it finds goes to the front end as sightings.
+ *
+ *   not registered ──beat──► beating ──a higher epoch under this id──► fenced: reads, never writes again
+ *
+ * Invariants: one beat and one look at a time; while Redis is away nothing is queued, the next beat tries again; a change
+ * of facts is told at once, by a message to everybody, who then look.
+ */
+import type { RedisConnection } from '../../redis/connection.ts';
+import type { RedisSubscriber } from '../../redis/subscriber.ts';
+import { RedisUnavailable } from '../../redis/unavailable.ts';
+import type { NodeFacts } from '../port.ts';
+import { KnownNodes } from './known-nodes.ts';
+import { type LoadBoard, TURN_MS } from './load-board.ts';
+import type { FromHeart, HeartSetup, ToHeart } from './messages.ts';
+import { BEAT, fieldsOf, HEARTBEATS_TO_LIVE, LEAVE, LIST, READ, type Seen, seenOf } from './node-hash.ts';
+import { StallWatch } from './stall-watch.ts';
+
+/** Ids read of the registry; more are not looked at. */
+const NODES_MAX = 1000;
+/** The set of ids goes when no node was there for so long. */
+const LIST_TTL_MS = 24 * 3600 * 1000;
+
+export interface HeartPorts {
+  readonly commands: RedisConnection;
+  readonly subscriber: RedisSubscriber;
+  readonly board: LoadBoard;
+  readonly tell: (message: FromHeart) => void;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+}
+
+interface News {
+  readonly what: 'joined' | 'changed' | 'left';
+  readonly id: string;
+  readonly epoch: number;
+}
+
+export class Heart {
+  readonly #setup: HeartSetup;
+  readonly #ports: HeartPorts;
+  readonly #known: KnownNodes;
+  readonly #watch = new StallWatch();
+  readonly #channel: string;
+  #facts: NodeFacts;
+  #epoch: number;
+  #fenced = false;
+  #busy = false;
+  #closed = false;
+  #trouble = '';
+  /** What to publish with the next beat that gets through. */
+  #news: News['what'] | null = 'joined';
+  #beating: Promise<void> | null = null;
+  #looking: Promise<void> | null = null;
+  #beatAgain = false;
+  #lookAgain = false;
+  #timers: NodeJS.Timeout[] = [];
+
+  constructor(setup: HeartSetup, ports: HeartPorts) {
+    this.#setup = setup;
+    this.#ports = ports;
+    this.#facts = setup.facts;
+    this.#epoch = setup.epoch;
+    this.#known = new KnownNodes(setup.heartbeatMs);
+    this.#channel = `${setup.prefix}nodes:changed`;
+  }
+
+  start(): void {
+    const { commands, subscriber } = this.#ports;
+    const { heartbeatMs } = this.#setup;
+    subscriber.on(this.#channel, (message) => this.#heard(message));
+    subscriber.onGap = () => this.#look();
+    subscriber.start();
+    commands.onChange((up) => up && this.#beat());
+    // A first attempt that fails is tried again by the connection; until then the beats say so.
+    commands.ready().catch(() => this.#beat());
+    this.#timers = [
+      setInterval(() => this.#beat(), heartbeatMs),
+      setInterval(() => this.#tick(), Math.min(TURN_MS, heartbeatMs / 2)),
+    ];
+  }
+
+  take(message: ToHeart): void {
+    if (message.kind === 'leave') {
+      void this.#leave();
+      return;
+    }
+    this.#facts = message.facts;
+    this.#news ??= 'changed';
+    this.#beat();
+  }
+
+  #tick(): void {
+    const { board, now } = this.#ports;
+    const busy = this.#watch.stalled(board.turns, now());
+    if (busy !== this.#busy) {
+      this.#busy = busy;
+      this.#beat();
+    }
+    // Whoever is due to go may have sent a heartbeat since the last look.
+    if (now() >= this.#known.nextGoneAtMs) this.#look();
+  }
+
+  #beat(): void {
+    if (this.#closed) return;
+    if (this.#beating !== null) {
+      this.#beatAgain = true;
+      return;
+    }
+    this.#beating = this.#beatOnce().finally(() => {
+      this.#beating = null;
+      if (this.#beatAgain) this.#beat();
+      else this.#look();
+      this.#beatAgain = false;
+    });
+  }
+
+  async #beatOnce(): Promise<void> {
+    if (this.#fenced) return;
+    const { board, commands } = this.#ports;
+    const { heartbeatMs, id, prefix } = this.#setup;
+    const fields = fieldsOf(this.#facts, board.load, this.#busy);
+    try {
+      const args = [this.#epoch, HEARTBEATS_TO_LIVE * heartbeatMs, ...fields];
+      const reply = (await commands.script(BEAT, [this.#key(id)], args)) as [number, Buffer];
+      if (reply[0] === 0) {
+        this.#fence(Number(reply[1]));
+        return;
+      }
+      this.#epoch = Number(reply[1]);
+      await commands.script(LIST, [`${prefix}nodes`], [id, LIST_TTL_MS]);
+      this.#trouble = '';
+      const news = this.#news;
+      this.#news = null;
+      if (news !== null) await this.#publish(news);
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  #fence(epoch: number): void {
+    this.#fenced = true;
+    const fields = { node: this.#setup.id, epoch: this.#epoch, higher: epoch };
+    const message = 'another node was started under the id of this one: this one writes no shared state any more';
+    this.#ports.tell({ kind: 'log', level: 'warn', fields, message });
+  }
+
+  #look(): void {
+    if (this.#closed) return;
+    if (this.#looking !== null) {
+      this.#lookAgain = true;
+      return;
+    }
+    this.#looking = this.#lookOnce().finally(() => {
+      this.#looking = null;
+      this.#tell();
+      if (this.#lookAgain) this.#look();
+      this.#lookAgain = false;
+    });
+  }
+
+  async #lookOnce(): Promise<void> {
+    const { commands, now } = this.#ports;
+    // The first beat is still on its way, or has failed: then there is nothing to be seen yet.
+    const askedAtMs = now();
+    try {
+      const ids = (await commands.command('SMEMBERS', `${this.#setup.prefix}nodes`)) as string[];
+      const all = await Promise.all(ids.slice(0, NODES_MAX).map((id) => this.#read(id)));
+      if (this.#fenced) this.#trouble = '';
+      // A beat that fails while reading works (a full server) means that nobody's heartbeats are written.
+      if (this.#trouble !== '') this.#known.away(now());
+      else
+        this.#known.told(
+          all.filter((seen) => seen !== null),
+          askedAtMs,
+        );
+      await this.#forget(ids.filter((id, index) => all[index] === null && !this.#known.has(id)));
+    } catch (error) {
+      this.#failed(error);
+      this.#known.away(now());
+    }
+  }
+
+  async #read(id: string): Promise<Seen | null> {
+    return seenOf(id, await this.#ports.commands.script(READ, [this.#key(id)], []));
+  }
+
+  /** A node that is there lists itself again with its next heartbeat. */
+  async #forget(ids: readonly string[]): Promise<void> {
+    const others = ids.filter((id) => id !== this.#setup.id);
+    if (others.length > 0 && !this.#fenced) {
+      await this.#ports.commands.command('SREM', `${this.#setup.prefix}nodes`, ...others);
+    }
+  }
+
+  #failed(error: unknown): void {
+    if (!(error instanceof RedisUnavailable)) throw error;
+    this.#trouble = error.why;
+  }
+
+  #heard(message: Buffer): void {
+    const news = newsOf(message);
+    if (news === null) return;
+    const { id } = this.#setup;
+    if (news.id === id) {
+      if (news.epoch > this.#epoch) this.#beat();
+      return;
+    }
+    if (news.what === 'left') {
+      this.#known.left(news.id, news.epoch, this.#ports.now());
+      this.#tell();
+      return;
+    }
+    this.#look();
+  }
+
+  async #publish(what: News['what']): Promise<void> {
+    const { commands, subscriber } = this.#ports;
+    const news: News = { what, id: this.#setup.id, epoch: this.#epoch };
+    await commands.command(subscriber.publishCommand, this.#channel, JSON.stringify(news));
+  }
+
+  #tell(): void {
+    if (this.#closed) return;
+    const nodes = this.#known.list(this.#ports.now());
+    const sighting = { nodes, epoch: this.#epoch, fenced: this.#fenced, trouble: this.#trouble };
+    this.#ports.tell({ kind: 'seen', sighting });
+  }
+
+  async #leave(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const timer of this.#timers) clearInterval(timer);
+    const { commands, subscriber, tell } = this.#ports;
+    try {
+      // A beat on its way would register the node again.
+      await this.#beating;
+      if (this.#epoch !== 0 && !this.#fenced) await this.#signOff();
+    } catch (error) {
+      // Without Redis the heartbeats stop, which says the same a little later.
+      this.#failed(error);
+    } finally {
+      subscriber.close();
+      commands.close();
+      tell({ kind: 'left' });
+    }
+  }
+
+  async #signOff(): Promise<void> {
+    const { id, prefix } = this.#setup;
+    const { commands } = this.#ports;
+    if ((await commands.script(LEAVE, [this.#key(id)], [this.#epoch])) === 0) return;
+    await commands.command('SREM', `${prefix}nodes`, id);
+    await this.#publish('left');
+  }
+
+  #key(id: string): string {
+    return `${this.#setup.prefix}node:${id}`;
+  }
+}
+
+/** Null: not from a node. */
+function newsOf(message: Buffer): News | null {
+  try {
+    const { epoch, id, what } = JSON.parse(message.toString()) as Partial<News>;
+    const known = what === 'joined' || what === 'changed' || what === 'left';
+    return known && typeof id === 'string' && typeof epoch === 'number' ? { what, id, epoch } : null;
+  } catch {
+    // Somebody else publishes there.
+    return null;
+  }
+}

@@ -1,0 +1,94 @@
+/**
+ * Which nodes are believed to be alive, of what the registry said last and when.
+ *
+ * Role: pure; times come in and are monotonic ones of this process, so that no clock that is put forward or back moves
+ * anybody. A node is known until its time to live is over since its last heartbeat. It goes at once when it says goodbye,
+ * but not when the registry forgot it before its time: a Redis that lost everything has not killed anybody.
+ * While the registry cannot be asked, nobody goes for `KEPT_HEARTBEATS`; after that, and after it came back, everybody
+ * has their time to live to be seen anew.
+ */
+import type { NodeRecord } from '../port.ts';
+import { HEARTBEATS_TO_LIVE, type Seen } from './node-hash.ts';
+
+/** Heartbeats for which nodes stay known while the registry is away. */
+export const KEPT_HEARTBEATS = 12;
+
+interface Known {
+  readonly record: NodeRecord;
+  /** When it was as old as its record says. */
+  readonly seenAtMs: number;
+  goneAtMs: number;
+}
+
+export class KnownNodes {
+  readonly #known = new Map<string, Known>();
+  /** Epochs of nodes that said goodbye a moment ago: an answer that was on its way then must not bring them back. */
+  readonly #goodbyes = new Map<string, { readonly epoch: number; readonly untilMs: number }>();
+  readonly #heartbeatMs: number;
+  /** Null while the registry can be asked. */
+  #awaySinceMs: number | null = null;
+
+  constructor(heartbeatMs: number) {
+    this.#heartbeatMs = heartbeatMs;
+  }
+
+  get #ttlMs(): number {
+    return HEARTBEATS_TO_LIVE * this.#heartbeatMs;
+  }
+
+  /** What the registry told of all nodes it has, asked at `askedAtMs`. */
+  told(all: readonly Seen[], askedAtMs: number): void {
+    if (this.#awaySinceMs !== null) {
+      this.#awaySinceMs = null;
+      for (const known of this.#known.values()) known.goneAtMs = Math.max(known.goneAtMs, askedAtMs + this.#ttlMs);
+    }
+    for (const { leftMs, record } of all) {
+      const before = this.#known.get(record.id);
+      // Read before a new start or a goodbye was heard of.
+      if (before !== undefined && before.record.epoch > record.epoch) continue;
+      if ((this.#goodbyes.get(record.id)?.epoch ?? -1) >= record.epoch) continue;
+      this.#known.set(record.id, { record, seenAtMs: askedAtMs, goneAtMs: askedAtMs + leftMs });
+    }
+    this.#drop(askedAtMs);
+  }
+
+  /** It could not be asked. */
+  away(nowMs: number): void {
+    this.#awaySinceMs ??= nowMs;
+    if (nowMs - this.#awaySinceMs >= KEPT_HEARTBEATS * this.#heartbeatMs) this.#drop(nowMs);
+  }
+
+  /** It said goodbye. */
+  left(id: string, epoch: number, nowMs: number): void {
+    this.#goodbyes.set(id, { epoch, untilMs: nowMs + this.#ttlMs });
+    const known = this.#known.get(id);
+    if (known !== undefined && known.record.epoch <= epoch) this.#known.delete(id);
+  }
+
+  #drop(nowMs: number): void {
+    for (const [id, { goneAtMs }] of this.#known) if (goneAtMs <= nowMs) this.#known.delete(id);
+    for (const [id, { untilMs }] of this.#goodbyes) if (untilMs <= nowMs) this.#goodbyes.delete(id);
+  }
+
+  /** When the next one is due to go, if nothing is heard of it. */
+  get nextGoneAtMs(): number {
+    let next = Number.POSITIVE_INFINITY;
+    if (this.#awaySinceMs !== null) return next;
+    for (const { goneAtMs } of this.#known.values()) next = Math.min(next, goneAtMs);
+    return next;
+  }
+
+  has(id: string): boolean {
+    return this.#known.has(id);
+  }
+
+  /** By id, as old as they are now. */
+  list(nowMs: number): NodeRecord[] {
+    return [...this.#known.values()]
+      .map(({ record, seenAtMs }) => ({
+        ...record,
+        heartbeatAgeMs: Math.round(record.heartbeatAgeMs + nowMs - seenAtMs),
+      }))
+      .sort((a, b) => (a.id < b.id ? -1 : 1));
+  }
+}

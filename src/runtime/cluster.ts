@@ -1,0 +1,155 @@
+/**
+ * This node among others: which tools it runs itself, the catalogue of all nodes, calls from and to other nodes.
+ *
+ * Role: joins the parts of `src/cluster` that calls go through. A node that is alone has none of it: every tool runs
+ * here, and the engine's dispatcher stands alone.
+ */
+
+import type { ToolDefinition } from '../catalogue/define.ts';
+import type { SourcedDefinition } from '../catalogue/entries.ts';
+import type { CatalogueHolder } from '../catalogue/entry.ts';
+import { ClusterCatalogue } from '../cluster/catalogue/cluster-catalogue.ts';
+import { Offer } from '../cluster/catalogue/offer.ts';
+import { ToolBoard } from '../cluster/catalogue/tool-board.ts';
+import { ForwardingDispatcher } from '../cluster/forwarding/forwarding-dispatcher.ts';
+import { NodeChoice } from '../cluster/forwarding/node-choice.ts';
+import { RemoteCalls } from '../cluster/forwarding/remote-calls.ts';
+import { ServedCalls } from '../cluster/forwarding/served-calls.ts';
+import type { Settings } from '../config/settings.ts';
+import type { Dispatcher } from '../dispatch/job.ts';
+import type { Log, Meters } from '../observe/port.ts';
+import { RedisUnavailable } from '../redis/unavailable.ts';
+import { type SharedState, secretKey } from './shared-state.ts';
+
+/** Heartbeats after which the listing of a silent node is gone from Redis, as the node itself is. */
+const TTL_BEATS = 3;
+
+export interface ClusterOptions {
+  readonly settings: Settings;
+  readonly shared: SharedState;
+  readonly catalogue: CatalogueHolder;
+  /** This node's own. */
+  readonly dispatcher: Dispatcher;
+  /** Calls in flight and waiting. */
+  readonly load: () => number;
+  /** Takes the tools that other nodes run. */
+  readonly learn: (definitions: readonly SourcedDefinition[]) => void;
+  readonly log: Log;
+  readonly meters: Meters;
+  readonly now: () => number;
+}
+
+/** Whether this node runs a tool itself. Alone it runs all of them, whatever it offers. */
+export function toolRule(settings: Settings, shared: SharedState): (tool: ToolDefinition) => boolean {
+  if (shared.redis === null) return () => true;
+  const offer = new Offer(settings.cluster);
+  return (tool) => offer.runs(tool);
+}
+
+/** Null when this node is alone. */
+export function joinCluster(options: ClusterOptions): ClusterNode | null {
+  const { peers, redis } = options.shared;
+  return peers === null || redis === null ? null : new ClusterNode(options);
+}
+
+export class ClusterNode {
+  readonly dispatcher: Dispatcher;
+  readonly #options: ClusterOptions;
+  readonly #catalogue: ClusterCatalogue;
+  readonly #remote: RemoteCalls;
+  readonly #served: ServedCalls;
+  readonly #unsubscribe: () => void;
+  #secretTimer: NodeJS.Timeout | null = null;
+
+  constructor(options: ClusterOptions) {
+    const { membership, peers, redis } = options.shared;
+    if (peers === null || redis === null) throw new Error('this node is alone');
+    const { log, now, settings } = options;
+    const { heartbeatMs } = settings;
+    const { prefix, forwardedMax, forwardMsMax } = settings.cluster;
+    this.#options = options;
+    const choice = new NodeChoice({
+      membership,
+      offers: (nodeId, tool) => this.#catalogue.offers(nodeId, tool),
+      now,
+      random: Math.random,
+    });
+    this.#catalogue = new ClusterCatalogue({
+      board: new ToolBoard(redis.commands, redis.subscriber.publishCommand, prefix, TTL_BEATS * heartbeatMs),
+      membership,
+      heartbeatMs,
+      subscribe: (channel, listener) => redis.subscriber.on(channel, listener),
+      looked: () => choice.changed(),
+      learn: options.learn,
+      log,
+      now,
+    });
+    const stopWatching = membership.onChange(() => choice.changed());
+    const missed = (): void => void this.#catalogue.look();
+    redis.onGap.add(missed);
+    this.#unsubscribe = () => {
+      stopWatching();
+      redis.onGap.delete(missed);
+    };
+    this.#remote = new RemoteCalls({ peers, choice, forwardedMax, forwardMsMax, log, now });
+    this.dispatcher = new ForwardingDispatcher(options.dispatcher, this.#remote);
+    const { catalogue, dispatcher, load } = options;
+    this.#served = new ServedCalls({ peers, catalogue, dispatcher, load });
+    this.#registerGauges(choice);
+  }
+
+  #registerGauges(choice: NodeChoice): void {
+    const { meters } = this.#options;
+    const remote = this.#remote;
+    meters.gauge('millrace_forwarded_calls', 'Calls that other nodes run for this one.', () => remote.size);
+    meters.gauge('millrace_served_calls', 'Calls that this node runs for others.', () => this.#served.size);
+    meters.gauge('millrace_forwarded_total', 'Calls sent to other nodes since the start.', () => remote.forwarded);
+    meters.gauge('millrace_forward_retries_total', 'Calls sent to a second node.', () => remote.retries);
+    meters.gauge('millrace_open_breakers', 'Nodes that are not asked for now.', () => choice.openBreakers);
+  }
+
+  /** Serves other nodes, and begins to learn of them. */
+  start(own: readonly SourcedDefinition[]): void {
+    this.#served.start();
+    this.offer(own);
+    this.#catalogue.start();
+    const { cluster, heartbeatMs } = this.#options.settings;
+    if (cluster.secret === '') this.#secretTimer = setInterval(() => void this.#keepSecret(), heartbeatMs);
+  }
+
+  /** A Redis that came back empty would give the next node that starts another secret than this one has. */
+  async #keepSecret(): Promise<void> {
+    const { redis, secret } = this.#options.shared;
+    try {
+      await redis?.commands.command('SET', secretKey(this.#options.settings), secret, 'NX');
+    } catch (error) {
+      // Away, as its owner has said: the next heartbeat tries again.
+      if (!(error instanceof RedisUnavailable)) throw error;
+    }
+  }
+
+  /** What this node runs itself has changed. */
+  offer(own: readonly SourcedDefinition[]): void {
+    this.#options.shared.membership.update({ tools: this.#catalogue.offer(own) });
+  }
+
+  /** Calls on other nodes end, or time does. */
+  async drain(graceMs: number): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const patience = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, graceMs);
+    });
+    await Promise.race([this.#remote.idle(), patience]);
+    clearTimeout(timer);
+  }
+
+  stop(): void {
+    this.#remote.stop();
+  }
+
+  async close(): Promise<void> {
+    this.#unsubscribe();
+    if (this.#secretTimer !== null) clearInterval(this.#secretTimer);
+    await this.#catalogue.close();
+  }
+}

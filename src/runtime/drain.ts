@@ -1,0 +1,38 @@
+/**
+ * The waits of a shutdown: for balancers to notice, and for answers to leave.
+ *
+ * Role: the order stands in `create-runtime.ts`. A balancer asks for readiness now and then, so a node that stops
+ * listening as soon as it is told to would refuse what the balancer still sends; it serves on until the delay is over.
+ * Work that is done is not an answer that was read: connections are closed when nothing is left to write on them.
+ */
+import { setTimeout as pause } from 'node:timers/promises';
+import type { FrontEnd } from '../frontend/port.ts';
+
+/** Between looks; the event loop reads sockets in between, so that what had arrived is seen. */
+const LOOK_MS = 5;
+/** Looks in a row that must find nothing: the first may come before a request that waits in its socket is read. */
+const QUIET_LOOKS = 2;
+/** For answers that are ready, however little is left of the grace period. */
+const LEAVE_MS_MIN = 250;
+
+/** Not ready, and serving all the same. */
+export async function untilNoticed(frontEnd: FrontEnd | null, delayMs: number): Promise<void> {
+  if (frontEnd === null) return;
+  frontEnd.drain();
+  if (delayMs > 0) await pause(delayMs);
+}
+
+/** Resolves when no request is unanswered, or when patience ends. `endStreams`: a stream would wait for ever. */
+export async function untilAnswered(
+  frontEnd: FrontEnd | null,
+  endStreams: () => void,
+  patienceMs: number,
+): Promise<void> {
+  if (frontEnd === null) return;
+  const endMs = performance.now() + Math.max(LEAVE_MS_MIN, patienceMs);
+  for (let quiet = 0; quiet < QUIET_LOOKS && performance.now() < endMs; ) {
+    endStreams();
+    quiet = frontEnd.exchanges === 0 ? quiet + 1 : 0;
+    await pause(LOOK_MS);
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * One unit as this node sees it: its owner here, who runs it elsewhere, and what is in force.
+ *
+ * Role: gets a question to where it can be answered: to the engine of this node, or to the node that holds the lease.
+ * Who holds it is asked of the store and remembered for `HOLDER_MS`; what proves wrong is asked again once. A unit that
+ * nobody runs, or that is moving, is refused with a time to wait.
+ * Invariant: what another node sent here is never sent on.
+ */
+import { type Peers, PeerUnavailable } from '../../cluster/peers/port.ts';
+import type { Leases } from '../../cluster/port.ts';
+import type { StreamDefinition } from '../define/definition.ts';
+import { type StreamFacts, StreamRefusal } from '../engine/port.ts';
+import type { UnitEngine } from './unit-engine.ts';
+import { askNode, NotOwner, type UnitMessage } from './unit-messages.ts';
+import { leaseName, type UnitOwner } from './unit-owner.ts';
+import type { Unit } from './units.ts';
+
+const HOLDER_MS = 5_000;
+const RETRY_AFTER_MS = 1000;
+
+export interface SeatPorts {
+  readonly nodeId: string;
+  readonly leases: Leases;
+  readonly peers: Peers;
+  /** Monotonic ms. */
+  readonly now: () => number;
+}
+
+export class UnitSeat {
+  readonly unit: Unit;
+  readonly owner: UnitOwner;
+  /** In force with the owner, as far as is known here. */
+  definitions: readonly StreamDefinition[];
+  /** As the owner last told them. */
+  facts: readonly StreamFacts[] = [];
+  readonly #ports: SeatPorts;
+  #holder: { readonly nodeId: string; readonly atMs: number } | null = null;
+
+  constructor(unit: Unit, owner: UnitOwner, ports: SeatPorts) {
+    this.unit = unit;
+    this.owner = owner;
+    this.definitions = unit.definitions;
+    this.#ports = ports;
+  }
+
+  get names(): readonly string[] {
+    return this.definitions.map(({ name }) => name);
+  }
+
+  /** By the engine of this node. Rejects with `NotOwner`, or with `StreamRefusal` when it ends meanwhile. */
+  async answer<T>(work: (engine: UnitEngine) => T | Promise<T>): Promise<T> {
+    const { engine } = this.owner;
+    if (engine === null) throw new NotOwner(`unit ${this.unit.name} is not run here`);
+    try {
+      return await work(engine);
+    } catch (error) {
+      if (engine.live || error instanceof StreamRefusal) throw error;
+      throw this.#moving();
+    }
+  }
+
+  /** Here when this node runs it, else there. Rejects with `StreamRefusal`. */
+  async ask<T>(here: (engine: UnitEngine) => T | Promise<T>, there: UnitMessage): Promise<T> {
+    for (let tries = 1; ; tries++) {
+      const { engine } = this.owner;
+      if (engine !== null) return this.answer(here);
+      const nodeId = await this.#holderNow(tries > 1);
+      if (nodeId === null || nodeId === this.#ports.nodeId) throw this.#moving();
+      try {
+        return (await askNode(this.#ports.peers, nodeId, there)) as T;
+      } catch (error) {
+        this.#holder = null;
+        if (error instanceof NotOwner && tries === 1) continue;
+        if (error instanceof NotOwner) throw this.#moving();
+        if (!(error instanceof PeerUnavailable)) throw error;
+        // What had left may have been taken: only who sends a batch id may be asked twice.
+        if (!error.maybeDone && tries === 1) continue;
+        throw this.#unreachable(nodeId, error);
+      }
+    }
+  }
+
+  async #holderNow(anew: boolean): Promise<string | null> {
+    const { leases, now } = this.#ports;
+    const known = this.#holder;
+    if (!anew && known !== null && now() - known.atMs < HOLDER_MS) return known.nodeId;
+    let holder: Awaited<ReturnType<Leases['holder']>>;
+    try {
+      holder = await leases.holder(leaseName(this.unit.name));
+    } catch {
+      // Told by the connection already; who asks is to come again.
+      throw new StreamRefusal('unavailable', `who runs ${this.#shown} is not known: Redis is away`, RETRY_AFTER_MS);
+    }
+    this.#holder = holder === null ? null : { nodeId: holder.nodeId, atMs: now() };
+    return holder?.nodeId ?? null;
+  }
+
+  /** The one that was known may be so no more. */
+  forgetHolder(): void {
+    this.#holder = null;
+  }
+
+  get #shown(): string {
+    return `stream ${this.names.join(', ').slice(0, 200)}`;
+  }
+
+  #moving(): StreamRefusal {
+    return new StreamRefusal('stopped', `${this.#shown} is moving between nodes`, RETRY_AFTER_MS);
+  }
+
+  #unreachable(nodeId: string, { message }: PeerUnavailable): StreamRefusal {
+    const text = `node ${nodeId}, which runs ${this.#shown}, cannot be reached: ${message}`;
+    return new StreamRefusal('unavailable', text, RETRY_AFTER_MS);
+  }
+}

@@ -1,0 +1,69 @@
+/**
+ * Options of sources and sinks, checked without reaching for anything outside.
+ *
+ * Role: what `millrace check` and a change of the definitions ask before anything is opened or logged. Each kind checks
+ * its options when a connector is made; what is made here is never started.
+ */
+import type { SinkDefinition, SourceDefinition, StreamDefinition } from '../define/definition.ts';
+import { at, DefinitionProblem, Findings } from '../define/definition-problem.ts';
+import type { SourceHost } from '../sources/port.ts';
+import type { ConnectorKinds } from './connectors.ts';
+
+/** Of a source that is never started. */
+const NOBODY: SourceHost = {
+  accept: () => Promise.reject(new Error('this source is not to be started')),
+  log: { warn: () => undefined, info: () => undefined },
+  now: () => 0,
+};
+
+/** Throws `DefinitionProblem`: all problems, with their paths from `streams` on. The definitions were compiled before. */
+export function checkConnectors(definitions: readonly StreamDefinition[], kinds: ConnectorKinds): void {
+  const findings = new Findings();
+  for (const [i, { name, sinks = [], sources = [] }] of definitions.entries()) {
+    const path = at('streams', i);
+    for (const [n, source] of sources.entries()) checkSource(source, name, at(at(path, 'sources'), n), kinds, findings);
+    for (const [n, sink] of sinks.entries()) checkSink(sink, at(at(path, 'sinks'), n), kinds, findings);
+  }
+  findings.throwIfAny();
+}
+
+function checkSource(
+  source: SourceDefinition,
+  stream: string,
+  path: string,
+  { sources }: ConnectorKinds,
+  findings: Findings,
+): void {
+  const kind = sources.get(source.type);
+  if (kind === undefined) wrongType(source.type, path, [...sources.keys()], findings);
+  // A source names its options by stream and type.
+  else tryOut(() => kind.create(source, stream, NOBODY), `${stream}/${source.type}`, path, findings);
+}
+
+function checkSink(
+  { of: _of, type, ...options }: SinkDefinition,
+  path: string,
+  { sinks }: ConnectorKinds,
+  findings: Findings,
+): void {
+  if (type === 'stream') return;
+  const kind = sinks.get(type);
+  if (kind === undefined) wrongType(type, path, [...sinks.keys(), 'stream'], findings);
+  else tryOut(() => kind.create(options, path), path, path, findings);
+}
+
+function wrongType(type: string, path: string, known: readonly string[], findings: Findings): void {
+  findings.add(at(path, 'type'), type, `one of ${known.join(', ')}`, known);
+}
+
+function tryOut(make: () => unknown, named: string, path: string, findings: Findings): void {
+  try {
+    make();
+  } catch (error) {
+    if (!(error instanceof DefinitionProblem)) throw error;
+    for (const problem of error.problems) {
+      const rest = problem.path.startsWith(named) ? problem.path.slice(named.length) : `.${problem.path}`;
+      findings.put({ ...problem, path: `${path}${rest}` });
+    }
+  }
+}

@@ -1,0 +1,181 @@
+/**
+ * What is done to tasks in Redis, each in one step.
+ *
+ *   {prefix}{tasks}:t:<id>    hash: r record, k token, x nodes lost, c call, z ended, n answers wait, a:<key> answer
+ *   {prefix}{tasks}:all       ids by the time they expire          ms
+ *   {prefix}{tasks}:ended     ids of ended tasks by when           µs
+ *   {prefix}{tasks}:claims    ids of running tasks by the time their claim runs out   ms
+ *   {prefix}{tasks}:since     changes when the store was emptied
+ *
+ * Role: the rules of claims and fencing. A token rises with every claim and with every end from elsewhere; a write names
+ * the token it was claimed with, or is refused. Times are those of Redis. All keys have one hash tag, so that there can
+ * be one bound for all tasks.
+ */
+import { Script } from '../redis/script.ts';
+
+const TIME = `
+local t = redis.call('TIME')
+local us = t[1] * 1000000 + t[2]
+local now = math.floor(us / 1000)
+local function text(n) return string.format('%.0f', n) end
+local function rise(token) return text(math.max(tonumber(token or '0') + 1, us)) end
+`;
+
+const REMOVE = `
+local function remove(key, id)
+  redis.call('DEL', key)
+  redis.call('ZREM', KEYS[2], id) redis.call('ZREM', KEYS[3], id) redis.call('ZREM', KEYS[4], id)
+end
+`;
+
+/**
+ * Keys: task, all, ended, claims, since. Arguments: id, token or '', since or '', record, ended 0/1, ttl, claim, most
+ * tasks, call or '', start of task keys, ttl of the indexes. Answers what, token, since, tasks.
+ */
+export const PUT = new Script(`
+${TIME}${REMOVE}
+local id, token, since = ARGV[1], ARGV[2], redis.call('GET', KEYS[5])
+if not since then
+  since = text(us)
+end
+redis.call('SET', KEYS[5], since, 'PX', ARGV[11])
+local row = redis.call('HMGET', KEYS[1], 'k', 'z')
+if row[1] and (row[1] ~= token or row[2]) then return {'lost'} end
+if not row[1] then
+  if token ~= '' and ARGV[3] == since then return {'lost'} end
+  for _, old in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'LIMIT', 0, 100)) do
+    remove(ARGV[10] .. old, old)
+  end
+  if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[8]) then
+    local first = redis.call('ZRANGE', KEYS[3], 0, 0)[1]
+    if not first then return {'full', '', since, redis.call('ZCARD', KEYS[2])} end
+    remove(ARGV[10] .. first, first)
+  end
+  token = rise(token ~= '' and token or nil)
+  redis.call('HSET', KEYS[1], 'k', token, 'x', 0)
+  if ARGV[9] ~= '' then redis.call('HSET', KEYS[1], 'c', ARGV[9]) end
+  redis.call('PEXPIRE', KEYS[1], ARGV[6])
+  redis.call('ZADD', KEYS[2], now + ARGV[6], id)
+end
+redis.call('HSET', KEYS[1], 'r', ARGV[4])
+if ARGV[5] == '1' then
+  redis.call('HSET', KEYS[1], 'z', 1)
+  redis.call('HDEL', KEYS[1], 'c')
+  redis.call('ZADD', KEYS[3], us, id)
+  redis.call('ZREM', KEYS[4], id)
+else
+  redis.call('ZADD', KEYS[4], now + ARGV[7], id)
+end
+for i = 2, 4 do redis.call('PEXPIRE', KEYS[i], ARGV[11]) end
+return {'stored', token, since, redis.call('ZCARD', KEYS[2])}
+`);
+
+/** Keys: task, all, ended, claims. Arguments: id. */
+export const DELETE = new Script(`
+${REMOVE}
+remove(KEYS[1], ARGV[1])
+return redis.call('ZCARD', KEYS[2])
+`);
+
+/** Keys: any task, all, ended, claims. Arguments: start of task keys. Answers how many tasks there are. */
+export const SWEEP = new Script(`
+${TIME}${REMOVE}
+for _, old in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'LIMIT', 0, 200)) do
+  remove(ARGV[1] .. old, old)
+end
+return redis.call('ZCARD', KEYS[2])
+`);
+
+/**
+ * Keys: claims, since, tasks. Arguments: claim, then id, token and since of each task. Answers a number for each task:
+ * 0 lost, 1 held, 2 held and answers wait, 3 missing since the store was emptied.
+ */
+export const RENEW = new Script(`
+${TIME}
+local since = redis.call('GET', KEYS[2])
+local told = {}
+for i = 3, #KEYS do
+  local at = 3 * (i - 3) + 2
+  local row = redis.call('HMGET', KEYS[i], 'k', 'z', 'n')
+  if not row[1] then
+    told[i - 2] = since == ARGV[at + 2] and 0 or 3
+  elseif row[1] ~= ARGV[at + 1] or row[2] then
+    told[i - 2] = 0
+  else
+    redis.call('ZADD', KEYS[1], now + ARGV[1], ARGV[at])
+    told[i - 2] = row[3] and 2 or 1
+  end
+end
+return told
+`);
+
+const FORGET_ANSWERS = `
+local function answers(key)
+  local names, found = {}, {}
+  for _, name in ipairs(redis.call('HKEYS', key)) do
+    if string.sub(name, 1, 2) == 'a:' then names[#names + 1] = name end
+  end
+  for i, name in ipairs(names) do
+    found[2 * i - 1] = string.sub(name, 3)
+    found[2 * i] = redis.call('HGET', key, name)
+    redis.call('HDEL', key, name)
+  end
+  redis.call('HDEL', key, 'n')
+  return found
+end
+`;
+
+/** Keys: task, claims. Arguments: start of task keys, claim, how many. Answers token, record, call, nodes lost of each. */
+export const TAKE_ORPHANS = new Script(`
+${TIME}${FORGET_ANSWERS}
+local taken = {}
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'LIMIT', 0, ARGV[3])) do
+  local key = ARGV[1] .. id
+  local row = redis.call('HMGET', key, 'k', 'r', 'c')
+  if not row[1] then
+    redis.call('ZREM', KEYS[2], id)
+  else
+    local token = rise(row[1])
+    redis.call('HSET', key, 'k', token)
+    answers(key)
+    redis.call('ZADD', KEYS[2], now + ARGV[2], id)
+    taken[#taken + 1] = {token, row[2], row[3] or '', redis.call('HINCRBY', key, 'x', 1)}
+  end
+end
+return {redis.call('GET', KEYS[1]) or '', taken}
+`);
+
+/** Keys: task, claims. Arguments: id, token. It is nobody's fault: the node does not count as lost. */
+export const RELEASE = new Script(`
+if redis.call('HGET', KEYS[1], 'k') ~= ARGV[2] then return 0 end
+redis.call('HINCRBY', KEYS[1], 'x', -1)
+redis.call('ZADD', KEYS[2], 0, ARGV[1])
+return 1
+`);
+
+/** Keys: task, ended, claims. Arguments: id, record as it was read, new record. 0: it has changed meanwhile. */
+export const END = new Script(`
+${TIME}
+local row = redis.call('HMGET', KEYS[1], 'r', 'k', 'z')
+if row[1] ~= ARGV[2] or row[3] then return 0 end
+redis.call('HSET', KEYS[1], 'r', ARGV[3], 'k', rise(row[2]), 'z', 1)
+redis.call('HDEL', KEYS[1], 'c')
+redis.call('ZADD', KEYS[2], us, ARGV[1])
+redis.call('ZREM', KEYS[3], ARGV[1])
+return 1
+`);
+
+/** Keys: task. Arguments: name and answer of each. */
+export const LEAVE_ANSWERS = new Script(`
+if redis.call('EXISTS', KEYS[1]) == 0 or redis.call('HGET', KEYS[1], 'z') then return 0 end
+for i = 1, #ARGV, 2 do redis.call('HSET', KEYS[1], 'a:' .. ARGV[i], ARGV[i + 1]) end
+redis.call('HSET', KEYS[1], 'n', 1)
+return 1
+`);
+
+/** Keys: task. Arguments: token. False: it is another node's. */
+export const TAKE_ANSWERS = new Script(`
+${FORGET_ANSWERS}
+if redis.call('HGET', KEYS[1], 'k') ~= ARGV[1] then return false end
+return answers(KEYS[1])
+`);

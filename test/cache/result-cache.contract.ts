@@ -1,0 +1,85 @@
+/**
+ * What every `ResultCache` promises, as tests. `open` gives caches of two nodes that share what they share: for an
+ * embedded one, twice the same. `passMs` lets time pass.
+ */
+import assert from 'node:assert/strict';
+import { afterEach, describe, test } from 'node:test';
+import type { ResultCache } from '../../src/cache/port.ts';
+import { until } from '../tasks/shared-redis.ts';
+
+export interface CachesUnderTest {
+  readonly a: ResultCache;
+  readonly b: ResultCache;
+  passMs(ms: number): Promise<void>;
+}
+
+export function resultCacheContract(name: string, open: () => Promise<CachesUnderTest>): void {
+  describe(`result cache contract: ${name}`, () => {
+    const opened: CachesUnderTest[] = [];
+    const caches = async (): Promise<CachesUnderTest> => {
+      const under = await open();
+      opened.push(under);
+      return under;
+    };
+    afterEach(() => {
+      for (const { a, b } of opened.splice(0)) {
+        a.close();
+        b.close();
+      }
+    });
+    const keep = async (cache: ResultCache, key: string, resultJson: string, ttlMs = 60_000): Promise<void> => {
+      await cache.get('tool', key);
+      cache.set('tool', key, resultJson, ttlMs, cache.generation('tool'));
+    };
+
+    test('what was not kept is absent', async () => {
+      const { a } = await caches();
+      assert.equal(await a.get('tool', 'k'), undefined);
+      assert.equal(a.size, 0);
+    });
+
+    test('what one node keeps the other finds, with the time that is left', async () => {
+      const { a, b } = await caches();
+      await keep(a, 'k', '{"ä":1}');
+      const found = await until('the result', async () => (await b.get('tool', 'k')) ?? undefined);
+      assert.equal(found.resultJson, '{"ä":1}');
+      assert.ok(found.ttlMs > 30_000 && found.ttlMs <= 60_000, String(found.ttlMs));
+      assert.equal(await b.get('tool', 'other'), undefined);
+    });
+
+    test('a result is gone after its time', async () => {
+      const { a, b, passMs } = await caches();
+      await keep(a, 'k', '1', 300);
+      await passMs(301);
+      // Two clocks are asked, and a timer may be a little early.
+      for (const cache of [a, b]) await until('its end', async () => (await cache.get('tool', 'k')) === undefined);
+    });
+
+    test('an invalidation is heard on both nodes, for that tool alone', async () => {
+      const { a, b } = await caches();
+      await keep(a, 'k', '1');
+      await a.get('beside', 'l');
+      a.set('beside', 'l', '2', 60_000, a.generation('beside'));
+      await until('the result', async () => (await b.get('tool', 'k')) !== undefined);
+      await until('the result', async () => (await b.get('beside', 'l')) !== undefined);
+      b.invalidate('tool');
+      await until('the end of the result', async () => (await a.get('tool', 'k')) === undefined);
+      assert.equal(await b.get('tool', 'k'), undefined);
+      assert.equal((await a.get('beside', 'l'))?.resultJson, '2');
+    });
+
+    test('a result that was being computed when its tool was invalidated is not kept', async () => {
+      const { a, b } = await caches();
+      await a.get('tool', 'k');
+      const generation = a.generation('tool');
+      b.invalidate('tool');
+      await until('the news', async () => {
+        await a.get('tool', 'k');
+        return a.generation('tool') !== generation;
+      });
+      a.set('tool', 'k', '1', 60_000, generation);
+      assert.equal(await a.get('tool', 'k'), undefined);
+      assert.equal(await b.get('tool', 'k'), undefined);
+    });
+  });
+}

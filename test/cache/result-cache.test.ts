@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { MemoryResultCache } from '../../src/cache/memory-cache.ts';
+import { RedisResultCache } from '../../src/cache/redis-cache.ts';
+import { QUIET, SharedRedis, until } from '../tasks/shared-redis.ts';
+import { resultCacheContract } from './result-cache.contract.ts';
+
+const BOUNDS = { resultsMax: 100, bytesMax: 1_000_000 };
+
+resultCacheContract('memory', async () => {
+  let nowMs = 0;
+  const cache = new MemoryResultCache({ ...BOUNDS, now: () => nowMs });
+  return {
+    a: cache,
+    b: cache,
+    passMs: async (ms) => {
+      nowMs += ms;
+    },
+  };
+});
+
+describe('results in memory', () => {
+  const filled = (bounds: Partial<typeof BOUNDS>, count: number): MemoryResultCache => {
+    const cache = new MemoryResultCache({ ...BOUNDS, ...bounds, now: () => 0 });
+    for (let i = 0; i < count; i += 1) cache.set('tool', `k${i}`, 'x'.repeat(48), 1_000, 0);
+    return cache;
+  };
+
+  test('the result used longest ago makes room', () => {
+    const cache = filled({ resultsMax: 3 }, 3);
+    cache.get('tool', 'k0');
+    cache.set('tool', 'new', '1', 1_000, 0);
+    assert.deepEqual(
+      ['k0', 'k1', 'k2', 'new'].map((key) => cache.get('tool', key) !== undefined),
+      [true, false, true, true],
+    );
+  });
+
+  test('their bytes stay within the bound, and one that is larger is not kept', () => {
+    const cache = filled({ bytesMax: 250 }, 10);
+    assert.deepEqual([cache.size, cache.bytes], [2, 200]);
+    cache.set('tool', 'huge', 'x'.repeat(500), 1_000, 0);
+    assert.equal(cache.get('tool', 'huge'), undefined);
+    assert.equal(cache.size, 2);
+  });
+
+  test('a bound of 0 keeps nothing', () => {
+    assert.equal(filled({ resultsMax: 0 }, 3).size, 0);
+  });
+});
+
+function suite(name: string, start: () => Promise<SharedRedis>): void {
+  describe(`results in Redis: ${name}`, () => {
+    let redis: SharedRedis;
+    before(async () => {
+      redis = await start();
+    });
+    after(() => redis.end());
+    const cacheWith = async (prefix: string): Promise<RedisResultCache> =>
+      new RedisResultCache({
+        ...(await redis.clients()),
+        ...BOUNDS,
+        prefix,
+        now: () => performance.now(),
+        log: QUIET,
+      });
+
+    resultCacheContract(name, async () => {
+      const prefix = redis.prefix();
+      return {
+        a: await cacheWith(prefix),
+        b: await cacheWith(prefix),
+        passMs: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+      };
+    });
+
+    test('every key has a time to live, and generations rise though Redis was emptied', async () => {
+      const prefix = redis.prefix();
+      const cache = await cacheWith(prefix);
+      const { commands } = await redis.clients();
+      cache.invalidate('tool');
+      const generation = (): Promise<number> =>
+        Promise.resolve(commands.command('GET', `${prefix}cache:{tool}:gen`)).then(Number);
+      const first = await until('a generation', async () => (await generation()) || undefined);
+      const ttlMs = async (key: string): Promise<number> =>
+        Number(await commands.command('PTTL', `${prefix}cache:{tool}:${key}`));
+      await until('the result in Redis', async () => {
+        await cache.get('tool', 'k');
+        cache.set('tool', 'k', '1', 60_000, cache.generation('tool'));
+        return (await ttlMs('k')) > 0;
+      });
+      assert.ok((await ttlMs('gen')) > 0);
+      await commands.command('DEL', `${prefix}cache:{tool}:gen`);
+      cache.invalidate('tool');
+      await until('a higher generation', async () => (await generation()) > first);
+      cache.close();
+    });
+  });
+}
+
+suite('one server', () => SharedRedis.single());
+suite('Cluster', () => SharedRedis.cluster());
+
+test('without Redis the memory level goes on, and what was invalidated meanwhile is not served when it is back', async () => {
+  const redis = await SharedRedis.single();
+  const server = redis.server;
+  assert.ok(server !== null);
+  try {
+    const clients = await redis.clients();
+    const cache = new RedisResultCache({
+      ...clients,
+      ...BOUNDS,
+      prefix: 'p:',
+      now: () => performance.now(),
+      log: QUIET,
+    });
+    await cache.get('tool', 'k');
+    cache.set('tool', 'k', '1', 60_000, cache.generation('tool'));
+    await until('the result in Redis', async () => Number(await server.run('EXISTS', 'p:cache:{tool}:k')) === 1);
+    server.pause();
+    await until('the loss', async () => {
+      await clients.commands.command('PING').catch(() => undefined);
+      return !clients.commands.up;
+    });
+    assert.equal((cache.get('tool', 'k') as { resultJson: string }).resultJson, '1');
+    assert.equal(cache.get('tool', 'other'), undefined);
+    cache.invalidate('tool');
+    assert.equal(cache.get('tool', 'k'), undefined);
+    server.resume();
+    await until('Redis', () => clients.commands.up);
+    assert.equal(await cache.get('tool', 'k'), undefined);
+    await until('the generation', async () => Number(await server.run('EXISTS', 'p:cache:{tool}:gen')) === 1);
+    assert.equal(await cache.get('tool', 'k'), undefined);
+    cache.close();
+  } finally {
+    await redis.end();
+  }
+});

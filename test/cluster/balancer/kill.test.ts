@@ -1,0 +1,102 @@
+/**
+ * A node is killed under load (fault 35): the calls that were in flight on it fail, and no other one; the other nodes
+ * know soon that it is gone, and that it is back.
+ */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { eventually } from '../../clients/eventually.ts';
+import { type CallRecord, failedOf, RecordedLoad } from './recorded-load.ts';
+import { ClusterRig, HEARTBEAT_MS } from './rig.ts';
+
+const PER_SECOND = 200;
+/** Calls that are certainly in flight, spread over the nodes. */
+const LONG_CALLS = 30;
+const LONG_MS = 4000;
+const AFTERWARDS_MS = 1500;
+const ALL_IDS = 'node-1, node-2, node-3';
+/** Three heartbeats until the record is gone, one until the others look; the rest is for a machine that is busy. */
+const GONE_MS_MAX = 4 * HEARTBEAT_MS + 3000;
+
+interface NodeView {
+  readonly id: string;
+  readonly load: number;
+}
+
+async function clusterOf(url: string): Promise<readonly NodeView[]> {
+  const response = await fetch(new URL('/cluster', url));
+  return ((await response.json()) as { nodes: readonly NodeView[] }).nodes;
+}
+
+const loadOf = async (url: string, id: string): Promise<number> =>
+  (await clusterOf(url)).find((node) => node.id === id)?.load ?? 0;
+
+describe('SIGKILL of a node under load', () => {
+  let rig: ClusterRig;
+  before(async () => {
+    rig = await ClusterRig.start(['--request-timeout-ms', '30000']);
+  });
+  after(() => rig?.end());
+
+  test('only calls in flight on it fail; called again, they succeed', async () => {
+    const [victim] = rig.nodes;
+    assert.ok(victim !== undefined);
+    const others = rig.nodes.filter((node) => node !== victim);
+    for (const node of others)
+      await eventually(
+        'all known',
+        () => idsOf(node.url),
+        (ids) => ids === ALL_IDS,
+      );
+    const load = new RecordedLoad(rig.url);
+    const long = Array.from({ length: LONG_CALLS }, () => load.sleep(LONG_MS));
+    await eventually(
+      'long calls on each node',
+      () => Promise.all(rig.nodes.map((node) => loadOf(node.url, node.id))),
+      (loads) => loads.reduce((sum, each) => sum + each, 0) === LONG_CALLS,
+    );
+    const onVictim = await loadOf(victim.url, victim.id);
+    load.start(PER_SECOND);
+    await eventually(
+      'calls',
+      () => load.history.length,
+      (count) => count > PER_SECOND / 4,
+    );
+    await victim.kill();
+    const killedMs = performance.now();
+    for (const node of others) {
+      await eventually(
+        'gone',
+        () => idsOf(node.url),
+        (ids) => !ids.includes(victim.id),
+        GONE_MS_MAX,
+      );
+    }
+    const goneMs = performance.now() - killedMs;
+    assert.ok(goneMs <= GONE_MS_MAX, `gone after ${goneMs} ms`);
+    await eventually(
+      'time',
+      () => performance.now() - killedMs,
+      (ms) => ms > AFTERWARDS_MS,
+    );
+    const failedLong = failedOf(await Promise.all(long));
+    const failed = failedOf(await load.stop());
+    assert.ok(failedLong.length > 0 && failedLong.length <= onVictim, `${failedLong.length} of ${onVictim} failed`);
+    for (const call of failed) assert.ok(call.startedMs <= killedMs, describeCall(call, killedMs));
+    const again = new RecordedLoad(rig.url);
+    await Promise.all(failed.map(() => again.echo()));
+    assert.deepEqual(failedOf(await again.stop()), []);
+    await victim.start();
+    for (const node of others)
+      await eventually(
+        'back',
+        () => idsOf(node.url),
+        (ids) => ids === ALL_IDS,
+        GONE_MS_MAX,
+      );
+  });
+});
+
+const idsOf = async (url: string): Promise<string> => (await clusterOf(url)).map(({ id }) => id).join(', ');
+
+const describeCall = (call: CallRecord, killedMs: number): string =>
+  `call ${call.number} left ${call.startedMs - killedMs} ms after the kill: ${call.problem}`;

@@ -1,0 +1,113 @@
+/**
+ * One millrace node as a process of its own: the built command on a port that stays the same, so that it can be
+ * stopped, killed and started again under its name.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { PACKAGE_ROOT } from '../../../src/config/version.ts';
+
+const MAIN = join(PACKAGE_ROOT, 'dist/src/cli/main.js');
+const READY = /^millrace ready (\S+)$/;
+const START_MS_MAX = 30_000;
+const OUTPUT_CHARS_MAX = 20_000;
+
+/** Below the ports that systems hand out on their own: between two starts nobody else may get it. */
+const STEADY_FIRST = 20_000;
+const STEADY_COUNT = 12_000;
+
+/** A free port that can be listened on again and again. */
+export async function steadyPort(): Promise<number> {
+  for (;;) {
+    const port = STEADY_FIRST + Math.floor(Math.random() * STEADY_COUNT);
+    const server = createServer();
+    const bound = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false));
+      server.listen(port, '127.0.0.1', () => resolve(true));
+    });
+    if (!bound) continue;
+    server.close();
+    await once(server, 'close');
+    return port;
+  }
+}
+
+const running = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
+export class NodeProcess {
+  readonly id: string;
+  readonly port: number;
+  readonly #flags: readonly string[];
+  #child: ChildProcess | null = null;
+  #errors = '';
+
+  constructor(id: string, port: number, flags: readonly string[]) {
+    this.id = id;
+    this.port = port;
+    this.#flags = flags;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}/mcp`;
+  }
+
+  /** What it logged, for messages of failed assertions. */
+  get errors(): string {
+    return this.#errors;
+  }
+
+  /** Resolves when it serves. */
+  async start(): Promise<void> {
+    const args = ['serve', '--port', String(this.port), '--node-id', this.id, ...this.#flags];
+    const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !isForeign(name)));
+    const child = spawn(process.execPath, [MAIN, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#child = child;
+    running.add(child);
+    child.once('exit', () => running.delete(child));
+    child.stderr.on('data', (chunk: Buffer) => {
+      this.#errors = (this.#errors + chunk.toString()).slice(-OUTPUT_CHARS_MAX);
+    });
+    const late = setTimeout(() => child.kill('SIGKILL'), START_MS_MAX);
+    try {
+      for await (const line of createInterface({ input: child.stdout })) if (READY.test(line)) return;
+      throw new Error(`${this.id} does not start: ${this.#errors}`);
+    } finally {
+      clearTimeout(late);
+      child.stdout.resume();
+    }
+  }
+
+  /** It stands still, sockets and all, until `SIGCONT`. */
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
+    this.#child?.kill(signal);
+  }
+
+  /** SIGTERM; resolves with its exit code when it has ended. */
+  async stop(): Promise<number> {
+    return (await this.#signal('SIGTERM')) ?? -1;
+  }
+
+  /** SIGKILL; resolves when it is gone. */
+  async kill(): Promise<void> {
+    await this.#signal('SIGKILL');
+  }
+
+  async #signal(signal: 'SIGTERM' | 'SIGKILL'): Promise<number | null> {
+    const child = this.#child;
+    if (child === null || !running.has(child)) return null;
+    const exited = once(child, 'exit');
+    child.kill(signal);
+    const [code] = (await exited) as [number | null];
+    return code;
+  }
+}
+
+/** Would configure the node, or make it believe that it is a test. */
+function isForeign(name: string): boolean {
+  return name.startsWith('MILLRACE_') || name === 'NODE_TEST_CONTEXT';
+}

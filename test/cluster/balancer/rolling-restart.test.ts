@@ -1,0 +1,85 @@
+/**
+ * Rolling restart (fault 38): three nodes behind HAProxy are stopped and started again one after the other, under a
+ * constant load of stateless calls and with event streams of sessions open, and nobody misses anything.
+ */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { PACKAGE_ROOT } from '../../../src/config/version.ts';
+import { Stateless } from '../../wire/raw-clients.ts';
+import { failedOf, longestSilenceMs, RecordedLoad } from './recorded-load.ts';
+import { ClusterRig } from './rig.ts';
+import { checkHeard, SessionListener } from './session-listener.ts';
+
+const PER_SECOND = 300;
+/** Of a busy machine; the load goes on behind two nodes all the time. */
+const SILENCE_MS_MAX = 5_000;
+const LISTENERS = 8;
+const NOTES = 120;
+const TOUCH_MS = 50;
+/** In flight on the node that is stopped, so that it is still there when its clients have left. */
+const LINGER_MS = 3000;
+const TOOLS = join(PACKAGE_ROOT, 'dist/test/fixtures/balancer');
+
+/** Says of one note after the other that it changed, until all did or it is stopped. */
+class Touches {
+  readonly touched: string[] = [];
+  readonly failed: string[] = [];
+  readonly #timer: NodeJS.Timeout;
+  readonly #pending = new Set<Promise<void>>();
+
+  constructor(client: Stateless, uris: readonly string[]) {
+    let next = 0;
+    this.#timer = setInterval(() => {
+      const uri = uris[next++];
+      if (uri === undefined) return;
+      const done = client.call('touch', { uri }).then((answer) => {
+        this.#pending.delete(done);
+        (answer.status === 200 ? this.touched : this.failed).push(uri);
+      });
+      this.#pending.add(done);
+    }, TOUCH_MS);
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    await Promise.all(this.#pending);
+  }
+}
+
+describe('rolling restart behind HAProxy', () => {
+  let rig: ClusterRig;
+  before(async () => {
+    rig = await ClusterRig.start(['--tools', TOOLS]);
+  });
+  after(() => rig?.end());
+
+  test('all three nodes are replaced under load; no request fails and no stream misses or repeats an event', async () => {
+    const uris = Array.from({ length: NOTES }, (_, i) => `note://${i}`);
+    const listeners = await Promise.all(Array.from({ length: LISTENERS }, () => SessionListener.open(rig.url, uris)));
+    const load = new RecordedLoad(rig.url);
+    load.start(PER_SECOND);
+    const touches = new Touches(new Stateless(rig.url), uris);
+    for (const node of rig.nodes) {
+      const lingering = new RecordedLoad(node.url);
+      const long = lingering.sleep(LINGER_MS);
+      assert.equal(await node.stop(), 0, node.errors);
+      assert.equal((await long).problem, '');
+      await lingering.stop();
+      await node.start();
+      await rig.balancer.until(['UP', 'UP', 'UP']);
+    }
+    await touches.stop();
+    const history = await load.stop();
+    assert.deepEqual(failedOf(history).slice(0, 5), [], `of ${history.length}; ${rig.balancer.output}`);
+    assert.ok(history.length > 1000, `only ${history.length} calls`);
+    assert.ok(longestSilenceMs(history) < SILENCE_MS_MAX, `${longestSilenceMs(history)} ms`);
+    assert.deepEqual(touches.failed, []);
+    await Promise.all(listeners.map((listener) => listener.stop()));
+    for (const listener of listeners) {
+      assert.deepEqual(listener.refusals, []);
+      checkHeard(listener, touches.touched);
+    }
+    assert.ok(Math.max(...listeners.map(({ streams }) => streams)) > 1, 'no stream went on elsewhere');
+  });
+});

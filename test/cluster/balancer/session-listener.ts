@@ -1,0 +1,103 @@
+/**
+ * A session-era client as the official ones are: it keeps its event stream open through a balancer, and when it ends,
+ * for whatever reason, comes back with the id of the last event it has seen. It writes down all it hears.
+ */
+import assert from 'node:assert/strict';
+import { setTimeout as delay } from 'node:timers/promises';
+import { REVISION_2025_11_25 } from '../../../src/protocol/revisions.ts';
+import { decodeEventId } from '../../../src/sessions/event-id.ts';
+import { EventReader } from '../../wire/event-reader.ts';
+import { Session } from '../../wire/raw-clients.ts';
+
+/** As long as a client that is told nothing else may wait; short, so that a test sees many returns. */
+const RETURN_MS = 50;
+
+export interface Heard {
+  readonly id: string;
+  /** Of the resource that changed. */
+  readonly uri: string;
+}
+
+export class SessionListener {
+  readonly heard: Heard[] = [];
+  /** Streams that were opened. */
+  streams = 0;
+  /** Streams that broke off instead of ending. */
+  readonly broken: string[] = [];
+  /** Answers other than a stream. */
+  readonly refusals: string[] = [];
+  readonly #session: Session;
+  readonly #stopped = new AbortController();
+  #lastId = '';
+  #listening: Promise<void> = Promise.resolve();
+
+  private constructor(session: Session) {
+    this.#session = session;
+  }
+
+  /** Resolves when it listens and is subscribed. */
+  static async open(url: string, uris: readonly string[]): Promise<SessionListener> {
+    const listener = new SessionListener(await Session.begin(url, REVISION_2025_11_25));
+    for (const uri of uris) {
+      const { error, status } = await listener.#session.request('resources/subscribe', { uri });
+      assert.equal(status, 200, error.message);
+    }
+    const first = await listener.#open();
+    listener.#listening = listener.#listen(first);
+    return listener;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped.abort();
+    await this.#listening;
+  }
+
+  async #open(): Promise<Response> {
+    return this.#session.listen(this.#stopped.signal, this.#lastId);
+  }
+
+  async #listen(first: Response): Promise<void> {
+    let response = first;
+    while (!this.#stopped.signal.aborted) {
+      if (response.status === 200) await this.#read(response);
+      else this.refusals.push(`${response.status} ${await response.text()}`);
+      await delay(RETURN_MS);
+      try {
+        response = await this.#open();
+      } catch (error) {
+        if (!this.#stopped.signal.aborted) throw error;
+      }
+    }
+  }
+
+  async #read(response: Response): Promise<void> {
+    this.streams++;
+    const reader = new EventReader(({ data, id }) => {
+      if (id !== undefined) this.#lastId = id;
+      if (data === '' || id === undefined) return;
+      const message = JSON.parse(data) as { readonly params?: { readonly uri?: string } };
+      this.heard.push({ id, uri: message.params?.uri ?? '' });
+    });
+    try {
+      for await (const chunk of response.body ?? []) reader.push(chunk as Uint8Array);
+    } catch (error) {
+      // It comes back, as after an end.
+      this.broken.push(String(error));
+    }
+  }
+}
+
+/** Fails when an event came twice or out of order, or when one of `uris` was never told of. */
+export function checkHeard({ heard }: SessionListener, uris: readonly string[]): void {
+  const sequences = heard.map(({ id }) => decodeEventId(id)?.sequence ?? -1);
+  for (let i = 1; i < sequences.length; i++) {
+    const [before = -1, after = -1] = [sequences[i - 1], sequences[i]];
+    assert.ok(after > before, `event ${heard[i]?.id} came after ${heard[i - 1]?.id}`);
+  }
+  const told = new Set(heard.map(({ uri }) => uri));
+  assert.deepEqual(
+    uris.filter((uri) => !told.has(uri)),
+    [],
+    'changes that were not told',
+  );
+}

@@ -1,0 +1,110 @@
+/**
+ * Stateless calls over three nodes: any node serves any call, behind HAProxy and behind nginx, and Redis is not asked.
+ */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { Stateless } from '../../wire/raw-clients.ts';
+import { type Balancer, startNginx } from './balancers.ts';
+import { failedOf, RecordedLoad } from './recorded-load.ts';
+import { commandCounts } from './redis-commands.ts';
+import { ClusterRig } from './rig.ts';
+
+const CALLS = 300;
+const REDIS_CALLS = 1000;
+const AT_ONCE = 20;
+/**
+ * What nodes do on their own in the few seconds of the calls: heartbeats of three nodes, renewals, looks at who is
+ * there. A command per call would be a thousand.
+ */
+const HOUSEKEEPING_MAX = 300;
+
+/** Tool calls that a node has answered, of its own meters. */
+async function answeredBy(url: string): Promise<number> {
+  const text = await (await fetch(new URL('/metrics', url))).text();
+  const lines = text.split('\n').filter((line) => line.startsWith('millrace_requests_total{'));
+  const counts = lines.filter((line) => line.includes('"tools/call"')).map((line) => Number(line.split(' ').at(-1)));
+  return counts.reduce((sum, count) => sum + count, 0);
+}
+
+async function calls(load: RecordedLoad, count: number): Promise<void> {
+  const caller = async (): Promise<void> => {
+    for (let i = 0; i < count / AT_ONCE; i++) await load.echo();
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, caller));
+}
+
+/** What has come of a body when `text` was in it. */
+async function beginning(response: Response, text: string): Promise<string> {
+  const decoder = new TextDecoder();
+  let come = '';
+  for await (const chunk of response.body ?? []) {
+    come += decoder.decode(chunk as Uint8Array, { stream: true });
+    if (come.includes(text)) break;
+  }
+  return come;
+}
+
+describe('three nodes behind a balancer', () => {
+  let rig: ClusterRig;
+  let nginx: Balancer;
+  before(async () => {
+    // Heartbeats as they usually are: what is counted here are commands.
+    rig = await ClusterRig.start(['--heartbeat-ms', '5000']);
+    nginx = await startNginx(rig.ports);
+  });
+  after(async () => {
+    await nginx?.end();
+    await rig?.end();
+  });
+
+  /** How many calls each node got while `count` were made at `url`. */
+  async function shares(url: string, count: number): Promise<number[]> {
+    const read = (): Promise<number[]> => Promise.all(rig.nodes.map((node) => answeredBy(node.url)));
+    const before = await read();
+    const load = new RecordedLoad(url);
+    await calls(load, count);
+    assert.deepEqual(failedOf(await load.stop()), []);
+    const afterwards = await read();
+    return afterwards.map((each, i) => each - (before[i] ?? 0));
+  }
+
+  for (const name of ['HAProxy', 'nginx'] as const) {
+    test(`${name} spreads the calls of the same clients evenly over all nodes`, async () => {
+      const got = await shares(name === 'nginx' ? nginx.url : rig.url, CALLS);
+      assert.equal(
+        got.reduce((sum, each) => sum + each, 0),
+        CALLS,
+      );
+      for (const each of got) assert.ok(each > CALLS / 6 && each < CALLS / 2, `${name}: ${got.join(', ')}`);
+    });
+
+    test(`${name} passes events on when they come`, async () => {
+      const url = name === 'nginx' ? nginx.url : rig.url;
+      const aborted = new AbortController();
+      const notifications = { toolsListChanged: true };
+      const stream = await new Stateless(url).open('subscriptions/listen', { notifications }, {}, aborted.signal);
+      // The stream stays open: a balancer that gathered would pass nothing on.
+      assert.match(await beginning(stream, 'acknowledged'), /notifications\/subscriptions\/acknowledged/);
+      aborted.abort();
+    });
+
+    test(`${name} keeps what is for operators and nodes to itself`, async () => {
+      const url = name === 'nginx' ? nginx.url : rig.url;
+      for (const path of ['/metrics', '/cluster', '/internal/call']) {
+        assert.equal((await fetch(new URL(path, url))).status, 404, path);
+      }
+      assert.equal((await fetch(new URL('/health/ready', url))).status, 200);
+    });
+  }
+
+  test('a thousand stateless calls make no command to Redis', async () => {
+    const before = await commandCounts(rig.redis);
+    const load = new RecordedLoad(rig.url);
+    await calls(load, REDIS_CALLS);
+    assert.deepEqual(failedOf(await load.stop()), []);
+    const made = await commandCounts(rig.redis);
+    const added = [...made].map(([name, count]) => [name, count - (before.get(name) ?? 0)] as const);
+    const total = added.reduce((sum, [, count]) => sum + count, 0);
+    assert.ok(total < HOUSEKEEPING_MAX, JSON.stringify(added));
+  });
+});

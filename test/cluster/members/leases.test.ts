@@ -1,0 +1,190 @@
+/**
+ * Leases: the contract for both implementations, and what only more than one node and a failing Redis show.
+ */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { guardedScript, isFenced, leaseKey } from '../../../src/cluster/leases/lease-script.ts';
+import { MemoryLeases } from '../../../src/cluster/leases/memory-leases.ts';
+import { RedisLeases } from '../../../src/cluster/leases/redis-leases.ts';
+import type { Lease } from '../../../src/cluster/port.ts';
+import { RedisConnection } from '../../../src/redis/connection.ts';
+import { RedisUnavailable } from '../../../src/redis/unavailable.ts';
+import { eventually } from '../../clients/eventually.ts';
+import { RedisClusterServers } from '../../redis/redis-cluster-servers.ts';
+import { QUIET, RedisServer } from '../../redis/redis-server.ts';
+import { TcpProxy } from '../../redis/tcp-proxy.ts';
+import { acquired, leasesContract } from './leases.contract.ts';
+
+const TTL_MS = 900;
+const PATIENCE_MS = 20_000;
+const PREFIX = 'mcp:';
+const SAVE = guardedScript(`return redis.call('SET', KEYS[2], ARGV[2])`);
+
+let redis: RedisServer;
+let proxy: TcpProxy;
+let cluster: RedisClusterServers;
+const connections: RedisConnection[] = [];
+before(async () => {
+  redis = await RedisServer.start();
+  proxy = await TcpProxy.start(redis.port);
+  cluster = await RedisClusterServers.start();
+});
+after(async () => {
+  for (const connection of connections) connection.close();
+  await proxy.end();
+  await redis.end();
+  await cluster.end();
+});
+
+interface Node {
+  readonly commands: RedisConnection;
+  readonly leases: RedisLeases;
+}
+
+async function nodeAt(url: string, nodeId = 'n1'): Promise<Node> {
+  const commands = new RedisConnection(url, nodeId, QUIET, { commandMsMax: 300 });
+  connections.push(commands);
+  await commands.ready();
+  const leases = new RedisLeases({ commands, nodeId, prefix: PREFIX, ttlMs: TTL_MS, now: () => performance.now() });
+  return { commands, leases };
+}
+
+/** Null: it was refused, since the lease does not hold. */
+async function save({ commands }: Node, lease: Lease, value: string): Promise<unknown> {
+  try {
+    const keys = [leaseKey(PREFIX, lease.name), `data:{${lease.name}}`];
+    return String(await commands.script(SAVE, keys, [lease.token, value]));
+  } catch (error) {
+    if (isFenced(error)) return null;
+    throw error;
+  }
+}
+
+leasesContract('memory', async () => new MemoryLeases('n1'));
+leasesContract('Redis', async () => (await nodeAt(redis.url)).leases);
+leasesContract('a Cluster of Redis', async () => (await nodeAt(cluster.url)).leases);
+
+describe('leases of several nodes', () => {
+  test('a lease is renewed for as long as its holder lives, and is free after its time to live when it does not', async () => {
+    const [one, two] = [await nodeAt(`redis://127.0.0.1:${proxy.port}`, 'n1'), await nodeAt(redis.url, 'n2')];
+    try {
+      const lease = await acquired(one.leases, 'renewed');
+      const until = performance.now() + 2.5 * TTL_MS;
+      await eventually(
+        'renewals',
+        async () => {
+          assert.equal(await two.leases.acquire('renewed'), null);
+          assert.equal(lease.held, true);
+          return performance.now();
+        },
+        (now) => now > until,
+        PATIENCE_MS,
+      );
+      assert.equal(await save(one, lease, 'first'), 'OK');
+
+      let lost = 0;
+      lease.onLost = () => lost++;
+      proxy.blackHole();
+      const next = await eventually(
+        'the lease',
+        () => two.leases.acquire('renewed'),
+        (got) => {
+          // Never two that believe in it.
+          assert.ok(got === null || !lease.held);
+          return got !== null;
+        },
+        PATIENCE_MS,
+      );
+      assert.ok(next !== null && next.token > lease.token);
+      await eventually(
+        'the loss',
+        () => lost,
+        (count) => count === 1,
+        PATIENCE_MS,
+      );
+      assert.equal(await save(two, next, 'second'), 'OK');
+      proxy.heal();
+      await eventually(
+        'Redis',
+        () =>
+          one.commands.ready().then(
+            () => one.commands.up,
+            () => false,
+          ),
+        (up) => up,
+        PATIENCE_MS,
+      );
+      assert.equal(await save(one, lease, 'late'), null);
+      assert.equal(await redis.run('GET', 'data:{renewed}'), 'second');
+      assert.equal(lost, 1);
+      assert.deepEqual(await one.leases.holder('renewed'), { nodeId: 'n2', token: next.token });
+    } finally {
+      proxy.heal();
+      await one.leases.close();
+      await two.leases.close();
+    }
+  });
+
+  test('tokens rise also after Redis has lost everything, and holders learn of their loss', async () => {
+    const one = await nodeAt(redis.url, 'n1');
+    try {
+      const lease = await acquired(one.leases, 'flushed');
+      const lost = new Promise<void>((resolve) => {
+        lease.onLost = resolve;
+      });
+      await redis.run('FLUSHALL');
+      assert.equal(await save(one, lease, 'x'), null);
+      await lost;
+      assert.equal(lease.held, false);
+      assert.ok((await acquired(one.leases, 'flushed')).token > lease.token);
+    } finally {
+      await one.leases.close();
+    }
+  });
+
+  test('a lease that is over refuses writes though nobody has taken it', async () => {
+    const one = await nodeAt(redis.url, 'n1');
+    const lease = await acquired(one.leases, 'over');
+    await redis.run('HSET', leaseKey(PREFIX, 'over'), 'until', '1');
+    assert.equal(await save(one, lease, 'x'), null);
+    await one.leases.close();
+  });
+
+  test('asking while Redis is away rejects at once, and what is held stays so until its time is over', async () => {
+    const away = await TcpProxy.start(redis.port);
+    const one = await nodeAt(`redis://127.0.0.1:${away.port}`, 'n1');
+    try {
+      const lease = await acquired(one.leases, 'away');
+      await away.refuse();
+      await eventually(
+        'the connection',
+        () => one.commands.up,
+        (up) => !up,
+        PATIENCE_MS,
+      );
+      await assert.rejects(one.leases.acquire('other'), RedisUnavailable);
+      await away.accept();
+      const lease2 = await eventually(
+        'a lease',
+        () => one.leases.acquire('other').catch(() => null),
+        (got) => got !== null,
+        PATIENCE_MS,
+      );
+      assert.equal(lease2?.held, true);
+      await eventually(
+        'the end of the first or its renewal',
+        () => one.leases.holder('away'),
+        (got) => (got !== null) === lease.held,
+        PATIENCE_MS,
+      );
+    } finally {
+      await one.leases.close();
+      await away.end();
+    }
+  });
+
+  test('the names of keys: the name is the tag, unless it has one', () => {
+    assert.equal(leaseKey('mcp:', 'tasks'), 'mcp:lease:{tasks}');
+    assert.equal(leaseKey('mcp:', 'streams:{prices}:3'), 'mcp:lease:streams:{prices}:3');
+  });
+});

@@ -1,0 +1,287 @@
+/**
+ * Several members of one cluster in this process, each with its heartbeat thread, and a real Redis.
+ */
+import assert from 'node:assert/strict';
+import { after, afterEach, before, describe, test } from 'node:test';
+import { LoadBoard } from '../../../src/cluster/heartbeat/load-board.ts';
+import { RedisMembership } from '../../../src/cluster/members/redis-membership.ts';
+import { SoleNode } from '../../../src/cluster/members/sole-node.ts';
+import type { Membership, NodeFacts } from '../../../src/cluster/port.ts';
+import { eventually } from '../../clients/eventually.ts';
+import { RedisClusterServers } from '../../redis/redis-cluster-servers.ts';
+import { RedisServer } from '../../redis/redis-server.ts';
+import { TcpProxy } from '../../redis/tcp-proxy.ts';
+
+const HEARTBEAT_MS = 400;
+const PATIENCE_MS = 20_000;
+const FACTS: NodeFacts = { status: 'running', url: 'http://127.0.0.1:1', maxLoad: 10, tools: ['echo'], version: '1' };
+const QUIET = { info: (): void => undefined, warn: (): void => undefined };
+
+let redis: RedisServer;
+before(async () => {
+  redis = await RedisServer.start();
+});
+after(() => redis.end());
+
+const open: { leave(): Promise<void>; board: LoadBoard }[] = [];
+afterEach(async () => {
+  for (const { board, leave } of open.splice(0)) {
+    await leave();
+    board.stop();
+  }
+});
+
+function member(id: string, url = redis.url, load: () => number = () => 0): RedisMembership {
+  const board = new LoadBoard();
+  board.start(load);
+  const setup = { id, redisUrl: url, tlsCaFile: '', commandMsMax: 500, prefix: 'mcp:', heartbeatMs: HEARTBEAT_MS };
+  const membership = new RedisMembership({ ...setup, board, log: QUIET });
+  open.push({ board, leave: () => membership.leave() });
+  return membership;
+}
+
+async function joined(id: string, url = redis.url, load?: () => number): Promise<RedisMembership> {
+  const membership = member(id, url, load);
+  await membership.join(FACTS);
+  return membership;
+}
+
+const ids = (membership: Membership): string => membership.nodes.map(({ id }) => id).join();
+
+async function sees(membership: Membership, wanted: string): Promise<void> {
+  await eventually(
+    `the nodes of ${membership.id}`,
+    () => ids(membership),
+    (seen) => seen === wanted,
+    PATIENCE_MS,
+  );
+}
+
+/** When a change of a kind was told. */
+function changes(membership: Membership): { count: number } {
+  const told = { count: 0 };
+  membership.onChange(() => told.count++);
+  return told;
+}
+
+describe('a cluster', () => {
+  test('nodes see one another come, change and go, and Redis holds what is promised to others', async () => {
+    const one = await joined('n1', redis.url, () => 7);
+    const two = await joined('n2');
+    await sees(one, 'n1,n2');
+    await sees(two, 'n1,n2');
+    assert.deepEqual(await redis.run('SMEMBERS', 'mcp:nodes').then((list) => [...(list as string[])].sort()), [
+      'n1',
+      'n2',
+    ]);
+    const fields = ['status', 'url', 'load', 'maxLoad', 'tools', 'version'];
+    const stored = await redis.run('HMGET', 'mcp:node:n1', ...fields);
+    assert.deepEqual(stored, ['running', FACTS.url, '7', '10', '["echo"]', '1']);
+    const [seconds] = (await redis.run('TIME')) as [string];
+    const [beat, epoch] = (await redis.run('HMGET', 'mcp:node:n1', 'lastHeartbeat', 'epoch')) as [string, string];
+    assert.ok(Math.abs(Number(beat) / 1000 - Number(seconds)) < 10, beat);
+    assert.equal(Number(epoch), one.node('n1')?.epoch);
+    const ttl = Number(await redis.run('PTTL', 'mcp:node:n1'));
+    assert.ok(ttl > 0 && ttl <= 3 * HEARTBEAT_MS, String(ttl));
+
+    const told = changes(two);
+    one.update({ status: 'draining', tools: ['echo', 'hash'] });
+    await eventually(
+      'the change',
+      () => two.node('n1')?.status,
+      (status) => status === 'draining',
+      PATIENCE_MS,
+    );
+    assert.deepEqual(two.node('n1')?.tools, ['echo', 'hash']);
+    assert.ok(told.count >= 1);
+    await one.leave();
+    await sees(two, 'n2');
+    assert.equal(await redis.run('EXISTS', 'mcp:node:n1'), 0);
+    assert.deepEqual(await redis.run('SMEMBERS', 'mcp:nodes'), ['n2']);
+  });
+
+  test('the later of two starts under one id stays; the earlier one is fenced and writes no more', async () => {
+    const early = await joined('same');
+    const epoch = early.node('same')?.epoch ?? 0;
+    const late = await joined('same');
+    await eventually(
+      'the fence',
+      () => early.fenced,
+      (fenced) => fenced,
+      PATIENCE_MS,
+    );
+    assert.deepEqual(early.degraded, ['fenced']);
+    assert.equal(late.fenced, false);
+    const higher = late.node('same')?.epoch ?? 0;
+    assert.ok(higher > epoch);
+    early.update({ version: 'of the fenced one' });
+    const beat = await redis.run('HGET', 'mcp:node:same', 'lastHeartbeat');
+    await eventually(
+      'a heartbeat of the later one',
+      () => redis.run('HGET', 'mcp:node:same', 'lastHeartbeat'),
+      (now) => now !== beat,
+      PATIENCE_MS,
+    );
+    assert.deepEqual(await redis.run('HMGET', 'mcp:node:same', 'epoch', 'version'), [String(higher), '1']);
+    // What the earlier one shows under its id is the one that is there.
+    await eventually(
+      'its view',
+      () => early.node('same')?.epoch,
+      (seen) => seen === higher,
+      PATIENCE_MS,
+    );
+    await early.leave();
+    assert.equal(await redis.run('EXISTS', 'mcp:node:same'), 1);
+  });
+
+  test('epochs rise, also after Redis has lost everything', async () => {
+    const before = await joined('again');
+    const epoch = before.node('again')?.epoch ?? 0;
+    await before.leave();
+    await redis.run('FLUSHALL');
+    const after = await joined('again');
+    assert.ok((after.node('again')?.epoch ?? 0) > epoch);
+  });
+
+  test('FLUSHALL removes nobody from anybody, and all register anew', async () => {
+    const one = await joined('n1');
+    const two = await joined('n2');
+    await sees(one, 'n1,n2');
+    await sees(two, 'n1,n2');
+    const told = changes(two);
+    await redis.run('FLUSHALL');
+    const registered = async (): Promise<number> => Number(await redis.run('SCARD', 'mcp:nodes'));
+    await eventually('the registry', registered, (count) => count === 2, PATIENCE_MS);
+    assert.equal(ids(two), 'n1,n2');
+    assert.equal(told.count, 0);
+  });
+
+  test('a node in Redis that nobody keeps alive is gone, and its id is taken off the list', async () => {
+    await redis.run('SADD', 'mcp:nodes', 'ghost', 'odd');
+    await redis.run('HSET', 'mcp:node:odd', 'status', 'dancing', 'epoch', 'x');
+    const one = await joined('n1');
+    assert.equal(ids(one), 'n1');
+    await eventually(
+      'the list',
+      () => redis.run('SMEMBERS', 'mcp:nodes'),
+      (list) => String(list) === 'n1',
+      PATIENCE_MS,
+    );
+  });
+});
+
+describe('without Redis', () => {
+  test('joining resolves, the node knows itself and says what is wrong, and joins when Redis is there', async () => {
+    const proxy = await TcpProxy.start(redis.port);
+    await proxy.refuse();
+    const url = `redis://127.0.0.1:${proxy.port}`;
+    try {
+      const one = await joined('n1', url);
+      assert.equal(ids(one), 'n1');
+      assert.equal(one.node('n1')?.url, FACTS.url);
+      await eventually(
+        'what is wrong',
+        () => one.degraded.join(),
+        (text) => text === 'redis away',
+        PATIENCE_MS,
+      );
+      const two = await joined('n2');
+      await proxy.accept();
+      await sees(one, 'n1,n2');
+      await sees(two, 'n1,n2');
+      assert.deepEqual(one.degraded, []);
+      // And away again: those who were there stay known.
+      await proxy.refuse();
+      await eventually(
+        'what is wrong',
+        () => one.degraded.join(),
+        (text) => text === 'redis away',
+        PATIENCE_MS,
+      );
+      assert.equal(ids(one), 'n1,n2');
+      await one.leave();
+    } finally {
+      await proxy.end();
+    }
+  });
+
+  test('a black hole: joining resolves all the same, and a full Redis is told as such', async () => {
+    const proxy = await TcpProxy.start(redis.port);
+    try {
+      proxy.blackHole();
+      const one = await joined('n1', `redis://127.0.0.1:${proxy.port}`);
+      await eventually(
+        'what is wrong',
+        () => one.degraded.length,
+        (count) => count > 0,
+        PATIENCE_MS,
+      );
+      proxy.heal();
+      await eventually(
+        'what is wrong',
+        () => one.degraded.length,
+        (count) => count === 0,
+        PATIENCE_MS,
+      );
+      await redis.run('CONFIG', 'SET', 'maxmemory', '1');
+      await eventually(
+        'what is wrong',
+        () => one.degraded.join(),
+        (text) => text === 'redis full',
+        PATIENCE_MS,
+      );
+      await redis.run('CONFIG', 'SET', 'maxmemory', '0');
+      await eventually(
+        'what is wrong',
+        () => one.degraded.length,
+        (count) => count === 0,
+        PATIENCE_MS,
+      );
+    } finally {
+      await redis.run('CONFIG', 'SET', 'maxmemory', '0');
+      await Promise.all(open.map(({ leave }) => leave()));
+      await proxy.end();
+    }
+  });
+
+  test('a heartbeat thread that cannot live is told, and neither joining nor leaving waits for it', async () => {
+    const one = member('n1', 'nowhere');
+    await one.join(FACTS);
+    assert.deepEqual(one.degraded, ['heartbeat']);
+    assert.equal(ids(one), 'n1');
+    await one.leave();
+  });
+
+  test('a node alone is its own cluster', async () => {
+    const sole = new SoleNode('n1', () => 3);
+    const told = changes(sole);
+    await sole.join(FACTS);
+    sole.update({ status: 'draining' });
+    sole.update({ status: 'draining' });
+    assert.equal(told.count, 2);
+    assert.deepEqual(sole.nodes, [
+      { ...FACTS, status: 'draining', id: 'n1', load: 3, busy: false, epoch: 1, heartbeatAgeMs: 0 },
+    ]);
+    assert.equal(sole.node('n1')?.status, 'draining');
+    assert.equal(sole.node('n2'), undefined);
+    assert.deepEqual([sole.fenced, sole.degraded], [false, []]);
+    await sole.leave();
+  });
+});
+
+describe('on a Cluster of Redis', () => {
+  test('nodes see one another come and go', async () => {
+    const servers = await RedisClusterServers.start();
+    try {
+      const one = await joined('n1', servers.url);
+      const two = await joined('n2', servers.url);
+      await sees(one, 'n1,n2');
+      await sees(two, 'n1,n2');
+      await one.leave();
+      await sees(two, 'n2');
+      await two.leave();
+    } finally {
+      await servers.end();
+    }
+  });
+});

@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Node, Stage } from '../tasks/node-pair.ts';
+import { SharedRedis } from '../tasks/shared-redis.ts';
+
+test('a call beyond the budget is refused with 429 and told when to try again; other tools are not', async () => {
+  const stage = new Stage();
+  const rateLimits = [{ tool: 'lim*', perSecond: 0.1, burst: 2, by: 'all' as const }];
+  const node = await Node.start({ rateLimits }, [stage.tool('limited'), stage.tool('free')]);
+  try {
+    const answers = [
+      await node.call('limited'),
+      await node.call('limited'),
+      await node.call('limited', {}, { id: 'c' }),
+    ];
+    assert.deepEqual(
+      answers.map(({ status }) => status),
+      [200, 200, 429],
+    );
+    const [, , refused] = answers;
+    assert.deepEqual([refused?.error.code, refused?.id], [-32000, 'c']);
+    const retryAfterMs = Number(refused?.error.data?.['retryAfterMs']);
+    assert.ok(retryAfterMs > 8_000 && retryAfterMs <= 10_000, String(retryAfterMs));
+    assert.equal(refused?.retryAfter, String(Math.ceil(retryAfterMs / 1000)));
+    assert.equal((await node.call('free')).status, 200);
+    assert.equal(stage.executions('limited'), 2);
+  } finally {
+    await node.runtime.close(0);
+  }
+});
+
+test('two nodes keep to one budget', async () => {
+  const redis = await SharedRedis.single();
+  const stage = new Stage();
+  const rateLimits = [{ tool: 'limited', perSecond: 0.01, burst: 6, by: 'all' as const }];
+  const config = { redisUrl: redis.url, rateLimits };
+  const nodes = [
+    await Node.start({ ...config, nodeId: 'a' }, [stage.tool('limited')]),
+    await Node.start({ ...config, nodeId: 'b' }, [stage.tool('limited')]),
+  ];
+  try {
+    let refused = 0;
+    for (let i = 0; i < 30; i += 1) {
+      const { status } = await (nodes[i % 2] as Node).call('limited');
+      if (status === 429) refused += 1;
+      else assert.equal(status, 200);
+    }
+    // The burst, and for each node one draw held and one call on credit at the most.
+    const through = stage.executions('limited');
+    assert.ok(through >= 4 && through <= 10, String(through));
+    assert.equal(through + refused, 30);
+  } finally {
+    await Promise.all(nodes.map((node) => node.runtime.close(0)));
+    await redis.end();
+  }
+});

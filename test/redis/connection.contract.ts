@@ -1,0 +1,115 @@
+/**
+ * What users of Redis rely on, whatever stands behind the URL: scripts, pub/sub, and coming back.
+ */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { RedisConnection } from '../../src/redis/connection.ts';
+import { Script } from '../../src/redis/script.ts';
+import { RedisSubscriber } from '../../src/redis/subscriber.ts';
+import { RedisUnavailable } from '../../src/redis/unavailable.ts';
+import { eventually } from '../clients/eventually.ts';
+import { QUIET } from './redis-server.ts';
+
+export interface Topology {
+  readonly url: string;
+  readonly caFile: string;
+  /** On every server. */
+  flushScripts(): Promise<void>;
+  end(): Promise<void>;
+}
+
+export const COMMAND_MS_MAX = 500;
+export const PATIENCE_MS = 30_000;
+
+const SET_AND_GET = new Script(`redis.call('SET', KEYS[1], ARGV[1]) return {redis.call('GET', KEYS[2]), ARGV[1]}`);
+
+export interface Clients {
+  readonly commands: RedisConnection;
+  readonly subscriber: RedisSubscriber;
+  close(): void;
+}
+
+export async function clientsOf(url: string, caFile = ''): Promise<Clients> {
+  const options = { commandMsMax: COMMAND_MS_MAX, tlsCaFile: caFile };
+  const commands = new RedisConnection(url, 'test', QUIET, options);
+  const subscriber = new RedisSubscriber(url, QUIET, caFile);
+  subscriber.start();
+  await commands.ready();
+  return {
+    commands,
+    subscriber,
+    close() {
+      commands.close();
+      subscriber.close();
+    },
+  };
+}
+
+/** Publishes until it is heard: what was published before the subscription stood is lost. */
+export async function heard({ commands, subscriber }: Clients, channel: string, text: string): Promise<void> {
+  const told: string[] = [];
+  const off = subscriber.on(channel, (message) => told.push(message.toString()));
+  try {
+    const publish = async (): Promise<readonly string[]> => {
+      await commands.command(subscriber.publishCommand, channel, text).catch(expectUnavailable);
+      return told;
+    };
+    await eventually(`a message on ${channel}`, publish, (list) => list.includes(text), PATIENCE_MS);
+  } finally {
+    off();
+  }
+}
+
+/** The command works again within the patience; every failure before that is one of the expected kind. */
+export function answersAgain(commands: RedisConnection, patienceMs = PATIENCE_MS): Promise<unknown> {
+  const ask = (): Promise<unknown> => commands.command('SET', 'again', 'x').catch(expectUnavailable);
+  return eventually('an answer', ask, (reply) => reply === 'OK', patienceMs);
+}
+
+export function expectUnavailable(error: unknown): RedisUnavailable {
+  assert.ok(error instanceof RedisUnavailable, String(error));
+  return error;
+}
+
+export function connectionContract(name: string, start: () => Promise<Topology>): void {
+  describe(name, () => {
+    let topology: Topology;
+    let clients: Clients;
+    before(async () => {
+      topology = await start();
+      clients = await clientsOf(topology.url, topology.caFile);
+    });
+    after(async () => {
+      clients.close();
+      await topology.end();
+    });
+
+    test('a script runs, on two keys of one tag, also after the servers forgot it', async () => {
+      const { commands } = clients;
+      const run = async (text: string): Promise<string[]> => {
+        const reply = await commands.script(SET_AND_GET, ['{a}:1', '{a}:1'], [text]);
+        return (reply as Buffer[]).map(String);
+      };
+      assert.deepEqual(await run('one'), ['one', 'one']);
+      assert.deepEqual(await run('two'), ['two', 'two']);
+      await topology.flushScripts();
+      assert.deepEqual(await run('three'), ['three', 'three']);
+    });
+
+    test('an error reply is told by its code, and the connection stays', async () => {
+      const failed = await clients.commands.command('INCR', 'no', 'number').catch(expectUnavailable);
+      assert.equal((failed as RedisUnavailable).why, 'refused');
+      assert.equal(clients.commands.up, true);
+      assert.equal(clients.commands.trouble, '');
+    });
+
+    test('what is published on many channels is heard on each', async () => {
+      const channels = Array.from({ length: 6 }, (_, index) => `channel:${index}`);
+      await Promise.all(channels.map((channel) => heard(clients, channel, `to ${channel}`)));
+    });
+
+    test('a password never stands in an address', () => {
+      assert.doesNotMatch(clients.commands.address, /secret/);
+    });
+  });
+}

@@ -1,0 +1,193 @@
+/**
+ * What a connection to Redis does while the network or the server hurts, and that it comes back by itself within five
+ * seconds of being healed.
+ */
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, describe, test } from 'node:test';
+import type { RedisConnection } from '../../src/redis/connection.ts';
+import type { RedisUnavailable } from '../../src/redis/unavailable.ts';
+import { eventually } from '../clients/eventually.ts';
+import {
+  answersAgain,
+  type Clients,
+  COMMAND_MS_MAX,
+  clientsOf,
+  expectUnavailable,
+  heard,
+  PATIENCE_MS,
+} from './connection.contract.ts';
+import { RedisClusterServers } from './redis-cluster-servers.ts';
+import { RedisServer } from './redis-server.ts';
+import { SentinelGroup } from './sentinel-group.ts';
+import { TcpProxy } from './tcp-proxy.ts';
+
+const BACK_MS_MAX = 5000;
+/** How late a timer may be on a loaded machine. */
+const LATE_MS = 4000;
+
+/** How long a command took to fail, and why it did. */
+async function failure(commands: RedisConnection): Promise<{ ms: number; why: RedisUnavailable['why'] }> {
+  const from = performance.now();
+  const failed = await commands.command('GET', 'x').then(() => assert.fail('it was answered'), expectUnavailable);
+  return { ms: performance.now() - from, why: failed.why };
+}
+
+async function failsInTime(commands: RedisConnection): Promise<void> {
+  const { ms, why } = await failure(commands);
+  assert.ok(ms < COMMAND_MS_MAX + LATE_MS, `${why} after ${ms} ms`);
+}
+
+async function goesAway(commands: RedisConnection): Promise<void> {
+  const ask = async (): Promise<boolean> => {
+    await failsInTime(commands);
+    return commands.up;
+  };
+  await eventually('the connection', ask, (up) => !up, PATIENCE_MS);
+  assert.notEqual(commands.trouble, '');
+}
+
+describe('one server behind a network', () => {
+  let server: RedisServer;
+  let proxy: TcpProxy;
+  let clients: Clients;
+  before(async () => {
+    server = await RedisServer.start();
+    proxy = await TcpProxy.start(server.port);
+    clients = await clientsOf(`redis://127.0.0.1:${proxy.port}`);
+  });
+  after(async () => {
+    clients.close();
+    await proxy.end();
+    await server.end();
+  });
+  beforeEach(async () => {
+    await answersAgain(clients.commands);
+    await heard(clients, 'before', 'x');
+  });
+
+  async function comesBack(): Promise<void> {
+    await answersAgain(clients.commands, BACK_MS_MAX);
+    assert.equal(clients.commands.trouble, '');
+    await heard(clients, 'after', 'x');
+  }
+
+  test('a black hole: commands fail in time, then at once, and nothing is queued', async () => {
+    proxy.blackHole();
+    await goesAway(clients.commands);
+    const failures = await Promise.all(Array.from({ length: 1000 }, () => failure(clients.commands)));
+    assert.deepEqual(
+      [...new Set(failures.map(({ why }) => why))].filter((why) => why !== 'away' && why !== 'slow'),
+      [],
+    );
+    proxy.heal();
+    await comesBack();
+  });
+
+  test('connections that a firewall forgot are given up, those that only listen too', async () => {
+    let gaps = 0;
+    clients.subscriber.onGap = () => gaps++;
+    proxy.lose();
+    await goesAway(clients.commands);
+    await comesBack();
+    await eventually(
+      'gaps told',
+      () => gaps,
+      (count) => count > 0,
+      PATIENCE_MS,
+    );
+    clients.subscriber.onGap = null;
+  });
+
+  test('answers two seconds late: commands fail in time, and it is back when they are in time', async () => {
+    proxy.delayMs = 2000;
+    await failsInTime(clients.commands);
+    await goesAway(clients.commands);
+    proxy.heal();
+    await comesBack();
+  });
+
+  test('nobody listens: it is tried again until somebody does', async () => {
+    await proxy.refuse();
+    await goesAway(clients.commands);
+    assert.equal((await failure(clients.commands)).why, 'away');
+    await proxy.accept();
+    await comesBack();
+  });
+
+  test('a server that stands still fails commands in time', async () => {
+    server.pause();
+    await goesAway(clients.commands);
+    server.resume();
+    await comesBack();
+  });
+
+  test('commands under way are bounded, and those over the bound say busy', async () => {
+    proxy.blackHole();
+    const under = Array.from({ length: 20_000 }, () => clients.commands.command('GET', 'x').catch(expectUnavailable));
+    assert.equal((await failure(clients.commands)).why, 'busy');
+    await Promise.all(under);
+    proxy.heal();
+    await comesBack();
+  });
+
+  test('a full server and one without enough replicas refuse writes, and say so until they take them again', async () => {
+    const write = (): Promise<unknown> =>
+      clients.commands.command('SET', 'y', 'y'.repeat(100)).catch(expectUnavailable);
+    for (const [setting, hurt, well, why] of [
+      ['maxmemory', '1', '0', 'full'],
+      ['min-replicas-to-write', '1', '0', 'readonly'],
+    ] as const) {
+      await server.run('CONFIG', 'SET', setting, hurt);
+      assert.equal(((await write()) as RedisUnavailable).why, why);
+      assert.equal(clients.commands.trouble, why);
+      await server.run('CONFIG', 'SET', setting, well);
+      assert.equal(await write(), 'OK');
+      assert.equal(clients.commands.trouble, '');
+    }
+  });
+});
+
+describe('Sentinel', () => {
+  let group: SentinelGroup;
+  let clients: Clients;
+  before(async () => {
+    group = await SentinelGroup.start();
+    clients = await clientsOf(group.url);
+  });
+  after(async () => {
+    clients.close();
+    await group.end();
+  });
+
+  test('a failover, then the death of the new primary: writes go to whoever is primary', async () => {
+    await answersAgain(clients.commands);
+    await group.failover();
+    await answersAgain(clients.commands);
+    await heard(clients, 'failover', 'x');
+    // The old primary has to be in step before it can take over again.
+    await group.settled();
+    await group.killPrimary();
+    await answersAgain(clients.commands);
+    await heard(clients, 'death', 'x');
+  });
+});
+
+describe('Cluster', () => {
+  test('servers that stand still fail commands in time, and are back after it', async () => {
+    const cluster = await RedisClusterServers.start();
+    const clients = await clientsOf(cluster.url);
+    try {
+      await heard(clients, 'before', 'x');
+      cluster.pause();
+      await goesAway(clients.commands);
+      cluster.resume();
+      await answersAgain(clients.commands);
+      await heard(clients, 'after', 'x');
+      await heard(clients, 'before', 'again');
+    } finally {
+      clients.close();
+      cluster.resume();
+      await cluster.end();
+    }
+  });
+});

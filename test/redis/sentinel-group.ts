@@ -1,0 +1,138 @@
+/**
+ * A primary, a replica and three sentinels of a test's own, which notice a dead primary within a second or two.
+ */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type RedisArgument, RedisConnection, type RedisReply } from '../../src/redis/connection.ts';
+import { eventually } from '../clients/eventually.ts';
+import { plainArgs, type RedisProcess, startRedis } from './redis-process.ts';
+import { QUIET } from './redis-server.ts';
+
+const SENTINELS = 3;
+const QUORUM = 2;
+const DOWN_AFTER_MS = 600;
+const FAILOVER_MS_MAX = 1500;
+const SETTLE_MS_MAX = 30_000;
+const NAME = 'main';
+const FAST = ['--repl-diskless-sync-delay', '0', '--repl-ping-replica-period', '1'];
+
+export class SentinelGroup {
+  readonly url: string;
+  #data: readonly RedisProcess[];
+  readonly #sentinels: readonly RedisProcess[];
+  readonly #client: RedisConnection;
+
+  constructor(data: readonly RedisProcess[], sentinels: readonly RedisProcess[]) {
+    this.url = `redis-sentinel://${sentinels.map(({ port }) => `127.0.0.1:${port}`).join(',')}/${NAME}`;
+    this.#data = data;
+    this.#sentinels = sentinels;
+    this.#client = new RedisConnection(this.url, 'test', QUIET);
+  }
+
+  static async start(): Promise<SentinelGroup> {
+    const primary = await startRedis(0, (port) => [...plainArgs(port), ...FAST]);
+    const replicaOf = ['--replicaof', '127.0.0.1', String(primary.port), ...FAST];
+    const replica = await startRedis(0, (port) => [...plainArgs(port), ...replicaOf]);
+    await replicating(primary.port);
+    const sentinels: RedisProcess[] = [];
+    for (let i = 0; i < SENTINELS; i++) sentinels.push(await startSentinel(primary.port));
+    const group = new SentinelGroup([primary, replica], sentinels);
+    await group.settled();
+    return group;
+  }
+
+  /** The replica is in step, and every sentinel knows it and the others: from now on a failover works. */
+  async settled(): Promise<void> {
+    await replicating(await this.primaryPort());
+    for (const { port } of this.#sentinels) {
+      await asked(port, 'sentinel', async (run) => {
+        const state = async (): Promise<string> => fieldsOf(await run('SENTINEL', 'MASTER', NAME));
+        const wanted = `num-slaves=1 num-other-sentinels=${SENTINELS - 1}`;
+        await eventually('the sentinels', state, (value) => value === wanted, SETTLE_MS_MAX);
+      });
+    }
+  }
+
+  async run(name: string, ...args: RedisArgument[]): Promise<RedisReply> {
+    await this.#client.ready();
+    return this.#client.command(name, ...args);
+  }
+
+  async primaryPort(): Promise<number> {
+    const [sentinel] = this.#sentinels;
+    return asked(sentinel?.port ?? 0, 'sentinel', async (run) => {
+      const [, port] = (await run('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', NAME)) as [string, string];
+      return Number(port);
+    });
+  }
+
+  /** The primary is killed; resolves when the sentinels have made the replica the primary. */
+  async killPrimary(): Promise<void> {
+    const dead = await this.primaryPort();
+    await this.#data.find(({ port }) => port === dead)?.kill();
+    this.#data = this.#data.filter(({ port }) => port !== dead);
+    await eventually(
+      'another primary',
+      () => this.primaryPort(),
+      (port) => port !== dead,
+      SETTLE_MS_MAX,
+    );
+  }
+
+  /** The replica becomes the primary and the primary a replica, which answers READONLY from then on. */
+  async failover(): Promise<void> {
+    const before = await this.primaryPort();
+    await asked(this.#sentinels[0]?.port ?? 0, 'sentinel', (run) => run('SENTINEL', 'FAILOVER', NAME));
+    await eventually(
+      'another primary',
+      () => this.primaryPort(),
+      (port) => port !== before,
+      SETTLE_MS_MAX,
+    );
+  }
+
+  async end(): Promise<void> {
+    this.#client.close();
+    await Promise.all([...this.#data, ...this.#sentinels].map((server) => server.kill()));
+  }
+}
+
+function startSentinel(primaryPort: number): Promise<RedisProcess> {
+  const lines = [
+    `sentinel monitor ${NAME} 127.0.0.1 ${primaryPort} ${QUORUM}`,
+    `sentinel down-after-milliseconds ${NAME} ${DOWN_AFTER_MS}`,
+    `sentinel failover-timeout ${NAME} ${FAILOVER_MS_MAX}`,
+  ];
+  return startRedis(0, (port, folder) => {
+    const file = join(folder, 'sentinel.conf');
+    writeFileSync(file, `${lines.join('\n')}\n`);
+    return [file, '--sentinel', '--port', String(port), '--bind', '127.0.0.1'];
+  });
+}
+
+async function replicating(port: number): Promise<void> {
+  await asked(port, 'primary', async (run) => {
+    const read = async (): Promise<string> => String(await run('INFO', 'replication'));
+    await eventually('the replica', read, (text) => text.includes('state=online'), SETTLE_MS_MAX);
+  });
+}
+
+async function asked<T>(
+  port: number,
+  owner: string,
+  ask: (run: (name: string, ...args: RedisArgument[]) => Promise<RedisReply>) => Promise<T>,
+): Promise<T> {
+  const client = new RedisConnection(`redis://127.0.0.1:${port}`, owner, QUIET);
+  try {
+    await client.ready();
+    return await ask((name, ...args) => client.command(name, ...args));
+  } finally {
+    client.close();
+  }
+}
+
+function fieldsOf(reply: RedisReply): string {
+  const list = reply as readonly string[];
+  const field = (name: string): string => `${name}=${list[list.indexOf(name) + 1]}`;
+  return `${field('num-slaves')} ${field('num-other-sentinels')}`;
+}

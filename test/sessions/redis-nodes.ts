@@ -1,0 +1,84 @@
+/**
+ * The session era's parts of several nodes that share one Redis, a server or a Cluster, without the rest of a runtime.
+ *
+ * Each `RedisNodes` has keys of its own, so that many can share a server one after the other.
+ */
+import { randomBytes } from 'node:crypto';
+import { RedisConnection } from '../../src/redis/connection.ts';
+import { RedisSubscriber } from '../../src/redis/subscriber.ts';
+import type { EventLogLimits } from '../../src/sessions/memory-event-log.ts';
+import { NodeNumber } from '../../src/sessions/node-number.ts';
+import { RedisEventLog } from '../../src/sessions/redis-event-log.ts';
+import { RedisSessionRelay } from '../../src/sessions/redis-relay.ts';
+import { RedisSessionStore } from '../../src/sessions/redis-store.ts';
+import { eventually } from '../clients/eventually.ts';
+import { QUIET } from '../redis/redis-server.ts';
+
+export interface NodeLimits extends EventLogLimits {
+  readonly max: number;
+  readonly ttlMs: number;
+}
+
+const LIMITS: NodeLimits = { max: 1000, ttlMs: 60_000, eventsMax: 100, eventBytesMax: 1 << 20 };
+const NOTHING = (): void => undefined;
+const LOG = { ...QUIET, error: NOTHING, debug: NOTHING };
+
+/** Connections of one node, which stay while its parts are made anew. */
+export class NodeConnections {
+  readonly commands: RedisConnection;
+  readonly subscriber: RedisSubscriber;
+
+  constructor(url: string, commandMsMax = 2_000) {
+    this.commands = new RedisConnection(url, 'test', QUIET, { commandMsMax });
+    this.subscriber = new RedisSubscriber(url, QUIET);
+    this.subscriber.start();
+  }
+
+  async ready(): Promise<this> {
+    await this.commands.ready();
+    await eventually('listening', () => this.subscriber.up, Boolean);
+    return this;
+  }
+
+  close(): void {
+    this.commands.close();
+    this.subscriber.close();
+  }
+}
+
+export class RedisNode {
+  readonly relay: RedisSessionRelay;
+  readonly store: RedisSessionStore;
+  readonly events: RedisEventLog;
+  readonly node = NodeNumber.random();
+  readonly connections: NodeConnections;
+  readonly prefix: string;
+
+  constructor(connections: NodeConnections, prefix: string, limits: Partial<NodeLimits> = {}) {
+    this.connections = connections;
+    this.prefix = prefix;
+    const { commands, subscriber } = connections;
+    const all = { ...LIMITS, ...limits };
+    this.relay = new RedisSessionRelay({ commands, subscriber, prefix, tag: this.node.tag, log: LOG });
+    this.store = new RedisSessionStore({ commands, relay: this.relay, prefix, limits: all, log: LOG });
+    const { ttlMs } = this.store;
+    this.events = new RedisEventLog({ commands, prefix, node: this.node, limits: all, ttlMs, log: LOG });
+    subscriber.onGap = () => this.store.gap();
+  }
+
+  /** A session of that id as far as its events are concerned. */
+  async known(...sessionIds: readonly string[]): Promise<void> {
+    for (const id of sessionIds) {
+      await this.connections.commands.command('HSET', `${this.prefix}session:{${id}}`, 'v', 1);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.events.close();
+    this.relay.close();
+  }
+}
+
+export function newPrefix(): string {
+  return `t${randomBytes(6).toString('hex')}:`;
+}

@@ -1,0 +1,143 @@
+/** Trace context and correlation id travel with each event: its own before those of its batch, into every kind of result. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
+import type { ResultLine } from '../../../src/streams/engine/port.ts';
+import { lastingStores } from './faults.ts';
+import { openRig, type Rig } from './rig.ts';
+
+const trace = (n: number): string => `00-${`${n}`.padStart(32, '0')}-00f067aa0ba902b7-01`;
+const BATCH_TRACE = trace(999);
+
+const schema: StreamDefinition['schema'] = {
+  fields: { at: 'integer', k: 'string', v: 'integer' },
+  timestamp: { field: 'at' },
+  key: ['k'],
+};
+const aggregates = { n: 'count' } as const;
+
+const DEFINED: StreamDefinition[] = [
+  {
+    name: 's',
+    schema,
+    windows: [
+      { name: 'tumbling', type: 'tumbling', sizeMs: 100, aggregates },
+      { name: 'hopping', type: 'hopping', sizeMs: 100, slideMs: 50, aggregates },
+      { name: 'session', type: 'session', gapMs: 50, aggregates },
+      { name: 'count', type: 'count', count: 2, aggregates },
+    ],
+    patterns: [
+      {
+        name: 'pair',
+        steps: [
+          { name: 'a', where: 'v == 1' },
+          { name: 'b', where: 'v == 2' },
+        ],
+        select: { v: 'last(b).v' },
+      },
+    ],
+    joins: [
+      {
+        name: 'join',
+        type: 'interval',
+        with: 'other',
+        on: { left: ['k'], right: ['k'] },
+        lowerMs: -10,
+        upperMs: 10,
+        select: { v: 'left.v' },
+      },
+    ],
+    views: [{ name: 'view' }],
+    anomalies: [{ name: 'jump', value: 'v', type: 'rate', maxPerSecond: 1 }],
+  },
+  { name: 'other', schema },
+];
+
+/** Structured CloudEvents; those with an even number have a trace of their own. */
+function cloudEvents(events: readonly { readonly at: number; readonly k: string; readonly v: number }[]): Buffer {
+  const texts = events.map((data, i) => {
+    const own = data.v % 2 === 0 ? { traceparent: trace(data.v) } : {};
+    return { specversion: '1.0', id: `${data.at}/${i}`, source: '/t', type: 't', ...own, data };
+  });
+  return Buffer.from(JSON.stringify(texts));
+}
+
+const EVENTS = [
+  { at: 10, k: 'a', v: 1 },
+  { at: 20, k: 'a', v: 2 },
+];
+
+async function sent(rig: Rig): Promise<void> {
+  const heading = { format: 'cloudevents-batch', traceparent: BATCH_TRACE, correlationId: 'c-1' } as const;
+  await rig.send('s', [], { ...heading, body: cloudEvents(EVENTS) });
+  await rig.send('other', [], { ...heading, body: cloudEvents([{ at: 15, k: 'a', v: 4 }]) });
+}
+
+async function finished(rig: Rig): Promise<ReadonlyMap<string, readonly ResultLine[]>> {
+  await rig.send('s', [{ at: 10_000, k: 'z', v: 0 }]);
+  await rig.send('other', [{ at: 10_000, k: 'z', v: 0 }]);
+  const names = ['tumbling', 'hopping', 'session', 'count', 'pair', 'join', 'view', 'jump'];
+  return new Map(await Promise.all(names.map(async (name) => [name, await rig.rows('s', name)] as const)));
+}
+
+function check(rows: ReadonlyMap<string, readonly ResultLine[]>): void {
+  const tracesOf = (name: string): readonly (readonly string[])[] =>
+    (rows.get(name) ?? [])
+      .filter(({ key }) => key['k'] === 'a')
+      .map(({ context }) => [...(context?.traces ?? [])].sort());
+  const both = [trace(2), BATCH_TRACE];
+  assert.deepEqual(tracesOf('tumbling'), [both]);
+  assert.deepEqual(tracesOf('hopping'), [both, both]);
+  assert.deepEqual(tracesOf('session'), [both]);
+  assert.deepEqual(tracesOf('count'), [both]);
+  assert.deepEqual(tracesOf('pair'), [both]);
+  assert.deepEqual(tracesOf('join').toSorted(), [
+    [trace(2), trace(4)],
+    [trace(4), BATCH_TRACE],
+  ]);
+  assert.deepEqual(tracesOf('view').toSorted(), [[trace(2)], [BATCH_TRACE]]);
+  assert.deepEqual(tracesOf('jump'), [[trace(2)]]);
+  for (const [name, results] of rows) {
+    for (const { context, key } of results) {
+      if (key['k'] !== 'a') continue;
+      assert.deepEqual(context?.correlationIds, ['c-1'], name);
+      for (const id of context?.events ?? []) assert.match(id, /^\d+:\d+$/, name);
+    }
+  }
+}
+
+test("of events that have their own, and of those that have their batch's", async () => {
+  const rig = await openRig(DEFINED);
+  await sent(rig);
+  check(await finished(rig));
+  await rig.close();
+});
+
+test('through a checkpoint and a replay', async () => {
+  for (const checkpointed of [true, false]) {
+    const stores = lastingStores();
+    const before = await openRig(DEFINED, { stores });
+    await sent(before);
+    if (checkpointed) await before.checkpoint();
+    await before.abandon();
+    const rig = await openRig(DEFINED, { stores });
+    check(await finished(rig));
+    await rig.close();
+  }
+});
+
+test('the newest of many traces are kept, and what is shown is always of the event', async () => {
+  const rig = await openRig(DEFINED);
+  const events = Array.from({ length: 6000 }, (_, i) => ({ at: 10 + (i % 80), k: `k${i % 500}`, v: 2 * i }));
+  for (let i = 0; i < events.length; i += 500) {
+    await rig.send('s', [], { format: 'cloudevents-batch', body: cloudEvents(events.slice(i, i + 500)) });
+  }
+  const rows = (await finished(rig)).get('tumbling')?.filter(({ key }) => key['k'] !== 'z') ?? [];
+  assert.equal(rows.length, 500);
+  for (const { context, key } of rows) {
+    const own = events.filter(({ k }) => k === key['k']).map(({ v }) => trace(v));
+    assert.ok((context?.traces.length ?? 0) > 0, `${key['k']} has none`);
+    for (const text of context?.traces ?? []) assert.ok(own.includes(text), `${text} is not of ${key['k']}`);
+  }
+  await rig.close();
+});

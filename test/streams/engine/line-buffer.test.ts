@@ -1,0 +1,112 @@
+/**
+ * What is written byte by byte is what JSON.stringify writes.
+ */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import { LineBuffer } from '../../../src/streams/engine/line-buffer.ts';
+import type { ResultLine } from '../../../src/streams/engine/port.ts';
+import { LineWriter } from '../../../src/streams/engine/result-line.ts';
+import type { Keys, ResultRow } from '../../../src/streams/operator.ts';
+
+const wellFormed = fc.string({ unit: 'grapheme' });
+
+function written(write: (out: LineBuffer) => void): string {
+  const out = new LineBuffer();
+  write(out);
+  return Buffer.from(out.take()).toString();
+}
+
+describe('line buffer', () => {
+  test('texts, and texts within texts', () => {
+    fc.assert(
+      fc.property(wellFormed, fc.jsonValue(), (text, value) => {
+        const json = JSON.stringify(value);
+        assert.equal(
+          written((out) => out.text(text)),
+          text,
+        );
+        assert.equal(
+          written((out) => out.json(text)),
+          JSON.stringify(text),
+        );
+        assert.equal(
+          written((out) => out.quoted(json)),
+          JSON.stringify(json).slice(1, -1),
+        );
+      }),
+    );
+  });
+
+  test('numbers', () => {
+    const edges = [0, -0, 9, 10, 99, 1e9, 1e9 - 1, 1e9 + 1, 123456789012, 2 ** 53 - 1, -(2 ** 53) + 1, 2 ** 53, 1e21];
+    for (const edge of [...edges, 0.1, -1.5e-7, Number.NaN, Number.POSITIVE_INFINITY]) {
+      assert.equal(
+        written((out) => out.number(edge)),
+        JSON.stringify(edge),
+      );
+    }
+    fc.assert(
+      fc.property(fc.oneof(fc.maxSafeInteger(), fc.double()), (value) => {
+        assert.equal(
+          written((out) => out.number(value)),
+          JSON.stringify(value),
+        );
+      }),
+    );
+  });
+
+  test('grows, and holds nothing after it was taken', () => {
+    const out = new LineBuffer();
+    for (let i = 0; i < 3000; i++) out.text('12345');
+    assert.equal(out.take().length, 15_000);
+    assert.equal(out.take().length, 0);
+  });
+});
+
+describe('result line', () => {
+  const time = fc.oneof(fc.integer(), fc.constantFrom(Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY));
+  const row: fc.Arbitrary<ResultRow> = fc.record({
+    keyId: fc.constantFrom(0, 1, -1),
+    start: time,
+    end: time,
+    origin: fc.constantFrom('', '7:3'),
+    pane: fc.nat(20),
+    timing: fc.constantFrom('early', 'on-time', 'late'),
+    final: fc.boolean(),
+    retraction: fc.boolean(),
+    output: fc.constantFrom('', 'late', 'timeout'),
+    values: fc.tuple(fc.jsonValue(), wellFormed, fc.double()),
+    evidence: fc.option(
+      fc.record({ events: fc.array(wellFormed), traces: fc.array(wellFormed), correlationIds: fc.array(wellFormed) }),
+    ),
+  });
+  const json = (keyId: number): string => JSON.stringify({ host: `a"b\\${keyId}`, ü: keyId });
+  const keys = { json } as unknown as Keys;
+
+  test('has the members of its row, whatever rows were written before it', () => {
+    fc.assert(
+      fc.property(fc.array(row, { maxLength: 6 }), fc.boolean(), (rows, byEvents) => {
+        const writer = new LineWriter('s', 'w"1', ['a', 'b', 'c'], byEvents);
+        const finite = (ms: number): number | null => (Number.isFinite(ms) ? ms : null);
+        for (const given of rows) {
+          const line = JSON.parse(writer.line(given, keys)) as ResultLine;
+          const key = given.keyId < 0 ? '{}' : json(given.keyId);
+          const [a, b, c] = given.values as [unknown, string, number];
+          assert.deepEqual(line.key, JSON.parse(key));
+          assert.deepEqual([line.start, line.end, line.pane], [finite(given.start), finite(given.end), given.pane]);
+          assert.deepEqual([line.timing, line.final], [given.timing, given.final]);
+          assert.equal(line.retraction, given.retraction ? true : undefined);
+          assert.equal(line.output, given.output === '' ? undefined : given.output);
+          assert.deepEqual(line.values, JSON.parse(JSON.stringify({ a: a ?? null, b, c })));
+          assert.deepEqual(line.context, given.evidence === null ? undefined : { ...given.evidence });
+          const events = byEvents && given.evidence !== null ? given.evidence.events.join('+') : '';
+          const which = events !== '' ? events : `${given.origin === '' ? '' : `${given.origin}/`}${given.pane}`;
+          const ending = `${given.output === '' ? '' : `.${given.output}`}${given.retraction ? '/retraction' : ''}`;
+          assert.equal(line.id, `s/w"1/${key}/${finite(given.start)}/${finite(given.end)}/${which}${ending}`);
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+});

@@ -1,0 +1,191 @@
+/** The bus over Redis keeps to the contract for listeners of its own node, and reaches those of the others. */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { after, before, describe, test } from 'node:test';
+import { RedisConnection } from '../../src/redis/connection.ts';
+import { RedisSubscriber } from '../../src/redis/subscriber.ts';
+import { MemoryBus } from '../../src/subscriptions/memory-bus.ts';
+import type { Change } from '../../src/subscriptions/port.ts';
+import { RedisBus } from '../../src/subscriptions/redis-bus.ts';
+import { eventually } from '../clients/eventually.ts';
+import { RedisClusterServers } from '../redis/redis-cluster-servers.ts';
+import { QUIET, RedisServer } from '../redis/redis-server.ts';
+import { busContract } from './bus.contract.ts';
+
+const JOINED = 'joined ';
+
+/** One node's connections and bus, and what its listener heard. */
+class Node {
+  readonly commands: RedisConnection;
+  readonly subscriber: RedisSubscriber;
+  readonly bus: RedisBus;
+  readonly heard: Change[] = [];
+  /** Changes that only show that it listens. */
+  readonly joined = new Set<string>();
+
+  constructor(url: string, prefix: string) {
+    this.commands = new RedisConnection(url, 'test', QUIET, { commandMsMax: 500 });
+    this.subscriber = new RedisSubscriber(url, QUIET);
+    const local = new MemoryBus({ log: { error: () => undefined } });
+    this.bus = new RedisBus({ commands: this.commands, subscriber: this.subscriber, prefix, local });
+    this.subscriber.onGap = () => this.bus.gap();
+    this.bus.subscribe((change) => {
+      if (change.kind === 'resource' && change.uri.startsWith(JOINED)) this.joined.add(change.uri);
+      else this.heard.push(change);
+    });
+    this.subscriber.start();
+  }
+
+  async ready(): Promise<this> {
+    await this.commands.ready();
+    await eventually('listening', () => this.subscriber.up, Boolean);
+    return this;
+  }
+
+  async hears(count: number): Promise<readonly Change[]> {
+    return eventually(
+      'changes heard',
+      () => this.heard,
+      (heard) => heard.length >= count,
+      15_000,
+    );
+  }
+
+  close(): void {
+    this.bus.close();
+    this.commands.close();
+    this.subscriber.close();
+  }
+}
+
+/** Listeners are there: a change of each node has reached all of them. */
+async function joined(nodes: readonly Node[]): Promise<void> {
+  for (const [i, from] of nodes.entries()) {
+    // One of each channel.
+    const uris = Array.from({ length: 64 }, (_, n) => `${JOINED}${i}.${n}`);
+    await eventually(
+      'all listening',
+      () => {
+        for (const uri of uris) from.bus.publish({ kind: 'resource', uri });
+        return nodes.every(({ joined: heard }) => uris.every((uri) => heard.has(uri)));
+      },
+      Boolean,
+      15_000,
+    );
+  }
+}
+
+async function rounds(): Promise<void> {
+  for (let n = 0; n < 4; n += 1) await new Promise((resolve) => setImmediate(resolve));
+}
+
+const newPrefix = (): string => `t${randomBytes(6).toString('hex')}:`;
+
+interface Servers {
+  readonly url: string;
+  end(): Promise<void>;
+}
+
+const TOPOLOGIES: readonly (readonly [name: string, start: () => Promise<Servers>])[] = [
+  ['Redis', () => RedisServer.start()],
+  ['Redis Cluster', () => RedisClusterServers.start()],
+];
+
+for (const [name, start] of TOPOLOGIES) {
+  describe(name, () => {
+    let servers: Servers;
+    let nodes: Node[];
+    before(async () => {
+      servers = await start();
+      const prefix = newPrefix();
+      nodes = await Promise.all([1, 2, 3].map(() => new Node(servers.url, prefix).ready()));
+      await joined(nodes);
+    });
+    after(async () => {
+      for (const node of nodes) node.close();
+      await servers.end();
+    });
+
+    busContract(name, async () => {
+      const node = await new Node(servers.url, newPrefix()).ready();
+      return { bus: node.bus, settle: rounds, close: async () => node.close() };
+    });
+
+    test('a change reaches the listeners of every node once, with its content', async () => {
+      const [a, ...others] = nodes as [Node, Node, Node];
+      for (const node of nodes) node.heard.length = 0;
+      const sent: Change[] = [
+        { kind: 'tools' },
+        { kind: 'resource', uri: 'test://ä?b=1' },
+        { kind: 'task', taskId: 't', taskJson: '{"taskId":"t"}' },
+      ];
+      for (const change of sent) a.bus.publish(change);
+      for (const node of others) {
+        const heard = await node.hears(3);
+        assert.deepEqual(
+          new Set(heard.map((change) => JSON.stringify(change))),
+          new Set(sent.map((each) => JSON.stringify(each))),
+        );
+      }
+      // What another node publishes afterwards comes after anything that might be echoed.
+      others[0]?.bus.publish({ kind: 'prompts' });
+      await eventually(
+        'the last',
+        () => a.heard,
+        (heard) => heard.some(({ kind }) => kind === 'prompts'),
+      );
+      assert.deepEqual(a.heard, [...sent, { kind: 'prompts' }]);
+    });
+
+    test('many equal changes travel as a few', async () => {
+      const [a, b] = nodes as [Node, Node, Node];
+      for (const node of nodes) node.heard.length = 0;
+      for (let i = 0; i < 2_000; i++) {
+        a.bus.publish({ kind: 'resource', uri: `test://${i % 10}` });
+        if (i % 100 === 0) await new Promise((resolve) => setImmediate(resolve));
+      }
+      a.bus.publish({ kind: 'resource', uri: 'test://last' });
+      const heard = await eventually(
+        'all of them',
+        () => b.heard,
+        (all) => new Set(all.map((change) => JSON.stringify(change))).size === 11,
+      );
+      assert.ok(heard.length < 1_000, `${heard.length} changes`);
+    });
+  });
+}
+
+describe('a bus whose Redis is restarted', () => {
+  test('tells its listeners that changes may have been missed, and sends what was published meanwhile', async () => {
+    const server = await RedisServer.start();
+    const prefix = newPrefix();
+    const nodes = await Promise.all([1, 2].map(() => new Node(server.url, prefix).ready()));
+    try {
+      await joined(nodes);
+      const [a, b] = nodes as [Node, Node];
+      await server.end();
+      await eventually(
+        'away',
+        () => a.commands.up || b.subscriber.up,
+        (up) => !up,
+        15_000,
+      );
+      a.bus.publish({ kind: 'resource', uri: 'test://meanwhile' });
+      await a.hears(1);
+      await server.startAgain();
+      const missed = (heard: readonly Change[]): boolean => heard.some(({ kind }) => kind === 'missed');
+      await eventually('a gap', () => [...a.heard], missed, 15_000);
+      await eventually('a gap', () => [...b.heard], missed, 15_000);
+      a.bus.publish({ kind: 'tools' });
+      await eventually(
+        'what follows',
+        () => b.heard,
+        (heard) => heard.some(({ kind }) => kind === 'tools'),
+        15_000,
+      );
+    } finally {
+      for (const node of nodes) node.close();
+      await server.end();
+    }
+  });
+});

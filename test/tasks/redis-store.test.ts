@@ -1,0 +1,185 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import type { TaskCall } from '../../src/tasks/port.ts';
+import { RedisTaskStore } from '../../src/tasks/redis-store.ts';
+import { SharedRedis, until } from './shared-redis.ts';
+import { taskRecord, taskStoreContract } from './task-store.contract.ts';
+
+const CALL: TaskCall = {
+  tool: 'slow',
+  revision: '2026-07-28',
+  flags: 4,
+  share: 'ann',
+  extras: { taskId: 't', correlationId: 'c' },
+  body: Buffer.from('{"jsonrpc":"2.0"}'),
+};
+
+function suite(name: string, start: () => Promise<SharedRedis>): void {
+  describe(`tasks in Redis: ${name}`, () => {
+    let redis: SharedRedis;
+    before(async () => {
+      redis = await start();
+    });
+    after(() => redis.end());
+
+    const storeWith = async (prefix: string, claimMs = 60_000, tasksMax = 100): Promise<RedisTaskStore> =>
+      new RedisTaskStore({ ...(await redis.clients()), prefix, tasksMax, claimMs });
+    const pair = async (claimMs = 60_000): Promise<[RedisTaskStore, RedisTaskStore]> => {
+      const prefix = redis.prefix();
+      return [await storeWith(prefix, claimMs), await storeWith(prefix, claimMs)];
+    };
+
+    taskStoreContract(name, async (tasksMax) => {
+      const store = await storeWith(redis.prefix(), 60_000, tasksMax);
+      return {
+        store,
+        async later(ms) {
+          const expected = store.size - 1;
+          await new Promise((resolve) => setTimeout(resolve, ms));
+          await until('the sweep', () => {
+            store.sweep(0);
+            return store.size === expected || undefined;
+          });
+        },
+        close: async () => undefined,
+      };
+    });
+
+    test('what one node stores the other reads, and the bound counts the tasks of both', async () => {
+      const prefix = redis.prefix();
+      const a = await storeWith(prefix, 60_000, 2);
+      const b = await storeWith(prefix, 60_000, 2);
+      assert.equal(await a.put(taskRecord('1')), 'stored');
+      assert.equal(await b.put(taskRecord('2')), 'stored');
+      assert.deepEqual(await b.get('1'), taskRecord('1'));
+      assert.equal(await b.put(taskRecord('3')), 'full');
+      assert.equal(b.size, 2);
+    });
+
+    test('a node that was taken for gone can store nothing any more, though it writes first', async () => {
+      const [a, b] = await pair(50);
+      await a.put(taskRecord('1'), CALL);
+      const orphan = await until('the claim to run out', async () => (await b.takeOrphans())[0]);
+      assert.deepEqual(orphan, { record: taskRecord('1'), call: { ...CALL, body: orphan.call?.body }, lostNodes: 1 });
+      assert.equal(String(orphan.call?.body), String(CALL.body));
+      assert.equal(await a.put(taskRecord('1', { status: 'completed', resultJson: '{"of":"a"}' })), 'lost');
+      assert.equal(await b.put(taskRecord('1', { status: 'completed', resultJson: '{"of":"b"}' })), 'stored');
+      assert.equal((await a.get('1'))?.resultJson, '{"of":"b"}');
+    });
+
+    test('only one of the survivors gets an orphan, and tokens rise with every claim', async () => {
+      const prefix = redis.prefix();
+      const nodes = await Promise.all([1, 2, 3, 4].map(() => storeWith(prefix, 50)));
+      await (nodes[0] as RedisTaskStore).put(taskRecord('1'), CALL);
+      const { commands } = await redis.clients();
+      let last = 0;
+      for (let round = 1; round <= 4; round += 1) {
+        const taken = await until('the claim to run out', async () => {
+          const orphans = (await Promise.all(nodes.map((node) => node.takeOrphans()))).flat();
+          return orphans.length > 0 ? orphans : undefined;
+        });
+        assert.equal(taken.length, 1);
+        assert.equal(taken[0]?.lostNodes, round);
+        const token = Number(await commands.command('HGET', `${prefix}{tasks}:t:1`, 'k'));
+        assert.ok(token > last, `${token} after ${last}`);
+        last = token;
+      }
+    });
+
+    test('claims that are renewed are not taken', async () => {
+      const [a, b] = await pair(300);
+      await a.put(taskRecord('1'));
+      const endMs = performance.now() + 900;
+      while (performance.now() < endMs) {
+        const news = await a.renew();
+        // A machine that stood still for longer than the claim has lost it: that is not what is looked at here.
+        if (news.lost.length > 0) return;
+        assert.deepEqual(news, { lost: [], answered: [], missing: [] });
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      assert.deepEqual(await b.takeOrphans(), []);
+    });
+
+    test('ending a task elsewhere takes it from its node, which hears of it', async () => {
+      const [a, b] = await pair();
+      const heard: string[] = [];
+      a.onNews = (taskId) => heard.push(taskId);
+      await a.put(taskRecord('1', { status: 'input_required', inputRequests: new Map([['q', '{}']]) }));
+      await until('messages to arrive', async () => {
+        await b.leaveAnswers('1', new Map([['q', '{}']]));
+        return heard.length > 0;
+      });
+      heard.length = 0;
+      const ended = await b.end('1', 'cancelled', 'enough');
+      await until('the message', () => heard.includes('1'));
+      assert.deepEqual([ended?.status, ended?.statusMessage, ended?.inputRequests.size], ['cancelled', 'enough', 0]);
+      assert.deepEqual((await a.renew()).lost, ['1']);
+      assert.equal(await a.put(taskRecord('1', { status: 'completed' })), 'lost');
+      assert.equal((await b.end('1', 'cancelled', 'again'))?.statusMessage, 'enough');
+      assert.equal(await b.end('unknown', 'cancelled', ''), undefined);
+    });
+
+    test('answers wait for the node that runs the task, and are taken once', async () => {
+      const [a, b] = await pair();
+      await a.put(taskRecord('1'));
+      await b.leaveAnswers('1', new Map([['q', '{"action":"accept"}']]));
+      await b.leaveAnswers('1', new Map([['r', '{"action":"decline"}']]));
+      assert.deepEqual((await a.renew()).answered, ['1']);
+      const answers = await a.takeAnswers('1');
+      assert.deepEqual([...(answers ?? [])].sort(), [
+        ['q', '{"action":"accept"}'],
+        ['r', '{"action":"decline"}'],
+      ]);
+      assert.deepEqual(await a.takeAnswers('1'), new Map());
+      assert.deepEqual((await a.renew()).answered, []);
+      assert.equal(await b.takeAnswers('1'), null);
+    });
+
+    test('a task that was released is taken at once, and its node is not counted as lost', async () => {
+      const [a, b] = await pair();
+      await a.put(taskRecord('1'), CALL);
+      await a.release('1');
+      const [orphan] = await b.takeOrphans();
+      assert.deepEqual([orphan?.record.taskId, orphan?.lostNodes], ['1', 0]);
+      assert.equal(await a.put(taskRecord('1', { status: 'completed' })), 'lost');
+    });
+
+    test('every key has a time to live', async () => {
+      const prefix = redis.prefix();
+      const store = await storeWith(prefix);
+      await store.put(taskRecord('1'), CALL);
+      await store.put(taskRecord('2', { status: 'completed', ttlMs: null }));
+      const { commands } = await redis.clients();
+      for (const key of ['t:1', 't:2', 'all', 'ended', 'claims', 'since']) {
+        const ttl = Number(await commands.command('PTTL', `${prefix}{tasks}:${key}`));
+        assert.ok(ttl > 0, `${key}: ${ttl}`);
+      }
+    });
+  });
+}
+
+suite('one server', () => SharedRedis.single());
+suite('Cluster', () => SharedRedis.cluster());
+
+describe('tasks in Redis that was emptied', () => {
+  test('are missing, not lost, and can be stored anew', async () => {
+    const redis = await SharedRedis.single();
+    try {
+      const prefix = redis.prefix();
+      const store = new RedisTaskStore({ ...(await redis.clients()), prefix, tasksMax: 4, claimMs: 60_000 });
+      await store.put(taskRecord('1'));
+      await store.put(taskRecord('2'));
+      await redis.server?.run('FLUSHALL');
+      assert.deepEqual((await store.renew()).missing, ['1', '2']);
+      assert.equal(await store.put(taskRecord('1')), 'stored');
+      assert.deepEqual((await store.renew()).missing, ['2']);
+      assert.equal(await store.put(taskRecord('2')), 'stored');
+      assert.deepEqual(await store.renew(), { lost: [], answered: [], missing: [] });
+      // Deleted, though nothing was emptied: it stays away.
+      await redis.server?.run('DEL', `${prefix}{tasks}:t:2`);
+      assert.deepEqual((await store.renew()).lost, ['2']);
+    } finally {
+      await redis.end();
+    }
+  });
+});
