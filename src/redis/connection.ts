@@ -90,7 +90,8 @@ export class RedisConnection {
     if (redis.status === 'ready') return;
     if (redis.status === 'wait' || redis.status === 'end') {
       try {
-        await redis.connect();
+        // Of a Cluster that has to try again the first promise is never settled.
+        await Promise.race([redis.connect(), this.#nextReady()]);
         await serversConnected(redis);
       } catch (cause) {
         throw this.#unreachable(cause);

@@ -102,7 +102,8 @@ export class RedisSubscriber {
 
   #send(what: 'subscribe' | 'unsubscribe', channel: string): void {
     this.#ask(what, channel).catch((error: unknown) => {
-      if (this.#closed || !this.up) return;
+      // A connection that broke listens to nothing any more, and hears of what it missed when it is there again.
+      if (this.#closed || !this.up || what === 'unsubscribe') return;
       this.#log.warn({ err: error, redis: this.#address, channel }, `could not ${what}`);
     });
   }

@@ -43,7 +43,10 @@ export function makeClient(address: RedisAddress, options: ClientOptions): Redis
       slotsRefreshInterval: 5_000,
       redisOptions: shared,
     });
-    if (!options.subscriber) cluster.on('+node', (node: Redis) => void connected(node));
+    // Before it is ready it asks a server itself, which must not be in the middle of connecting.
+    if (!options.subscriber) {
+      cluster.on('+node', (node: Redis) => void (cluster.status === 'ready' && connected(node)));
+    }
     return cluster;
   }
   const single: RedisOptions = { ...shared, lazyConnect: true, enableOfflineQueue: false, retryStrategy: again };

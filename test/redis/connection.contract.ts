@@ -96,6 +96,15 @@ export function connectionContract(name: string, start: () => Promise<Topology>)
       assert.deepEqual(await run('three'), ['three', 'three']);
     });
 
+    test('a connection that is ready takes commands for all keys at once', async () => {
+      for (let n = 0; n < 5; n++) {
+        const { commands, close } = await clientsOf(topology.url, topology.caFile);
+        const sent = ['a', 'b', 'c', 'd', 'e'].map((key) => commands.command('SET', key, 'x'));
+        assert.deepEqual(await Promise.all(sent), ['OK', 'OK', 'OK', 'OK', 'OK']);
+        close();
+      }
+    });
+
     test('an error reply is told by its code, and the connection stays', async () => {
       const failed = await clients.commands.command('INCR', 'no', 'number').catch(expectUnavailable);
       assert.equal((failed as RedisUnavailable).why, 'refused');
