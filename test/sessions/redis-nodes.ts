@@ -9,6 +9,8 @@ import { RedisSubscriber } from '../../src/redis/subscriber.ts';
 import type { EventLogLimits } from '../../src/sessions/memory-event-log.ts';
 import { NodeNumber } from '../../src/sessions/node-number.ts';
 import { RedisEventLog } from '../../src/sessions/redis-event-log.ts';
+import { sessionKeys } from '../../src/sessions/redis-keys.ts';
+import { APPEND } from '../../src/sessions/redis-log-scripts.ts';
 import { RedisSessionRelay } from '../../src/sessions/redis-relay.ts';
 import { RedisSessionStore } from '../../src/sessions/redis-store.ts';
 import { eventually } from '../clients/eventually.ts';
@@ -66,10 +68,17 @@ export class RedisNode {
     subscriber.onGap = () => this.store.gap();
   }
 
-  /** A session of that id as far as its events are concerned. */
+  /**
+   * A session of that id as far as its events are concerned. The script that appends is known to its server then: one
+   * that is sent again, whole, would come after what was sent meanwhile, which matters where an id is used again.
+   */
   async known(...sessionIds: readonly string[]): Promise<void> {
+    const { commands } = this.connections;
     for (const id of sessionIds) {
-      await this.connections.commands.command('HSET', `${this.prefix}session:{${id}}`, 'v', 1);
+      const [record, ...rest] = sessionKeys(this.prefix, id);
+      await commands.command('HSET', record, 'v', 1);
+      await commands.script(APPEND, [record, ...rest], [60_000, 1, 1, 1, '', '1', 0, 'k', '']);
+      await commands.command('DEL', ...rest);
     }
   }
 
