@@ -19,8 +19,10 @@ import type { CachedResult, ResultCache } from './port.ts';
 /** The longest a result is kept: a generation must be remembered for longer. */
 export const RESULT_TTL_MS_MAX = 86_400_000;
 const GENERATION_TTL_MS = 2 * RESULT_TTL_MS_MAX;
-/** Tools whose invalidation is repeated when Redis is back. */
+/** Tools whose invalidation is repeated until it succeeds. */
 const UNTOLD_MAX = 10_000;
+/** After an invalidation failed though the connection stands. */
+const RETRY_MS = 1_000;
 const VERSION = 1;
 
 const GET = new Script(`
@@ -61,8 +63,10 @@ export class RedisResultCache implements ResultCache {
   readonly #memory: MemoryResultCache;
   readonly #channel: string;
   readonly #unsubscribe: readonly (() => void)[];
-  /** Tools whose invalidation Redis has not heard of yet: what it holds of them is not served. */
+  /** Tools whose invalidation Redis, or the other nodes, have not heard of yet: what it holds of them is not served. */
   readonly #untold = new Set<string>();
+  #retry: NodeJS.Timeout | null = null;
+  #closed = false;
 
   constructor(options: RedisCacheOptions) {
     this.#options = options;
@@ -70,9 +74,7 @@ export class RedisResultCache implements ResultCache {
     this.#channel = `${options.prefix}cache:changes`;
     this.#unsubscribe = [
       options.subscriber.on(this.#channel, (message) => this.#heard(message)),
-      options.commands.onChange((up) => {
-        if (up) for (const tool of this.#untold) this.#tellOthers(tool);
-      }),
+      options.commands.onChange((up) => up && this.#tellAll()),
     ];
   }
 
@@ -102,7 +104,7 @@ export class RedisResultCache implements ResultCache {
 
   invalidate(tool: string): void {
     this.#memory.invalidate(tool);
-    if (this.#untold.size < UNTOLD_MAX) this.#untold.add(tool);
+    this.#remember(tool);
     this.#tellOthers(tool);
   }
 
@@ -112,19 +114,26 @@ export class RedisResultCache implements ResultCache {
   }
 
   close(): void {
+    this.#closed = true;
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
+    if (this.#retry !== null) clearTimeout(this.#retry);
     this.#memory.close();
   }
 
   async #fetch(tool: string, key: string): Promise<CachedResult | undefined> {
+    const before = this.#memory.generation(tool);
     try {
       const found = await this.#options.commands.script(GET, this.#keys(tool, key), []);
-      const [generation, packed, ttl] = found as readonly (Buffer | number | undefined)[];
-      this.#memory.enter(tool, Number(String(generation)));
+      const [text, packed, ttl] = found as readonly (Buffer | number | undefined)[];
+      const generation = Number(String(text));
+      const known = this.#memory.generation(tool);
+      // An invalidation, which comes on another connection, has overtaken this reply.
+      if (known !== before && generation < known) return undefined;
+      this.#memory.enter(tool, generation);
       const resultJson = packed === undefined ? null : unpack(VERSION, packed);
       const ttlMs = Number(ttl);
       if (typeof resultJson !== 'string' || !(ttlMs > 0)) return undefined;
-      this.#memory.set(tool, key, resultJson, ttlMs, this.#memory.generation(tool));
+      this.#memory.set(tool, key, resultJson, ttlMs, generation);
       return { resultJson, ttlMs };
     } catch {
       // Redis went away on the way: the tool is called, as if nothing had been kept.
@@ -132,14 +141,31 @@ export class RedisResultCache implements ResultCache {
     }
   }
 
+  #remember(tool: string): void {
+    if (this.#untold.size < UNTOLD_MAX) this.#untold.add(tool);
+  }
+
+  #tellAll(): void {
+    for (const tool of this.#untold) this.#tellOthers(tool);
+  }
+
   #tellOthers(tool: string): void {
     const { commands, log } = this.#options;
     this.#raise(tool).catch((cause: unknown) => {
+      if (this.#closed) return;
+      this.#remember(tool);
+      // When the connection was lost, its return tells them again.
+      if (commands.up) this.#retry ??= setTimeout(() => this.#again(), RETRY_MS).unref();
       log.warn(
         { err: cause, tool, redis: commands.address },
         'other nodes were not told yet to forget the results of a tool',
       );
     });
+  }
+
+  #again(): void {
+    this.#retry = null;
+    if (this.#options.commands.up) this.#tellAll();
   }
 
   async #raise(tool: string): Promise<void> {

@@ -87,7 +87,8 @@ export class RedisConnection {
   async ready(): Promise<void> {
     const redis = this.#redis;
     if (this.#closed) throw new RedisUnavailable('away', `the connection to ${this.address} is closed`, false);
-    if (redis.status === 'ready') return;
+    // A Cluster says that it is ready before its servers are.
+    if (redis.status === 'ready') return serversConnected(redis);
     if (redis.status === 'wait' || redis.status === 'end') {
       try {
         // Of a Cluster that has to try again the first promise is never settled.
@@ -132,7 +133,10 @@ export class RedisConnection {
     return this.#run(() => this.#redis.callBuffer(name, args as RedisArgument[]));
   }
 
-  /** Runs a script; bulk texts of the reply are bytes. */
+  /**
+   * Runs a script; bulk texts of the reply are bytes. A server that does not know the script yet refuses it, and it is
+   * sent again, whole: then it comes after commands that were sent since. Who cannot have that waits for the reply.
+   */
   async script(script: Script, keys: readonly string[], args: readonly RedisArgument[]): Promise<RedisReply> {
     const rest = [keys.length, ...keys, ...args];
     try {

@@ -2,7 +2,8 @@
  * Pub/sub on a connection of its own, since one that listens takes no commands.
  *
  * Role: tells listeners what others published while the connection stands. What was published while it was away is
- * lost, as pub/sub is: `onGap` says that something may have been missed, and who keeps a copy then reads it anew.
+ * lost, as pub/sub is: `onGap` says that something may have been missed, and who keeps a copy then reads it anew. It is
+ * told once Redis has the subscriptions, since what is published before that is missed too.
  * On a Cluster the channels are sharded (`SSUBSCRIBE`), so that a message goes to the nodes of one slot only; publish
  * with `publishCommand`.
  * Invariant: a connection into a black hole is noticed though nobody sends on it. Every `PROBE_MS` it is asked
@@ -34,8 +35,10 @@ export class RedisSubscriber {
   /** Where the next probe of a Cluster begins among the channels. */
   #probedChannel = 0;
   readonly #prober: NodeJS.Timeout;
-  /** Called when the connection is there again, after messages may have been missed. */
+  /** Called when the channels are listened to, again or at last, after messages may have been missed. */
   onGap: (() => void) | null = null;
+  /** Resolves when the connection stands for the first time. */
+  readonly standing: Promise<void>;
 
   constructor(url: string, log: RedisLog, tlsCaFile = '') {
     const address = parseRedisUrl(url);
@@ -54,6 +57,7 @@ export class RedisSubscriber {
     // Told by the command connection of the node already; an unheard 'error' would end the process.
     this.#redis.on('error', () => undefined);
     this.#redis.on('ready', () => this.#ready());
+    this.standing = new Promise((resolve) => this.#redis.once('ready', () => resolve()));
     // One connection of several was made anew, and its channels with it.
     this.#redis.on('subscribersReady', () => this.#hadConnection && this.onGap?.());
     this.#prober = setInterval(() => void this.#probe(), PROBE_MS);
@@ -80,28 +84,32 @@ export class RedisSubscriber {
     if (listeners === undefined) {
       listeners = new Set();
       this.#channels.set(channel, listeners);
-      if (this.up) this.#send('subscribe', channel);
+      if (this.up) void this.#send('subscribe', channel);
     }
     listeners.add(listener);
     return () => {
       listeners.delete(listener);
       if (listeners.size > 0 || !this.#channels.delete(channel) || !this.up) return;
-      this.#send('unsubscribe', channel);
+      void this.#send('unsubscribe', channel);
     };
   }
 
   #ready(): void {
+    const listening: Promise<unknown>[] = [];
     for (const channel of this.#channels.keys()) {
       // The client of a Cluster lists channels once for each time it is asked, unless they are taken off its list.
-      if (this.#sharded && this.#hadConnection) this.#send('unsubscribe', channel);
-      this.#send('subscribe', channel);
+      if (this.#sharded && this.#hadConnection) void this.#send('unsubscribe', channel);
+      listening.push(this.#send('subscribe', channel));
     }
-    if (this.#hadConnection) this.onGap?.();
+    // Who listened before there was a connection has missed something too.
+    const missed = this.#hadConnection || listening.length > 0;
     this.#hadConnection = true;
+    // Lost again meanwhile: the next connection tells it.
+    if (missed) void Promise.all(listening).then(() => this.up && this.onGap?.());
   }
 
-  #send(what: 'subscribe' | 'unsubscribe', channel: string): void {
-    this.#ask(what, channel).catch((error: unknown) => {
+  #send(what: 'subscribe' | 'unsubscribe', channel: string): Promise<unknown> {
+    return this.#ask(what, channel).catch((error: unknown) => {
       // A connection that broke listens to nothing any more, and hears of what it missed when it is there again.
       if (this.#closed || !this.up || what === 'unsubscribe') return;
       this.#log.warn({ err: error, redis: this.#address, channel }, `could not ${what}`);

@@ -100,7 +100,9 @@ async function openRedisState(settings: Settings, log: Log, embedded: SharedStat
   const commands = new RedisConnection(settings.redisUrl, 'node', log, { commandMsMax, tlsCaFile });
   const subscriber = new RedisSubscriber(settings.redisUrl, log, tlsCaFile);
   subscriber.start();
-  await Promise.race([commands.ready().catch(() => undefined), pause(START_MS_MAX)]);
+  // A node that serves before it listens keeps what others have made out of date.
+  const listening = commands.ready().then(() => subscriber.standing);
+  await Promise.race([listening.catch(() => undefined), pause(START_MS_MAX)]);
   const secret = await sharedSecret(commands, settings, log, embedded.secret);
   const onGap = new Set<() => void>();
   subscriber.onGap = () => {

@@ -43,6 +43,15 @@ const SWEEP_MAX = 256;
 /** Sessions told to the index at once. */
 const USED_MAX = 4_096;
 const ENDS: readonly string[] = ['deleted', 'expired', 'evicted', 'closed'];
+/** Times a session is read because what was read is older than what is known to be there. */
+const READS_MAX = 4;
+
+/** A session that is being read. */
+interface Loading {
+  readonly read: Promise<RedisSession | undefined>;
+  /** Version that is known to be there: what was read before that was told may be older. */
+  least: number;
+}
 
 export class RedisSessionStore implements SessionStore {
   onEnd: ((session: Session, why: SessionEnd) => void) | null = null;
@@ -53,7 +62,7 @@ export class RedisSessionStore implements SessionStore {
   readonly ttlMs: number;
   /** In order of the last touch. */
   readonly #copies = new Map<string, RedisSession>();
-  readonly #loading = new Map<string, Promise<RedisSession | undefined>>();
+  readonly #loading = new Map<string, Loading>();
   /** Used since the index was last told. Bounded as the copies are. */
   #used = new Set<string>();
   #generation = 0;
@@ -154,21 +163,21 @@ export class RedisSessionStore implements SessionStore {
     }
   }
 
-  /** Reads a session, into the copy there is or a new one. At most once at a time. */
-  #load(id: string, nowMs: number): Promise<RedisSession | undefined> {
+  /** Reads a session, into the copy there is or a new one. At most once at a time; `least`: see `Loading`. */
+  #load(id: string, nowMs: number, least = 0): Promise<RedisSession | undefined> {
     const under = this.#loading.get(id);
-    if (under !== undefined) return under;
-    const loading = this.#read(id, nowMs).finally(() => this.#loading.delete(id));
-    this.#loading.set(id, loading);
-    return loading;
+    if (under !== undefined) {
+      under.least = Math.max(under.least, least);
+      return under.read;
+    }
+    const read = this.#read(id, nowMs).finally(() => this.#loading.delete(id));
+    this.#loading.set(id, { read, least });
+    return read;
   }
 
   async #read(id: string, nowMs: number): Promise<RedisSession | undefined> {
     const generation = this.#generation;
-    const record = recordOf(await this.#options.commands.commandBytes('HGETALL', this.#keys(id)[0]));
-    if (record === null) {
-      throw new RedisUnavailable('refused', 'the session was written by another version of this program', false);
-    }
+    const record = await this.#record(id);
     const copy = this.#copies.get(id);
     if (record === undefined) {
       if (copy !== undefined) this.#end(copy, 'expired');
@@ -180,6 +189,21 @@ export class RedisSessionStore implements SessionStore {
     copy.generation = generation;
     for (const uri of copy.apply(record)) this.onSubscriptions?.(copy, uri);
     return copy;
+  }
+
+  /** Again, when a change became known while it was read. A Redis that went back in time is believed in the end. */
+  async #record(id: string): Promise<SessionRecord | undefined> {
+    for (let reads = 1; ; reads++) {
+      const before = this.#copies.get(id)?.version ?? 0;
+      const record = recordOf(await this.#options.commands.commandBytes('HGETALL', this.#keys(id)[0]));
+      if (record === null) {
+        throw new RedisUnavailable('refused', 'the session was written by another version of this program', false);
+      }
+      if (record === undefined || reads === READS_MAX) return record;
+      const saved = this.#copies.get(id)?.version ?? 0;
+      const least = Math.max(this.#loading.get(id)?.least ?? 0, saved === before ? 0 : saved);
+      if (record.version >= least) return record;
+    }
   }
 
   #touch(copy: RedisSession, nowMs: number): void {
@@ -197,17 +221,19 @@ export class RedisSessionStore implements SessionStore {
   #touched(copy: RedisSession, version: number): void {
     if (this.#copies.get(copy.id) !== copy) return;
     if (version < 0) this.#end(copy, 'expired');
-    else if (version !== copy.version && copy.saving === 0) this.#reload(copy);
+    else if (version !== copy.version && copy.saving === 0) this.#reload(copy, version);
   }
 
   #changed(id: string, version: number): string {
     const copy = this.#copies.get(id);
-    if (copy !== undefined && version > copy.version) this.#reload(copy);
+    const loading = this.#loading.get(id);
+    if (loading !== undefined) loading.least = Math.max(loading.least, version);
+    else if (copy !== undefined && version > copy.version) this.#reload(copy, version);
     return '';
   }
 
-  #reload(copy: RedisSession): void {
-    this.#load(copy.id, copy.lastSeenAtMs).catch((error: unknown) => {
+  #reload(copy: RedisSession, least: number): void {
+    this.#load(copy.id, copy.lastSeenAtMs, least).catch((error: unknown) => {
       // The next use reads it, or serves what there is.
       copy.generation = -1;
       if (!(error instanceof RedisUnavailable)) this.#options.log.warn({ err: error }, 'a session could not be read');
@@ -236,7 +262,7 @@ export class RedisSessionStore implements SessionStore {
     }
     this.#options.relay.broadcast('changed', copy.id, String(version));
     if (version === copy.version + 1) copy.version = version;
-    else if (copy.saving === 0 && this.#copies.get(copy.id) === copy) this.#reload(copy);
+    else if (copy.saving === 0 && this.#copies.get(copy.id) === copy) this.#reload(copy, version);
   }
 
   async #remove(id: string, why: SessionEnd): Promise<boolean> {

@@ -56,6 +56,12 @@ export interface Provenance {
   readonly correlationId: string;
 }
 
+/** What evidence is written to: bytes, and whole numbers as digits. */
+export interface EvidenceText {
+  byte(value: number): void;
+  integer(value: number): void;
+}
+
 /** Contributing events of a result: bounded, the newest win. */
 export interface Evidence {
   /** Event ids. */
@@ -63,6 +69,8 @@ export interface Evidence {
   /** Span links: distinct `traceparent`s. */
   readonly traces: readonly string[];
   readonly correlationIds: readonly string[];
+  /** Writes `events` as the content of a JSON list, for those that can do so without making texts. */
+  writeEvents?(out: EvidenceText): void;
 }
 
 export const EVIDENCE_MAX = 8;

@@ -4,6 +4,7 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import fc from 'fast-check';
 import { REVISION_2025_11_25 } from '../../src/protocol/revisions.ts';
+import { shardOf } from '../../src/redis/shard.ts';
 import { RedisUnavailable } from '../../src/redis/unavailable.ts';
 import type { Session, SessionInit } from '../../src/sessions/port.ts';
 import { eventually } from '../clients/eventually.ts';
@@ -20,6 +21,9 @@ const initOf = (principalId: string | null): SessionInit => ({
   clientCapabilities: { elicitation: {} },
   clientInfo: { name: 'client', version: '1' },
 });
+
+/** Where all nodes hear of a session. */
+const allChannel = ({ prefix }: RedisNode, id: string): string => `${prefix}sessions:all:${shardOf(id, 16)}`;
 
 interface Servers {
   readonly url: string;
@@ -157,6 +161,49 @@ for (const [name, start] of TOPOLOGIES) {
       );
       assert.deepEqual(told, ['test://a true', 'test://a false']);
     });
+
+    for (const known of [true, false]) {
+      test(`a change made while ${known ? 'a copy is read again' : 'a session is read first'} is not overlooked`, async () => {
+        const [a, b] = nodes() as [RedisNode, RedisNode];
+        const session = await a.store.create(initOf(null), now());
+        if (known) await b.store.get(session.id, null, now());
+        const { commands } = b.connections;
+        const read = commands.commandBytes;
+        const held: (() => void)[] = [];
+        let told = 0;
+        // What was read arrives late.
+        commands.commandBytes = async (...command) => {
+          const answer = await read.apply(commands, command);
+          if (command[0] === 'HGETALL' && held.length === 0) await new Promise<void>((resolve) => held.push(resolve));
+          return answer;
+        };
+        const stop = b.connections.subscriber.on(allChannel(b, session.id), () => told++);
+        try {
+          const subscribe = async (uri: string): Promise<void> => {
+            session.subscriptions.add(uri);
+            await session.save();
+          };
+          if (known) await subscribe('test://0');
+          const found = known ? null : b.store.get(session.id, null, now());
+          await eventually('reading', () => held.length, Boolean);
+          const before = told;
+          await subscribe('test://1');
+          await eventually('the word', () => told > before, Boolean);
+          held[0]?.();
+          if (!known) assert.ok((await found)?.subscriptions.has('test://1'));
+          await eventually(
+            'the subscription',
+            async () => b.store.get(session.id, null, now()),
+            (copy) => copy?.subscriptions.has('test://1') === true,
+            // Less than after what a copy is looked after anyway.
+            2000,
+          );
+        } finally {
+          stop();
+          commands.commandBytes = read;
+        }
+      });
+    }
 
     test('the sessions of all nodes are bounded together', async () => {
       const all = nodes({ max: 6 });

@@ -49,7 +49,7 @@ export class PreAggregation {
   #combine(batch: EventBatch, input: number, combined: readonly Combined[], seq: number): Partials | null {
     const { count } = batch;
     const hashes = batch.hashes[input] as Uint32Array;
-    if (count < EVENTS_MIN || hasContexts(batch) || !this.#repeats(hashes, count)) return null;
+    if (count < EVENTS_MIN || batch.hasContexts || !this.#repeats(hashes, count)) return null;
     const { fields } = groupInputs(this.#plan, batch.stream)[input] as { fields: readonly number[] };
     const rows = this.#allRows(count);
     return combined.map(({ combiner, operator }) => ({
@@ -80,11 +80,6 @@ export class PreAggregation {
     }
     return this.#rows;
   }
-}
-
-function hasContexts({ contextBytes, count }: EventBatch): boolean {
-  for (let row = 0; row < count; row++) if (contextBytes[row] !== 0) return true;
-  return false;
 }
 
 function combinersOf(plan: Plan, stream: number, group: number, make: MakeCombiner): readonly Combined[] | null {

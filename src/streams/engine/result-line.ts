@@ -157,13 +157,14 @@ export class LineWriter {
   }
 }
 
-function writeContext({ correlationIds, events, traces }: Evidence, out: LineBuffer): void {
+function writeContext(evidence: Evidence, out: LineBuffer): void {
   out.copy(CONTEXT);
-  writeTexts(events, out);
+  if (evidence.writeEvents === undefined) writeTexts(evidence.events, out);
+  else evidence.writeEvents(out);
   out.copy(TRACES);
-  writeTexts(traces, out);
+  writeTexts(evidence.traces, out);
   out.copy(CORRELATION_IDS);
-  writeTexts(correlationIds, out);
+  writeTexts(evidence.correlationIds, out);
   out.copy(CONTEXT_END);
 }
 

@@ -13,7 +13,7 @@
  * A text that does not fit there is left out: half an id would be another id.
  */
 import { readContext } from '../event-context.ts';
-import { EVIDENCE_MAX, type Evidence, type OperatorInput, type Provenance } from '../operator.ts';
+import { EVIDENCE_MAX, type Evidence, type EvidenceText, type OperatorInput, type Provenance } from '../operator.ts';
 import { textOfBytes } from '../state/key-bytes.ts';
 import type { ShardMemory } from '../state/memory.ts';
 import { ROW_EVENTS, type RowStore } from './row-store.ts';
@@ -32,6 +32,10 @@ const TRACE_AT = 16;
 const TRACE_BYTES_MAX = 64;
 const CORRELATION_AT = 80;
 const CORRELATION_BYTES_MAX = 112;
+
+const QUOTE = 34;
+const COMMA = 44;
+const COLON = 58;
 
 const encoder = new TextEncoder();
 
@@ -81,6 +85,7 @@ export class EvidenceReader {
       get correlationIds() {
         return reader.#texts(CORRELATION_AT, 12);
       },
+      writeEvents: (out) => reader.#writeEvents(out),
     };
   }
 
@@ -163,6 +168,18 @@ export class EvidenceReader {
       ids.push(`${this.#seqOf(i)}:${(this.#references[i] as number) % ROWS_MAX}`);
     }
     return ids;
+  }
+
+  #writeEvents(out: EvidenceText): void {
+    this.#gather();
+    for (let i = 0; i < this.#count; i++) {
+      if (i > 0) out.byte(COMMA);
+      out.byte(QUOTE);
+      out.integer(this.#seqOf(i));
+      out.byte(COLON);
+      out.integer((this.#references[i] as number) % ROWS_MAX);
+      out.byte(QUOTE);
+    }
   }
 
   #texts(textAt: number, lengthAt: number): string[] {

@@ -4,11 +4,13 @@
  */
 import { EventBatch } from '../../../src/streams/decode/event-batch.ts';
 import { hashKey } from '../../../src/streams/decode/key-hash.ts';
-import type { OperatorStats, ResultRow, StateQuery } from '../../../src/streams/operator.ts';
+import type { Evidence, OperatorStats, ResultRow, StateQuery } from '../../../src/streams/operator.ts';
 import type { AggregatePlan, Plan, WindowPlan } from '../../../src/streams/plan.ts';
 import { KeyTable } from '../../../src/streams/state/key-table.ts';
 import { type MemoryImage, ShardMemory } from '../../../src/streams/state/memory.ts';
 import { type SliceWindow, sliceWindowKind } from '../../../src/streams/windows/slice-window.ts';
+
+const NO_EVIDENCE: Evidence = { correlationIds: [], events: [], traces: [] };
 
 export interface Event {
   readonly ts: number;
@@ -205,7 +207,9 @@ export class WindowRun {
       const { end, final, output, pane, retraction, start, timing } = row;
       const key = (JSON.parse(this.#keys.json(row.keyId)) as { key: string }).key;
       this.#results.push({ key, start, end, pane, timing, final, retraction, output, values: [...row.values] });
-      this.contexts.push(row.evidence === null ? null : { ...row.evidence });
+      // Read now: it is used again.
+      const { correlationIds, events, traces } = row.evidence ?? NO_EVIDENCE;
+      this.contexts.push(row.evidence === null ? null : { correlationIds, events, traces });
     },
   };
 
