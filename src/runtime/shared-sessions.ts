@@ -51,7 +51,7 @@ export function openSharedSessions(
       bus.gap();
     },
     async close() {
-      bus.close();
+      await bus.close();
       await events.close();
       relay.close();
     },

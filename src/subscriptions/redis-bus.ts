@@ -46,6 +46,9 @@ export class RedisBus implements Bus {
   readonly #stop: (() => void)[] = [];
   #unsent = new Map<string, Change>();
   #timer: NodeJS.Timeout | null = null;
+  /** What was sent last has arrived, or failed; so has all before it. */
+  #sent: Promise<unknown> = Promise.resolve();
+  #closed = false;
 
   constructor(options: RedisBusOptions) {
     this.#options = options;
@@ -70,10 +73,12 @@ export class RedisBus implements Bus {
     this.#options.local.publish({ kind: 'missed' });
   }
 
-  close(): void {
+  /** Sends what it still can: what changed on this node has to be told though the node goes. */
+  async close(): Promise<void> {
     for (const stop of this.#stop) stop();
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#timer = null;
+    this.#closed = true;
+    this.#send();
+    await this.#sent;
   }
 
   #channel(shard: number): string {
@@ -102,14 +107,18 @@ export class RedisBus implements Bus {
     }
     this.#unsent = new Map();
     for (const [shard, changes] of byShard) {
-      for (let i = 0; i < changes.length; i += MESSAGE_MAX) this.#sendTo(shard, changes.slice(i, i + MESSAGE_MAX));
+      for (let i = 0; i < changes.length; i += MESSAGE_MAX) {
+        const sent = this.#sendTo(shard, changes.slice(i, i + MESSAGE_MAX));
+        this.#sent = Promise.all([this.#sent, sent]).then(() => undefined);
+      }
     }
   }
 
-  #sendTo(shard: number, changes: readonly Change[]): void {
+  #sendTo(shard: number, changes: readonly Change[]): Promise<unknown> {
     const { commands, subscriber } = this.#options;
     const message = pack(VERSION, [this.#origin, changes]);
-    commands.command(subscriber.publishCommand, this.#channel(shard), message).catch(() => {
+    return commands.command(subscriber.publishCommand, this.#channel(shard), message).catch(() => {
+      if (this.#closed) return;
       // A change published meanwhile says more of its name than these do.
       for (const change of changes) if (!this.#unsent.has(changeKey(change))) this.#keep(change);
       this.#timer ??= setTimeout(() => this.#send(), GATHER_MS * 100);

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { MemoryResultCache } from '../../src/cache/memory-cache.ts';
 import { RedisResultCache } from '../../src/cache/redis-cache.ts';
+import { RedisConnection } from '../../src/redis/connection.ts';
+import { TcpProxy } from '../redis/tcp-proxy.ts';
 import { QUIET, SharedRedis, until } from '../tasks/shared-redis.ts';
 import { resultCacheContract } from './result-cache.contract.ts';
 
@@ -135,4 +137,85 @@ test('without Redis the memory level goes on, and what was invalidated meanwhile
   } finally {
     await redis.end();
   }
+});
+
+describe('results of a node whose answers from Redis are held up', () => {
+  let redis: SharedRedis;
+  let proxy: TcpProxy;
+  before(async () => {
+    redis = await SharedRedis.single();
+    proxy = await TcpProxy.start(redis.server?.port ?? 0);
+  });
+  after(async () => {
+    await proxy.end();
+    await redis.end();
+  });
+
+  /** The commands of `near` go through the proxy, what is published comes to it directly. */
+  async function caches(commandMsMax: number, warn: () => void) {
+    const commands = new RedisConnection(`redis://127.0.0.1:${proxy.port}`, 'test', QUIET, { commandMsMax });
+    await commands.ready();
+    const { subscriber } = await redis.clients();
+    const prefix = redis.prefix();
+    const shared = { ...BOUNDS, prefix, now: () => performance.now() };
+    const near = new RedisResultCache({ ...shared, commands, subscriber, log: { warn } });
+    const far = new RedisResultCache({ ...shared, ...(await redis.clients()), log: QUIET });
+    await until('that both hear of invalidations', async () => {
+      const before = [near.generation('beside'), far.generation('beside')];
+      far.invalidate('beside');
+      await until('the own one', () => far.generation('beside') > Number(before[1]) + 1);
+      return near.generation('beside') !== before[0];
+    });
+    const close = (): void => {
+      near.close();
+      far.close();
+      commands.close();
+    };
+    return { near, far, prefix, close };
+  }
+
+  async function keep(cache: RedisResultCache, prefix: string): Promise<void> {
+    await cache.get('tool', 'k');
+    cache.set('tool', 'k', '1', 60_000, cache.generation('tool'));
+    await until('it', async () => Number(await redis.server?.run('EXISTS', `${prefix}cache:{tool}:k`)) === 1);
+  }
+
+  test('an answer that an invalidation overtook is not believed', async () => {
+    const { close, far, near, prefix } = await caches(0, () => undefined);
+    try {
+      await keep(far, prefix);
+      await near.get('tool', 'other');
+      const calls = async (): Promise<string> =>
+        /cmdstat_evalsha:calls=(\d+)/.exec(String(await redis.server?.run('INFO', 'commandstats')))?.[1] ?? '';
+      const earlier = await calls();
+      proxy.holdAnswers();
+      const late = near.get('tool', 'k');
+      await until('that Redis was asked', async () => (await calls()) !== earlier);
+      const generation = near.generation('tool');
+      far.invalidate('tool');
+      await until('the news', () => near.generation('tool') !== generation);
+      proxy.heal();
+      assert.equal(await late, undefined);
+      assert.equal(await near.get('tool', 'k'), undefined);
+    } finally {
+      proxy.heal();
+      close();
+    }
+  });
+
+  test('an invalidation that was not answered is repeated, though the connection stands', async () => {
+    let warned = 0;
+    const { close, far, near, prefix } = await caches(300, () => warned++);
+    try {
+      await keep(far, prefix);
+      proxy.holdAnswers();
+      near.invalidate('tool');
+      await until('the failure', () => warned > 0);
+      proxy.heal();
+      await until('the end of it', async () => (await far.get('tool', 'k')) === undefined);
+    } finally {
+      proxy.heal();
+      close();
+    }
+  });
 });

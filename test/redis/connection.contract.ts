@@ -105,6 +105,47 @@ export function connectionContract(name: string, start: () => Promise<Topology>)
       }
     });
 
+    test('a connection that has just come up takes commands for all keys once it is asked whether it is ready', async () => {
+      for (let n = 0; n < 5; n++) {
+        const options = { commandMsMax: COMMAND_MS_MAX, tlsCaFile: topology.caFile };
+        const commands = new RedisConnection(topology.url, 'test', QUIET, options);
+        try {
+          const first = commands.ready();
+          while (!commands.up) await new Promise((resolve) => setImmediate(resolve));
+          await commands.ready();
+          const sent = ['a', 'b', 'c', 'd', 'e'].map((key) => commands.command('SET', key, 'x'));
+          assert.deepEqual(await Promise.all(sent), ['OK', 'OK', 'OK', 'OK', 'OK']);
+          await first;
+        } finally {
+          commands.close();
+        }
+      }
+    });
+
+    test('who listens before there is a connection is told when it may have missed something, and then misses nothing', async () => {
+      const { commands } = clients;
+      const subscriber = new RedisSubscriber(topology.url, QUIET, topology.caFile);
+      try {
+        const told: string[] = [];
+        subscriber.on('early', (message) => told.push(message.toString()));
+        const gap = new Promise<void>((resolve) => {
+          subscriber.onGap = resolve;
+        });
+        subscriber.start();
+        await subscriber.standing;
+        await gap;
+        await commands.command(subscriber.publishCommand, 'early', 'x');
+        await eventually(
+          'the message',
+          () => told,
+          (list) => list.includes('x'),
+          PATIENCE_MS,
+        );
+      } finally {
+        subscriber.close();
+      }
+    });
+
     test('an error reply is told by its code, and the connection stays', async () => {
       const failed = await clients.commands.command('INCR', 'no', 'number').catch(expectUnavailable);
       assert.equal((failed as RedisUnavailable).why, 'refused');

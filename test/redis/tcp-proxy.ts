@@ -23,7 +23,8 @@ export class TcpProxy {
   #server: Server | null = null;
   #port = 0;
   #isBlackHole = false;
-  /** Bytes held back by the black hole, oldest first. */
+  #holdsAnswers = false;
+  /** Bytes held back, oldest first. */
   #held: (() => void)[] = [];
 
   constructor(upstreamPort: number) {
@@ -43,6 +44,11 @@ export class TcpProxy {
   /** Nothing gets through in either direction, and no connection ends, until `heal`. New ones are taken, and silent. */
   blackHole(): void {
     this.#isBlackHole = true;
+  }
+
+  /** What is asked gets through, what is answered does not, until `heal`. */
+  holdAnswers(): void {
+    this.#holdsAnswers = true;
   }
 
   /** The connections that exist now stay silent for ever. New ones work. */
@@ -79,6 +85,7 @@ export class TcpProxy {
 
   heal(): void {
     this.#isBlackHole = false;
+    this.#holdsAnswers = false;
     this.delayMs = 0;
     for (const deliver of this.#held.splice(0)) deliver();
     for (const [timer, deliver] of this.#late) {
@@ -101,7 +108,11 @@ export class TcpProxy {
       [near, far],
       [far, near],
     ] as const) {
-      from.on('data', (chunk: Buffer) => this.#pass(pair, () => to.write(chunk)));
+      from.on('data', (chunk: Buffer) => {
+        const deliver = (): void => void to.write(chunk);
+        if (this.#holdsAnswers && from === far) this.#held.push(deliver);
+        else this.#pass(pair, deliver);
+      });
       from.on('end', () => this.#pass(pair, () => to.end()));
       from.on('error', () => to.destroy());
       from.on('close', () => {

@@ -124,6 +124,25 @@ describe('the event log of several nodes', () => {
     assert.deepEqual(await server.run('KEYS', `${a.prefix}*`), []);
   });
 
+  test('events that come after the end of their session, for their script had to be sent again, leave nothing', async () => {
+    const [a] = nodes(1) as [RedisNode];
+    const init = {
+      revision: REVISION_2025_11_25,
+      principalId: null,
+      clientCapabilities: {},
+      clientInfo: { name: 'c', version: '1' },
+    };
+    const { id } = await a.store.create(init, 0);
+    const other = await a.store.create(init, 0);
+    await server.run('SCRIPT', 'FLUSH');
+    // The script that ends a session is known again, the one that appends is not.
+    await a.store.delete(other.id);
+    a.events.append(id, 4, 'late');
+    assert.equal(await a.store.delete(id), true);
+    await a.events.stored(id);
+    assert.deepEqual(await server.run('KEYS', `${a.prefix}session:*`), []);
+  });
+
   test('everything of a session ends with its time to live', async () => {
     const [a] = nodes(1, { ttlMs: 200 }) as [RedisNode];
     const { id } = await a.store.create(

@@ -22,13 +22,17 @@ class Node {
   readonly heard: Change[] = [];
   /** Changes that only show that it listens. */
   readonly joined = new Set<string>();
+  listening = false;
 
   constructor(url: string, prefix: string) {
     this.commands = new RedisConnection(url, 'test', QUIET, { commandMsMax: 500 });
     this.subscriber = new RedisSubscriber(url, QUIET);
     const local = new MemoryBus({ log: { error: () => undefined } });
     this.bus = new RedisBus({ commands: this.commands, subscriber: this.subscriber, prefix, local });
-    this.subscriber.onGap = () => this.bus.gap();
+    this.subscriber.onGap = () => {
+      this.bus.gap();
+      this.listening = true;
+    };
     this.bus.subscribe((change) => {
       if (change.kind === 'resource' && change.uri.startsWith(JOINED)) this.joined.add(change.uri);
       else this.heard.push(change);
@@ -38,7 +42,10 @@ class Node {
 
   async ready(): Promise<this> {
     await this.commands.ready();
-    await eventually('listening', () => this.subscriber.up, Boolean);
+    // Before it listened it may have missed something, which it is told.
+    await eventually('listening', () => this.listening, Boolean);
+    await rounds();
+    this.heard.length = 0;
     return this;
   }
 
@@ -52,7 +59,7 @@ class Node {
   }
 
   close(): void {
-    this.bus.close();
+    void this.bus.close();
     this.commands.close();
     this.subscriber.close();
   }
@@ -151,6 +158,15 @@ for (const [name, start] of TOPOLOGIES) {
         (all) => new Set(all.map((change) => JSON.stringify(change))).size === 11,
       );
       assert.ok(heard.length < 1_000, `${heard.length} changes`);
+    });
+
+    test('a change of a node that goes right afterwards is told', async () => {
+      const [a, , c] = nodes as [Node, Node, Node];
+      for (const node of nodes) node.heard.length = 0;
+      c.bus.publish({ kind: 'resource', uri: 'test://parting' });
+      await c.bus.close();
+      c.commands.close();
+      assert.deepEqual(await a.hears(1), [{ kind: 'resource', uri: 'test://parting' }]);
     });
   });
 }

@@ -23,7 +23,7 @@ export interface HeldNotices {
   readonly uris: readonly string[];
 }
 
-const LIST_BIT = { tools: 1, resources: 2, prompts: 4 } as const;
+export const LIST_BIT = { tools: 1, resources: 2, prompts: 4 } as const;
 export const ALL_LISTS = LIST_BIT.tools | LIST_BIT.resources | LIST_BIT.prompts;
 export const LIST_KINDS: readonly ListKind[] = ['tools', 'resources', 'prompts'];
 

@@ -89,16 +89,24 @@ export async function takeOver(state: SessionState, relay: SessionRelay, lastEve
   // From before the other one lets go: or a change in between would be collected by nobody.
   state.collect();
   const left = holder === '' ? own : heldIn(await relay.ask(holder, 'release', sessionId, ''));
+  // Kept from now on, for the other one has forgotten it: were the stream not taken, whoever takes it asks here.
+  if (!state.ended) state.hold(left);
   if (!(await events.takeStandalone(sessionId, lastEventId))) return false;
   relay.broadcast('taken', sessionId, '');
-  if (!state.ended) state.hold(left);
+  // Another node took it meanwhile, and this one after it: neither collected all the time.
+  if (!state.ended && state.elsewhere) state.hold(null);
   return true;
 }
 
 const NOTHING: HeldNotices = { lists: 0, uris: [] };
 
+/** `''`: nobody knows what has still to be told. */
 async function release(state: SessionState | undefined): Promise<string> {
   if (state === undefined) return '';
+  // What was heard of before it was asked for is delivered by the end of the turn.
+  await new Promise((resolve) => setImmediate(resolve));
+  // It let go already, of a stream that nobody took then.
+  if (state.elsewhere) return '';
   const held = state.letGo();
   await state.host.events.stored(state.session.id);
   return JSON.stringify(held);

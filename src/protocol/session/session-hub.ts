@@ -25,6 +25,7 @@ import type { Bus, Change } from '../../subscriptions/port.ts';
 import { KeepAlive, type Repeat, repeatWithTimer } from './keep-alive.ts';
 import { LIST_KINDS } from './notices.ts';
 import { fenced, serveOtherNodes } from './other-nodes.ts';
+import { RecentChanges } from './recent-changes.ts';
 import { type SessionHost, SessionState } from './session-state.ts';
 
 export interface SessionLimits {
@@ -60,6 +61,7 @@ export class SessionHub implements SessionHost {
   readonly asksMax: number;
   readonly log: Log;
   readonly nowMs: () => number;
+  readonly recent: RecentChanges | null;
   readonly #states = new Map<string, SessionState>();
   /** Resource URI → sessions that subscribed to it. No empty sets. */
   readonly #subscribers = new Map<string, Set<SessionState>>();
@@ -75,11 +77,15 @@ export class SessionHub implements SessionHost {
     this.asksMax = options.limits.asksMax;
     this.log = options.log;
     this.nowMs = options.nowMs;
+    this.recent = this.relay === null ? null : new RecentChanges(options.nowMs);
     this.keepAlive = new KeepAlive(options.limits.streamKeepAliveMs, options.repeat ?? repeatWithTimer);
     this.store.onEnd = (session, why) => this.#ended(session, why);
     this.store.onSubscriptions = (session, uri) => {
       const state = this.#states.get(session.id);
-      if (state !== undefined) this.subscriptionsChanged(state, uri);
+      if (state === undefined) return;
+      this.subscriptionsChanged(state, uri);
+      // It changed after the client subscribed, for all that is known here.
+      if (session.subscriptions.has(uri) && this.recent?.has(uri)) state.resourceUpdated(uri);
     };
     this.events.onFenced = (sessionId) => {
       const state = this.#states.get(sessionId);
@@ -163,6 +169,7 @@ export class SessionHub implements SessionHost {
   }
 
   #fanOut(change: Change): void {
+    this.recent?.heard(change);
     switch (change.kind) {
       case 'tools':
       case 'resources':

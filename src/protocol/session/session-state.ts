@@ -22,6 +22,7 @@ import { SessionAsks } from './ask-router.ts';
 import { CallList } from './call-list.ts';
 import type { FollowedStream } from './followed-stream.ts';
 import { ALL_LISTS, type HeldNotices, type ListKind, Notices, type Outlet } from './notices.ts';
+import type { RecentChanges } from './recent-changes.ts';
 import { SessionStream, type StreamHost } from './session-stream.ts';
 
 /** What sessions share. */
@@ -30,6 +31,8 @@ export interface SessionHost extends StreamHost {
   readonly dispatcher: Pick<Dispatcher, 'answer'>;
   readonly streamsMax: number;
   readonly asksMax: number;
+  /** Null: no other node serves these sessions. */
+  readonly recent: RecentChanges | null;
   /** The session subscribed to `uri` or stopped to. */
   subscriptionsChanged(state: SessionState, uri: string): void;
 }
@@ -70,6 +73,7 @@ export class SessionState {
   /** Streams of other nodes that are carried here. */
   #followed: Map<number, FollowedStream> | null = null;
   #elsewhere = false;
+  #holds = false;
   #notices: Notices | null = null;
 
   constructor(host: SessionHost, session: Session, principal: Principal | null) {
@@ -141,18 +145,22 @@ export class SessionState {
   /** Another node holds the session's own stream. Returns what it has to tell for this one. */
   letGo(): HeldNotices {
     this.#elsewhere = true;
+    this.#holds = false;
     this.#standalone?.end();
     return this.#notices?.take() ?? { lists: 0, uris: [] };
   }
 
-  /** This node is about to hold it: what changes from now on is kept here. */
+  /** This node is about to hold it: what changes from now on is kept here, and what it may have heard of too early. */
   collect(): void {
     this.#elsewhere = false;
+    if (this.#holds || this.host.recent === null) return;
+    this.#pending().hold(this.host.recent.of(this.session.subscriptions));
   }
 
   /** This node holds it now. Null: whoever did has gone, and nobody knows what it had still to tell. */
   hold(left: HeldNotices | null): void {
     this.#elsewhere = false;
+    this.#holds = true;
     this.#pending().hold(left ?? { lists: ALL_LISTS, uris: [...this.session.subscriptions] });
   }
 

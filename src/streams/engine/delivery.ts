@@ -94,7 +94,8 @@ export class Delivery {
     const merges = this.#opened && this.#queue.length > 1;
     if (newest !== undefined && merges && newest.lines.length + lines.length <= BATCH_LINES_MAX) {
       newest.seq = seq;
-      newest.lines.push(...lines);
+      // One by one: as arguments of one call, some 100,000 lines are more than the stack takes.
+      for (const line of lines) newest.lines.push(line);
     } else if (lines.length > 0) this.#queue.push({ seq, lines: [...lines] });
     for (const line of lines) this.#bytes += line.length;
     void this.#run();

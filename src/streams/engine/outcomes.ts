@@ -126,7 +126,7 @@ export class Outcomes {
       perSink.set(route.delivery, batches);
       const newest = batches.at(-1);
       const lines = linesOf(chunk.lines);
-      if (newest?.seq === chunk.seq) (newest.lines as string[]).push(...lines);
+      if (newest?.seq === chunk.seq) for (const line of lines) (newest.lines as string[]).push(line);
       else batches.push({ seq: chunk.seq, lines });
     }
   }
@@ -142,7 +142,7 @@ export class Outcomes {
     const seq = chunk.seq + (chunk.operator + 1) / BETWEEN;
     const events = linesOf(chunk.lines).map((line) => eventOf(JSON.parse(line) as ResultLine));
     const newest = this.#derived.findLast((each) => each.target === target);
-    if (newest?.seq === seq) newest.events.push(...events);
+    if (newest?.seq === seq) for (const event of events) newest.events.push(event);
     else this.#derived.push({ target, seq, events });
   }
 

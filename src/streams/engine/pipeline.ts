@@ -233,13 +233,13 @@ export class Pipeline {
       seq = entry.seq;
     }
     steps.push(...queries);
-    const outcome = await this.#roundOf(steps, Math.max(rows, queries.length > 0 ? 1 : 0)).catch((error: unknown) => {
+    const size = Math.max(rows, queries.length > 0 ? 1 : 0);
+    const outcome = await this.#roundOf(steps, size, seq).catch((error: unknown) => {
       // Whoever waits for these is told; the log has them.
       for (const { entry } of entries) entry.failed(error);
       this.#ports.answered([], idsOf(queries));
       throw error;
     });
-    if (outcome.results.length > 0 || seq > 0) await this.#ports.results(outcome.results, seq);
     if (queries.length > 0) this.#ports.answered(outcome.queries, idsOf(queries));
     for (const { entry, state, decoded, error } of entries) {
       if (state === 'failed') entry.failed(error);
@@ -249,8 +249,10 @@ export class Pipeline {
     return true;
   }
 
-  async #roundOf(steps: readonly Step[], rows: number): ReturnType<Rounds['round']> {
-    return steps.length === 0 ? NOTHING : this.#ports.rounds().round(steps, rows);
+  async #roundOf(steps: readonly Step[], rows: number, seq: number): ReturnType<Rounds['round']> {
+    const outcome = steps.length === 0 ? NOTHING : await this.#ports.rounds().round(steps, rows);
+    if (outcome.results.length > 0 || seq > 0) await this.#ports.results(outcome.results, seq);
+    return outcome;
   }
 
   #takeReady(): readonly Moving[] {

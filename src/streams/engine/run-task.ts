@@ -105,8 +105,8 @@ export class StreamTaskRunner {
       else {
         const answer = shard.query(step.operator, step.query);
         const rows = queries.get(step.id) ?? { id: step.id, lines: [], order: [] };
-        rows.lines.push(...answer.lines);
-        rows.order.push(...answer.order);
+        for (const line of answer.lines) rows.lines.push(line);
+        for (const order of answer.order) rows.order.push(order);
         queries.set(step.id, rows);
       }
     }

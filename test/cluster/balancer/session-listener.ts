@@ -87,17 +87,28 @@ export class SessionListener {
   }
 }
 
-/** Fails when an event came twice or out of order, or when one of `uris` was never told of. */
-export function checkHeard({ heard }: SessionListener, uris: readonly string[]): void {
+/**
+ * For `uris` that changed once each. Fails when an event came twice or out of order, when a change was never told, and
+ * when one was told more often than the stream was opened: a node that takes a stream over may tell again, as another
+ * event, what the node before had told, for it cannot know. Clients take that for one more reason to read the resource;
+ * a change that is not told leaves them with what is out of date.
+ */
+export function checkHeard({ heard, streams }: SessionListener, uris: readonly string[]): void {
   const sequences = heard.map(({ id }) => decodeEventId(id)?.sequence ?? -1);
   for (let i = 1; i < sequences.length; i++) {
     const [before = -1, after = -1] = [sequences[i - 1], sequences[i]];
     assert.ok(after > before, `event ${heard[i]?.id} came after ${heard[i - 1]?.id}`);
   }
-  const told = new Set(heard.map(({ uri }) => uri));
+  const told = new Map<string, number>();
+  for (const { uri } of heard) told.set(uri, (told.get(uri) ?? 0) + 1);
   assert.deepEqual(
     uris.filter((uri) => !told.has(uri)),
     [],
     'changes that were not told',
+  );
+  assert.deepEqual(
+    uris.filter((uri) => (told.get(uri) ?? 0) > streams),
+    [],
+    `changes that were told more often than the stream was opened, ${streams} times`,
   );
 }

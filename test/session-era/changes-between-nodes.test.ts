@@ -1,0 +1,132 @@
+/**
+ * A session's own stream moves from node to node while resources change: nodes hear of a change one after the other,
+ * and a move may be left unfinished, yet the client is told of it.
+ */
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, describe, test } from 'node:test';
+import { RedisUnavailable } from '../../src/redis/unavailable.ts';
+import { eventually } from '../clients/eventually.ts';
+import { RedisServer } from '../redis/redis-server.ts';
+import { NodeConnections, newPrefix, RedisNode } from '../sessions/redis-nodes.ts';
+import { type FakeReply, Harness, initialize } from './fakes.ts';
+
+const NOTE = 'test://note';
+const OTHER = 'test://other';
+
+const answered = (reply: FakeReply): Promise<boolean> => eventually('an answer', () => !reply.open, Boolean, 20_000);
+
+describe('changes while a stream is between two nodes', () => {
+  let server: RedisServer;
+  let connections: NodeConnections[];
+  let nodes: RedisNode[];
+  let harnesses: Harness[];
+  let sessionId: string;
+  before(async () => {
+    server = await RedisServer.start();
+    connections = await Promise.all([0, 1, 2].map(() => new NodeConnections(server.url).ready()));
+    const prefix = newPrefix();
+    nodes = connections.map((each) => new RedisNode(each, prefix));
+    harnesses = nodes.map(({ store, events, relay }) => new Harness({ store, events, relay }));
+    for (const { relay } of nodes) {
+      for (const other of nodes) if (other.relay !== relay) await hears(relay, other);
+    }
+  });
+  after(async () => {
+    for (const node of nodes) await node.close();
+    for (const each of connections) each.close();
+    await server.end();
+  });
+
+  const hears = async (relay: RedisNode['relay'], other: RedisNode): Promise<void> => {
+    await eventually(
+      'listening',
+      () => relay.ask(other.relay.tag, 'following', 's', '1'),
+      (answer) => answer !== null,
+    );
+  };
+  const node = (i: number): Harness => harnesses[i] as Harness;
+  const changed = (on: number, uri: string): void => node(on).bus.publish({ kind: 'resource', uri });
+
+  async function subscribe(on: number, uri: string): Promise<void> {
+    const state = node(on).hub.known(sessionId);
+    assert.ok(state);
+    state.session.subscriptions.add(uri);
+    await state.session.save();
+    node(on).hub.subscriptionsChanged(state, uri);
+  }
+
+  async function listen(on: number, lastEventId = ''): Promise<FakeReply> {
+    const { reply } = node(on).get({ sessionId, lastEventId });
+    await answered(reply);
+    return reply;
+  }
+
+  /** What the stream told, of the note alone. */
+  const told = (reply: FakeReply): boolean => reply.events.messages.some((message) => message.includes(`"${NOTE}"`));
+  const lastId = (reply: FakeReply): string => reply.events.events.at(-1)?.id ?? '';
+
+  /** The session listens on node 0; the others have heard of that. */
+  async function listening(): Promise<FakeReply> {
+    await subscribe(0, NOTE);
+    const first = await listen(0);
+    for (const on of [1, 2]) await eventually('elsewhere', () => node(on).hub.known(sessionId)?.elsewhere, Boolean);
+    return first;
+  }
+
+  beforeEach(async () => {
+    for (const each of harnesses) each.nowMs += 60_000;
+    const opening = node(0).post(initialize(0, '2025-11-25')).reply;
+    await answered(opening);
+    sessionId = opening.header('mcp-session-id');
+    // Every node knows it.
+    for (const on of [1, 2])
+      await answered(node(on).post({ jsonrpc: '2.0', id: 1, method: 'ping' }, { sessionId }).reply);
+  });
+
+  test('the node that takes the stream heard of it before, the one that lets go hears of it after', async () => {
+    const first = await listening();
+    changed(1, NOTE);
+    const second = await listen(1, lastId(first));
+    changed(0, NOTE);
+    await eventually('the change', () => told(second), Boolean);
+  });
+
+  test('so did a node that knew nothing of the session, nor of a change of long ago', async () => {
+    await subscribe(0, OTHER);
+    const first = await listening();
+    changed(1, OTHER);
+    node(1).nowMs += 10_000;
+    changed(1, NOTE);
+    node(1).store.onEnd?.(node(1).hub.known(sessionId)?.session as never, 'released');
+    assert.equal(node(1).hub.known(sessionId), undefined);
+    const second = await listen(1, lastId(first));
+    changed(0, NOTE);
+    await eventually('the change', () => told(second), Boolean);
+    assert.equal(second.events.messages.length, 1);
+  });
+
+  test('a move that is not finished keeps what was handed over', async () => {
+    const first = await listening();
+    node(0).hub.endListening();
+    for (const on of [0, 1, 2]) changed(on, NOTE);
+    for (const each of harnesses) each.nowMs += 60_000;
+    const { events } = nodes[1] as RedisNode;
+    const take = events.takeStandalone;
+    events.takeStandalone = () => Promise.reject(new RedisUnavailable('away', 'Redis is away', false));
+    const refused = await listen(1, lastId(first));
+    events.takeStandalone = take;
+    assert.equal(refused.status, 503);
+    const third = await listen(2, lastId(first));
+    await eventually('the change', () => told(third), Boolean);
+  });
+
+  test('a node that carries the stream learns late that the client subscribed', async () => {
+    const first = await listening();
+    const carrier = node(0).hub.known(sessionId);
+    assert.ok(carrier);
+    const late = 'test://late';
+    changed(0, late);
+    await subscribe(1, late);
+    await eventually('the change', () => first.events.messages.some((message) => message.includes(late)), Boolean);
+  });
+});
