@@ -107,8 +107,8 @@ export class SessionHub implements SessionHost {
 
   create(init: SessionInit, principal: Principal | null): MaybePromise<SessionState> {
     const made = this.store.create(init, this.nowMs());
-    if (made instanceof Promise) return made.then((session) => this.state(session, principal));
-    return this.state(made, principal);
+    if (made instanceof Promise) return made.then((session) => this.#opened(session, principal));
+    return this.#opened(made, principal);
   }
 
   find(sessionId: string, principal: Principal | null): MaybePromise<Session | undefined> {
@@ -166,6 +166,12 @@ export class SessionHub implements SessionHost {
     this.#unsubscribeFromBus();
     this.endListening();
     this.#closed = true;
+  }
+
+  #opened(session: Session, principal: Principal | null): SessionState {
+    const state = this.state(session, principal);
+    state.opened();
+    return state;
   }
 
   #fanOut(change: Change): void {

@@ -73,7 +73,8 @@ export class SessionState {
   /** Streams of other nodes that are carried here. */
   #followed: Map<number, FollowedStream> | null = null;
   #elsewhere = false;
-  #holds = false;
+  /** Since the session was opened, or since this node was about to hold its own stream. */
+  #collects = false;
   #notices: Notices | null = null;
 
   constructor(host: SessionHost, session: Session, principal: Principal | null) {
@@ -142,10 +143,15 @@ export class SessionState {
     if (this.#followed?.get(streamId) === stream) this.#followed.delete(streamId);
   }
 
+  /** Opened here just now: there was nothing to tell before. */
+  opened(): void {
+    this.#collects = true;
+  }
+
   /** Another node holds the session's own stream. Returns what it has to tell for this one. */
   letGo(): HeldNotices {
     this.#elsewhere = true;
-    this.#holds = false;
+    this.#collects = false;
     this.#standalone?.end();
     return this.#notices?.take() ?? { lists: 0, uris: [] };
   }
@@ -153,14 +159,14 @@ export class SessionState {
   /** This node is about to hold it: what changes from now on is kept here, and what it may have heard of too early. */
   collect(): void {
     this.#elsewhere = false;
-    if (this.#holds || this.host.recent === null) return;
+    if (this.#collects || this.host.recent === null) return;
+    this.#collects = true;
     this.#pending().hold(this.host.recent.of(this.session.subscriptions));
   }
 
   /** This node holds it now. Null: whoever did has gone, and nobody knows what it had still to tell. */
   hold(left: HeldNotices | null): void {
     this.#elsewhere = false;
-    this.#holds = true;
     this.#pending().hold(left ?? { lists: ALL_LISTS, uris: [...this.session.subscriptions] });
   }
 
