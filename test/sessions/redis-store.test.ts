@@ -136,7 +136,8 @@ for (const [name, start] of TOPOLOGIES) {
         () => ended,
         (all) => all.length === 1,
       );
-      assert.deepEqual(ended, ['deleted']);
+      // The mark of B's own use may reach Redis after the deletion, and find nothing there before the message comes.
+      assert.match(ended.join(), /^(deleted|expired)$/);
     });
 
     test('a change of subscriptions on one node is told on the others', async () => {
