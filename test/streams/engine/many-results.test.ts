@@ -36,16 +36,16 @@ describe('results of one record', () => {
     const rig = await openRig([stream], { tap });
     await rig.send('s', [{ ts: 5, key: 1 }]);
     // What a fault of this code would do: results that are no bytes.
-    const { toString } = Buffer.prototype;
-    Buffer.prototype.toString = function broken(this: Buffer, ...given: Parameters<typeof toString>): string {
-      const text = toString.apply(this, given);
+    const original = Buffer.prototype.toString;
+    Buffer.prototype.toString = function broken(this: Buffer, ...given: Parameters<typeof original>): string {
+      const text = original.apply(this, given);
       if (text.startsWith('{"id":"s/w/')) throw new RangeError('no room for the text');
       return text;
     };
     try {
       await assert.rejects(rig.send('s', [{ ts: 1000, key: 2 }]), /no room for the text|streams/);
     } finally {
-      Buffer.prototype.toString = toString;
+      Buffer.prototype.toString = original;
     }
     assert.deepEqual(rig.service.degraded, ['streams']);
     await rig.abandon();
