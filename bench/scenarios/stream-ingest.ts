@@ -75,7 +75,11 @@ async function pour(url: string, batches: TimedBatches, durationMs: number, stop
   const untilMs = performance.now() + durationMs;
   let accepted = 0;
   const connection = async (): Promise<void> => {
-    while (performance.now() < untilMs && !stopped.aborted) accepted += await ingest(url, batches.next(), stopped);
+    while (performance.now() < untilMs && !stopped.aborted) {
+      const taken = await ingest(url, batches.next());
+      // Not in one expression: it would read the sum before it waits, and lose what the others add meanwhile.
+      accepted += taken;
+    }
   };
   await Promise.all(Array.from({ length: CONNECTIONS }, connection));
   return accepted;

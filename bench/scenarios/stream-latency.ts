@@ -109,7 +109,7 @@ async function send(
       window = Math.floor(at / WINDOW_MS);
       closings.push(dueMs);
     }
-    const post = ingest(url, eventsAt(at), stopped).then(
+    const post = ingest(url, eventsAt(at)).then(
       (accepted) => {
         if (accepted === 0) failed += 1;
       },
