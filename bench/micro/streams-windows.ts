@@ -99,6 +99,7 @@ function planOf(window: Partial<WindowPlan>): Plan {
         idleAfterMs: 0,
         maxFutureMs: 0,
         durability: 'memory',
+        partitions: 1,
         dedupIdsMax: 0,
         dedupTtlMs: 0,
         keysMax: 0,
