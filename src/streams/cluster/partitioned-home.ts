@@ -21,12 +21,13 @@ import {
   type WindowQuery,
 } from '../engine/port.ts';
 import { QUERY_ROWS_MAX } from '../engine/service.ts';
-import type { SplitResult } from '../engine/task.ts';
+import { type SplitResult, type SplitTask, ThreadLost } from '../engine/task.ts';
 import type { Plan, StreamPlan } from '../plan.ts';
 import type { Accepted, IncomingBatch } from '../sources/port.ts';
 import type { StreamHome, UnitHome } from './unit-home.ts';
 
 const RETRY_AFTER_MS = 1000;
+const SPLIT_TRIES_MAX = 3;
 
 export interface PartitionedPorts {
   /** By partition. */
@@ -80,19 +81,27 @@ export class PartitionedHome implements StreamHome {
     this.#cutting.set(name, cutting + bytes);
     const shared = new SharedArrayBuffer(Math.max(1, bytes));
     new Uint8Array(shared).set(body);
-    const { now, plan, splitter } = this.#ports;
+    const task = { kind: 'split', stream: index, format, body: shared, bodyBytes: bytes, arrivalMs: this.#ports.now() };
     try {
-      return await splitter.split({
-        kind: 'split',
-        epoch: plan().epoch,
-        stream: index,
-        format,
-        body: shared,
-        bodyBytes: bytes,
-        arrivalMs: now(),
-      });
+      return await this.#cut(task as Omit<SplitTask, 'epoch'>);
     } finally {
       this.#cutting.set(name, (this.#cutting.get(name) as number) - bytes);
+    }
+  }
+
+  /** Again where the thread was lost, or knows only the plan that has replaced this one: cutting has no effects. */
+  async #cut(task: Omit<SplitTask, 'epoch'>): Promise<SplitResult> {
+    const { plan, splitter } = this.#ports;
+    for (let tries = 1; ; tries++) {
+      const { epoch } = plan();
+      try {
+        return await splitter.split({ ...task, epoch });
+      } catch (error) {
+        const again = error instanceof ThreadLost || plan().epoch !== epoch;
+        if (again && tries < SPLIT_TRIES_MAX) continue;
+        const reason = error instanceof Error ? error.message : String(error);
+        throw new StreamRefusal('unavailable', `the batch could not be cut by key: ${reason}`, RETRY_AFTER_MS);
+      }
     }
   }
 
