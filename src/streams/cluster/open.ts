@@ -110,7 +110,6 @@ class ClusterNode implements OpenClusterStreams {
       splitter: this.#splitter,
       askMsMax,
       log,
-      now: options.now,
     });
     this.#serve(peers);
     this.#unsubscribe = membership.onChange(() => this.#membersChanged());

@@ -35,8 +35,6 @@ export interface PartitionedPorts {
   readonly splitter: Pick<EngineThreads, 'split'>;
   /** That of `splitter`, too. */
   readonly plan: () => Plan;
-  /** Wall clock, ms. */
-  readonly now: () => number;
 }
 
 export class PartitionedHome implements StreamHome {
@@ -81,9 +79,8 @@ export class PartitionedHome implements StreamHome {
     this.#cutting.set(name, cutting + bytes);
     const shared = new SharedArrayBuffer(Math.max(1, bytes));
     new Uint8Array(shared).set(body);
-    const task = { kind: 'split', stream: index, format, body: shared, bodyBytes: bytes, arrivalMs: this.#ports.now() };
     try {
-      return await this.#cut(task as Omit<SplitTask, 'epoch'>);
+      return await this.#cut({ kind: 'split', stream: index, format, body: shared, bodyBytes: bytes });
     } finally {
       this.#cutting.set(name, (this.#cutting.get(name) as number) - bytes);
     }
