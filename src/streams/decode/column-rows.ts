@@ -42,7 +42,7 @@ function pickedTexts(column: Uint8Array, rows: readonly number[], total: number)
     const entry = offsets[row] as number;
     const from = (entry & ~ABSENT_BIT) >>> 0;
     const to = ((offsets[row + 1] as number) & ~ABSENT_BIT) >>> 0;
-    // Offsets that fall could name the same bytes again and again.
+    // Of a column that nobody reads offsets may fall, and name the same bytes again and again.
     const fits = from <= to && to <= texts.length && at + to - from <= texts.length;
     const text = fits ? texts.subarray(from, to) : NO_TEXT;
     picked[i] = entry >= ABSENT_BIT ? (at | ABSENT_BIT) >>> 0 : at;

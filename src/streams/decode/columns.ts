@@ -14,11 +14,14 @@ import { BOOLEAN, INTEGER, STRING } from './field-types.ts';
 import { readObject } from './object-row.ts';
 import { isUtf8 } from './utf8.ts';
 
+/** Bytes that a column's texts may name, for each of its own. */
+const OVERLAP_MAX = 2;
+
 /** The writer has no body and room for the rows. */
 export function readColumns(writer: BatchWriter, body: Uint8Array, layout: ColumnsLayout): void {
   const { fields } = writer.schema.stream;
   const columns = fields.map(({ name }) => layout.columns.findLast((column) => column.name === name));
-  const reason = typeReason(writer, columns);
+  const reason = typeReason(writer, columns) || overlapReason(body, columns, layout.rows);
   if (reason !== '') {
     writer.reject(0, body.length, reason);
     return;
@@ -40,6 +43,25 @@ function typeReason(writer: BatchWriter, columns: readonly (ColumnLayout | undef
     if (column !== undefined && column.type !== expected && column.type !== 'none') {
       return `field "${name}": has a column of type ${column.type}, expected ${expected}`;
     }
+  }
+  return '';
+}
+
+/** Offsets that fall name the same bytes again: a small body must not become a large batch. */
+function overlapReason(body: Uint8Array, columns: readonly (ColumnLayout | undefined)[], rows: number): string {
+  for (const column of columns) {
+    if (column === undefined || column.type !== 'text') continue;
+    const offsets = new Uint32Array(body.buffer, body.byteOffset + column.at, rows + 1);
+    const size = column.bytes - (rows + 1) * 4;
+    let named = 0;
+    for (let row = 0; row < rows; row++) {
+      const from = ((offsets[row] as number) & ~ABSENT_BIT) >>> 0;
+      const to = ((offsets[row + 1] as number) & ~ABSENT_BIT) >>> 0;
+      if (from <= to && to <= size) named += to - from;
+    }
+    // Some may be damage, which costs the rows it is in.
+    if (named > OVERLAP_MAX * column.bytes)
+      return `field "${column.name}": its texts add up to ${named} bytes, and its column has ${size}`;
   }
   return '';
 }
