@@ -8,7 +8,7 @@
 import { performance } from 'node:perf_hooks';
 import type { DecodeResult, DecodeTask } from '../engine/task.ts';
 import type { Plan } from '../plan.ts';
-import { BatchWriter, FEW_TEXTS, MANY_TEXTS, REJECTED_LISTED_MAX } from './batch-writer.ts';
+import { BatchWriter, FEW_TEXTS, MANY_TEXTS, type Places } from './batch-writer.ts';
 import { CloudEventElements } from './cloudevents.ts';
 import { readLayout } from './column-format.ts';
 import { readColumns } from './columns.ts';
@@ -49,27 +49,20 @@ export function decodeBatch(plan: Plan, task: DecodeTask, after: AfterDecoding =
 /** What a body is read by. */
 type ReadTask = Pick<DecodeTask, 'dedup' | 'format' | 'provenance' | 'spare'>;
 
-export interface ReadOptions {
-  readonly listedMax: number;
-  readonly wholeEvents: boolean;
-}
-
-const EACH_BATCH: ReadOptions = { listedMax: REJECTED_LISTED_MAX, wholeEvents: false };
-
 /**
- * Reads a body to its end. `listedMax`: refused events that are listed; `wholeEvents`: original bytes of CloudEvents are
- * with their attributes.
+ * Reads a body to its end. `places`, for who cuts the body: takes where events stand that are refused, instead of a list
+ * of them; the original bytes of CloudEvents are with their attributes then.
  */
 export function readBody(
   schema: StreamSchema,
   task: ReadTask,
   body: Uint8Array,
-  { listedMax, wholeEvents }: ReadOptions = EACH_BATCH,
+  places: Places | null = null,
 ): BatchWriter {
   const { provenance, spare } = task;
   const begin = (bytes: Uint8Array, rows: number, texts: number): BatchWriter => {
     const writer = new BatchWriter(schema, provenance, bytes, rows, texts, spare);
-    writer.listedMax = listedMax;
+    writer.places = places;
     return writer;
   };
   switch (task.format) {
@@ -93,7 +86,7 @@ export function readBody(
       const writer = begin(body, estimateRows(body, BRACE), MANY_TEXTS);
       const dedup = task.dedup === null ? null : new DedupSet(task.dedup);
       const elements = new CloudEventElements(writer, dedup, provenance.seq);
-      elements.wholeEvents = wholeEvents;
+      elements.wholeEvents = places !== null;
       readElements(writer, elements, task.format === 'cloudevent' ? 'object' : 'array');
       return writer;
     }

@@ -62,8 +62,6 @@ export interface SplitTask {
   readonly format: WireFormat;
   readonly body: SharedArrayBuffer;
   readonly bodyBytes: number;
-  /** Wall clock, ms. */
-  readonly arrivalMs: number;
 }
 
 export interface SplitResult {
