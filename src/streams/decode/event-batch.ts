@@ -82,6 +82,8 @@ export class EventBatch {
   /** By position in `groupInputs(plan, stream)`. */
   readonly hashes: readonly Uint32Array[];
   readonly bytes: Uint8Array;
+  /** The same, to be read in words. */
+  readonly view: DataView;
   /** The same, to be read as text: `TextDecoder` refuses shared memory. */
   readonly #text: Buffer;
   readonly #header: Uint32Array;
@@ -160,6 +162,7 @@ export class EventBatch {
     this.contextBytes = words();
     this.hashes = groupInputs(plan, stream).map(words);
     this.bytes = new Uint8Array(buffer, at, header[BYTES_CAPACITY]);
+    this.view = new DataView(buffer, at, header[BYTES_CAPACITY]);
     this.#text = Buffer.from(buffer, at, header[BYTES_CAPACITY]);
   }
 

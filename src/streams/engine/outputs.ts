@@ -4,13 +4,18 @@
  * Role: the emitters behind `Shard`. A chunk begins with the first result of its step and is closed by the next step, so
  * that its sequence number says which log record it follows from.
  */
-import type { Emitter, Keys, ResultRow, ShardOperator, StateQuery } from '../operator.ts';
+import { LineBuffer } from '../lines/line-buffer.ts';
+import type { Emitter, EventResults, Keys, ResultRow, ShardOperator, StateQuery } from '../operator.ts';
 import type { OperatorPlan } from '../plan.ts';
-import { LineBuffer } from './line-buffer.ts';
-import { LineWriter } from './result-line.ts';
+import { EventLines } from './event-lines.ts';
+import { LineWriter, linePartsOf } from './result-line.ts';
 import type { ResultChunk } from './task.ts';
 
 const LINE_FEED = 10;
+/** Buffers of this thread that are written again: fresh memory costs a page fault every 4 KiB. */
+const SPARE_MAX = 8;
+const SPARE_BYTES_MAX = 16 * 1024 * 1024;
+const spare: LineBuffer[] = [];
 
 interface OpenChunk {
   readonly operator: number;
@@ -36,15 +41,11 @@ export class Gathering {
   }
 
   output(plan: OperatorPlan, stream: string, columns: readonly string[], keys: Keys): OperatorOutput {
-    return new OperatorOutput(this, plan, lineWriterFor(stream, plan, columns), columns, keys);
+    return new OperatorOutput(this, stream, plan, columns, keys);
   }
 
   add(operator: number, row: ResultRow, writer: LineWriter, keys: Keys): void {
-    let chunk = this.#latest;
-    if (chunk === null || chunk.operator !== operator || chunk.output !== row.output) {
-      chunk = this.#chunk(operator, row);
-      this.#latest = chunk;
-    }
+    const chunk = this.#chunkOf(operator, row.output, row.start, row.end);
     writer.write(row, keys, chunk.lines);
     chunk.lines.byte(LINE_FEED);
     chunk.count += 1;
@@ -52,14 +53,30 @@ export class Gathering {
     if (row.end > chunk.end) chunk.end = row.end;
   }
 
-  #chunk(operator: number, row: ResultRow): OpenChunk {
-    const name = `${operator}${row.output}`;
+  /** At least one. */
+  addEvents(operator: number, results: EventResults, writer: EventLines, keys: Keys): void {
+    const { batch, count, rows } = results;
+    const first = batch.ts[rows[0] as number] as number;
+    const chunk = this.#chunkOf(operator, '', first, first);
+    writer.write(results, keys, chunk.lines);
+    chunk.count += count;
+    for (let i = 0; i < count; i++) {
+      const ts = batch.ts[rows[i] as number] as number;
+      if (ts < chunk.start) chunk.start = ts;
+      if (ts > chunk.end) chunk.end = ts;
+    }
+  }
+
+  #chunkOf(operator: number, output: ResultRow['output'], start: number, end: number): OpenChunk {
+    const latest = this.#latest;
+    if (latest !== null && latest.operator === operator && latest.output === output) return latest;
+    const name = `${operator}${output}`;
     let chunk = this.#open.get(name);
     if (chunk === undefined) {
-      const lines = new LineBuffer();
-      chunk = { operator, output: row.output, seq: this.#seq, lines, count: 0, start: row.start, end: row.end };
+      chunk = { operator, output, seq: this.#seq, lines: spare.pop() ?? new LineBuffer(), count: 0, start, end };
       this.#open.set(name, chunk);
     }
+    this.#latest = chunk;
     return chunk;
   }
 
@@ -71,7 +88,11 @@ export class Gathering {
 
   take(shard: number): ResultChunk[] {
     this.#close();
-    return this.#closed.splice(0).map(({ lines, ...chunk }) => ({ ...chunk, shard, lines: lines.take() }));
+    return this.#closed.splice(0).map(({ lines, ...chunk }) => {
+      const taken = { ...chunk, shard, lines: lines.take() };
+      if (spare.length < SPARE_MAX && lines.bytes.length <= SPARE_BYTES_MAX) spare.push(lines);
+      return taken;
+    });
   }
 }
 
@@ -79,14 +100,18 @@ export class OperatorOutput implements Emitter {
   readonly #gathering: Gathering;
   readonly #plan: OperatorPlan;
   readonly #writer: LineWriter;
+  readonly #stream: string;
+  /** Made when it is needed: of most operators, it never is. */
+  #events: EventLines | null = null;
   readonly #columns: readonly string[];
   readonly #keys: Keys;
   readonly #fed: { readonly operator: ShardOperator; readonly output: OperatorOutput }[] = [];
 
-  constructor(gathering: Gathering, plan: OperatorPlan, writer: LineWriter, columns: readonly string[], keys: Keys) {
+  constructor(gathering: Gathering, stream: string, plan: OperatorPlan, columns: readonly string[], keys: Keys) {
     this.#gathering = gathering;
     this.#plan = plan;
-    this.#writer = writer;
+    this.#writer = lineWriterFor(stream, plan, columns);
+    this.#stream = stream;
     this.#columns = columns;
     this.#keys = keys;
   }
@@ -98,6 +123,13 @@ export class OperatorOutput implements Emitter {
   emit(row: ResultRow): void {
     this.#gathering.add(this.#plan.index, row, this.#writer, this.#keys);
     for (const { operator, output } of this.#fed) operator.result?.(row, this.#columns, output);
+  }
+
+  emitEvents(results: EventResults): boolean {
+    if (this.#fed.length > 0) return false;
+    this.#events ??= new EventLines(linePartsOf(this.#stream, this.#plan.name, this.#columns));
+    this.#gathering.addEvents(this.#plan.index, results, this.#events, this.#keys);
+    return true;
   }
 }
 

@@ -15,6 +15,7 @@
  * time an id is given back, so caches on the heap know when theirs is of another key.
  */
 import { ABSENT, type EventBatch } from '../decode/event-batch.ts';
+import type { LineBuffer } from '../lines/line-buffer.ts';
 import type { Keys } from '../operator.ts';
 import type { Plan } from '../plan.ts';
 import { ARENA_BYTES_AT_START, Arena } from './arena.ts';
@@ -165,7 +166,7 @@ export class KeyTable implements Keys {
   ): void {
     const ats = batch.at[field] as Uint32Array;
     const lengths = batch.length[field] as Uint32Array;
-    const view = new DataView(batch.bytes.buffer, batch.bytes.byteOffset);
+    const view = batch.view;
     for (let begin = 0; begin < count; begin += CHUNK) {
       const end = Math.min(count, begin + CHUNK);
       this.#guess(hashes, rows, begin, end);
@@ -391,6 +392,32 @@ export class KeyTable implements Keys {
     this.#encoder.fromValues(values);
     const { form, bytes, length } = this.#encoder;
     return Math.max(-1, this.#locate(this.#hashKey(values) >>> 0, form, bytes, 0, length));
+  }
+
+  write(keyId: number, quoted: boolean, out: LineBuffer): void {
+    const words = this.#words;
+    const texts = this.#texts;
+    const entry = keyId * ENTRY_WORDS;
+    const form = (words[entry + FORM] as number) & FORM_MASK;
+    const length = words[entry + LENGTH] as number;
+    if (form === KEY_STRING && length <= INLINE_BYTES_MAX) {
+      const { before, behind } = quoted ? texts.quotedString : texts.string;
+      const begin = out.at;
+      out.piece(before);
+      if (out.plain(this.#view, entry * 4 + INLINE_AT, length)) {
+        out.piece(behind);
+        return;
+      }
+      out.at = begin;
+    } else if (form === KEY_NUMBER) {
+      const { before, behind } = quoted ? texts.quotedNumber : texts.number;
+      out.piece(before);
+      out.number(this.#doubles[(entry + AT) / 2] as number);
+      out.piece(behind);
+      return;
+    }
+    if (quoted) out.quoted(this.json(keyId));
+    else out.text(this.json(keyId));
   }
 
   json(keyId: number): string {

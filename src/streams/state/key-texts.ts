@@ -1,15 +1,32 @@
 /**
- * JSON texts of keys, kept on the heap.
+ * JSON texts of keys: what stands around those of one member, and whole texts of others, kept on the heap.
  *
- * Role: a key's text is asked for with each of its results and is always the same. A text belongs to a generation of its
- * id: when the id is given to another key, the generation in shared memory has grown and the text is made anew.
+ * Role: a key's text is written with each of its results and is always the same. One string or number is written from the
+ * table's bytes, between two pieces; of the others texts are kept. A text belongs to a generation of its id: when the id
+ * is given to another key, the generation in shared memory has grown and the text is made anew.
  */
+import { type LinePiece, pieceOf } from '../lines/line-piece.ts';
 import type { KeyMember } from './key-bytes.ts';
 
 /** Texts kept, for ids below it. */
 export const KEY_TEXTS_KEPT_MAX = 131_072;
 
+/** What stands before and behind the only member of a key. */
+export interface Around {
+  readonly before: LinePiece;
+  readonly behind: LinePiece;
+}
+
+const QUOTED_END: LinePiece = pieceOf('\\"}');
+const STRING_END: LinePiece = pieceOf('"}');
+const NUMBER_END: LinePiece = pieceOf('}');
+
 export class KeyTexts {
+  /** A string's content, a number; and the same within a JSON string. */
+  readonly string: Around;
+  readonly number: Around;
+  readonly quotedString: Around;
+  readonly quotedNumber: Around;
   readonly #names: readonly string[];
   readonly #texts: string[] = [];
   readonly #generations: number[] = [];
@@ -17,6 +34,12 @@ export class KeyTexts {
   /** Names of a key's members. */
   constructor(names: readonly string[]) {
     this.#names = names.map((name) => JSON.stringify(name));
+    const head = `{${this.#names[0] ?? '"0"'}:`;
+    const quotedHead = JSON.stringify(head).slice(1, -1);
+    this.string = { before: pieceOf(`${head}"`), behind: STRING_END };
+    this.number = { before: pieceOf(head), behind: NUMBER_END };
+    this.quotedString = { before: pieceOf(`${quotedHead}\\"`), behind: QUOTED_END };
+    this.quotedNumber = { before: pieceOf(quotedHead), behind: NUMBER_END };
   }
 
   kept(keyId: number, generation: number): string | undefined {
