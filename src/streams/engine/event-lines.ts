@@ -9,13 +9,14 @@
 import { evidenceOf, evidenceOfEvent } from '../event-context.ts';
 import { LineBuffer } from '../lines/line-buffer.ts';
 import { type LinePiece, pieceOf } from '../lines/line-piece.ts';
-import type { EventResults, Keys, Provenance } from '../operator.ts';
+import type { EventResults, Keys } from '../operator.ts';
 import { type LineParts, writeContextTexts, writeKey } from './result-line.ts';
 
 const QUOTE = 34;
 const SLASH = 47;
 const LINE_FEED = 10;
 const PART_BYTES = 112;
+const NOBODY = -2;
 const START = pieceOf(',"start":');
 const END = pieceOf(',"end":');
 const PANE = pieceOf(',"pane":');
@@ -39,14 +40,23 @@ export class EventLines {
     this.#parts = parts;
   }
 
-  /** Each with a line feed. */
-  write({ batch, count, keys: ids, pane, provenance, rows, values }: EventResults, keys: Keys, out: LineBuffer): void {
+  /** Turns to a batch. */
+  begin({ provenance }: EventResults): void {
+    const { correlationId, seq, traceparent } = provenance;
+    this.#seq.at = 0;
+    this.#seq.text(`${seq}:`);
+    this.#texts.at = 0;
+    writeContextTexts(evidenceOf('', traceparent, correlationId), this.#texts);
+  }
+
+  /** Those of [from, to) of the batch turned to, each with a line feed. */
+  write(results: EventResults, from: number, to: number, keys: Keys, out: LineBuffer): void {
+    const { batch, keys: ids, pane, provenance, rows, values } = results;
     const { head, idPrefix, members } = this.#parts;
     const own = batch.hasContexts;
     const ts = batch.ts;
-    let keyBefore = -2;
-    this.#begin(provenance);
-    for (let i = 0; i < count; i++) {
+    let keyBefore = NOBODY;
+    for (let i = from; i < to; i++) {
       const row = rows[i] as number;
       const keyId = ids[i] as number;
       if (ts[row] !== this.#ts) this.#turn(ts[row] as number);
@@ -74,14 +84,6 @@ export class EventLines {
       else out.append(this.#texts);
       out.byte(LINE_FEED);
     }
-  }
-
-  #begin(provenance: Provenance): void {
-    const { correlationId, seq, traceparent } = provenance;
-    this.#seq.at = 0;
-    this.#seq.text(`${seq}:`);
-    this.#texts.at = 0;
-    writeContextTexts(evidenceOf('', traceparent, correlationId), this.#texts);
   }
 
   #turn(ts: number): void {

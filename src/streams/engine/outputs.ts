@@ -12,10 +12,16 @@ import { LineWriter, linePartsOf } from './result-line.ts';
 import type { ResultChunk } from './task.ts';
 
 const LINE_FEED = 10;
+/** A chunk is closed when it is that long, so that its bytes are written and copied while they are in a cache. */
+const CHUNK_BYTES = 4 * 1024 * 1024;
+/** Events that are written between two looks at that. */
+const EVENTS_AT_ONCE = 256;
 /** Buffers of this thread that are written again: fresh memory costs a page fault every 4 KiB. */
-const SPARE_MAX = 8;
-const SPARE_BYTES_MAX = 16 * 1024 * 1024;
+const SPARE_MAX = 4;
+const SPARE_BYTES_MAX = 3 * CHUNK_BYTES;
 const spare: LineBuffer[] = [];
+
+type Closed = Omit<ResultChunk, 'shard'>;
 
 interface OpenChunk {
   readonly operator: number;
@@ -29,7 +35,7 @@ interface OpenChunk {
 
 export class Gathering {
   #seq = 0;
-  readonly #closed: OpenChunk[] = [];
+  readonly #closed: Closed[] = [];
   readonly #open = new Map<string, OpenChunk>();
   /** The chunk the last result went to. */
   #latest: OpenChunk | null = null;
@@ -51,19 +57,25 @@ export class Gathering {
     chunk.count += 1;
     if (row.start < chunk.start) chunk.start = row.start;
     if (row.end > chunk.end) chunk.end = row.end;
+    if (chunk.lines.at >= CHUNK_BYTES) this.#cut(chunk);
   }
 
-  /** At least one. */
   addEvents(operator: number, results: EventResults, writer: EventLines, keys: Keys): void {
-    const { batch, count, rows } = results;
-    const first = batch.ts[rows[0] as number] as number;
-    const chunk = this.#chunkOf(operator, '', first, first);
-    writer.write(results, keys, chunk.lines);
-    chunk.count += count;
-    for (let i = 0; i < count; i++) {
-      const ts = batch.ts[rows[i] as number] as number;
-      if (ts < chunk.start) chunk.start = ts;
-      if (ts > chunk.end) chunk.end = ts;
+    const { count, rows } = results;
+    const { ts } = results.batch;
+    writer.begin(results);
+    for (let from = 0; from < count; from += EVENTS_AT_ONCE) {
+      const first = ts[rows[from] as number] as number;
+      const chunk = this.#chunkOf(operator, '', first, first);
+      const to = Math.min(count, from + EVENTS_AT_ONCE);
+      writer.write(results, from, to, keys, chunk.lines);
+      chunk.count += to - from;
+      for (let i = from; i < to; i++) {
+        const time = ts[rows[i] as number] as number;
+        if (time < chunk.start) chunk.start = time;
+        if (time > chunk.end) chunk.end = time;
+      }
+      if (chunk.lines.at >= CHUNK_BYTES) this.#cut(chunk);
     }
   }
 
@@ -80,20 +92,29 @@ export class Gathering {
     return chunk;
   }
 
+  /** Closes a chunk that is long. The next result of the operator begins another one. */
+  #cut(chunk: OpenChunk): void {
+    this.#latest = null;
+    this.#open.delete(`${chunk.operator}${chunk.output}`);
+    this.#closed.push(closedOf(chunk));
+  }
+
   #close(): void {
     this.#latest = null;
-    for (const chunk of this.#open.values()) this.#closed.push(chunk);
+    for (const chunk of this.#open.values()) this.#closed.push(closedOf(chunk));
     this.#open.clear();
   }
 
   take(shard: number): ResultChunk[] {
     this.#close();
-    return this.#closed.splice(0).map(({ lines, ...chunk }) => {
-      const taken = { ...chunk, shard, lines: lines.take() };
-      if (spare.length < SPARE_MAX && lines.bytes.length <= SPARE_BYTES_MAX) spare.push(lines);
-      return taken;
-    });
+    return this.#closed.splice(0).map((chunk) => ({ ...chunk, shard }));
   }
+}
+
+function closedOf({ lines, ...chunk }: OpenChunk): Closed {
+  const closed = { ...chunk, lines: lines.take() };
+  if (spare.length < SPARE_MAX && lines.bytes.length <= SPARE_BYTES_MAX) spare.push(lines);
+  return closed;
 }
 
 export class OperatorOutput implements Emitter {

@@ -10,7 +10,15 @@
 import { evidenceOfEvent } from '../event-context.ts';
 import { compileRow, type RowExpression } from '../expressions/row.ts';
 import { RowText } from '../expressions/row-text.ts';
-import type { Emitter, EventResults, OperatorInput, OperatorKind, OperatorStats, ResultRow, ShardOperator } from '../operator.ts';
+import type {
+  Emitter,
+  EventResults,
+  OperatorInput,
+  OperatorKind,
+  OperatorStats,
+  ResultRow,
+  ShardOperator,
+} from '../operator.ts';
 import type { FieldPlan, Plan, ViewPlan } from '../plan.ts';
 import { ShardMemory } from '../state/memory.ts';
 

@@ -4,9 +4,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { LineBuffer } from '../../../src/streams/lines/line-buffer.ts';
 import type { ResultLine } from '../../../src/streams/engine/port.ts';
 import { LineWriter } from '../../../src/streams/engine/result-line.ts';
+import { LineBuffer } from '../../../src/streams/lines/line-buffer.ts';
 import type { Keys, ResultRow } from '../../../src/streams/operator.ts';
 
 const wellFormed = fc.string({ unit: 'grapheme' });
