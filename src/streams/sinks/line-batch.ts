@@ -42,7 +42,8 @@ export class LineBatch implements SinkBatch {
   }
 
   get lines(): readonly string[] {
-    this.#lines ??= this.chunks.length === 1 ? linesOf(this.chunks[0] as Uint8Array) : this.chunks.flatMap(linesOf);
+    this.#lines ??=
+      this.chunks.length === 1 ? linesOf(this.chunks[0] as Uint8Array) : this.chunks.flatMap((chunk) => linesOf(chunk));
     return this.#lines;
   }
 }
