@@ -242,6 +242,10 @@ export class RowStore implements AggregateSpace {
 
   /** `find`, `insert` and `table` mean this record from here on. */
   select(record: number): void {
+    if (record !== this.#record) this.#turn(record);
+  }
+
+  #turn(record: number): void {
     const at = this.#at(record);
     const units = this.#units;
     this.#record = record;
@@ -294,7 +298,7 @@ export class RowStore implements AggregateSpace {
   }
 
   #fillTable(record: number): void {
-    this.select(record);
+    this.#turn(record);
     for (let row = this.firstRow(record); row !== 0; row = this.nextRow(row)) this.#table.place(row, this.keyOf(row));
   }
 
@@ -343,6 +347,7 @@ export class RowStore implements AggregateSpace {
     units[at + NEWER] = units[FREE_RECORD] as number;
     units[FREE_RECORD] = record;
     units[UNITS] = (units[UNITS] as number) - 1;
+    if (record === this.#record) this.#record = 0;
     this.#byNumber.delete(unit);
     if (this.#recentNumbers[unit & (RECENT - 1)] === unit) this.#recentNumbers[unit & (RECENT - 1)] = Number.NaN;
   }
