@@ -13,7 +13,8 @@
  * A text that does not fit there is left out: half an id would be another id.
  */
 import { readContext } from '../event-context.ts';
-import { EVIDENCE_MAX, type Evidence, type EvidenceText, type OperatorInput, type Provenance } from '../operator.ts';
+import type { LineBuffer } from '../lines/line-buffer.ts';
+import { EVIDENCE_MAX, type Evidence, type OperatorInput, type Provenance } from '../operator.ts';
 import { textOfBytes } from '../state/key-bytes.ts';
 import type { ShardMemory } from '../state/memory.ts';
 import { ROW_EVENTS, type RowStore } from './row-store.ts';
@@ -38,6 +39,7 @@ const COMMA = 44;
 const COLON = 58;
 
 const encoder = new TextEncoder();
+const NONE: readonly string[] = [];
 
 /** Reference of row 0 of a batch; others are that much further. */
 export function referenceBase(seq: number): number {
@@ -66,6 +68,8 @@ export class EvidenceReader {
   #count = 0;
   #source: EvidenceSource | null = null;
   #handle = 0;
+  /** Whether the buffer holds rings. */
+  #hasTexts: boolean;
   /** Read when it is looked at: results that nobody asks about cost no texts. */
   readonly evidence: Evidence;
 
@@ -74,6 +78,7 @@ export class EvidenceReader {
     this.#index = index;
     this.#header = header;
     this.#lastSeqAt = lastSeqAt;
+    this.#hasTexts = memory.buffer(index).byteLength >= RING_BYTES;
     const reader = this;
     this.evidence = {
       get events() {
@@ -112,6 +117,7 @@ export class EvidenceReader {
 
   #put(ringBytes: number, at: number, name: number, traceparent: string, correlationId: string): void {
     if (this.#memory.buffer(this.#index).byteLength < ringBytes) this.#memory.grow(this.#index, ringBytes);
+    this.#hasTexts = true;
     const buffer = this.#memory.buffer(this.#index);
     const view = new DataView(buffer, at, SLOT_BYTES);
     const bytes = new Uint8Array(buffer, at, SLOT_BYTES);
@@ -170,23 +176,29 @@ export class EvidenceReader {
     return ids;
   }
 
-  #writeEvents(out: EvidenceText): void {
+  #writeEvents(out: LineBuffer): void {
     this.#gather();
+    const last = this.#header[this.#lastSeqAt] as number;
+    const lastLow = last < SEQ_RANGE ? last : last % SEQ_RANGE;
     for (let i = 0; i < this.#count; i++) {
+      const reference = this.#references[i] as number;
+      const low = Math.floor(reference / ROWS_MAX);
+      const back = lastLow - low;
       if (i > 0) out.byte(COMMA);
       out.byte(QUOTE);
-      out.integer(this.#seqOf(i));
+      out.integer(last - (back < 0 ? back + SEQ_RANGE : back));
       out.byte(COLON);
-      out.integer((this.#references[i] as number) % ROWS_MAX);
+      // What is left: a remainder of doubles is a call.
+      out.integer(reference - low * ROWS_MAX);
       out.byte(QUOTE);
     }
   }
 
-  #texts(textAt: number, lengthAt: number): string[] {
+  #texts(textAt: number, lengthAt: number): readonly string[] {
+    if (!this.#hasTexts) return NONE;
     const texts: string[] = [];
     this.#gather();
     const buffer = this.#memory.buffer(this.#index);
-    if (buffer.byteLength < RING_BYTES) return texts;
     for (let i = 0; i < this.#count; i++) {
       const reference = this.#references[i] as number;
       let text = '';
