@@ -33,8 +33,6 @@ const TRACE_BYTES_MAX = 64;
 const CORRELATION_AT = 80;
 const CORRELATION_BYTES_MAX = 112;
 
-const NO_TEXTS: readonly string[] = [];
-
 const QUOTE = 34;
 const COMMA = 44;
 const COLON = 58;
@@ -157,10 +155,9 @@ export class EvidenceReader {
   }
 
   #seqOf(i: number): number {
-    const low = batchOf(this.#references[i] as number);
+    const low = Math.floor((this.#references[i] as number) / ROWS_MAX);
     const last = this.#header[this.#lastSeqAt] as number;
-    // By division: the remainder of doubles past 2^31 is a call of its own.
-    const back = last - Math.floor(last / SEQ_RANGE) * SEQ_RANGE - low;
+    const back = (last % SEQ_RANGE) - low;
     return last - (back < 0 ? back + SEQ_RANGE : back);
   }
 
@@ -168,7 +165,7 @@ export class EvidenceReader {
     const ids: string[] = [];
     this.#gather();
     for (let i = 0; i < this.#count; i++) {
-      ids.push(`${this.#seqOf(i)}:${rowOf(this.#references[i] as number)}`);
+      ids.push(`${this.#seqOf(i)}:${(this.#references[i] as number) % ROWS_MAX}`);
     }
     return ids;
   }
@@ -180,16 +177,16 @@ export class EvidenceReader {
       out.byte(QUOTE);
       out.integer(this.#seqOf(i));
       out.byte(COLON);
-      out.integer(rowOf(this.#references[i] as number));
+      out.integer((this.#references[i] as number) % ROWS_MAX);
       out.byte(QUOTE);
     }
   }
 
-  #texts(textAt: number, lengthAt: number): readonly string[] {
+  #texts(textAt: number, lengthAt: number): string[] {
+    const texts: string[] = [];
     this.#gather();
     const buffer = this.#memory.buffer(this.#index);
-    if (buffer.byteLength < RING_BYTES) return NO_TEXTS;
-    const texts: string[] = [];
+    if (buffer.byteLength < RING_BYTES) return texts;
     for (let i = 0; i < this.#count; i++) {
       const reference = this.#references[i] as number;
       let text = '';
@@ -208,13 +205,10 @@ export class EvidenceReader {
 
 const slotOfBatch = (seq: number): number => (seq % TRACES_KEPT) * SLOT_BYTES;
 
-/** Of a reference: its batch, mod 2^32, and its row. */
-const batchOf = (reference: number): number => Math.floor(reference / ROWS_MAX);
-const rowOf = (reference: number): number => reference - Math.floor(reference / ROWS_MAX) * ROWS_MAX;
-
 /** Rows of a batch lie side by side, batches apart from each other. */
 function slotOfEvent(reference: number): number {
-  const slot = ((Math.imul(batchOf(reference) | 0, 0x9e3779b1) >>> 8) + rowOf(reference)) % EVENT_TRACES_KEPT;
+  const seq = Math.floor(reference / ROWS_MAX);
+  const slot = ((Math.imul(seq | 0, 0x9e3779b1) >>> 8) + (reference % ROWS_MAX)) % EVENT_TRACES_KEPT;
   return RING_BYTES + slot * SLOT_BYTES;
 }
 
