@@ -12,7 +12,14 @@ import { compileRow, type RowExpression } from '../expressions/row.ts';
 import type { Evidence, OperatorInput, ResultRow } from '../operator.ts';
 import type { FieldPlan, WindowPlan } from '../plan.ts';
 import { ShardMemory } from '../state/memory.ts';
-import { EVIDENCE_PER_ROW, EvidenceReader, type EvidenceSource, referenceBase, referenceTo } from './evidence.ts';
+import {
+  EVIDENCE_PER_ROW,
+  EvidenceReader,
+  type EvidenceSource,
+  referenceBase,
+  referenceTo,
+  TRACES_BYTES_AT_START,
+} from './evidence.ts';
 import { ROW_EVENTS, ROW_HEAD, RowStore, rowStoreBytes } from './row-store.ts';
 
 const FACTS = 4;
@@ -33,7 +40,7 @@ export interface KeyedRowsLayout {
 /** Memory whose buffers before `base` are of these sizes. */
 export function createKeyedRows(before: readonly number[], head: number, aggregates: RowAggregates): ShardMemory {
   const stride = ROW_HEAD + head + aggregates.doubles + EVIDENCE_PER_ROW;
-  const memory = ShardMemory.create(...before, ...rowStoreBytes(stride), FACT_DOUBLES * 8, 0);
+  const memory = ShardMemory.create(...before, ...rowStoreBytes(stride), FACT_DOUBLES * 8, TRACES_BYTES_AT_START);
   const facts = new Float64Array(memory.buffer(before.length + FACTS));
   facts[PERIOD] = Number.NaN;
   facts[WATERMARK] = Number.NEGATIVE_INFINITY;
