@@ -6,6 +6,7 @@
  * Input: NDJSON bytes, or typed columns in the format of `decode/column-format.ts`, in batches as they would come in.
  */
 import { Packr } from 'msgpackr';
+import { QUANTILE_EXACT_MAX } from '../../src/streams/aggregates/quantile.ts';
 import { encodeColumns } from '../../src/streams/decode/column-format.ts';
 import type { StreamDefinition, WindowDefinition } from '../../src/streams/define/definition.ts';
 import { CONNECTOR_KINDS } from '../../src/streams/engine/connectors.ts';
@@ -151,10 +152,10 @@ function millracePeer(name: string, input: Peer['input'], format: WireFormat, ma
   return {
     name,
     input,
-    // The others' quantile is exact for any number of values; this one is up to 64.
+    // The others' quantile is exact for any number of values; this one is up to a bound.
     refuses: (job) =>
-      job.name === 'p99' && (job.ratePerS * job.sizeMs) / 1000 / job.keys > 64
-        ? 'more than 64 values: a sketch, not exact'
+      job.name === 'p99' && (job.ratePerS * job.sizeMs) / 1000 / job.keys > QUANTILE_EXACT_MAX
+        ? `more than ${QUANTILE_EXACT_MAX} values: a sketch, not exact`
         : '',
     eventsMax: (job) => job.events,
     prepare(job): PeerRun {
