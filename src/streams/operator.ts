@@ -71,6 +71,8 @@ export interface Evidence {
   readonly correlationIds: readonly string[];
   /** Writes `events` as the content of a JSON list, for those that can do so without making texts. */
   writeEvents?(out: EvidenceText): void;
+  /** Writes `events` joined by `+`, likewise. */
+  writeIdentity?(out: EvidenceText): void;
 }
 
 export const EVIDENCE_MAX = 8;

@@ -71,7 +71,7 @@ export class LineWriter {
     out.copy(this.#idPrefix);
     out.quoted(key);
     if (this.#byEvents) {
-      this.#identity(row, row.evidence === null ? '' : row.evidence.events.join('+'), out);
+      this.#identity(row, row.evidence, out);
       out.text(key);
       this.#bounds(row, out);
     } else {
@@ -109,7 +109,7 @@ export class LineWriter {
 
   #setCommon(row: ResultRow): void {
     this.#afterId.at = 0;
-    this.#identity(row, '', this.#afterId);
+    this.#identity(row, null, this.#afterId);
     this.#afterKey.at = 0;
     this.#bounds(row, this.#afterKey);
     const common = this.#common;
@@ -124,13 +124,18 @@ export class LineWriter {
   }
 
   /** What follows the key in the id, and the members up to the key. */
-  #identity({ end, origin, output, pane, retraction, start }: ResultRow, events: string, out: LineBuffer): void {
+  #identity(
+    { end, origin, output, pane, retraction, start }: ResultRow,
+    evidence: Evidence | null,
+    out: LineBuffer,
+  ): void {
     out.byte(SLASH);
     out.number(start);
     out.byte(SLASH);
     out.number(end);
     out.byte(SLASH);
-    if (events !== '') out.quoted(events);
+    if (evidence?.writeIdentity !== undefined) evidence.writeIdentity(out);
+    else if (evidence !== null) out.quoted(evidence.events.join('+'));
     else {
       if (origin !== '') out.text(`${origin}/`);
       out.number(pane);

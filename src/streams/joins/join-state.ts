@@ -5,7 +5,8 @@
  * Role: between the join, which knows when events meet, and the shard's memory. Key ids are dense, so a key's entry is
  * found by index.
  * Buffers of the memory:
- *   0 header   Uint32: keys with rows, rows, end of the key ids in use, turn; then Float64: late events, watermark
+ *   0 header   Uint32: keys with rows, rows, end of the key ids in use, turn, open chunk of texts of either side; then
+ *              Float64: late events, watermark
  *   1 entries  Uint32 × 4 per key id: block of the left rows, of the right rows, stamp, unused
  *   2 arena    the rows, see side-rows.ts
  *   3, 4       the timers, see state/key-timers.ts
@@ -19,14 +20,16 @@ import { KeyTimers, TIMER_HEAP_BYTES_AT_START, TIMER_PLACES_BYTES_AT_START } fro
 import { ShardMemory } from '../state/memory.ts';
 import type { RowLayout } from './row-layout.ts';
 import { SideRows } from './side-rows.ts';
+import { TextChunks } from './text-chunks.ts';
 
-const HEADER_WORDS = 4;
+const HEADER_WORDS = 6;
 const HEADER_DOUBLES = 2;
 const HEADER_BYTES = HEADER_WORDS * 4 + HEADER_DOUBLES * 8;
 const KEYS = 0;
 const ROWS = 1;
 const KEY_END = 2;
 const TURN = 3;
+const OPEN = 4;
 const LATE = 0;
 const WATERMARK = 1;
 
@@ -60,7 +63,8 @@ export class JoinState {
     return memory;
   }
 
-  constructor(memory: ShardMemory, keys: Keys, layouts: readonly [RowLayout, RowLayout]) {
+  /** `expires`: right rows go by the watermark, as left ones do. */
+  constructor(memory: ShardMemory, keys: Keys, layouts: readonly [RowLayout, RowLayout], expires: boolean) {
     this.#memory = memory;
     this.#keys = keys;
     this.#header = new Uint32Array(memory.buffer(0), 0, HEADER_WORDS);
@@ -68,7 +72,10 @@ export class JoinState {
     this.#entries = new Uint32Array(memory.buffer(1));
     this.#arena = new Arena(memory, 2);
     this.#timers = new KeyTimers(memory, 3, 4);
-    this.sides = [new SideRows(this.#arena, layouts[0]), new SideRows(this.#arena, layouts[1])];
+    // Versions that look-ups choose from go when newer ones are in force, which may be never.
+    const lefts = new TextChunks(this.#arena, this.#header, OPEN, true);
+    const rights = new TextChunks(this.#arena, this.#header, OPEN + 1, expires);
+    this.sides = [new SideRows(this.#arena, layouts[0], lefts), new SideRows(this.#arena, layouts[1], rights)];
   }
 
   get keyCount(): number {
@@ -163,9 +170,9 @@ export class JoinState {
     this.#keys.release(keyId);
   }
 
-  /** Keys whose time is at or before `until`, by time then key id. */
-  due(until: number): readonly number[] {
-    return this.#timers.due(until);
+  /** The key that is to be looked at first, if that is at or before `until`; −1 for none. */
+  firstDue(until: number): number {
+    return this.#timers.first(until);
   }
 
   /** Forgets this part (0…1) of the keys, those idle the longest; how many there were. */

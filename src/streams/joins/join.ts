@@ -29,7 +29,8 @@ export const joinKind: OperatorKind<JoinPlan> = {
   create: () => JoinState.create(),
   attach(join, memory, { keys, plan }) {
     const expressions = compileJoin(join, plan);
-    return new Join(join, expressions, new JoinState(memory, keys, expressions.layouts));
+    const state = new JoinState(memory, keys, expressions.layouts, join.type !== 'lookup');
+    return new Join(join, expressions, state);
   },
 };
 
@@ -96,7 +97,7 @@ class Join implements ShardOperator {
     if (this.#plan.type !== 'lookup') return Math.min(first, this.#lastUse(this.#right.tsAt(rights, 0), RIGHT));
     // Versions go only when a newer one is in force, or by age.
     const { ttlMs } = this.#plan;
-    const aged = ttlMs > 0 ? this.#right.tsAt(rights, 0) + ttlMs : Number.POSITIVE_INFINITY;
+    const aged = ttlMs > 0 ? this.#right.tsAt(rights, 0) + ttlMs + 1 : Number.POSITIVE_INFINITY;
     return Math.min(first, this.#right.tsAt(rights, 1), aged);
   }
 
@@ -126,9 +127,8 @@ class Join implements ShardOperator {
     const { type } = this.#plan;
     state.watermark = watermark;
     state.beginTurn();
-    const due = state.due(watermark);
-    for (let i = 0; i < due.length; i++) {
-      const keyId = due[i] as number;
+    // Whoever is due has nothing left that is, once it is settled.
+    for (let keyId = state.firstDue(watermark); keyId >= 0; keyId = state.firstDue(watermark)) {
       if (type === 'interval') this.#expire(keyId, watermark, out);
       else if (type === 'window') this.#close(keyId, watermark, out);
       else this.#lookUp(keyId, watermark, out);

@@ -5,17 +5,13 @@
  * Role: evaluates `where` and `select` over rows where they stand; only values that are asked for are read, and texts
  * become strings only then. One pair at a time; the result and its evidence are used again for the next.
  */
-import { distinctTexts } from '../event-context.ts';
 import { compileScoped, type Environment, type ScopedExpression } from '../expressions/scoped.ts';
 import { joinScope } from '../expressions/scopes.ts';
 import type { Emitter, ResultRow } from '../operator.ts';
 import type { FieldPlan, JoinPlan, Plan } from '../plan.ts';
+import { PairEvidence } from './pair-evidence.ts';
 import { RowLayout } from './row-layout.ts';
-import type { SideRows } from './side-rows.ts';
-
-/** A row that is not there: of the right side, when a left event is told alone. */
-export const NO_ROW = 0;
-const NONE: readonly string[] = [];
+import { NO_ROW, type SideRows } from './side-rows.ts';
 
 export interface JoinExpressions {
   readonly layouts: readonly [RowLayout, RowLayout];
@@ -81,6 +77,7 @@ export class Pair {
   readonly #select: readonly ScopedExpression[];
   readonly #ofSelect: readonly Names[];
   readonly #values: unknown[];
+  readonly #evidence: PairEvidence;
   readonly #row: ResultRow;
 
   constructor({ layouts, select, where }: JoinExpressions, sides: readonly [SideRows, SideRows]) {
@@ -91,6 +88,7 @@ export class Pair {
     this.#select = select;
     this.#ofSelect = select.map((each) => new Names(this, each, layouts));
     this.#values = select.map(() => null);
+    this.#evidence = new PairEvidence(this.leftRows, this.rightRows);
     this.#row = {
       keyId: -1,
       start: 0,
@@ -102,7 +100,7 @@ export class Pair {
       retraction: false,
       output: '',
       values: this.#values,
-      evidence: null,
+      evidence: this.#evidence,
     };
   }
 
@@ -115,10 +113,6 @@ export class Pair {
     this.rightRows.match(right);
     const leftTs = this.leftRows.ts(left);
     const rightTs = this.rightRows.ts(right);
-    this.#row.evidence = {
-      events: [this.leftRows.eventId(left), this.rightRows.eventId(right)],
-      ...this.#contexts(),
-    };
     this.#tell(keyId, Math.min(leftTs, rightTs), Math.max(leftTs, rightTs), out);
   }
 
@@ -127,20 +121,7 @@ export class Pair {
     this.left = left;
     this.right = NO_ROW;
     const ts = this.leftRows.ts(left);
-    this.#row.evidence = { events: [this.leftRows.eventId(left)], ...this.#contexts() };
     this.#tell(keyId, ts, ts, out);
-  }
-
-  #contexts(): { traces: readonly string[]; correlationIds: readonly string[] } {
-    const { left, leftRows, right, rightRows } = this;
-    const rightHas = right !== NO_ROW && rightRows.hasContext(right);
-    if (!rightHas && !leftRows.hasContext(left)) return NO_CONTEXTS;
-    const contexts = [leftRows.context(left)];
-    if (rightHas) contexts.push(rightRows.context(right));
-    return {
-      traces: distinctTexts(contexts.map(({ traceparent }) => traceparent)),
-      correlationIds: distinctTexts(contexts.map(({ correlationId }) => correlationId)),
-    };
   }
 
   #tell(keyId: number, start: number, end: number, out: Emitter): void {
@@ -149,11 +130,10 @@ export class Pair {
     row.keyId = keyId;
     row.start = start;
     row.end = end;
+    this.#evidence.use(this.left, this.right);
     for (let i = 0; i < values.length; i++) {
       values[i] = (this.#select[i] as ScopedExpression).value(this.#ofSelect[i] as Names);
     }
     out.emit(row);
   }
 }
-
-const NO_CONTEXTS = { traces: NONE, correlationIds: NONE };

@@ -6,7 +6,7 @@
  * Layout: two 32-bit lengths, then the texts.
  */
 import type { EventBatch } from '../decode/event-batch.ts';
-import { contextOf, NO_CONTEXT, type OwnContext } from '../event-context.ts';
+import { contextOf, type OwnContext } from '../event-context.ts';
 import type { Provenance } from '../operator.ts';
 
 const HEAD_BYTES = 8;
@@ -45,7 +45,6 @@ function contextBytes({ correlationId, traceparent }: OwnContext): Uint8Array<Ar
 
 /** From where they were written to, aligned to 4. */
 export function readContextBytes(bytes: Uint8Array, words: Uint32Array, at: number): OwnContext {
-  if (at === 0) return NO_CONTEXT;
   const trace = words[at >>> 2] as number;
   const correlation = words[(at >>> 2) + 1] as number;
   const begin = at + HEAD_BYTES;

@@ -2,23 +2,26 @@
 /**
  * Events of one side of a join that may still find a partner: per key a block of rows in order of event time.
  *
- * Role: an event costs one row at the end of its key's block and, when texts are kept, one block for them; a probe
- * goes over neighbouring rows; what expires goes from the front. Rows are laid out by `row-layout.ts`; a row is
- * named by its offset in the arena, a key's rows by the offset of their block, 0 for none.
+ * Role: an event costs one row at the end of its key's block, and its texts go to `text-chunks.ts`; a probe goes over
+ * neighbouring rows; what expires goes from the front. Rows are laid out by `row-layout.ts`; a row is named by its offset
+ * in the arena, a key's rows by the offset of their block, 0 for none.
  * Layout of a block: two words, first · count, then rows:
  *
  *   first = 2   count = 3   | – | – | r | r | r | – |        rows before `first` have been dropped
  *
- * Layout of a text block: the context when the row has one (`row-context.ts`), then the texts of the fields.
+ * The text of a row: its context when it has one (`row-context.ts`), then the texts of the fields.
  * Invariants: rows of the same time stand in order of arrival; offsets of rows are valid until the next `insert`, `drop`
  * or `remove`; a block without rows does not exist.
  */
 import { ABSENT, type EventBatch } from '../decode/event-batch.ts';
-import type { OwnContext } from '../event-context.ts';
+import { NO_CONTEXT, type OwnContext } from '../event-context.ts';
 import type { Arena } from '../state/arena.ts';
 import { readContextBytes } from './row-context.ts';
 import { ROW_HEAD_BYTES, type RowLayout } from './row-layout.ts';
+import { TEXT_HEAD_BYTES, type TextChunks } from './text-chunks.ts';
 
+/** No row: of the right side, where a left event is told alone. */
+export const NO_ROW = 0;
 const BLOCK_HEAD_BYTES = 8;
 const SEQ = 1;
 const ROW = 4;
@@ -28,21 +31,28 @@ const CONTEXT = 0x40000000;
 const ROW_MASK = 0x3fffffff;
 /** Smaller blocks are not given back for being mostly empty. */
 const KEPT_BYTES = 512;
-/** The call of a built-in copy costs as much as this many bytes one by one. */
-const COPIED_BY_HAND_MAX = 48;
+/** The call of a built-in copy costs as much as this many bytes four by four. */
+const COPIED_BY_HAND_MAX = 256;
 
 export class SideRows {
   readonly #arena: Arena;
   readonly #layout: RowLayout;
   readonly #stride: number;
+  readonly #chunks: TextChunks;
   /** The arena's bytes, to be read as text: `TextDecoder` refuses shared memory. */
   #text: Buffer;
+  /** The same, and those of the batch rows come from. */
+  #to: DataView;
+  #from: DataView;
 
-  constructor(arena: Arena, layout: RowLayout) {
+  constructor(arena: Arena, layout: RowLayout, chunks: TextChunks) {
     this.#arena = arena;
     this.#layout = layout;
     this.#stride = layout.strideBytes;
+    this.#chunks = chunks;
     this.#text = Buffer.from(arena.bytes.buffer);
+    this.#to = new DataView(arena.bytes.buffer);
+    this.#from = this.#to;
   }
 
   count(block: number): number {
@@ -90,15 +100,19 @@ export class SideRows {
     this.#arena.words[at] = (this.#arena.words[at] as number) | MATCHED;
   }
 
-  eventId(row: number): string {
-    const rowInBatch = (this.#arena.words[(row >>> 2) + ROW] as number) & ROW_MASK;
-    return `${this.#arena.doubles[(row >>> 3) + SEQ] as number}:${rowInBatch}`;
+  /** Sequence number of the record the event came with. */
+  seq(row: number): number {
+    return this.#arena.doubles[(row >>> 3) + SEQ] as number;
+  }
+
+  rowInBatch(row: number): number {
+    return (this.#arena.words[(row >>> 2) + ROW] as number) & ROW_MASK;
   }
 
   context(row: number): OwnContext {
     const { bytes, words } = this.#arena;
-    const hasContext = ((words[(row >>> 2) + ROW] as number) & CONTEXT) !== 0;
-    return readContextBytes(bytes, words, hasContext ? (words[(row >>> 2) + TEXT] as number) : 0);
+    if (!this.hasContext(row)) return NO_CONTEXT;
+    return readContextBytes(bytes, words, (words[(row >>> 2) + TEXT] as number) + TEXT_HEAD_BYTES);
   }
 
   hasContext(row: number): boolean {
@@ -129,7 +143,7 @@ export class SideRows {
 
   /** Puts a row of a batch at `index`; gives the block, which may have moved. */
   insert(block: number, index: number, batch: EventBatch, row: number, seq: number, context: Uint8Array): number {
-    const text = this.#textBlock(batch, row, context);
+    const text = this.#takeText(batch, row, context);
     const at = this.#withRoom(block);
     const { bytes, doubles, words } = this.#arena;
     const count = words[(at >>> 2) + 1] as number;
@@ -141,7 +155,7 @@ export class SideRows {
     doubles[(to >>> 3) + SEQ] = seq;
     words[(to >>> 2) + ROW] = row | (context.length === 0 ? 0 : CONTEXT);
     words[(to >>> 2) + TEXT] = text;
-    this.#writeFields(to, text + context.length, batch, row);
+    this.#writeFields(to, text + TEXT_HEAD_BYTES + context.length, batch, row);
     return at;
   }
 
@@ -174,11 +188,11 @@ export class SideRows {
 
   #freeText(row: number): void {
     const text = this.#arena.words[(row >>> 2) + TEXT] as number;
-    if (text !== 0) this.#arena.free(text);
+    if (text !== 0) this.#chunks.release(text);
   }
 
-  /** Context and texts of a row; 0 when there are none. Texts are written with the fields. */
-  #textBlock(batch: EventBatch, row: number, context: Uint8Array): number {
+  /** Room for context and texts of a row; 0 when there are none. Texts are written with the fields. */
+  #takeText(batch: EventBatch, row: number, context: Uint8Array): number {
     const { fields, hasTexts, types } = this.#layout;
     let byteLength = context.length;
     if (hasTexts) {
@@ -189,8 +203,8 @@ export class SideRows {
       }
     }
     if (byteLength === 0) return 0;
-    const text = this.#arena.alloc(byteLength);
-    this.#arena.bytes.set(context, text);
+    const text = this.#chunks.take(byteLength);
+    if (context.length > 0) this.#arena.bytes.set(context, text + TEXT_HEAD_BYTES);
     return text;
   }
 
@@ -216,8 +230,19 @@ export class SideRows {
 
   #copyText(from: Uint8Array, begin: number, length: number, to: number): void {
     const { bytes } = this.#arena;
-    if (length > COPIED_BY_HAND_MAX) bytes.set(from.subarray(begin, begin + length), to);
-    else for (let i = 0; i < length; i++) bytes[to + i] = from[begin + i] as number;
+    if (length > COPIED_BY_HAND_MAX) {
+      bytes.set(from.subarray(begin, begin + length), to);
+      return;
+    }
+    if (this.#to.buffer !== bytes.buffer) this.#to = new DataView(bytes.buffer);
+    if (this.#from.buffer !== from.buffer) this.#from = new DataView(from.buffer);
+    const target = this.#to;
+    const source = this.#from;
+    const sourceAt = from.byteOffset + begin;
+    const last = length - 3;
+    let i = 0;
+    for (; i < last; i += 4) target.setInt32(to + i, source.getInt32(sourceAt + i, true), true);
+    for (; i < length; i++) bytes[to + i] = from[begin + i] as number;
   }
 
   /** The block with room for one row more at its end. */
