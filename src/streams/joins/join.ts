@@ -37,6 +37,11 @@ export const joinKind: OperatorKind<JoinPlan> = {
 class Join implements ShardOperator {
   readonly columns: readonly string[];
   readonly #plan: JoinPlan;
+  /** Of windows; 0 for the other types. */
+  readonly #sizeMs: number;
+  /** How long an event may find a partner, of the other types. */
+  readonly #leftUseMs: number;
+  readonly #rightUseMs: number;
   readonly #state: JoinState;
   readonly #left: SideRows;
   readonly #right: SideRows;
@@ -45,6 +50,10 @@ class Join implements ShardOperator {
 
   constructor(join: JoinPlan, expressions: JoinExpressions, state: JoinState) {
     this.#plan = join;
+    this.#sizeMs = join.type === 'window' ? join.sizeMs : 0;
+    this.#leftUseMs = join.upperMs;
+    // Versions of a look-up go when newer ones are in force.
+    this.#rightUseMs = join.type === 'lookup' ? Number.POSITIVE_INFINITY : -join.lowerMs;
     this.#state = state;
     this.#left = state.sides[LEFT];
     this.#right = state.sides[RIGHT];
@@ -84,10 +93,9 @@ class Join implements ShardOperator {
 
   /** Watermark at which an event can no longer find a partner. */
   #lastUse(ts: number, side: Side): number {
-    const { lowerMs, sizeMs, type, upperMs } = this.#plan;
-    if (type === 'interval') return side === LEFT ? ts + upperMs : ts - lowerMs;
-    if (type === 'window') return Math.floor(ts / sizeMs) * sizeMs + sizeMs - 1;
-    return side === LEFT ? ts : Number.POSITIVE_INFINITY;
+    const sizeMs = this.#sizeMs;
+    if (sizeMs > 0) return Math.floor(ts / sizeMs) * sizeMs + sizeMs - 1;
+    return ts + (side === LEFT ? this.#leftUseMs : this.#rightUseMs);
   }
 
   #timer(keyId: number): number {
@@ -157,7 +165,7 @@ class Join implements ShardOperator {
 
   /** Every window whose end the watermark has reached, oldest first. */
   #close(keyId: number, watermark: number, out: Emitter): void {
-    const { sizeMs } = this.#plan;
+    const sizeMs = this.#sizeMs;
     const lefts = this.#state.block(keyId, LEFT);
     const rights = this.#state.block(keyId, RIGHT);
     let left = 0;

@@ -65,8 +65,11 @@ export class SideRows {
 
   /** Time of the row at `index`; Infinity when there is none. */
   tsAt(block: number, index: number): number {
-    if (index >= this.count(block)) return Number.POSITIVE_INFINITY;
-    return this.#arena.doubles[this.rowAt(block, index) >>> 3] as number;
+    const { doubles, words } = this.#arena;
+    const at = block >>> 2;
+    if (block === 0 || index >= (words[at + 1] as number)) return Number.POSITIVE_INFINITY;
+    const row = block + BLOCK_HEAD_BYTES + ((words[at] as number) + index) * this.#stride;
+    return doubles[row >>> 3] as number;
   }
 
   /** Index of the first one whose time is not before `ts`. */
