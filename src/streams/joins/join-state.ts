@@ -149,12 +149,6 @@ export class JoinState {
     this.#entries[at] = this.sides[side].drop(this.#entries[at] as number, count);
   }
 
-  remove(keyId: number, side: Side, index: number): void {
-    const at = keyId * ENTRY_WORDS + side;
-    this.#header[ROWS] = (this.#header[ROWS] as number) - 1;
-    this.#entries[at] = this.sides[side].remove(this.#entries[at] as number, index);
-  }
-
   /** After its rows have changed: when to look at the key again. One without rows is given up. */
   settle(keyId: number, timer: number): void {
     const at = keyId * ENTRY_WORDS;

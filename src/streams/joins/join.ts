@@ -37,6 +37,7 @@ export const joinKind: OperatorKind<JoinPlan> = {
 class Join implements ShardOperator {
   readonly columns: readonly string[];
   readonly #plan: JoinPlan;
+  readonly #isInterval: boolean;
   /** Of windows; 0 for the other types. */
   readonly #sizeMs: number;
   /** How long an event may find a partner, of the other types. */
@@ -50,6 +51,7 @@ class Join implements ShardOperator {
 
   constructor(join: JoinPlan, expressions: JoinExpressions, state: JoinState) {
     this.#plan = join;
+    this.#isInterval = join.type === 'interval';
     this.#sizeMs = join.type === 'window' ? join.sizeMs : 0;
     this.#leftUseMs = join.upperMs;
     // Versions of a look-up go when newer ones are in force.
@@ -72,23 +74,31 @@ class Join implements ShardOperator {
 
   #take(keyId: number, side: Side, batch: EventBatch, row: number, seq: number, out: Emitter): void {
     const state = this.#state;
-    const isInterval = this.#plan.type === 'interval';
-    const ts = batch.ts[row] as number;
-    const isLate = this.#lastUse(ts, side) <= state.watermark;
-    if (isLate) {
-      state.addLate(1);
-      if (!isInterval || state.block(keyId, side === LEFT ? RIGHT : LEFT) === 0) return;
-    }
     const rows = side === LEFT ? this.#left : this.#right;
+    const ts = batch.ts[row] as number;
+    if (this.#lastUse(ts, side) <= state.watermark) {
+      state.addLate(1);
+      if (this.#isInterval) this.#visit(keyId, side, batch, row, seq, out);
+      return;
+    }
     const index = rows.placeOf(state.block(keyId, side), ts);
     state.insert(keyId, side, index, batch, row, seq, this.#context.bytesOf(row));
-    if (isInterval) this.#meet(keyId, side, index, out);
-    if (isLate) state.remove(keyId, side, index);
-    else if (rows.count(state.block(keyId, side)) > HELD_MAX) {
+    const block = state.block(keyId, side);
+    if (this.#isInterval) this.#meet(keyId, side, rows.rowAt(block, index), out);
+    if (rows.count(block) > HELD_MAX) {
       state.drop(keyId, side, 1);
       state.addLate(1);
     }
     state.settle(keyId, this.#timer(keyId));
+  }
+
+  /** A late event meets what is there, from a block of its own that goes with it. */
+  #visit(keyId: number, side: Side, batch: EventBatch, row: number, seq: number, out: Emitter): void {
+    if (this.#state.block(keyId, side === LEFT ? RIGHT : LEFT) === 0) return;
+    const rows = side === LEFT ? this.#left : this.#right;
+    const visitor = rows.insert(0, 0, batch, row, seq, this.#context.bytesOf(row));
+    this.#meet(keyId, side, rows.rowAt(visitor, 0), out);
+    rows.drop(visitor, 1);
   }
 
   /** Watermark at which an event can no longer find a partner. */
@@ -110,13 +120,11 @@ class Join implements ShardOperator {
   }
 
   /** Tells the pairs of the row that has come. */
-  #meet(keyId: number, side: Side, index: number, out: Emitter): void {
+  #meet(keyId: number, side: Side, row: number, out: Emitter): void {
     const { lowerMs, upperMs } = this.#plan;
     const others = this.#state.block(keyId, side === LEFT ? RIGHT : LEFT);
     if (others === 0) return;
-    const own = this.#state.block(keyId, side);
     const rows = side === LEFT ? this.#right : this.#left;
-    const row = side === LEFT ? this.#left.rowAt(own, index) : this.#right.rowAt(own, index);
     const ts = side === LEFT ? this.#left.ts(row) : this.#right.ts(row);
     const from = side === LEFT ? ts + lowerMs : ts - upperMs;
     const to = side === LEFT ? ts + upperMs : ts - lowerMs;

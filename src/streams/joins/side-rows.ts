@@ -10,8 +10,8 @@
  *   first = 2   count = 3   | – | – | r | r | r | – |        rows before `first` have been dropped
  *
  * The text of a row: its context when it has one (`row-context.ts`), then the texts of the fields.
- * Invariants: rows of the same time stand in order of arrival; offsets of rows are valid until the next `insert`, `drop`
- * or `remove`; a block without rows does not exist.
+ * Invariants: rows of the same time stand in order of arrival; offsets of rows are valid until the next `insert` or
+ * `drop`; a block without rows does not exist.
  */
 import { ABSENT, type EventBatch } from '../decode/event-batch.ts';
 import { NO_CONTEXT, type OwnContext } from '../event-context.ts';
@@ -175,18 +175,6 @@ export class SideRows {
     words[block >>> 2] = (words[block >>> 2] as number) + dropped;
     words[(block >>> 2) + 1] = count - dropped;
     return this.#shrunk(block);
-  }
-
-  /** Takes one row out, wherever it stands. */
-  remove(block: number, index: number): number {
-    if (index === 0) return this.drop(block, 1);
-    const { bytes, words } = this.#arena;
-    const count = words[(block >>> 2) + 1] as number;
-    const row = this.rowAt(block, index);
-    this.#freeText(row);
-    bytes.copyWithin(row, row + this.#stride, this.rowAt(block, count));
-    words[(block >>> 2) + 1] = count - 1;
-    return block;
   }
 
   #freeText(row: number): void {
