@@ -134,8 +134,10 @@ export class LineWriter {
     out.byte(SLASH);
     out.number(end);
     out.byte(SLASH);
-    if (evidence?.writeIdentity !== undefined) evidence.writeIdentity(out);
-    else if (evidence !== null) out.quoted(evidence.events.join('+'));
+    const isWritten = evidence?.writeIdentity !== undefined;
+    const events = evidence === null || isWritten ? '' : evidence.events.join('+');
+    if (isWritten) evidence.writeIdentity?.(out);
+    else if (events !== '') out.quoted(events);
     else {
       if (origin !== '') out.text(`${origin}/`);
       out.number(pane);
