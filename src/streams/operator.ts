@@ -69,6 +69,8 @@ export interface Evidence {
   readonly correlationIds: readonly string[];
   /** Writes `events` as the content of a JSON list, for those that can do so without making texts. */
   writeEvents?(out: LineBuffer): void;
+  /** Writes `events` joined by `+`, likewise. */
+  writeIdentity?(out: LineBuffer): void;
 }
 
 export const EVIDENCE_MAX = 8;

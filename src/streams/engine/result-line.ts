@@ -97,7 +97,7 @@ export class LineWriter {
     out.piece(idPrefix);
     writeKey(row.keyId, keys, true, out);
     if (this.#byEvents) {
-      this.#identity(row, row.evidence === null ? '' : row.evidence.events.join('+'), out);
+      this.#identity(row, row.evidence, out);
       writeKey(row.keyId, keys, false, out);
       this.#bounds(row, out);
     } else {
@@ -133,7 +133,7 @@ export class LineWriter {
 
   #setCommon(row: ResultRow): void {
     this.#afterId.at = 0;
-    this.#identity(row, '', this.#afterId);
+    this.#identity(row, null, this.#afterId);
     this.#afterKey.at = 0;
     this.#bounds(row, this.#afterKey);
     const common = this.#common;
@@ -148,13 +148,20 @@ export class LineWriter {
   }
 
   /** What follows the key in the id, and the members up to the key. */
-  #identity({ end, origin, output, pane, retraction, start }: ResultRow, events: string, out: LineBuffer): void {
+  #identity(
+    { end, origin, output, pane, retraction, start }: ResultRow,
+    evidence: Evidence | null,
+    out: LineBuffer,
+  ): void {
     out.byte(SLASH);
     out.number(start);
     out.byte(SLASH);
     out.number(end);
     out.byte(SLASH);
-    if (events !== '') out.quoted(events);
+    const isWritten = evidence?.writeIdentity !== undefined;
+    const events = evidence === null || isWritten ? '' : evidence.events.join('+');
+    if (isWritten) evidence.writeIdentity?.(out);
+    else if (events !== '') out.quoted(events);
     else {
       if (origin !== '') out.text(`${origin}/`);
       out.number(pane);

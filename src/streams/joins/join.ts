@@ -1,3 +1,4 @@
+// HOT PATH
 /**
  * Joins of two streams by key: interval, window, and look-up of the newest version.
  *
@@ -11,286 +12,214 @@
  * An event that is late (at or before the watermark) still finds partners that are there, but is not kept.
  * Bounds: `HELD_MAX` events per key and side; the oldest goes, and counts as late.
  */
-import { Packr } from 'msgpackr';
-import { contextOf, distinctTexts, eventId, NO_CONTEXT } from '../event-context.ts';
-import { compileScoped, type Environment, type ScopedExpression } from '../expressions/scoped.ts';
-import { joinScope } from '../expressions/scopes.ts';
-import type { Emitter, OperatorInput, OperatorKind, OperatorStats, ResultRow, ShardOperator } from '../operator.ts';
-import type { JoinPlan, Plan } from '../plan.ts';
-import { evictIdlest } from '../state/evict-idle.ts';
-import { SharedKeyedStates } from '../state/keyed-states.ts';
-import type { StateCodec } from '../state/keyed-states-port.ts';
-import { FieldReader } from './field-reader.ts';
-import { firstFrom, type Held, insert, takeBefore } from './side-buffer.ts';
+import type { EventBatch } from '../decode/event-batch.ts';
+import type { Emitter, OperatorInput, OperatorKind, OperatorStats, ShardOperator } from '../operator.ts';
+import type { JoinPlan } from '../plan.ts';
+import { JoinState, type Side } from './join-state.ts';
+import { compileJoin, type JoinExpressions, Pair } from './pair.ts';
+import { BatchContext } from './row-context.ts';
+import type { SideRows } from './side-rows.ts';
 
 export const HELD_MAX = 100_000;
 
-interface JoinState {
-  readonly left: Held[];
-  readonly right: Held[];
-}
+const LEFT = 0;
+const RIGHT = 1;
 
-const packr = new Packr({ useRecords: false, moreTypes: false });
-
-type Packed = readonly (readonly [
-  ts: number,
-  id: string,
-  matched: boolean,
-  values: readonly unknown[],
-  traceparent: string,
-  correlationId: string,
-])[];
-
-const packed = (side: readonly Held[]): Packed =>
-  side.map(({ context, id, matched, ts, values }) => [
-    ts,
-    id,
-    matched,
-    values,
-    context.traceparent,
-    context.correlationId,
-  ]);
-const unpacked = (side: Packed): Held[] =>
-  side.map(([ts, id, matched, values, traceparent, correlationId]) => ({
-    ts,
-    id,
-    matched,
-    values,
-    context: traceparent === '' && correlationId === '' ? NO_CONTEXT : { traceparent, correlationId },
-  }));
-
-const codec: StateCodec<JoinState> = {
-  encode: ({ left, right }) => packr.pack([packed(left), packed(right)]),
-  decode(bytes) {
-    const [left, right] = packr.unpack(bytes) as [Packed, Packed];
-    return { left: unpacked(left), right: unpacked(right) };
+export const joinKind: OperatorKind<JoinPlan> = {
+  create: () => JoinState.create(),
+  attach(join, memory, { keys, plan }) {
+    const expressions = compileJoin(join, plan);
+    const state = new JoinState(memory, keys, expressions.layouts, join.type !== 'lookup');
+    return new Join(join, expressions, state);
   },
 };
 
-export const joinKind: OperatorKind<JoinPlan> = {
-  create: () => SharedKeyedStates.create(),
-  attach: (join, memory, { keys, plan }) => new Join(join, plan, new SharedKeyedStates(memory, keys, codec)),
-};
-
-const TALLY_LATE = 0;
-/** Watermark of the join, and whether there has been one. */
-const TALLY_WATERMARK = 1;
-const TALLY_BEGUN = 2;
-
-class Join implements ShardOperator, Environment {
+class Join implements ShardOperator {
   readonly columns: readonly string[];
   readonly #plan: JoinPlan;
-  readonly #states: SharedKeyedStates<JoinState>;
-  readonly #readers: readonly [FieldReader, FieldReader];
-  readonly #select: readonly ScopedExpression[];
-  readonly #where: ScopedExpression | null;
-  #left: Held | null = null;
-  #right: Held | null = null;
-  readonly #row: ResultRow;
+  readonly #isInterval: boolean;
+  /** Of windows; 0 for the other types. */
+  readonly #sizeMs: number;
+  /** How long an event may find a partner, of the other types. */
+  readonly #leftUseMs: number;
+  readonly #rightUseMs: number;
+  readonly #state: JoinState;
+  readonly #left: SideRows;
+  readonly #right: SideRows;
+  readonly #pair: Pair;
+  readonly #context = new BatchContext();
 
-  constructor(join: JoinPlan, plan: Plan, states: SharedKeyedStates<JoinState>) {
-    const left = plan.streams[join.stream]?.fields ?? [];
-    const right = plan.streams[join.right]?.fields ?? [];
-    const scope = joinScope(left, right);
+  constructor(join: JoinPlan, expressions: JoinExpressions, state: JoinState) {
     this.#plan = join;
-    this.#states = states;
+    this.#isInterval = join.type === 'interval';
+    this.#sizeMs = join.type === 'window' ? join.sizeMs : 0;
+    this.#leftUseMs = join.upperMs;
+    // Versions of a look-up go when newer ones are in force.
+    this.#rightUseMs = join.type === 'lookup' ? Number.POSITIVE_INFINITY : -join.lowerMs;
+    this.#state = state;
+    this.#left = state.sides[LEFT];
+    this.#right = state.sides[RIGHT];
+    this.#pair = new Pair(expressions, state.sides);
     this.columns = join.select.map(({ name }) => name);
-    this.#select = join.select.map(({ expression }) => compileScoped(expression, scope));
-    this.#where = join.where === '' ? null : compileScoped(join.where, scope, 'boolean');
-    const named = [...this.#select, ...(this.#where === null ? [] : [this.#where])].flatMap(({ members }) => members);
-    const of = (side: string): string[] => [
-      ...new Set(named.filter(([name]) => name === side).map(([, field]) => field as string)),
-    ];
-    this.#readers = [new FieldReader(left, of('left')), new FieldReader(right, of('right'))];
-    this.#row = {
-      keyId: -1,
-      start: 0,
-      end: 0,
-      origin: '',
-      pane: 0,
-      timing: 'on-time',
-      final: true,
-      retraction: false,
-      output: '',
-      values: [],
-      evidence: null,
-    };
   }
 
-  member([side, field]: readonly string[]): unknown {
-    const held = side === 'left' ? this.#left : this.#right;
-    if (held === null) return null;
-    const reader = this.#readers[side === 'left' ? 0 : 1];
-    const at = reader.position(field as string);
-    return at < 0 ? held.ts : held.values[at];
-  }
-
-  events(input: OperatorInput, out: Emitter): void {
-    const { batch, count, keys, provenance, rows, side } = input;
-    const reader = this.#readers[side === 0 ? 0 : 1];
+  events({ batch, count, keys, provenance, rows, side }: OperatorInput, out: Emitter): void {
+    this.#state.beginTurn();
+    this.#context.begin(batch, provenance);
+    const own = side === 0 ? LEFT : RIGHT;
     for (let i = 0; i < count; i++) {
-      const row = rows[i] as number;
-      const keyId = keys[i] as number;
-      const held: Held = {
-        ts: batch.ts[row] as number,
-        id: eventId(provenance, row),
-        context: contextOf(batch, row, provenance),
-        values: reader.read(batch, row),
-        matched: false,
-      };
-      const state = this.#states.get(keyId) ?? { left: [], right: [] };
-      if (this.#plan.type === 'interval') this.#meet(keyId, state, held, side, out);
-      this.#keep(keyId, state, held, side);
+      this.#take(keys[i] as number, own, batch, rows[i] as number, provenance.seq, out);
     }
-    this.#states.flush();
   }
 
-  #keep(keyId: number, state: JoinState, held: Held, side: number): void {
-    const late = this.#lastUse(held.ts, side) <= this.#watermark;
-    const buffer = side === 0 ? state.left : state.right;
-    if (late) this.#states.addTally(TALLY_LATE, 1);
-    else insert(buffer, held);
-    if (buffer.length > HELD_MAX) {
-      buffer.shift();
-      this.#states.addTally(TALLY_LATE, 1);
+  #take(keyId: number, side: Side, batch: EventBatch, row: number, seq: number, out: Emitter): void {
+    const state = this.#state;
+    const rows = side === LEFT ? this.#left : this.#right;
+    const ts = batch.ts[row] as number;
+    if (this.#lastUse(ts, side) <= state.watermark) {
+      state.addLate(1);
+      if (this.#isInterval) this.#visit(keyId, side, batch, row, seq, out);
+      return;
     }
-    if (state.left.length + state.right.length > 0) this.#states.put(keyId, state, this.#timer(state));
+    const index = rows.placeOf(state.block(keyId, side), ts);
+    state.insert(keyId, side, index, batch, row, seq, this.#context.bytesOf(row));
+    const block = state.block(keyId, side);
+    if (this.#isInterval) this.#meet(keyId, side, rows.rowAt(block, index), out);
+    if (rows.count(block) > HELD_MAX) {
+      state.drop(keyId, side, 1);
+      state.addLate(1);
+    }
+    state.settle(keyId, this.#timer(keyId));
   }
 
-  /** The lower one of both streams', which is what an event must not be behind. */
-  get #watermark(): number {
-    return this.#states.tally(TALLY_BEGUN) === 0 ? Number.NEGATIVE_INFINITY : this.#states.tally(TALLY_WATERMARK);
-  }
-
-  set #watermark(value: number) {
-    this.#states.addTally(TALLY_WATERMARK, value - this.#states.tally(TALLY_WATERMARK));
-    if (this.#states.tally(TALLY_BEGUN) === 0) this.#states.addTally(TALLY_BEGUN, 1);
+  /** A late event meets what is there, from a block of its own that goes with it. */
+  #visit(keyId: number, side: Side, batch: EventBatch, row: number, seq: number, out: Emitter): void {
+    if (this.#state.block(keyId, side === LEFT ? RIGHT : LEFT) === 0) return;
+    const rows = side === LEFT ? this.#left : this.#right;
+    const visitor = rows.insert(0, 0, batch, row, seq, this.#context.bytesOf(row));
+    this.#meet(keyId, side, rows.rowAt(visitor, 0), out);
+    rows.drop(visitor, 1);
   }
 
   /** Watermark at which an event can no longer find a partner. */
-  #lastUse(ts: number, side: number): number {
-    const { lowerMs, sizeMs, type, upperMs } = this.#plan;
-    if (type === 'interval') return side === 0 ? ts + upperMs : ts - lowerMs;
-    if (type === 'window') return Math.floor(ts / sizeMs) * sizeMs + sizeMs - 1;
-    return side === 0 ? ts : Number.POSITIVE_INFINITY;
+  #lastUse(ts: number, side: Side): number {
+    const sizeMs = this.#sizeMs;
+    if (sizeMs > 0) return Math.floor(ts / sizeMs) * sizeMs + sizeMs - 1;
+    return ts + (side === LEFT ? this.#leftUseMs : this.#rightUseMs);
   }
 
-  #timer({ left, right }: JoinState): number {
-    const first = left[0] === undefined ? Number.POSITIVE_INFINITY : this.#lastUse(left[0].ts, 0);
-    if (this.#plan.type === 'lookup') {
-      // Versions go only when a newer one is in force, or by age.
-      const second = right[1]?.ts ?? Number.POSITIVE_INFINITY;
-      const aged =
-        this.#plan.ttlMs > 0 && right[0] !== undefined ? right[0].ts + this.#plan.ttlMs : Number.POSITIVE_INFINITY;
-      return Math.min(first, second, aged);
-    }
-    return Math.min(first, right[0] === undefined ? Number.POSITIVE_INFINITY : this.#lastUse(right[0].ts, 1));
+  #timer(keyId: number): number {
+    const lefts = this.#state.block(keyId, LEFT);
+    const rights = this.#state.block(keyId, RIGHT);
+    const first = this.#lastUse(this.#left.tsAt(lefts, 0), LEFT);
+    if (this.#plan.type !== 'lookup') return Math.min(first, this.#lastUse(this.#right.tsAt(rights, 0), RIGHT));
+    // Versions go only when a newer one is in force, or by age.
+    const { ttlMs } = this.#plan;
+    const aged = ttlMs > 0 ? this.#right.tsAt(rights, 0) + ttlMs + 1 : Number.POSITIVE_INFINITY;
+    return Math.min(first, this.#right.tsAt(rights, 1), aged);
   }
 
-  #meet(keyId: number, state: JoinState, held: Held, side: number, out: Emitter): void {
+  /** Tells the pairs of the row that has come. */
+  #meet(keyId: number, side: Side, row: number, out: Emitter): void {
     const { lowerMs, upperMs } = this.#plan;
-    const others = side === 0 ? state.right : state.left;
-    const from = side === 0 ? held.ts + lowerMs : held.ts - upperMs;
-    const to = side === 0 ? held.ts + upperMs : held.ts - lowerMs;
-    for (let i = firstFrom(others, from); i < others.length; i++) {
-      const other = others[i] as Held;
-      if (other.ts > to) return;
-      if (side === 0) this.#pair(keyId, held, other, out);
-      else this.#pair(keyId, other, held, out);
+    const others = this.#state.block(keyId, side === LEFT ? RIGHT : LEFT);
+    if (others === 0) return;
+    const rows = side === LEFT ? this.#right : this.#left;
+    const ts = side === LEFT ? this.#left.ts(row) : this.#right.ts(row);
+    const from = side === LEFT ? ts + lowerMs : ts - upperMs;
+    const to = side === LEFT ? ts + upperMs : ts - lowerMs;
+    const count = rows.count(others);
+    for (let i = rows.firstFrom(others, from); i < count; i++) {
+      const other = rows.rowAt(others, i);
+      if (rows.ts(other) > to) return;
+      if (side === LEFT) this.#pair.meet(keyId, row, other, out);
+      else this.#pair.meet(keyId, other, row, out);
     }
-  }
-
-  #pair(keyId: number, left: Held, right: Held, out: Emitter): void {
-    this.#left = left;
-    this.#right = right;
-    if (this.#where !== null && !this.#where.test(this)) return;
-    left.matched = true;
-    right.matched = true;
-    this.#tell(keyId, Math.min(left.ts, right.ts), Math.max(left.ts, right.ts), [left, right], out);
-  }
-
-  #alone(keyId: number, left: Held, out: Emitter): void {
-    if (!this.#plan.outer || left.matched) return;
-    this.#left = left;
-    this.#right = null;
-    this.#tell(keyId, left.ts, left.ts, [left], out);
-  }
-
-  #tell(keyId: number, start: number, end: number, events: readonly Held[], out: Emitter): void {
-    const row = this.#row;
-    row.keyId = keyId;
-    row.start = start;
-    row.end = end;
-    row.values = this.#select.map((expression) => expression.value(this));
-    row.evidence = {
-      events: events.map(({ id }) => id),
-      traces: distinctTexts(events.map(({ context }) => context.traceparent)),
-      correlationIds: distinctTexts(events.map(({ context }) => context.correlationId)),
-    };
-    out.emit(row);
   }
 
   advance(watermark: number, out: Emitter): void {
     if (!Number.isFinite(watermark)) return;
-    this.#watermark = watermark;
-    for (const keyId of this.#states.due(watermark)) {
-      const state = this.#states.get(keyId);
-      if (state === undefined) continue;
-      if (this.#plan.type === 'interval') this.#expire(keyId, state, watermark, out);
-      else if (this.#plan.type === 'window') this.#close(keyId, state, watermark, out);
-      else this.#lookUp(keyId, state, watermark, out);
-      if (state.left.length + state.right.length === 0) this.#states.delete(keyId);
-      else this.#states.put(keyId, state, this.#timer(state));
+    const state = this.#state;
+    const { type } = this.#plan;
+    state.watermark = watermark;
+    state.beginTurn();
+    // Whoever is due has nothing left that is, once it is settled.
+    for (let keyId = state.firstDue(watermark); keyId >= 0; keyId = state.firstDue(watermark)) {
+      if (type === 'interval') this.#expire(keyId, watermark, out);
+      else if (type === 'window') this.#close(keyId, watermark, out);
+      else this.#lookUp(keyId, watermark, out);
+      state.settle(keyId, this.#timer(keyId));
     }
-    this.#states.flush();
   }
 
-  #expire(keyId: number, state: JoinState, watermark: number, out: Emitter): void {
+  /** Left events up to `index` that have found no partner. */
+  #alone(keyId: number, lefts: number, from: number, to: number, out: Emitter): void {
+    if (!this.#plan.outer) return;
+    for (let i = from; i < to; i++) {
+      const left = this.#left.rowAt(lefts, i);
+      if (!this.#left.isMatched(left)) this.#pair.alone(keyId, left, out);
+    }
+  }
+
+  #expire(keyId: number, watermark: number, out: Emitter): void {
     const { lowerMs, upperMs } = this.#plan;
-    for (const left of takeBefore(state.left, watermark - upperMs + 1)) this.#alone(keyId, left, out);
-    takeBefore(state.right, watermark + lowerMs + 1);
+    const lefts = this.#state.block(keyId, LEFT);
+    const rights = this.#state.block(keyId, RIGHT);
+    const gone = this.#left.firstFrom(lefts, watermark - upperMs + 1);
+    this.#alone(keyId, lefts, 0, gone, out);
+    this.#state.drop(keyId, LEFT, gone);
+    this.#state.drop(keyId, RIGHT, this.#right.firstFrom(rights, watermark + lowerMs + 1));
   }
 
   /** Every window whose end the watermark has reached, oldest first. */
-  #close(keyId: number, state: JoinState, watermark: number, out: Emitter): void {
-    const { sizeMs } = this.#plan;
+  #close(keyId: number, watermark: number, out: Emitter): void {
+    const sizeMs = this.#sizeMs;
+    const lefts = this.#state.block(keyId, LEFT);
+    const rights = this.#state.block(keyId, RIGHT);
+    let left = 0;
+    let right = 0;
     for (;;) {
-      const first = Math.min(
-        state.left[0]?.ts ?? Number.POSITIVE_INFINITY,
-        state.right[0]?.ts ?? Number.POSITIVE_INFINITY,
-      );
+      const first = Math.min(this.#left.tsAt(lefts, left), this.#right.tsAt(rights, right));
       const end = Math.floor(first / sizeMs) * sizeMs + sizeMs;
-      if (!(end - 1 <= watermark)) return;
-      const rights = takeBefore(state.right, end);
-      for (const left of takeBefore(state.left, end)) {
-        for (const right of rights) this.#pair(keyId, left, right, out);
-        this.#alone(keyId, left, out);
+      // Not so of Infinity and NaN either, which nothing left makes.
+      if (!(end - 1 <= watermark)) break;
+      const leftEnd = this.#left.firstFrom(lefts, end);
+      const rightEnd = this.#right.firstFrom(rights, end);
+      for (; left < leftEnd; left++) {
+        const row = this.#left.rowAt(lefts, left);
+        for (let i = right; i < rightEnd; i++) this.#pair.meet(keyId, row, this.#right.rowAt(rights, i), out);
+        this.#alone(keyId, lefts, left, left + 1, out);
       }
+      right = rightEnd;
     }
+    this.#state.drop(keyId, LEFT, left);
+    this.#state.drop(keyId, RIGHT, right);
   }
 
-  #lookUp(keyId: number, state: JoinState, watermark: number, out: Emitter): void {
+  #lookUp(keyId: number, watermark: number, out: Emitter): void {
     const { ttlMs } = this.#plan;
-    for (const left of takeBefore(state.left, watermark + 1)) {
-      const version = state.right[firstFrom(state.right, left.ts + 1) - 1];
-      const current = version !== undefined && version.ts <= left.ts && (ttlMs === 0 || left.ts - version.ts <= ttlMs);
-      if (current) this.#pair(keyId, left, version, out);
-      this.#alone(keyId, left, out);
+    const lefts = this.#state.block(keyId, LEFT);
+    const rights = this.#state.block(keyId, RIGHT);
+    const asked = this.#left.firstFrom(lefts, watermark + 1);
+    for (let i = 0; i < asked; i++) {
+      const left = this.#left.rowAt(lefts, i);
+      const ts = this.#left.ts(left);
+      const newest = this.#right.firstFrom(rights, ts + 1) - 1;
+      const isCurrent = newest >= 0 && (ttlMs === 0 || ts - this.#right.tsAt(rights, newest) <= ttlMs);
+      if (isCurrent) this.#pair.meet(keyId, left, this.#right.rowAt(rights, newest), out);
+      this.#alone(keyId, lefts, i, i + 1, out);
     }
-    const inForce = firstFrom(state.right, watermark + 1) - 1;
-    if (inForce > 0) state.right.splice(0, inForce);
-    if (ttlMs > 0) takeBefore(state.right, watermark - ttlMs);
+    this.#state.drop(keyId, LEFT, asked);
+    const inForce = this.#right.firstFrom(rights, watermark + 1) - 1;
+    const aged = ttlMs > 0 ? this.#right.firstFrom(rights, watermark - ttlMs) : 0;
+    this.#state.drop(keyId, RIGHT, Math.max(0, inForce, aged));
   }
 
   evictIdle(share: number): number {
-    return evictIdlest(this.#states, share);
+    return this.#state.forgetIdle(share);
   }
 
   stats(): OperatorStats {
-    return {
-      rows: this.#states.size,
-      bytes: this.#states.byteLength,
-      late: this.#states.tally(TALLY_LATE),
-    };
+    return { rows: this.#state.rowCount, bytes: this.#state.byteLength, late: this.#state.late };
   }
 }

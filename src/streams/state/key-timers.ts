@@ -60,6 +60,12 @@ export class KeyTimers {
     else if (time > before) this.#sink(place - 1, time, keyId);
   }
 
+  /** A key whose time is the earliest, if that is at or before `until`; −1 for none. Nothing is taken out. */
+  first(until: number): number {
+    const heap = this.#heap;
+    return (heap[0] as number) > 0 && (heap[FIRST] as number) <= until ? (heap[FIRST + 1] as number) : -1;
+  }
+
   /** Keys whose time is at or before `until`, by time then key id. Nothing is taken out. */
   due(until: number): number[] {
     const found: number[] = [];

@@ -1,5 +1,5 @@
 /**
- * State of any shape per key, encoded in shared memory: what patterns, joins and anomalies keep.
+ * State of any shape per key, encoded in shared memory: what patterns and anomalies keep.
  *
  * Role: for operators whose state is not rows of numbers. States are decoded when a task first touches their key and
  * written back, changed ones only, by `flush` at the end of the task. Timers are kept beside them so that `advance`

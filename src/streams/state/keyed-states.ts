@@ -2,7 +2,7 @@
 /**
  * `KeyedStates` over shared memory: an encoded blob per key id, and a timer beside it.
  *
- * Role: what patterns, joins and anomalies keep their state in. Key ids are dense, so a key's entry is found by index.
+ * Role: what patterns and anomalies keep their state in. Key ids are dense, so a key's entry is found by index.
  * Buffers of the memory:
  *   0 header   Uint32: version, keys with state, end of the key ids in use, 0; then Float64: tallies of the operator
  *   1 entries  Uint32 × 3 per key id: offset of the blob (0: not written yet), its bytes, stamp (0: no state)
