@@ -85,6 +85,14 @@ export class RedisClusterServers {
     throw new Error(`nothing copies the primary of ${key}`);
   }
 
+  /** Resolves when the replica has what has been written so far. */
+  async copied(key: string): Promise<void> {
+    const [, written] = (await ask(await this.primaryOf(key), 'ROLE')) as readonly RedisReply[];
+    const { port } = await this.replicaOf(key);
+    const offset = async (): Promise<number> => Number(((await ask(port, 'ROLE')) as readonly RedisReply[])[4]);
+    await eventually('the copy', offset, (copied) => copied >= Number(written), SETTLE_MS_MAX);
+  }
+
   /** SIGKILL of the primary that has the slot of the key. */
   async killPrimaryOf(key: string): Promise<void> {
     const port = await this.primaryOf(key);
