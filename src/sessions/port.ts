@@ -83,7 +83,7 @@ export interface EventLog {
    * well (`''`: none). To be called before its first event. False: the session is gone.
    */
   takeStandalone(sessionId: string, lastEventId: string): MaybePromise<boolean>;
-  /** Id of the node that writes the standalone stream; `''`: none, or no other. */
+  /** Id of the node that writes the standalone stream, before that of the one that opened the session; `''`: none, or no other. */
   standaloneHolder(sessionId: string): MaybePromise<string>;
   /** All that was written here so far can be read by other nodes, or will never be. */
   stored(sessionId: string): MaybePromise<void>;
