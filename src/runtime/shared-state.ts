@@ -24,6 +24,7 @@ import type { Bus } from '../subscriptions/port.ts';
 import { MemoryTaskStore } from '../tasks/memory-store.ts';
 import type { SharedTaskStore, TaskStore } from '../tasks/port.ts';
 import { type NodeStarts, RedisTaskStore } from '../tasks/redis-store.ts';
+import { NodeSecret } from './node-secret.ts';
 import { openSharedSessions } from './shared-sessions.ts';
 
 export interface SharedState {
@@ -103,7 +104,7 @@ async function openRedisState(settings: Settings, log: Log, embedded: SharedStat
   // A node that serves before it listens keeps what others have made out of date.
   const listening = commands.ready().then(() => subscriber.standing);
   await Promise.race([listening.catch(() => undefined), pause(START_MS_MAX)]);
-  const secret = await sharedSecret(commands, settings, log, embedded.secret);
+  const secret = await NodeSecret.open(commands, settings, log, embedded.secret);
   const onGap = new Set<() => void>();
   subscriber.onGap = () => {
     for (const missed of onGap) missed();
@@ -129,12 +130,13 @@ async function openRedisState(settings: Settings, log: Log, embedded: SharedStat
       starts: startsOf(membership),
     }),
     peers: openPeers(settings, secret, (id) => membership.node(id)?.url ?? ''),
-    secret,
+    secret: secret.current,
     get degraded() {
       const trouble = commands.trouble === '' ? [] : [`redis ${commands.trouble}`];
       return [...new Set([...trouble, ...membership.degraded])];
     },
     async close() {
+      secret.close();
       await closeSessions();
       await leases.close();
       await membership.leave();
@@ -170,36 +172,19 @@ function openLeases({ cluster, heartbeatMs, nodeId }: Settings, commands: RedisC
   return new RedisLeases({ commands, nodeId, prefix: cluster.prefix, ttlMs, now: () => performance.now() });
 }
 
-function openPeers(settings: Settings, secret: string, urlOf: (nodeId: string) => string): HttpPeers {
+function openPeers(settings: Settings, secret: NodeSecret, urlOf: (nodeId: string) => string): HttpPeers {
   const { nodeId, cluster, requestBytesMax, resultBytesMax } = settings;
-  return new HttpPeers({
+  const peers = new HttpPeers({
     nodeId,
-    secret,
+    secret: secret.current,
     urlOf,
     socketsMax: cluster.forwardedMax + PEER_SOCKETS_BESIDE,
     bodyBytesMax: Math.max(requestBytesMax, PEER_BODY_BYTES_MIN),
     answerBytesMax: resultBytesMax + PEER_BODY_BYTES_MIN,
     tlsCaFile: cluster.tlsCaFile,
   });
-}
-
-/** Where the secret is when no node is given one. */
-export const secretKey = ({ cluster }: Settings): string => `${cluster.prefix}secret`;
-
-/** The first node writes one; a node that cannot ask keeps its own until it is started again. */
-async function sharedSecret(redis: RedisConnection, settings: Settings, log: Log, own: string): Promise<string> {
-  if (settings.cluster.secret !== '') return settings.cluster.secret;
-  const key = secretKey(settings);
-  try {
-    await redis.command('SET', key, own, 'NX');
-    return String(await redis.command('GET', key));
-  } catch (error) {
-    log.warn(
-      { err: error },
-      'the secret of the nodes cannot be read: until a restart this node cannot exchange calls or request state with others; set cluster.secret to be independent of Redis',
-    );
-    return own;
-  }
+  secret.onChange = (changed) => peers.use(changed);
+  return peers;
 }
 
 function pause(ms: number): Promise<void> {
