@@ -10,13 +10,13 @@ import type { RedisUnavailable } from '../../src/redis/unavailable.ts';
 import { eventually } from '../clients/eventually.ts';
 import {
   answersAgain,
-  type Clients,
   COMMAND_MS_MAX,
   clientsOf,
   expectUnavailable,
   heard,
   PATIENCE_MS,
 } from './connection.contract.ts';
+import type { NodeConnections } from './node-connections.ts';
 import { RedisClusterServers } from './redis-cluster-servers.ts';
 import { RedisServer } from './redis-server.ts';
 import { SentinelGroup } from './sentinel-group.ts';
@@ -50,7 +50,7 @@ async function goesAway(commands: RedisConnection): Promise<void> {
 describe('one server behind a network', () => {
   let server: RedisServer;
   let proxy: TcpProxy;
-  let clients: Clients;
+  let clients: NodeConnections;
   before(async () => {
     server = await RedisServer.start();
     proxy = await TcpProxy.start(server.port);
@@ -150,7 +150,7 @@ describe('one server behind a network', () => {
 
 describe('Sentinel', () => {
   let group: SentinelGroup;
-  let clients: Clients;
+  let clients: NodeConnections;
   before(async () => {
     group = await SentinelGroup.start();
     clients = await clientsOf(group.url);
@@ -174,7 +174,7 @@ describe('Sentinel', () => {
 });
 
 /** Resolves when all of them are heard, and stay so. */
-async function listen(clients: Clients, channels: readonly string[]): Promise<void> {
+async function listen(clients: NodeConnections, channels: readonly string[]): Promise<void> {
   for (const channel of channels) {
     clients.subscriber.on(channel, () => undefined);
     await heard(clients, channel, 'before');

@@ -6,8 +6,10 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { RedisUnavailable } from '../../src/redis/unavailable.ts';
 import { eventually } from '../clients/eventually.ts';
+import { NodeConnections } from '../redis/node-connections.ts';
 import { RedisServer } from '../redis/redis-server.ts';
-import { NodeConnections, newPrefix, RedisNode } from '../sessions/redis-nodes.ts';
+import { newPrefix } from '../redis/shared-redis.ts';
+import { RedisNode } from '../sessions/redis-nodes.ts';
 import { type FakeReply, Harness, initialize } from './fakes.ts';
 
 const NOTE = 'test://note';

@@ -10,8 +10,8 @@ import { after, before, describe, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { asChild } from '../cli/millrace.ts';
 import { readyUrl } from '../cli/served.ts';
+import { SharedRedis, until } from '../redis/shared-redis.ts';
 import { type Answer, NodeClient, textOf } from './node-pair.ts';
-import { SharedRedis, until } from './shared-redis.ts';
 
 const TOOLS = fileURLToPath(new URL('fixtures', import.meta.url));
 /** Claims last three heartbeats. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { TaskCall } from '../../src/tasks/port.ts';
 import { type NodeStarts, RedisTaskStore } from '../../src/tasks/redis-store.ts';
-import { SharedRedis, until } from './shared-redis.ts';
+import { newPrefix, SharedRedis, until } from '../redis/shared-redis.ts';
 import { taskRecord, taskStoreContract } from './task-store.contract.ts';
 
 const CALL: TaskCall = {
@@ -31,12 +31,12 @@ function suite(name: string, start: () => Promise<SharedRedis>): void {
       starts = UNKNOWN,
     ): Promise<RedisTaskStore> => new RedisTaskStore({ ...(await redis.clients()), prefix, tasksMax, claimMs, starts });
     const pair = async (claimMs = 60_000): Promise<[RedisTaskStore, RedisTaskStore]> => {
-      const prefix = redis.prefix();
+      const prefix = newPrefix();
       return [await storeWith(prefix, claimMs), await storeWith(prefix, claimMs)];
     };
 
     taskStoreContract(name, async (tasksMax) => {
-      const store = await storeWith(redis.prefix(), 60_000, tasksMax);
+      const store = await storeWith(newPrefix(), 60_000, tasksMax);
       return {
         store,
         async later(ms) {
@@ -52,7 +52,7 @@ function suite(name: string, start: () => Promise<SharedRedis>): void {
     });
 
     test('what one node stores the other reads, and the bound counts the tasks of both', async () => {
-      const prefix = redis.prefix();
+      const prefix = newPrefix();
       const a = await storeWith(prefix, 60_000, 2);
       const b = await storeWith(prefix, 60_000, 2);
       assert.equal(await a.put(taskRecord('1')), 'stored');
@@ -74,7 +74,7 @@ function suite(name: string, start: () => Promise<SharedRedis>): void {
     });
 
     test('only one of the survivors gets an orphan, and tokens rise with every claim', async () => {
-      const prefix = redis.prefix();
+      const prefix = newPrefix();
       const nodes = await Promise.all([1, 2, 3, 4].map(() => storeWith(prefix, 50)));
       await (nodes[0] as RedisTaskStore).put(taskRecord('1'), CALL);
       const { commands } = await redis.clients();
@@ -94,7 +94,7 @@ function suite(name: string, start: () => Promise<SharedRedis>): void {
 
     test('a node that is known to live is waited for, though not for ever; one that gives a task away is not', async () => {
       const claimMs = 50;
-      const prefix = redis.prefix();
+      const prefix = newPrefix();
       const alive = new Set(['a 1', 'b 1']);
       const startOf = (own: string): NodeStarts => ({ own: () => own, alive: () => [...alive] });
       const a = await storeWith(prefix, claimMs, 100, startOf('a 1'));
@@ -176,7 +176,7 @@ function suite(name: string, start: () => Promise<SharedRedis>): void {
     });
 
     test('every key has a time to live', async () => {
-      const prefix = redis.prefix();
+      const prefix = newPrefix();
       const store = await storeWith(prefix);
       await store.put(taskRecord('1'), CALL);
       await store.put(taskRecord('2', { status: 'completed', ttlMs: null }));
@@ -196,7 +196,7 @@ describe('tasks in Redis that was emptied', () => {
   test('are missing, not lost, and can be stored anew', async () => {
     const redis = await SharedRedis.single();
     try {
-      const prefix = redis.prefix();
+      const prefix = newPrefix();
       const store = new RedisTaskStore({
         ...(await redis.clients()),
         prefix,
