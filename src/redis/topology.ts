@@ -19,11 +19,9 @@ export interface ClientOptions {
   readonly commandMsMax: number;
   /** PEM file of the authority that signed the server's certificate; `''`: those of Node.js. */
   readonly tlsCaFile: string;
-  /** Lists subscriptions on this connection instead of sending commands. */
-  readonly subscriber: boolean;
 }
 
-export const CLIENT_DEFAULTS: ClientOptions = { commandMsMax: 0, tlsCaFile: '', subscriber: false };
+export const CLIENT_DEFAULTS: ClientOptions = { commandMsMax: 0, tlsCaFile: '' };
 
 /** Not connected yet. */
 export function makeClient(address: RedisAddress, options: ClientOptions): Redis | Cluster {
@@ -34,7 +32,6 @@ export function makeClient(address: RedisAddress, options: ClientOptions): Redis
       lazyConnect: true,
       enableOfflineQueue: false,
       clusterRetryStrategy: again,
-      shardedSubscribers: options.subscriber,
       // As many as commandMsMax lets pass: a failover is waited for, not failed at once.
       maxRedirections: 8,
       // A command whose connection broke may have been carried out.
@@ -44,9 +41,7 @@ export function makeClient(address: RedisAddress, options: ClientOptions): Redis
       redisOptions: shared,
     });
     // Before it is ready it asks a server itself, which must not be in the middle of connecting.
-    if (!options.subscriber) {
-      cluster.on('+node', (node: Redis) => void (cluster.status === 'ready' && connected(node)));
-    }
+    cluster.on('+node', (node: Redis) => void (cluster.status === 'ready' && connected(node)));
     return cluster;
   }
   const single: RedisOptions = { ...shared, lazyConnect: true, enableOfflineQueue: false, retryStrategy: again };
@@ -67,6 +62,12 @@ export function makeClient(address: RedisAddress, options: ClientOptions): Redis
     enableTLSForSentinelMode: address.tls,
     ...(address.tls && shared.tls !== undefined ? { sentinelTLS: shared.tls } : {}),
   });
+}
+
+/** One server of a Cluster, whose connection is not made again when it ends. Not connected yet. */
+export function makeServerClient(address: RedisAddress, host: string, port: number, options: ClientOptions): Redis {
+  const shared = connectionOptions(address, options);
+  return new Redis({ ...shared, host, port, lazyConnect: true, enableReadyCheck: false, retryStrategy: () => null });
 }
 
 /**

@@ -18,8 +18,7 @@ import { ServedCalls } from '../cluster/forwarding/served-calls.ts';
 import type { Settings } from '../config/settings.ts';
 import type { Dispatcher } from '../dispatch/job.ts';
 import type { Log, Meters } from '../observe/port.ts';
-import { RedisUnavailable } from '../redis/unavailable.ts';
-import { type SharedState, secretKey } from './shared-state.ts';
+import type { SharedState } from './shared-state.ts';
 
 /** Heartbeats after which the listing of a silent node is gone from Redis, as the node itself is. */
 const TTL_BEATS = 3;
@@ -59,7 +58,6 @@ export class ClusterNode {
   readonly #remote: RemoteCalls;
   readonly #served: ServedCalls;
   readonly #unsubscribe: () => void;
-  #secretTimer: NodeJS.Timeout | null = null;
 
   constructor(options: ClusterOptions) {
     const { membership, peers, redis } = options.shared;
@@ -113,19 +111,6 @@ export class ClusterNode {
     this.#served.start();
     this.offer(own);
     this.#catalogue.start();
-    const { cluster, heartbeatMs } = this.#options.settings;
-    if (cluster.secret === '') this.#secretTimer = setInterval(() => void this.#keepSecret(), heartbeatMs);
-  }
-
-  /** A Redis that came back empty would give the next node that starts another secret than this one has. */
-  async #keepSecret(): Promise<void> {
-    const { redis, secret } = this.#options.shared;
-    try {
-      await redis?.commands.command('SET', secretKey(this.#options.settings), secret, 'NX');
-    } catch (error) {
-      // Away, as its owner has said: the next heartbeat tries again.
-      if (!(error instanceof RedisUnavailable)) throw error;
-    }
   }
 
   /** What this node runs itself has changed. */
@@ -149,7 +134,6 @@ export class ClusterNode {
 
   async close(): Promise<void> {
     this.#unsubscribe();
-    if (this.#secretTimer !== null) clearInterval(this.#secretTimer);
     await this.#catalogue.close();
   }
 }

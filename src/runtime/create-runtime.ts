@@ -27,7 +27,7 @@ import { fault } from '../protocol/faults.ts';
 import type { StreamDefinition } from '../streams/define/definition.ts';
 import type { Bus } from '../subscriptions/port.ts';
 import { type ClusterNode, joinCluster, toolRule } from './cluster.ts';
-import { untilAnswered, untilNoticed } from './drain.ts';
+import { UNDER_WAY_MS, untilAnswered, untilNoticed } from './drain.ts';
 import { createEngine, type Engine } from './engine.ts';
 import { registerGauges } from './gauges.ts';
 import { Member } from './member.ts';
@@ -313,10 +313,11 @@ class MillraceRuntime implements Runtime {
   async #close(graceMs: number): Promise<void> {
     this.#turn('draining');
     await untilNoticed(this.#frontEnd, this.settings.drainDelayMs);
-    const endMs = performance.now() + graceMs;
+    this.#frontEnd?.stopAccepting();
+    const closedAtMs = performance.now();
+    const endMs = closedAtMs + graceMs;
     clearInterval(this.#sweeper);
     this.#sources.close();
-    this.#frontEnd?.stopAccepting();
     this.#stdio?.close();
     const endStreams = (): void => this.#protocol.endStreams();
     endStreams();
@@ -324,7 +325,8 @@ class MillraceRuntime implements Runtime {
     await this.#engine.drain(graceMs);
     await this.#cluster?.drain(endMs - performance.now());
     // What had reached a connection that is open is still served.
-    await untilAnswered(this.#frontEnd, endStreams, endMs - performance.now());
+    const underWayMs = this.settings.drainDelayMs > 0 ? UNDER_WAY_MS : 0;
+    await untilAnswered(this.#frontEnd, endStreams, endMs - performance.now(), closedAtMs + underWayMs);
     this.#engine.stop();
     this.#cluster?.stop();
     await untilAnswered(this.#frontEnd, endStreams, 0);

@@ -5,7 +5,7 @@
  * listening as soon as it is told to would refuse what the balancer still sends; it serves on until the delay is over.
  * Work that is done is not an answer that was read: connections are closed when nothing is left to write on them.
  */
-import { setTimeout as pause } from 'node:timers/promises';
+import { setImmediate as afterPolling, setTimeout as pause } from 'node:timers/promises';
 import type { FrontEnd } from '../frontend/port.ts';
 
 /** Between looks; the event loop reads sockets in between, so that what had arrived is seen. */
@@ -14,23 +14,37 @@ const LOOK_MS = 5;
 const QUIET_LOOKS = 2;
 /** For answers that are ready, however little is left of the grace period. */
 const LEAVE_MS_MIN = 250;
+/** Of the event loop: what the first one finds to do takes time in which connections come. */
+const TURNS = 2;
+/** Between a balancer's connection and its request lies the network. */
+export const UNDER_WAY_MS = 250;
 
-/** Not ready, and serving all the same. */
+/**
+ * Not ready, and serving all the same. Resolves right after the event loop has looked at its sockets, for the listener to
+ * be closed then: connections that wait to be accepted are reset with it, whatever has been sent on them, and right
+ * after a look hardly any wait.
+ */
 export async function untilNoticed(frontEnd: FrontEnd | null, delayMs: number): Promise<void> {
   if (frontEnd === null) return;
   frontEnd.drain();
-  if (delayMs > 0) await pause(delayMs);
+  if (delayMs === 0) return;
+  await pause(delayMs);
+  for (let turn = 0; turn < TURNS; turn++) await afterPolling();
 }
 
-/** Resolves when no request is unanswered, or when patience ends. `endStreams`: a stream would wait for ever. */
+/**
+ * Resolves when no request is unanswered, or when patience ends. `endStreams`: a stream would wait for ever.
+ * `notBeforeMs`: by `performance.now()`, for requests on their way on connections that are open already.
+ */
 export async function untilAnswered(
   frontEnd: FrontEnd | null,
   endStreams: () => void,
   patienceMs: number,
+  notBeforeMs = 0,
 ): Promise<void> {
   if (frontEnd === null) return;
-  const endMs = performance.now() + Math.max(LEAVE_MS_MIN, patienceMs);
-  for (let quiet = 0; quiet < QUIET_LOOKS && performance.now() < endMs; ) {
+  const endMs = Math.max(notBeforeMs, performance.now() + Math.max(LEAVE_MS_MIN, patienceMs));
+  for (let quiet = 0; (quiet < QUIET_LOOKS || performance.now() < notBeforeMs) && performance.now() < endMs; ) {
     endStreams();
     quiet = frontEnd.exchanges === 0 ? quiet + 1 : 0;
     await pause(LOOK_MS);

@@ -11,7 +11,7 @@ import { RedisLeases } from '../cluster/leases/redis-leases.ts';
 import { RedisMembership } from '../cluster/members/redis-membership.ts';
 import { SoleNode } from '../cluster/members/sole-node.ts';
 import { HttpPeers } from '../cluster/peers/http-peers.ts';
-import type { Leases, Membership } from '../cluster/port.ts';
+import type { Leases, Membership, NodeRecord } from '../cluster/port.ts';
 import type { Settings } from '../config/settings.ts';
 import type { Log } from '../observe/port.ts';
 import { RedisConnection } from '../redis/connection.ts';
@@ -23,7 +23,8 @@ import { MemoryBus } from '../subscriptions/memory-bus.ts';
 import type { Bus } from '../subscriptions/port.ts';
 import { MemoryTaskStore } from '../tasks/memory-store.ts';
 import type { SharedTaskStore, TaskStore } from '../tasks/port.ts';
-import { RedisTaskStore } from '../tasks/redis-store.ts';
+import { type NodeStarts, RedisTaskStore } from '../tasks/redis-store.ts';
+import { NodeSecret } from './node-secret.ts';
 import { openSharedSessions } from './shared-sessions.ts';
 
 export interface SharedState {
@@ -103,7 +104,7 @@ async function openRedisState(settings: Settings, log: Log, embedded: SharedStat
   // A node that serves before it listens keeps what others have made out of date.
   const listening = commands.ready().then(() => subscriber.standing);
   await Promise.race([listening.catch(() => undefined), pause(START_MS_MAX)]);
-  const secret = await sharedSecret(commands, settings, log, embedded.secret);
+  const secret = await NodeSecret.open(commands, settings, log, embedded.secret);
   const onGap = new Set<() => void>();
   subscriber.onGap = () => {
     for (const missed of onGap) missed();
@@ -126,14 +127,16 @@ async function openRedisState(settings: Settings, log: Log, embedded: SharedStat
       prefix: settings.cluster.prefix,
       tasksMax: settings.tasks.max,
       claimMs: CLAIM_BEATS * settings.heartbeatMs,
+      starts: startsOf(membership),
     }),
     peers: openPeers(settings, secret, (id) => membership.node(id)?.url ?? ''),
-    secret,
+    secret: secret.current,
     get degraded() {
       const trouble = commands.trouble === '' ? [] : [`redis ${commands.trouble}`];
       return [...new Set([...trouble, ...membership.degraded])];
     },
     async close() {
+      secret.close();
       await closeSessions();
       await leases.close();
       await membership.leave();
@@ -152,41 +155,36 @@ function openMembership(settings: Settings, log: Log, board: LoadBoard): RedisMe
   return new RedisMembership({ id: nodeId, redisUrl, tlsCaFile, commandMsMax, prefix, heartbeatMs, board, log });
 }
 
+/** A start of a node is known by its epoch: one that came after it under the same id does not run its tasks. */
+function startsOf(membership: Membership): NodeStarts {
+  const nameOf = ({ epoch, id }: NodeRecord): string => (epoch > 0 ? `${id} ${epoch}` : '');
+  return {
+    own() {
+      const self = membership.node(membership.id);
+      return self === undefined ? '' : nameOf(self);
+    },
+    alive: () => membership.nodes.map(nameOf).filter((name) => name !== ''),
+  };
+}
+
 function openLeases({ cluster, heartbeatMs, nodeId }: Settings, commands: RedisConnection): RedisLeases {
   const ttlMs = Math.min(LEASE_MS_MAX, Math.max(LEASE_MS_MIN, LEASE_BEATS * heartbeatMs));
   return new RedisLeases({ commands, nodeId, prefix: cluster.prefix, ttlMs, now: () => performance.now() });
 }
 
-function openPeers(settings: Settings, secret: string, urlOf: (nodeId: string) => string): HttpPeers {
+function openPeers(settings: Settings, secret: NodeSecret, urlOf: (nodeId: string) => string): HttpPeers {
   const { nodeId, cluster, requestBytesMax, resultBytesMax } = settings;
-  return new HttpPeers({
+  const peers = new HttpPeers({
     nodeId,
-    secret,
+    secret: secret.current,
     urlOf,
     socketsMax: cluster.forwardedMax + PEER_SOCKETS_BESIDE,
     bodyBytesMax: Math.max(requestBytesMax, PEER_BODY_BYTES_MIN),
     answerBytesMax: resultBytesMax + PEER_BODY_BYTES_MIN,
     tlsCaFile: cluster.tlsCaFile,
   });
-}
-
-/** Where the secret is when no node is given one. */
-export const secretKey = ({ cluster }: Settings): string => `${cluster.prefix}secret`;
-
-/** The first node writes one; a node that cannot ask keeps its own until it is started again. */
-async function sharedSecret(redis: RedisConnection, settings: Settings, log: Log, own: string): Promise<string> {
-  if (settings.cluster.secret !== '') return settings.cluster.secret;
-  const key = secretKey(settings);
-  try {
-    await redis.command('SET', key, own, 'NX');
-    return String(await redis.command('GET', key));
-  } catch (error) {
-    log.warn(
-      { err: error },
-      'the secret of the nodes cannot be read: until a restart this node cannot exchange calls or request state with others; set cluster.secret to be independent of Redis',
-    );
-    return own;
-  }
+  secret.onChange = (changed) => peers.use(changed);
+  return peers;
 }
 
 function pause(ms: number): Promise<void> {

@@ -83,7 +83,7 @@ export interface EventLog {
    * well (`''`: none). To be called before its first event. False: the session is gone.
    */
   takeStandalone(sessionId: string, lastEventId: string): MaybePromise<boolean>;
-  /** Id of the node that writes the standalone stream; `''`: none, or no other. */
+  /** Id of the node that writes the standalone stream, before that of the one that opened the session; `''`: none, or no other. */
   standaloneHolder(sessionId: string): MaybePromise<string>;
   /** All that was written here so far can be read by other nodes, or will never be. */
   stored(sessionId: string): MaybePromise<void>;
@@ -104,7 +104,7 @@ export interface RelayMessage {
 /** Answers what was asked, `''` for what was only told. */
 export type RelayHandler = (message: RelayMessage) => MaybePromise<string>;
 
-/** What the nodes that serve one session tell each other. Nothing is repeated; what is told may be lost. */
+/** What the nodes that serve one session tell each other. What is told may be lost, unless it is kept. */
 export interface SessionRelay {
   /** This start of this node, among all starts of all nodes: digits and lower-case letters. */
   readonly tag: string;
@@ -114,6 +114,8 @@ export interface SessionRelay {
   on(kind: string, handler: RelayHandler): void;
   /** To all other nodes. */
   broadcast(kind: string, sessionId: string, payload: string): void;
+  /** The same, kept for a while if it cannot be sent; it may be heard more than once. */
+  broadcastKept(kind: string, sessionId: string, payload: string): void;
   tell(tag: string, kind: string, sessionId: string, payload: string): void;
   /** Null: that node is gone, or does not answer. Rejects when nothing can be sent. */
   ask(tag: string, kind: string, sessionId: string, payload: string): Promise<string | null>;

@@ -5,7 +5,7 @@
  *                              s:<uri> for each subscription
  *   mcp:session:{id}:events    list of events, oldest first
  *   mcp:session:{id}:streams   hash: per stream what was given out and dropped; :b (bytes of events), :e and :h (who
- *                              writes the standalone stream)
+ *                              writes the standalone stream; until there is one, who opened the session)
  *   mcp:session:{id}:order     list of streams, oldest first
  *   mcp:sessions               sorted set: session → last use, by the clock of Redis
  *

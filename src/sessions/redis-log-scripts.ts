@@ -3,7 +3,7 @@
  *
  *   events   entry = '1' stream '.' sequence ' ' message      oldest first, of all streams
  *   streams  stream → 'first last dropped'                     sequence numbers; dropped: highest one not kept, or -1
- *            :b → bytes kept     :h → node that writes the standalone stream     :e → its epoch
+ *            :b → bytes kept     :h → node that writes the standalone stream, or opened the session     :e → its epoch
  *   order    streams but the standalone one, oldest first
  *
  * Sequences are consecutive in a stream: one that was skipped was dropped before it came here. The first character of

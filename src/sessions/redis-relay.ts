@@ -16,6 +16,7 @@ import { pack, unpack } from '../redis/packed.ts';
 import { shardOf } from '../redis/shard.ts';
 import type { RedisSubscriber } from '../redis/subscriber.ts';
 import { RedisUnavailable } from '../redis/unavailable.ts';
+import { KeptMessages } from './kept-messages.ts';
 import { ownerOf } from './node-number.ts';
 import type { RelayHandler, RelayMessage, SessionRelay } from './port.ts';
 
@@ -53,6 +54,7 @@ export class RedisSessionRelay implements SessionRelay {
   readonly #handlers = new Map<string, RelayHandler>();
   readonly #waiting = new Map<number, Waiting>();
   readonly #unsubscribe: (() => void)[] = [];
+  readonly #kept = new KeptMessages(() => performance.now());
   #nextAsk = 1;
 
   constructor(options: RedisRelayOptions) {
@@ -75,6 +77,11 @@ export class RedisSessionRelay implements SessionRelay {
 
   broadcast(kind: string, sessionId: string, payload: string): void {
     this.#sendLossy(this.#sharedChannel(shardOf(sessionId, CHANNELS)), [this.tag, kind, sessionId, payload, 0]);
+  }
+
+  broadcastKept(kind: string, sessionId: string, payload: string): void {
+    const channel = this.#sharedChannel(shardOf(sessionId, CHANNELS));
+    this.#kept.send(() => this.#send(channel, [this.tag, kind, sessionId, payload, 0]));
   }
 
   tell(tag: string, kind: string, sessionId: string, payload: string): void {
@@ -102,6 +109,7 @@ export class RedisSessionRelay implements SessionRelay {
 
   close(): void {
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
+    this.#kept.close();
     for (const number of [...this.#waiting.keys()]) this.#settle(number, null);
   }
 

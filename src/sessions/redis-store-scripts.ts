@@ -3,10 +3,12 @@
  */
 import { Script } from '../redis/script.ts';
 
-/** ARGV: ms to live, packed init. */
+/** ARGV: ms to live, packed init, node: it collects what the session has to be told when it listens. */
 export const CREATE = new Script(`
 redis.call('HSET', KEYS[1], 'i', ARGV[2], 'v', 1)
+redis.call('HSET', KEYS[3], ':h', ARGV[3])
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
+redis.call('PEXPIRE', KEYS[3], ARGV[1])
 return 1`);
 
 /** ARGV: ms to live. Returns the version, -1 when there is no such session. */

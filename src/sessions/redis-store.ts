@@ -27,7 +27,7 @@ import { CREATE, DELETE, ENTER, SAVE, TOUCH, USED } from './redis-store-scripts.
 
 export interface RedisStoreOptions {
   readonly commands: RedisConnection;
-  readonly relay: Pick<SessionRelay, 'on' | 'broadcast'>;
+  readonly relay: Pick<SessionRelay, 'on' | 'broadcast' | 'tag'>;
   /** Start of all keys: `mcp:`. */
   readonly prefix: string;
   readonly limits: { readonly max: number; readonly ttlMs: number };
@@ -86,10 +86,10 @@ export class RedisSessionStore implements SessionStore {
 
   async create(init: SessionInit, nowMs: number): Promise<Session> {
     const id = randomBytes(ID_BYTES).toString('base64url');
-    const { commands, limits, prefix } = this.#options;
+    const { commands, limits, prefix, relay } = this.#options;
     const gone = await commands.script(ENTER, [sessionIndexKey(prefix)], [this.ttlMs, limits.max, id]);
     if (Array.isArray(gone)) for (const evicted of gone) this.#evict(String(evicted));
-    await commands.script(CREATE, this.#keys(id).slice(0, 1), [this.ttlMs, packInit(init)]);
+    await commands.script(CREATE, this.#keys(id), [this.ttlMs, packInit(init), relay.tag]);
     const record: SessionRecord = { init, version: 1, logLevel: '', initialized: false, subscriptions: new Set() };
     return this.#keep(id, record, nowMs);
   }

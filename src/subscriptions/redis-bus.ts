@@ -39,6 +39,10 @@ const UNSENT_MAX = 16_384;
 /** Changes in one message. */
 const MESSAGE_MAX = 512;
 
+/** `key`: of a change. */
+export const busShard = (key: string): number => shardOf(key, CHANNELS);
+export const busChannel = (prefix: string, shard: number): string => `${prefix}bus:${shard}`;
+
 export class RedisBus implements Bus {
   readonly #options: RedisBusOptions;
   /** Tells messages of this node from those of others. */
@@ -82,7 +86,7 @@ export class RedisBus implements Bus {
   }
 
   #channel(shard: number): string {
-    return `${this.#options.prefix}bus:${shard}`;
+    return busChannel(this.#options.prefix, shard);
   }
 
   #keep(change: Change): void {
@@ -100,7 +104,7 @@ export class RedisBus implements Bus {
     if (this.#unsent.size === 0 || !this.#options.commands.up) return;
     const byShard = new Map<number, Change[]>();
     for (const [key, change] of this.#unsent) {
-      const shard = shardOf(key, CHANNELS);
+      const shard = busShard(key);
       const changes = byShard.get(shard);
       if (changes === undefined) byShard.set(shard, [change]);
       else changes.push(change);

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { defineTool } from '../../src/catalogue/define.ts';
+import { SharedRedis, until } from '../redis/shared-redis.ts';
 import { Node, Stage, textOf } from '../tasks/node-pair.ts';
-import { SharedRedis, until } from '../tasks/shared-redis.ts';
 
 const PUBLIC = { cache: { ttlMs: 60_000, scope: 'public' } } as const;
 const PRIVATE = { cache: { ttlMs: 60_000, scope: 'private' } } as const;

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
 import type { ResultCache } from '../../src/cache/port.ts';
-import { until } from '../tasks/shared-redis.ts';
+import { until } from '../redis/shared-redis.ts';
 
 export interface CachesUnderTest {
   readonly a: ResultCache;

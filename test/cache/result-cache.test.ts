@@ -3,8 +3,9 @@ import { after, before, describe, test } from 'node:test';
 import { MemoryResultCache } from '../../src/cache/memory-cache.ts';
 import { RedisResultCache } from '../../src/cache/redis-cache.ts';
 import { RedisConnection } from '../../src/redis/connection.ts';
+import { QUIET } from '../redis/redis-server.ts';
+import { newPrefix, SharedRedis, until } from '../redis/shared-redis.ts';
 import { TcpProxy } from '../redis/tcp-proxy.ts';
-import { QUIET, SharedRedis, until } from '../tasks/shared-redis.ts';
 import { resultCacheContract } from './result-cache.contract.ts';
 
 const BOUNDS = { resultsMax: 100, bytesMax: 1_000_000 };
@@ -68,7 +69,7 @@ function suite(name: string, start: () => Promise<SharedRedis>): void {
       });
 
     resultCacheContract(name, async () => {
-      const prefix = redis.prefix();
+      const prefix = newPrefix();
       return {
         a: await cacheWith(prefix),
         b: await cacheWith(prefix),
@@ -77,7 +78,7 @@ function suite(name: string, start: () => Promise<SharedRedis>): void {
     });
 
     test('every key has a time to live, and generations rise though Redis was emptied', async () => {
-      const prefix = redis.prefix();
+      const prefix = newPrefix();
       const cache = await cacheWith(prefix);
       const { commands } = await redis.clients();
       cache.invalidate('tool');
@@ -156,7 +157,7 @@ describe('results of a node whose answers from Redis are held up', () => {
     const commands = new RedisConnection(`redis://127.0.0.1:${proxy.port}`, 'test', QUIET, { commandMsMax });
     await commands.ready();
     const { subscriber } = await redis.clients();
-    const prefix = redis.prefix();
+    const prefix = newPrefix();
     const shared = { ...BOUNDS, prefix, now: () => performance.now() };
     const near = new RedisResultCache({ ...shared, commands, subscriber, log: { warn } });
     const far = new RedisResultCache({ ...shared, ...(await redis.clients()), log: QUIET });

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { defineTool, ProtocolError } from '../../src/catalogue/define.ts';
+import { SharedRedis, until } from '../redis/shared-redis.ts';
 import { Node, Stage, TASK_CLIENT, textOf } from '../tasks/node-pair.ts';
-import { SharedRedis, until } from '../tasks/shared-redis.ts';
 
 const META_KEY = 'io.millrace/idempotencyKey';
 const keyed = (key: string) => ({ headers: { 'idempotency-key': key } });

@@ -3,7 +3,8 @@ import { after, before, describe, test } from 'node:test';
 import { MemoryLedger } from '../../src/ledger/memory-ledger.ts';
 import { RedisLedger } from '../../src/ledger/redis-ledger.ts';
 import { RedisUnavailable } from '../../src/redis/unavailable.ts';
-import { QUIET, SharedRedis, until } from '../tasks/shared-redis.ts';
+import { QUIET } from '../redis/redis-server.ts';
+import { newPrefix, SharedRedis, until } from '../redis/shared-redis.ts';
 import { ANSWER, ledgerContract, question, tokenOf } from './ledger.contract.ts';
 
 ledgerContract('memory', async () => {
@@ -47,12 +48,12 @@ function suite(name: string, start: () => Promise<SharedRedis>): void {
     };
 
     ledgerContract(name, async () => {
-      const prefix = redis.prefix();
+      const prefix = newPrefix();
       return { a: await ledgerWith(prefix), b: await ledgerWith(prefix) };
     });
 
     test('a node that has gone leaves its key to the next caller, if the call may be repeated', async () => {
-      const prefix = redis.prefix();
+      const prefix = newPrefix();
       const [gone, other] = [await ledgerWith(prefix, 100), await ledgerWith(prefix, 60_000)];
       const token = tokenOf(await gone.begin(question('k', { repeatable: true })));
       gone.close();
@@ -63,7 +64,7 @@ function suite(name: string, start: () => Promise<SharedRedis>): void {
     });
 
     test('and otherwise makes the outcome unknown, until it says after all what it was', async () => {
-      const prefix = redis.prefix();
+      const prefix = newPrefix();
       const [gone, other] = [await ledgerWith(prefix, 100), await ledgerWith(prefix, 60_000)];
       const token = tokenOf(await gone.begin(question('k')));
       gone.close();
@@ -74,7 +75,7 @@ function suite(name: string, start: () => Promise<SharedRedis>): void {
     });
 
     test('a call that runs for longer than a claim keeps its key', async () => {
-      const prefix = redis.prefix();
+      const prefix = newPrefix();
       const [a, b] = [await ledgerWith(prefix, 1_500), await ledgerWith(prefix)];
       const token = tokenOf(await a.begin(question('k')));
       assert.deepEqual(await b.begin(question('k', { waitMs: 2_500 })), { kind: 'busy' });
@@ -84,7 +85,7 @@ function suite(name: string, start: () => Promise<SharedRedis>): void {
     });
 
     test('every key has a time to live', async () => {
-      const prefix = redis.prefix();
+      const prefix = newPrefix();
       const ledger = await ledgerWith(prefix);
       const { commands } = await redis.clients();
       const token = tokenOf(await ledger.begin(question('k')));

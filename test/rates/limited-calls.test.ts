@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { SharedRedis } from '../redis/shared-redis.ts';
 import { Node, Stage } from '../tasks/node-pair.ts';
-import { SharedRedis } from '../tasks/shared-redis.ts';
 
 test('a call beyond the budget is refused with 429 and told when to try again; other tools are not', async () => {
   const stage = new Stage();

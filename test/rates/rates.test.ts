@@ -5,7 +5,7 @@ import type { RateLimit } from '../../src/config/settings.ts';
 import { MemoryRates } from '../../src/rates/memory-rates.ts';
 import type { RateBudgets } from '../../src/rates/port.ts';
 import { RedisRates } from '../../src/rates/redis-rates.ts';
-import { SharedRedis, until } from '../tasks/shared-redis.ts';
+import { newPrefix, SharedRedis, until } from '../redis/shared-redis.ts';
 
 const limit = (tool: string, perSecond: number, burst: number, by: RateLimit['by'] = 'all'): RateLimit => ({
   tool,
@@ -95,10 +95,10 @@ function suite(name: string, start: () => Promise<SharedRedis>): void {
       const { commands } = await redis.clients();
       return new RedisRates({ commands, prefix, limits, nodes: () => nodes, now: () => performance.now() });
     };
-    ratesContract(name, (limits) => ratesWith(limits, redis.prefix()));
+    ratesContract(name, (limits) => ratesWith(limits, newPrefix()));
 
     test('three nodes together keep to the rate, within the stated slack, and use it', async () => {
-      const prefix = redis.prefix();
+      const prefix = newPrefix();
       const [perSecond, burst, nodes] = [100, 30, 3];
       const all = await Promise.all([1, 2, 3].map(() => ratesWith([limit('t', perSecond, burst)], prefix, nodes)));
       const beganMs = performance.now();

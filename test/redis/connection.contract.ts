@@ -8,6 +8,7 @@ import { Script } from '../../src/redis/script.ts';
 import { RedisSubscriber } from '../../src/redis/subscriber.ts';
 import { RedisUnavailable } from '../../src/redis/unavailable.ts';
 import { eventually } from '../clients/eventually.ts';
+import { NodeConnections } from './node-connections.ts';
 import { QUIET } from './redis-server.ts';
 
 export interface Topology {
@@ -23,30 +24,11 @@ export const PATIENCE_MS = 30_000;
 
 const SET_AND_GET = new Script(`redis.call('SET', KEYS[1], ARGV[1]) return {redis.call('GET', KEYS[2]), ARGV[1]}`);
 
-export interface Clients {
-  readonly commands: RedisConnection;
-  readonly subscriber: RedisSubscriber;
-  close(): void;
-}
-
-export async function clientsOf(url: string, caFile = ''): Promise<Clients> {
-  const options = { commandMsMax: COMMAND_MS_MAX, tlsCaFile: caFile };
-  const commands = new RedisConnection(url, 'test', QUIET, options);
-  const subscriber = new RedisSubscriber(url, QUIET, caFile);
-  subscriber.start();
-  await commands.ready();
-  return {
-    commands,
-    subscriber,
-    close() {
-      commands.close();
-      subscriber.close();
-    },
-  };
-}
+export const clientsOf = (url: string, caFile = ''): Promise<NodeConnections> =>
+  new NodeConnections(url, COMMAND_MS_MAX, caFile).ready();
 
 /** Publishes until it is heard: what was published before the subscription stood is lost. */
-export async function heard({ commands, subscriber }: Clients, channel: string, text: string): Promise<void> {
+export async function heard({ commands, subscriber }: NodeConnections, channel: string, text: string): Promise<void> {
   const told: string[] = [];
   const off = subscriber.on(channel, (message) => told.push(message.toString()));
   try {
@@ -74,7 +56,7 @@ export function expectUnavailable(error: unknown): RedisUnavailable {
 export function connectionContract(name: string, start: () => Promise<Topology>): void {
   describe(name, () => {
     let topology: Topology;
-    let clients: Clients;
+    let clients: NodeConnections;
     before(async () => {
       topology = await start();
       clients = await clientsOf(topology.url, topology.caFile);
@@ -98,10 +80,10 @@ export function connectionContract(name: string, start: () => Promise<Topology>)
 
     test('a connection that is ready takes commands for all keys at once', async () => {
       for (let n = 0; n < 5; n++) {
-        const { commands, close } = await clientsOf(topology.url, topology.caFile);
-        const sent = ['a', 'b', 'c', 'd', 'e'].map((key) => commands.command('SET', key, 'x'));
+        const fresh = await clientsOf(topology.url, topology.caFile);
+        const sent = ['a', 'b', 'c', 'd', 'e'].map((key) => fresh.commands.command('SET', key, 'x'));
         assert.deepEqual(await Promise.all(sent), ['OK', 'OK', 'OK', 'OK', 'OK']);
-        close();
+        fresh.close();
       }
     });
 

@@ -5,17 +5,18 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import type { RedisConnection } from '../../src/redis/connection.ts';
+import { slotOf } from '../../src/redis/slot.ts';
 import type { RedisUnavailable } from '../../src/redis/unavailable.ts';
 import { eventually } from '../clients/eventually.ts';
 import {
   answersAgain,
-  type Clients,
   COMMAND_MS_MAX,
   clientsOf,
   expectUnavailable,
   heard,
   PATIENCE_MS,
 } from './connection.contract.ts';
+import type { NodeConnections } from './node-connections.ts';
 import { RedisClusterServers } from './redis-cluster-servers.ts';
 import { RedisServer } from './redis-server.ts';
 import { SentinelGroup } from './sentinel-group.ts';
@@ -49,7 +50,7 @@ async function goesAway(commands: RedisConnection): Promise<void> {
 describe('one server behind a network', () => {
   let server: RedisServer;
   let proxy: TcpProxy;
-  let clients: Clients;
+  let clients: NodeConnections;
   before(async () => {
     server = await RedisServer.start();
     proxy = await TcpProxy.start(server.port);
@@ -149,7 +150,7 @@ describe('one server behind a network', () => {
 
 describe('Sentinel', () => {
   let group: SentinelGroup;
-  let clients: Clients;
+  let clients: NodeConnections;
   before(async () => {
     group = await SentinelGroup.start();
     clients = await clientsOf(group.url);
@@ -172,6 +173,14 @@ describe('Sentinel', () => {
   });
 });
 
+/** Resolves when all of them are heard, and stay so. */
+async function listen(clients: NodeConnections, channels: readonly string[]): Promise<void> {
+  for (const channel of channels) {
+    clients.subscriber.on(channel, () => undefined);
+    await heard(clients, channel, 'before');
+  }
+}
+
 describe('Cluster', () => {
   test('servers that stand still fail commands in time, and are back after it', async () => {
     const cluster = await RedisClusterServers.start();
@@ -187,6 +196,86 @@ describe('Cluster', () => {
     } finally {
       clients.close();
       cluster.resume();
+      await cluster.end();
+    }
+  });
+
+  test('a primary dies and its replica takes over: its channels are heard again, and the others all the time', async () => {
+    const cluster = await RedisClusterServers.start({ replicas: 1 });
+    const clients = await clientsOf(cluster.url);
+    const channels = Array.from({ length: 12 }, (_, i) => `channel:${i}`);
+    let gaps = 0;
+    try {
+      await listen(clients, channels);
+      clients.subscriber.onGap = () => gaps++;
+      await cluster.killPrimaryOf('channel:0');
+      await eventually(
+        'the loss',
+        () => clients.subscriber.up,
+        (up) => !up,
+        PATIENCE_MS,
+      );
+      assert.equal(gaps, 0, 'told when everything is heard again');
+      await cluster.promoted('channel:0');
+      await answersAgain(clients.commands);
+      await eventually(
+        'the gap',
+        () => gaps,
+        (count) => count > 0,
+        PATIENCE_MS,
+      );
+      assert.equal(clients.subscriber.up, true);
+      for (const channel of channels) await heard(clients, channel, 'after');
+      // What was missed is read anew by everybody, each time it is told.
+      assert.ok(gaps <= 10, `${gaps} gaps`);
+    } finally {
+      clients.close();
+      await cluster.end();
+    }
+  });
+
+  test('a server that stands still is not listened to any more, and is again when it goes on', async () => {
+    const cluster = await RedisClusterServers.start({ args: ['--cluster-require-full-coverage', 'no'] });
+    const clients = await clientsOf(cluster.url);
+    try {
+      await listen(clients, ['a', 'b', 'c']);
+      await cluster.pausePrimaryOf('a');
+      await eventually(
+        'the loss',
+        () => clients.subscriber.up,
+        (up) => !up,
+        PATIENCE_MS,
+      );
+      cluster.resume();
+      await eventually('its return', () => clients.subscriber.up, Boolean, PATIENCE_MS);
+      await answersAgain(clients.commands);
+      for (const channel of ['a', 'b', 'c']) await heard(clients, channel, 'after');
+    } finally {
+      clients.close();
+      cluster.resume();
+      await cluster.end();
+    }
+  });
+
+  test('slots of names are those the servers count with', async () => {
+    const cluster = await RedisClusterServers.start();
+    try {
+      const names = [
+        '',
+        'a',
+        '123456789',
+        'ключ',
+        '{tag}',
+        'x{tag}y',
+        '{}tag',
+        '{}{tag}',
+        '{a}{b}',
+        '{{a}}',
+        'a{b',
+        'a}b{c}',
+      ];
+      for (const name of names) assert.equal(slotOf(name), await cluster.run('CLUSTER', 'KEYSLOT', name), name);
+    } finally {
       await cluster.end();
     }
   });

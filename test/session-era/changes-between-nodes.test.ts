@@ -6,8 +6,10 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { RedisUnavailable } from '../../src/redis/unavailable.ts';
 import { eventually } from '../clients/eventually.ts';
+import { NodeConnections } from '../redis/node-connections.ts';
 import { RedisServer } from '../redis/redis-server.ts';
-import { NodeConnections, newPrefix, RedisNode } from '../sessions/redis-nodes.ts';
+import { newPrefix } from '../redis/shared-redis.ts';
+import { RedisNode } from '../sessions/redis-nodes.ts';
 import { type FakeReply, Harness, initialize } from './fakes.ts';
 
 const NOTE = 'test://note';
@@ -43,6 +45,11 @@ describe('changes while a stream is between two nodes', () => {
       () => relay.ask(other.relay.tag, 'following', 's', '1'),
       (answer) => answer !== null,
     );
+  };
+  /** As when it was used too long ago, or there were too many. */
+  const forget = (on: number): void => {
+    node(on).store.onEnd?.(node(on).hub.known(sessionId)?.session as never, 'released');
+    assert.equal(node(on).hub.known(sessionId), undefined);
   };
   const node = (i: number): Harness => harnesses[i] as Harness;
   const changed = (on: number, uri: string): void => node(on).bus.publish({ kind: 'resource', uri });
@@ -97,8 +104,7 @@ describe('changes while a stream is between two nodes', () => {
     changed(1, OTHER);
     node(1).nowMs += 10_000;
     changed(1, NOTE);
-    node(1).store.onEnd?.(node(1).hub.known(sessionId)?.session as never, 'released');
-    assert.equal(node(1).hub.known(sessionId), undefined);
+    forget(1);
     const second = await listen(1, lastId(first));
     changed(0, NOTE);
     await eventually('the change', () => told(second), Boolean);
@@ -128,5 +134,42 @@ describe('changes while a stream is between two nodes', () => {
     changed(0, late);
     await subscribe(1, late);
     await eventually('the change', () => first.events.messages.some((message) => message.includes(late)), Boolean);
+  });
+
+  /** The client has subscribed, and has not listened yet. The change was long ago when it does. */
+  async function changedBeforeListening(): Promise<void> {
+    await subscribe(0, NOTE);
+    forget(1);
+    for (const on of [0, 1, 2]) changed(on, NOTE);
+    for (const each of harnesses) each.nowMs += 60_000;
+  }
+
+  test('what changed before the client listened for the first time, on another node than the one that opened it', async () => {
+    await changedBeforeListening();
+    const first = await listen(1);
+    await eventually('the change', () => told(first), Boolean);
+  });
+
+  test('so it is when the node that opened it has gone, or has forgotten it', async () => {
+    await changedBeforeListening();
+    forget(0);
+    const first = await listen(1);
+    await eventually('the change', () => told(first), Boolean);
+  });
+
+  test('so it is when the node that opened it had forgotten it, and is the one the client comes to', async () => {
+    await changedBeforeListening();
+    forget(0);
+    const first = await listen(0);
+    await eventually('the change', () => told(first), Boolean);
+  });
+
+  test('nothing is told when nothing has changed', async () => {
+    await subscribe(0, NOTE);
+    for (const each of harnesses) each.nowMs += 60_000;
+    const first = await listen(1);
+    changed(1, NOTE);
+    await eventually('the change', () => told(first), Boolean);
+    assert.equal(first.events.messages.length, 1);
   });
 });

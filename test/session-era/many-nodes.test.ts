@@ -3,27 +3,17 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { eventually } from '../clients/eventually.ts';
 import { Watcher } from '../clients/watcher.ts';
-import { RedisClusterServers } from '../redis/redis-cluster-servers.ts';
 import { RedisServer } from '../redis/redis-server.ts';
+import { type SharedRedis, TOPOLOGIES } from '../redis/shared-redis.ts';
 import { openSocket } from '../wire/message-client.ts';
 import { progressOf, SessionClient, textOf } from './http-client.ts';
 import { Nodes } from './nodes.ts';
-
-interface Servers {
-  readonly url: string;
-  end(): Promise<void>;
-}
-
-const TOPOLOGIES: readonly (readonly [name: string, start: () => Promise<Servers>])[] = [
-  ['Redis', () => RedisServer.start()],
-  ['Redis Cluster', () => RedisClusterServers.start()],
-];
 
 for (const [topology, start] of TOPOLOGIES)
   describe(`sessions over three nodes and ${topology}`, () => {
     const watcher = new Watcher();
     const clients: SessionClient[] = [];
-    let server: Servers;
+    let server: SharedRedis;
     let nodes: Nodes;
     let a: string;
     let b: string;

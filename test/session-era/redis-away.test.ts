@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { eventually } from '../clients/eventually.ts';
+import { Watcher } from '../clients/watcher.ts';
 import { RedisServer } from '../redis/redis-server.ts';
+import { TcpProxy } from '../redis/tcp-proxy.ts';
 import { type Answer, SessionClient, textOf } from './http-client.ts';
 import { Nodes } from './nodes.ts';
 
@@ -120,5 +122,38 @@ describe('sessions whose Redis hurts', () => {
       );
       assert.equal(textOf(echoed.message), 'new');
     });
+  });
+
+  test('away from one node: what is cancelled there meanwhile is cancelled when Redis is back', async () => {
+    const server = await RedisServer.start();
+    const proxy = await TcpProxy.start(server.port);
+    const near = await Nodes.start(1, server.url);
+    const far = await Nodes.start(1, `redis://127.0.0.1:${proxy.port}`);
+    const watcher = new Watcher();
+    const client = new SessionClient();
+    try {
+      const [a, b] = [...near.urls, ...far.urls] as [string, string];
+      await client.initialize(a);
+      await client.call(b, 'echo', { text: 'known here' });
+      const requestId = client.nextId;
+      const label = 'cancelled while Redis was away';
+      const called = client.call(a, 'watched', { label, ms: 60_000 });
+      await watcher.seen('started', label);
+      await proxy.refuse();
+      const [node] = far.all;
+      const trouble = async (): Promise<unknown> => (await fetch(new URL('/health/ready', node?.url))).json();
+      await eventually('the loss', trouble, (ready) => JSON.stringify(ready).includes('redis away'), 20_000);
+      assert.equal((await client.notify(b, 'notifications/cancelled', { requestId })).status, 202);
+      await proxy.accept();
+      await watcher.seen('cancelled', label);
+      client.close();
+      await called.catch(() => undefined);
+    } finally {
+      client.close();
+      watcher.close();
+      await Promise.all([near.close(), far.close()]);
+      await proxy.end();
+      await server.end();
+    }
   });
 });

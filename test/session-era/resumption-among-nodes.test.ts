@@ -8,8 +8,10 @@ import fc from 'fast-check';
 import type { SessionState } from '../../src/protocol/session/session-state.ts';
 import type { OpenExchange } from '../../src/protocol/session-endpoint.ts';
 import { eventually } from '../clients/eventually.ts';
+import { NodeConnections } from '../redis/node-connections.ts';
 import { RedisServer } from '../redis/redis-server.ts';
-import { NodeConnections, newPrefix, RedisNode } from '../sessions/redis-nodes.ts';
+import { newPrefix } from '../redis/shared-redis.ts';
+import { RedisNode } from '../sessions/redis-nodes.ts';
 import { call, FakeReply, Harness, initialize, progress, resultOf } from './fakes.ts';
 
 type Step =

@@ -7,24 +7,15 @@ import { STANDALONE_STREAM } from '../../src/sessions/port.ts';
 import { sessionKeys } from '../../src/sessions/redis-keys.ts';
 import { APPEND } from '../../src/sessions/redis-log-scripts.ts';
 import { eventually } from '../clients/eventually.ts';
-import { RedisClusterServers } from '../redis/redis-cluster-servers.ts';
+import { NodeConnections } from '../redis/node-connections.ts';
 import { RedisServer } from '../redis/redis-server.ts';
+import { newPrefix, type SharedRedis, TOPOLOGIES } from '../redis/shared-redis.ts';
 import { eventLogContract } from './event-log.contract.ts';
-import { NodeConnections, newPrefix, RedisNode } from './redis-nodes.ts';
-
-interface Servers {
-  readonly url: string;
-  end(): Promise<void>;
-}
-
-const TOPOLOGIES: readonly (readonly [name: string, start: () => Promise<Servers>])[] = [
-  ['Redis', () => RedisServer.start()],
-  ['Redis Cluster', () => RedisClusterServers.start()],
-];
+import { RedisNode } from './redis-nodes.ts';
 
 for (const [name, start] of TOPOLOGIES) {
   describe(name, () => {
-    let servers: Servers;
+    let servers: SharedRedis;
     let connections: NodeConnections;
     before(async () => {
       servers = await start();

@@ -3,9 +3,6 @@
  *
  * Each `RedisNodes` has keys of its own, so that many can share a server one after the other.
  */
-import { randomBytes } from 'node:crypto';
-import { RedisConnection } from '../../src/redis/connection.ts';
-import { RedisSubscriber } from '../../src/redis/subscriber.ts';
 import type { EventLogLimits } from '../../src/sessions/memory-event-log.ts';
 import { NodeNumber } from '../../src/sessions/node-number.ts';
 import { RedisEventLog } from '../../src/sessions/redis-event-log.ts';
@@ -13,7 +10,7 @@ import { sessionKeys } from '../../src/sessions/redis-keys.ts';
 import { APPEND } from '../../src/sessions/redis-log-scripts.ts';
 import { RedisSessionRelay } from '../../src/sessions/redis-relay.ts';
 import { RedisSessionStore } from '../../src/sessions/redis-store.ts';
-import { eventually } from '../clients/eventually.ts';
+import type { NodeConnections } from '../redis/node-connections.ts';
 import { QUIET } from '../redis/redis-server.ts';
 
 export interface NodeLimits extends EventLogLimits {
@@ -24,29 +21,6 @@ export interface NodeLimits extends EventLogLimits {
 const LIMITS: NodeLimits = { max: 1000, ttlMs: 60_000, eventsMax: 100, eventBytesMax: 1 << 20 };
 const NOTHING = (): void => undefined;
 const LOG = { ...QUIET, error: NOTHING, debug: NOTHING };
-
-/** Connections of one node, which stay while its parts are made anew. */
-export class NodeConnections {
-  readonly commands: RedisConnection;
-  readonly subscriber: RedisSubscriber;
-
-  constructor(url: string, commandMsMax = 2_000) {
-    this.commands = new RedisConnection(url, 'test', QUIET, { commandMsMax });
-    this.subscriber = new RedisSubscriber(url, QUIET);
-    this.subscriber.start();
-  }
-
-  async ready(): Promise<this> {
-    await this.commands.ready();
-    await eventually('listening', () => this.subscriber.up, Boolean);
-    return this;
-  }
-
-  close(): void {
-    this.commands.close();
-    this.subscriber.close();
-  }
-}
 
 export class RedisNode {
   readonly relay: RedisSessionRelay;
@@ -86,8 +60,4 @@ export class RedisNode {
     await this.events.close();
     this.relay.close();
   }
-}
-
-export function newPrefix(): string {
-  return `t${randomBytes(6).toString('hex')}:`;
 }

@@ -8,9 +8,10 @@ import { shardOf } from '../../src/redis/shard.ts';
 import { RedisUnavailable } from '../../src/redis/unavailable.ts';
 import type { Session, SessionInit } from '../../src/sessions/port.ts';
 import { eventually } from '../clients/eventually.ts';
-import { RedisClusterServers } from '../redis/redis-cluster-servers.ts';
+import { NodeConnections } from '../redis/node-connections.ts';
 import { RedisServer } from '../redis/redis-server.ts';
-import { NodeConnections, type NodeLimits, newPrefix, RedisNode } from './redis-nodes.ts';
+import { newPrefix, type SharedRedis, TOPOLOGIES } from '../redis/shared-redis.ts';
+import { type NodeLimits, RedisNode } from './redis-nodes.ts';
 import { type StoreTime, sessionStoreContract } from './session-store.contract.ts';
 
 const realTime = (): StoreTime => ({ nowMs: () => performance.now(), pass: (ms) => delay(ms) });
@@ -25,19 +26,9 @@ const initOf = (principalId: string | null): SessionInit => ({
 /** Where all nodes hear of a session. */
 const allChannel = ({ prefix }: RedisNode, id: string): string => `${prefix}sessions:all:${shardOf(id, 16)}`;
 
-interface Servers {
-  readonly url: string;
-  end(): Promise<void>;
-}
-
-const TOPOLOGIES: readonly (readonly [name: string, start: () => Promise<Servers>])[] = [
-  ['Redis', () => RedisServer.start()],
-  ['Redis Cluster', () => RedisClusterServers.start()],
-];
-
 for (const [name, start] of TOPOLOGIES) {
   describe(name, () => {
-    let servers: Servers;
+    let servers: SharedRedis;
     let connections: NodeConnections[];
     const nodes = (limits: Partial<NodeLimits> = {}): RedisNode[] => {
       const prefix = newPrefix();

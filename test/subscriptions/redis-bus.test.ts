@@ -1,15 +1,15 @@
 /** The bus over Redis keeps to the contract for listeners of its own node, and reaches those of the others. */
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
-import { RedisConnection } from '../../src/redis/connection.ts';
-import { RedisSubscriber } from '../../src/redis/subscriber.ts';
+import type { RedisConnection } from '../../src/redis/connection.ts';
+import type { RedisSubscriber } from '../../src/redis/subscriber.ts';
 import { MemoryBus } from '../../src/subscriptions/memory-bus.ts';
 import type { Change } from '../../src/subscriptions/port.ts';
 import { RedisBus } from '../../src/subscriptions/redis-bus.ts';
 import { eventually } from '../clients/eventually.ts';
-import { RedisClusterServers } from '../redis/redis-cluster-servers.ts';
-import { QUIET, RedisServer } from '../redis/redis-server.ts';
+import { NodeConnections } from '../redis/node-connections.ts';
+import { RedisServer } from '../redis/redis-server.ts';
+import { newPrefix, type SharedRedis, TOPOLOGIES } from '../redis/shared-redis.ts';
 import { busContract } from './bus.contract.ts';
 
 const JOINED = 'joined ';
@@ -18,6 +18,7 @@ const JOINED = 'joined ';
 class Node {
   readonly commands: RedisConnection;
   readonly subscriber: RedisSubscriber;
+  readonly #connections: NodeConnections;
   readonly bus: RedisBus;
   readonly heard: Change[] = [];
   /** Changes that only show that it listens. */
@@ -25,8 +26,9 @@ class Node {
   listening = false;
 
   constructor(url: string, prefix: string) {
-    this.commands = new RedisConnection(url, 'test', QUIET, { commandMsMax: 500 });
-    this.subscriber = new RedisSubscriber(url, QUIET);
+    this.#connections = new NodeConnections(url, 500);
+    this.commands = this.#connections.commands;
+    this.subscriber = this.#connections.subscriber;
     const local = new MemoryBus({ log: { error: () => undefined } });
     this.bus = new RedisBus({ commands: this.commands, subscriber: this.subscriber, prefix, local });
     this.subscriber.onGap = () => {
@@ -37,11 +39,10 @@ class Node {
       if (change.kind === 'resource' && change.uri.startsWith(JOINED)) this.joined.add(change.uri);
       else this.heard.push(change);
     });
-    this.subscriber.start();
   }
 
   async ready(): Promise<this> {
-    await this.commands.ready();
+    await this.#connections.ready();
     // Before it listened it may have missed something, which it is told.
     await eventually('listening', () => this.listening, Boolean);
     await rounds();
@@ -60,8 +61,7 @@ class Node {
 
   close(): void {
     void this.bus.close();
-    this.commands.close();
-    this.subscriber.close();
+    this.#connections.close();
   }
 }
 
@@ -86,21 +86,9 @@ async function rounds(): Promise<void> {
   for (let n = 0; n < 4; n += 1) await new Promise((resolve) => setImmediate(resolve));
 }
 
-const newPrefix = (): string => `t${randomBytes(6).toString('hex')}:`;
-
-interface Servers {
-  readonly url: string;
-  end(): Promise<void>;
-}
-
-const TOPOLOGIES: readonly (readonly [name: string, start: () => Promise<Servers>])[] = [
-  ['Redis', () => RedisServer.start()],
-  ['Redis Cluster', () => RedisClusterServers.start()],
-];
-
 for (const [name, start] of TOPOLOGIES) {
   describe(name, () => {
-    let servers: Servers;
+    let servers: SharedRedis;
     let nodes: Node[];
     before(async () => {
       servers = await start();

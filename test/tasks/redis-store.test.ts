@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { TaskCall } from '../../src/tasks/port.ts';
-import { RedisTaskStore } from '../../src/tasks/redis-store.ts';
-import { SharedRedis, until } from './shared-redis.ts';
+import { type NodeStarts, RedisTaskStore } from '../../src/tasks/redis-store.ts';
+import { newPrefix, SharedRedis, until } from '../redis/shared-redis.ts';
 import { taskRecord, taskStoreContract } from './task-store.contract.ts';
 
 const CALL: TaskCall = {
@@ -14,6 +14,8 @@ const CALL: TaskCall = {
   body: Buffer.from('{"jsonrpc":"2.0"}'),
 };
 
+const UNKNOWN: NodeStarts = { own: () => '', alive: () => [] };
+
 function suite(name: string, start: () => Promise<SharedRedis>): void {
   describe(`tasks in Redis: ${name}`, () => {
     let redis: SharedRedis;
@@ -22,15 +24,19 @@ function suite(name: string, start: () => Promise<SharedRedis>): void {
     });
     after(() => redis.end());
 
-    const storeWith = async (prefix: string, claimMs = 60_000, tasksMax = 100): Promise<RedisTaskStore> =>
-      new RedisTaskStore({ ...(await redis.clients()), prefix, tasksMax, claimMs });
+    const storeWith = async (
+      prefix: string,
+      claimMs = 60_000,
+      tasksMax = 100,
+      starts = UNKNOWN,
+    ): Promise<RedisTaskStore> => new RedisTaskStore({ ...(await redis.clients()), prefix, tasksMax, claimMs, starts });
     const pair = async (claimMs = 60_000): Promise<[RedisTaskStore, RedisTaskStore]> => {
-      const prefix = redis.prefix();
+      const prefix = newPrefix();
       return [await storeWith(prefix, claimMs), await storeWith(prefix, claimMs)];
     };
 
     taskStoreContract(name, async (tasksMax) => {
-      const store = await storeWith(redis.prefix(), 60_000, tasksMax);
+      const store = await storeWith(newPrefix(), 60_000, tasksMax);
       return {
         store,
         async later(ms) {
@@ -46,7 +52,7 @@ function suite(name: string, start: () => Promise<SharedRedis>): void {
     });
 
     test('what one node stores the other reads, and the bound counts the tasks of both', async () => {
-      const prefix = redis.prefix();
+      const prefix = newPrefix();
       const a = await storeWith(prefix, 60_000, 2);
       const b = await storeWith(prefix, 60_000, 2);
       assert.equal(await a.put(taskRecord('1')), 'stored');
@@ -68,7 +74,7 @@ function suite(name: string, start: () => Promise<SharedRedis>): void {
     });
 
     test('only one of the survivors gets an orphan, and tokens rise with every claim', async () => {
-      const prefix = redis.prefix();
+      const prefix = newPrefix();
       const nodes = await Promise.all([1, 2, 3, 4].map(() => storeWith(prefix, 50)));
       await (nodes[0] as RedisTaskStore).put(taskRecord('1'), CALL);
       const { commands } = await redis.clients();
@@ -84,6 +90,31 @@ function suite(name: string, start: () => Promise<SharedRedis>): void {
         assert.ok(token > last, `${token} after ${last}`);
         last = token;
       }
+    });
+
+    test('a node that is known to live is waited for, though not for ever; one that gives a task away is not', async () => {
+      const claimMs = 50;
+      const prefix = newPrefix();
+      const alive = new Set(['a 1', 'b 1']);
+      const startOf = (own: string): NodeStarts => ({ own: () => own, alive: () => [...alive] });
+      const a = await storeWith(prefix, claimMs, 100, startOf('a 1'));
+      const b = await storeWith(prefix, claimMs, 100, startOf('b 1'));
+      const other = await storeWith(prefix, claimMs, 100, startOf('c 1'));
+      await a.put(taskRecord('1'), CALL);
+      await other.put(taskRecord('2'), CALL);
+      const idsOf = async (): Promise<string[]> => (await b.takeOrphans()).map(({ record }) => record.taskId);
+      assert.deepEqual(await until('a claim', async () => [await idsOf()].find((ids) => ids.length > 0)), ['2']);
+      await a.put(taskRecord('3'), CALL);
+      await a.release('3');
+      assert.ok((await idsOf()).includes('3'));
+      const from = performance.now();
+      await a.put(taskRecord('4'), CALL);
+      await until('the end of patience', async () => (await idsOf()).includes('4'));
+      assert.ok(performance.now() - from >= 10 * claimMs);
+      await a.put(taskRecord('5'), CALL);
+      alive.delete('a 1');
+      alive.add('a 2');
+      await until('the other start', async () => (await idsOf()).includes('5'));
     });
 
     test('claims that are renewed are not taken', async () => {
@@ -145,7 +176,7 @@ function suite(name: string, start: () => Promise<SharedRedis>): void {
     });
 
     test('every key has a time to live', async () => {
-      const prefix = redis.prefix();
+      const prefix = newPrefix();
       const store = await storeWith(prefix);
       await store.put(taskRecord('1'), CALL);
       await store.put(taskRecord('2', { status: 'completed', ttlMs: null }));
@@ -165,8 +196,14 @@ describe('tasks in Redis that was emptied', () => {
   test('are missing, not lost, and can be stored anew', async () => {
     const redis = await SharedRedis.single();
     try {
-      const prefix = redis.prefix();
-      const store = new RedisTaskStore({ ...(await redis.clients()), prefix, tasksMax: 4, claimMs: 60_000 });
+      const prefix = newPrefix();
+      const store = new RedisTaskStore({
+        ...(await redis.clients()),
+        prefix,
+        tasksMax: 4,
+        claimMs: 60_000,
+        starts: UNKNOWN,
+      });
       await store.put(taskRecord('1'));
       await store.put(taskRecord('2'));
       await redis.server?.run('FLUSHALL');

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { defineTool } from '../../src/catalogue/define.ts';
+import { SharedRedis, until } from '../redis/shared-redis.ts';
 import { metaOf, statelessHeaders } from '../wire/raw-clients.ts';
 import { Node, Stage, TASK_CLIENT, textOf } from './node-pair.ts';
-import { SharedRedis, until } from './shared-redis.ts';
 
 const TASK = { task: 'required' } as const;
 

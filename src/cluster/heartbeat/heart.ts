@@ -125,11 +125,13 @@ export class Heart {
     const fields = fieldsOf(this.#facts, board.load, this.#busy);
     try {
       const args = [this.#epoch, HEARTBEATS_TO_LIVE * heartbeatMs, ...fields];
-      const reply = (await commands.script(BEAT, [this.#key(id)], args)) as [number, Buffer];
+      const reply = (await commands.script(BEAT, [this.#key(id)], args)) as [number, Buffer, number];
       if (reply[0] === 0) {
         this.#fence(Number(reply[1]));
         return;
       }
+      // It lost what it had, heartbeats of others too that nobody has read: they are not known to be late.
+      if (this.#epoch !== 0 && reply[2] === 0) this.#known.away(this.#ports.now());
       this.#epoch = Number(reply[1]);
       await commands.script(LIST, [`${prefix}nodes`], [id, LIST_TTL_MS]);
       this.#trouble = '';
@@ -170,8 +172,9 @@ export class Heart {
       const ids = (await commands.command('SMEMBERS', `${this.#setup.prefix}nodes`)) as string[];
       const all = await Promise.all(ids.slice(0, NODES_MAX).map((id) => this.#read(id)));
       if (this.#fenced) this.#trouble = '';
+      const isLost = this.#epoch !== 0 && !this.#fenced && !all.some((seen) => seen?.record.id === this.#setup.id);
       // A beat that fails while reading works (a full server) means that nobody's heartbeats are written.
-      if (this.#trouble !== '') this.#known.away(now());
+      if (this.#trouble !== '' || isLost) this.#known.away(now());
       else
         this.#known.told(
           all.filter((seen) => seen !== null),

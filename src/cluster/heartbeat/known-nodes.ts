@@ -4,8 +4,8 @@
  * Role: pure; times come in and are monotonic ones of this process, so that no clock that is put forward or back moves
  * anybody. A node is known until its time to live is over since its last heartbeat. It goes at once when it says goodbye,
  * but not when the registry forgot it before its time: a Redis that lost everything has not killed anybody.
- * While the registry cannot be asked, nobody goes for `KEPT_HEARTBEATS`; after that, and after it came back, everybody
- * has their time to live to be seen anew.
+ * While the registry cannot be asked, or has lost this node too, nobody goes for `KEPT_HEARTBEATS`; after that, and after
+ * it came back, everybody has their time to live to be seen anew.
  */
 import type { NodeRecord } from '../port.ts';
 import { HEARTBEATS_TO_LIVE, type Seen } from './node-hash.ts';

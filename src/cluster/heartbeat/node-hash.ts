@@ -15,8 +15,8 @@ const STATUSES: readonly string[] = ['starting', 'running', 'draining', 'stoppin
 export const HEARTBEATS_TO_LIVE = 3;
 
 /**
- * KEYS: the node. ARGV: epoch (0: give me one), ttl in ms, then fields and values. Replies {1, epoch}, or {0, the higher
- * epoch}. Microseconds fit a double exactly, but not Lua's own way of writing one.
+ * KEYS: the node. ARGV: epoch (0: give me one), ttl in ms, then fields and values. Replies {1, epoch, whether it was
+ * there}, or {0, the higher epoch}. Microseconds fit a double exactly, but not Lua's own way of writing one.
  */
 export const BEAT = new Script(`
 local time = redis.call('TIME')
@@ -31,7 +31,7 @@ end
 redis.call('HSET', KEYS[1], 'epoch', string.format('%.0f', epoch),
   'lastHeartbeat', string.format('%.0f', math.floor(micros / 1000)), unpack(ARGV, 3))
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
-return {1, string.format('%.0f', epoch)}
+return {1, string.format('%.0f', epoch), stored > 0 and 1 or 0}
 `);
 
 /**

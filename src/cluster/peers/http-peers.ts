@@ -57,6 +57,7 @@ export class HttpPeers implements Peers {
   /** Told of messages without a valid proof. */
   onRefused: ((status: number) => void) | null = null;
   readonly #link: Link;
+  readonly #prover: Prover;
   readonly #socketsMax: number;
   readonly #agents: { readonly plain: Agent; readonly tls: TlsAgent };
   readonly #underWay = new Map<string, Set<Exchange>>();
@@ -64,6 +65,7 @@ export class HttpPeers implements Peers {
 
   constructor(options: HttpPeersOptions) {
     const prover = new Prover(options.nodeId, options.secret);
+    this.#prover = prover;
     const tlsCa = options.tlsCaFile === '' ? undefined : readFileSync(options.tlsCaFile, 'utf8');
     const keep = {
       keepAlive: true,
@@ -99,6 +101,11 @@ export class HttpPeers implements Peers {
       keepAliveMs,
       refused: (status) => this.onRefused?.(status),
     });
+  }
+
+  /** The nodes have another secret. What is under way goes on. */
+  use(secret: string): void {
+    this.#prover.use(secret);
   }
 
   ask(nodeId: string, request: PeerRequest): Promise<PeerAnswer> {

@@ -54,13 +54,18 @@ export class Prover {
   readonly nodeId: string;
   /** Of this process: public, never the same again. */
   readonly start: string = randomBytes(12).toString('base64url');
-  readonly #key: Buffer;
+  #key: Buffer;
   readonly #senders = new Map<string, ReplayWindow>();
   #last = 0;
 
   constructor(nodeId: string, secret: string) {
     this.nodeId = nodeId;
-    this.#key = Buffer.from(hkdfSync('sha256', secret, '', 'millrace node to node 1', KEY_BYTES));
+    this.#key = keyOf(secret);
+  }
+
+  /** Another secret from now on: what was signed with the old one is forged. */
+  use(secret: string): void {
+    this.#key = keyOf(secret);
   }
 
   /** Of the next message. */
@@ -117,6 +122,10 @@ export class Prover {
     if (this.#senders.size > SENDERS_MAX) this.#senders.delete(this.#senders.keys().next().value as string);
     return window;
   }
+}
+
+function keyOf(secret: string): Buffer {
+  return Buffer.from(hkdfSync('sha256', secret, '', 'millrace node to node 1', KEY_BYTES));
 }
 
 function digestOf(body: Uint8Array): Buffer {

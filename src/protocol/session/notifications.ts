@@ -18,7 +18,7 @@ const REASON_CHARS_MAX = 256;
 export function notified(state: SessionState, method: string, message: unknown): void {
   if (method === 'notifications/initialized') initialized(state);
   else if (method === 'notifications/cancelled' && !cancelled(state.calls, message)) {
-    state.host.relay?.broadcast('cancel', state.session.id, cancellationOf(message));
+    state.host.relay?.broadcastKept('cancel', state.session.id, cancellationOf(message));
   }
 }
 

@@ -78,14 +78,15 @@ function tellLater(state: SessionState, held: HeldNotices | null): void {
 }
 
 /**
- * The session's own stream is carried by this node from now on. The one that did lets go first, and hands over what it
- * has still to tell; if it is gone, everything is taken for changed. False: the session is gone.
+ * The session's own stream is carried by this node from now on. The one that did, or that opened the session, lets go
+ * first, and hands over what it has still to tell; if it is gone or has forgotten the session, which may be this node
+ * itself, everything is taken for changed. False: the session is gone.
  */
 export async function takeOver(state: SessionState, relay: SessionRelay, lastEventId: string): Promise<boolean> {
   const { events } = state.host;
   const sessionId = state.session.id;
   const holder = await events.standaloneHolder(sessionId);
-  const own = state.elsewhere ? null : NOTHING;
+  const own = state.collects ? NOTHING : null;
   // From before the other one lets go: or a change in between would be collected by nobody.
   state.collect();
   const left = holder === '' ? own : heldIn(await relay.ask(holder, 'release', sessionId, ''));

@@ -92,6 +92,11 @@ export class SessionState {
     return this.#elsewhere;
   }
 
+  /** Nothing that the session has to be told can have been missed here since it was opened or held here. */
+  get collects(): boolean {
+    return this.#collects;
+  }
+
   get session(): Session {
     return this.caller.session;
   }

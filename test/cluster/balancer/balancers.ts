@@ -118,26 +118,36 @@ export class Haproxy extends Balancer {
   }
 }
 
-export async function startNginx(nodePorts: readonly number[]): Promise<Balancer> {
-  const port = await freePort();
-  const folder = mkdtempSync(join(tmpdir(), 'millrace-nginx-'));
-  const config = join(folder, 'conf');
-  mkdirSync(config);
-  copyFileSync(join(DEPLOY, 'nginx/nginx.conf'), join(config, 'nginx.conf'));
-  writeFileSync(join(config, 'listen.conf'), `listen 127.0.0.1:${port};\n`);
-  const lines = nodePorts.map((nodePort) => `server 127.0.0.1:${nodePort} max_fails=1 fail_timeout=2s;\n`);
-  writeFileSync(join(config, 'nodes.conf'), lines.join(''));
-  const args = ['-p', folder, '-c', join(config, 'nginx.conf'), '-g', 'daemon off;'];
-  const forget = (): void => rmSync(folder, { recursive: true, force: true });
-  const nginx = new Balancer(balancerFile('nginx'), args, process.env, port, forget);
-  const answers = async (): Promise<string> => {
-    try {
-      return String((await fetch(new URL('/health/ready', nginx.url))).status);
-    } catch {
-      // It is starting.
-      return nginx.output;
-    }
-  };
-  await eventually('nginx answers', answers, (status) => status === '200', UP_MS_MAX);
-  return nginx;
+export class Nginx extends Balancer {
+  private constructor(port: number, folder: string, config: string) {
+    const args = ['-p', folder, '-c', join(config, 'nginx.conf'), '-g', 'daemon off;'];
+    const forget = (): void => rmSync(folder, { recursive: true, force: true });
+    super(balancerFile('nginx'), args, process.env, port, forget);
+  }
+
+  static async start(nodePorts: readonly number[]): Promise<Nginx> {
+    const port = await freePort();
+    const folder = mkdtempSync(join(tmpdir(), 'millrace-nginx-'));
+    const config = join(folder, 'conf');
+    mkdirSync(config);
+    copyFileSync(join(DEPLOY, 'nginx/nginx.conf'), join(config, 'nginx.conf'));
+    writeFileSync(join(config, 'listen.conf'), `listen 127.0.0.1:${port};\n`);
+    writeFileSync(join(config, 'nodes.conf'), linesOf(nodePorts));
+    const nginx = new Nginx(port, folder, config);
+    const answers = async (): Promise<string> => {
+      try {
+        return String((await fetch(new URL('/health/ready', nginx.url))).status);
+      } catch {
+        // It is starting.
+        return nginx.output;
+      }
+    };
+    await eventually('nginx answers', answers, (status) => status === '200', UP_MS_MAX);
+    return nginx;
+  }
+}
+
+/** As the file in `deploy/` has them. */
+function linesOf(nodePorts: readonly number[]): string {
+  return nodePorts.map((port) => `server 127.0.0.1:${port} max_fails=1 fail_timeout=2s;\n`).join('');
 }

@@ -4,6 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import type { FrontEnd } from '../../../src/frontend/port.ts';
+import { untilAnswered } from '../../../src/runtime/drain.ts';
 import { asChild } from '../../cli/millrace.ts';
 import { callTool, readyUrl } from '../../cli/served.ts';
 import { eventually } from '../../clients/eventually.ts';
@@ -62,4 +64,21 @@ describe('from SIGTERM to the end', { concurrency: 2 }, () => {
       assert.equal((await child.ended).code, 0);
     });
   }
+});
+
+test('a request on its way on an open connection is waited for, and then its answer', async () => {
+  const begunMs = performance.now();
+  const frontEnd = { exchanges: 0 };
+  let answeredMs = 0;
+  let looks = 0;
+  const look = (): void => {
+    looks += 1;
+    if (looks === 5) frontEnd.exchanges = 1;
+    if (looks !== 30) return;
+    frontEnd.exchanges = 0;
+    answeredMs = performance.now();
+  };
+  await untilAnswered(frontEnd as FrontEnd, look, 60_000, begunMs + 1000);
+  assert.ok(answeredMs > 0, 'it was waited for');
+  assert.ok(performance.now() >= begunMs + 1000);
 });

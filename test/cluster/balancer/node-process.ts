@@ -82,6 +82,14 @@ export class NodeProcess {
     }
   }
 
+  /** Tool calls that it has answered since it started, of its own meters. */
+  async answered(): Promise<number> {
+    const text = await (await fetch(new URL('/metrics', this.url))).text();
+    const lines = text.split('\n').filter((line) => line.startsWith('millrace_requests_total{'));
+    const counts = lines.filter((line) => line.includes('"tools/call"')).map((line) => Number(line.split(' ').at(-1)));
+    return counts.reduce((sum, count) => sum + count, 0);
+  }
+
   /** It stands still, sockets and all, until `SIGCONT`. */
   signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
     this.#child?.kill(signal);

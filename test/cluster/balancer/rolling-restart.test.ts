@@ -1,12 +1,15 @@
 /**
- * Rolling restart (fault 38): three nodes behind HAProxy are stopped and started again one after the other, under a
- * constant load of stateless calls and with event streams of sessions open, and nobody misses anything.
+ * Rolling restart (fault 38): three nodes behind HAProxy or nginx are stopped and started again one after the other, under
+ * a constant load of stateless calls and with event streams of sessions open, and nobody misses anything.
  */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { PACKAGE_ROOT } from '../../../src/config/version.ts';
+import { eventually } from '../../clients/eventually.ts';
 import { Stateless } from '../../wire/raw-clients.ts';
+import { type Balancer, Nginx } from './balancers.ts';
+import type { NodeProcess } from './node-process.ts';
 import { failedOf, longestSilenceMs, RecordedLoad } from './recorded-load.ts';
 import { ClusterRig } from './rig.ts';
 import { checkHeard, SessionListener } from './session-listener.ts';
@@ -19,6 +22,9 @@ const NOTES = 120;
 const TOUCH_MS = 50;
 /** In flight on the node that is stopped, so that it is still there when its clients have left. */
 const LINGER_MS = 3000;
+/** Of a node that was left alone for a while. */
+const BACK_CALLS = 20;
+const BACK_MS_MAX = 20_000;
 const TOOLS = join(PACKAGE_ROOT, 'dist/test/fixtures/balancer');
 
 /** Says of one note after the other that it changed, until all did or it is stopped. */
@@ -47,39 +53,77 @@ class Touches {
   }
 }
 
-describe('rolling restart behind HAProxy', () => {
-  let rig: ClusterRig;
-  before(async () => {
-    rig = await ClusterRig.start(['--tools', TOOLS]);
-  });
-  after(() => rig?.end());
+interface Kind {
+  readonly name: string;
+  readonly flags: readonly string[];
+  /** May be the rig's own. */
+  start(rig: ClusterRig): Promise<Balancer>;
+  /** Resolves when the node that was started again gets calls. */
+  back(rig: ClusterRig, node: NodeProcess): Promise<unknown>;
+}
 
-  test('all three nodes are replaced under load; no request fails, no stream repeats an event and no change is missed', async () => {
-    const uris = Array.from({ length: NOTES }, (_, i) => `note://${i}`);
-    const listeners = await Promise.all(Array.from({ length: LISTENERS }, () => SessionListener.open(rig.url, uris)));
-    const load = new RecordedLoad(rig.url);
-    load.start(PER_SECOND);
-    const touches = new Touches(new Stateless(rig.url), uris);
-    for (const node of rig.nodes) {
-      const lingering = new RecordedLoad(node.url);
-      const long = lingering.sleep(LINGER_MS);
-      assert.equal(await node.stop(), 0, node.errors);
-      assert.equal((await long).problem, '');
-      await lingering.stop();
-      await node.start();
-      await rig.balancer.until(['UP', 'UP', 'UP']);
-    }
-    await touches.stop();
-    const history = await load.stop();
-    assert.deepEqual(failedOf(history).slice(0, 5), [], `of ${history.length}; ${rig.balancer.output}`);
-    assert.ok(history.length > 1000, `only ${history.length} calls`);
-    assert.ok(longestSilenceMs(history) < SILENCE_MS_MAX, `${longestSilenceMs(history)} ms`);
-    assert.deepEqual(touches.failed, []);
-    await Promise.all(listeners.map((listener) => listener.stop()));
-    for (const listener of listeners) {
-      assert.deepEqual(listener.refusals, []);
-      checkHeard(listener, touches.touched);
-    }
-    assert.ok(Math.max(...listeners.map(({ streams }) => streams)) > 1, 'no stream went on elsewhere');
+const KINDS: readonly Kind[] = [
+  {
+    name: 'HAProxy',
+    flags: [],
+    start: async (rig) => rig.balancer,
+    back: (rig) => rig.balancer.until(['UP', 'UP', 'UP']),
+  },
+  {
+    name: 'nginx',
+    // As its file says.
+    flags: ['--drain-delay-ms', '6000'],
+    start: (rig) => Nginx.start(rig.ports),
+    back: (_rig, node) =>
+      eventually(
+        'calls',
+        () => node.answered(),
+        (count) => count > BACK_CALLS,
+        BACK_MS_MAX,
+      ),
+  },
+];
+
+for (const kind of KINDS)
+  describe(`rolling restart behind ${kind.name}`, () => {
+    let rig: ClusterRig;
+    let balancer: Balancer;
+    before(async () => {
+      rig = await ClusterRig.start(['--tools', TOOLS, ...kind.flags]);
+      balancer = await kind.start(rig);
+    });
+    after(async () => {
+      await balancer?.end();
+      await rig?.end();
+    });
+
+    test('all three nodes are replaced under load; no request fails, no stream repeats an event and no change is missed', async () => {
+      const { url } = balancer;
+      const uris = Array.from({ length: NOTES }, (_, i) => `note://${i}`);
+      const listeners = await Promise.all(Array.from({ length: LISTENERS }, () => SessionListener.open(url, uris)));
+      const load = new RecordedLoad(url);
+      load.start(PER_SECOND);
+      const touches = new Touches(new Stateless(url), uris);
+      for (const node of rig.nodes) {
+        const lingering = new RecordedLoad(node.url);
+        const long = lingering.sleep(LINGER_MS);
+        assert.equal(await node.stop(), 0, node.errors);
+        assert.equal((await long).problem, '');
+        await lingering.stop();
+        await node.start();
+        await kind.back(rig, node);
+      }
+      await touches.stop();
+      const history = await load.stop();
+      assert.deepEqual(failedOf(history).slice(0, 5), [], `of ${history.length}; ${balancer.output}`);
+      assert.ok(history.length > 1000, `only ${history.length} calls`);
+      assert.ok(longestSilenceMs(history) < SILENCE_MS_MAX, `${longestSilenceMs(history)} ms`);
+      assert.deepEqual(touches.failed, []);
+      await Promise.all(listeners.map((listener) => listener.stop()));
+      for (const listener of listeners) {
+        assert.deepEqual(listener.refusals, []);
+        checkHeard(listener, touches.touched);
+      }
+      assert.ok(Math.max(...listeners.map(({ streams }) => streams)) > 1, 'no stream went on elsewhere');
+    });
   });
-});

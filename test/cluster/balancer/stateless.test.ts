@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Stateless } from '../../wire/raw-clients.ts';
-import { type Balancer, startNginx } from './balancers.ts';
+import { type Balancer, Nginx } from './balancers.ts';
 import { failedOf, RecordedLoad } from './recorded-load.ts';
 import { commandCounts } from './redis-commands.ts';
 import { ClusterRig } from './rig.ts';
@@ -17,14 +17,6 @@ const AT_ONCE = 20;
  * there. A command per call would be a thousand.
  */
 const HOUSEKEEPING_MAX = 300;
-
-/** Tool calls that a node has answered, of its own meters. */
-async function answeredBy(url: string): Promise<number> {
-  const text = await (await fetch(new URL('/metrics', url))).text();
-  const lines = text.split('\n').filter((line) => line.startsWith('millrace_requests_total{'));
-  const counts = lines.filter((line) => line.includes('"tools/call"')).map((line) => Number(line.split(' ').at(-1)));
-  return counts.reduce((sum, count) => sum + count, 0);
-}
 
 async function calls(load: RecordedLoad, count: number): Promise<void> {
   const caller = async (): Promise<void> => {
@@ -50,7 +42,7 @@ describe('three nodes behind a balancer', () => {
   before(async () => {
     // Heartbeats as they usually are: what is counted here are commands.
     rig = await ClusterRig.start(['--heartbeat-ms', '5000']);
-    nginx = await startNginx(rig.ports);
+    nginx = await Nginx.start(rig.ports);
   });
   after(async () => {
     await nginx?.end();
@@ -59,7 +51,7 @@ describe('three nodes behind a balancer', () => {
 
   /** How many calls each node got while `count` were made at `url`. */
   async function shares(url: string, count: number): Promise<number[]> {
-    const read = (): Promise<number[]> => Promise.all(rig.nodes.map((node) => answeredBy(node.url)));
+    const read = (): Promise<number[]> => Promise.all(rig.nodes.map((node) => node.answered()));
     const before = await read();
     const load = new RecordedLoad(url);
     await calls(load, count);

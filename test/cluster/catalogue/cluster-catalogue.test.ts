@@ -9,8 +9,8 @@ import { ClusterCatalogue, GRACE_BEATS } from '../../../src/cluster/catalogue/cl
 import { ToolBoard } from '../../../src/cluster/catalogue/tool-board.ts';
 import { listingOf, remoteTool } from '../../../src/cluster/catalogue/tool-listing.ts';
 import { RedisConnection } from '../../../src/redis/connection.ts';
-import { RedisSubscriber } from '../../../src/redis/subscriber.ts';
 import { sampleTool } from '../../catalogue/sample-catalogue.ts';
+import { NodeConnections } from '../../redis/node-connections.ts';
 import { QUIET, RedisServer } from '../../redis/redis-server.ts';
 import { FakeMembership } from '../forwarding/fake-membership.ts';
 import { until } from '../peers/two-nodes.ts';
@@ -47,11 +47,7 @@ describe('tools of other nodes', () => {
   });
 
   async function start(id: string, others: readonly string[]): Promise<Node> {
-    const commands = new RedisConnection(redis.url, 'test', QUIET, { commandMsMax: 2000 });
-    const subscriber = new RedisSubscriber(redis.url, QUIET);
-    subscriber.start();
-    await commands.ready();
-    await until(() => subscriber.up);
+    const { commands, subscriber } = await new NodeConnections(redis.url).ready();
     const membership = new FakeMembership(id);
     for (const other of [id, ...others]) membership.set(other);
     const warnings: string[] = [];

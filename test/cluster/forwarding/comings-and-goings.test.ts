@@ -166,3 +166,23 @@ describe('nodes that come and go', () => {
     }
   });
 });
+
+test('nodes that were started while Redis was away exchange calls once it is there', async () => {
+  const redis = await RedisServer.start();
+  await redis.end();
+  const nodes = await Promise.all([startSpecialNode(redis.url, 'a', '-a'), startSpecialNode(redis.url, 'b', '-b')]);
+  try {
+    await redis.startAgain();
+    await untilShown(nodes, [...own('-a'), ...own('-b')]);
+    for (const [i, tool] of ['where-b', 'where-a'].entries()) {
+      const call = async (): Promise<string> => {
+        const { error, result } = await (nodes[i] as SpecialNode).stateless.call(tool);
+        return error.message === '' ? JSON.parse(textOf(result)).node : error.message;
+      };
+      await eventually(tool, call, (node) => node === tool.at(-1), 20_000);
+    }
+  } finally {
+    await Promise.all(nodes.map((node) => node.close()));
+    await redis.end();
+  }
+});

@@ -1,20 +1,29 @@
 /**
- * One Redis for the tests of a file, and connections to it that are closed with it. Each store of a test has a prefix
- * of its own, so that tests do not meet.
+ * One Redis for the tests of a file, a server or a Cluster, and connections to it that are closed with it. What several
+ * tests keep in it has a prefix of its own for each, so that tests do not meet.
  */
-import { type Clients, clientsOf } from '../redis/connection.contract.ts';
-import { RedisClusterServers } from '../redis/redis-cluster-servers.ts';
-import { QUIET, RedisServer } from '../redis/redis-server.ts';
+import { randomBytes } from 'node:crypto';
+import { NodeConnections } from './node-connections.ts';
+import { RedisClusterServers } from './redis-cluster-servers.ts';
+import { RedisServer } from './redis-server.ts';
 
-export { QUIET };
+const COMMAND_MS_MAX = 500;
+
+/** What shared state is tested on. */
+export const TOPOLOGIES: readonly (readonly [name: string, start: () => Promise<SharedRedis>])[] = [
+  ['Redis', () => SharedRedis.single()],
+  ['Redis Cluster', () => SharedRedis.cluster()],
+];
+
+/** Start of the names of one test. */
+export const newPrefix = (): string => `t${randomBytes(6).toString('hex')}:`;
 
 export class SharedRedis {
   readonly url: string;
   /** Null: a Cluster. */
   readonly server: RedisServer | null;
   readonly #end: () => Promise<unknown>;
-  readonly #opened: Clients[] = [];
-  #prefixes = 0;
+  readonly #opened: NodeConnections[] = [];
 
   constructor(url: string, server: RedisServer | null, end: () => Promise<unknown>) {
     this.url = url;
@@ -33,22 +42,14 @@ export class SharedRedis {
   }
 
   /** One node's connections. */
-  async clients(): Promise<Clients> {
-    const clients = await clientsOf(this.url);
-    this.#opened.push(clients);
-    return clients;
-  }
-
-  prefix(): string {
-    this.#prefixes += 1;
-    return `t${this.#prefixes}:`;
+  clients(commandMsMax = COMMAND_MS_MAX): Promise<NodeConnections> {
+    const connections = new NodeConnections(this.url, commandMsMax);
+    this.#opened.push(connections);
+    return connections.ready();
   }
 
   async end(): Promise<void> {
-    for (const { commands, subscriber } of this.#opened) {
-      commands.close();
-      subscriber.close();
-    }
+    for (const connections of this.#opened) connections.close();
     await this.#end();
   }
 }

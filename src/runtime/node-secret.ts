@@ -1,0 +1,73 @@
+/**
+ * The secret that all nodes share when none is configured: whoever comes first leaves it in Redis.
+ *
+ *   start ──read──► what Redis has        Redis away ──► own, until Redis is there; then what it has
+ *
+ * Role: known at the start, and looked after from then on. A Redis that came back empty gets it again, or would give the
+ * next node another one; a node that could not ask, or whose Redis was given another one meanwhile, takes what is there:
+ * what Redis says is the same for all of them.
+ */
+import type { Settings } from '../config/settings.ts';
+import type { Log } from '../observe/port.ts';
+import type { RedisConnection } from '../redis/connection.ts';
+import { RedisUnavailable } from '../redis/unavailable.ts';
+
+export class NodeSecret {
+  readonly #redis: RedisConnection;
+  readonly #settings: Settings;
+  readonly #log: Log;
+  #current: string;
+  #timer: NodeJS.Timeout | null = null;
+  #stopListening: (() => void) | null = null;
+  /** Called when it has become another one. */
+  onChange: ((secret: string) => void) | null = null;
+
+  private constructor(redis: RedisConnection, settings: Settings, log: Log, current: string) {
+    this.#redis = redis;
+    this.#settings = settings;
+    this.#log = log;
+    this.#current = current;
+  }
+
+  /** `own`: for as long as there is no other. Does not wait for Redis. */
+  static async open(redis: RedisConnection, settings: Settings, log: Log, own: string): Promise<NodeSecret> {
+    const { secret } = settings.cluster;
+    const opened = new NodeSecret(redis, settings, log, secret === '' ? own : secret);
+    if (secret !== '') return opened;
+    try {
+      await opened.#look();
+    } catch (error) {
+      log.warn(
+        { err: error },
+        'the secret of the nodes cannot be read: until Redis is there this node cannot exchange calls with others, and until it is started again they cannot open its request state; set cluster.secret to be independent of Redis',
+      );
+    }
+    opened.#stopListening = redis.onChange((up) => up && opened.#lookAgain());
+    opened.#timer = setInterval(() => opened.#lookAgain(), settings.heartbeatMs).unref();
+    return opened;
+  }
+
+  get current(): string {
+    return this.#current;
+  }
+
+  close(): void {
+    this.#stopListening?.();
+    if (this.#timer !== null) clearInterval(this.#timer);
+  }
+
+  #lookAgain(): void {
+    this.#look().catch((error: unknown) => {
+      // Away, as its owner has said: the next heartbeat tries again.
+      if (!(error instanceof RedisUnavailable)) this.#log.error({ err: error }, 'the secret of the nodes is lost');
+    });
+  }
+
+  async #look(): Promise<void> {
+    const key = `${this.#settings.cluster.prefix}secret`;
+    const there = await this.#redis.command('SET', key, this.#current, 'NX', 'GET');
+    if (there === null || there === this.#current) return;
+    this.#current = String(there);
+    this.onChange?.(this.#current);
+  }
+}
