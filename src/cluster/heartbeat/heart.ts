@@ -168,11 +168,12 @@ export class Heart {
     const { commands, now } = this.#ports;
     // The first beat is still on its way, or has failed: then there is nothing to be seen yet.
     const askedAtMs = now();
+    const epoch = this.#epoch;
     try {
       const ids = (await commands.command('SMEMBERS', `${this.#setup.prefix}nodes`)) as string[];
       const all = await Promise.all(ids.slice(0, NODES_MAX).map((id) => this.#read(id)));
       if (this.#fenced) this.#trouble = '';
-      const isLost = this.#epoch !== 0 && !this.#fenced && !all.some((seen) => seen?.record.id === this.#setup.id);
+      const isLost = epoch !== 0 && !this.#fenced && !all.some((seen) => seen?.record.id === this.#setup.id);
       // A beat that fails while reading works (a full server) means that nobody's heartbeats are written.
       if (this.#trouble !== '' || isLost) this.#known.away(now());
       else
@@ -227,7 +228,9 @@ export class Heart {
   }
 
   #tell(): void {
-    if (this.#closed) return;
+    // Before the first beat has come to something there is nothing to say about this node.
+    const isBefore = this.#epoch === 0 && this.#trouble === '';
+    if (this.#closed || isBefore) return;
     const nodes = this.#known.list(this.#ports.now());
     const sighting = { nodes, epoch: this.#epoch, fenced: this.#fenced, trouble: this.#trouble };
     this.#ports.tell({ kind: 'seen', sighting });
