@@ -17,11 +17,11 @@ export const NO_CONTEXT: OwnContext = { traceparent: '', correlationId: '' };
 
 const NONE: readonly string[] = [];
 
-/** From the text the decoder wrote: a JSON object, or `''`. */
+/** From the text the decoder wrote: a JSON object of CloudEvents attributes, or `''`. */
 export function readContext(json: string): OwnContext {
   if (json === '') return NO_CONTEXT;
-  const { traceparent, correlationId } = JSON.parse(json) as { traceparent?: unknown; correlationId?: unknown };
-  return { traceparent: textOr(traceparent), correlationId: textOr(correlationId) };
+  const { correlationid, traceparent } = JSON.parse(json) as { correlationid?: unknown; traceparent?: unknown };
+  return { traceparent: textOr(traceparent), correlationId: textOr(correlationid) };
 }
 
 const textOr = (value: unknown): string => (typeof value === 'string' ? value : '');
