@@ -16,6 +16,7 @@ import { DedupSet } from './dedup-set.ts';
 import type { EventBatch } from './event-batch.ts';
 import { EventElements, readElements } from './json-array.ts';
 import { fillHashes } from './key-hash.ts';
+import { setContexts } from './line-contexts.ts';
 import { estimateMaps, readMaps } from './msgpack.ts';
 import { estimateRows, readLines } from './ndjson.ts';
 import { type StreamSchema, schemaOf } from './stream-schema.ts';
@@ -50,8 +51,10 @@ function read(schema: StreamSchema, task: DecodeTask, body: Uint8Array): BatchWr
   const { provenance, spare } = task;
   switch (task.format) {
     case 'ndjson': {
-      const writer = new BatchWriter(schema, provenance, body, estimateRows(body, LINE_FEED), FEW_TEXTS, spare);
+      const texts = FEW_TEXTS + task.contextBytes / Math.max(1, body.length);
+      const writer = new BatchWriter(schema, provenance, body, estimateRows(body, LINE_FEED), texts, spare);
       readLines(writer);
+      if (task.contextBytes > 0) setContexts(writer, new Uint8Array(task.body, task.bodyBytes, task.contextBytes));
       return writer;
     }
     case 'json': {

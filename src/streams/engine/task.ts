@@ -19,6 +19,8 @@ export interface DecodeTask {
   /** The body, in shared memory so that nobody copies it again. */
   readonly body: SharedArrayBuffer;
   readonly bodyBytes: number;
+  /** Bytes behind the body: of each of its lines the context, see `decode/line-contexts.ts`; 0 for none. */
+  readonly contextBytes: number;
   /** Memory for the batch, if it is large enough; null for none. */
   readonly spare: SharedArrayBuffer | null;
   readonly provenance: Provenance;
