@@ -60,6 +60,7 @@ function totalsSink(totals: Totals): SinkKind {
   return {
     type: 'totals',
     guarantee: 'at-least-once',
+    options: [],
     create: () => ({
       open: () => Promise.resolve(0),
       write({ lines }) {
