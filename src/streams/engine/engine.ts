@@ -133,13 +133,14 @@ export class StreamEngine {
   }
 
   #refuseIfFull(book: StreamBook, bytes: number): void {
-    const { pendingBytesMax, onFull, stateBytesMax, keysMax, name } = book.plan;
+    const { index, keysMax, name, onFull, pendingBytesMax, stateBytesMax } = book.plan;
     if (book.pendingBytes > 0 && book.pendingBytes + bytes > pendingBytesMax) {
       const text = `${book.pendingBytes} bytes of stream ${name} wait to be applied; at most ${pendingBytesMax}`;
       throw new StreamRefusal('pending', text, RETRY_AFTER_MS);
     }
-    if (onFull === 'refuse' && (this.shards.bytes > stateBytesMax || this.shards.keys > keysMax)) {
-      const text = `state holds ${this.shards.keys} keys in ${this.shards.bytes} bytes; at most ${keysMax} keys, ${stateBytesMax} bytes`;
+    const held = this.shards.held(index);
+    if (onFull === 'refuse' && (held.bytes > stateBytesMax || held.keys > keysMax)) {
+      const text = `stream ${name} holds ${held.keys} keys in ${held.bytes} bytes; at most ${keysMax} keys, ${stateBytesMax} bytes`;
       throw new StreamRefusal('full', text, RETRY_AFTER_MS);
     }
   }

@@ -127,11 +127,20 @@ export interface QueryRows {
   readonly order: readonly number[];
 }
 
+/** State of one stream in one shard. What it shares with another stream, for a join, is of both. */
+export interface Held {
+  readonly keys: number;
+  /** In use. */
+  readonly bytes: number;
+}
+
 export interface ShardReport {
   /** The memory after the steps. */
   readonly image: ShardImage;
+  /** By stream. */
+  readonly held: readonly Held[];
+  /** In use by all. */
   readonly bytes: number;
-  readonly keys: number;
   /** Partial matches given up since the memory was created, by operator; 0 of what is no pattern. */
   readonly dropped: readonly number[];
   /** Late events that were dropped, by step and operator. */
