@@ -47,6 +47,7 @@ export function eventId({ seq }: Provenance, row: number): string {
 
 /** What an event made of a result has of it. */
 export function contextOfResult({ correlationIds, traces }: Omit<Evidence, 'events'>): OwnContext {
+  if (correlationIds.length === 0 && traces.length === 0) return NO_CONTEXT;
   return { traceparent: carried(traces), correlationId: carried(correlationIds) };
 }
 
@@ -83,7 +84,11 @@ export function evidenceOfEvent(batch: EventBatch, row: number, provenance: Prov
 
 /** Distinct contexts in texts of events, without empty ones. */
 export function distinctTexts(texts: readonly string[]): readonly string[] {
-  const distinct = new Set(texts.flatMap(contextTexts));
-  distinct.delete('');
-  return [...distinct].slice(0, EVIDENCE_MAX);
+  const distinct: string[] = [];
+  for (const text of texts) {
+    for (const each of contextTexts(text)) {
+      if (each !== '' && distinct.length < EVIDENCE_MAX && !distinct.includes(each)) distinct.push(each);
+    }
+  }
+  return distinct;
 }
