@@ -149,6 +149,7 @@ function readPlan(read: Reader, quick: boolean): Plan {
   const client = read.choice<ClientName>('client', CLIENTS, 'auto');
   return {
     quick,
+    wholeSuite: read.list('scenario').length === 0,
     rounds: read.number('rounds', quick ? 1 : 3, 1, 100, true),
     warmupMs: read.number('warmup', quick ? 0.3 : 0.7, 0, MS_MAX / 1000, false) * 1000,
     saturatedWarmupMs: read.number('warmup', quick ? 1.5 : 2, 0, MS_MAX / 1000, false) * 1000,

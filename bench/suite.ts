@@ -41,10 +41,11 @@ async function runScenario(
 ): Promise<ScenarioReport> {
   const startMs = performance.now();
   const prepared = scenario.prepare(plan);
-  const variants = prepared.variants.filter((variant) => isWanted(variant, plan));
+  const part = plan.wholeSuite ? scenario.inSuite : null;
+  const variants = prepared.variants.filter((variant) => isWanted(variant, part?.variants === 'quick', plan));
   const samples = variants.map((): (Sample | null)[] => []);
   const failures = variants.map((): string[] => []);
-  const rounds = Math.min(plan.rounds, scenario.roundsMax);
+  const rounds = Math.min(plan.rounds, scenario.roundsMax, part?.roundsMax ?? Number.POSITIVE_INFINITY);
   for (let round = 0; round < rounds && !stopped.aborted; round++) {
     for (const index of orderOf(variants.length, round)) {
       const variant = variants[index];
@@ -74,9 +75,9 @@ async function runScenario(
 }
 
 /** Named ones are run even if a quick run would leave them out. */
-function isWanted({ name, quick }: Variant, plan: Plan): boolean {
+function isWanted({ name, quick }: Variant, onlyQuick: boolean, plan: Plan): boolean {
   if (plan.variants.length > 0) return plan.variants.some((part) => name.includes(part));
-  return quick || !plan.quick;
+  return quick || !(plan.quick || onlyQuick);
 }
 
 /** Keeps the rounds of all variants in step where one failed. */

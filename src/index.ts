@@ -29,6 +29,7 @@ export { withJsonSchema } from './catalogue/standard-schema.ts';
 export { defineConfig, type RawConfig } from './config/raw.ts';
 export { createRuntime, type Runtime, type RuntimeOptions } from './runtime/create-runtime.ts';
 export type { McpServerSource } from './runtime/mounts.ts';
+export { partitionOf } from './streams/decode/key-hash.ts';
 export { defineStream } from './streams/define/compile.ts';
 export type {
   AggregateDefinition,

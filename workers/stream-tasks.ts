@@ -8,7 +8,7 @@
 import { loadReducers } from '../src/streams/aggregates/load-reducers.ts';
 import { OperatorParts } from '../src/streams/engine/operators.ts';
 import { StreamTaskRunner } from '../src/streams/engine/run-task.ts';
-import type { StreamAnswer, StreamMessage } from '../src/streams/engine/task.ts';
+import type { StreamAnswer, StreamMessage, StreamTask, StreamTaskResult } from '../src/streams/engine/task.ts';
 
 /** A runner, and the life of the engine it is for. */
 interface Seat {
@@ -32,9 +32,14 @@ export async function answerStream({ engine, life, plan, task }: StreamMessage):
     if (task === null) return { ok: true, result: null };
     const seat = seats.get(engine);
     if (seat === undefined || seat.life !== life) throw new Error('a task came without the plan it is of');
-    return { ok: true, result: task.kind === 'decode' ? seat.runner.decode(task) : seat.runner.apply(task) };
+    return { ok: true, result: run(seat.runner, task) };
   } catch (error) {
     if (task === null) return { ok: false, message: error instanceof Error ? error.message : String(error) };
     return { ok: false, message: error instanceof Error ? (error.stack ?? error.message) : String(error) };
   }
+}
+
+function run(runner: StreamTaskRunner, task: StreamTask): StreamTaskResult {
+  if (task.kind === 'decode') return runner.decode(task);
+  return task.kind === 'split' ? runner.split(task) : runner.apply(task);
 }

@@ -11,7 +11,7 @@
 import { EventBatch } from '../../src/streams/decode/event-batch.ts';
 import { hashKey } from '../../src/streams/decode/key-hash.ts';
 import type { Emitter, OperatorInput, ShardOperator } from '../../src/streams/operator.ts';
-import type { AggregatePlan, Plan, WindowPlan } from '../../src/streams/plan.ts';
+import type { AggregatePlan, Plan, StreamPlan, WindowPlan } from '../../src/streams/plan.ts';
 import { KeyTable } from '../../src/streams/state/key-table.ts';
 import { sliceWindowKind } from '../../src/streams/windows/slice-window.ts';
 
@@ -51,6 +51,32 @@ const AGGREGATES = [
   aggregate('high', 'max', 'value'),
 ];
 
+const STREAM: StreamPlan = {
+  index: 0,
+  name: 's',
+  title: '',
+  description: '',
+  fields: [
+    { name: 'key', type: 'string', optional: false },
+    { name: 'value', type: 'number', optional: false },
+  ],
+  timestampField: -1,
+  timestampUnit: 'ms',
+  key: [0],
+  keepUnknown: false,
+  outOfOrderMs: 0,
+  idleAfterMs: 0,
+  maxFutureMs: 0,
+  durability: 'memory',
+  partitions: 1,
+  dedupIdsMax: 0,
+  dedupTtlMs: 0,
+  keysMax: 0,
+  stateBytesMax: 0,
+  onFull: 'refuse',
+  pendingBytesMax: 0,
+};
+
 function planOf(window: Partial<WindowPlan>): Plan {
   const operator: WindowPlan = {
     kind: 'window',
@@ -81,32 +107,7 @@ function planOf(window: Partial<WindowPlan>): Plan {
   return {
     epoch: 1,
     shards: 1,
-    streams: [
-      {
-        index: 0,
-        name: 's',
-        title: '',
-        description: '',
-        fields: [
-          { name: 'key', type: 'string', optional: false },
-          { name: 'value', type: 'number', optional: false },
-        ],
-        timestampField: -1,
-        timestampUnit: 'ms',
-        key: [0],
-        keepUnknown: false,
-        outOfOrderMs: 0,
-        idleAfterMs: 0,
-        maxFutureMs: 0,
-        durability: 'memory',
-        dedupIdsMax: 0,
-        dedupTtlMs: 0,
-        keysMax: 0,
-        stateBytesMax: 0,
-        onFull: 'refuse',
-        pendingBytesMax: 0,
-      },
-    ],
+    streams: [STREAM],
     groups: [{ index: 0, inputs: [{ stream: 0, fields: [0] }], keyNames: ['key'] }],
     operators: [operator],
   };

@@ -29,11 +29,11 @@ const SCENARIOS: readonly Scenario[] = [
 ];
 
 export const scenarioNames = (): string[] =>
-  SCENARIOS.map(({ name, optIn }) => (optIn ? `${name} (only when named)` : name));
+  SCENARIOS.map(({ inSuite, name }) => (inSuite === null ? `${name} (only when named)` : name));
 
-/** Those named, in the order of the suite; all but the opt-in ones when none is. Text: what is wrong. */
+/** Those named, in the order of the suite; those of the suite when none is. Text: what is wrong. */
 export function suiteScenarios(names: readonly string[]): readonly Scenario[] | string {
   const unknown = names.find((name) => !SCENARIOS.some((scenario) => scenario.name === name));
   if (unknown !== undefined) return `--scenario ${unknown}: there are ${scenarioNames().join(', ')}`;
-  return SCENARIOS.filter(({ name, optIn }) => (names.length === 0 ? !optIn : names.includes(name)));
+  return SCENARIOS.filter(({ inSuite, name }) => (names.length === 0 ? inSuite !== null : names.includes(name)));
 }

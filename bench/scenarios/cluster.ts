@@ -103,7 +103,7 @@ export const cluster: Scenario = {
     'CPU of HAProxy and Redis: CPU/req is of the nodes alone. Redis: commands per request, heartbeats included.',
     'What a kill costs with the usual heartbeats of 5 s: it is known within three of them, here of 200 ms each.',
   ],
-  optIn: true,
+  inSuite: null,
   roundsMax: 3,
   prepare: () => {
     const missing = clusterMissing();

@@ -86,7 +86,7 @@ export const cpu: Scenario = {
     'The scaling of CPU work when cores are fewer than workers, front end and load client together.',
     'P99 of 1,000 calls a second over a few seconds rests on a few dozen calls; P99.9 on a handful.',
   ],
-  optIn: false,
+  inSuite: { roundsMax: 2, variants: 'all' },
   roundsMax: Number.POSITIVE_INFINITY,
   prepare: () => {
     hashRounds(1000);

@@ -113,7 +113,7 @@ export const echo: Scenario = {
     'More than one core for the front end; a client that leaves cores free; TLS; large arguments.',
     'WebSocket rows are driven by another client than the others: compare them with each other only.',
   ],
-  optIn: false,
+  inSuite: { roundsMax: Number.POSITIVE_INFINITY, variants: 'all' },
   roundsMax: Number.POSITIVE_INFINITY,
   prepare: (plan) => {
     const { skipped, variants } = toolchainPeers(plan);

@@ -83,7 +83,7 @@ export const lists: Scenario = {
     'The peers list the same tools with schemas of their own making: the bytes are alike, not the same.',
     'initialize at saturation soon evicts the oldest session for each new one.',
   ],
-  optIn: false,
+  inSuite: { roundsMax: 2, variants: 'all' },
   roundsMax: Number.POSITIVE_INFINITY,
   prepare: () => ({ variants: VARIANTS.map(saturatedVariant), skipped: [] }),
 };

@@ -129,7 +129,7 @@ export const notifications: Scenario = {
     'Fan-out apart from the client: one process reads all streams one after the other, and its time is in the figure.',
     'Slow readers: every stream here is read at once.',
   ],
-  optIn: false,
+  inSuite: { roundsMax: 1, variants: 'all' },
   roundsMax: 2,
   prepare: () => ({ variants: VARIANTS.map(variant), skipped: [] }),
 };

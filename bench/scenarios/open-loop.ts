@@ -68,7 +68,7 @@ export const openLoop: Scenario = {
     'Latency below what the client itself needs to send on time ("sent late" in the JSON): it is part of the figures.',
     'Slow readers: the answers are small enough to fit any socket buffer.',
   ],
-  optIn: false,
+  inSuite: { roundsMax: 2, variants: 'all' },
   roundsMax: Number.POSITIVE_INFINITY,
   prepare: () => ({ variants: VARIANTS.map(loadVariant), skipped: [] }),
 };

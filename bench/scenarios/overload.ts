@@ -136,7 +136,7 @@ export const overload: Scenario = {
     'With block the requests stay in the client: what it could not send is no failure and no goodput.',
     'Growth over a few seconds is mostly the heap finding its size; the soak scenario is for leaks.',
   ],
-  optIn: false,
+  inSuite: { roundsMax: 1, variants: 'all' },
   roundsMax: 2,
   prepare: () => {
     hashRounds(1000);

@@ -48,7 +48,7 @@ export const scaling: Scenario = {
     'Scaling up to the last core: front end and load client need one, too.',
     'What batching brings to calls that take long: they never share a task.',
   ],
-  optIn: false,
+  inSuite: { roundsMax: 2, variants: 'all' },
   roundsMax: Number.POSITIVE_INFINITY,
   prepare: () => {
     hashRounds(1000);

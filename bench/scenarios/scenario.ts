@@ -10,6 +10,8 @@ import type { FigureName, Role, Sample } from '../report/model.ts';
 /** How long and how hard: compiled from the options, nothing optional. */
 export interface Plan {
   readonly quick: boolean;
+  /** No scenario was named: each is run as far as the suite has time for. */
+  readonly wholeSuite: boolean;
   readonly rounds: number;
   readonly warmupMs: number;
   /** The same where a server is driven to its limit, and its compiled code is what is measured. */
@@ -45,9 +47,9 @@ export interface Scenario {
   readonly title: string;
   readonly columns: readonly FigureName[];
   readonly cannotShow: readonly string[];
-  /** Not part of the suite unless named. */
-  readonly optIn: boolean;
-  /** For those whose rounds take long: the whole suite has to fit into a coffee break. */
+  /** What of it is run when no scenario is named, so that the whole suite takes less than ten minutes; null: nothing. */
+  readonly inSuite: { readonly roundsMax: number; readonly variants: 'all' | 'quick' } | null;
+  /** For those whose rounds take long. */
   readonly roundsMax: number;
   /** `skipped` says what is left out here, and why. */
   prepare(plan: Plan): { readonly variants: readonly Variant[]; readonly skipped: readonly string[] };

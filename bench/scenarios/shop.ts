@@ -163,7 +163,7 @@ export const shop: Scenario = {
     `The limit of a fast server: with the pause, ${USERS} users make at most ${(USERS * 8 * 1000) / PAUSE_MS} requests a second.`,
     'By the clock a row counts visits of eight requests, and its latency is of a visit from when it was due.',
   ],
-  optIn: false,
+  inSuite: { roundsMax: 1, variants: 'all' },
   roundsMax: 2,
   prepare: () => {
     const missing = redisMissing();

@@ -138,7 +138,7 @@ export const soak: Scenario = {
     'A slope over a few minutes is mostly noise: give --duration 3600 or more before believing it.',
     'The heap is that of the front-end thread; workers are in the resident size only.',
   ],
-  optIn: true,
+  inSuite: null,
   roundsMax: 1,
   prepare: () => ({
     variants: [{ name: 'sessions, streams, killed workers', role: 'millrace', quick: true, measure }],

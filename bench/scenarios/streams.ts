@@ -93,7 +93,7 @@ export const streams: Scenario = {
     'Nexmark: events fed to the streams a query declares, on one thread, bytes to result lines, without sockets or disk. Figures published for other engines count all events of the generator, made inside of the engine, on many cores.',
     'Ingest: client and server share the cores.',
   ],
-  optIn: false,
+  inSuite: { roundsMax: 1, variants: 'quick' },
   roundsMax: 1,
   prepare: () => ({
     variants: [

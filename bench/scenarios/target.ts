@@ -25,7 +25,7 @@ export function targetScenario(target: TargetOptions): Scenario {
       'The server alone: the way to it, and what stands on it, are part of every figure.',
       ...(target.pid === 0 ? ['CPU and memory of the server: give --pid where it runs on this machine.'] : []),
     ],
-    optIn: true,
+    inSuite: null,
     roundsMax: Number.POSITIVE_INFINITY,
     prepare: () => ({
       variants: [{ name: what, role: 'control', quick: true, measure: (round) => measure(target, round) }],

@@ -10,7 +10,7 @@
 import type { Entry } from '../catalogue/entry.ts';
 import type { ServiceTimes } from './service-times.ts';
 
-export const BURST_WINDOW_MS = 100;
+export const BURST_WINDOW_MS = 40;
 
 export class CallerBudget {
   readonly #serviceTimes: ServiceTimes;

@@ -91,8 +91,8 @@ function idsIn(given: string | boolean | undefined, problems: string[]): readonl
   if (typeof given !== 'string') return [];
   const ids = [...new Set(given.split(',').map((id) => id.trim()))].filter((id) => id !== '');
   if (ids.length > IDS_MAX) problems.push(`--ids: at most ${IDS_MAX}`);
-  const wrong = ids.find((id) => !/^\d{1,15}:\d{1,15}$/.test(id));
-  if (wrong !== undefined) problems.push(`--ids ${wrong}: is no id of a dead letter, which looks like 12:0`);
+  const wrong = ids.find((id) => !/^(?:\d{1,2}\/)?\d{1,15}:\d{1,15}$/.test(id));
+  if (wrong !== undefined) problems.push(`--ids ${wrong}: is no id of a dead letter; those look like 12:0 or 3/12:0`);
   else if (ids.length === 0) problems.push('--ids: names none');
   return ids;
 }

@@ -18,7 +18,7 @@ export async function openFrontEnd(
   log: Log,
 ): Promise<FrontEnd> {
   if (kind === 'node') return announce(await openNode(options, http, messages, log), 'asked for', log);
-  const loaded = loadNative();
+  const loaded = loadNative(options.limits.headerBytesMax);
   if ('native' in loaded) {
     const why = kind === 'uws' ? 'asked for' : 'native module loads';
     return announce(await openUws(loaded, options, http, messages, log), why, log);

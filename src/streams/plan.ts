@@ -29,6 +29,8 @@ export interface StreamPlan {
   readonly idleAfterMs: number;
   readonly maxFutureMs: number;
   readonly durability: Durability;
+  /** Parts by `key` that nodes run apart. */
+  readonly partitions: number;
   readonly dedupIdsMax: number;
   readonly dedupTtlMs: number;
   readonly keysMax: number;

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Admission, type AdmissionOptions, CALLER_RUNS_MAX } from '../../src/admission/admission.ts';
+import { BURST_WINDOW_MS } from '../../src/admission/caller-budget.ts';
 import { ServiceTimes } from '../../src/admission/service-times.ts';
 import type { Job } from '../../src/dispatch/job.ts';
 import { makeEntry, makeJob } from './make-job.ts';
@@ -133,7 +134,7 @@ describe('caller-runs', () => {
     assert.equal(admission.inFlight, 2);
     assert.equal(admission.callerRunning, 1);
     admission.release(job, 'success', 0);
-    admission.callerBudget.charge(25, 0);
+    admission.callerBudget.charge(0.25 * BURST_WINDOW_MS, 0);
     assert.equal(admission.callerRunning, 0);
     assert.equal(admission.arrive(makeJob(plain, 'a'), 0), 'shed');
     assert.equal(admission.arrive(makeJob(plain, 'a'), 10), 'caller-runs', 'the share of time has come in again');

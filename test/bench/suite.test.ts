@@ -32,7 +32,7 @@ function scenario(...variants: readonly Variant[]): Scenario {
     title: 'a test',
     columns: ['perSecond'],
     cannotShow: [],
-    optIn: false,
+    inSuite: null,
     roundsMax: Number.POSITIVE_INFINITY,
     prepare: () => ({ variants, skipped: [] }),
   };
@@ -70,6 +70,25 @@ describe('the suite', () => {
       ],
     );
     assert.deepEqual(orderOf(3, 4), [0, 1, 2]);
+  });
+
+  test('runs of a scenario what the whole suite has time for, and all of it when it is named', async () => {
+    const limited: Scenario = {
+      ...scenario(
+        variant('short', async () => sample({})),
+        variant('long', async () => sample({}), false),
+      ),
+      inSuite: { roundsMax: 2, variants: 'quick' },
+    };
+    const ran = async (...args: string[]): Promise<unknown> => {
+      const [report] = await runSuite([limited], planFor(...args), new AbortController().signal, silent);
+      return report?.variants.map(({ name, rounds }) => [name, rounds.length]);
+    };
+    assert.deepEqual(await ran(), [['short', 2]]);
+    assert.deepEqual(await ran('--scenario', 'test'), [
+      ['short', 3],
+      ['long', 3],
+    ]);
   });
 
   test('has no more rounds than the scenario allows', async () => {

@@ -231,7 +231,10 @@ describe('streams dlq', () => {
       [['dlq', 'list', 'a', '--ids', '1:0'], '--ids: only replay and drop take ids'],
       [['dlq', 'drop', 'a'], `drop: ${choose}`],
       [['dlq', 'replay', 'a', '--all', '--ids', '1:0'], `replay: ${choose}`],
-      [['dlq', 'drop', 'a', '--ids', '1:0,x'], '--ids x: is no id of a dead letter, which looks like 12:0'],
+      [
+        ['dlq', 'drop', 'a', '--ids', '1:0,3/12:1,3/x'],
+        '--ids 3/x: is no id of a dead letter; those look like 12:0 or 3/12:0',
+      ],
       [['dlq', 'drop', 'a', '--ids', ','], '--ids: names none'],
       [
         ['dlq', 'drop', 'a', '--all', '--token', 'a b'],

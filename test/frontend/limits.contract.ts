@@ -62,7 +62,9 @@ export function limitsContract(kind: 'uws' | 'node'): void {
         for (const headers of bad) {
           const client = await RawClient.open(opened.port);
           client.write(request(method, path, '', [...headers, 'Content-Length: 4']));
-          assert.deepEqual([headers, (await client.response(method === 'HEAD')).status], [headers, 403]);
+          const hosts = headers.filter((header) => header.startsWith('Host:'));
+          const expected = hosts.length > 1 ? differs.repeatedHost : 403;
+          assert.deepEqual([headers, (await client.response(method === 'HEAD')).status], [headers, expected]);
           client.destroy();
         }
         opened.script.off('body', note);

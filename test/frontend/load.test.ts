@@ -23,6 +23,7 @@ const scripted = { App: () => undefined };
 describe('loading uWebSockets.js', () => {
   test('takes the first package when it loads', () => {
     const found = loadNative(
+      undefined,
       requireOf({ 'uWebSockets.js': () => native, 'uWebSockets.js/package.json': () => ({ version: '20.57.0' }) }),
     );
     assert.deepEqual(found, { native, description: 'uWebSockets.js 20.57.0' });
@@ -30,6 +31,7 @@ describe('loading uWebSockets.js', () => {
 
   test('takes the binary of the second when the first does not load', () => {
     const found = loadNative(
+      undefined,
       requireOf({
         'uWebSockets.js': () => {
           throw new Error("supports only some\n\nError: version `GLIBC_2.38' not found");
@@ -43,6 +45,7 @@ describe('loading uWebSockets.js', () => {
 
   test('refuses an implementation in JavaScript', () => {
     const found = loadNative(
+      undefined,
       requireOf({
         'uWebSockets.js': () => scripted,
         '.node': () => scripted,
@@ -56,6 +59,7 @@ describe('loading uWebSockets.js', () => {
 
   test('gives one short reason for each package that is missing or does not load', () => {
     const found = loadNative(
+      undefined,
       requireOf({
         'uWebSockets.js': () => {
           throw new Error("This version supports only some\n\nError: version `GLIBC_2.38' not found");
@@ -73,7 +77,7 @@ describe('loading uWebSockets.js', () => {
       t.mock.method(console, 'warn', () => undefined),
       t.mock.method(console, 'error', () => undefined),
     ];
-    loadNative(createRequire(import.meta.url));
+    loadNative(undefined, createRequire(import.meta.url));
     for (const method of written) assert.equal(method.mock.callCount(), 0);
   });
 });

@@ -22,6 +22,8 @@ import { NodeMessages } from './websocket.ts';
 const SURPLUS_MAX = 64;
 const SURPLUS_WAIT_MS = 1_000;
 /** Checks of the receive limits within one limit. */
+/** From here on a reader counts as slow. Node.js 20 and its successors have defaults of their own. */
+const HELD_BYTES = 16_384;
 const CHECKS_PER_LIMIT = 4;
 
 export async function openNode(
@@ -72,6 +74,7 @@ async function makeServer(options: FrontEndOptions): Promise<Server> {
   const { requestReceiveMsMax, headerBytesMax } = options.limits;
   const settings: ServerOptions = {
     maxHeaderSize: headerBytesMax,
+    highWaterMark: HELD_BYTES,
     headersTimeout: requestReceiveMsMax,
     requestTimeout: requestReceiveMsMax,
     connectionsCheckingInterval: Math.max(10, Math.ceil(requestReceiveMsMax / CHECKS_PER_LIMIT)),

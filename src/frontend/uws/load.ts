@@ -24,10 +24,19 @@ export interface LoadRefusal {
 /** What can go wrong is in here, so that a test can stand in for packages that are not installed. */
 export type Require = ((id: string) => unknown) & { resolve(id: string): string };
 
+const HEADER_BYTES_MAX = 16_384;
+const REQUEST_LINE_BYTES_MAX = 8_192;
+
 const FIRST = 'uWebSockets.js';
 const SECOND = '@trufflesuite/uws-js-unofficial';
 
-export function loadNative(require: Require = createRequire(import.meta.url)): LoadedNative | LoadRefusal {
+/** `headerBytesMax`: of one request, line and all. The first load of a process decides. */
+export function loadNative(
+  headerBytesMax = HEADER_BYTES_MAX,
+  require: Require = createRequire(import.meta.url),
+): LoadedNative | LoadRefusal {
+  // Read by the native module when it is loaded: without it, later builds refuse what is longer than 4 KiB.
+  process.env['UWS_HTTP_MAX_HEADERS_SIZE'] ??= String(headerBytesMax + REQUEST_LINE_BYTES_MAX);
   const reasons: string[] = [];
   for (const attempt of [loadFirst, loadSecond]) {
     const found = attempt(require);

@@ -1,15 +1,15 @@
 /**
  * The streams of all nodes, as any of them sees them: `Streams` over the local engine and the units of the cluster.
  *
- * Role: answers what is of this node itself, and asks the node that runs a unit for the rest. An ingested batch is
- * forwarded as it came in and acknowledged when the owner says that it is durable and applied. `plan` is for describing
- * only: its numbers mean nothing to an engine. What several units are asked for (lists, alerts) is put together from
- * those that answer; of a unit that does not, the newest known facts are given.
+ * Role: finds the home of the stream that is spoken of: this node's own engine, a unit, or the partitions of one. `plan` is
+ * for describing, and for cutting batches by key; its numbers mean nothing to an engine. What several units are asked for
+ * (lists, alerts) is put together from those that answer; of a unit that does not, the newest known facts are given.
  */
 import type { PeerMessage, PeerReply } from '../../cluster/peers/port.ts';
 import { compilePlan } from '../define/compile.ts';
 import type { StreamDefinition } from '../define/definition.ts';
 import type { EngineLog } from '../engine/engine.ts';
+import type { EngineThreads } from '../engine/pool-threads.ts';
 import {
   type AlertFilter,
   type DeadLetterFacts,
@@ -25,64 +25,59 @@ import {
 import type { StreamService } from '../engine/service.ts';
 import type { Plan } from '../plan.ts';
 import type { Accepted, IncomingBatch } from '../sources/port.ts';
-import type { UnitEngine } from './unit-engine.ts';
-import {
-  ACCEPT,
-  ASK,
-  answerNode,
-  NotOwner,
-  packArguments,
-  type UnitMessage,
-  unpackArguments,
-} from './unit-messages.ts';
+import { factsBefore, factsOfAll } from './facts.ts';
+import { newestFirst, PartitionedHome } from './partitioned-home.ts';
+import { type StreamHome, UnitHome } from './unit-home.ts';
+import { refuseNode } from './unit-messages.ts';
 import type { UnitSeat } from './unit-seat.ts';
 
 const LISTENERS_MAX = 64;
-/** Where a unit's facts are put together with others', none is waited for longer. */
-const LIST_MS_MAX = 1000;
-
-/** What one node asks another's engine for. */
-const METHODS = [
-  'list',
-  'query',
-  'alerts',
-  'define',
-  'events',
-  'deadLetters',
-  'replayDeadLetters',
-  'dropDeadLetters',
-] as const;
-type Method = (typeof METHODS)[number];
-type Asked = { readonly [M in Method]: Awaited<ReturnType<StreamService[M]>> };
 
 export interface ClusterStreamsOptions {
   /** Streams that every node has for itself; null: none. */
   readonly local: StreamService | null;
+  /** Those of one family side by side, by partition. */
   readonly seats: readonly UnitSeat[];
+  /** Cuts batches of streams with partitions. */
+  readonly splitter: Pick<EngineThreads, 'split' | 'usePlan'>;
   /** For a forwarded batch or question to be answered. */
   readonly askMsMax: number;
   readonly log: EngineLog;
+  /** Wall clock, ms. */
+  readonly now: () => number;
+}
+
+/** Streams that belong together, and where they are. */
+interface Family {
+  readonly units: UnitHome[];
+  readonly home: UnitHome | PartitionedHome;
 }
 
 export class ClusterStreams implements Streams {
   plan: Plan;
   readonly #options: ClusterStreamsOptions;
+  readonly #families: readonly Family[];
   readonly #listeners = new Set<(change: StreamChange) => void>();
   readonly #definedListeners: (() => void)[] = [];
   /** By stream. */
-  #seats: ReadonlyMap<string, UnitSeat> = new Map();
+  #homes: ReadonlyMap<string, StreamHome> = new Map();
   #epoch = 0;
 
   constructor(options: ClusterStreamsOptions) {
     this.#options = options;
+    this.#families = familiesOf(options, () => this.plan);
     this.plan = this.#compiled();
     options.local?.onChange((change) => this.tell(change));
     options.local?.onDefined(() => this.planChanged());
   }
 
+  get #units(): readonly UnitHome[] {
+    return this.#families.flatMap(({ units }) => units);
+  }
+
   get definitions(): readonly StreamDefinition[] {
-    const { local, seats } = this.#options;
-    return [...(local?.definitions ?? []), ...seats.flatMap(({ definitions }) => definitions)];
+    const { local } = this.#options;
+    return [...(local?.definitions ?? []), ...this.#families.flatMap(definitionsOf)];
   }
 
   get degraded(): readonly string[] {
@@ -95,76 +90,57 @@ export class ClusterStreams implements Streams {
   }
 
   async accept(stream: string, source: string, batch: IncomingBatch): Promise<Accepted> {
-    const seat = this.#seatOf(stream);
-    if (seat === null) return this.#localFor(stream).accept(stream, source, batch);
-    const { body, ...heading } = batch;
-    const facts = { unit: seat.unit.name, stream, source, heading };
-    const timeoutMs = this.#options.askMsMax;
-    return seat.ask((engine) => engine.service.accept(stream, source, batch), { path: ACCEPT, facts, body, timeoutMs });
+    return this.#homeOf(stream).accept(stream, source, batch);
   }
 
   async list(): Promise<readonly StreamFacts[]> {
-    const { local, seats } = this.#options;
-    const listed = await Promise.all(seats.map((seat) => this.#factsOf(seat)));
-    return [...(local?.list() ?? []), ...listed.flat()];
+    const { local } = this.#options;
+    const told = await Promise.all(
+      this.#families.map(async (family) => {
+        const facts = factsOfAll((await Promise.all(family.units.map((unit) => unit.facts()))).flat());
+        return facts.length > 0 ? facts : definitionsOf(family).map(factsBefore);
+      }),
+    );
+    return [...(local?.list() ?? []), ...told.flat()];
   }
 
   /** Of the streams that run here. */
   listOwn(): readonly StreamFacts[] {
     const { local, seats } = this.#options;
-    return [...(local?.list() ?? []), ...seats.flatMap(({ owner }) => owner.engine?.service.list() ?? [])];
+    return factsOfAll([...(local?.list() ?? []), ...seats.flatMap(({ owner }) => owner.engine?.service.list() ?? [])]);
   }
 
-  async #factsOf(seat: UnitSeat): Promise<readonly StreamFacts[]> {
-    try {
-      seat.facts = await this.#ask(seat, 'list', [], LIST_MS_MAX);
-    } catch (error) {
-      this.#options.log.info({ err: error, unit: seat.unit.name }, 'the facts of these streams are those last known');
-    }
-    return seat.facts.length > 0 ? seat.facts : seat.definitions.map(factsBefore);
-  }
-
-  query(query: WindowQuery): Promise<WindowAnswer> {
-    return this.#forStream(query.stream, 'query', [query], (local) => local.query(query));
+  async query(query: WindowQuery): Promise<WindowAnswer> {
+    return this.#homeOf(query.stream).query(query);
   }
 
   async alerts(filter: AlertFilter): Promise<readonly RaisedAlert[]> {
-    const { local, log, seats } = this.#options;
-    if (filter.stream !== '') {
-      return this.#forStream(filter.stream, 'alerts', [filter], (own) => Promise.resolve(own.alerts(filter)));
-    }
-    const asked = seats.map((seat) =>
-      this.#ask(seat, 'alerts', [filter], LIST_MS_MAX).catch((error: unknown) => {
-        log.info({ err: error, unit: seat.unit.name }, 'alerts of these streams are left out');
-        return [];
-      }),
-    );
-    const all = [...(local?.alerts(filter) ?? []), ...(await Promise.all(asked)).flat()];
-    return all.sort((a, b) => b.atMs - a.atMs).slice(0, filter.limit);
+    if (filter.stream !== '') return this.#homeOf(filter.stream).alerts(filter);
+    const asked = await Promise.all(this.#families.map(({ home }) => home.alertsIfThere(filter)));
+    return newestFirst([...(this.#options.local?.alerts(filter) ?? []), ...asked.flat()], filter.limit);
   }
 
   async define(stream: string, kind: 'windows' | 'patterns', definition: unknown): Promise<DefineOutcome> {
-    return this.#forStream(stream, 'define', [stream, kind, definition], (local) =>
-      local.define(stream, kind, definition),
-    );
+    return this.#homeOf(stream).define(stream, kind, definition);
   }
 
-  events(stream: string, ids: readonly string[]): Promise<readonly { readonly id: string; readonly text: string }[]> {
-    return this.#forStream(stream, 'events', [stream, ids], (local) => local.events(stream, ids));
+  async events(
+    stream: string,
+    ids: readonly string[],
+  ): Promise<readonly { readonly id: string; readonly text: string }[]> {
+    return this.#homeOf(stream).events(stream, ids);
   }
 
-  deadLetters(stream: string, after: string, limit: number): Promise<readonly DeadLetterFacts[]> {
-    return this.#forStream(stream, 'deadLetters', [stream, after, limit], (local) =>
-      local.deadLetters(stream, after, limit),
-    );
+  async deadLetters(stream: string, after: string, limit: number): Promise<readonly DeadLetterFacts[]> {
+    return this.#homeOf(stream).deadLetters(stream, after, limit);
   }
 
-  replayDeadLetters(stream: string, ids: readonly string[]): Promise<Accepted> {
-    return this.#forStream(stream, 'replayDeadLetters', [stream, ids], (local) => local.replayDeadLetters(stream, ids));
+  async replayDeadLetters(stream: string, ids: readonly string[]): Promise<Accepted> {
+    return this.#homeOf(stream).replayDeadLetters(stream, ids);
   }
 
-  dropDeadLetters(stream: string, ids: readonly string[]): Promise<number> {
-    return this.#forStream(stream, 'dropDeadLetters', [stream, ids], (local) => local.dropDeadLetters(stream, ids));
+  async dropDeadLetters(stream: string, ids: readonly string[]): Promise<number> {
+    return this.#homeOf(stream).dropDeadLetters(stream, ids);
   }
 
   onChange(listener: (change: StreamChange) => void): () => void {
@@ -196,90 +172,49 @@ export class ClusterStreams implements Streams {
   }
 
   /** From another node: answered by the engine here, or not at all. */
-  answerAccept({ body, facts }: PeerMessage, reply: PeerReply): void {
-    const { heading, source, stream, unit } = facts as unknown as {
-      readonly heading: Omit<IncomingBatch, 'body'>;
-      readonly source: string;
-      readonly stream: string;
-      readonly unit: string;
-    };
-    // The message is only lent for this turn.
-    const batch = { ...heading, body: Buffer.from(body) };
-    this.#answer(unit, reply, (engine) => engine.service.accept(stream, source, batch));
+  answerAccept(message: PeerMessage, reply: PeerReply): void {
+    this.#unitOf(message, reply)?.answerAccept(message, reply);
   }
 
-  answerAsk({ body, facts }: PeerMessage, reply: PeerReply): void {
-    const { method, unit } = facts as unknown as { readonly method: Method; readonly unit: string };
-    const args = unpackArguments(body);
-    this.#answer(unit, reply, async (engine) => {
-      if (args === null || !METHODS.includes(method)) throw new TypeError(`no such question: ${String(method)}`);
-      return this.#askOwn(engine, method, args);
-    });
+  answerAsk(message: PeerMessage, reply: PeerReply): void {
+    this.#unitOf(message, reply)?.answerAsk(message, reply);
   }
 
-  #answer(unit: string, reply: PeerReply, work: (engine: UnitEngine) => Promise<unknown>): void {
-    const seat = this.#options.seats.find((each) => each.unit.name === unit);
-    const answered = async (): Promise<unknown> => {
-      if (seat === undefined) throw new NotOwner(`unit ${unit} is not known here`);
-      return seat.answer(work);
-    };
-    answerNode(answered(), reply, (error) =>
-      this.#options.log.error({ err: error, unit }, 'a node could not be answered'),
-    );
+  #unitOf({ facts }: PeerMessage, reply: PeerReply): UnitHome | undefined {
+    const unit = this.#units.find(({ seat }) => seat.unit.name === facts['unit']);
+    if (unit === undefined) refuseNode(reply);
+    return unit;
   }
 
-  async #forStream<M extends Method>(
-    stream: string,
-    method: M,
-    args: readonly unknown[],
-    local: (service: StreamService) => Promise<Asked[M]>,
-  ): Promise<Asked[M]> {
-    const seat = this.#seatOf(stream);
-    return seat === null ? local(this.#localFor(stream)) : this.#ask(seat, method, args, this.#options.askMsMax);
-  }
-
-  #ask<M extends Method>(seat: UnitSeat, method: M, args: readonly unknown[], timeoutMs: number): Promise<Asked[M]> {
-    const facts = { unit: seat.unit.name, method };
-    const message: UnitMessage = { path: ASK, facts, body: packArguments(args), timeoutMs };
-    return seat.ask((engine) => this.#askOwn(engine, method, args) as Promise<Asked[M]>, message);
-  }
-
-  async #askOwn(engine: UnitEngine, method: Method, args: readonly unknown[]): Promise<unknown> {
-    const target = method === 'define' ? engine : engine.service;
-    const answer = (target as unknown as Record<Method, (...given: readonly unknown[]) => unknown>)[method];
-    return answer.apply(target, [...args]);
-  }
-
-  #seatOf(stream: string): UnitSeat | null {
-    return this.#seats.get(stream) ?? null;
-  }
-
-  #localFor(stream: string): StreamService {
-    const { local } = this.#options;
-    if (local === null) throw new StreamRefusal('unknown', `no stream named ${JSON.stringify(stream.slice(0, 64))}`);
-    return local;
+  #homeOf(stream: string): StreamHome {
+    const home = this.#homes.get(stream) ?? this.#options.local;
+    if (home === null) throw new StreamRefusal('unknown', `no stream named ${JSON.stringify(stream.slice(0, 64))}`);
+    return home;
   }
 
   #compiled(): Plan {
     this.#epoch += 1;
-    this.#seats = new Map(this.#options.seats.flatMap((seat) => seat.names.map((name) => [name, seat] as const)));
-    return compilePlan(this.definitions, { epoch: this.#epoch, shards: 1 });
+    const plan = compilePlan(this.definitions, { epoch: this.#epoch, shards: 1 });
+    this.#homes = new Map(
+      this.#families.flatMap((family) => definitionsOf(family).map(({ name }) => [name, family.home] as const)),
+    );
+    if (plan.streams.some(({ partitions }) => partitions > 1)) this.#options.splitter.usePlan(plan);
+    return plan;
   }
 }
 
-/** Of a stream that nobody has told anything of yet. */
-function factsBefore({ description = '', durability = 'memory', name, title = '' }: StreamDefinition): StreamFacts {
-  const counters = { accepted: 0, rejected: 0, duplicates: 0, late: 0, batches: 0, results: 0 };
-  return {
-    name,
-    title,
-    description,
-    durability,
-    watermark: null,
-    counters,
-    pendingBytes: 0,
-    deadLetters: 0,
-    partialsDropped: {},
-    resultsRefused: 0,
-  };
+/** Those of its first partition: they are the others', too, or will be. */
+const definitionsOf = ({ units }: Family): readonly StreamDefinition[] => units[0]?.seat.definitions ?? [];
+
+function familiesOf({ askMsMax, log, now, seats, splitter }: ClusterStreamsOptions, plan: () => Plan): Family[] {
+  const units = new Map<string, UnitHome[]>();
+  for (const seat of seats) {
+    const { family } = seat.unit;
+    units.set(family, [...(units.get(family) ?? []), new UnitHome(seat, askMsMax, log)]);
+  }
+  return [...units.values()].map((homes) => {
+    const [only] = homes;
+    const home = only !== undefined && homes.length === 1 ? only : new PartitionedHome({ homes, splitter, plan, now });
+    return { units: homes, home };
+  });
 }

@@ -7,6 +7,7 @@
 import type { Peers } from '../../cluster/peers/port.ts';
 import type { Leases, Membership } from '../../cluster/port.ts';
 import type { StreamDefinition } from '../define/definition.ts';
+import { OperatorParts } from '../engine/operators.ts';
 import type { EngineThreads } from '../engine/pool-threads.ts';
 import type { ShardParts } from '../engine/shard.ts';
 import { type OpenStreams, openStreams, type StreamsOptions } from '../open.ts';
@@ -36,7 +37,7 @@ export interface ClusterOptions extends Omit<StreamsOptions, 'threads' | 'now' |
   readonly askMsMax: number;
   /** Of the streams that each node has for itself. */
   readonly stores: (local: readonly StreamDefinition[]) => ReturnType<StreamsOptions['stores']>;
-  /** Engine 0 runs those; the others a unit each. */
+  /** Engine 0 runs those, the next ones a unit each; the last cuts batches by key. */
   readonly threads: (engine: number, parts: ShardParts) => EngineThreads;
   /** Wall clock, ms. */
   readonly now: () => number;
@@ -80,6 +81,7 @@ class ClusterNode implements OpenClusterStreams {
   readonly #options: ClusterOptions;
   readonly #local: OpenStreams | null;
   readonly #seats: readonly UnitSeat[];
+  readonly #splitter: EngineThreads;
   readonly #looks: NodeJS.Timeout;
   readonly #unsubscribe: () => void;
   #lookCount = 0;
@@ -101,10 +103,19 @@ class ClusterNode implements OpenClusterStreams {
       });
       return new UnitSeat(unit, owner, { nodeId: membership.id, leases, peers, now: monotonic });
     });
-    this.service = new ClusterStreams({ local: local?.service ?? null, seats: this.#seats, askMsMax, log });
+    this.#splitter = options.threads(units.length + 1, new OperatorParts(new Map()));
+    this.service = new ClusterStreams({
+      local: local?.service ?? null,
+      seats: this.#seats,
+      splitter: this.#splitter,
+      askMsMax,
+      log,
+      now: options.now,
+    });
     this.#serve(peers);
     this.#unsubscribe = membership.onChange(() => this.#membersChanged());
     this.#looks = setInterval(() => this.#lookOnce(), LOOK_MS);
+    void this.#notePartitions(units);
     void this.look();
   }
 
@@ -121,6 +132,25 @@ class ClusterNode implements OpenClusterStreams {
     void this.look();
     if (this.#lookCount % LOOKS_PER_READING !== 0) return;
     for (const seat of this.#seats) if (seat.owner.engine === null) void this.#readDefinitions(seat);
+  }
+
+  /** With another number of partitions the streams begin anew, which nobody should find out by missing results. */
+  async #notePartitions(units: readonly Unit[]): Promise<void> {
+    const { log, prefix, redis } = this.#options;
+    const key = `${prefix}stream-partitions`;
+    try {
+      for (const { family, partition, partitions } of units) {
+        if (partition > 0) continue;
+        const before = await redis.command('HGET', key, family);
+        if (before === String(partitions)) continue;
+        await redis.command('HSET', key, family, String(partitions));
+        if (before === null) continue;
+        const facts = { stream: family, before: Number(before), partitions };
+        log.warn(facts, 'the stream has another number of partitions: it begins anew, what it held stays in Redis');
+      }
+    } catch (error) {
+      log.info({ err: error }, 'whether streams have the partitions they had before is not known');
+    }
   }
 
   #membersChanged(): void {
@@ -224,6 +254,7 @@ class ClusterNode implements OpenClusterStreams {
   async close(): Promise<void> {
     this.#stopLooking();
     await Promise.all(this.#seats.map(({ owner }) => owner.stop()));
+    this.#splitter.release();
     await this.#local?.close();
   }
 }

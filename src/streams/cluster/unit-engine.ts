@@ -14,6 +14,7 @@ import type { Lease } from '../../cluster/port.ts';
 import type { RedisConnection } from '../../redis/connection.ts';
 import { RedisCheckpointStore } from '../checkpoints/redis-store.ts';
 import { RedisDeadLetterStore } from '../dead-letters/redis-store.ts';
+import { PARTITION_PLACEHOLDER } from '../define/compile-partitions.ts';
 import type { StreamDefinition } from '../define/definition.ts';
 import type { ConnectorKinds } from '../engine/connectors.ts';
 import type { EngineThreads } from '../engine/pool-threads.ts';
@@ -77,7 +78,7 @@ export class UnitEngine {
     const now = clock(nowMs);
     const declared = JSON.stringify(unit.definitions);
     const definitions = (await definitionsIn(fence, declared)) ?? unit.definitions;
-    const streams = await openReleasing(options, fence, definitions, now);
+    const streams = await openReleasing(options, unit, fence, definitions, now);
     const engine = new UnitEngine(lease, fence, streams, declared);
     try {
       await engine.#remember();
@@ -144,6 +145,7 @@ export class UnitEngine {
 /** Threads let go of what they hold of it when it ends, however that is. */
 async function openReleasing(
   options: UnitEngineOptions,
+  unit: Unit,
   fence: UnitFence,
   definitions: readonly StreamDefinition[],
   now: () => number,
@@ -158,7 +160,7 @@ async function openReleasing(
       logBytesMax,
       checkpointMs,
       tickMs,
-      kinds: fencedKinds(kinds, fence.token),
+      kinds: fencedKinds(kinds, unit, fence.token),
       stores: () => openRedisStores(fence, options),
       threads: (parts) => {
         threads = options.threads(parts);
@@ -214,19 +216,27 @@ async function openRedisStores(fence: UnitFence, options: UnitEngineOptions): Pr
   };
 }
 
-/** Redis sinks refuse an owner with an older token; Redis sources take over what an earlier owner left lying. */
-function fencedKinds(kinds: ConnectorKinds, token: number): ConnectorKinds {
+/**
+ * Redis sinks refuse an owner with an older token; Redis sources take over what an earlier owner left lying. Of streams
+ * with partitions each has a place of its own in a sink, and reads a key of its own.
+ */
+function fencedKinds(kinds: ConnectorKinds, { partition, partitions }: Unit, token: number): ConnectorKinds {
   const sources = new Map(kinds.sources);
   const source = sources.get('redis');
   if (source !== undefined) {
     sources.set('redis', {
       ...source,
-      create: (options, stream, host) => source.create({ claimIdleMs: CLAIM_IDLE_MS, ...options }, stream, host),
+      create: (options, stream, host) => {
+        const key = String(options['stream']).replaceAll(PARTITION_PLACEHOLDER, String(partition));
+        const own = partitions === 1 ? options : { ...options, stream: key };
+        return source.create({ claimIdleMs: CLAIM_IDLE_MS, ...own }, stream, host);
+      },
     });
   }
   const sinks = new Map(kinds.sinks);
   for (const [type, sink] of kinds.sinks) {
-    sinks.set(type, { ...sink, create: (options, name) => sink.create({ ...options, fence: token }, name) });
+    const named = (name: string): string => (partitions === 1 ? name : `${name}/${partition}of${partitions}`);
+    sinks.set(type, { ...sink, create: (options, name) => sink.create({ ...options, fence: token }, named(name)) });
   }
   return { sources, sinks };
 }

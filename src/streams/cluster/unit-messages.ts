@@ -57,12 +57,15 @@ export async function askNode(peers: Peers, nodeId: string, message: UnitMessage
   throw new StreamRefusal(refusal, outcome.message, outcome.retryAfterMs);
 }
 
+/** The unit that was asked about is not known here. */
+export const refuseNode = (reply: PeerReply): void => reply.send(MISDIRECTED, '');
+
 /** Answers with what the work comes to. `failed`: told of what is no refusal. */
 export function answerNode(work: Promise<unknown>, reply: PeerReply, failed: (error: unknown) => void): void {
   work.then(
     (value) => reply.send(200, pack(VERSION, { ok: true, value })),
     (error: unknown) => {
-      if (error instanceof NotOwner) reply.send(MISDIRECTED, '');
+      if (error instanceof NotOwner) refuseNode(reply);
       else if (error instanceof StreamRefusal) {
         const { message, refusal, retryAfterMs } = error;
         reply.send(200, pack(VERSION, { ok: false, refusal, message, retryAfterMs }));

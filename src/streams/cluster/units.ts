@@ -1,17 +1,25 @@
 /**
- * Cuts replicated streams into units: those that join, derive from or feed one another are one, the others apart.
+ * Cuts replicated streams into units: those that join, derive from or feed one another are one, the others apart; and each
+ * of those into as many as it has partitions.
  *
  * Role: a unit is what one node at a time runs, with a log of its own, since order is only promised within one. Streams
- * of other durability stay where they are declared. A unit is named after its first stream by name, so that all nodes
- * with the same definitions cut and name alike, in whatever order they list them.
+ * of other durability stay where they are declared. Streams that belong together are named after the first of them by
+ * name, so that all nodes with the same definitions cut and name alike, in whatever order they list them. The number of
+ * partitions is part of a unit's name: with another number keys live elsewhere, and what was before is not gone on with.
  */
+import { streamsNamedBy } from '../define/compile-partitions.ts';
 import type { StreamDefinition } from '../define/definition.ts';
 import { DefinitionProblem } from '../define/definition-problem.ts';
 
 export interface Unit {
   readonly name: string;
+  /** Name of the streams that belong together. */
+  readonly family: string;
   /** By name. */
   readonly definitions: readonly StreamDefinition[];
+  /** From 0. */
+  readonly partition: number;
+  readonly partitions: number;
 }
 
 export interface CutStreams {
@@ -25,7 +33,7 @@ export function cutIntoUnits(definitions: readonly StreamDefinition[]): CutStrea
   const byName = new Map(definitions.map((definition) => [definition.name, definition]));
   const groups = new Map<string, Set<string>>(definitions.map(({ name }) => [name, new Set([name])]));
   for (const definition of definitions) {
-    for (const other of namedBy(definition)) {
+    for (const other of streamsNamedBy(definition)) {
       const known = byName.get(other);
       // A name that is nowhere is told, better, when the plan is compiled.
       if (known === undefined) continue;
@@ -37,25 +45,20 @@ export function cutIntoUnits(definitions: readonly StreamDefinition[]): CutStrea
   }
   const isReplicated = ({ durability }: StreamDefinition): boolean => durability === 'replicated';
   const sets = new Set(definitions.filter(isReplicated).map(({ name }) => groups.get(name) as Set<string>));
-  const units = [...sets].map((names): Unit => {
-    const sorted = [...names].sort();
-    return { name: sorted[0] as string, definitions: sorted.map((name) => byName.get(name) as StreamDefinition) };
-  });
+  const families = [...sets].map((names) => [...names].sort()).sort(([a = ''], [b = '']) => (a < b ? -1 : 1));
   return {
-    units: units.sort((a, b) => (a.name < b.name ? -1 : 1)),
+    units: families.flatMap((names) => partitionsOf(names.map((name) => byName.get(name) as StreamDefinition))),
     local: definitions.filter((definition) => !isReplicated(definition)),
   };
 }
 
-/** Other streams a definition speaks of. */
-function namedBy({ alerts = [], joins = [], sinks = [] }: StreamDefinition): string[] {
-  const targets = sinks.flatMap(({ stream, type }) =>
-    type === 'stream' && typeof stream === 'string' ? [stream] : [],
-  );
-  const raised = alerts.flatMap(({ actions = [] }) =>
-    actions.flatMap((each) => ('stream' in each ? [each.stream] : [])),
-  );
-  return [...joins.map((join) => join.with), ...targets, ...raised];
+/** Streams of one family have the same number of partitions, which compiling sees to. */
+function partitionsOf(definitions: readonly StreamDefinition[]): Unit[] {
+  const { name: family, partitions = 1 } = definitions[0] as StreamDefinition;
+  return Array.from({ length: partitions }, (_, partition): Unit => {
+    const name = partitions === 1 ? family : `${family}/${partition}of${partitions}`;
+    return { name, family, definitions, partition, partitions };
+  });
 }
 
 function refuseMixed(one: StreamDefinition, other: StreamDefinition): void {

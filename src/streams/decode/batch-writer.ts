@@ -48,6 +48,8 @@ export class BatchWriter {
   duplicates = 0;
   readonly rejected: Rejected[] = [];
   rejectedMore = 0;
+  /** Refused events that are listed; the others are counted. */
+  listedMax = REJECTED_LISTED_MAX;
   /** Time of the open row when its field is absent; NaN for none. With it, the text it was read from. */
   otherMs = Number.NaN;
   otherAt = 0;
@@ -212,7 +214,7 @@ export class BatchWriter {
   }
 
   reject(at: number, bytes: number, reason: string): void {
-    if (this.rejected.length < REJECTED_LISTED_MAX) this.rejected.push({ at, bytes, reason });
+    if (this.rejected.length < this.listedMax) this.rejected.push({ at, bytes, reason });
     else this.rejectedMore += 1;
   }
 

@@ -36,6 +36,8 @@ const COMMA = 44;
 
 export class CloudEventElements implements ElementReader {
   readonly cursor: JsonCursor;
+  /** Rows name the whole CloudEvent as their original bytes, not its data. */
+  wholeEvents = false;
   readonly #writer: BatchWriter;
   readonly #scanner: ObjectScanner;
   readonly #envelope: EnvelopeScanner;
@@ -91,7 +93,8 @@ export class CloudEventElements implements ElementReader {
       writer.duplicates += 1;
     } else {
       this.#writeContext();
-      writer.commit(this.#dataAt, this.#dataEnd - this.#dataAt);
+      if (this.wholeEvents) writer.commit(at, end - at);
+      else writer.commit(this.#dataAt, this.#dataEnd - this.#dataAt);
     }
     this.#sync();
     cursor.at = end;

@@ -8,7 +8,7 @@
 import { performance } from 'node:perf_hooks';
 import type { DecodeResult, DecodeTask } from '../engine/task.ts';
 import type { Plan } from '../plan.ts';
-import { BatchWriter, FEW_TEXTS, MANY_TEXTS } from './batch-writer.ts';
+import { BatchWriter, FEW_TEXTS, MANY_TEXTS, REJECTED_LISTED_MAX } from './batch-writer.ts';
 import { CloudEventElements } from './cloudevents.ts';
 import { readLayout } from './column-format.ts';
 import { readColumns } from './columns.ts';
@@ -31,7 +31,10 @@ export type AfterDecoding = (batch: EventBatch) => DecodeResult['partials'];
 export function decodeBatch(plan: Plan, task: DecodeTask, after: AfterDecoding = () => []): DecodeResult {
   const startedMs = performance.now();
   const body = new Uint8Array(task.body, 0, task.bodyBytes);
-  const writer = read(schemaOf(plan, task.stream), task, body);
+  const { contextBytes } = task;
+  const options = contextBytes === 0 ? EACH_BATCH : { ...EACH_BATCH, roomBytes: contextBytes };
+  const writer = readBody(schemaOf(plan, task.stream), task, body, options);
+  if (contextBytes > 0) setContexts(writer, new Uint8Array(task.body, task.bodyBytes, contextBytes));
   const batch = writer.finish();
   fillHashes(batch);
   return {
@@ -47,38 +50,62 @@ export function decodeBatch(plan: Plan, task: DecodeTask, after: AfterDecoding =
   };
 }
 
-function read(schema: StreamSchema, task: DecodeTask, body: Uint8Array): BatchWriter {
+/** What a body is read by. */
+type ReadTask = Pick<DecodeTask, 'dedup' | 'format' | 'provenance' | 'spare'>;
+
+export interface ReadOptions {
+  readonly listedMax: number;
+  readonly wholeEvents: boolean;
+  /** Of lines: for what is appended when they are read. */
+  readonly roomBytes: number;
+}
+
+const EACH_BATCH: ReadOptions = { listedMax: REJECTED_LISTED_MAX, wholeEvents: false, roomBytes: 0 };
+
+/**
+ * Reads a body to its end. `listedMax`: refused events that are listed; `wholeEvents`: original bytes of CloudEvents are
+ * with their attributes.
+ */
+export function readBody(
+  schema: StreamSchema,
+  task: ReadTask,
+  body: Uint8Array,
+  { listedMax, roomBytes, wholeEvents }: ReadOptions = EACH_BATCH,
+): BatchWriter {
   const { provenance, spare } = task;
+  const begin = (bytes: Uint8Array, rows: number, texts: number): BatchWriter => {
+    const writer = new BatchWriter(schema, provenance, bytes, rows, texts, spare);
+    writer.listedMax = listedMax;
+    return writer;
+  };
   switch (task.format) {
     case 'ndjson': {
-      const texts = FEW_TEXTS + task.contextBytes / Math.max(1, body.length);
-      const writer = new BatchWriter(schema, provenance, body, estimateRows(body, LINE_FEED), texts, spare);
+      const writer = begin(body, estimateRows(body, LINE_FEED), FEW_TEXTS + roomBytes / Math.max(1, body.length));
       readLines(writer);
-      if (task.contextBytes > 0) setContexts(writer, new Uint8Array(task.body, task.bodyBytes, task.contextBytes));
       return writer;
     }
     case 'json': {
-      const writer = new BatchWriter(schema, provenance, body, estimateRows(body, BRACE), FEW_TEXTS, spare);
+      const writer = begin(body, estimateRows(body, BRACE), FEW_TEXTS);
       readElements(writer, new EventElements(writer), 'either');
       return writer;
     }
     case 'msgpack': {
-      const writer = new BatchWriter(schema, provenance, body, estimateMaps(body), FEW_TEXTS, spare);
+      const writer = begin(body, estimateMaps(body), FEW_TEXTS);
       readMaps(writer);
       return writer;
     }
     case 'cloudevent':
     case 'cloudevents-batch': {
-      const writer = new BatchWriter(schema, provenance, body, estimateRows(body, BRACE), MANY_TEXTS, spare);
+      const writer = begin(body, estimateRows(body, BRACE), MANY_TEXTS);
       const dedup = task.dedup === null ? null : new DedupSet(task.dedup);
       const elements = new CloudEventElements(writer, dedup, provenance.seq);
+      elements.wholeEvents = wholeEvents;
       readElements(writer, elements, task.format === 'cloudevent' ? 'object' : 'array');
       return writer;
     }
     case 'columns': {
       const layout = readLayout(body);
-      const rows = typeof layout === 'string' ? 0 : layout.rows;
-      const writer = new BatchWriter(schema, provenance, NO_BODY, rows, FEW_TEXTS, spare);
+      const writer = begin(NO_BODY, typeof layout === 'string' ? 0 : layout.rows, FEW_TEXTS);
       if (typeof layout === 'string') writer.reject(0, body.length, layout);
       else readColumns(writer, body, layout);
       return writer;

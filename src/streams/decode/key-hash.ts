@@ -19,6 +19,7 @@ const SEED_NUMBER = 0x1b873593;
 const HASH_ABSENT = 0x6b79a38d;
 const HASH_FALSE = 0x2f0b4c47;
 const HASH_TRUE = 0x54f1a2b9;
+const PARTITION_SEED = 0x7feb352d;
 
 function finalize(hash: number): number {
   let h = hash;
@@ -86,15 +87,31 @@ export function hashKey(values: readonly KeyValue[]): number {
   return hash;
 }
 
+/** Which of so many partitions has a key. The hash's own bits choose within the partition, so they are mixed anew. */
+export function partitionOfHash(hash: number, partitions: number): number {
+  return Math.floor((finalize(hash ^ PARTITION_SEED) / 2 ** 32) * partitions);
+}
+
+/**
+ * Partition of a stream in `partitions` parts that has the events of a key: for producers that write each partition's own
+ * source. `values`: those of the fields in `schema.key`, in its order; an absent one is null.
+ */
+export function partitionOf(values: readonly KeyValue[], partitions: number): number {
+  return partitionOfHash(hashKey(values), partitions);
+}
+
 /** Fills the hash columns of all rows. */
 export function fillHashes(batch: EventBatch): void {
   const inputs = groupInputs(batch.plan, batch.stream);
   for (let k = 0; k < inputs.length; k++) {
-    const { fields } = inputs[k] as { fields: readonly number[] };
-    const hashes = batch.hashes[k] as Uint32Array;
-    if (fields.length === 0) hashes.fill(0, 0, batch.count);
-    for (let i = 0; i < fields.length; i++) hashField(batch, fields[i] as number, hashes, i === 0);
+    hashRows(batch, (inputs[k] as { fields: readonly number[] }).fields, batch.hashes[k] as Uint32Array);
   }
+}
+
+/** Hashes of all rows by these fields. */
+export function hashRows(batch: EventBatch, fields: readonly number[], hashes: Uint32Array): void {
+  if (fields.length === 0) hashes.fill(0, 0, batch.count);
+  for (let i = 0; i < fields.length; i++) hashField(batch, fields[i] as number, hashes, i === 0);
 }
 
 function hashField(batch: EventBatch, field: number, hashes: Uint32Array, isFirst: boolean): void {

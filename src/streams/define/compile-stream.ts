@@ -42,6 +42,7 @@ export function streamPlan(definition: StreamDefinition, index: number, path: st
     idleAfterMs: time.idleAfterMs ?? STREAM_DEFAULTS.idleAfterMs,
     maxFutureMs: time.maxFutureMs ?? STREAM_DEFAULTS.maxFutureMs,
     durability: definition.durability ?? 'memory',
+    partitions: definition.partitions ?? 1,
     dedupIdsMax: dedup.idsMax ?? STREAM_DEFAULTS.dedupIdsMax,
     dedupTtlMs: dedup.ttlMs ?? STREAM_DEFAULTS.dedupTtlMs,
     keysMax: limits.keysMax ?? STREAM_DEFAULTS.keysMax,

@@ -7,6 +7,7 @@
  */
 import type { OperatorPlan, Plan, StreamPlan } from '../plan.ts';
 import { joinPlan, viewPlan } from './compile-join.ts';
+import { checkPartitions } from './compile-partitions.ts';
 import { patternPlan } from './compile-pattern.ts';
 import { listed, type StreamContext, streamPlan } from './compile-stream.ts';
 import { alertPlan, anomalyPlan } from './compile-watcher.ts';
@@ -80,6 +81,7 @@ class Compiler {
     }
     this.streams = streams.map(({ plan }) => plan);
     for (const stream of streams) this.#operatorsOf(stream);
+    checkPartitions(streams, findings);
     if (findings.none) this.#finish();
   }
 

@@ -23,6 +23,7 @@ export const ACTIONS_PER_ALERT_MAX = 16;
 export const HEADERS_PER_WEBHOOK_MAX = 32;
 export const SOURCES_PER_STREAM_MAX = 16;
 export const SINKS_PER_STREAM_MAX = 16;
+export const PARTITIONS_MAX = 64;
 /** Values of a pattern, join or view. */
 export const SELECTED_MAX = 64;
 

@@ -7,7 +7,15 @@
 import type { Plan } from '../plan.ts';
 import { StreamTaskRunner } from './run-task.ts';
 import type { ShardParts } from './shard.ts';
-import type { ApplyResult, ApplyTask, DecodeResult, DecodeTask, StreamThreads } from './task.ts';
+import type {
+  ApplyResult,
+  ApplyTask,
+  DecodeResult,
+  DecodeTask,
+  SplitResult,
+  SplitTask,
+  StreamThreads,
+} from './task.ts';
 
 export class LocalThreads implements StreamThreads {
   readonly size = 1;
@@ -23,6 +31,10 @@ export class LocalThreads implements StreamThreads {
 
   decode(task: DecodeTask): Promise<DecodeResult> {
     return this.#soon(() => this.#runner.decode(task));
+  }
+
+  split(task: SplitTask): Promise<SplitResult> {
+    return this.#soon(() => this.#runner.split(task));
   }
 
   apply(task: ApplyTask): Promise<ApplyResult> {

@@ -13,6 +13,8 @@ import {
   type DecodeResult,
   type DecodeTask,
   PlanNotLoaded,
+  type SplitResult,
+  type SplitTask,
   type StreamAnswer,
   type StreamMessage,
   type StreamTask,
@@ -59,8 +61,9 @@ interface Seat {
   readonly given: Map<number, { readonly epoch: number; readonly taken: Promise<void> }>;
 }
 
-/** Threads of an engine that ends before the node does. */
+/** Threads of an engine that ends before the node does; they cut batches for other engines, too. */
 export interface EngineThreads extends StreamThreads {
+  split(task: SplitTask): Promise<SplitResult>;
   /** What threads keep of its memory is let go. */
   release(): void;
 }
@@ -97,7 +100,7 @@ export class PoolThreads implements StreamThreads {
   readonly #running = new Map<number, Running[]>();
   readonly #taskMsMax: number;
   readonly #waiting: Waiting[] = [];
-  readonly #paces = { decode: new Pace(), apply: new Pace() };
+  readonly #paces = { decode: new Pace(), split: new Pace(), apply: new Pace() };
   #closed = false;
 
   /** `taskMsMax`: a worker that takes longer for a batch, or for a step of a task, is ended. */
@@ -132,6 +135,7 @@ export class PoolThreads implements StreamThreads {
         seat.plan = plan;
       },
       decode: (task) => this.#run(seat, task) as Promise<DecodeResult>,
+      split: (task) => this.#run(seat, task) as Promise<SplitResult>,
       apply: (task) => this.#run(seat, task) as Promise<ApplyResult>,
       release: () => this.#release(seat),
     };

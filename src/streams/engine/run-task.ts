@@ -7,6 +7,7 @@
  */
 import { decodeBatch } from '../decode/decode.ts';
 import { EventBatch } from '../decode/event-batch.ts';
+import { splitBatch } from '../decode/split.ts';
 import type { Plan } from '../plan.ts';
 import { PreAggregation } from './pre-aggregate.ts';
 import { copyOfShard, Shard, type ShardParts } from './shard.ts';
@@ -19,6 +20,8 @@ import type {
   ResultChunk,
   ShardImage,
   ShardReport,
+  SplitResult,
+  SplitTask,
   Step,
 } from './task.ts';
 
@@ -59,6 +62,10 @@ export class StreamTaskRunner {
   decode(task: DecodeTask): DecodeResult {
     const plan = this.#planOf(task.epoch);
     return decodeBatch(plan, task, (batch) => this.#preAggregation(plan).of(batch, task.provenance.seq));
+  }
+
+  split(task: SplitTask): SplitResult {
+    return splitBatch(this.#planOf(task.epoch), task);
   }
 
   #preAggregation(plan: Plan): PreAggregation {

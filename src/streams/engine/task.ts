@@ -56,6 +56,28 @@ export interface DecodeResult {
   readonly us: number;
 }
 
+/** A batch that several engines share, each of them the keys of a partition (`decode/split.ts`). */
+export interface SplitTask {
+  readonly kind: 'split';
+  readonly epoch: number;
+  readonly stream: number;
+  readonly format: WireFormat;
+  readonly body: SharedArrayBuffer;
+  readonly bodyBytes: number;
+  /** Wall clock, ms. */
+  readonly arrivalMs: number;
+}
+
+export interface SplitResult {
+  /** The only partition that has events in it: the body goes there as it is; −1: `parts` are to be sent. */
+  readonly only: number;
+  readonly format: WireFormat;
+  /** By partition; null: nothing for it. */
+  readonly parts: readonly (Uint8Array | null)[];
+  /** Time it took. */
+  readonly us: number;
+}
+
 export type Step =
   | {
       readonly kind: 'events';
@@ -162,8 +184,8 @@ export interface ApplyResult {
   readonly us: number;
 }
 
-export type StreamTask = DecodeTask | ApplyTask;
-export type StreamTaskResult = DecodeResult | ApplyResult;
+export type StreamTask = DecodeTask | SplitTask | ApplyTask;
+export type StreamTaskResult = DecodeResult | SplitResult | ApplyResult;
 
 /** To a worker thread: a task, or the plan that tasks will be of, which takes loading code and modules. */
 export interface StreamMessage {

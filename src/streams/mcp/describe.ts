@@ -10,6 +10,8 @@ export interface StreamDescription extends StreamFacts {
   readonly fields: Readonly<Record<string, string>>;
   readonly key: readonly string[];
   readonly timestamp: string;
+  /** Parts by key that nodes compute apart. */
+  readonly partitions: number;
   readonly operators: readonly OperatorDescription[];
 }
 
@@ -39,6 +41,7 @@ export async function describeStream(streams: Streams, name: string): Promise<St
     ),
     key: stream.key.map(fieldName),
     timestamp: stream.timestampField < 0 ? 'arrival' : `${fieldName(stream.timestampField)} (${stream.timestampUnit})`,
+    partitions: stream.partitions,
     operators: operatorsOf(plan, stream.index),
   };
 }

@@ -28,6 +28,7 @@ export class RigNode {
   readonly proxy: TcpProxy;
   readonly streams: OpenClusterStreams;
   readonly troubles: string[];
+  readonly warnings: string[];
   readonly #redis: RedisConnection;
   readonly #cluster: FakeCluster;
 
@@ -38,6 +39,7 @@ export class RigNode {
     redis: RedisConnection,
     streams: OpenClusterStreams,
     troubles: string[],
+    warnings: string[],
   ) {
     this.id = id;
     this.#cluster = cluster;
@@ -45,6 +47,7 @@ export class RigNode {
     this.#redis = redis;
     this.streams = streams;
     this.troubles = troubles;
+    this.warnings = warnings;
   }
 
   static async start(id: string, options: NodeOptions): Promise<RigNode> {
@@ -53,6 +56,7 @@ export class RigNode {
     const redis = new RedisConnection(`redis://127.0.0.1:${proxy.port}`, id, QUIET, { commandMsMax: 400 });
     await redis.ready();
     const troubles: string[] = [];
+    const warnings: string[] = [];
     const note = (fields: object, message: string): void => {
       const { err } = fields as { readonly err?: Error };
       troubles.push(`${id}: ${message} ${err?.stack ?? JSON.stringify(fields)}`);
@@ -71,11 +75,11 @@ export class RigNode {
       kinds: CONNECTOR_KINDS,
       stores: (local) => openStores({ definitions: local, dataDir: '', logBytesMax: LOG_BYTES_MAX }),
       threads: (_engine, parts) => Object.assign(new LocalThreads(parts), { release: () => undefined }),
-      log: { error: note, warn: () => undefined, info: () => undefined },
+      log: { error: note, warn: (_fields, message) => warnings.push(message), info: () => undefined },
       now: Date.now,
       ...(clock === undefined ? {} : { clock }),
     });
-    return new RigNode(id, cluster, proxy, redis, streams, troubles);
+    return new RigNode(id, cluster, proxy, redis, streams, troubles, warnings);
   }
 
   accept(stream: string, events: readonly object[], heading: Partial<IncomingBatch> = {}): Promise<Accepted> {

@@ -12,11 +12,13 @@ import { NodeProcess, steadyPort } from '../../cluster/balancer/node-process.ts'
 import { RedisServer } from '../../redis/redis-server.ts';
 import { randomFrom } from '../engine/faults.ts';
 import { until } from './node-rig.ts';
+import { checkCut, cutBatches, cutStreams, expectedOf } from './partition-case.ts';
 import { Sender, type Target } from './sender.ts';
 import { batchesOf, checkResults, type Reading, sensorUnit } from './sensor-case.ts';
 
 const SEED = Number(process.env['STREAM_SEED'] ?? 20_261_121);
 const UNITS = ['left', 'right'];
+const CUT_PARTITIONS = 3;
 const HEARTBEAT_MS = 500;
 const TTL_MS = 1000;
 const ROUNDS = 8;
@@ -31,7 +33,10 @@ const folder = mkdtempSync(join(tmpdir(), 'millrace-nodes-'));
 before(async () => {
   redis = await RedisServer.start();
   const config = join(folder, 'millrace.config.json');
-  const streams = UNITS.flatMap((unit) => sensorUnit(unit, redis.url));
+  const streams = [
+    ...UNITS.flatMap((unit) => sensorUnit(unit, redis.url)),
+    ...cutStreams('cut', redis.url, CUT_PARTITIONS),
+  ];
   const streaming = { checkpointMs: 300, dataDir: folder, shards: 2 };
   writeFileSync(config, JSON.stringify({ streams, streaming }));
   const flags = [
@@ -114,12 +119,13 @@ test('owners are killed, stopped, rolled and cut off: every event counts once, e
 }, async () => {
   const random = randomFrom(SEED);
   const sent = new Map<string, Reading[]>(UNITS.map((unit) => [unit, []]));
-  const senders = UNITS.flatMap((stream) =>
+  const cut: Reading[] = [];
+  const targets = (): Target[] => nodes.map(targetOf);
+  const mayRetry = (error: unknown): boolean => error instanceof TryLater;
+  const senders = [...UNITS, 'cut'].flatMap((stream) =>
     Array.from({ length: 3 }, (_, i) => {
-      const batches = batchesOf(random, ROUNDS * BATCHES_PER_ROUND, 15);
-      sent.get(stream)?.push(...batches.flat());
-      const targets = (): Target[] => nodes.map(targetOf);
-      const mayRetry = (error: unknown): boolean => error instanceof TryLater;
+      const batches = (stream === 'cut' ? cutBatches : batchesOf)(random, ROUNDS * BATCHES_PER_ROUND, 15);
+      (sent.get(stream) ?? cut).push(...batches.flat());
       return new Sender({ stream, name: `${stream}-${i}`, batches, targets, mayRetry });
     }),
   );
@@ -149,6 +155,10 @@ test('owners are killed, stopped, rolled and cut off: every event counts once, e
     );
     assert.ok(new Set(given).size > 2, `hardly ever another owner: ${given}`);
   }
+  const { seconds, windows } = expectedOf(cut);
+  await until('all windows of all partitions are there', async () => (await linesOf('cut')).length >= windows.size);
+  await until('their sums as well', async () => (await linesOf('cutSums')).length >= seconds.size);
+  checkCut(cut, await linesOf('cut'), await linesOf('cutSums'));
   assert.ok(senders.some(({ retries }) => retries > 0));
 });
 

@@ -99,7 +99,7 @@ export function checkResults(
   check(seconds, sums, `${name}: sums`);
 }
 
-function check(expected: ReadonlyMap<string, object>, lines: readonly string[], what: string): void {
+export function check(expected: ReadonlyMap<string, object>, lines: readonly string[], what: string): void {
   const results = lines.map((line) => JSON.parse(line) as ResultLine);
   const ids = results.map(({ id }) => id);
   const twice = ids.filter((id, i) => ids.indexOf(id) !== i);

@@ -40,6 +40,7 @@ export function planOf(fields: Readonly<Record<string, FieldText>>, options: Pla
     idleAfterMs: 0,
     maxFutureMs: 0,
     durability: 'memory',
+    partitions: 1,
     dedupIdsMax: 1000,
     dedupTtlMs: 3_600_000,
     keysMax: 1000,

@@ -176,6 +176,7 @@ describe('a plan', () => {
       idleAfterMs: 30_000,
       maxFutureMs: 300_000,
       durability: 'memory',
+      partitions: 1,
       dedupIdsMax: 1_000_000,
       dedupTtlMs: 3_600_000,
       keysMax: 1_000_000,

@@ -7,7 +7,7 @@ import { bids, PEOPLE, problemsOf, tumbling } from './bids.ts';
 const windowProblems = (more: object): string[] => problemsOf(bids({ windows: [{ ...tumbling(), ...more }] }));
 
 const MEMBERS =
-  'name, title, description, schema, time, durability, dedup, limits, windows, patterns, joins, anomalies, views, alerts, sources, sinks';
+  'name, title, description, schema, time, durability, partitions, dedup, limits, windows, patterns, joins, anomalies, views, alerts, sources, sinks';
 
 describe('the shape of a definition is checked, with the path of what is wrong', () => {
   const TABLE: readonly [string, readonly unknown[], readonly string[]][] = [

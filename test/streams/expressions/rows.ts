@@ -23,6 +23,7 @@ export function planOf(fields: readonly FieldPlan[]): Plan {
     idleAfterMs: 0,
     maxFutureMs: 0,
     durability: 'memory',
+    partitions: 1,
     dedupIdsMax: 0,
     dedupTtlMs: 0,
     keysMax: 1,

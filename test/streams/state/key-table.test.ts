@@ -28,6 +28,7 @@ function planOf(types: readonly FieldType[]): Plan {
     idleAfterMs: 0,
     maxFutureMs: 0,
     durability: 'memory' as const,
+    partitions: 1,
     dedupIdsMax: 0,
     dedupTtlMs: 0,
     keysMax: 0,

@@ -109,6 +109,7 @@ export function windowPlan(window: Partial<WindowPlan>): Plan {
         idleAfterMs: 0,
         maxFutureMs: 0,
         durability: 'memory',
+        partitions: 1,
         dedupIdsMax: 0,
         dedupTtlMs: 0,
         keysMax: 0,

@@ -1,0 +1,66 @@
+/**
+ * Facts of streams that are run in several places, or that nobody has told anything of yet.
+ *
+ * Role: what lists and gauges show: counters of all partitions together, the watermark of the one furthest behind.
+ */
+import type { StreamDefinition } from '../define/definition.ts';
+import type { StreamFacts } from '../engine/port.ts';
+import { earliest } from './partitioned-home.ts';
+
+/** One of each name, in the order of their first. */
+export function factsOfAll(facts: readonly StreamFacts[]): readonly StreamFacts[] {
+  const byName = new Map<string, StreamFacts>();
+  for (const each of facts) {
+    const known = byName.get(each.name);
+    byName.set(each.name, known === undefined ? each : together(known, each));
+  }
+  return [...byName.values()];
+}
+
+function together(a: StreamFacts, b: StreamFacts): StreamFacts {
+  const { accepted, batches, duplicates, late, rejected, results } = b.counters;
+  return {
+    ...a,
+    watermark: earliest([a.watermark, b.watermark]),
+    counters: {
+      accepted: a.counters.accepted + accepted,
+      rejected: a.counters.rejected + rejected,
+      duplicates: a.counters.duplicates + duplicates,
+      late: a.counters.late + late,
+      batches: a.counters.batches + batches,
+      results: a.counters.results + results,
+    },
+    pendingBytes: a.pendingBytes + b.pendingBytes,
+    deadLetters: a.deadLetters + b.deadLetters,
+    partialsDropped: summed(a.partialsDropped, b.partialsDropped),
+    resultsRefused: a.resultsRefused + b.resultsRefused,
+  };
+}
+
+function summed(a: StreamFacts['partialsDropped'], b: StreamFacts['partialsDropped']): Record<string, number> {
+  const sums = { ...a };
+  for (const [name, count] of Object.entries(b)) sums[name] = (sums[name] ?? 0) + count;
+  return sums;
+}
+
+/** Of a stream that nobody has told anything of yet. */
+export function factsBefore({
+  description = '',
+  durability = 'memory',
+  name,
+  title = '',
+}: StreamDefinition): StreamFacts {
+  const counters = { accepted: 0, rejected: 0, duplicates: 0, late: 0, batches: 0, results: 0 };
+  return {
+    name,
+    title,
+    description,
+    durability,
+    watermark: null,
+    counters,
+    pendingBytes: 0,
+    deadLetters: 0,
+    partialsDropped: {},
+    resultsRefused: 0,
+  };
+}

@@ -1,0 +1,155 @@
+/**
+ * Streams of one unit, wherever it is run: each question to the engine that can answer it.
+ *
+ * Role: `StreamHome` over a seat. An ingested batch is forwarded as it came in and acknowledged when the owner says that
+ * it is durable and applied. What another node asks is answered by the engine here, or not at all.
+ */
+import type { PeerMessage, PeerReply } from '../../cluster/peers/port.ts';
+import type { EngineLog } from '../engine/engine.ts';
+import type {
+  AlertFilter,
+  DeadLetterFacts,
+  DefineOutcome,
+  RaisedAlert,
+  StreamFacts,
+  Streams,
+  WindowAnswer,
+  WindowQuery,
+} from '../engine/port.ts';
+import type { StreamService } from '../engine/service.ts';
+import type { Accepted, IncomingBatch } from '../sources/port.ts';
+import type { UnitEngine } from './unit-engine.ts';
+import { ACCEPT, ASK, answerNode, packArguments, type UnitMessage, unpackArguments } from './unit-messages.ts';
+import type { UnitSeat } from './unit-seat.ts';
+
+/** What can be asked about streams that have one home. */
+export type StreamHome = Pick<
+  Streams,
+  'accept' | 'alerts' | 'deadLetters' | 'define' | 'dropDeadLetters' | 'events' | 'query' | 'replayDeadLetters'
+>;
+
+/** What one node asks another's engine for. */
+const METHODS = [
+  'list',
+  'query',
+  'alerts',
+  'define',
+  'events',
+  'deadLetters',
+  'replayDeadLetters',
+  'dropDeadLetters',
+] as const;
+type Method = (typeof METHODS)[number];
+type Asked = { readonly [M in Method]: Awaited<ReturnType<StreamService[M]>> };
+
+/** Where a unit's answer is put together with others', none is waited for longer. */
+const LIST_MS_MAX = 1000;
+
+export class UnitHome implements StreamHome {
+  readonly seat: UnitSeat;
+  readonly #askMsMax: number;
+  readonly #log: EngineLog;
+
+  /** `askMsMax`: for a forwarded batch or question to be answered. */
+  constructor(seat: UnitSeat, askMsMax: number, log: EngineLog) {
+    this.seat = seat;
+    this.#askMsMax = askMsMax;
+    this.#log = log;
+  }
+
+  accept(stream: string, source: string, batch: IncomingBatch): Promise<Accepted> {
+    const { body, ...heading } = batch;
+    const facts = { unit: this.seat.unit.name, stream, source, heading };
+    const message = { path: ACCEPT, facts, body, timeoutMs: this.#askMsMax };
+    return this.seat.ask((engine) => engine.service.accept(stream, source, batch), message);
+  }
+
+  /** Those last known, when nobody tells. */
+  async facts(): Promise<readonly StreamFacts[]> {
+    const { seat } = this;
+    try {
+      seat.facts = await this.#ask('list', [], LIST_MS_MAX);
+    } catch (error) {
+      this.#log.info({ err: error, unit: seat.unit.name }, 'the facts of these streams are those last known');
+    }
+    return seat.facts;
+  }
+
+  query(query: WindowQuery): Promise<WindowAnswer> {
+    return this.#ask('query', [query]);
+  }
+
+  alerts(filter: AlertFilter): Promise<readonly RaisedAlert[]> {
+    return this.#ask('alerts', [filter]);
+  }
+
+  /** None, when nobody tells. */
+  async alertsIfThere(filter: AlertFilter): Promise<readonly RaisedAlert[]> {
+    try {
+      return await this.#ask('alerts', [filter], LIST_MS_MAX);
+    } catch (error) {
+      this.#log.info({ err: error, unit: this.seat.unit.name }, 'alerts of these streams are left out');
+      return [];
+    }
+  }
+
+  define(stream: string, kind: 'windows' | 'patterns', definition: unknown): Promise<DefineOutcome> {
+    return this.#ask('define', [stream, kind, definition]);
+  }
+
+  events(stream: string, ids: readonly string[]): Promise<readonly { readonly id: string; readonly text: string }[]> {
+    return this.#ask('events', [stream, ids]);
+  }
+
+  deadLetters(stream: string, after: string, limit: number): Promise<readonly DeadLetterFacts[]> {
+    return this.#ask('deadLetters', [stream, after, limit]);
+  }
+
+  replayDeadLetters(stream: string, ids: readonly string[]): Promise<Accepted> {
+    return this.#ask('replayDeadLetters', [stream, ids]);
+  }
+
+  dropDeadLetters(stream: string, ids: readonly string[]): Promise<number> {
+    return this.#ask('dropDeadLetters', [stream, ids]);
+  }
+
+  #ask<M extends Method>(method: M, args: readonly unknown[], timeoutMs = this.#askMsMax): Promise<Asked[M]> {
+    const facts = { unit: this.seat.unit.name, method };
+    const message: UnitMessage = { path: ASK, facts, body: packArguments(args), timeoutMs };
+    return this.seat.ask((engine) => askEngine(engine, method, args) as Promise<Asked[M]>, message);
+  }
+
+  /** Another node's batch. */
+  answerAccept({ body, facts }: PeerMessage, reply: PeerReply): void {
+    const { heading, source, stream } = facts as unknown as {
+      readonly heading: Omit<IncomingBatch, 'body'>;
+      readonly source: string;
+      readonly stream: string;
+    };
+    // The message is only lent for this turn.
+    const batch = { ...heading, body: Buffer.from(body) };
+    this.#answer(reply, (engine) => engine.service.accept(stream, source, batch));
+  }
+
+  /** Another node's question. */
+  answerAsk({ body, facts }: PeerMessage, reply: PeerReply): void {
+    const method = facts['method'] as Method;
+    const args = unpackArguments(body);
+    this.#answer(reply, async (engine) => {
+      if (args === null || !METHODS.includes(method)) throw new TypeError(`no such question: ${String(method)}`);
+      return askEngine(engine, method, args);
+    });
+  }
+
+  #answer(reply: PeerReply, work: (engine: UnitEngine) => Promise<unknown>): void {
+    answerNode(this.seat.answer(work), reply, (error) =>
+      this.#log.error({ err: error, unit: this.seat.unit.name }, 'a node could not be answered'),
+    );
+  }
+}
+
+async function askEngine(engine: UnitEngine, method: Method, args: readonly unknown[]): Promise<unknown> {
+  const target = method === 'define' ? engine : engine.service;
+  const answer = (target as unknown as Record<Method, (...given: readonly unknown[]) => unknown>)[method];
+  return answer.apply(target, [...args]);
+}

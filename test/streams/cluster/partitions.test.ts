@@ -1,0 +1,297 @@
+/**
+ * A stream in partitions: its keys are spread over nodes, which come, go, and take over from one another, and it is still
+ * one stream: any node takes its events and answers for all of it, each event counts once, each result is emitted once.
+ */
+import assert from 'node:assert/strict';
+import { after, afterEach, before, describe, test } from 'node:test';
+import { pack } from 'msgpackr';
+import { ranking } from '../../../src/streams/cluster/rendezvous.ts';
+import { partitionOf as partitionOfKey } from '../../../src/streams/decode/key-hash.ts';
+import { StreamRefusal, type WindowQuery } from '../../../src/streams/engine/port.ts';
+import { RedisServer } from '../../redis/redis-server.ts';
+import { randomFrom } from '../engine/faults.ts';
+import { FakeCluster } from './fake-cluster.ts';
+import { type NodeOptions, RigNode, until } from './node-rig.ts';
+import { checkCut, cutBatches, cutStreams, expectedOf } from './partition-case.ts';
+import { Sender } from './sender.ts';
+import type { Reading } from './sensor-case.ts';
+
+const PARTITIONS = 6;
+const ROUNDS = 10;
+const BATCHES_PER_ROUND = 6;
+const SEED = Number(process.env['STREAM_SEED'] ?? 20_261_121);
+const UNITS = Array.from({ length: PARTITIONS }, (_, i) => `readings/${i}of${PARTITIONS}`);
+const QUERY: WindowQuery = {
+  stream: 'readings',
+  name: 'parts',
+  key: null,
+  fromMs: -Infinity,
+  toMs: Infinity,
+  by: '',
+  limit: 1000,
+  include: 'closed',
+};
+
+let redis: RedisServer;
+const nodes = new Map<string, RigNode>();
+before(async () => {
+  redis = await RedisServer.start();
+});
+afterEach(async () => {
+  for (const node of nodes.values()) await node.kill();
+  nodes.clear();
+  await redis.run('FLUSHALL');
+});
+after(() => redis.end());
+
+async function start(options: NodeOptions, ...ids: string[]): Promise<RigNode[]> {
+  const started = await Promise.all(ids.map((id) => RigNode.start(id, options)));
+  for (const node of started) nodes.set(node.id, node);
+  return started;
+}
+
+const running = (): RigNode[] => [...nodes.values()];
+const ownersOf = (unit: string): RigNode[] => running().filter(({ streams }) => streams.owned.includes(unit));
+const isAtHome = (unit: string): boolean => ownersOf(unit)[0]?.id === ranking(unit, [...nodes.keys()])[0];
+const allAtHome = (): Promise<void> => until('every partition is where it should be', () => UNITS.every(isAtHome));
+const partitionOf = (sensor: string): number => partitionOfKey([sensor], PARTITIONS);
+
+async function linesOf(stream: string): Promise<string[]> {
+  const entries = (await redis.run('XRANGE', `results:${stream}`, '-', '+')) as [string, string[]][];
+  return entries.map(([, fields]) => fields[3] as string);
+}
+
+function sendersOf(count: number, batches: number): { readonly senders: Sender[]; readonly sent: Reading[] } {
+  const random = randomFrom(SEED);
+  const sent: Reading[] = [];
+  const senders = Array.from({ length: count }, (_, i) => {
+    const its = cutBatches(random, batches, 12);
+    sent.push(...its.flat());
+    return new Sender({ stream: 'readings', name: `sender-${i}`, batches: its, targets: running });
+  });
+  return { senders, sent };
+}
+
+async function finish(senders: readonly Sender[], sent: readonly Reading[]): Promise<void> {
+  await Promise.all(senders.map((sender) => sender.send()));
+  const { seconds, windows } = expectedOf(sent);
+  await until('all windows are in the sink', async () => (await linesOf('readings')).length >= windows.size);
+  await until('all sums are in the sink', async () => (await linesOf('readingsSums')).length >= seconds.size);
+  checkCut(sent, await linesOf('readings'), await linesOf('readingsSums'));
+}
+
+describe('a stream in partitions', () => {
+  test('is spread over the nodes, and is one stream for whoever asks any of them', async () => {
+    const cluster = new FakeCluster();
+    await start({ cluster, redis, definitions: cutStreams('readings', redis.url, PARTITIONS) }, 'n1', 'n2', 'n3');
+    await allAtHome();
+    assert.ok(running().filter(({ streams }) => streams.owned.length > 0).length > 1, 'one node has them all');
+    const { senders, sent } = sendersOf(3, 10);
+    await finish(senders, sent);
+    const { windows } = expectedOf(sent);
+    for (const { streams } of running()) {
+      const [facts] = await streams.service.list();
+      assert.equal(facts?.counters.accepted, sent.length);
+      const all = await streams.service.query(QUERY);
+      assert.deepEqual(
+        all.rows.map(({ key, start }) => `${key['sensor']} ${start}`).sort(),
+        [...windows.keys()].sort(),
+      );
+      assert.deepEqual(
+        all.rows.map(({ end }) => end),
+        all.rows.map(({ end }) => end).sort((a, b) => Number(b) - Number(a)),
+      );
+      const few = await streams.service.query({ ...QUERY, limit: 5, by: 'total' });
+      const totals = [...windows.values()].map((values) => (values as { total: number }).total).sort((a, b) => b - a);
+      assert.deepEqual(
+        few.rows.map(({ values }) => values['total']),
+        totals.slice(0, 5),
+      );
+      assert.equal(few.truncated, true);
+      const one = await streams.service.query({ ...QUERY, key: { sensor: 's3' } });
+      assert.deepEqual(
+        one.rows.map(({ start }) => `s3 ${start}`).sort(),
+        [...windows.keys()].filter((window) => window.startsWith('s3 ')).sort(),
+      );
+      const ids = one.rows[0]?.context?.events ?? [];
+      assert.ok(ids.length > 0 && ids.every((id) => id.startsWith(`${partitionOf('s3')}/`)), String(ids));
+      const events = await streams.service.events('readings', ids);
+      assert.deepEqual(
+        events.map(({ id, text }) => [id, (JSON.parse(text) as Reading).sensor]),
+        ids.map((id) => [id, 's3']),
+      );
+      await assert.rejects(
+        streams.service.events('readings', ['12:1']),
+        /"12:1" is not an id of a stream with partitions/,
+      );
+    }
+  });
+
+  test('takes batches of any format, once each, and keeps what it refuses where its key is', async () => {
+    const cluster = new FakeCluster();
+    await start({ cluster, redis, definitions: cutStreams('readings', redis.url, PARTITIONS) }, 'n1', 'n2');
+    await allAtHome();
+    const [{ streams }] = running() as [RigNode];
+    const events = Array.from({ length: 20 }, (_, i) => ({ at: 1_000_000, sensor: `s${i}`, value: i }));
+    const heading = { partition: '', position: '', traceparent: '', correlationId: '' };
+    const body = pack(events);
+    for (let i = 0; i < 2; i++) {
+      const batch = { ...heading, format: 'msgpack', body, batchId: 'one' } as const;
+      assert.deepEqual(await streams.service.accept('readings', 'test', batch), { accepted: 20, rejected: 0, late: 0 });
+    }
+    const lines = ['{"at":1000000,"sensor":"s4","value":"x"}', 'not JSON', '{"at":1000000,"sensor":"s5","value":1}'];
+    const bad = { ...heading, format: 'ndjson', body: Buffer.from(lines.join('\n')), batchId: 'two' } as const;
+    assert.deepEqual(await streams.service.accept('readings', 'test', bad), { accepted: 1, rejected: 2, late: 0 });
+    const [facts] = await streams.service.list();
+    assert.equal(facts?.counters.accepted, 21);
+    assert.equal(facts?.deadLetters, 2);
+    const letters = await streams.service.deadLetters('readings', '', 10);
+    assert.deepEqual(
+      new Map(letters.map(({ id, text }) => [text, Number(id.split('/')[0])])),
+      new Map([
+        [lines[0], partitionOf('s4')],
+        [lines[1], 0],
+      ]),
+    );
+    const [first] = letters;
+    assert.deepEqual(await streams.service.deadLetters('readings', first?.id as string, 10), letters.slice(1));
+    assert.equal((await streams.service.replayDeadLetters('readings', [first?.id as string])).rejected, 1);
+    const left = await streams.service.deadLetters('readings', '', 10);
+    assert.equal(left.length, 2);
+    assert.equal(
+      await streams.service.dropDeadLetters(
+        'readings',
+        left.map(({ id }) => id),
+      ),
+      2,
+    );
+    assert.deepEqual(await streams.service.deadLetters('readings', '', 10), []);
+  });
+
+  test('has a window that is defined while it runs in all of its partitions', async () => {
+    const cluster = new FakeCluster();
+    const options = { cluster, redis, definitions: cutStreams('readings', redis.url, PARTITIONS) };
+    const [node] = (await start(options, 'n1', 'n2')) as [RigNode];
+    await allAtHome();
+    const window = { name: 'more', type: 'tumbling', sizeMs: 50, aggregates: { n: 'count' } };
+    await assert.rejects(node.streams.service.define('readings', 'windows', { ...window, key: [] }), StreamRefusal);
+    await node.streams.service.define('readings', 'windows', window);
+    const { senders, sent } = sendersOf(1, 4);
+    await finish(senders, sent);
+    for (const { streams } of running()) {
+      const { rows } = await streams.service.query({ ...QUERY, name: 'more' });
+      assert.equal(new Set(rows.map(({ key }) => key['sensor'])).size, 7);
+    }
+  });
+});
+
+test('another number of partitions begins anew, and says so', async () => {
+  const said = (node: RigNode): boolean => node.warnings.some((text) => text.includes('another number of partitions'));
+  for (const [partitions, warned] of [
+    [1, false],
+    [2, true],
+    [2, false],
+  ] as const) {
+    const definitions = cutStreams('readings', redis.url, partitions);
+    const [node] = (await start({ cluster: new FakeCluster(), redis, definitions }, 'n1')) as [RigNode];
+    await until('it has noted it', async () => {
+      return Number(await redis.run('HGET', 'test:stream-partitions', 'readings')) === partitions;
+    });
+    if (warned) await until('it is said', () => said(node));
+    await node.close();
+    assert.equal(said(node), warned);
+    nodes.clear();
+  }
+});
+
+describe('a source in partitions', () => {
+  test('each is read by the node that runs the partition, from where the one before it was', async () => {
+    const cluster = new FakeCluster();
+    const source = { type: 'redis', url: redis.url, stream: 'in:{partition}', field: 'event', blockMs: 100 };
+    const definitions = cutStreams('readings', redis.url, PARTITIONS, [source]);
+    const options = { cluster, redis, definitions };
+    const random = randomFrom(SEED);
+    const batches = cutBatches(random, 30, 12);
+    const write = async (readings: readonly Reading[]): Promise<void> => {
+      for (const reading of readings) {
+        await redis.run('XADD', `in:${partitionOf(reading.sensor)}`, '*', 'event', JSON.stringify(reading));
+      }
+    };
+    await start(options, 'n1', 'n2');
+    await write(batches.slice(0, 10).flat());
+    const [{ streams }] = (await start(options, 'n3')) as [RigNode];
+    const accepted = async (): Promise<number> => (await streams.service.list())[0]?.counters.accepted ?? 0;
+    await until('the first are taken', async () => (await accepted()) === batches.slice(0, 10).flat().length);
+    for (const id of ['n1', 'n2']) {
+      const node = nodes.get(id) as RigNode;
+      nodes.delete(id);
+      const writing = write(batches.slice(id === 'n1' ? 10 : 20, id === 'n1' ? 20 : 30).flat());
+      await (id === 'n1' ? node.kill() : node.close());
+      await writing;
+    }
+    await write(batches.slice(30).flat());
+    await finish([], batches.flat());
+  });
+});
+
+describe('a partition moves', () => {
+  test('to a node that joins only when it is that one’s share; the others go on where they are', async () => {
+    const cluster = new FakeCluster();
+    const definitions = cutStreams('readings', redis.url, PARTITIONS);
+    const options = { cluster, redis, definitions, checkpointMs: 200 };
+    await start(options, 'n1', 'n2');
+    await allAtHome();
+    const tokenOf = (unit: string): number | undefined =>
+      cluster.given.findLast(({ name }) => name === `stream:${unit}`)?.token;
+    const before = new Map(UNITS.map((unit) => [unit, { owner: ownersOf(unit)[0]?.id, token: tokenOf(unit) }]));
+    const { senders, sent } = sendersOf(3, 12);
+    for (const sender of senders) await sender.send(1);
+    const sending = finish(senders, sent);
+    await start(options, 'n3');
+    await sending;
+    await allAtHome();
+    const moved = UNITS.filter((unit) => ownersOf(unit)[0]?.id === 'n3');
+    assert.ok(moved.length > 0 && moved.length < PARTITIONS, String(moved));
+    for (const unit of UNITS) {
+      if (moved.includes(unit)) continue;
+      assert.deepEqual({ owner: ownersOf(unit)[0]?.id, token: tokenOf(unit) }, before.get(unit), unit);
+    }
+  });
+
+  test('while owners are killed, rolled and cut off from Redis: nothing is lost and nothing doubled', async () => {
+    const cluster = new FakeCluster();
+    const definitions = cutStreams('readings', redis.url, PARTITIONS);
+    const options = { cluster, redis, definitions, checkpointMs: 150 };
+    const ids = ['n1', 'n2', 'n3'];
+    await start(options, ...ids);
+    await allAtHome();
+    const { senders, sent } = sendersOf(4, ROUNDS * BATCHES_PER_ROUND);
+    for (const sender of senders) await sender.send(1);
+    const random = randomFrom(SEED + 1);
+    for (let round = 0; round < ROUNDS; round++) {
+      const sending = Promise.all(senders.map((sender) => sender.send(BATCHES_PER_ROUND)));
+      sending.catch(() => undefined);
+      await pause(random() * 30);
+      const victim = ownersOf(UNITS[round % PARTITIONS] as string)[0] ?? (running()[0] as RigNode);
+      if (round % 3 === 2) victim.proxy.cut();
+      else {
+        nodes.delete(victim.id);
+        await (round % 3 === 0 ? victim.kill() : victim.close());
+      }
+      await pause(random() * 100);
+      await start(options, ...ids.filter((id) => !nodes.has(id)));
+      await sending;
+    }
+    await finish(senders, sent);
+    assert.ok(
+      senders.some(({ retries }) => retries > 0),
+      'nobody noticed anything',
+    );
+    for (const unit of UNITS) {
+      const tokens = cluster.given.filter(({ name }) => name === `stream:${unit}`).map(({ token }) => token);
+      assert.ok(tokens.every((token, i) => i === 0 || token > (tokens[i - 1] as number)));
+    }
+  });
+});
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
