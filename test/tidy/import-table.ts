@@ -147,8 +147,8 @@ export const HOMES: readonly (readonly [dependency: RegExp, homes: readonly stri
   [/^@modelcontextprotocol\/(client|server|node)/, ['bench']],
 ];
 
-/** The only file of the runtime that reads `process.env`. */
-export const ENVIRONMENT_HOME = 'src/config/environment.ts';
+/** The files of the runtime that touch `process.env`: what is configured by it, and what a native module reads of it. */
+export const ENVIRONMENT_HOMES: readonly string[] = ['src/config/environment.ts', 'src/frontend/uws/load.ts'];
 
 /** Types of a dependency that stand in the public API. */
 export const TYPES_ALSO: readonly (readonly [dependency: RegExp, file: string])[] = [

@@ -4,7 +4,15 @@
  * Each rule is shown in `tidy.test.ts` to catch a file that breaks it, and then held against the whole tree.
  */
 import ts from 'typescript';
-import { DEFAULT_EXPORT_HOMES, ENVIRONMENT_HOME, HOMES, MAY_IMPORT, NEVER, SEAMS, TYPES_ALSO } from './import-table.ts';
+import {
+  DEFAULT_EXPORT_HOMES,
+  ENVIRONMENT_HOMES,
+  HOMES,
+  MAY_IMPORT,
+  NEVER,
+  SEAMS,
+  TYPES_ALSO,
+} from './import-table.ts';
 import { type Import, lineOf, nodesOf, type SourceFile } from './source-tree.ts';
 
 export type Rule = (file: SourceFile) => string[];
@@ -83,8 +91,10 @@ export const noEmptyCatch: Rule = perNode((node) =>
 export const noAny: Rule = perNode((node) => (node.kind === ts.SyntaxKind.AnyKeyword ? 'any: narrow unknown' : null));
 
 export const noEnvironment: Rule = perNode((node, file) =>
-  ts.isPropertyAccessExpression(node) && node.getText(file.tree) === 'process.env' && file.path !== ENVIRONMENT_HOME
-    ? `process.env: read in ${ENVIRONMENT_HOME} only`
+  ts.isPropertyAccessExpression(node) &&
+  node.getText(file.tree) === 'process.env' &&
+  !ENVIRONMENT_HOMES.includes(file.path)
+    ? `process.env: touched in ${ENVIRONMENT_HOMES.join(', ')} only`
     : null,
 );
 

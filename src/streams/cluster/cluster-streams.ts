@@ -43,8 +43,6 @@ export interface ClusterStreamsOptions {
   /** For a forwarded batch or question to be answered. */
   readonly askMsMax: number;
   readonly log: EngineLog;
-  /** Wall clock, ms. */
-  readonly now: () => number;
 }
 
 /** Streams that belong together, and where they are. */
@@ -206,7 +204,7 @@ export class ClusterStreams implements Streams {
 /** Those of its first partition: they are the others', too, or will be. */
 const definitionsOf = ({ units }: Family): readonly StreamDefinition[] => units[0]?.seat.definitions ?? [];
 
-function familiesOf({ askMsMax, log, now, seats, splitter }: ClusterStreamsOptions, plan: () => Plan): Family[] {
+function familiesOf({ askMsMax, log, seats, splitter }: ClusterStreamsOptions, plan: () => Plan): Family[] {
   const units = new Map<string, UnitHome[]>();
   for (const seat of seats) {
     const { family } = seat.unit;
@@ -214,7 +212,7 @@ function familiesOf({ askMsMax, log, now, seats, splitter }: ClusterStreamsOptio
   }
   return [...units.values()].map((homes) => {
     const [only] = homes;
-    const home = only !== undefined && homes.length === 1 ? only : new PartitionedHome({ homes, splitter, plan, now });
+    const home = only !== undefined && homes.length === 1 ? only : new PartitionedHome({ homes, splitter, plan });
     return { units: homes, home };
   });
 }

@@ -110,7 +110,6 @@ class ClusterNode implements OpenClusterStreams {
       splitter: this.#splitter,
       askMsMax,
       log,
-      now: options.now,
     });
     this.#serve(peers);
     this.#unsubscribe = membership.onChange(() => this.#membersChanged());
@@ -134,19 +133,20 @@ class ClusterNode implements OpenClusterStreams {
     for (const seat of this.#seats) if (seat.owner.engine === null) void this.#readDefinitions(seat);
   }
 
-  /** With another number of partitions the streams begin anew, which nobody should find out by missing results. */
+  /** Cut otherwise the streams begin anew, which nobody should find out by missing results. */
   async #notePartitions(units: readonly Unit[]): Promise<void> {
     const { log, prefix, redis } = this.#options;
     const key = `${prefix}stream-partitions`;
     try {
-      for (const { family, partition, partitions } of units) {
+      for (const { cut, family, partition } of units) {
         if (partition > 0) continue;
         const before = await redis.command('HGET', key, family);
-        if (before === String(partitions)) continue;
-        await redis.command('HSET', key, family, String(partitions));
+        if (before === cut) continue;
+        await redis.command('HSET', key, family, cut);
         if (before === null) continue;
-        const facts = { stream: family, before: Number(before), partitions };
-        log.warn(facts, 'the stream has another number of partitions: it begins anew, what it held stays in Redis');
+        const facts = { stream: family, before, partitions: cut };
+        const what = 'another number of partitions, or a key of other fields';
+        log.warn(facts, `the stream has ${what}: it begins anew, what it held stays in Redis`);
       }
     } catch (error) {
       log.info({ err: error }, 'whether streams have the partitions they had before is not known');

@@ -35,15 +35,13 @@ export interface PartitionedPorts {
   readonly splitter: Pick<EngineThreads, 'split'>;
   /** That of `splitter`, too. */
   readonly plan: () => Plan;
-  /** Wall clock, ms. */
-  readonly now: () => number;
 }
 
 export class PartitionedHome implements StreamHome {
   readonly #ports: PartitionedPorts;
   /** By stream: settles when the batch before has been handed over. */
   readonly #turns = new Map<string, Promise<unknown>>();
-  /** By stream: bytes that are being cut. */
+  /** By stream: bytes that are being cut, or wait for those before them. */
   readonly #cutting = new Map<string, number>();
 
   constructor(ports: PartitionedPorts) {
@@ -55,10 +53,13 @@ export class PartitionedHome implements StreamHome {
   }
 
   async accept(stream: string, source: string, batch: IncomingBatch): Promise<Accepted> {
-    const split = this.#split(this.#planOf(stream), batch);
+    const plan = this.#planOf(stream);
+    const bytes = this.#admit(plan, batch);
+    const split = this.#split(plan, batch);
     const before = this.#turns.get(stream);
     let sent: Promise<Accepted> | null = null;
     const turn = Promise.allSettled([before, split]).then(async () => {
+      this.#cutting.set(stream, (this.#cutting.get(stream) as number) - bytes);
       // What it comes to is awaited outside of the turn.
       sent = this.#send(stream, source, batch, await split);
       sent.catch(() => undefined);
@@ -71,22 +72,22 @@ export class PartitionedHome implements StreamHome {
     return sent as unknown as Promise<Accepted>;
   }
 
-  async #split({ index, name, pendingBytesMax }: StreamPlan, { body, format }: IncomingBatch): Promise<SplitResult> {
-    const bytes = body.byteLength;
+  /** Throws when too much waits to be cut. */
+  #admit({ name, pendingBytesMax }: StreamPlan, { body: { byteLength: bytes } }: IncomingBatch): number {
     const cutting = this.#cutting.get(name) ?? 0;
     if (cutting > 0 && cutting + bytes > pendingBytesMax) {
       const text = `${cutting} bytes of stream ${name} wait to be cut by key; at most ${pendingBytesMax}`;
       throw new StreamRefusal('pending', text, RETRY_AFTER_MS);
     }
     this.#cutting.set(name, cutting + bytes);
+    return bytes;
+  }
+
+  async #split({ index }: StreamPlan, { body, format }: Pick<IncomingBatch, 'body' | 'format'>): Promise<SplitResult> {
+    const bytes = body.byteLength;
     const shared = new SharedArrayBuffer(Math.max(1, bytes));
     new Uint8Array(shared).set(body);
-    const task = { kind: 'split', stream: index, format, body: shared, bodyBytes: bytes, arrivalMs: this.#ports.now() };
-    try {
-      return await this.#cut(task as Omit<SplitTask, 'epoch'>);
-    } finally {
-      this.#cutting.set(name, (this.#cutting.get(name) as number) - bytes);
-    }
+    return this.#cut({ kind: 'split', stream: index, format, body: shared, bodyBytes: bytes });
   }
 
   /** Again where the thread was lost, or knows only the plan that has replaced this one: cutting has no effects. */
@@ -137,8 +138,13 @@ export class PartitionedHome implements StreamHome {
     if (known !== null) return tagged(await this.#home(known).query(query), known);
     const parts =
       query.include === 'all' && query.by === '' ? (['open', 'closed'] as const) : ([query.include] as const);
-    const answers = await Promise.all(parts.map((include) => this.#queryAll({ ...query, include })));
-    const rows = answers.flatMap((answer) => answer.rows);
+    // One after the other: what closes meanwhile is in one of them at least. That it is in both, its id tells.
+    const answers: WindowAnswer[] = [];
+    for (const include of parts) answers.push(await this.#queryAll({ ...query, include }));
+    const closed = new Set(answers.length > 1 ? answers.at(-1)?.rows.map(({ id }) => id) : []);
+    const rows = answers.flatMap((answer, i) =>
+      i === answers.length - 1 ? answer.rows : answer.rows.filter(({ id }) => !closed.has(id)),
+    );
     const limit = Math.min(query.limit, QUERY_ROWS_MAX);
     return {
       rows: rows.slice(0, limit),

@@ -5,11 +5,15 @@
  * Role: a unit is what one node at a time runs, with a log of its own, since order is only promised within one. Streams
  * of other durability stay where they are declared. Streams that belong together are named after the first of them by
  * name, so that all nodes with the same definitions cut and name alike, in whatever order they list them. The number of
- * partitions is part of a unit's name: with another number keys live elsewhere, and what was before is not gone on with.
+ * partitions, and the fields that keys are made of, are part of a unit's name: with others keys live elsewhere, and what
+ * was before is not gone on with, nor is anything taken from a node that cuts otherwise.
  */
+import { createHash } from 'node:crypto';
 import { streamsNamedBy } from '../define/compile-partitions.ts';
 import type { StreamDefinition } from '../define/definition.ts';
 import { DefinitionProblem } from '../define/definition-problem.ts';
+
+const DIGEST_CHARS = 8;
 
 export interface Unit {
   readonly name: string;
@@ -20,6 +24,8 @@ export interface Unit {
   /** From 0. */
   readonly partition: number;
   readonly partitions: number;
+  /** What keys are spread by, for people: `6 by sensor: string`. */
+  readonly cut: string;
 }
 
 export interface CutStreams {
@@ -54,11 +60,28 @@ export function cutIntoUnits(definitions: readonly StreamDefinition[]): CutStrea
 
 /** Streams of one family have the same number of partitions, which compiling sees to. */
 function partitionsOf(definitions: readonly StreamDefinition[]): Unit[] {
-  const { name: family, partitions = 1 } = definitions[0] as StreamDefinition;
+  const { name: family, partitions = 1, schema } = definitions[0] as StreamDefinition;
+  if (partitions === 1) return [{ name: family, family, definitions, partition: 0, partitions, cut: '1' }];
+  const cut = `${partitions} by ${keyText(schema)}`;
   return Array.from({ length: partitions }, (_, partition): Unit => {
-    const name = partitions === 1 ? family : `${family}/${partition}of${partitions}`;
-    return { name, family, definitions, partition, partitions };
+    const name = partitionName(family, partition, partitions, cut);
+    return { name, family, definitions, partition, partitions, cut };
   });
+}
+
+export function partitionName(family: string, partition: number, partitions: number, cut: string): string {
+  const digest = createHash('sha1').update(cut).digest('hex').slice(0, DIGEST_CHARS);
+  return `${family}/${partition}of${partitions}-${digest}`;
+}
+
+function keyText({ fields, key = [] }: StreamDefinition['schema']): string {
+  const typeOf = (field: string): string | undefined => {
+    const given = fields[field];
+    const type = typeof given === 'string' ? given : given?.type;
+    // One is spread as the other.
+    return type === 'integer' ? 'number' : type;
+  };
+  return key.map((field) => `${field}: ${typeOf(field)}`).join(', ');
 }
 
 function refuseMixed(one: StreamDefinition, other: StreamDefinition): void {

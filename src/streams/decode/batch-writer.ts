@@ -17,6 +17,7 @@ import { PADDING_BYTES } from './json-cursor.ts';
 import type { StreamSchema } from './stream-schema.ts';
 import { isoToMs, msToNumber, numberToMs, TIME_MS_MAX } from './timestamps.ts';
 
+/** Refused events that are listed; the others are counted. */
 export const REJECTED_LISTED_MAX = 1000;
 /** First room for appended texts, as a share of the body: few escapes; or a context beside each event. */
 export const FEW_TEXTS = 1 / 16;
@@ -24,6 +25,12 @@ export const MANY_TEXTS = 1 / 2;
 const APPENDED_BYTES_MIN = 256;
 /** The call of a built-in copy costs as much as this many bytes one by one. */
 const COPIED_BY_HAND_MAX = 64;
+
+/** Where events stand that were refused, in the order of the body. */
+export interface Places {
+  readonly at: number[];
+  readonly bytes: number[];
+}
 
 export class BatchWriter {
   readonly schema: StreamSchema;
@@ -48,8 +55,8 @@ export class BatchWriter {
   duplicates = 0;
   readonly rejected: Rejected[] = [];
   rejectedMore = 0;
-  /** Refused events that are listed; the others are counted. */
-  listedMax = REJECTED_LISTED_MAX;
+  /** Takes the places of all that are refused, which are not listed then. */
+  places: Places | null = null;
   /** Time of the open row when its field is absent; NaN for none. With it, the text it was read from. */
   otherMs = Number.NaN;
   otherAt = 0;
@@ -214,7 +221,10 @@ export class BatchWriter {
   }
 
   reject(at: number, bytes: number, reason: string): void {
-    if (this.rejected.length < this.listedMax) this.rejected.push({ at, bytes, reason });
+    if (this.places !== null) {
+      this.places.at.push(at);
+      this.places.bytes.push(bytes);
+    } else if (this.rejected.length < REJECTED_LISTED_MAX) this.rejected.push({ at, bytes, reason });
     else this.rejectedMore += 1;
   }
 

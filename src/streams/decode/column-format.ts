@@ -42,7 +42,8 @@ const HEAD_BYTES = 8;
 
 const aligned = (bytes: number): number => Math.ceil(bytes / 8) * 8;
 
-interface Part {
+/** A column of a body. */
+export interface ColumnPart {
   readonly name: string;
   readonly type: ColumnType;
   readonly content: Uint8Array;
@@ -56,6 +57,10 @@ export function encodeColumns(columns: Readonly<Record<string, ColumnValues>>): 
     if (values.length !== rows) throw new RangeError(`column "${name}" has ${values.length} rows, expected ${rows}`);
     return encodeColumn(name, values);
   });
+  return assembled(rows, parts);
+}
+
+export function assembled(rows: number, parts: readonly ColumnPart[]): Uint8Array {
   const described = parts.map(({ name, type, content }) => ({ name, type, bytes: content.length }));
   const header = Buffer.from(JSON.stringify({ rows, columns: described }));
   const headerBytes = aligned(header.length);
@@ -72,7 +77,7 @@ export function encodeColumns(columns: Readonly<Record<string, ColumnValues>>): 
   return body;
 }
 
-function encodeColumn(name: string, values: ColumnValues): Part {
+function encodeColumn(name: string, values: ColumnValues): ColumnPart {
   if (values instanceof Float64Array) return { name, type: 'f64', content: bytesOf(values) };
   const type = typeof values.find((value) => value !== null && value !== undefined);
   for (const value of values) {

@@ -6,19 +6,22 @@
  * are read one by one as objects, so that those that are refused have their reasons and the others are taken.
  * The rows have no original bytes: `EventBatch.original` makes their text of the fields.
  */
-import { Buffer } from 'node:buffer';
 import type { BatchWriter } from './batch-writer.ts';
 import { ABSENT_BIT, BOOL_ABSENT, type ColumnLayout, type ColumnsLayout } from './column-format.ts';
+import { valueAt } from './column-rows.ts';
 import { ABSENT } from './event-batch.ts';
 import { BOOLEAN, INTEGER, STRING } from './field-types.ts';
 import { readObject } from './object-row.ts';
 import { isUtf8 } from './utf8.ts';
 
+/** Bytes that a column's texts may name, for each of its own. */
+const OVERLAP_MAX = 2;
+
 /** The writer has no body and room for the rows. */
 export function readColumns(writer: BatchWriter, body: Uint8Array, layout: ColumnsLayout): void {
   const { fields } = writer.schema.stream;
   const columns = fields.map(({ name }) => layout.columns.findLast((column) => column.name === name));
-  const reason = typeReason(writer, columns);
+  const reason = typeReason(writer, columns) || overlapReason(body, columns, layout.rows);
   if (reason !== '') {
     writer.reject(0, body.length, reason);
     return;
@@ -40,6 +43,25 @@ function typeReason(writer: BatchWriter, columns: readonly (ColumnLayout | undef
     if (column !== undefined && column.type !== expected && column.type !== 'none') {
       return `field "${name}": has a column of type ${column.type}, expected ${expected}`;
     }
+  }
+  return '';
+}
+
+/** Offsets that fall name the same bytes again: a small body must not become a large batch. */
+function overlapReason(body: Uint8Array, columns: readonly (ColumnLayout | undefined)[], rows: number): string {
+  for (const column of columns) {
+    if (column === undefined || column.type !== 'text') continue;
+    const offsets = new Uint32Array(body.buffer, body.byteOffset + column.at, rows + 1);
+    const size = column.bytes - (rows + 1) * 4;
+    let named = 0;
+    for (let row = 0; row < rows; row++) {
+      const from = ((offsets[row] as number) & ~ABSENT_BIT) >>> 0;
+      const to = ((offsets[row + 1] as number) & ~ABSENT_BIT) >>> 0;
+      if (from <= to && to <= size) named += to - from;
+    }
+    // Some may be damage, which costs the rows it is in.
+    if (named > OVERLAP_MAX * column.bytes)
+      return `field "${column.name}": its texts add up to ${named} bytes, and its column has ${size}`;
   }
   return '';
 }
@@ -161,29 +183,8 @@ function readRows(
     if (reason === '') writer.commit(0, 0);
     else {
       writer.used = used;
-      writer.reject(0, 0, `row ${row}: ${reason}`);
+      // It has no bytes of its own; who cuts the body asks which row it is.
+      writer.reject(row, 0, `row ${row}: ${reason}`);
     }
   }
-}
-
-/** A value as `object-row.ts` judges it; bytes for a text that is none. */
-function valueAt(body: Uint8Array, column: ColumnLayout, row: number, rows: number): unknown {
-  if (column.type === 'none') return null;
-  const view = new DataView(body.buffer, body.byteOffset + column.at, column.bytes);
-  if (column.type === 'f64') {
-    const value = view.getFloat64(row * 8, true);
-    return Number.isNaN(value) ? null : value;
-  }
-  if (column.type === 'bool') {
-    const value = view.getUint8(row);
-    return value === BOOL_ABSENT ? null : value > BOOL_ABSENT ? value : value === 1;
-  }
-  const entry = view.getUint32(row * 4, true);
-  const from = (entry & ~ABSENT_BIT) >>> 0;
-  const to = (view.getUint32(row * 4 + 4, true) & ~ABSENT_BIT) >>> 0;
-  const text = (rows + 1) * 4;
-  if (from > to || text + to > column.bytes) return Buffer.alloc(0);
-  if (entry >= ABSENT_BIT) return from === to ? null : Buffer.alloc(0);
-  const bytes = Buffer.from(body.subarray(column.at + text + from, column.at + text + to));
-  return isUtf8(bytes, 0, bytes.length) ? bytes.toString() : bytes;
 }

@@ -8,7 +8,7 @@
 import { performance } from 'node:perf_hooks';
 import type { DecodeResult, DecodeTask } from '../engine/task.ts';
 import type { Plan } from '../plan.ts';
-import { BatchWriter, FEW_TEXTS, MANY_TEXTS, REJECTED_LISTED_MAX } from './batch-writer.ts';
+import { BatchWriter, FEW_TEXTS, MANY_TEXTS, type Places } from './batch-writer.ts';
 import { CloudEventElements } from './cloudevents.ts';
 import { readLayout } from './column-format.ts';
 import { readColumns } from './columns.ts';
@@ -31,9 +31,8 @@ export type AfterDecoding = (batch: EventBatch) => DecodeResult['partials'];
 export function decodeBatch(plan: Plan, task: DecodeTask, after: AfterDecoding = () => []): DecodeResult {
   const startedMs = performance.now();
   const body = new Uint8Array(task.body, 0, task.bodyBytes);
+  const writer = readBody(schemaOf(plan, task.stream), task, body);
   const { contextBytes } = task;
-  const options = contextBytes === 0 ? EACH_BATCH : { ...EACH_BATCH, roomBytes: contextBytes };
-  const writer = readBody(schemaOf(plan, task.stream), task, body, options);
   if (contextBytes > 0) setContexts(writer, new Uint8Array(task.body, task.bodyBytes, contextBytes));
   const batch = writer.finish();
   fillHashes(batch);
@@ -51,36 +50,29 @@ export function decodeBatch(plan: Plan, task: DecodeTask, after: AfterDecoding =
 }
 
 /** What a body is read by. */
-type ReadTask = Pick<DecodeTask, 'dedup' | 'format' | 'provenance' | 'spare'>;
-
-export interface ReadOptions {
-  readonly listedMax: number;
-  readonly wholeEvents: boolean;
-  /** Of lines: for what is appended when they are read. */
-  readonly roomBytes: number;
-}
-
-const EACH_BATCH: ReadOptions = { listedMax: REJECTED_LISTED_MAX, wholeEvents: false, roomBytes: 0 };
+type ReadTask = Pick<DecodeTask, 'dedup' | 'format' | 'provenance' | 'spare'> &
+  Partial<Pick<DecodeTask, 'contextBytes'>>;
 
 /**
- * Reads a body to its end. `listedMax`: refused events that are listed; `wholeEvents`: original bytes of CloudEvents are
- * with their attributes.
+ * Reads a body to its end. `places`, for who cuts the body: takes where events stand that are refused, instead of a list
+ * of them; the original bytes of CloudEvents are with their attributes then.
  */
 export function readBody(
   schema: StreamSchema,
   task: ReadTask,
   body: Uint8Array,
-  { listedMax, roomBytes, wholeEvents }: ReadOptions = EACH_BATCH,
+  places: Places | null = null,
 ): BatchWriter {
   const { provenance, spare } = task;
   const begin = (bytes: Uint8Array, rows: number, texts: number): BatchWriter => {
     const writer = new BatchWriter(schema, provenance, bytes, rows, texts, spare);
-    writer.listedMax = listedMax;
+    writer.places = places;
     return writer;
   };
   switch (task.format) {
     case 'ndjson': {
-      const writer = begin(body, estimateRows(body, LINE_FEED), FEW_TEXTS + roomBytes / Math.max(1, body.length));
+      const contexts = (task.contextBytes ?? 0) / Math.max(1, body.length);
+      const writer = begin(body, estimateRows(body, LINE_FEED), FEW_TEXTS + contexts);
       readLines(writer);
       return writer;
     }
@@ -99,7 +91,7 @@ export function readBody(
       const writer = begin(body, estimateRows(body, BRACE), MANY_TEXTS);
       const dedup = task.dedup === null ? null : new DedupSet(task.dedup);
       const elements = new CloudEventElements(writer, dedup, provenance.seq);
-      elements.wholeEvents = wholeEvents;
+      elements.wholeEvents = places !== null;
       readElements(writer, elements, task.format === 'cloudevent' ? 'object' : 'array');
       return writer;
     }

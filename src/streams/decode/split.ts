@@ -4,165 +4,152 @@
  * Role: what a node does with events of a stream whose partitions are run by several nodes; each decodes its part again.
  * Every event goes where its key is, in the order in which they came. What is refused goes to the partition of its key as
  * far as that can be read, else to the first, and is refused there: with its reason, its place in the dead letters, and
- * the schema of that node. A function of its arguments, so that a batch sent twice is cut alike.
+ * the schema and clock of that node. A function of its arguments, so that a batch sent twice is cut alike.
  */
-import { Buffer } from 'node:buffer';
 import { performance } from 'node:perf_hooks';
-import type { Rejected, SplitResult, SplitTask, WireFormat } from '../engine/task.ts';
-import type { FieldPlan, Plan, StreamPlan } from '../plan.ts';
-import { encodeColumns } from './column-format.ts';
+import type { SplitResult, SplitTask, WireFormat } from '../engine/task.ts';
+import type { Plan, StreamPlan } from '../plan.ts';
+import type { Places } from './batch-writer.ts';
+import { type ColumnsLayout, readLayout } from './column-format.ts';
+import { pickRows, valueAt } from './column-rows.ts';
 import { readBody } from './decode.ts';
 import type { EventBatch } from './event-batch.ts';
-import { hashRows, type KeyValue, partitionOf, partitionOfHash } from './key-hash.ts';
-import { msgpackJson } from './msgpack-value.ts';
+import { hashRows, partitionOf, partitionOfHash } from './key-hash.ts';
+import { partsOf } from './part-writer.ts';
+import { keyIn, RefusedKeys } from './refused-key.ts';
 import { schemaOf } from './stream-schema.ts';
+import { TIME_MS_MAX } from './timestamps.ts';
 
-/** How events stand side by side. MessagePack is maps one after another. */
-interface Framing {
-  readonly open: string;
-  readonly between: string;
-  readonly close: string;
-}
-
-const LINES: Framing = { open: '', between: '\n', close: '' };
-const LIST: Framing = { open: '[', between: ',', close: ']' };
-const NOTHING: Framing = { open: '', between: '', close: '' };
-const COMMA = 44;
-const BRACKET = 91;
-const SPACE = 32;
-
-/** Some bytes of the body that belong together. */
-interface Piece {
-  readonly at: number;
-  readonly bytes: number;
-  readonly partition: number;
-  readonly refused: boolean;
+/** What can be read of a body, in its order: where it stands, and where it belongs. */
+export interface Pieces {
+  readonly at: Uint32Array;
+  readonly bytes: Uint32Array;
+  readonly partition: Uint8Array;
+  /** The last one is refused to the end of the body. */
+  readonly restIsRefused: boolean;
 }
 
 export function splitBatch(plan: Plan, task: SplitTask): SplitResult {
   const startedMs = performance.now();
-  const { arrivalMs, format, stream } = task;
+  const { format, stream } = task;
   const schema = schemaOf(plan, stream);
   const body = new Uint8Array(task.body, 0, task.bodyBytes);
+  // What lies too far ahead is for the node to say that takes it: by another clock it may not.
+  const arrivalMs = TIME_MS_MAX;
   const provenance = { seq: 0, source: '', partition: '', arrivalMs, traceparent: '', correlationId: '' };
-  const reading = { format, provenance, dedup: null, spare: null };
-  const writer = readBody(schema, reading, body, {
-    listedMax: Number.POSITIVE_INFINITY,
-    wholeEvents: true,
-    roomBytes: 0,
-  });
+  const places: Places = { at: [], bytes: [] };
+  const writer = readBody(schema, { format, provenance, dedup: null, spare: null }, body, places);
   const batch = writer.finish();
-  const partitions = partitionsOfRows(batch, schema.stream);
-  const refused = writer.rejected.map((each) => refusedPiece(each, body, format, schema.stream));
-  const done = (only: number, parts: readonly (Uint8Array | null)[] = []): SplitResult => {
-    return { only, format, parts, us: Math.round((performance.now() - startedMs) * 1000) };
+  const done = (only: number, parts: readonly (Uint8Array | null)[] = [], as = format): SplitResult => {
+    return { only, format: as, parts, us: Math.round((performance.now() - startedMs) * 1000) };
   };
-  const only = onlyPartition(partitions, refused);
+  const rows = partitionsOfRows(batch, schema.stream);
+  const layout = format === 'columns' ? readLayout(body) : null;
+  if (layout !== null) {
+    // A body that is no columns, or has others than the schema, is refused as a whole.
+    if (typeof layout === 'string' || places.bytes.some((bytes) => bytes > 0)) return done(0);
+    const partitions = partitionsOfColumns(body, layout, rows, places, schema.stream);
+    const only = onlyPartition(partitions);
+    return only >= 0 ? done(only) : done(-1, columnsOf(body, layout, partitions, schema.stream.partitions));
+  }
+  const pieces = piecesOf(batch, rows, places, format, schema.stream, body.length);
+  const only = onlyPartition(pieces.partition);
   if (only >= 0) return done(only);
-  const count = schema.stream.partitions;
-  if (format === 'columns') return done(-1, columnsOf(batch, schema.stream, partitions));
-  const pieces = inOrder(batch, partitions, refused);
-  const framing = format === 'ndjson' ? LINES : format === 'msgpack' ? NOTHING : LIST;
-  const parts = Array.from({ length: count }, (_, partition) => {
-    const its = pieces.filter((piece) => piece.partition === partition);
-    return its.length === 0 ? null : joined(its, body, framing);
-  });
-  return done(-1, parts);
+  return done(-1, partsOf(pieces, body, format, schema.stream.partitions), listFormatOf(format));
 }
+
+/** What several parts are: one event and what stands behind it are apart, too. */
+const listFormatOf = (format: WireFormat): WireFormat => (format === 'cloudevent' ? 'cloudevents-batch' : format);
 
 function partitionsOfRows(batch: EventBatch, { key, partitions }: StreamPlan): Uint8Array {
   const hashes = new Uint32Array(batch.count);
   hashRows(batch, key, hashes);
-  return Uint8Array.from(hashes, (hash) => partitionOfHash(hash, partitions));
+  const found = new Uint8Array(batch.count);
+  for (let row = 0; row < found.length; row++) found[row] = partitionOfHash(hashes[row] as number, partitions);
+  return found;
 }
 
 /** −1: there are several. An empty batch is the first one's. */
-function onlyPartition(partitions: Uint8Array, refused: readonly Piece[]): number {
-  const first = partitions[0] ?? refused[0]?.partition ?? 0;
-  const same = partitions.every((each) => each === first) && refused.every(({ partition }) => partition === first);
-  return same ? first : -1;
+function onlyPartition(partitions: Uint8Array): number {
+  const first = partitions[0] ?? 0;
+  return partitions.every((each) => each === first) ? first : -1;
 }
 
-function inOrder(batch: EventBatch, partitions: Uint8Array, refused: readonly Piece[]): Piece[] {
-  const pieces: Piece[] = Array.from(partitions, (partition, row) => ({
-    at: batch.eventAt[row] as number,
-    bytes: batch.eventBytes[row] as number,
-    partition,
-    refused: false,
-  }));
-  return refused.length === 0 ? pieces : [...pieces, ...refused].sort((a, b) => a.at + a.bytes - (b.at + b.bytes));
-}
-
-function joined(pieces: readonly Piece[], body: Uint8Array, { between, close, open }: Framing): Uint8Array {
-  const last = pieces.at(-1) as Piece;
-  // What was refused to the end of the body stands, as it did there, in a list that is not closed or behind it; of a list
-  // that is only not closed, nothing is there.
-  const isRest = close !== '' && last.refused && last.at + last.bytes >= body.length;
-  const inside = last.bytes === 0 || standsInside(body, last.at);
-  const texts: (string | Uint8Array)[] = [open];
-  for (const [i, piece] of pieces.entries()) {
-    if (piece.bytes === 0) continue;
-    if (piece === last && isRest && !inside) texts.push(close);
-    else if (i > 0) texts.push(between);
-    texts.push(body.subarray(piece.at, piece.at + piece.bytes));
+/** Rows and what was refused, in the order of the body. */
+function piecesOf(
+  batch: EventBatch,
+  rows: Uint8Array,
+  refused: Places,
+  format: WireFormat,
+  stream: StreamPlan,
+  bodyBytes: number,
+): Pieces {
+  const count = rows.length + refused.at.length;
+  const at = new Uint32Array(count);
+  const bytes = new Uint32Array(count);
+  const partition = new Uint8Array(count);
+  const keys = new RefusedKeys(batch.bytes, format, stream);
+  let row = 0;
+  let nth = 0;
+  for (let i = 0; i < count; i++) {
+    const refusedAt = placeOf(refused, nth, bodyBytes);
+    if (row < rows.length && (batch.eventAt[row] as number) < refusedAt) {
+      at[i] = batch.eventAt[row] as number;
+      bytes[i] = batch.eventBytes[row] as number;
+      partition[i] = rows[row] as number;
+      row += 1;
+    } else {
+      at[i] = refusedAt;
+      bytes[i] = refused.bytes[nth] as number;
+      const key = keys.of(refusedAt, bytes[i] as number);
+      partition[i] = key === null ? 0 : partitionOf(key, stream.partitions);
+      nth += 1;
+    }
   }
-  if (!isRest) texts.push(close);
-  return Buffer.concat(texts.map((text) => (typeof text === 'string' ? Buffer.from(text) : text)));
+  const last = refused.at.length - 1;
+  const end = last < 0 ? -1 : placeOf(refused, last, bodyBytes) + (refused.bytes[last] as number);
+  return { at, bytes, partition, restIsRefused: end >= bodyBytes };
 }
 
-function standsInside(body: Uint8Array, from: number): boolean {
-  let at = from - 1;
-  while (at >= 0 && (body[at] as number) <= SPACE) at -= 1;
-  return body[at] === COMMA || body[at] === BRACKET;
+/** Of nothing (the end of a list): behind everything. */
+function placeOf({ at, bytes }: Places, nth: number, bodyBytes: number): number {
+  if (nth >= at.length) return Number.POSITIVE_INFINITY;
+  return bytes[nth] === 0 ? bodyBytes : (at[nth] as number);
 }
 
-/** Of fields the schema names; of others columns keep nothing. */
-function columnsOf(batch: EventBatch, stream: StreamPlan, partitions: Uint8Array): (Uint8Array | null)[] {
-  return Array.from({ length: stream.partitions }, (_, partition) => {
-    const rows: number[] = [];
-    for (const [row, its] of partitions.entries()) if (its === partition) rows.push(row);
-    if (rows.length === 0) return null;
-    const columns = stream.fields.map(({ name }, field) => [name, rows.map((row) => cellOf(batch, field, row))]);
-    return encodeColumns(Object.fromEntries(columns));
-  });
-}
-
-function cellOf(batch: EventBatch, field: number, row: number): KeyValue {
-  const type = batch.plan.streams[batch.stream]?.fields[field]?.type;
-  if (type === 'string') return batch.text(field, row);
-  const value = (batch.values[field] as Float64Array)[row] as number;
-  if (Number.isNaN(value)) return null;
-  return type === 'boolean' ? value !== 0 : value;
-}
-
-function refusedPiece({ at, bytes }: Rejected, body: Uint8Array, format: WireFormat, stream: StreamPlan): Piece {
-  // Of a list that is not closed: what is missing would stand at the end.
-  if (bytes === 0) return { at: body.length, bytes, partition: 0, refused: true };
-  const key = keyOf(body.subarray(at, at + bytes), format, stream);
-  return { at, bytes, partition: key === null ? 0 : partitionOf(key, stream.partitions), refused: true };
-}
-
-/** Null: it cannot be read, or is of other types than the key's. */
-function keyOf(bytes: Uint8Array, format: WireFormat, { fields, key }: StreamPlan): KeyValue[] | null {
-  let value: unknown;
-  try {
-    const text = format === 'msgpack' ? msgpackJson(bytes, 0, bytes.length) : Buffer.from(bytes).toString();
-    value = JSON.parse(text);
-  } catch {
-    // Told by the partition that refuses it.
-    return null;
+/** By row of the body. */
+function partitionsOfColumns(
+  body: Uint8Array,
+  layout: ColumnsLayout,
+  rows: Uint8Array,
+  refused: Places,
+  stream: StreamPlan,
+): Uint8Array {
+  const found = new Uint8Array(layout.rows);
+  const columns = stream.key.map((index) => layout.columns.findLast(({ name }) => name === stream.fields[index]?.name));
+  let taken = 0;
+  let nth = 0;
+  for (let row = 0; row < found.length; row++) {
+    if (refused.at[nth] === row) {
+      const values = columns.map((column) => column && valueAt(body, column, row, layout.rows));
+      const key = keyIn((i) => values[i], stream);
+      found[row] = key === null ? 0 : partitionOf(key, stream.partitions);
+      nth += 1;
+    } else {
+      found[row] = rows[taken] as number;
+      taken += 1;
+    }
   }
-  const event = format.startsWith('cloudevent') ? memberOf(value, 'data') : value;
-  const values = key.map((index) => keyValue(memberOf(event, fields[index]?.name ?? ''), fields[index]));
-  return values.includes(undefined) ? null : (values as KeyValue[]);
+  return found;
 }
 
-const memberOf = (value: unknown, name: string): unknown =>
-  typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined;
-
-function keyValue(value: unknown, field: FieldPlan | undefined): KeyValue | undefined {
-  if (value === undefined || value === null) return field?.optional === true ? null : undefined;
-  const type: string | undefined = field?.type === 'integer' ? 'number' : field?.type;
-  const its: string = typeof value;
-  return its === type ? (value as KeyValue) : undefined;
+function columnsOf(
+  body: Uint8Array,
+  layout: ColumnsLayout,
+  partitions: Uint8Array,
+  count: number,
+): (Uint8Array | null)[] {
+  const rows: number[][] = Array.from({ length: count }, () => []);
+  for (let row = 0; row < partitions.length; row++) rows[partitions[row] as number]?.push(row);
+  return rows.map((its) => (its.length === 0 ? null : pickRows(body, layout, its)));
 }

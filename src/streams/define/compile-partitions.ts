@@ -5,6 +5,8 @@
  * keys and nothing else, so that operators across keys (unkeyed windows, the best of all keys) have no place in it, what
  * meets in a join must have been cut alike, and what a partition reads or writes outside must be its own.
  */
+import { columnTypes, type PlanParts } from '../expressions/result-columns.ts';
+import type { OperatorPlan } from '../plan.ts';
 import type { StreamContext } from './compile-stream.ts';
 import { listed } from './compile-stream.ts';
 import type { JoinDefinition, StreamDefinition } from './definition.ts';
@@ -15,6 +17,18 @@ export const PARTITION_PLACEHOLDER = '{partition}';
 
 /** Sinks that writers of several partitions can share. */
 const SHARED_SINKS = ['redis', 'stream', 'webhook'];
+
+/** Values of what an alert tells. */
+const ALERT_COLUMNS = ['state', 'severity', 'message', 'values'];
+
+const MEMBERS = {
+  window: 'windows',
+  pattern: 'patterns',
+  join: 'joins',
+  view: 'views',
+  anomaly: 'anomalies',
+  alert: 'alerts',
+} as const;
 
 /** Streams that the definition joins or feeds. */
 export function streamsNamedBy({ alerts = [], joins = [], sinks = [] }: StreamDefinition): string[] {
@@ -27,7 +41,7 @@ export function streamsNamedBy({ alerts = [], joins = [], sinks = [] }: StreamDe
   return [...joins.map((join) => join.with), ...targets, ...raised];
 }
 
-export function checkPartitions(streams: readonly StreamContext[], findings: Findings): void {
+export function checkPartitions(streams: readonly StreamContext[], parts: PlanParts, findings: Findings): void {
   const byName = new Map(streams.map((stream) => [stream.definition.name, stream]));
   for (const stream of streams) {
     const { definition, path, plan } = stream;
@@ -48,6 +62,7 @@ export function checkPartitions(streams: readonly StreamContext[], findings: Fin
     }
     checkKeys(stream, key, findings);
     checkConnections(stream, findings);
+    checkHandedOn(stream, key, parts, findings);
     for (const [i, join] of (definition.joins ?? []).entries()) {
       const right = byName.get(join.with)?.definition.schema.key;
       if (right !== undefined) checkJoin(join, key, right, at(at(at(path, 'joins'), i), 'on'), findings);
@@ -110,6 +125,48 @@ function checkFed(
   const its = target.schema.key ?? [];
   if (its.length === key.length && its.every((field, i) => field === key[i])) return;
   findings.add(at(at(path, 'schema'), 'key'), its, `${key.join(', ')}: stream ${source}, cut by it, feeds this one`);
+}
+
+/**
+ * Results become events of their key and their values, of which one that is named as the key stands in its place: it
+ * must be the same.
+ */
+function checkHandedOn(
+  { definition, path, plan }: StreamContext,
+  key: readonly string[],
+  parts: PlanParts,
+  findings: Findings,
+): void {
+  const { alerts = [], sinks = [] } = definition;
+  const derived = sinks.filter(({ type }) => type === 'stream');
+  const telling = new Set(
+    alerts.flatMap(({ actions = [], name }) => (actions.some((action) => 'stream' in action) ? [name] : [])),
+  );
+  const isHandedOn = (name: string): boolean =>
+    telling.has(name) || derived.some(({ of = [] }) => of.length === 0 || of.includes(name));
+  for (const operator of parts.operators) {
+    if (operator.stream !== plan.index || !isHandedOn(operator.name)) continue;
+    const names = operator.kind === 'alert' ? ALERT_COLUMNS : [...(columnTypes(parts, operator)?.keys() ?? [])];
+    const member = MEMBERS[operator.kind];
+    const index = (definition[member] ?? []).findIndex(({ name }) => name === operator.name);
+    for (const field of key) {
+      if (!names.includes(field) || isTheKey(operator, field, parts)) continue;
+      const expected = `values of other names than the key's: as ${field} they would go on under another key`;
+      findings.add(at(at(path, member), index), field, expected);
+    }
+  }
+}
+
+/** Whether the value of the key's name is what the key has there. */
+function isTheKey(operator: OperatorPlan, field: string, { groups, streams }: PlanParts): boolean {
+  if (operator.kind === 'view' && operator.select.length === 0) return true;
+  if (operator.kind !== 'view' && operator.kind !== 'join') return false;
+  const text = operator.select.find(({ name }) => name === field)?.expression.trim();
+  if (operator.kind === 'view') return text === field;
+  const [left, right] = groups[operator.group]?.inputs ?? [];
+  const nth = left?.fields.findIndex((index) => streams[left.stream]?.fields[index]?.name === field) ?? -1;
+  const other = streams[right?.stream ?? -1]?.fields[right?.fields[nth] ?? -1]?.name;
+  return text === `left.${field}` || (!operator.outer && text === `right.${other}`);
 }
 
 function checkConnections({ definition, path }: StreamContext, findings: Findings): void {

@@ -81,7 +81,7 @@ class Compiler {
     }
     this.streams = streams.map(({ plan }) => plan);
     for (const stream of streams) this.#operatorsOf(stream);
-    checkPartitions(streams, findings);
+    checkPartitions(streams, this.#parts, findings);
     if (findings.none) this.#finish();
   }
 

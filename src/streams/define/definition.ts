@@ -244,7 +244,7 @@ export interface StreamDefinition {
   durability?: Durability;
   /**
    * `replicated` only: parts by `schema.key` that nodes run apart from each other, 1 to 64. Default 1. Every operator's
-   * key must hold those fields, and limits are those of each part. Another number begins anew.
+   * key must hold those fields, and limits are those of each part. Another number, or key, begins anew.
    */
   partitions?: number;
   /** CloudEvents `source`+`id` and batch ids remembered against repetition. Defaults 1,000,000 ids, one hour. */

@@ -64,8 +64,6 @@ export interface SplitTask {
   readonly format: WireFormat;
   readonly body: SharedArrayBuffer;
   readonly bodyBytes: number;
-  /** Wall clock, ms. */
-  readonly arrivalMs: number;
 }
 
 export interface SplitResult {

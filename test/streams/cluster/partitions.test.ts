@@ -6,7 +6,9 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { pack } from 'msgpackr';
 import { ranking } from '../../../src/streams/cluster/rendezvous.ts';
+import { partitionName } from '../../../src/streams/cluster/units.ts';
 import { partitionOf as partitionOfKey } from '../../../src/streams/decode/key-hash.ts';
+import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
 import { StreamRefusal, type WindowQuery } from '../../../src/streams/engine/port.ts';
 import { RedisServer } from '../../redis/redis-server.ts';
 import { randomFrom } from '../engine/faults.ts';
@@ -20,7 +22,9 @@ const PARTITIONS = 6;
 const ROUNDS = 10;
 const BATCHES_PER_ROUND = 6;
 const SEED = Number(process.env['STREAM_SEED'] ?? 20_261_121);
-const UNITS = Array.from({ length: PARTITIONS }, (_, i) => `readings/${i}of${PARTITIONS}`);
+const UNITS = Array.from({ length: PARTITIONS }, (_, i) =>
+  partitionName('readings', i, PARTITIONS, `${PARTITIONS} by sensor: string`),
+);
 const QUERY: WindowQuery = {
   stream: 'readings',
   name: 'parts',
@@ -195,12 +199,36 @@ test('another number of partitions begins anew, and says so', async () => {
     const definitions = cutStreams('readings', redis.url, partitions);
     const [node] = (await start({ cluster: new FakeCluster(), redis, definitions }, 'n1')) as [RigNode];
     await until('it has noted it', async () => {
-      return Number(await redis.run('HGET', 'test:stream-partitions', 'readings')) === partitions;
+      const noted = String(await redis.run('HGET', 'test:stream-partitions', 'readings'));
+      return Number.parseInt(noted, 10) === partitions;
     });
     if (warned) await until('it is said', () => said(node));
     await node.close();
     assert.equal(said(node), warned);
     nodes.clear();
+  }
+});
+
+test('another key begins anew: none of its keys is in two partitions', async () => {
+  const keyedBy = (key: string): StreamDefinition => ({
+    name: 'readings',
+    schema: { fields: { at: 'integer', sensor: 'string', site: 'string' }, timestamp: { field: 'at' }, key: [key] },
+    time: { maxFutureMs: 0 },
+    durability: 'replicated',
+    partitions: PARTITIONS,
+    windows: [{ name: 'parts', type: 'tumbling', sizeMs: 1000, key: ['site', 'sensor'], aggregates: { n: 'count' } }],
+  });
+  const events = Array.from({ length: 8 }, (_, i) => ({ at: 10, sensor: `s${i}`, site: `t${i}` }));
+  for (const key of ['sensor', 'site']) {
+    const [node] = (await start({ cluster: new FakeCluster(), redis, definitions: [keyedBy(key)] }, 'n1')) as [RigNode];
+    await until('it has all partitions', () => node.streams.owned.length === PARTITIONS);
+    await node.accept('readings', events);
+    const { rows } = await node.streams.service.query({ ...QUERY, include: 'open' });
+    const keys = rows.map(({ key: its }) => `${its['site']}${its['sensor']}`);
+    assert.equal(keys.length, new Set(keys).size, `cut by ${key}: ${keys}`);
+    assert.equal(keys.length, events.length);
+    nodes.delete('n1');
+    await node.close();
   }
 });
 

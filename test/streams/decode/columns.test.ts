@@ -120,6 +120,19 @@ describe('columns', () => {
     );
   });
 
+  test('texts that name the same bytes again and again are refused: the batch is no larger than the body allows', () => {
+    const rows = 100;
+    const texts = Array.from({ length: rows }, (_, i) => (i === 0 ? 'x'.repeat(1000) : ''));
+    const body = encodeColumns({ city: texts });
+    const view = new DataView(body.buffer);
+    const from = body.length - 1000 - (rows + 1) * 4 - ((8 - ((1000 + (rows + 1) * 4) % 8)) % 8);
+    for (let i = 0; i <= rows; i++) view.setUint32(from + i * 4, i % 2 === 0 ? 0 : 1000, true);
+    const { accepted, batch, rejected } = decode(planOf({ city: 'string' }), 'columns', body);
+    assert.equal(accepted, 0);
+    assert.match(rejected[0]?.reason ?? '', /field "city": its texts add up to 50000 bytes, and its column has 1000/);
+    assert.ok(batch.byteLength < 10 * body.length, String(batch.byteLength));
+  });
+
   test('any damage ends in rows and refusals', () => {
     const body = encodeColumns(
       columnsOf([

@@ -9,7 +9,7 @@ import { encodeColumns } from '../../../src/streams/decode/column-format.ts';
 import { partitionOfHash, partitionOf as partitionOfKey } from '../../../src/streams/decode/key-hash.ts';
 import { splitBatch } from '../../../src/streams/decode/split.ts';
 import type { SplitResult, WireFormat } from '../../../src/streams/engine/task.ts';
-import { ARRIVAL_MS, decode, planOf, rowsOf } from './plan-of.ts';
+import { decode, planOf, rowsOf } from './plan-of.ts';
 
 const PARTITIONS = 3;
 const plan = planOf(
@@ -27,7 +27,7 @@ function split(format: WireFormat, body: Uint8Array): SplitResult {
   const shared = new SharedArrayBuffer(Math.max(1, body.length));
   new Uint8Array(shared).set(body);
   const task = { kind: 'split', epoch: 1, stream: 0, format, body: shared, bodyBytes: body.length } as const;
-  return splitBatch(plan, { ...task, arrivalMs: ARRIVAL_MS });
+  return splitBatch(plan, task);
 }
 
 /** Parts by partition; the body itself where there is only one. */

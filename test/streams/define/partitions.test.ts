@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { compilePlan } from '../../../src/streams/define/compile.ts';
-import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
+import type { JoinDefinition, StreamDefinition } from '../../../src/streams/define/definition.ts';
 import { DefinitionProblem } from '../../../src/streams/define/definition-problem.ts';
 
 const OPTIONS = { epoch: 1, shards: 1 };
@@ -115,6 +115,60 @@ describe('streams with partitions', () => {
     ]);
     const told = sensors({ windows: [window], alerts: [{ name: 'a', on: 'w', actions: [{ stream: 'sums' }] }] });
     assert.equal(problemsOf(told, sums(['n'])).length, 1);
+  });
+
+  test('hand nothing on whose key is another by name', () => {
+    const target: StreamDefinition = {
+      ...sensors(),
+      name: 'target',
+      schema: { fields: { sensor: 'string', state: 'string' }, key: ['sensor'] },
+    };
+    const sinks = [{ type: 'stream', stream: 'target' }];
+    const expected = "expected values of other names than the key's: as sensor they would go on under another key";
+    const join = {
+      name: 'j',
+      type: 'window' as const,
+      sizeMs: 1000,
+      with: 'sites',
+      on: { left: ['sensor'], right: ['id'] },
+    } satisfies Partial<JoinDefinition>;
+    const sites: StreamDefinition = {
+      ...sensors(),
+      name: 'sites',
+      schema: { fields: { id: 'string', site: 'string' }, key: ['id'] },
+    };
+    const good = sensors({
+      sinks,
+      windows: [window],
+      views: [{ name: 'all' }, { name: 'some', select: { sensor: 'sensor', v: 'value' } }],
+      joins: [
+        { ...join, select: { sensor: 'left.sensor' } },
+        { ...join, name: 'k', select: { sensor: 'right.id' } },
+      ],
+    });
+    assert.deepEqual(problemsOf(good, target, sites), []);
+    const bad = sensors({
+      windows: [{ ...window, aggregates: { sensor: { fn: 'last', of: 'site' } } }],
+      views: [{ name: 'v', select: { sensor: 'site' } }],
+      patterns: [{ name: 'p', steps: [{ name: 'a' }], select: { sensor: 'last(a).site' } }],
+      joins: [
+        { ...join, select: { sensor: 'right.site' } },
+        { ...join, name: 'k', kind: 'left', select: { sensor: 'right.id' } },
+      ],
+    });
+    assert.deepEqual(problemsOf(bad, sites), []);
+    assert.deepEqual(
+      problemsOf({ ...bad, sinks }, target, sites).sort(),
+      ['joins[0]', 'joins[1]', 'patterns[0]', 'views[0]', 'windows[0]'].map(
+        (operator) => `streams[0].${operator}: "sensor", ${expected}`,
+      ),
+    );
+    const byState = (stream: StreamDefinition): StreamDefinition => ({
+      ...stream,
+      schema: { fields: { sensor: 'string', state: 'string', value: 'number' }, key: ['state'] },
+    });
+    const told = sensors({ windows: [window], alerts: [{ name: 'a', on: 'w', actions: [{ stream: 'target' }] }] });
+    assert.match(problemsOf(byState(told), byState(target)).join(), /^streams\[0\]\.alerts\[0\]: "state"/);
   });
 
   test('read and write nothing that partitions would share', () => {
