@@ -2,9 +2,10 @@
  * What one thread spends on keyed windows when the columns of the events are given: keys interned, rows found, aggregated,
  * windows closed, results made and dropped. No decoding, no log, no lines of JSON.
  *
- * Run: node dist/bench/micro/streams-windows.js [rounds] [keys]
+ * Run: node dist/bench/micro/streams-windows.js [rounds] [keys, 0: all] [start of the names]
  * Each variant runs in turn in every round; the median of the rounds is shown, in CPU time, so that others on the machine
- * disturb it less; the first quarter of the events, in which memory grows, is not in it. Aggregates: count, sum, min, max.
+ * disturb it less; the first quarter of the events, in which memory grows, is not in it. Aggregates: count, sum, min, max;
+ * p99: a quantile as well.
  * Control: the same tumbling windows in a Map of objects by key text, the texts given.
  */
 
@@ -13,6 +14,7 @@ import { hashKey } from '../../src/streams/decode/key-hash.ts';
 import type { Emitter, OperatorInput, ShardOperator } from '../../src/streams/operator.ts';
 import type { AggregatePlan, Plan, StreamPlan, WindowPlan } from '../../src/streams/plan.ts';
 import { KeyTable } from '../../src/streams/state/key-table.ts';
+import { sessionWindowKind } from '../../src/streams/windows/session-window.ts';
 import { sliceWindowKind } from '../../src/streams/windows/slice-window.ts';
 
 const BATCH = 10_000;
@@ -156,8 +158,8 @@ class Sink implements Emitter {
 }
 
 function run(plan: Plan, batches: readonly EventBatch[], variant: Variant): { ns: number; results: number } {
-  const kind = sliceWindowKind(new Map());
   const operator = plan.operators[0] as WindowPlan;
+  const kind = operator.type === 'session' ? sessionWindowKind(new Map()) : sliceWindowKind(new Map());
   const keys = new KeyTable(KeyTable.create(plan, 0), plan, 0, hashKey);
   const windows: ShardOperator = kind.attach(operator, kind.create(operator, plan), { plan, keys });
   const rows = Uint32Array.from({ length: BATCH }, (_, i) => i);
@@ -235,7 +237,32 @@ function runMap(
 }
 
 const HOP: Partial<WindowPlan> = { type: 'hopping', sizeMs: 60_000, slideMs: 1000 };
+/** The gap is twice the mean time between two events of a key: about every seventh event ends a session. */
+const session = (keys: number, rate: number): Variant => ({
+  name: 'session',
+  keys,
+  events: 3_000_000,
+  rate,
+  disorderMs: 0,
+  window: { type: 'session', gapMs: Math.max(2, (2000 * keys) / rate) },
+});
+const P99 = [...AGGREGATES, { ...aggregate('p99', 'quantile', 'value'), q: 0.99 }];
+const p99 = (keys: number, rate: number, sizeMs: number): Variant => ({
+  name: `p99 tumbling ${sizeMs / 1000} s`,
+  keys,
+  events: 3_000_000,
+  rate,
+  disorderMs: 0,
+  window: { sizeMs, slideMs: sizeMs, aggregates: P99 },
+});
+
 const ALL: readonly Variant[] = [
+  session(1000, 100_000),
+  session(100_000, 100_000),
+  p99(100, 100_000, 1000),
+  p99(1000, 100_000, 1000),
+  p99(1000, 100_000, 10_000),
+  p99(100_000, 100_000, 1000),
   { name: 'tumbling 60 s', keys: 1000, events: 3_000_000, rate: 100_000, disorderMs: 0, window: {} },
   { name: 'tumbling 1 s', keys: 1000, events: 3_000_000, rate: 100_000, disorderMs: 0, window: { sizeMs: 1000 } },
   {
@@ -247,6 +274,7 @@ const ALL: readonly Variant[] = [
     window: { sizeMs: 1000 },
     control: true,
   },
+  { name: 'hop 60 s / 1 s', keys: 1000, events: 3_000_000, rate: 10_000, disorderMs: 0, window: HOP },
   { name: 'hop 60 s / 1 s', keys: 1000, events: 3_000_000, rate: 100_000, disorderMs: 0, window: HOP },
   {
     name: 'tumbling 1 s, 2 s late',
@@ -273,7 +301,8 @@ const ALL: readonly Variant[] = [
 
 const rounds = Number(process.argv[2] ?? 3);
 const keysOnly = Number(process.argv[3] ?? 0);
-const VARIANTS = ALL.filter(({ keys }) => keysOnly === 0 || keys === keysOnly);
+const namesOnly = process.argv[4] ?? '';
+const VARIANTS = ALL.filter(({ keys, name }) => (keysOnly === 0 || keys === keysOnly) && name.startsWith(namesOnly));
 console.log(`node ${process.version}; ${BATCH} events a batch; count, sum, min, max; median of ${rounds} rounds`);
 const figures = VARIANTS.map(() => [] as number[]);
 const results: number[] = [];

@@ -6,6 +6,7 @@
  * Input: NDJSON bytes, or typed columns in the format of `decode/column-format.ts`, in batches as they would come in.
  */
 import { Packr } from 'msgpackr';
+import { QUANTILE_EXACT_MAX } from '../../src/streams/aggregates/quantile.ts';
 import { encodeColumns } from '../../src/streams/decode/column-format.ts';
 import type { StreamDefinition, WindowDefinition } from '../../src/streams/define/definition.ts';
 import { CONNECTOR_KINDS } from '../../src/streams/engine/connectors.ts';
@@ -27,7 +28,7 @@ const CLOSING_KEY = 'closing';
 const CLOSING_LINE = `{"id":"s/w/{\\"key\\":\\"${CLOSING_KEY}`;
 const CLOSING_MS = 10 ** 9;
 /** The others' results are exact for any number of values; here, up to so many of a key and window on average. */
-const EXACT_MAX: Readonly<Record<string, number>> = { p99: 64, distinct: 512 };
+const EXACT_MAX: Readonly<Record<string, number>> = { p99: QUANTILE_EXACT_MAX, distinct: 512 };
 
 function windowOf(job: Job): WindowDefinition {
   const aggregates: WindowDefinition['aggregates'] = {

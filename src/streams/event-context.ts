@@ -75,8 +75,13 @@ export function contextTexts(text: string): readonly string[] {
 /** A result of one event. */
 export function evidenceOfEvent(batch: EventBatch, row: number, provenance: Provenance): Evidence {
   const { correlationId, traceparent } = contextOf(batch, row, provenance);
+  return evidenceOf(eventId(provenance, row), traceparent, correlationId);
+}
+
+/** Of one event and its texts, `''` for none. */
+export function evidenceOf(event: string, traceparent: string, correlationId: string): Evidence {
   return {
-    events: [eventId(provenance, row)],
+    events: [event],
     traces: contextTexts(traceparent),
     correlationIds: contextTexts(correlationId),
   };

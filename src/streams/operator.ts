@@ -9,6 +9,8 @@
  * memory's content determines.
  */
 import type { EventBatch } from './decode/event-batch.ts';
+import type { RowText } from './expressions/row-text.ts';
+import type { LineBuffer } from './lines/line-buffer.ts';
 import type { OperatorPlan, Plan } from './plan.ts';
 import type { KeyTable } from './state/key-table.ts';
 import type { ShardMemory } from './state/memory.ts';
@@ -19,6 +21,8 @@ export interface Keys {
   readonly byteLength: number;
   /** JSON text of the key as results show it: `{"host":"a"}`; `{}` when unkeyed. */
   json(keyId: number): string;
+  /** Writes that text, or as the content of a JSON string; for those that can do so without making it. */
+  write?(keyId: number, quoted: boolean, out: LineBuffer): void;
   /** The key's members in order. */
   values(keyId: number): readonly (string | number | boolean | null)[];
   /** Id of a key given as values; −1 when it is not there. */
@@ -62,12 +66,6 @@ export interface Provenance {
   readonly correlationId: string;
 }
 
-/** What evidence is written to: bytes, and whole numbers as digits. */
-export interface EvidenceText {
-  byte(value: number): void;
-  integer(value: number): void;
-}
-
 /** Contributing events of a result: bounded, the newest win. */
 export interface Evidence {
   /** Event ids. */
@@ -76,7 +74,7 @@ export interface Evidence {
   readonly traces: readonly string[];
   readonly correlationIds: readonly string[];
   /** Writes `events` as the content of a JSON list, for those that can do so without making texts. */
-  writeEvents?(out: EvidenceText): void;
+  writeEvents?(out: LineBuffer): void;
 }
 
 export const EVIDENCE_MAX = 8;
@@ -104,9 +102,25 @@ export interface ResultRow {
   evidence: Evidence | null;
 }
 
+/** Results that are one event each: of its time, final, on time. Arrays are reused: valid during the call. */
+export interface EventResults {
+  readonly batch: EventBatch;
+  readonly provenance: Provenance;
+  readonly count: number;
+  /** Row of the batch, and key, of each. */
+  readonly rows: Uint32Array;
+  readonly keys: Uint32Array;
+  /** `pane` of the first; each further one's is one more. */
+  readonly pane: number;
+  /** By position in `columns` of the operator. */
+  readonly values: readonly RowText[];
+}
+
 export interface Emitter {
   /** Takes a result of the operator, writes it, and hands it to the operators it feeds. */
   emit(row: ResultRow): void;
+  /** The same of many. False, with nothing done, when somebody needs them as rows; absent: somebody always does. */
+  emitEvents?(results: EventResults): boolean;
 }
 
 export interface OperatorStats {

@@ -79,7 +79,38 @@ export class DDSketch {
       return;
     }
     const store = h + (value > 0 ? POSITIVE : NEGATIVE);
-    countIn(arena, store, Math.ceil(Math.log(size) * this.#perLog), 1);
+    const index = Math.ceil(Math.log(size) * this.#perLog);
+    const bin = index - (d[store + FIRST] as number);
+    if (bin >= 0 && bin < (d[store + BINS] as number)) {
+      const at = ((d[store + BLOCK] as number) >>> 3) + bin;
+      d[at] = (d[at] as number) + 1;
+    } else countIn(arena, store, index, 1);
+  }
+
+  /** Adds the values of a block. Room is made once. */
+  addAll(arena: Arena, sketch: number, block: number, count: number): void {
+    const first = block >>> 3;
+    this.#makeRoom(arena, sketch, first, count, 1);
+    this.#makeRoom(arena, sketch, first, count, -1);
+    for (let i = 0; i < count; i++) this.add(arena, sketch, arena.doubles[first + i] as number);
+  }
+
+  /** Room for those of the values that have this sign. */
+  #makeRoom(arena: Arena, sketch: number, first: number, count: number, sign: 1 | -1): void {
+    const d = arena.doubles;
+    let least = Number.POSITIVE_INFINITY;
+    let greatest = 0;
+    for (let i = 0; i < count; i++) {
+      const size = (d[first + i] as number) * sign;
+      if (size < ZERO_BELOW) continue;
+      if (size < least) least = size;
+      if (size > greatest) greatest = size;
+    }
+    if (greatest === 0) return;
+    const store = (sketch >>> 3) + (sign === 1 ? POSITIVE : NEGATIVE);
+    const lowest = Math.ceil(Math.log(Math.min(least, Number.MAX_VALUE)) * this.#perLog);
+    const highest = Math.ceil(Math.log(Math.min(greatest, Number.MAX_VALUE)) * this.#perLog);
+    cover(arena, store, lowest, highest);
   }
 
   merge(arena: Arena, sketch: number, from: Arena, fromSketch: number): void {
@@ -109,21 +140,46 @@ export class DDSketch {
     const rank = rankOf(q, count);
     if (rank === 1) return min;
     if (rank === count) return max;
-    let seen = 0;
+    const value = 2 * rank > count ? this.#fromTop(d, h, count - rank + 1) : this.#fromBottom(d, h, rank);
+    return Math.min(max, Math.max(min, value));
+  }
+
+  /** Point of the bin of the value at a rank from the lowest, 1, on. */
+  #fromBottom(d: Float64Array, h: number, rank: number): number {
+    let left = rank;
     const negative = (d[h + NEGATIVE + BLOCK] as number) >>> 3;
     for (let i = (d[h + NEGATIVE + BINS] as number) - 1; i >= 0; i--) {
-      seen += d[negative + i] as number;
-      if (seen >= rank) return Math.max(min, -this.#pointOf((d[h + NEGATIVE + FIRST] as number) + i));
+      left -= d[negative + i] as number;
+      if (left <= 0) return -this.#pointOf((d[h + NEGATIVE + FIRST] as number) + i);
     }
-    seen += d[h + ZEROS] as number;
-    if (seen >= rank) return Math.min(max, Math.max(min, 0));
+    left -= d[h + ZEROS] as number;
+    if (left <= 0) return 0;
     const positive = (d[h + POSITIVE + BLOCK] as number) >>> 3;
     const bins = d[h + POSITIVE + BINS] as number;
     for (let i = 0; i < bins; i++) {
-      seen += d[positive + i] as number;
-      if (seen >= rank) return Math.min(max, Math.max(min, this.#pointOf((d[h + POSITIVE + FIRST] as number) + i)));
+      left -= d[positive + i] as number;
+      if (left <= 0) return this.#pointOf((d[h + POSITIVE + FIRST] as number) + i);
     }
-    return max;
+    return Number.POSITIVE_INFINITY;
+  }
+
+  /** The same from the highest on: the shorter way to the quantiles that are asked for most. */
+  #fromTop(d: Float64Array, h: number, rank: number): number {
+    let left = rank;
+    const positive = (d[h + POSITIVE + BLOCK] as number) >>> 3;
+    for (let i = (d[h + POSITIVE + BINS] as number) - 1; i >= 0; i--) {
+      left -= d[positive + i] as number;
+      if (left <= 0) return this.#pointOf((d[h + POSITIVE + FIRST] as number) + i);
+    }
+    left -= d[h + ZEROS] as number;
+    if (left <= 0) return 0;
+    const negative = (d[h + NEGATIVE + BLOCK] as number) >>> 3;
+    const bins = d[h + NEGATIVE + BINS] as number;
+    for (let i = 0; i < bins; i++) {
+      left -= d[negative + i] as number;
+      if (left <= 0) return -this.#pointOf((d[h + NEGATIVE + FIRST] as number) + i);
+    }
+    return Number.NEGATIVE_INFINITY;
   }
 
   #pointOf(index: number): number {
@@ -132,24 +188,26 @@ export class DDSketch {
 }
 
 function countIn(arena: Arena, store: number, index: number, count: number): void {
-  let d = arena.doubles;
-  const bins = d[store + BINS] as number;
-  let bin = index - (d[store + FIRST] as number);
-  if (!(bin >= 0 && bin < bins)) {
-    const top = ((d[store + BLOCK] as number) >>> 3) + bins - 1;
-    if (bin < 0 && bins === BINS_MAX && (d[top] as number) > 0) bin = 0;
-    else {
-      extend(arena, store, index);
-      d = arena.doubles;
-      bin = Math.max(0, index - (d[store + FIRST] as number));
-    }
-  }
-  const at = ((d[store + BLOCK] as number) >>> 3) + bin;
+  cover(arena, store, index, index);
+  const d = arena.doubles;
+  const at = ((d[store + BLOCK] as number) >>> 3) + Math.max(0, index - (d[store + FIRST] as number));
   d[at] = (d[at] as number) + count;
 }
 
-/** Makes room for a bin of this index: more bins, or others at the cost of the smallest. */
-function extend(arena: Arena, store: number, index: number): void {
+/** Sees to it that there are bins for these indexes, or that what has none belongs into the smallest bin. */
+function cover(arena: Arena, store: number, lowest: number, highest: number): void {
+  const d = arena.doubles;
+  const first = d[store + FIRST] as number;
+  const bins = d[store + BINS] as number;
+  if (bins > 0 && highest < first + bins) {
+    if (lowest >= first) return;
+    if (bins === BINS_MAX && (d[((d[store + BLOCK] as number) >>> 3) + bins - 1] as number) > 0) return;
+  }
+  extend(arena, store, lowest, highest);
+}
+
+/** Makes room for bins of these indexes: more bins, or others at the cost of the smallest. */
+function extend(arena: Arena, store: number, from: number, until: number): void {
   const first = arena.doubles[store + FIRST] as number;
   const bins = arena.doubles[store + BINS] as number;
   const block = arena.doubles[store + BLOCK] as number;
@@ -159,8 +217,8 @@ function extend(arena: Arena, store: number, index: number): void {
   while (low < bins && arena.doubles[old + low] === 0) low += 1;
   while (high >= low && arena.doubles[old + high] === 0) high -= 1;
   const empty = high < low;
-  const highest = empty ? index : Math.max(first + high, index);
-  const lowest = Math.max(highest - BINS_MAX + 1, empty ? index : Math.min(first + low, index));
+  const highest = empty ? until : Math.max(first + high, until);
+  const lowest = Math.max(highest - BINS_MAX + 1, empty ? from : Math.min(first + low, from));
   const range = highest - lowest + 1;
   const size = Math.min(BINS_MAX, Math.max(bins, BINS_AT_START, 2 ** Math.ceil(Math.log2(range * 1.25))));
   const newFirst = lowest - ((size - range) >>> 1);
@@ -178,12 +236,22 @@ function extend(arena: Arena, store: number, index: number): void {
   d[store + BLOCK] = moved;
 }
 
-/** From the greatest magnitudes down, so that room is made once. */
+/** Adds the bins of another store. Room is made once. */
 function mergeStore(arena: Arena, store: number, from: Arena, fromStore: number): void {
-  const bins = from.doubles[fromStore + BINS] as number;
   const first = from.doubles[fromStore + FIRST] as number;
-  for (let i = bins - 1; i >= 0; i--) {
-    const count = from.doubles[((from.doubles[fromStore + BLOCK] as number) >>> 3) + i] as number;
-    if (count > 0) countIn(arena, store, first + i, count);
+  const block = (from.doubles[fromStore + BLOCK] as number) >>> 3;
+  let low = 0;
+  let high = (from.doubles[fromStore + BINS] as number) - 1;
+  while (low <= high && from.doubles[block + low] === 0) low += 1;
+  while (high >= low && from.doubles[block + high] === 0) high -= 1;
+  if (high < low) return;
+  cover(arena, store, first + low, first + high);
+  const d = arena.doubles;
+  const q = from.doubles;
+  const to = (d[store + BLOCK] as number) >>> 3;
+  const shift = first - (d[store + FIRST] as number);
+  for (let i = low; i <= high; i++) {
+    const at = to + Math.max(0, shift + i);
+    d[at] = (d[at] as number) + (q[block + i] as number);
   }
 }

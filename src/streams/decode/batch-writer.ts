@@ -116,8 +116,7 @@ export class BatchWriter {
     }
     to.eventAt.set(from.eventAt);
     to.eventBytes.set(from.eventBytes);
-    to.contextAt.set(from.contextAt);
-    to.contextBytes.set(from.contextBytes);
+    to.takeContexts(from);
     this.batch = to;
     this.bytes = to.bytes;
     this.ts = to.ts;
@@ -216,8 +215,7 @@ export class BatchWriter {
 
   /** Context of the open row, JSON text. */
   setContext(at: number, bytes: number): void {
-    this.batch.contextAt[this.row] = at;
-    this.batch.contextBytes[this.row] = bytes;
+    this.batch.setContext(this.row, at, bytes);
   }
 
   reject(at: number, bytes: number, reason: string): void {

@@ -24,6 +24,8 @@ const CAPACITY = 1;
 const BYTES_CAPACITY = 2;
 const BYTES_USED = 3;
 const STREAM = 4;
+/** 1 when an event has a context of its own: else the columns of contexts say nothing. */
+const CONTEXTS = 5;
 
 /** Length of a string that is absent. */
 export const ABSENT = 0xffffffff;
@@ -82,10 +84,11 @@ export class EventBatch {
   /** By position in `groupInputs(plan, stream)`. */
   readonly hashes: readonly Uint32Array[];
   readonly bytes: Uint8Array;
+  /** The same, to be read in words. */
+  readonly view: DataView;
   /** The same, to be read as text: `TextDecoder` refuses shared memory. */
   readonly #text: Buffer;
   readonly #header: Uint32Array;
-  #hasContexts: boolean | null = null;
 
   /** Room for `capacity` events and `bytesCapacity` bytes of text; in `spare` when that is large enough. */
   static allocate(
@@ -106,13 +109,8 @@ export class EventBatch {
     header[CAPACITY] = capacity;
     header[BYTES_CAPACITY] = bytesCapacity;
     header[STREAM] = stream;
-    const batch = new EventBatch(plan, buffer);
-    if (fits) {
-      // Everything else is written with each row, or behind the body.
-      batch.contextAt.fill(0);
-      batch.contextBytes.fill(0);
-    }
-    return batch;
+    // Everything else is written with each row, behind the body, or with the first context.
+    return new EventBatch(plan, buffer);
   }
 
   constructor(plan: Plan, buffer: SharedArrayBuffer) {
@@ -160,6 +158,7 @@ export class EventBatch {
     this.contextBytes = words();
     this.hashes = groupInputs(plan, stream).map(words);
     this.bytes = new Uint8Array(buffer, at, header[BYTES_CAPACITY]);
+    this.view = new DataView(buffer, at, header[BYTES_CAPACITY]);
     this.#text = Buffer.from(buffer, at, header[BYTES_CAPACITY]);
   }
 
@@ -209,13 +208,30 @@ export class EventBatch {
 
   /** Any event has a context of its own. Of a batch that is complete. */
   get hasContexts(): boolean {
-    this.#hasContexts ??= this.contextBytes.subarray(0, this.count).some((bytes) => bytes !== 0);
-    return this.#hasContexts;
+    return this.#header[CONTEXTS] !== 0;
+  }
+
+  setContext(row: number, at: number, bytes: number): void {
+    if (this.#header[CONTEXTS] === 0) {
+      this.#header[CONTEXTS] = 1;
+      this.contextAt.fill(0);
+      this.contextBytes.fill(0);
+    }
+    this.contextAt[row] = at;
+    this.contextBytes[row] = bytes;
+  }
+
+  /** Of a batch with as many rows at most. */
+  takeContexts(from: EventBatch): void {
+    if (!from.hasContexts) return;
+    this.setContext(0, 0, 0);
+    this.contextAt.set(from.contextAt);
+    this.contextBytes.set(from.contextBytes);
   }
 
   /** JSON text of the event's own context, or `''`. */
   context(row: number): string {
-    const length = this.contextBytes[row] as number;
+    const length = this.hasContexts ? (this.contextBytes[row] as number) : 0;
     return length === 0
       ? ''
       : this.#text.toString('utf8', this.contextAt[row] as number, (this.contextAt[row] as number) + length);

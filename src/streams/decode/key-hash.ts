@@ -122,10 +122,9 @@ function hashField(batch: EventBatch, field: number, hashes: Uint32Array, isFirs
 }
 
 function hashTexts(batch: EventBatch, field: number, hashes: Uint32Array, isFirst: boolean): void {
-  const { bytes, count } = batch;
+  const { count, view } = batch;
   const at = batch.at[field] as Uint32Array;
   const lengths = batch.length[field] as Uint32Array;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (let row = 0; row < count; row++) {
     const length = lengths[row] as number;
     const hash = length === ABSENT ? HASH_ABSENT : hashBytes(view, at[row] as number, length);

@@ -14,14 +14,13 @@ const LINE_FEED = 10;
 export function setContexts(writer: BatchWriter, contexts: Uint8Array): void {
   let contextAt = writer.appendBytes(contexts);
   const bytes = writer.bytes;
-  const { contextAt: at, contextBytes: length } = writer.batch;
+  const batch = writer.batch;
   let lineEnd = bytes.indexOf(LINE_FEED);
   for (let row = 0; row < writer.row; row++) {
     while (lineEnd >= 0 && lineEnd < (writer.eventAt[row] as number)) {
       lineEnd = bytes.indexOf(LINE_FEED, lineEnd + 1);
       contextAt = bytes.indexOf(LINE_FEED, contextAt) + 1;
     }
-    at[row] = contextAt;
-    length[row] = bytes.indexOf(LINE_FEED, contextAt) - contextAt;
+    batch.setContext(row, contextAt, bytes.indexOf(LINE_FEED, contextAt) - contextAt);
   }
 }

@@ -11,6 +11,9 @@ import { parse } from '../expressions/parse.ts';
 import type { FieldPlan, OperatorPlan, StreamPlan } from '../plan.ts';
 import { canonical } from './check-expression.ts';
 
+/** Version of how open sessions lie in memory (`windows/open-sessions.ts`). */
+const SESSION_LAYOUT = 2;
+
 /** `sourceName`: of the operator it takes results of; `''` for events. Expressions have been checked. */
 export function shapeOf(operator: OperatorPlan, streams: readonly StreamPlan[], sourceName = ''): string {
   return JSON.stringify({ kind: operator.kind, ...partsOf(operator, streams, sourceName) });
@@ -30,7 +33,9 @@ function partsOf(operator: OperatorPlan, streams: readonly StreamPlan[], source:
       const where = canonical(operator.where);
       const texts = [where, ...aggregates.flatMap((each) => [each.of, each.where])];
       const reads = typesRead(texts, fields);
-      return { type, sizeMs, slideMs, offsetMs, gapMs, count, time, accumulation, early, where, aggregates, reads };
+      const layout = type === 'session' ? { layout: SESSION_LAYOUT } : {};
+      const bounds = { type, ...layout, sizeMs, slideMs, offsetMs, gapMs, count, time };
+      return { ...bounds, accumulation, early, where, aggregates, reads };
     }
     case 'pattern': {
       const { skip, time, withinMs } = operator;

@@ -8,6 +8,7 @@
  * Bounds: `PENDING_BYTES_MAX` bytes wait; then `room` makes the pipeline wait, and sources with it. Retries pause
  * `RETRY_MS` doubled up to `RETRY_MS_MAX`, or as long as the sink asks, up to `RETRY_AFTER_MS_MAX`.
  */
+import { LineBatch } from '../sinks/line-batch.ts';
 import { type Sink, SinkAway, type SinkBatch, SinkRefusal } from '../sinks/port.ts';
 
 export const PENDING_BYTES_MAX = 32 * 1024 * 1024;
@@ -26,7 +27,7 @@ export class Delivery {
   readonly name: string;
   readonly #sink: Sink;
   readonly #log: DeliveryLog;
-  #queue: { seq: number; lines: string[] }[] = [];
+  #queue: LineBatch[] = [];
   #bytes = 0;
   /** Results up to here are in the sink already. */
   #cursor = 0;
@@ -87,17 +88,16 @@ export class Delivery {
     while ((this.#queue[0]?.seq ?? Number.POSITIVE_INFINITY) <= this.#cursor) this.#shift();
   }
 
-  push({ seq, lines }: SinkBatch): void {
-    if (seq <= this.#cursor || this.#closed) return;
+  /** A `LineBatch` is this side's from here on. */
+  push(given: SinkBatch): void {
+    if (given.seq <= this.#cursor || this.#closed) return;
+    const batch = given instanceof LineBatch ? given : LineBatch.of(given);
     const newest = this.#queue.at(-1);
     // The first one may be on its way: it stays as it is.
     const merges = this.#opened && this.#queue.length > 1;
-    if (newest !== undefined && merges && newest.lines.length + lines.length <= BATCH_LINES_MAX) {
-      newest.seq = seq;
-      // One by one: as arguments of one call, some 100,000 lines are more than the stack takes.
-      for (const line of lines) newest.lines.push(line);
-    } else if (lines.length > 0) this.#queue.push({ seq, lines: [...lines] });
-    for (const line of lines) this.#bytes += line.length;
+    if (newest !== undefined && merges && newest.count + batch.count <= BATCH_LINES_MAX) newest.absorb(batch);
+    else if (batch.count > 0) this.#queue.push(batch);
+    this.#bytes += batch.byteLength;
     void this.#run();
   }
 
@@ -112,7 +112,7 @@ export class Delivery {
   }
 
   pending(): readonly SinkBatch[] {
-    return this.#queue.map(({ seq, lines }) => ({ seq, lines: [...lines] }));
+    return this.#queue.map(({ seq, lines }) => ({ seq, lines }));
   }
 
   async close(): Promise<void> {
@@ -151,7 +151,7 @@ export class Delivery {
   }
 
   #shift(): void {
-    for (const line of this.#queue.shift()?.lines ?? []) this.#bytes -= line.length;
+    this.#bytes -= this.#queue.shift()?.byteLength ?? 0;
   }
 
   /** False: again later. */

@@ -8,14 +8,15 @@
  */
 import type { AlertBook } from '../alerts/alert-book.ts';
 import { contextOfResult, NO_CONTEXT } from '../event-context.ts';
+import { bytesOfLines, linesOf } from '../lines/lines-of.ts';
 import { BETWEEN_RECORDS } from '../operator.ts';
 import type { AlertPlan, OperatorPlan, Plan } from '../plan.ts';
-import type { SinkBatch } from '../sinks/port.ts';
+import { LineBatch } from '../sinks/line-batch.ts';
 import type { Delivery } from './delivery.ts';
 import type { DerivedEvents } from './derived-body.ts';
 import { operatorName } from './image-chunks.ts';
 import type { ResultLine, StreamChange } from './port.ts';
-import { linesOf, Retained } from './retained.ts';
+import { Retained } from './retained.ts';
 import type { ResultChunk } from './task.ts';
 
 export interface SinkRoute {
@@ -94,7 +95,7 @@ export class Outcomes {
   /** Resolves when the sinks have room. */
   async take(chunks: readonly ResultChunk[]): Promise<number> {
     const touched = new Set<number>();
-    const perSink = new Map<Delivery, SinkBatch[]>();
+    const perSink = new Map<Delivery, LineBatch[]>();
     let count = 0;
     for (const chunk of this.#merged(chunks)) {
       const operator = this.#plan.operators[chunk.operator] as OperatorPlan;
@@ -119,15 +120,17 @@ export class Outcomes {
     this.#ports.changed({ stream, operator: operator.name, kind: operator.kind });
   }
 
-  #toSinks(operator: OperatorPlan, chunk: ResultChunk, perSink: Map<Delivery, SinkBatch[]>): void {
+  #toSinks(operator: OperatorPlan, chunk: ResultChunk, perSink: Map<Delivery, LineBatch[]>): void {
     for (const route of this.#routes) {
       if (!this.#takes(route, operator)) continue;
       const batches = perSink.get(route.delivery) ?? [];
       perSink.set(route.delivery, batches);
-      const newest = batches.at(-1);
-      const lines = linesOf(chunk.lines);
-      if (newest?.seq === chunk.seq) for (const line of lines) (newest.lines as string[]).push(line);
-      else batches.push({ seq: chunk.seq, lines });
+      let newest = batches.at(-1);
+      if (newest?.seq !== chunk.seq) {
+        newest = new LineBatch(chunk.seq);
+        batches.push(newest);
+      }
+      newest.add(chunk.lines, chunk.count);
     }
   }
 
@@ -196,13 +199,12 @@ export class Outcomes {
       }
     }
     const kept = [...windows.values()].flatMap((rows) => bestOf(rows, top));
-    const text = kept.map((line) => `${line}\n`).join('');
     return {
       ...first,
       count: kept.length,
       start: Math.min(...group.map(({ start }) => start)),
       end: Math.max(...group.map(({ end }) => end)),
-      lines: Buffer.from(text),
+      lines: bytesOfLines(kept),
     };
   }
 }

@@ -4,13 +4,24 @@
  * Role: the emitters behind `Shard`. A chunk begins with the first result of its step and is closed by the next step, so
  * that its sequence number says which log record it follows from.
  */
-import type { Emitter, Keys, ResultRow, ShardOperator, StateQuery } from '../operator.ts';
+import { LineBuffer } from '../lines/line-buffer.ts';
+import type { Emitter, EventResults, Keys, ResultRow, ShardOperator, StateQuery } from '../operator.ts';
 import type { OperatorPlan } from '../plan.ts';
-import { LineBuffer } from './line-buffer.ts';
-import { LineWriter } from './result-line.ts';
+import { EventLines } from './event-lines.ts';
+import { LineWriter, linePartsOf } from './result-line.ts';
 import type { ResultChunk } from './task.ts';
 
 const LINE_FEED = 10;
+/** A chunk is closed when it is that long, so that its bytes are written and copied while they are in a cache. */
+const CHUNK_BYTES = 4 * 1024 * 1024;
+/** Events that are written between two looks at that. */
+const EVENTS_AT_ONCE = 256;
+/** Buffers of this thread that are written again: fresh memory costs a page fault every 4 KiB. */
+const SPARE_MAX = 4;
+const SPARE_BYTES_MAX = 3 * CHUNK_BYTES;
+const spare: LineBuffer[] = [];
+
+type Closed = Omit<ResultChunk, 'shard'>;
 
 interface OpenChunk {
   readonly operator: number;
@@ -24,7 +35,7 @@ interface OpenChunk {
 
 export class Gathering {
   #seq = 0;
-  readonly #closed: OpenChunk[] = [];
+  readonly #closed: Closed[] = [];
   readonly #open = new Map<string, OpenChunk>();
   /** The chunk the last result went to. */
   #latest: OpenChunk | null = null;
@@ -36,57 +47,92 @@ export class Gathering {
   }
 
   output(plan: OperatorPlan, stream: string, columns: readonly string[], keys: Keys): OperatorOutput {
-    return new OperatorOutput(this, plan, lineWriterFor(stream, plan, columns), columns, keys);
+    return new OperatorOutput(this, stream, plan, columns, keys);
   }
 
   add(operator: number, row: ResultRow, writer: LineWriter, keys: Keys): void {
-    let chunk = this.#latest;
-    if (chunk === null || chunk.operator !== operator || chunk.output !== row.output) {
-      chunk = this.#chunk(operator, row);
-      this.#latest = chunk;
-    }
+    const chunk = this.#chunkOf(operator, row.output, row.start, row.end);
     writer.write(row, keys, chunk.lines);
     chunk.lines.byte(LINE_FEED);
     chunk.count += 1;
     if (row.start < chunk.start) chunk.start = row.start;
     if (row.end > chunk.end) chunk.end = row.end;
+    if (chunk.lines.at >= CHUNK_BYTES) this.#cut(chunk);
   }
 
-  #chunk(operator: number, row: ResultRow): OpenChunk {
-    const name = `${operator}${row.output}`;
+  addEvents(operator: number, results: EventResults, writer: EventLines, keys: Keys): void {
+    const { count, rows } = results;
+    const { ts } = results.batch;
+    writer.begin(results);
+    for (let from = 0; from < count; from += EVENTS_AT_ONCE) {
+      const first = ts[rows[from] as number] as number;
+      const chunk = this.#chunkOf(operator, '', first, first);
+      const to = Math.min(count, from + EVENTS_AT_ONCE);
+      writer.write(results, from, to, keys, chunk.lines);
+      chunk.count += to - from;
+      for (let i = from; i < to; i++) {
+        const time = ts[rows[i] as number] as number;
+        if (time < chunk.start) chunk.start = time;
+        if (time > chunk.end) chunk.end = time;
+      }
+      if (chunk.lines.at >= CHUNK_BYTES) this.#cut(chunk);
+    }
+  }
+
+  #chunkOf(operator: number, output: ResultRow['output'], start: number, end: number): OpenChunk {
+    const latest = this.#latest;
+    if (latest !== null && latest.operator === operator && latest.output === output) return latest;
+    const name = `${operator}${output}`;
     let chunk = this.#open.get(name);
     if (chunk === undefined) {
-      const lines = new LineBuffer();
-      chunk = { operator, output: row.output, seq: this.#seq, lines, count: 0, start: row.start, end: row.end };
+      chunk = { operator, output, seq: this.#seq, lines: spare.pop() ?? new LineBuffer(), count: 0, start, end };
       this.#open.set(name, chunk);
     }
+    this.#latest = chunk;
     return chunk;
+  }
+
+  /** Closes a chunk that is long. The next result of the operator begins another one. */
+  #cut(chunk: OpenChunk): void {
+    this.#latest = null;
+    this.#open.delete(`${chunk.operator}${chunk.output}`);
+    this.#closed.push(closedOf(chunk));
   }
 
   #close(): void {
     this.#latest = null;
-    for (const chunk of this.#open.values()) this.#closed.push(chunk);
+    for (const chunk of this.#open.values()) this.#closed.push(closedOf(chunk));
     this.#open.clear();
   }
 
   take(shard: number): ResultChunk[] {
     this.#close();
-    return this.#closed.splice(0).map(({ lines, ...chunk }) => ({ ...chunk, shard, lines: lines.take() }));
+    return this.#closed.splice(0).map((chunk) => ({ ...chunk, shard }));
   }
+}
+
+function closedOf({ lines, ...chunk }: OpenChunk): Closed {
+  const closed = { ...chunk, lines: lines.take() };
+  if (spare.length < SPARE_MAX && lines.bytes.length <= SPARE_BYTES_MAX) spare.push(lines);
+  return closed;
 }
 
 export class OperatorOutput implements Emitter {
   readonly #gathering: Gathering;
   readonly #plan: OperatorPlan;
   readonly #writer: LineWriter;
+  readonly #stream: string;
+  /** Made when it is needed: of most operators, it never is. */
+  #events: EventLines | null = null;
   readonly #columns: readonly string[];
   readonly #keys: Keys;
   readonly #fed: { readonly operator: ShardOperator; readonly output: OperatorOutput }[] = [];
 
-  constructor(gathering: Gathering, plan: OperatorPlan, writer: LineWriter, columns: readonly string[], keys: Keys) {
+  constructor(gathering: Gathering, stream: string, plan: OperatorPlan, columns: readonly string[], keys: Keys) {
     this.#gathering = gathering;
     this.#plan = plan;
-    this.#writer = writer;
+    this.#writer = lineWriterFor(stream, plan, columns);
+    this.#stream = stream;
     this.#columns = columns;
     this.#keys = keys;
   }
@@ -98,6 +144,13 @@ export class OperatorOutput implements Emitter {
   emit(row: ResultRow): void {
     this.#gathering.add(this.#plan.index, row, this.#writer, this.#keys);
     for (const { operator, output } of this.#fed) operator.result?.(row, this.#columns, output);
+  }
+
+  emitEvents(results: EventResults): boolean {
+    if (this.#fed.length > 0) return false;
+    this.#events ??= new EventLines(linePartsOf(this.#stream, this.#plan.name, this.#columns));
+    this.#gathering.addEvents(this.#plan.index, results, this.#events, this.#keys);
+    return true;
   }
 }
 

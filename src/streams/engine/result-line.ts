@@ -6,36 +6,64 @@
  * have the same bounds, which is so of those by count; with the ids of the events in place of the pane where a key can
  * have many results of one time), `stream`, `name`, `key`, `start`, `end` (ms; null when unbounded), `pane`, `timing`, `final`,
  * `retraction` (only when true), `output` (only when not the main one), `values`, and `context` when there is evidence.
+ * Results that are one event each have their own writer, `event-lines.ts`.
  */
+import { LineBuffer } from '../lines/line-buffer.ts';
+import { type LinePiece, pieceOf } from '../lines/line-piece.ts';
 import type { Evidence, Keys, ResultRow } from '../operator.ts';
-import { LineBuffer } from './line-buffer.ts';
 
-const encoder = new TextEncoder();
 const decoder = new TextDecoder();
-const bytesOf = (text: string): Uint8Array => encoder.encode(text);
 
 const SLASH = 47;
 const CLOSE = 125;
 const COMMA = 44;
-const START = bytesOf(',"start":');
-const END = bytesOf(',"end":');
-const PANE = bytesOf(',"pane":');
-const TIMING = bytesOf(',"timing":"');
-const FINAL = bytesOf('","final":true');
-const NOT_FINAL = bytesOf('","final":false');
-const RETRACTION = bytesOf(',"retraction":true');
-const VALUES = bytesOf(',"values":{');
-const CONTEXT = bytesOf(',"context":{"events":[');
-const TRACES = bytesOf('],"traces":[');
-const CORRELATION_IDS = bytesOf('],"correlationIds":[');
-const CONTEXT_END = bytesOf(']}');
+const START = pieceOf(',"start":');
+const END = pieceOf(',"end":');
+const PANE = pieceOf(',"pane":');
+const TIMING = pieceOf(',"timing":"');
+const FINAL = pieceOf('","final":true');
+const NOT_FINAL = pieceOf('","final":false');
+const RETRACTION = pieceOf(',"retraction":true');
+const VALUES = pieceOf(',"values":{');
+const CONTEXT = pieceOf('},"context":{"events":[');
+const TRACES = pieceOf('],"traces":[');
+const NO_TEXTS = pieceOf('],"traces":[],"correlationIds":[]}}');
+const CORRELATION_IDS = pieceOf('],"correlationIds":[');
+const CONTEXT_END = pieceOf(']}}');
 const NO_KEY = '{}';
+const PART_BYTES = 240;
 
-/** Constant parts of an operator's lines, made once, and those that all results of one firing have in common. */
+/** Parts of an operator's lines that are always the same. */
+export interface LineParts {
+  /** Up to the key in the id. */
+  readonly idPrefix: LinePiece;
+  /** From the end of the id to the key. */
+  readonly head: LinePiece;
+  /** In front of each value. */
+  readonly members: readonly LinePiece[];
+}
+
+export function linePartsOf(stream: string, operator: string, columns: readonly string[]): LineParts {
+  return {
+    idPrefix: pieceOf(`{"id":${JSON.stringify(`${stream}/${operator}/`).slice(0, -1)}`),
+    head: pieceOf(`","stream":${JSON.stringify(stream)},"name":${JSON.stringify(operator)},"key":`),
+    members: columns.map((column, i) => pieceOf(`${i === 0 ? '' : ','}${JSON.stringify(column)}:`)),
+  };
+}
+
+/** A key's JSON text, or as the content of a JSON string. */
+export function writeKey(keyId: number, keys: Keys, quoted: boolean, out: LineBuffer): void {
+  if (keyId >= 0 && keys.write !== undefined) keys.write(keyId, quoted, out);
+  else {
+    const json = keyId < 0 ? NO_KEY : keys.json(keyId);
+    if (quoted) out.quoted(json);
+    else out.text(json);
+  }
+}
+
+/** Writes lines of an operator; what all results of one firing have in common is made once. */
 export class LineWriter {
-  readonly #idPrefix: Uint8Array;
-  readonly #head: Uint8Array;
-  readonly #members: readonly Uint8Array[];
+  readonly #parts: LineParts;
   readonly #byEvents: boolean;
   /** What the parts in common were made of, and the parts: from the id's key to the key, and from there to the values. */
   readonly #common = {
@@ -48,15 +76,13 @@ export class LineWriter {
     retraction: false,
     output: '',
   };
-  readonly #afterId = new LineBuffer();
-  readonly #afterKey = new LineBuffer();
+  readonly #afterId = new LineBuffer(PART_BYTES);
+  readonly #afterKey = new LineBuffer(PART_BYTES);
 
   /** `byEvents`: patterns, joins and views, of which the events are the identity. */
   constructor(stream: string, operator: string, columns: readonly string[], byEvents: boolean) {
     this.#byEvents = byEvents;
-    this.#idPrefix = bytesOf(`{"id":${JSON.stringify(`${stream}/${operator}/`).slice(0, -1)}`);
-    this.#head = bytesOf(`","stream":${JSON.stringify(stream)},"name":${JSON.stringify(operator)},"key":`);
-    this.#members = columns.map((column, i) => bytesOf(`${i === 0 ? '' : ','}${JSON.stringify(column)}:`));
+    this.#parts = linePartsOf(stream, operator, columns);
   }
 
   line(row: ResultRow, keys: Keys): string {
@@ -67,30 +93,28 @@ export class LineWriter {
 
   /** Without a line feed. */
   write(row: ResultRow, keys: Keys, out: LineBuffer): void {
-    const key = row.keyId < 0 ? NO_KEY : keys.json(row.keyId);
-    out.copy(this.#idPrefix);
-    out.quoted(key);
+    const { idPrefix, members } = this.#parts;
+    out.piece(idPrefix);
+    writeKey(row.keyId, keys, true, out);
     if (this.#byEvents) {
       this.#identity(row, row.evidence === null ? '' : row.evidence.events.join('+'), out);
-      out.text(key);
+      writeKey(row.keyId, keys, false, out);
       this.#bounds(row, out);
     } else {
       if (!this.#isCommon(row)) this.#setCommon(row);
       out.append(this.#afterId);
-      out.text(key);
+      writeKey(row.keyId, keys, false, out);
       out.append(this.#afterKey);
     }
-    const members = this.#members;
     for (let i = 0; i < members.length; i++) {
-      const value = row.values[i];
-      out.copy(members[i] as Uint8Array);
-      if (typeof value === 'number') out.number(value);
-      else if (typeof value === 'string') out.json(value);
-      else out.text(JSON.stringify(value ?? null));
+      out.piece(members[i] as LinePiece);
+      out.value(row.values[i]);
     }
-    out.byte(CLOSE);
     if (row.evidence !== null) writeContext(row.evidence, out);
-    out.byte(CLOSE);
+    else {
+      out.byte(CLOSE);
+      out.byte(CLOSE);
+    }
   }
 
   #isCommon({ end, final, origin, output, pane, retraction, start, timing }: ResultRow): boolean {
@@ -137,35 +161,45 @@ export class LineWriter {
     }
     if (output !== '') out.text(`.${output}`);
     if (retraction) out.text('/retraction');
-    out.copy(this.#head);
+    out.piece(this.#parts.head);
   }
 
   /** From the key to the values. */
   #bounds({ end, final, output, pane, retraction, start, timing }: ResultRow, out: LineBuffer): void {
-    out.copy(START);
+    out.piece(START);
     out.number(start);
-    out.copy(END);
+    out.piece(END);
     out.number(end);
-    out.copy(PANE);
+    out.piece(PANE);
     out.number(pane);
-    out.copy(TIMING);
+    out.piece(TIMING);
     out.text(timing);
-    out.copy(final ? FINAL : NOT_FINAL);
-    if (retraction) out.copy(RETRACTION);
+    out.piece(final ? FINAL : NOT_FINAL);
+    if (retraction) out.piece(RETRACTION);
     if (output !== '') out.text(`,"output":"${output}"`);
-    out.copy(VALUES);
+    out.piece(VALUES);
   }
 }
 
+/** From the end of the values to the end of the line. */
 function writeContext(evidence: Evidence, out: LineBuffer): void {
-  out.copy(CONTEXT);
+  out.piece(CONTEXT);
   if (evidence.writeEvents === undefined) writeTexts(evidence.events, out);
   else evidence.writeEvents(out);
-  out.copy(TRACES);
-  writeTexts(evidence.traces, out);
-  out.copy(CORRELATION_IDS);
-  writeTexts(evidence.correlationIds, out);
-  out.copy(CONTEXT_END);
+  writeContextTexts(evidence, out);
+}
+
+/** From the end of the events to the end of the line. */
+export function writeContextTexts({ correlationIds, traces }: Evidence, out: LineBuffer): void {
+  if (traces.length === 0 && correlationIds.length === 0) {
+    out.piece(NO_TEXTS);
+    return;
+  }
+  out.piece(TRACES);
+  writeTexts(traces, out);
+  out.piece(CORRELATION_IDS);
+  writeTexts(correlationIds, out);
+  out.piece(CONTEXT_END);
 }
 
 function writeTexts(texts: readonly string[], out: LineBuffer): void {

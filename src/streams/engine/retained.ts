@@ -5,6 +5,7 @@
  * only when somebody asks. Part of the checkpoint, so that a restart does not forget what was closed before.
  * Bounds: `rowsMax` per operator (`retainRows`, 10,000 where nothing is declared); whole chunks go, oldest first.
  */
+import { linesOf } from '../lines/lines-of.ts';
 import type { OperatorPlan } from '../plan.ts';
 import type { ResultLine, WindowQuery } from './port.ts';
 import type { ResultChunk } from './task.ts';
@@ -85,11 +86,6 @@ export class Retained {
 }
 
 const finiteOrText = (value: number): number | string => (Number.isFinite(value) ? value : String(value));
-
-export function linesOf(bytes: Uint8Array): string[] {
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
-  return text.split('\n').filter((line) => line !== '');
-}
 
 export function matches(
   line: ResultLine,

@@ -8,6 +8,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { requiredText } from '../connector-options.ts';
+import { chunksOf } from './line-batch.ts';
 import type { Sink, SinkBatch, SinkKind } from './port.ts';
 
 const TAIL_BYTES = 64 * 1024;
@@ -74,16 +75,16 @@ export class FileSink implements Sink {
     return written;
   }
 
-  async #write({ lines, seq }: SinkBatch): Promise<void> {
+  async #write(batch: SinkBatch): Promise<void> {
     const file = this.#file;
     if (file === null) throw new Error(`${this.#path} is not open`);
-    const text = `${lines.length === 0 ? '' : `${lines.join('\n')}\n`}${MARK}${seq}}}\n`;
+    const bytes = Buffer.concat([...chunksOf(batch), Buffer.from(`${MARK}${batch.seq}}}\n`)]);
     if (this.#torn) await file.truncate(this.#size);
     this.#torn = true;
-    await file.appendFile(text);
+    await file.appendFile(bytes);
     await file.datasync();
     this.#torn = false;
-    this.#size += Buffer.byteLength(text);
+    this.#size += bytes.byteLength;
   }
 
   /** Waits for the batch that is being written. */

@@ -16,6 +16,7 @@ import { mkdir, open, readdir, readFile, rename, unlink } from 'node:fs/promises
 import { join, resolve } from 'node:path';
 import { optionalInteger, requiredText } from '../connector-options.ts';
 import { FileSink, syncFolder } from './file-sink.ts';
+import { countOf } from './line-batch.ts';
 import { parquetOf } from './parquet-rows.ts';
 import type { Sink, SinkBatch, SinkKind } from './port.ts';
 
@@ -97,7 +98,7 @@ class ParquetSink implements Sink {
       if (this.#rows >= this.#limits.rows) await this.#finishPart();
       await (this.#journal as FileSink).write(batch);
       this.#seq = batch.seq;
-      this.#rows += batch.lines.length;
+      this.#rows += countOf(batch);
       if (this.#rows > 0) this.#schedule();
     });
   }

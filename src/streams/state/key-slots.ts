@@ -14,6 +14,39 @@ export function shiftOf(slots: Uint32Array): number {
   return Math.clz32(slots.length / 2) + 1;
 }
 
+/**
+ * Id + 1 of what has the same hash in the slot where a key belongs, or in one of the two behind it; 0 for none. Without
+ * branches: a guess that went wrong would wait for its slot to come from memory, and with it all loads behind it.
+ */
+export function guessIds(
+  slots: Uint32Array,
+  hashes: Uint32Array,
+  rows: Uint32Array,
+  begin: number,
+  end: number,
+  out: Uint32Array,
+): void {
+  const mask = slots.length - 1;
+  const shift = shiftOf(slots);
+  for (let i = begin; i < end; i++) {
+    const hash = hashes[rows[i] as number] as number;
+    const first = 2 * (Math.imul(hash, KEY_SPREAD) >>> shift);
+    const second = (first + 2) & mask;
+    const third = (first + 4) & mask;
+    const other1 = (slots[first] as number) ^ hash;
+    const other2 = (slots[second] as number) ^ hash;
+    const other3 = (slots[third] as number) ^ hash;
+    // All bits where the hash is another one, none where it is the same.
+    const not1 = (other1 | (0 - other1)) >> 31;
+    const not2 = (other2 | (0 - other2)) >> 31;
+    const not3 = (other3 | (0 - other3)) >> 31;
+    out[i - begin] =
+      ((slots[first + 1] as number) & ~not1) |
+      ((slots[second + 1] as number) & not1 & ~not2) |
+      ((slots[third + 1] as number) & not1 & not2 & ~not3);
+  }
+}
+
 /** Puts all keys of `from` into slots that are empty. */
 export function placeAll(from: Uint32Array, slots: Uint32Array): void {
   const mask = slots.length / 2 - 1;

@@ -15,11 +15,12 @@
  * time an id is given back, so caches on the heap know when theirs is of another key.
  */
 import { ABSENT, type EventBatch } from '../decode/event-batch.ts';
+import type { LineBuffer } from '../lines/line-buffer.ts';
 import type { Keys } from '../operator.ts';
 import type { Plan } from '../plan.ts';
 import { ARENA_BYTES_AT_START, Arena } from './arena.ts';
-import { decodeKey, KEY_NUMBER, KEY_STRING, KeyEncoder, type KeyForm, type KeyMember } from './key-bytes.ts';
-import { KEY_SPREAD, placeAll, removeSlot, shiftOf } from './key-slots.ts';
+import { decodeKey, KEY_NUMBER, KEY_STRING, KeyEncoder, type KeyForm, type KeyMember, sameText } from './key-bytes.ts';
+import { guessIds, KEY_SPREAD, placeAll, removeSlot, shiftOf } from './key-slots.ts';
 import { KeyTexts } from './key-texts.ts';
 import { ShardMemory } from './memory.ts';
 
@@ -27,8 +28,9 @@ const SLOTS_AT_START = 64;
 const ENTRIES_AT_START = 32;
 const CHUNK = 256;
 const ENTRY_WORDS = 16;
+const ENTRY_BYTES = ENTRY_WORDS * 4;
 /** An entry, and slots of eight bytes at most half full. */
-const KEY_BYTES = ENTRY_WORDS * 4 + 16;
+const KEY_BYTES = ENTRY_BYTES + 16;
 const INLINE_BYTES_MAX = 40;
 const INLINE_AT = 24;
 
@@ -165,34 +167,21 @@ export class KeyTable implements Keys {
   ): void {
     const ats = batch.at[field] as Uint32Array;
     const lengths = batch.length[field] as Uint32Array;
-    const view = new DataView(batch.bytes.buffer, batch.bytes.byteOffset);
+    const view = batch.view;
     for (let begin = 0; begin < count; begin += CHUNK) {
       const end = Math.min(count, begin + CHUNK);
-      this.#guess(hashes, rows, begin, end);
+      guessIds(this.#slots, hashes, rows, begin, end, this.#candidates);
       this.#checkLengths(lengths, rows, begin, end);
       for (let i = begin; i < end; i++) {
         const row = rows[i] as number;
         const candidate = this.#candidates[i - begin] as number;
         const at = ats[row] as number;
         const length = lengths[row] as number;
-        if (candidate !== 0 && this.#sameText(candidate - 1, view, at, length)) out[i] = candidate - 1;
+        const ownAt = (candidate - 1) * ENTRY_BYTES + INLINE_AT;
+        if (candidate !== 0 && sameText(this.#view, ownAt, view, at, length)) out[i] = candidate - 1;
         else if (length === ABSENT) out[i] = this.intern(batch, row, hashes[row] as number, [field]);
         else out[i] = this.internBytes(hashes[row] as number, KEY_STRING, batch.bytes, at, length);
       }
-    }
-  }
-
-  /** Id + 1 of what has the same hash in the slot where a key belongs, or in the next one; 0 for none. */
-  #guess(hashes: Uint32Array, rows: Uint32Array, begin: number, end: number): void {
-    const slots = this.#slots;
-    const mask = slots.length - 1;
-    const shift = this.#shift;
-    const candidates = this.#candidates;
-    for (let i = begin; i < end; i++) {
-      const hash = hashes[rows[i] as number] as number;
-      let at = 2 * (Math.imul(hash, KEY_SPREAD) >>> shift);
-      if (slots[at] !== hash) at = (at + 2) & mask;
-      candidates[i - begin] = slots[at] === hash ? (slots[at + 1] as number) : 0;
     }
   }
 
@@ -210,21 +199,6 @@ export class KeyTable implements Keys {
     }
   }
 
-  /** Compares with a string of the same length that is in its entry, four bytes at a time, the last four overlapping. */
-  #sameText(id: number, view: DataView, at: number, length: number): boolean {
-    const own = this.#view;
-    const ownAt = id * ENTRY_WORDS * 4 + INLINE_AT;
-    if (length < 4) {
-      for (let i = 0; i < length; i++) if (own.getUint8(ownAt + i) !== view.getUint8(at + i)) return false;
-      return true;
-    }
-    const last = length - 4;
-    for (let i = 0; i < last; i += 4) {
-      if (own.getInt32(ownAt + i, true) !== view.getInt32(at + i, true)) return false;
-    }
-    return own.getInt32(ownAt + last, true) === view.getInt32(at + last, true);
-  }
-
   #internNumbers(
     batch: EventBatch,
     field: number,
@@ -236,7 +210,7 @@ export class KeyTable implements Keys {
     const values = batch.values[field] as Float64Array;
     for (let begin = 0; begin < count; begin += CHUNK) {
       const end = Math.min(count, begin + CHUNK);
-      this.#guess(hashes, rows, begin, end);
+      guessIds(this.#slots, hashes, rows, begin, end, this.#candidates);
       for (let i = begin; i < end; i++) {
         const row = rows[i] as number;
         const candidate = this.#candidates[i - begin] as number;
@@ -391,6 +365,20 @@ export class KeyTable implements Keys {
     this.#encoder.fromValues(values);
     const { form, bytes, length } = this.#encoder;
     return Math.max(-1, this.#locate(this.#hashKey(values) >>> 0, form, bytes, 0, length));
+  }
+
+  write(keyId: number, quoted: boolean, out: LineBuffer): void {
+    const words = this.#words;
+    const entry = keyId * ENTRY_WORDS;
+    const form = (words[entry + FORM] as number) & FORM_MASK;
+    const length = words[entry + LENGTH] as number;
+    if (form === KEY_NUMBER) this.#texts.writeNumber(this.#doubles[(entry + AT) / 2] as number, quoted, out);
+    else {
+      const short = form === KEY_STRING && length <= INLINE_BYTES_MAX;
+      if (short && this.#texts.writeString(this.#view, entry * 4 + INLINE_AT, length, quoted, out)) return;
+      if (quoted) out.quoted(this.json(keyId));
+      else out.text(this.json(keyId));
+    }
   }
 
   json(keyId: number): string {

@@ -9,11 +9,21 @@
  */
 import { evidenceOfEvent } from '../event-context.ts';
 import { compileRow, type RowExpression } from '../expressions/row.ts';
-import type { Emitter, OperatorInput, OperatorKind, OperatorStats, ResultRow, ShardOperator } from '../operator.ts';
+import { RowText } from '../expressions/row-text.ts';
+import type {
+  Emitter,
+  EventResults,
+  OperatorInput,
+  OperatorKind,
+  OperatorStats,
+  ResultRow,
+  ShardOperator,
+} from '../operator.ts';
 import type { FieldPlan, Plan, ViewPlan } from '../plan.ts';
 import { ShardMemory } from '../state/memory.ts';
 
 const STATE_BYTES = 8;
+const ROWS_AT_START = 256;
 
 export const viewKind: OperatorKind<ViewPlan> = {
   create: () => ShardMemory.create(STATE_BYTES),
@@ -24,7 +34,11 @@ class View implements ShardOperator {
   readonly columns: readonly string[];
   readonly #where: RowExpression | null;
   readonly #select: readonly RowExpression[];
+  readonly #texts: readonly RowText[];
   readonly #given: Float64Array;
+  /** Rows that pass, and their keys. */
+  #rows = new Uint32Array(ROWS_AT_START);
+  #keys = new Uint32Array(ROWS_AT_START);
   readonly #row: ResultRow;
 
   constructor({ select, stream, where }: ViewPlan, plan: Plan, memory: ShardMemory) {
@@ -33,6 +47,7 @@ class View implements ShardOperator {
     this.columns = chosen.map(({ name }) => name);
     this.#where = where === '' ? null : compileRow(where, fields, 'boolean');
     this.#select = chosen.map(({ expression }) => compileRow(expression, fields));
+    this.#texts = this.#select.map((expression) => new RowText(expression, fields));
     this.#given = new Float64Array(memory.buffer(0), 0, 1);
     this.#row = {
       keyId: -1,
@@ -49,15 +64,45 @@ class View implements ShardOperator {
     };
   }
 
-  events({ batch, count, keys, provenance, rows }: OperatorInput, out: Emitter): void {
+  events(input: OperatorInput, out: Emitter): void {
+    const { batch, provenance } = input;
+    const count = this.#pick(input);
+    const given = this.#given;
+    const pane = given[0] as number;
+    const values = this.#texts;
+    const results: EventResults = { batch, provenance, count, rows: this.#rows, keys: this.#keys, pane, values };
+    if (count === 0) return;
+    if (out.emitEvents?.(results) === true) given[0] = pane + count;
+    else this.#emit(results, out);
+  }
+
+  /** How many pass. */
+  #pick({ batch, count, keys, rows }: OperatorInput): number {
+    if (this.#rows.length < count) {
+      this.#rows = new Uint32Array(2 ** Math.ceil(Math.log2(count)));
+      this.#keys = new Uint32Array(this.#rows.length);
+    }
     const where = this.#where;
+    const pickedRows = this.#rows;
+    const pickedKeys = this.#keys;
+    let picked = 0;
+    for (let i = 0; i < count; i++) {
+      const row = rows[i] as number;
+      if (where !== null && !where.test(batch, row)) continue;
+      pickedRows[picked] = row;
+      pickedKeys[picked] = keys[i] as number;
+      picked += 1;
+    }
+    return picked;
+  }
+
+  #emit({ batch, count, keys, provenance, rows }: EventResults, out: Emitter): void {
     const select = this.#select;
     const row = this.#row;
     const values = row.values;
     const given = this.#given;
     for (let i = 0; i < count; i++) {
       const at = rows[i] as number;
-      if (where !== null && !where.test(batch, at)) continue;
       row.keyId = keys[i] as number;
       row.start = batch.ts[at] as number;
       row.end = row.start;

@@ -4,7 +4,8 @@
  * A count window closes with its n-th event of a key, in order of arrival; watermarks mean nothing to it and nothing is
  * ever late. Its bounds are the times of its earliest and its latest event. The global window never closes: it tells
  * what it holds when its trigger says so, and not at all without one; its bounds are unbounded.
- * Role: one open row per key (`keyed-rows.ts`).
+ * Role: one open row per key (`keyed-rows.ts`), which one is in `SharedKeyedStates`.
+ * Buffers: 0–4 keyed states · from 5 rows.
  */
 import { Packr } from 'msgpackr';
 import { compileAggregates } from '../aggregates/compile.ts';
@@ -20,9 +21,10 @@ import type {
   StateQuery,
 } from '../operator.ts';
 import type { WindowPlan } from '../plan.ts';
+import { SharedKeyedStates } from '../state/keyed-states.ts';
 import type { StateCodec } from '../state/keyed-states-port.ts';
 import type { ShardMemory } from '../state/memory.ts';
-import { createKeyedRows, KeyedRows } from './keyed-rows.ts';
+import { createKeyedRows, KeyedRows, type KeyedRowsLayout } from './keyed-rows.ts';
 
 interface Open {
   row: number;
@@ -36,6 +38,8 @@ interface Open {
   news: number;
   said: readonly unknown[] | null;
 }
+
+const ROWS: KeyedRowsLayout = { base: 5, head: 0 };
 
 const packr = new Packr({ useRecords: false });
 
@@ -60,7 +64,13 @@ const codec: StateCodec<Open> = {
 export function countWindowKind(reducers: ReadonlyMap<string, Reducer>): OperatorKind<WindowPlan> {
   return {
     create: (window, plan) =>
-      createKeyedRows(compileAggregates(window.aggregates, plan.streams[window.stream]?.fields ?? [], reducers)),
+      createKeyedRows(
+        SharedKeyedStates.create()
+          .image()
+          .buffers.map(({ byteLength }) => byteLength),
+        ROWS.head,
+        compileAggregates(window.aggregates, plan.streams[window.stream]?.fields ?? [], reducers),
+      ),
     attach: (window, memory, services) => new CountWindow(window, memory, services, reducers),
   };
 }
@@ -69,7 +79,8 @@ class CountWindow implements ShardOperator {
   readonly columns: readonly string[];
   readonly #plan: WindowPlan;
   readonly #keys: Keys;
-  readonly #rows: KeyedRows<Open>;
+  readonly #rows: KeyedRows;
+  readonly #states: SharedKeyedStates<Open>;
 
   constructor(
     window: WindowPlan,
@@ -82,7 +93,8 @@ class CountWindow implements ShardOperator {
     this.#plan = window;
     this.#keys = keys;
     this.columns = aggregates.columns;
-    this.#rows = new KeyedRows(window, fields, memory, keys, aggregates, codec);
+    this.#rows = new KeyedRows(window, fields, memory, aggregates, ROWS);
+    this.#states = new SharedKeyedStates(memory, keys, codec);
   }
 
   events(input: OperatorInput, out: Emitter): void {
@@ -96,10 +108,11 @@ class CountWindow implements ShardOperator {
       this.#take(input, row, input.keys[i] as number, ts, out);
     }
     rows.flush();
+    this.#states.flush();
   }
 
   #take(input: OperatorInput, row: number, keyId: number, ts: number, out: Emitter): void {
-    const { states } = this.#rows;
+    const states = this.#states;
     const { count, earlyCount, type } = this.#plan;
     const open = states.get(keyId) ?? {
       row: this.#rows.take(),
@@ -129,7 +142,7 @@ class CountWindow implements ShardOperator {
   tick(nowMs: number, out: Emitter): void {
     const { earlyMs } = this.#plan;
     if (earlyMs === 0 || !this.#rows.periodBegins(nowMs, earlyMs)) return;
-    const { states } = this.#rows;
+    const states = this.#states;
     for (const keyId of [...states.keys()]) {
       const open = states.get(keyId) as Open;
       if (open.news === 0) continue;
@@ -137,6 +150,7 @@ class CountWindow implements ShardOperator {
       states.put(keyId, open, Number.POSITIVE_INFINITY);
     }
     this.#rows.flush();
+    states.flush();
   }
 
   #fire(keyId: number, open: Open, timing: 'early' | 'on-time', final: boolean, out: Emitter): void {
@@ -178,9 +192,9 @@ class CountWindow implements ShardOperator {
 
   query({ fromMs, key, limit, toMs }: StateQuery, out: Emitter): void {
     let given = 0;
-    for (const keyId of key === null ? this.#rows.states.keys() : [this.#keys.find(key)]) {
+    for (const keyId of key === null ? this.#states.keys() : [this.#keys.find(key)]) {
       if (given >= limit) return;
-      const open = keyId < 0 ? undefined : this.#rows.states.get(keyId);
+      const open = keyId < 0 ? undefined : this.#states.get(keyId);
       if (open === undefined) continue;
       if (this.#plan.type !== 'global' && (open.lastTs < fromMs || open.firstTs >= toMs)) continue;
       this.#show(keyId, open, 'early', false);
@@ -190,17 +204,18 @@ class CountWindow implements ShardOperator {
   }
 
   evictIdle(share: number): number {
-    const { states } = this.#rows;
+    const states = this.#states;
     const idle = states.idlest(Math.ceil(states.size * share));
     for (const keyId of idle) {
       this.#rows.give((states.get(keyId) as Open).row);
       states.delete(keyId);
     }
     this.#rows.flush();
+    states.flush();
     return idle.length;
   }
 
   stats(): OperatorStats {
-    return { rows: this.#rows.rows, bytes: this.#rows.byteLength, late: this.#rows.late };
+    return { rows: this.#rows.rows, bytes: this.#states.byteLength + this.#rows.byteLength, late: this.#rows.late };
   }
 }

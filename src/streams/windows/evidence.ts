@@ -15,14 +15,8 @@
  * A text that does not fit there is left out: half an id would be another id.
  */
 import { contextTexts, readContext } from '../event-context.ts';
-import {
-  BETWEEN_RECORDS,
-  EVIDENCE_MAX,
-  type Evidence,
-  type EvidenceText,
-  type OperatorInput,
-  type Provenance,
-} from '../operator.ts';
+import type { LineBuffer } from '../lines/line-buffer.ts';
+import { BETWEEN_RECORDS, EVIDENCE_MAX, type Evidence, type OperatorInput, type Provenance } from '../operator.ts';
 import { textOfBytes } from '../state/key-bytes.ts';
 import type { ShardMemory } from '../state/memory.ts';
 import { ROW_EVENTS, type RowStore } from './row-store.ts';
@@ -50,6 +44,7 @@ const COMMA = 44;
 const COLON = 58;
 
 const encoder = new TextEncoder();
+const NONE: readonly string[] = [];
 
 /** What references to rows of a batch are made of. Negative for events made of results, so that a look tells. */
 export function referenceBase(seq: number): number {
@@ -85,6 +80,8 @@ export class EvidenceReader {
   #count = 0;
   #source: EvidenceSource | null = null;
   #handle = 0;
+  /** Whether the buffer holds rings. */
+  #hasTexts: boolean;
   /** Read when it is looked at: results that nobody asks about cost no texts. */
   readonly evidence: Evidence;
 
@@ -93,6 +90,7 @@ export class EvidenceReader {
     this.#index = index;
     this.#header = header;
     this.#lastSeqAt = lastSeqAt;
+    this.#hasTexts = memory.buffer(index).byteLength >= RING_BYTES;
     const reader = this;
     this.evidence = {
       get events() {
@@ -138,6 +136,7 @@ export class EvidenceReader {
 
   #put(ringBytes: number, at: number, name: number, traceparent: string, correlationId: string): void {
     if (this.#memory.buffer(this.#index).byteLength < ringBytes) this.#memory.grow(this.#index, ringBytes);
+    this.#hasTexts = true;
     const buffer = this.#memory.buffer(this.#index);
     const view = new DataView(buffer, at, SLOT_BYTES);
     const bytes = new Uint8Array(buffer, at, SLOT_BYTES);
@@ -196,25 +195,35 @@ export class EvidenceReader {
     return ids;
   }
 
-  #writeEvents(out: EvidenceText): void {
+  #writeEvents(out: LineBuffer): void {
     this.#gather();
+    const last = Math.floor(this.#header[this.#lastSeqAt] as number);
+    const lastLow = last < SEQ_RANGE ? last : last % SEQ_RANGE;
     for (let i = 0; i < this.#count; i++) {
       const reference = this.#references[i] as number;
       if (i > 0) out.byte(COMMA);
       out.byte(QUOTE);
-      if (reference < DERIVED) out.integer(this.#seqOf(i));
-      else writeDigits(this.#seqOf(i), out);
-      out.byte(COLON);
-      out.integer(rowOf(reference));
+      if (reference < DERIVED) {
+        const low = Math.floor(reference / ROWS_MAX);
+        const back = lastLow - low;
+        out.integer(last - (back < 0 ? back + SEQ_RANGE : back));
+        out.byte(COLON);
+        // What is left: a remainder of doubles is a call.
+        out.integer(reference - low * ROWS_MAX);
+      } else {
+        writeDigits(this.#seqOf(i), out);
+        out.byte(COLON);
+        out.integer(rowOf(reference));
+      }
       out.byte(QUOTE);
     }
   }
 
-  #texts(textAt: number, lengthAt: number): string[] {
+  #texts(textAt: number, lengthAt: number): readonly string[] {
+    if (!this.#hasTexts) return NONE;
     const texts: string[] = [];
     this.#gather();
     const buffer = this.#memory.buffer(this.#index);
-    if (buffer.byteLength < RING_BYTES) return texts;
     const ownMax = buffer.byteLength >= BOTH_RINGS_BYTES ? EVIDENCE_MAX : 0;
     for (let i = 0; i < this.#count; i++) {
       const reference = this.#references[i] as number;
@@ -234,7 +243,7 @@ export class EvidenceReader {
 }
 
 /** Not whole. */
-function writeDigits(seq: number, out: EvidenceText): void {
+function writeDigits(seq: number, out: LineBuffer): void {
   const digits = String(seq);
   for (let i = 0; i < digits.length; i++) out.byte(digits.charCodeAt(i));
 }

@@ -230,13 +230,12 @@ export class KeyChains {
     const at = key * KEY_WORDS;
     let row = this.#words[at + FRONTIER] as number;
     while (row !== 0 && this.sliceOf(row) < end) {
+      const own = row * store.stride + this.#own;
       if (Number.isNaN(this.#doubles[at / 2 + BACK_FROM] as number)) {
         if (this.#words[at + BACK] === 0) this.#words[at + BACK] = store.take();
         this.#doubles[at / 2 + BACK_FROM] = this.sliceOf(row);
-        this.#aggregates.init(store, (this.#words[at + BACK] as number) * store.stride + this.#own);
-      }
-      const back = (this.#words[at + BACK] as number) * store.stride + this.#own;
-      this.#aggregates.merge(store, back, store, row * store.stride + this.#own);
+        this.#copy((this.#words[at + BACK] as number) * store.stride + this.#own, own);
+      } else this.#aggregates.merge(store, (this.#words[at + BACK] as number) * store.stride + this.#own, store, own);
       row = this.newer(row);
     }
     this.#words[at + FRONTIER] = row;
@@ -256,14 +255,26 @@ export class KeyChains {
     let later = 0;
     for (; row !== 0; row = this.older(row)) {
       this.#freeSuffix(row);
-      this.#aggregates.init(store, row * stride + this.#suffix);
-      this.#aggregates.merge(store, row * stride + this.#suffix, store, row * stride + this.#own);
+      this.#copy(row * stride + this.#suffix, row * stride + this.#own);
       if (later !== 0) {
         this.#aggregates.merge(store, row * stride + this.#suffix, store, later * stride + this.#suffix);
       }
       store.words[row * step + ROW_FLAGS] = (store.words[row * step + ROW_FLAGS] as number) | ROW_SUFFIX;
       later = row;
     }
+  }
+
+  /** Makes aggregates the same as others; what was there has been freed. */
+  #copy(to: number, from: number): void {
+    const store = this.#store;
+    if (!this.#aggregates.flat) {
+      this.#aggregates.init(store, to);
+      this.#aggregates.merge(store, to, store, from);
+      return;
+    }
+    const { rows } = store;
+    const { doubles } = this.#aggregates;
+    for (let i = 0; i < doubles; i++) rows[to + i] = rows[from + i] as number;
   }
 
   /** Index of the aggregates of a key that was made ready; row 0 when they had to be put together there. */
@@ -276,8 +287,7 @@ export class KeyChains {
     const back = (this.#words[at + BACK] as number) * store.stride + this.#own;
     if (!suffix) return back;
     if (!filled) return oldest * store.stride + this.#suffix;
-    this.#aggregates.init(store, this.#own);
-    this.#aggregates.merge(store, this.#own, store, oldest * store.stride + this.#suffix);
+    this.#copy(this.#own, oldest * store.stride + this.#suffix);
     this.#aggregates.merge(store, this.#own, store, back);
     return this.#own;
   }

@@ -3,23 +3,27 @@
  * Aggregates of windows that belong to one key and are not cut by the clock: sessions, counts, the global window.
  *
  * Role: the memory and the row arithmetic that `session-window.ts` and `count-window.ts` share: loose rows of a
- * `RowStore` for aggregates and evidence, and `SharedKeyedStates` for which rows a key has.
- * Buffers: 0–4 keyed states · 5–8 rows · 9 facts (Float64: newest sequence number, period of the last early firing, late
- * events, watermark) · 10 ring of traces.
+ * `RowStore` with the owner's head, aggregates and evidence. Which rows a key has is the owner's business.
+ * Buffers, from `base`: 0–3 rows · 4 facts (Float64: newest sequence number, period of the last early firing, late
+ * events, watermark) · 5 ring of traces.
  */
 import type { RowAggregates } from '../aggregates/port.ts';
 import { compileRow, type RowExpression } from '../expressions/row.ts';
-import type { Evidence, Keys, OperatorInput, ResultRow } from '../operator.ts';
+import type { Evidence, OperatorInput, ResultRow } from '../operator.ts';
 import type { FieldPlan, WindowPlan } from '../plan.ts';
-import { SharedKeyedStates } from '../state/keyed-states.ts';
-import type { StateCodec } from '../state/keyed-states-port.ts';
 import { ShardMemory } from '../state/memory.ts';
-import { EVIDENCE_PER_ROW, EvidenceReader, type EvidenceSource, referenceBase, referenceTo } from './evidence.ts';
+import {
+  EVIDENCE_PER_ROW,
+  EvidenceReader,
+  type EvidenceSource,
+  referenceBase,
+  referenceTo,
+  TRACES_BYTES_AT_START,
+} from './evidence.ts';
 import { ROW_EVENTS, ROW_HEAD, RowStore, rowStoreBytes } from './row-store.ts';
 
-const ROWS = 5;
-const FACTS = 9;
-const TRACES = 10;
+const FACTS = 4;
+const TRACES = 5;
 const FACT_DOUBLES = 4;
 const LAST_SEQ = 0;
 const PERIOD = 1;
@@ -27,43 +31,48 @@ const LATE = 2;
 const WATERMARK = 3;
 const NOBODY = -1;
 
-export function createKeyedRows(aggregates: RowAggregates): ShardMemory {
-  const states = SharedKeyedStates.create()
-    .image()
-    .buffers.map(({ byteLength }) => byteLength);
-  const stride = ROW_HEAD + aggregates.doubles + EVIDENCE_PER_ROW;
-  const memory = ShardMemory.create(...states, ...rowStoreBytes(stride), FACT_DOUBLES * 8, 0);
-  const facts = new Float64Array(memory.buffer(FACTS));
+/** Of the rows of one window: `head`, doubles of the owner in front of the aggregates. */
+export interface KeyedRowsLayout {
+  readonly base: number;
+  readonly head: number;
+}
+
+/** Memory whose buffers before `base` are of these sizes. */
+export function createKeyedRows(before: readonly number[], head: number, aggregates: RowAggregates): ShardMemory {
+  const stride = ROW_HEAD + head + aggregates.doubles + EVIDENCE_PER_ROW;
+  const memory = ShardMemory.create(...before, ...rowStoreBytes(stride), FACT_DOUBLES * 8, TRACES_BYTES_AT_START);
+  const facts = new Float64Array(memory.buffer(before.length + FACTS));
   facts[PERIOD] = Number.NaN;
   facts[WATERMARK] = Number.NEGATIVE_INFINITY;
   return memory;
 }
 
-export class KeyedRows<S> implements EvidenceSource {
-  readonly states: SharedKeyedStates<S>;
+export class KeyedRows implements EvidenceSource {
+  readonly store: RowStore;
   readonly aggregates: RowAggregates;
   readonly result: ResultRow;
-  readonly #store: RowStore;
+  /** Where the aggregates and the evidence of a row begin. */
+  readonly own: number;
+  readonly evidenceAt: number;
   readonly #evidence: EvidenceReader;
   readonly #facts: Float64Array;
-  readonly #evidenceAt: number;
   readonly #where: RowExpression | null;
-  #base = 0;
+  /** Reference of the first event of the batch. */
+  base = 0;
 
   constructor(
     plan: WindowPlan,
     fields: readonly FieldPlan[],
     memory: ShardMemory,
-    keys: Keys,
     aggregates: RowAggregates,
-    codec: StateCodec<S>,
+    { base, head }: KeyedRowsLayout,
   ) {
     this.aggregates = aggregates;
-    this.states = new SharedKeyedStates(memory, keys, codec);
-    this.#evidenceAt = ROW_HEAD + aggregates.doubles;
-    this.#store = new RowStore(memory, ROWS, this.#evidenceAt + EVIDENCE_PER_ROW);
-    this.#facts = new Float64Array(memory.buffer(FACTS));
-    this.#evidence = new EvidenceReader(memory, TRACES, this.#facts, LAST_SEQ);
+    this.own = ROW_HEAD + head;
+    this.evidenceAt = this.own + aggregates.doubles;
+    this.store = new RowStore(memory, base, this.evidenceAt + EVIDENCE_PER_ROW);
+    this.#facts = new Float64Array(memory.buffer(base + FACTS));
+    this.#evidence = new EvidenceReader(memory, base + TRACES, this.#facts, LAST_SEQ);
     this.#where = plan.where === '' ? null : compileRow(plan.where, fields);
     this.result = {
       keyId: NOBODY,
@@ -82,16 +91,15 @@ export class KeyedRows<S> implements EvidenceSource {
 
   /** Writes what the call has changed. At its end, whatever the call was. */
   flush(): void {
-    this.aggregates.flush(this.#store);
-    this.states.flush();
+    this.aggregates.flush(this.store);
   }
 
   get rows(): number {
-    return this.#store.liveRows;
+    return this.store.liveRows;
   }
 
   get byteLength(): number {
-    return this.states.byteLength + this.#store.byteLength;
+    return this.store.byteLength;
   }
 
   get late(): number {
@@ -121,7 +129,7 @@ export class KeyedRows<S> implements EvidenceSource {
   begin(input: OperatorInput): void {
     this.#evidence.note(input.provenance);
     this.#evidence.noteEvents(input);
-    this.#base = referenceBase(input.provenance.seq);
+    this.base = referenceBase(input.provenance.seq);
   }
 
   wanted(input: OperatorInput, row: number): boolean {
@@ -130,57 +138,58 @@ export class KeyedRows<S> implements EvidenceSource {
 
   /** A row without events. */
   take(): number {
-    const row = this.#store.take();
-    this.aggregates.init(this.#store, this.#own(row));
+    const row = this.store.take();
+    this.aggregates.init(this.store, this.at(row));
     return row;
   }
 
   give(row: number): void {
-    this.aggregates.free(this.#store, this.#own(row));
-    this.#store.give(row);
+    if (!this.aggregates.flat) this.aggregates.free(this.store, this.at(row));
+    this.store.give(row);
   }
 
   /** Forgets the events of a row. */
   clear(row: number): void {
-    this.aggregates.free(this.#store, this.#own(row));
-    this.aggregates.init(this.#store, this.#own(row));
-    this.#store.words[row * this.#store.step + ROW_EVENTS] = 0;
+    this.aggregates.free(this.store, this.at(row));
+    this.aggregates.init(this.store, this.at(row));
+    this.store.words[row * this.store.step + ROW_EVENTS] = 0;
   }
 
-  #own(row: number): number {
-    return row * this.#store.stride + ROW_HEAD;
+  /** Index of the first double of a row's aggregates. */
+  at(row: number): number {
+    return row * this.store.stride + this.own;
+  }
+
+  /** Counts an event in; its values are the caller's to add. */
+  note(row: number, eventRow: number): void {
+    const { rows, step, stride, words } = this.store;
+    const count = words[row * step + ROW_EVENTS] as number;
+    rows[row * stride + this.evidenceAt + (count & (EVIDENCE_PER_ROW - 1))] = referenceTo(this.base, eventRow);
+    words[row * step + ROW_EVENTS] = count + 1;
   }
 
   add(row: number, input: OperatorInput, eventRow: number): void {
-    const store = this.#store;
-    this.aggregates.add(store, this.#own(row), input.batch, eventRow);
-    const count = store.words[row * store.step + ROW_EVENTS] as number;
-    const slot = row * store.stride + this.#evidenceAt + (count & (EVIDENCE_PER_ROW - 1));
-    store.rows[slot] = referenceTo(this.#base, eventRow);
-    store.words[row * store.step + ROW_EVENTS] = count + 1;
+    this.aggregates.add(this.store, this.at(row), input.batch, eventRow);
+    this.note(row, eventRow);
   }
 
   /** Adds a row's events to another and gives it back. The other one's evidence stays in front. */
   absorb(row: number, from: number): void {
-    const store = this.#store;
-    this.aggregates.merge(store, this.#own(row), store, this.#own(from));
-    const count = store.words[row * store.step + ROW_EVENTS] as number;
-    const more = store.words[from * store.step + ROW_EVENTS] as number;
+    const { store } = this;
+    const { rows, step, stride, words } = store;
+    this.aggregates.merge(store, this.at(row), store, this.at(from));
+    const count = words[row * step + ROW_EVENTS] as number;
+    const more = words[from * step + ROW_EVENTS] as number;
     for (let i = 0; i < EVIDENCE_PER_ROW - count && i < Math.min(more, EVIDENCE_PER_ROW); i++) {
-      store.rows[row * store.stride + this.#evidenceAt + count + i] = store.rows[
-        from * store.stride + this.#evidenceAt + i
-      ] as number;
+      const reference = rows[from * stride + this.evidenceAt + i] as number;
+      rows[row * stride + this.evidenceAt + count + i] = reference;
     }
-    store.words[row * store.step + ROW_EVENTS] = count + more;
+    words[row * step + ROW_EVENTS] = count + more;
     this.give(from);
   }
 
-  eventsOf(row: number): number {
-    return this.#store.words[row * this.#store.step + ROW_EVENTS] as number;
-  }
-
   valuesOf(row: number, spanMs: number, out: unknown[]): void {
-    this.aggregates.results(this.#store, this.#own(row), spanMs, out);
+    this.aggregates.results(this.store, this.at(row), spanMs, out);
   }
 
   evidenceOf(row: number): Evidence {
@@ -188,6 +197,6 @@ export class KeyedRows<S> implements EvidenceSource {
   }
 
   gather(row: number): void {
-    this.#evidence.addRow(this.#store, row, this.#evidenceAt);
+    this.#evidence.addRow(this.store, row, this.evidenceAt);
   }
 }

@@ -11,8 +11,8 @@
  *   base + 1  words 0…7: units · oldest · newest · first free record · records given · rows given · first free row · rows
  *             then records of 10 words, numbered from 1 (0 is none):
  *               0–1 number of the unit (a double)   2 older   3 newer   4 first row   5 last row   6 rows
- *               7 its table in the arena            8 log2 of the table's slots
- *   base + 2  arena of tables: a slot is a row (0: empty), open addressing by key, at most half full
+ *               7 its table in the arena            8 log2 of the table's slots     9 1 for a direct one
+ *   base + 2  arena of tables (`unit-table.ts`)
  *   base + 3  arena of the rows' owners
  * Invariants: a key has at most one row in a unit; rows of a unit are linked in order of creation and units in order of
  * their number, so going over them depends on nothing else.
@@ -20,6 +20,7 @@
 import type { AggregateSpace } from '../aggregates/port.ts';
 import { ARENA_BYTES_AT_START, Arena } from '../state/arena.ts';
 import type { ShardMemory } from '../state/memory.ts';
+import { shapeFor, type TableShape, UnitTable } from './unit-table.ts';
 
 /** Doubles of a row before its owner's. */
 export const ROW_HEAD = 2;
@@ -31,10 +32,9 @@ export const ROW_STORE_BUFFERS = 4;
 
 const ROWS_AT_START = 16;
 const RECORDS_AT_START = 8;
-const TABLE_LOG2_MIN = 4;
-/** Golden ratio, 32 bits. */
-export const SPREAD = 0x9e3779b1;
 const RECENT = 64;
+/** Of which nothing is known. */
+const KEY_MAX = 2 ** 32 - 1;
 
 const UNITS = 0;
 const OLDEST = 1;
@@ -53,6 +53,7 @@ const LAST = 5;
 const COUNT = 6;
 const TABLE = 7;
 const LOG2 = 8;
+const DIRECT = 9;
 
 /** Sizes for `ShardMemory.create`. */
 export function rowStoreBytes(stride: number): readonly number[] {
@@ -76,11 +77,9 @@ export class RowStore implements AggregateSpace {
   readonly #tables: Arena;
   #units!: Uint32Array;
   #numbers!: Float64Array;
-  /** Table of the selected record. */
+  /** The selected record, and its table. */
   #record = 0;
-  #table = 0;
-  #shift = 0;
-  #mask = 0;
+  readonly #table: UnitTable;
   /** Records by number of their unit, as the memory has them: a cache, with the recently asked in front. */
   readonly #byNumber = new Map<number, number>();
   readonly #recentNumbers = new Float64Array(RECENT).fill(Number.NaN);
@@ -94,6 +93,7 @@ export class RowStore implements AggregateSpace {
     this.#viewRows();
     this.#viewUnits();
     this.#tables = new Arena(memory, base + 2);
+    this.#table = new UnitTable(this.#tables);
     this.arena = new Arena(memory, base + 3);
     if (this.#units[ROWS] === 0) {
       this.#units[ROWS] = 1;
@@ -197,8 +197,10 @@ export class RowStore implements AggregateSpace {
     this.#units[at + FIRST] = 0;
     this.#units[at + LAST] = 0;
     this.#units[at + COUNT] = 0;
-    // As many rows as the unit before: mostly right, and a table that is too small only grows.
-    this.#makeTable(record, Math.max(TABLE_LOG2_MIN, 33 - Math.clz32(count)));
+    // As many rows as the unit before, of such keys: mostly right, and a table that is too small only grows.
+    const direct = like !== 0 && this.#units[this.#at(like) + DIRECT] === 1;
+    const keyMax = direct ? 2 ** (this.#units[this.#at(like) + LOG2] as number) - 1 : KEY_MAX;
+    this.#makeTable(record, shapeFor(count, keyMax));
     this.#byNumber.set(unit, record);
     return record;
   }
@@ -231,52 +233,38 @@ export class RowStore implements AggregateSpace {
     units[newer === 0 ? NEWEST : this.#at(newer) + OLDER] = record;
   }
 
-  #makeTable(record: number, log2: number): void {
-    const offset = this.#tables.alloc(4 * 2 ** log2);
-    this.#tables.words.fill(0, offset / 4, offset / 4 + 2 ** log2);
+  #makeTable(record: number, shape: TableShape): void {
     const at = this.#at(record);
-    this.#units[at + TABLE] = offset;
-    this.#units[at + LOG2] = log2;
+    this.#units[at + TABLE] = this.#table.make(shape);
+    this.#units[at + LOG2] = shape.log2;
+    this.#units[at + DIRECT] = shape.direct ? 1 : 0;
   }
 
-  /** `find` and `insert` mean this record from here on. */
+  /** `find`, `insert` and `table` mean this record from here on. */
   select(record: number): void {
-    const at = this.#at(record);
-    const log2 = this.#units[at + LOG2] as number;
-    this.#record = record;
-    this.#table = (this.#units[at + TABLE] as number) / 4;
-    this.#shift = 32 - log2;
-    this.#mask = 2 ** log2 - 1;
+    if (record !== this.#record) this.#turn(record);
   }
 
-  /** Where the slots of the tables are, for `WindowEvents`' first look: of a record from `tableOf`, `shiftOf`. */
+  #turn(record: number): void {
+    const at = this.#at(record);
+    const units = this.#units;
+    this.#record = record;
+    this.#table.use(units[at + TABLE] as number, units[at + LOG2] as number, units[at + DIRECT] === 1);
+  }
+
+  /** Where the slots of the tables are, for `WindowEvents`' first look. */
   get slots(): Uint32Array {
     return this.#tables.words;
   }
 
-  /** Index of a table's first slot. */
-  tableOf(record: number): number {
-    return (this.#units[this.#at(record) + TABLE] as number) / 4;
-  }
-
-  /** A key's own slot is its product with SPREAD, shifted to the right by this. */
-  shiftOf(record: number): number {
-    return 32 - (this.#units[this.#at(record) + LOG2] as number);
+  /** Of the selected record. Read it again after whatever may insert. */
+  get table(): UnitTable {
+    return this.#table;
   }
 
   /** Row of a key in the selected unit; 0 for none. */
   find(key: number): number {
-    const tables = this.#tables.words;
-    const table = this.#table;
-    const mask = this.#mask;
-    const words = this.words;
-    const step = this.step;
-    let slot = Math.imul(key, SPREAD) >>> this.#shift;
-    for (;;) {
-      const row = tables[table + slot] as number;
-      if (row === 0 || words[row * step] === key) return row;
-      slot = (slot + 1) & mask;
-    }
+    return this.#table.find(key, this.words, this.step);
   }
 
   /** A row for a key that has none in the selected unit. Its owner's doubles are undefined. */
@@ -293,29 +281,25 @@ export class RowStore implements AggregateSpace {
     units[at + LAST] = row;
     const count = (units[at + COUNT] as number) + 1;
     units[at + COUNT] = count;
-    if (count * 2 > this.#mask + 1) this.#growTable();
-    else this.#place(row, key);
+    if (this.#table.takes(count, key)) this.#table.place(row, key);
+    else this.#growTable(count);
     return row;
   }
 
-  #place(row: number, key: number): void {
-    const tables = this.#tables.words;
-    let slot = Math.imul(key, SPREAD) >>> this.#shift;
-    while (tables[this.#table + slot] !== 0) slot = (slot + 1) & this.#mask;
-    tables[this.#table + slot] = row;
-  }
-
-  #growTable(): void {
+  #growTable(count: number): void {
     const record = this.#record;
-    const at = this.#at(record);
-    this.#tables.free(this.#units[at + TABLE] as number);
-    this.#makeTable(record, (this.#units[at + LOG2] as number) + 1);
+    let keyMax = 0;
+    for (let row = this.firstRow(record); row !== 0; row = this.nextRow(row)) {
+      if (this.keyOf(row) > keyMax) keyMax = this.keyOf(row);
+    }
+    this.#tables.free(this.#units[this.#at(record) + TABLE] as number);
+    this.#makeTable(record, shapeFor(count, keyMax));
     this.#fillTable(record);
   }
 
   #fillTable(record: number): void {
-    this.select(record);
-    for (let row = this.firstRow(record); row !== 0; row = this.nextRow(row)) this.#place(row, this.keyOf(row));
+    this.#turn(record);
+    for (let row = this.firstRow(record); row !== 0; row = this.nextRow(row)) this.#table.place(row, this.keyOf(row));
   }
 
   /** A row in no unit; without events and flags. */
@@ -363,6 +347,7 @@ export class RowStore implements AggregateSpace {
     units[at + NEWER] = units[FREE_RECORD] as number;
     units[FREE_RECORD] = record;
     units[UNITS] = (units[UNITS] as number) - 1;
+    if (record === this.#record) this.#record = 0;
     this.#byNumber.delete(unit);
     if (this.#recentNumbers[unit & (RECENT - 1)] === unit) this.#recentNumbers[unit & (RECENT - 1)] = Number.NaN;
   }
@@ -391,8 +376,8 @@ export class RowStore implements AggregateSpace {
     }
     units[at + LAST] = last;
     units[at + COUNT] = count;
-    const table = (units[at + TABLE] as number) / 4;
-    this.#tables.words.fill(0, table, table + 2 ** (units[at + LOG2] as number));
+    this.select(record);
+    this.#table.clear();
     this.#fillTable(record);
   }
 }

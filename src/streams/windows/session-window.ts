@@ -1,3 +1,4 @@
+// HOT PATH
 /**
  * Session windows: an event opens [ts, ts + gap); windows of one key that overlap become one.
  *
@@ -6,7 +7,9 @@
  * it touches, is past that. A session that fired and then grows fires again: at once when it still is behind the
  * watermark, when its new end is reached otherwise. With `retracting`, what an earlier firing said is taken back first,
  * under the bounds it had.
- * Role: state per key is the list of its open sessions, by start; aggregates are rows (`keyed-rows.ts`).
+ * Role: which session an event belongs to, and what may end it; sessions are kept in `open-sessions.ts`, results are made
+ * in `session-firing.ts`. Events are given to their rows in chunks (`RowAggregates.addRows`): what looks at aggregates has
+ * to `#settle` those before.
  * Source of the rules: Flink's session windows (merging window assigner).
  */
 import { compileAggregates } from '../aggregates/compile.ts';
@@ -24,12 +27,28 @@ import type {
 import type { WindowPlan } from '../plan.ts';
 import type { ShardMemory } from '../state/memory.ts';
 import { createKeyedRows, KeyedRows } from './keyed-rows.ts';
-import { type Session, sessionCodec } from './session-codec.ts';
+import {
+  OpenSessions,
+  SESSION_BYTES,
+  SESSION_END,
+  SESSION_FIRED,
+  SESSION_NEWS,
+  SESSION_ROWS,
+  SESSION_START,
+} from './open-sessions.ts';
+import { ROW_FLAGS } from './row-store.ts';
+import { SessionFiring } from './session-firing.ts';
+
+const CHUNK = 512;
 
 export function sessionWindowKind(reducers: ReadonlyMap<string, Reducer>): OperatorKind<WindowPlan> {
   return {
     create: (window, plan) =>
-      createKeyedRows(compileAggregates(window.aggregates, plan.streams[window.stream]?.fields ?? [], reducers)),
+      createKeyedRows(
+        SESSION_BYTES,
+        SESSION_ROWS.head,
+        compileAggregates(window.aggregates, plan.streams[window.stream]?.fields ?? [], reducers),
+      ),
     attach: (window, memory, services) => new SessionWindow(window, memory, services, reducers),
   };
 }
@@ -38,7 +57,17 @@ class SessionWindow implements ShardOperator {
   readonly columns: readonly string[];
   readonly #plan: WindowPlan;
   readonly #keys: Keys;
-  readonly #rows: KeyedRows<Session[]>;
+  readonly #rows: KeyedRows;
+  readonly #open: OpenSessions;
+  readonly #firing: SessionFiring;
+  /** Events whose session is known and that it has not been given: index of its aggregates, row of the batch. */
+  readonly #ats = new Uint32Array(CHUNK);
+  readonly #events = new Uint32Array(CHUNK);
+  #pending = 0;
+  /** A session that has events to tell lies behind the watermark. */
+  #overdue = false;
+  /** Sessions of one key that are looked at. */
+  readonly #some: number[] = [];
 
   constructor(
     window: WindowPlan,
@@ -51,126 +80,164 @@ class SessionWindow implements ShardOperator {
     this.#plan = window;
     this.#keys = keys;
     this.columns = aggregates.columns;
-    this.#rows = new KeyedRows(window, fields, memory, keys, aggregates, sessionCodec);
+    this.#rows = new KeyedRows(window, fields, memory, aggregates, SESSION_ROWS);
+    this.#open = new OpenSessions(memory, keys, this.#rows);
+    this.#firing = new SessionFiring(window, this.#rows, this.#open);
   }
 
   events(input: OperatorInput, out: Emitter): void {
     const rows = this.#rows;
     const { batch, count, provenance } = input;
-    const processing = this.#plan.time === 'processing';
+    const { earlyCount, time } = this.#plan;
+    const processing = time === 'processing';
     const watermark = processing ? rows.watermark : Math.max(rows.watermark, input.watermark);
+    this.#overdue = watermark > rows.watermark;
     rows.begin(input);
     for (let i = 0; i < count; i++) {
       const row = input.rows[i] as number;
       if (!rows.wanted(input, row)) continue;
+      const key = input.keys[i] as number;
       const ts = processing ? provenance.arrivalMs : (batch.ts[row] as number);
-      this.#take(input, row, input.keys[i] as number, ts, watermark, out);
+      let session = this.#extended(key, ts, watermark);
+      if (session === 0) session = this.#placed(input, key, ts, watermark, out);
+      if (session === 0) continue;
+      if (this.#pending === CHUNK) this.#settle(input);
+      rows.note(session, row);
+      this.#ats[this.#pending] = rows.at(session);
+      this.#events[this.#pending] = row;
+      this.#pending += 1;
+      if (earlyCount > 0) this.#fireCounted(input, key, session, out);
     }
-    this.#fireOverdue(input, watermark, out);
+    this.#settle(input);
+    if (this.#overdue) this.#fireOverdue(input, watermark, out);
     rows.flush();
   }
 
-  #take(input: OperatorInput, row: number, keyId: number, ts: number, watermark: number, out: Emitter): void {
-    const { allowedLatenessMs, earlyCount, gapMs, sideOutput } = this.#plan;
-    const sessions = this.#rows.states.get(keyId) ?? [];
-    const first = firstTouching(sessions, ts);
-    let end = first;
+  /** Gives events to their rows. */
+  #settle({ batch }: OperatorInput): void {
+    const { aggregates, store } = this.#rows;
+    if (this.#pending > 0) aggregates.addRows(store, this.#ats, batch, this.#events, this.#pending);
+    this.#pending = 0;
+  }
+
+  /** The newest session of the key with this event counted in; 0 where it takes more than that. */
+  #extended(key: number, ts: number, watermark: number): number {
+    const { newest } = this.#open;
+    const { rows, step, stride, words } = this.#rows.store;
+    const session = key < newest.length ? (newest[key] as number) : 0;
+    const at = session * stride;
+    const end = rows[at + SESSION_END] as number;
+    if (session === 0 || ts < (rows[at + SESSION_START] as number) || ts >= end) return 0;
+    const { allowedLatenessMs, gapMs } = this.#plan;
+    const until = ts + gapMs;
+    const word = session * step;
+    if (until > end) {
+      if (until - 1 + allowedLatenessMs <= watermark) return 0;
+      if (((words[word + ROW_FLAGS] as number) & SESSION_FIRED) !== 0) return 0;
+      rows[at + SESSION_END] = until;
+      if (until - 1 <= watermark) this.#overdue = true;
+    } else {
+      if (end - 1 + allowedLatenessMs <= watermark) return 0;
+      if (end - 1 <= watermark) this.#overdue = true;
+    }
+    words[word + SESSION_NEWS] = (words[word + SESSION_NEWS] as number) + 1;
+    return session;
+  }
+
+  /** The session of any event: the one it opens, or those it touches made one; 0 when it is late. */
+  #placed(input: OperatorInput, key: number, ts: number, watermark: number, out: Emitter): number {
+    const { allowedLatenessMs, gapMs, sideOutput } = this.#plan;
+    const open = this.#open;
+    const touched = this.#some;
+    touched.length = 0;
     let until = ts + gapMs;
-    while (end < sessions.length && (sessions[end] as Session).start < ts + gapMs) {
-      until = Math.max(until, (sessions[end] as Session).end);
-      end += 1;
+    let newer = 0;
+    let row = open.newestOf(key);
+    for (; row !== 0 && open.startOf(row) >= ts + gapMs; row = open.older(row)) newer = row;
+    for (; row !== 0 && open.endOf(row) > ts; row = open.older(row)) {
+      until = Math.max(until, open.endOf(row));
+      touched.push(row);
     }
     if (until - 1 + allowedLatenessMs <= watermark) {
       this.#rows.countLate();
-      if (sideOutput) this.#emitLate(keyId, ts, out);
-      return;
+      if (sideOutput) this.#firing.late(key, ts, out);
+      return 0;
     }
-    const session = this.#merged(sessions, first, end, ts, keyId, out);
-    this.#rows.add(session.row, input, row);
-    session.news += 1;
-    if (earlyCount > 0 && session.news >= earlyCount && !session.fired) this.#fire(keyId, session, 'early', false, out);
-    const { states } = this.#rows;
-    // A timer that is too early costs a look when it is due; moving it with every event costs more.
-    states.put(keyId, sessions, Math.min(states.timer(keyId), this.#timer(sessions)));
+    if (until - 1 <= watermark) this.#overdue = true;
+    let session = touched.pop() ?? 0;
+    if (session === 0) {
+      session = this.#rows.take();
+      open.begin(session, ts, until);
+      open.link(key, session, newer);
+    } else this.#grow(input, key, session, newer, ts, until, out);
+    open.count(session);
+    open.arm(key, this.#dueOf(session));
+    return session;
   }
 
-  /** The session of an event: a new one, or those from `first` to `end` made one. */
-  #merged(sessions: Session[], first: number, end: number, ts: number, keyId: number, out: Emitter): Session {
-    const { gapMs } = this.#plan;
-    const kept = sessions[first];
-    if (kept === undefined || first === end) {
-      const session = {
-        start: ts,
-        end: ts + gapMs,
-        row: this.#rows.take(),
-        panes: 0,
-        news: 0,
-        fired: false,
-        said: null,
-      };
-      sessions.splice(first, 0, session);
-      return session;
-    }
-    for (let i = first + 1; i < end; i++) {
-      const other = sessions[i] as Session;
+  /** Makes the sessions touched, which are newer, part of this one, and this one as long as that and the event ask for. */
+  #grow(input: OperatorInput, key: number, kept: number, newer: number, ts: number, until: number, out: Emitter): void {
+    const open = this.#open;
+    const touched = this.#some;
+    let fired = open.fired(kept);
+    let end = open.endOf(kept);
+    if (touched.length > 0) this.#settle(input);
+    for (let other = touched.pop(); other !== undefined; other = touched.pop()) {
       // Two results become one: what the second said no longer holds.
-      this.#retract(keyId, other, out);
-      this.#rows.absorb(kept.row, other.row);
-      kept.end = Math.max(kept.end, other.end);
-      kept.panes = Math.max(kept.panes, other.panes);
-      kept.news += other.news;
+      this.#firing.retract(key, other, out);
+      fired = fired && open.fired(other);
+      end = Math.max(end, open.endOf(other));
+      open.unlink(key, other, touched.at(-1) ?? newer);
+      open.join(kept, other);
+      this.#rows.absorb(kept, other);
     }
-    sessions.splice(first + 1, end - first - 1);
-    kept.start = Math.min(kept.start, ts);
-    const grown = Math.max(kept.end, ts + gapMs);
-    if (grown > kept.end) kept.fired = false;
-    kept.end = grown;
-    return kept;
+    open.markFired(kept, fired && until === end);
+    open.bound(kept, Math.min(open.startOf(kept), ts), until);
   }
 
-  #retract(keyId: number, session: Session, out: Emitter): void {
-    const { said } = session;
-    if (said === null || this.#plan.accumulation !== 'retracting') return;
-    const result = this.#rows.result;
-    result.keyId = keyId;
-    result.start = said.start;
-    result.end = said.end;
-    result.pane = said.pane;
-    result.timing = 'late';
-    result.final = false;
-    result.retraction = true;
-    result.output = '';
-    result.evidence = null;
-    const { values } = result;
-    result.values = [...said.values];
-    out.emit(result);
-    result.values = values;
-    result.retraction = false;
-    session.said = null;
+  #fireCounted(input: OperatorInput, key: number, session: number, out: Emitter): void {
+    if (this.#open.newsOf(session) < this.#plan.earlyCount || this.#open.fired(session)) return;
+    this.#settle(input);
+    this.#firing.fire(key, session, 'early', false, out);
+  }
+
+  /** The key's sessions, from the oldest on. Good until the next call. */
+  #ofKey(key: number): readonly number[] {
+    const some = this.#some;
+    some.length = 0;
+    for (let row = this.#open.newestOf(key); row !== 0; row = this.#open.older(row)) some.push(row);
+    return some.length > 1 ? some.reverse() : some;
   }
 
   /** Late events that were allowed in changed sessions the watermark has passed. */
   #fireOverdue({ count, keys }: OperatorInput, watermark: number, out: Emitter): void {
     if (this.#plan.allowedLatenessMs === 0) return;
+    const open = this.#open;
     for (let i = 0; i < count; i++) {
-      const keyId = keys[i] as number;
-      const sessions = this.#rows.states.get(keyId);
-      if (sessions === undefined) continue;
-      for (const session of sessions) {
-        if (session.news === 0 || session.end - 1 > watermark) continue;
-        this.#fire(keyId, session, 'late', false, out);
-        session.fired = true;
-        this.#rows.states.put(keyId, sessions, this.#timer(sessions));
+      const key = keys[i] as number;
+      let told = false;
+      for (const session of this.#ofKey(key)) {
+        if (open.newsOf(session) === 0 || open.endOf(session) - 1 > watermark) continue;
+        this.#firing.fire(key, session, 'late', false, out);
+        open.markFired(session, true);
+        told = true;
       }
+      if (told) this.#rearm(key);
     }
   }
 
-  #timer(sessions: readonly Session[]): number {
+  /** When a session has to be looked at. */
+  #dueOf(session: number): number {
+    const last = this.#open.endOf(session) - 1;
+    return this.#open.fired(session) ? last + this.#plan.allowedLatenessMs : last;
+  }
+
+  #rearm(key: number): void {
     let due = Number.POSITIVE_INFINITY;
-    for (const { end, fired } of sessions) {
-      due = Math.min(due, fired ? end - 1 + this.#plan.allowedLatenessMs : end - 1);
+    for (let row = this.#open.newestOf(key); row !== 0; row = this.#open.older(row)) {
+      due = Math.min(due, this.#dueOf(row));
     }
-    return due;
+    this.#open.rearm(key, due);
   }
 
   advance(watermark: number, out: Emitter): void {
@@ -181,90 +248,57 @@ class SessionWindow implements ShardOperator {
     const { earlyMs, time } = this.#plan;
     if (time === 'processing') this.#advance(nowMs, out);
     if (earlyMs === 0 || !this.#rows.periodBegins(nowMs, earlyMs)) return;
-    const { states } = this.#rows;
-    for (const keyId of [...states.keys()]) {
-      const sessions = states.get(keyId) as Session[];
-      const changed = sessions.filter(({ fired, news }) => news > 0 && !fired);
-      for (const session of changed) this.#fire(keyId, session, 'early', false, out);
-      if (changed.length > 0) states.put(keyId, sessions, this.#timer(sessions));
+    const open = this.#open;
+    for (const key of open.keys()) {
+      for (const session of this.#ofKey(key)) {
+        if (open.newsOf(session) > 0 && !open.fired(session)) this.#firing.fire(key, session, 'early', false, out);
+      }
     }
     this.#rows.flush();
   }
 
   #advance(watermark: number, out: Emitter): void {
     const rows = this.#rows;
-    const { allowedLatenessMs } = this.#plan;
     rows.watermark = Math.max(rows.watermark, watermark);
-    for (const keyId of rows.states.due(watermark)) {
-      const sessions = rows.states.get(keyId);
-      if (sessions === undefined) continue;
-      const open: Session[] = [];
-      for (const session of sessions) {
-        const over = session.end - 1 + allowedLatenessMs <= watermark;
-        if (!session.fired && session.end - 1 <= watermark) {
-          this.#fire(keyId, session, 'on-time', over, out);
-          session.fired = true;
-        }
-        if (over) rows.give(session.row);
-        else open.push(session);
-      }
-      if (open.length === 0) rows.states.delete(keyId);
-      else rows.states.put(keyId, open, this.#timer(open));
-    }
+    const due = this.#open.due(watermark);
+    for (let i = 0; i < due.length; i++) this.#look(due[i] as number, watermark, out);
     rows.flush();
   }
 
-  #fire(keyId: number, session: Session, timing: 'early' | 'on-time' | 'late', final: boolean, out: Emitter): void {
-    const { accumulation } = this.#plan;
-    if (accumulation === 'discarding' && session.news === 0) return;
-    this.#retract(keyId, session, out);
-    this.#show(keyId, session, timing, final);
-    const { result } = this.#rows;
-    out.emit(result);
-    if (accumulation === 'retracting') {
-      const { end, start, pane } = result;
-      session.said = { start, end, pane, values: [...result.values] };
+  /** Fires and forgets what a key's sessions are due for. */
+  #look(key: number, watermark: number, out: Emitter): void {
+    const open = this.#open;
+    const { allowedLatenessMs } = this.#plan;
+    const sessions = this.#ofKey(key);
+    let left = false;
+    for (let i = 0; i < sessions.length; i++) {
+      const session = sessions[i] as number;
+      const last = open.endOf(session) - 1;
+      const over = last + allowedLatenessMs <= watermark;
+      if (last <= watermark && !open.fired(session)) {
+        this.#firing.fire(key, session, 'on-time', over, out);
+        open.markFired(session, true);
+      }
+      if (over) this.#forget(key, session, sessions[i + 1] ?? 0);
+      else left = true;
     }
-    session.panes += 1;
-    session.news = 0;
-    if (accumulation === 'discarding') this.#rows.clear(session.row);
+    if (left) this.#rearm(key);
   }
 
-  #show(keyId: number, session: Session, timing: 'early' | 'on-time' | 'late', final: boolean): void {
-    const { result } = this.#rows;
-    result.keyId = keyId;
-    result.start = session.start;
-    result.end = session.end;
-    result.pane = session.panes;
-    result.timing = timing;
-    result.final = final;
-    result.retraction = false;
-    result.output = '';
-    this.#rows.valuesOf(session.row, session.end - session.start, result.values);
-    result.evidence = this.#rows.evidenceOf(session.row);
-  }
-
-  #emitLate(keyId: number, ts: number, out: Emitter): void {
-    const { result } = this.#rows;
-    result.keyId = keyId;
-    result.start = ts;
-    result.end = ts;
-    result.pane = this.#rows.late;
-    result.timing = 'late';
-    result.final = true;
-    result.output = 'late';
-    result.values.fill(null);
-    result.evidence = null;
-    out.emit(result);
-    result.output = '';
+  #forget(key: number, session: number, newer: number): void {
+    this.#open.unlink(key, session, newer);
+    this.#open.forgetSaid(session);
+    this.#rows.give(session);
   }
 
   query({ fromMs, key, limit, toMs }: StateQuery, out: Emitter): void {
+    const open = this.#open;
     let given = 0;
-    for (const keyId of key === null ? this.#rows.states.keys() : [this.#keys.find(key)]) {
-      for (const session of (keyId < 0 ? undefined : this.#rows.states.get(keyId)) ?? []) {
-        if (session.end <= fromMs || session.start >= toMs || given >= limit) continue;
-        this.#show(keyId, session, session.fired ? 'on-time' : 'early', false);
+    for (const keyId of key === null ? open.keys() : [this.#keys.find(key)]) {
+      if (keyId < 0) continue;
+      for (const session of this.#ofKey(keyId)) {
+        if (open.endOf(session) <= fromMs || open.startOf(session) >= toMs || given >= limit) continue;
+        this.#firing.show(keyId, session, open.fired(session) ? 'on-time' : 'early', false);
         out.emit(this.#rows.result);
         given += 1;
       }
@@ -272,24 +306,17 @@ class SessionWindow implements ShardOperator {
   }
 
   evictIdle(share: number): number {
-    const { states } = this.#rows;
-    const idle = states.idlest(Math.ceil(states.size * share));
-    for (const keyId of idle) {
-      for (const { row } of states.get(keyId) as Session[]) this.#rows.give(row);
-      states.delete(keyId);
+    const idle = this.#open.idlest(Math.ceil(this.#open.size * share));
+    for (const key of idle) {
+      const sessions = this.#ofKey(key);
+      for (let i = 0; i < sessions.length; i++) this.#forget(key, sessions[i] as number, sessions[i + 1] ?? 0);
     }
     this.#rows.flush();
     return idle.length;
   }
 
   stats(): OperatorStats {
-    return { rows: this.#rows.rows, bytes: this.#rows.byteLength, late: this.#rows.late };
+    const bytes = this.#open.byteLength + this.#rows.byteLength;
+    return { rows: this.#rows.rows, bytes, late: this.#rows.late };
   }
-}
-
-/** First session that ends after `ts`. */
-function firstTouching(sessions: readonly Session[], ts: number): number {
-  let at = sessions.length;
-  while (at > 0 && (sessions[at - 1] as Session).end > ts) at -= 1;
-  return at;
 }

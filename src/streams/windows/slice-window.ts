@@ -163,15 +163,21 @@ export class SliceWindow implements ShardOperator {
 
   #fireRows(until: number, expired: number, out: Emitter): void {
     const { fired, store } = this.#state;
-    for (let record = store.oldest; record !== 0; record = store.newer(record)) {
+    let newer = 0;
+    for (let record = store.oldest; record !== 0; record = newer) {
       const window = store.numberOf(record);
+      newer = store.newer(record);
       if (window > until) return;
       if (window <= fired) continue;
+      // Row by row, while it and its key are in the cache; a ranking needs all rows until its end.
+      const spent = window <= expired && !this.#firing.ranked;
       this.#firing.begin(this.#rows, window, 'on-time', window <= expired, out);
       for (let row = store.firstRow(record); row !== 0; row = store.nextRow(row)) {
         this.#firing.offer(row, store.keyOf(row));
+        if (spent) this.#freeRow(row);
       }
       this.#firing.end();
+      if (spent) store.retire(record);
     }
   }
 

@@ -29,7 +29,7 @@ import {
   PARTIAL_ROW_HEAD,
   PARTIAL_SLICE,
 } from './partials.ts';
-import { ROW_EVENTS, ROW_FLAGS, ROW_KEY, SPREAD } from './row-store.ts';
+import { ROW_EVENTS, ROW_FLAGS, ROW_KEY } from './row-store.ts';
 import { ROW_CHANGED, type WindowState } from './window-state.ts';
 
 const OPEN = 0;
@@ -111,8 +111,10 @@ export class WindowEvents {
     let from = Number.NaN;
     let to = Number.NaN;
     let mode = OPEN;
-    let table = 0;
+    let first = 0;
+    let mask = 0;
     let shift = 0;
+    let spread = 0;
     let n = this.#pending;
     for (let i = 0; i < count; i++) {
       const row = rows[i] as number;
@@ -134,14 +136,14 @@ export class WindowEvents {
       }
       // A flush moves tables that grow, and so may an event by itself.
       if (turned || n === 0) {
-        table = store.tableOf(this.#record);
-        shift = store.shiftOf(this.#record);
+        store.select(this.#record);
+        ({ first, mask, shift, spread } = store.table);
       }
       if (mode >= slow) continue;
       chunkRows[n] = row;
       chunkKeys[n] = key;
       records[n] = this.#record;
-      ats[n] = table + (Math.imul(key, SPREAD) >>> shift);
+      ats[n] = first + ((Math.imul(key, spread) >>> shift) & mask);
       n += 1;
     }
     this.#pending = n;

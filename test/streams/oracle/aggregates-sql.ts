@@ -23,7 +23,7 @@ export interface SketchLimits {
 }
 
 export const SKETCH_LIMITS: SketchLimits = {
-  quantileExactMax: 64,
+  quantileExactMax: 256,
   distinctExactMax: 1024,
   distinctRelativeError: 0.04,
 };

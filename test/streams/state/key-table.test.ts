@@ -7,6 +7,7 @@ import fc from 'fast-check';
 import { ABSENT, EventBatch } from '../../../src/streams/decode/event-batch.ts';
 import { hashKey } from '../../../src/streams/decode/key-hash.ts';
 import type { FieldType } from '../../../src/streams/define/definition.ts';
+import { LineBuffer } from '../../../src/streams/lines/line-buffer.ts';
 import type { Plan } from '../../../src/streams/plan.ts';
 import type { KeyMember } from '../../../src/streams/state/key-bytes.ts';
 import { KeyTable } from '../../../src/streams/state/key-table.ts';
@@ -101,7 +102,7 @@ class Tables {
 }
 
 const texts = fc.oneof(
-  fc.constantFrom('', '\u0000', 'a', 'ab', 'abc', 'abcd', 'abcde'),
+  fc.constantFrom('', '\u0000', 'a"b\\c', 'a', 'ab', 'abc', 'abcd', 'abcde'),
   fc.string({ unit: 'grapheme', maxLength: 6 }),
   fc.constantFrom(40, 41, 100, 101).map((length) => 'long'.repeat(30).slice(0, length)),
 );
@@ -150,7 +151,13 @@ function check(tables: Tables, model: ReadonlyMap<string, Known>): void {
   for (const { id, key } of model.values()) {
     const shown = key.map((member) => (Object.is(member, -0) ? 0 : member));
     assert.deepEqual(table.values(id), shown);
-    assert.equal(table.json(id), JSON.stringify(Object.fromEntries(shown.map((member, i) => [`f${i}`, member]))));
+    const json = JSON.stringify(Object.fromEntries(shown.map((member, i) => [`f${i}`, member])));
+    assert.equal(table.json(id), json);
+    const out = new LineBuffer();
+    table.write(id, false, out);
+    assert.equal(Buffer.from(out.take()).toString(), json);
+    table.write(id, true, out);
+    assert.equal(Buffer.from(out.take()).toString(), JSON.stringify(json).slice(1, -1));
     assert.equal(table.find(key), id);
   }
 }

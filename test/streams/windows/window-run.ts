@@ -4,11 +4,19 @@
  */
 import { EventBatch } from '../../../src/streams/decode/event-batch.ts';
 import { hashKey } from '../../../src/streams/decode/key-hash.ts';
-import type { Evidence, OperatorStats, ResultRow, StateQuery } from '../../../src/streams/operator.ts';
+import type {
+  Evidence,
+  OperatorKind,
+  OperatorStats,
+  ResultRow,
+  ShardOperator,
+  StateQuery,
+} from '../../../src/streams/operator.ts';
 import type { AggregatePlan, Plan, WindowPlan } from '../../../src/streams/plan.ts';
 import { KeyTable } from '../../../src/streams/state/key-table.ts';
 import { type MemoryImage, ShardMemory } from '../../../src/streams/state/memory.ts';
-import { type SliceWindow, sliceWindowKind } from '../../../src/streams/windows/slice-window.ts';
+import { sessionWindowKind } from '../../../src/streams/windows/session-window.ts';
+import { sliceWindowKind } from '../../../src/streams/windows/slice-window.ts';
 
 const NO_EVIDENCE: Evidence = { correlationIds: [], events: [], traces: [] };
 
@@ -37,6 +45,8 @@ export interface Context {
 }
 
 export const kind = sliceWindowKind(new Map());
+const sessions = sessionWindowKind(new Map());
+const kindOf = ({ type }: WindowPlan): OperatorKind<WindowPlan> => (type === 'session' ? sessions : kind);
 
 export function aggregate(name: string, fn: AggregatePlan['fn'], of = ''): AggregatePlan {
   return {
@@ -160,14 +170,16 @@ export class WindowRun {
   #keyMemory: ShardMemory;
   #memory: ShardMemory;
   #keys!: KeyTable;
-  #operator!: SliceWindow;
+  #operator!: ShardOperator;
+  readonly #window: WindowPlan;
   #results: Result[] = [];
   #seq = 0;
 
   constructor(window: Partial<WindowPlan>) {
     this.plan = windowPlan(window);
     this.#keyMemory = KeyTable.create(this.plan, 0);
-    this.#memory = kind.create(this.plan.operators[0] as WindowPlan, this.plan);
+    this.#window = this.plan.operators[0] as WindowPlan;
+    this.#memory = kindOf(this.#window).create(this.#window, this.plan);
     this.attach();
   }
 
@@ -184,10 +196,8 @@ export class WindowRun {
     this.#keyMemory = new ShardMemory(keys);
     this.#memory = new ShardMemory(windows);
     this.#keys = new KeyTable(this.#keyMemory, this.plan, 0, hashKey);
-    this.#operator = kind.attach(this.plan.operators[0] as WindowPlan, this.#memory, {
-      plan: this.plan,
-      keys: this.#keys,
-    });
+    const services = { plan: this.plan, keys: this.#keys };
+    this.#operator = kindOf(this.#window).attach(this.#window, this.#memory, services);
   }
 
   get stats(): OperatorStats {
@@ -198,9 +208,10 @@ export class WindowRun {
     return this.#keys.size;
   }
 
-  /** Bytes in blocks of the arenas: tables of units, rows' own, and the same of the panes. */
+  /** Bytes in blocks of the arenas: tables of units, rows' own, and the same of the panes where there are such. */
   get liveArenaBytes(): number[] {
-    return [3, 4, 8, 9].map((buffer) => new Uint32Array(this.#memory.buffer(buffer))[1] as number);
+    const buffers = this.#window.type === 'session' ? [6, 7] : [3, 4, 8, 9];
+    return buffers.map((buffer) => new Uint32Array(this.#memory.buffer(buffer))[1] as number);
   }
 
   readonly #emitter = {
@@ -258,7 +269,7 @@ export class WindowRun {
     this.#seq += 1;
     const context = { source: '', partition: '', arrivalMs: 0, traceparent: '', correlationId: '' };
     const provenance = { seq: this.#seq, ...context };
-    this.#operator.mergePartial(partial, { keys: this.#keys, shard, shards, watermark, provenance }, this.#emitter);
+    this.#operator.mergePartial?.(partial, { keys: this.#keys, shard, shards, watermark, provenance }, this.#emitter);
     return this.#take();
   }
 

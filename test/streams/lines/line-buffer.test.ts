@@ -4,12 +4,17 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { LineBuffer } from '../../../src/streams/engine/line-buffer.ts';
 import type { ResultLine } from '../../../src/streams/engine/port.ts';
 import { LineWriter } from '../../../src/streams/engine/result-line.ts';
+import { LineBuffer } from '../../../src/streams/lines/line-buffer.ts';
+import { pieceOf } from '../../../src/streams/lines/line-piece.ts';
 import type { Keys, ResultRow } from '../../../src/streams/operator.ts';
 
 const wellFormed = fc.string({ unit: 'grapheme' });
+/** Few digits before and behind the point, and what a product of such is. */
+const decimal = fc
+  .tuple(fc.integer({ min: -(10 ** 12), max: 10 ** 12 }), fc.nat(9), fc.constantFrom(1, 0.908, 3))
+  .map(([parts, digits, factor]) => (parts / 10 ** digits) * factor);
 
 function written(write: (out: LineBuffer) => void): string {
   const out = new LineBuffer();
@@ -38,8 +43,66 @@ describe('line buffer', () => {
     );
   });
 
+  test('bytes of texts', () => {
+    const edges = ['', 'abc', 'abcd', 'abcde', '"', 'abcdef\\', 'abc\u007fé', '\u0000\u001f\b\t\n\f\r', '😀'];
+    const any = fc.oneof(wellFormed, fc.string({ unit: 'binary-ascii' }), fc.constantFrom(...edges));
+    fc.assert(
+      fc.property(any, any, (text, before) => {
+        const [around, bytes] = [Buffer.from(before), Buffer.from(text)];
+        const all = Buffer.concat([around, bytes]);
+        const view = new DataView(all.buffer, all.byteOffset, all.byteLength);
+        const json = JSON.stringify(text);
+        assert.equal(
+          written((out) => out.string(view, around.length, bytes.length)),
+          json,
+        );
+        const plain = json.length === text.length + 2;
+        const out = new LineBuffer();
+        assert.equal(out.plain(view, around.length, bytes.length), plain);
+        assert.equal(Buffer.from(out.take()).toString(), plain ? text : '');
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test('pieces, and what another one holds, into one that is nearly full', () => {
+    fc.assert(
+      fc.property(fc.array(wellFormed), fc.nat(40), (texts, room) => {
+        const whole = new LineBuffer(room);
+        const other = new LineBuffer(0);
+        for (const text of texts) {
+          whole.piece(pieceOf(text));
+          other.piece(pieceOf(text));
+        }
+        whole.append(other);
+        assert.equal(Buffer.from(whole.take()).toString(), texts.join('').repeat(2));
+      }),
+    );
+  });
+
   test('numbers', () => {
-    const edges = [0, -0, 9, 10, 99, 1e9, 1e9 - 1, 1e9 + 1, 123456789012, 2 ** 53 - 1, -(2 ** 53) + 1, 2 ** 53, 1e21];
+    const edges = [
+      0,
+      -0,
+      9,
+      10,
+      99,
+      1e8,
+      1e8 - 1,
+      1e16 / 2,
+      1e-6,
+      1.5e-6,
+      999999999.999999,
+      1e9 + 0.5,
+      1e9,
+      1e9 - 1,
+      1e9 + 1,
+      123456789012,
+      2 ** 53 - 1,
+      -(2 ** 53) + 1,
+      2 ** 53,
+      1e21,
+    ];
     for (const edge of [...edges, 0.1, -1.5e-7, Number.NaN, Number.POSITIVE_INFINITY]) {
       assert.equal(
         written((out) => out.number(edge)),
@@ -47,12 +110,13 @@ describe('line buffer', () => {
       );
     }
     fc.assert(
-      fc.property(fc.oneof(fc.maxSafeInteger(), fc.double()), (value) => {
+      fc.property(fc.oneof(fc.maxSafeInteger(), fc.double(), decimal), (value) => {
         assert.equal(
           written((out) => out.number(value)),
           JSON.stringify(value),
         );
       }),
+      { numRuns: 2000 },
     );
   });
 
