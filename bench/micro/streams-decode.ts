@@ -88,6 +88,7 @@ function decoding(name: string, format: WireFormat, bodies: readonly Uint8Array[
         format,
         body,
         bodyBytes: body.byteLength,
+        contextBytes: 0,
         spare: null,
       } as const;
       accepted += decodeBatch(plan, { ...task, provenance: PROVENANCE, dedup: null }).accepted;

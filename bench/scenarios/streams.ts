@@ -37,6 +37,7 @@ const ROWS: readonly Row[] = [
   { job: 'hop', keys: 1000, quick: false, peers: NARROW },
   { job: 'session', keys: 1000, quick: false, peers: NARROW },
   { job: 'p99', keys: 100_000, quick: false, peers: NARROW },
+  { job: 'distinct', keys: 1000, quick: false, peers: [...NARROW, 'DuckDB append + SQL'] },
 ];
 const QUERIES = ['q0', 'q1', 'q2', 'q5', 'q7', 'q8', 'q11'];
 

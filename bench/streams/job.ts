@@ -6,12 +6,13 @@
  * that survives a crash: a comparison should say so.
  */
 
-export const JOB_NAMES = ['tumbling', 'p99', 'hop', 'session'] as const;
+export const JOB_NAMES = ['tumbling', 'p99', 'distinct', 'hop', 'session'] as const;
 export type JobName = (typeof JOB_NAMES)[number];
 
 export interface Job {
   /**
    * `tumbling`: count, sum, min, max per key and ten seconds. `p99`: with the exact 0.99 quantile (rank ⌈0.99 n⌉), per key and second.
+   * `distinct`: with the number of different values, per key and second.
    * `hop`: count, sum, min, max of 60 s, every second. `session`: count, sum, min, max between gaps.
    */
   readonly name: JobName;
@@ -47,19 +48,22 @@ export function jobOf(name: JobName, keys: number, events: number): Job {
   };
 }
 
-/** Sums over all results. `weighted`: Σ start · count, the start in ms after the first event's window. */
+/**
+ * Sums over all results. `extra`: of what the job has beside, the quantile or the number of different values. `weighted`:
+ * Σ start · count, the start in ms after the first event's window.
+ */
 export interface Totals {
   groups: number;
   count: number;
   sum: number;
   min: number;
   max: number;
-  p99: number;
+  extra: number;
   weighted: number;
 }
 
 export function createTotals(): Totals {
-  return { groups: 0, count: 0, sum: 0, min: 0, max: 0, p99: 0, weighted: 0 };
+  return { groups: 0, count: 0, sum: 0, min: 0, max: 0, extra: 0, weighted: 0 };
 }
 
 export function addResult(
@@ -69,14 +73,14 @@ export function addResult(
   sum: number,
   min: number,
   max: number,
-  p99: number,
+  extra: number,
 ): void {
   totals.groups++;
   totals.count += count;
   totals.sum += sum;
   totals.min += min;
   totals.max += max;
-  totals.p99 += p99;
+  totals.extra += extra;
   totals.weighted += start * count;
 }
 

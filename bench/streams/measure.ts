@@ -1,11 +1,12 @@
 /**
- * Times one peer at one job in this process: a check first, then a run to warm up, then rounds of which the median counts.
+ * Times one peer at one job in this process: a check against plain Maps first, then a run to warm up, then rounds of which the median counts.
  *
  * Role: the body of `peer-process.ts`, and usable by whoever has a peer. Input is made outside of what is timed; every
  * run must come to the same totals.
  */
 import { type Job, jobOf, sameTotals, type Totals } from './job.ts';
 import type { Peer } from './peer.ts';
+import { mapOverRows } from './peer-map.ts';
 
 export interface Measured {
   readonly peer: string;
@@ -35,7 +36,12 @@ const MIB = 2 ** 20;
 export async function measure(peer: Peer, job: Job, rounds: number): Promise<Measured | Refused> {
   const refused = peer.refuses(job);
   if (refused !== '') return { peer: peer.name, refused };
-  const check = await peer.prepare(jobOf(job.name, job.keys, Math.min(CHECK_EVENTS, job.events))).run();
+  const checked = jobOf(job.name, job.keys, Math.min(CHECK_EVENTS, job.events));
+  const check = await peer.prepare(checked).run();
+  const wanted = await mapOverRows.prepare(checked).run();
+  if (!sameTotals(check, wanted)) {
+    throw new Error(`${peer.name} comes to ${JSON.stringify(check)}, plain Maps to ${JSON.stringify(wanted)}`);
+  }
   const timed = jobOf(job.name, job.keys, Math.min(job.events, peer.eventsMax(job)));
   const prepared = peer.prepare(timed);
   const totals = await prepared.run();

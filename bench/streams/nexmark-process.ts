@@ -39,6 +39,7 @@ function countingSink(count: (lines: number) => void): SinkKind {
   return {
     type: 'count',
     guarantee: 'at-least-once',
+    options: [],
     create: () => ({
       open: () => Promise.resolve(0),
       write({ lines }) {

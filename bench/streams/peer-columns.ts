@@ -41,14 +41,14 @@ function mergeRow(into: Float64Array, at: number, from: Float64Array, fromAt: nu
   if ((from[fromAt + 3] as number) > (into[at + 3] as number)) into[at + 3] = from[fromAt + 3] as number;
 }
 
-function tellRow(totals: Totals, start: number, rows: Float64Array, at: number, p99: number): void {
+function tellRow(totals: Totals, start: number, rows: Float64Array, at: number, extra: number): void {
   const [count, sum, min, max] = [rows[at], rows[at + 1], rows[at + 2], rows[at + 3]] as [
     number,
     number,
     number,
     number,
   ];
-  addResult(totals, start, count, sum, min, max, p99);
+  addResult(totals, start, count, sum, min, max, extra);
 }
 
 function tumbling(columns: EventColumns, { keys, sizeMs }: Job): Totals {
@@ -77,8 +77,16 @@ function closeWindow(totals: Totals, start: number, rows: Float64Array, keys: nu
   }
 }
 
+const p99Of = (sorted: Float64Array): number => sorted[p99Position(sorted.length)] as number;
+
+function distinctOf(sorted: Float64Array): number {
+  let distinct = 1;
+  for (let i = 1; i < sorted.length; i++) if (sorted[i] !== sorted[i - 1]) distinct++;
+  return distinct;
+}
+
 /** The events of a window are sorted by key by counting, then each key's values by themselves. */
-function p99(columns: EventColumns, { keys, sizeMs }: Job): Totals {
+function sorted(columns: EventColumns, { keys, name, sizeMs }: Job): Totals {
   const { count, ts } = columns;
   const totals = createTotals();
   const rows = createRows(keys);
@@ -88,13 +96,13 @@ function p99(columns: EventColumns, { keys, sizeMs }: Job): Totals {
     const start = (ts[from] as number) - ((ts[from] as number) % sizeMs);
     let to = from;
     while (to < count && (ts[to] as number) < start + sizeMs) to++;
-    closeQuantiles(columns, from, to, start, rows, ends, totals);
+    closeSorted(columns, from, to, start, rows, ends, totals, name === 'p99' ? p99Of : distinctOf);
     from = to;
   }
   return totals;
 }
 
-function closeQuantiles(
+function closeSorted(
   { key, value }: EventColumns,
   from: number,
   to: number,
@@ -102,6 +110,7 @@ function closeQuantiles(
   rows: Float64Array,
   ends: Uint32Array,
   totals: Totals,
+  extraOf: (sorted: Float64Array) => number,
 ): void {
   for (let n = from; n < to; n++) addValue(rows, (key[n] as number) * ROW, value[n] as number);
   let next = 0;
@@ -109,17 +118,17 @@ function closeQuantiles(
     ends[k] = next;
     next += rows[k * ROW] as number;
   }
-  const sorted = new Float64Array(to - from);
+  const placed = new Float64Array(to - from);
   for (let n = from; n < to; n++) {
     const k = key[n] as number;
-    sorted[ends[k] as number] = value[n] as number;
+    placed[ends[k] as number] = value[n] as number;
     ends[k] = (ends[k] as number) + 1;
   }
   for (let k = 0; k < ends.length; k++) {
     const of = rows[k * ROW] as number;
     if (of === 0) continue;
-    const values = sorted.subarray((ends[k] as number) - of, ends[k]).sort();
-    tellRow(totals, start, rows, k * ROW, values[p99Position(of)] as number);
+    const values = placed.subarray((ends[k] as number) - of, ends[k]).sort();
+    tellRow(totals, start, rows, k * ROW, extraOf(values));
     clearRow(rows, k * ROW);
   }
 }
@@ -223,7 +232,7 @@ function session(columns: EventColumns, { gapMs, keys }: Job): Totals {
   return totals;
 }
 
-const WAYS = { tumbling, p99, hop, session };
+const WAYS = { tumbling, p99: sorted, distinct: sorted, hop, session };
 
 export const typedColumns: Peer = {
   name: 'typed columns',

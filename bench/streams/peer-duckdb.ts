@@ -14,6 +14,11 @@ const THREADS = 2;
 /** DuckDB's vectors have this many rows. */
 const VECTOR_ROWS = 2048;
 
+const EXTRA: Readonly<Record<string, string>> = {
+  p99: 'quantile_disc(value, 0.99)',
+  distinct: 'count(DISTINCT value)',
+};
+
 function groupsSql({ gapMs, name, sizeMs, slideMs }: Job): string {
   const values = 'count(*) AS n, sum(value) AS s, min(value) AS lo, max(value) AS hi';
   if (name === 'session') {
@@ -31,14 +36,14 @@ function groupsSql({ gapMs, name, sizeMs, slideMs }: Job): string {
         range(${sizeMs / slideMs}) AS hops(hop)
       GROUP BY key, slice - hop`;
   }
-  const p99 = name === 'p99' ? 'quantile_disc(value, 0.99)' : '0';
+  const extra = EXTRA[name] ?? '0';
   return `
-    SELECT (ts // ${sizeMs}) * ${sizeMs} AS start, ${values}, ${p99} AS p FROM events GROUP BY key, ts // ${sizeMs}`;
+    SELECT (ts // ${sizeMs}) * ${sizeMs} AS start, ${values}, ${extra} AS p FROM events GROUP BY key, ts // ${sizeMs}`;
 }
 
 const totalsSql = (job: Job): string => `
   SELECT count(*)::DOUBLE AS groups, sum(n)::DOUBLE AS count, sum(s)::DOUBLE AS sum, sum(lo)::DOUBLE AS min,
-    sum(hi)::DOUBLE AS max, sum(p)::DOUBLE AS p99, sum(start * n)::DOUBLE AS weighted
+    sum(hi)::DOUBLE AS max, sum(p)::DOUBLE AS extra, sum(start * n)::DOUBLE AS weighted
   FROM (${groupsSql(job)})`;
 
 function appendChunks(columns: EventColumns, take: (chunk: DuckDBDataChunk) => void): void {

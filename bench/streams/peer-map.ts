@@ -1,7 +1,7 @@
 /**
  * Plain JavaScript: a Map from key and window to an object, over rows or over JSON.parse of each line.
  *
- * Role: what one writes without a library. A hop puts each event into every window it belongs to.
+ * Role: what one writes without a library; different values are a Set per group. A hop puts each event into every window it belongs to.
  */
 import { type EventRow, eventChunks, eventRows } from './data.ts';
 import { addResult, createTotals, type Job, p99Position, type Totals } from './job.ts';
@@ -17,6 +17,8 @@ interface Group {
   max: number;
   /** For the quantile; empty otherwise. */
   readonly values: number[];
+  /** Different values; null where they are not counted. */
+  readonly seen: Set<number> | null;
 }
 
 interface Sink {
@@ -24,7 +26,7 @@ interface Sink {
   end(): Totals;
 }
 
-const groupOf = (start: number): Group => ({
+const groupOf = (start: number, withSet = false): Group => ({
   start,
   last: start,
   count: 0,
@@ -32,6 +34,7 @@ const groupOf = (start: number): Group => ({
   min: Number.POSITIVE_INFINITY,
   max: Number.NEGATIVE_INFINITY,
   values: [],
+  seen: withSet ? new Set() : null,
 });
 
 function add(group: Group, value: number): void {
@@ -42,15 +45,16 @@ function add(group: Group, value: number): void {
 }
 
 function tell(totals: Totals, group: Group): void {
-  const { values } = group;
+  const { seen, values } = group;
   const p99 = values.length === 0 ? 0 : (values.sort((a, b) => a - b)[p99Position(values.length)] as number);
-  addResult(totals, group.start, group.count, group.sum, group.min, group.max, p99);
+  addResult(totals, group.start, group.count, group.sum, group.min, group.max, seen === null ? p99 : seen.size);
 }
 
 /** One Map of keys per window; windows close when time has passed their end. */
 function windowSink(job: Job): Sink {
   const { sizeMs, slideMs } = job;
   const withValues = job.name === 'p99';
+  const withSet = job.name === 'distinct';
   const totals = createTotals();
   const windows = new Map<number, Map<string, Group>>();
   let nextEnd = Number.NEGATIVE_INFINITY;
@@ -69,11 +73,12 @@ function windowSink(job: Job): Sink {
     }
     let group = groups.get(key);
     if (group === undefined) {
-      group = groupOf(start);
+      group = groupOf(start, withSet);
       groups.set(key, group);
     }
     add(group, value);
     if (withValues) group.values.push(value);
+    group.seen?.add(value);
   };
   return {
     take(event) {

@@ -27,6 +27,8 @@ const NEVER_MS = 2 ** 30;
 const CLOSING_KEY = 'closing';
 const CLOSING_LINE = `{"id":"s/w/{\\"key\\":\\"${CLOSING_KEY}`;
 const CLOSING_MS = 10 ** 9;
+/** The others' results are exact for any number of values; here, up to so many of a key and window on average. */
+const EXACT_MAX: Readonly<Record<string, number>> = { p99: QUANTILE_EXACT_MAX, distinct: 512 };
 
 function windowOf(job: Job): WindowDefinition {
   const aggregates: WindowDefinition['aggregates'] = {
@@ -34,7 +36,8 @@ function windowOf(job: Job): WindowDefinition {
     sum: { fn: 'sum', of: 'value' },
     min: { fn: 'min', of: 'value' },
     max: { fn: 'max', of: 'value' },
-    ...(job.name === 'p99' ? { p99: { fn: 'quantile', of: 'value', q: 0.99, relativeError: 0.01 } } : {}),
+    ...(job.name === 'p99' ? { extra: { fn: 'quantile', of: 'value', q: 0.99, relativeError: 0.01 } } : {}),
+    ...(job.name === 'distinct' ? { extra: { fn: 'distinct', of: 'value' } } : {}),
   };
   const base = { name: 'w', aggregates, retainRows: 1 };
   if (job.name === 'session') return { ...base, type: 'session', gapMs: job.gapMs };
@@ -61,6 +64,7 @@ function totalsSink(totals: Totals): SinkKind {
   return {
     type: 'totals',
     guarantee: 'at-least-once',
+    options: [],
     create: () => ({
       open: () => Promise.resolve(0),
       write({ lines }) {
@@ -70,8 +74,8 @@ function totalsSink(totals: Totals): SinkKind {
           const valuesAt = line.indexOf('"values":') + 9;
           const start = Number(line.slice(startAt, line.indexOf(',', startAt)));
           const values = JSON.parse(line.slice(valuesAt, line.indexOf('}', valuesAt) + 1)) as Record<string, number>;
-          const { count, max, min, p99, sum } = values;
-          addResult(totals, start, count ?? 0, sum ?? 0, min ?? 0, max ?? 0, p99 ?? 0);
+          const { count, extra, max, min, sum } = values;
+          addResult(totals, start, count ?? 0, sum ?? 0, min ?? 0, max ?? 0, extra ?? 0);
         }
         return Promise.resolve();
       },
@@ -152,11 +156,11 @@ function millracePeer(name: string, input: Peer['input'], format: WireFormat, ma
   return {
     name,
     input,
-    // The others' quantile is exact for any number of values; this one is up to a bound.
-    refuses: (job) =>
-      job.name === 'p99' && (job.ratePerS * job.sizeMs) / 1000 / job.keys > QUANTILE_EXACT_MAX
-        ? `more than ${QUANTILE_EXACT_MAX} values: a sketch, not exact`
-        : '',
+    refuses: (job) => {
+      const exactMax = EXACT_MAX[job.name] ?? Number.POSITIVE_INFINITY;
+      const values = (job.ratePerS * job.sizeMs) / 1000 / job.keys;
+      return values > exactMax ? `more than ${exactMax} values: a sketch, not exact` : '';
+    },
     eventsMax: (job) => job.events,
     prepare(job): PeerRun {
       const batches = make(job);

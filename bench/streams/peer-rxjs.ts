@@ -21,9 +21,11 @@ interface Group {
   max: number;
   /** For the quantile; empty otherwise. */
   readonly values: number[];
+  /** Different values; null where they are not counted. */
+  readonly seen: Set<number> | null;
 }
 
-const emptyGroup = (start: number): Group => ({
+const emptyGroup = (start: number, withSet = false): Group => ({
   start,
   last: start,
   count: 0,
@@ -31,6 +33,7 @@ const emptyGroup = (start: number): Group => ({
   min: Number.POSITIVE_INFINITY,
   max: Number.NEGATIVE_INFINITY,
   values: [],
+  seen: withSet ? new Set() : null,
 });
 
 function withEvent(group: Group, { ts, value }: EventRow): Group {
@@ -42,10 +45,10 @@ function withEvent(group: Group, { ts, value }: EventRow): Group {
   return group;
 }
 
-function tell(totals: Totals, { count, max, min, start, sum, values }: Group): void {
+function tell(totals: Totals, { count, max, min, seen, start, sum, values }: Group): void {
   const sorted = values.sort((a, b) => a - b);
   const p99 = sorted.length === 0 ? 0 : (sorted[p99Position(sorted.length)] as number);
-  addResult(totals, start, count, sum, min, max, p99);
+  addResult(totals, start, count, sum, min, max, seen === null ? p99 : seen.size);
 }
 
 interface Placed {
@@ -89,6 +92,7 @@ function windowed(events: Observable<EventRow>, job: Job): Observable<Group> {
   const { sizeMs, slideMs } = job;
   const clock = new Clock(job);
   const withValues = job.name === 'p99';
+  const withSet = job.name === 'distinct';
   const placed =
     sizeMs === slideMs
       ? events.pipe(map((event): Placed => ({ start: clock.advance(event), event })))
@@ -102,6 +106,7 @@ function windowed(events: Observable<EventRow>, job: Job): Observable<Group> {
         );
   const withValue = (state: Group, { event }: Placed): Group => {
     if (withValues) state.values.push(event.value);
+    state.seen?.add(event.value);
     return withEvent(state, event);
   };
   return placed.pipe(
@@ -109,7 +114,7 @@ function windowed(events: Observable<EventRow>, job: Job): Observable<Group> {
     mergeMap((window) =>
       window.pipe(
         groupBy(({ event }) => event.key),
-        mergeMap((group) => group.pipe(reduce(withValue, emptyGroup(window.key)))),
+        mergeMap((group) => group.pipe(reduce(withValue, emptyGroup(window.key, withSet)))),
       ),
     ),
   );

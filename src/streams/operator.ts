@@ -47,9 +47,15 @@ export interface OperatorInput {
   readonly provenance: Provenance;
 }
 
+/** Places between two records of the log. */
+export const BETWEEN_RECORDS = 4096;
+
 /** Where the events of a batch come from: what context and contributing ids are made of. */
 export interface Provenance {
-  /** Log sequence number of the batch; event ids are `{seq}:{row}`. */
+  /**
+   * Log sequence number of the batch; event ids are `{seq}:{row}`. Of events made of results, the record's they follow
+   * from and a multiple of 1 / `BETWEEN_RECORDS`.
+   */
   readonly seq: number;
   readonly source: string;
   readonly partition: string;

@@ -92,6 +92,7 @@ describe('check', () => {
             { type: 'redis', url, stream: 'y', maxLen: 'many' },
             { type: 'webhook', url: 'ftp://x' },
             { type: 'filee', path: 'x' },
+            { type: 'file', pahts: 'x', path: 'x' },
           ],
         },
       ]),
@@ -105,13 +106,14 @@ describe('check', () => {
       'a.json: streams[1].sinks[1].maxLen: "many", expected ',
       'a.json: streams[1].sinks[2].url: "ftp://x", expected ',
       'a.json: streams[1].sinks[3].type: "filee", expected one of file, parquet, redis, webhook, stream; did you mean file?',
+      'a.json: streams[1].sinks[4].pahts: "pahts", expected no such option, but one of type, name, of, path; did you mean path?',
     ]) {
       assert.ok(
         lines.some((line) => line.startsWith(`millrace: ${begin}`)),
         `${begin}\n${err}`,
       );
     }
-    assert.equal(lines.length, 5, err);
+    assert.equal(lines.length, 6, err);
     assert.ok(!err.includes('secret'));
     assert.deepEqual(readdirSync(cwd), ['a.json']);
   });

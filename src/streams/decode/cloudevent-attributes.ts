@@ -19,19 +19,20 @@ const NAMES = [
   'time',
   'subject',
   'traceparent',
+  'correlationid',
   'partitionkey',
   'specversion',
   'data',
   'data_base64',
 ] as const;
-export const CONTEXT_ATTRIBUTES = 7;
+export const CONTEXT_ATTRIBUTES = 8;
 export const ID = 0;
 export const SOURCE = 1;
 export const TYPE = 2;
 export const TIME = 3;
-export const SPECVERSION = 7;
-export const DATA = 8;
-export const DATA_BASE64 = 9;
+export const SPECVERSION = 8;
+export const DATA = 9;
+export const DATA_BASE64 = 10;
 
 /** Members whose order is remembered. */
 const MEMBERS_MAX = 32;

@@ -16,6 +16,7 @@ import { DedupSet } from './dedup-set.ts';
 import type { EventBatch } from './event-batch.ts';
 import { EventElements, readElements } from './json-array.ts';
 import { fillHashes } from './key-hash.ts';
+import { setContexts } from './line-contexts.ts';
 import { estimateMaps, readMaps } from './msgpack.ts';
 import { estimateRows, readLines } from './ndjson.ts';
 import { type StreamSchema, schemaOf } from './stream-schema.ts';
@@ -31,6 +32,8 @@ export function decodeBatch(plan: Plan, task: DecodeTask, after: AfterDecoding =
   const startedMs = performance.now();
   const body = new Uint8Array(task.body, 0, task.bodyBytes);
   const writer = readBody(schemaOf(plan, task.stream), task, body);
+  const { contextBytes } = task;
+  if (contextBytes > 0) setContexts(writer, new Uint8Array(task.body, task.bodyBytes, contextBytes));
   const batch = writer.finish();
   fillHashes(batch);
   return {
@@ -47,7 +50,8 @@ export function decodeBatch(plan: Plan, task: DecodeTask, after: AfterDecoding =
 }
 
 /** What a body is read by. */
-type ReadTask = Pick<DecodeTask, 'dedup' | 'format' | 'provenance' | 'spare'>;
+type ReadTask = Pick<DecodeTask, 'dedup' | 'format' | 'provenance' | 'spare'> &
+  Partial<Pick<DecodeTask, 'contextBytes'>>;
 
 /**
  * Reads a body to its end. `places`, for who cuts the body: takes where events stand that are refused, instead of a list
@@ -67,7 +71,8 @@ export function readBody(
   };
   switch (task.format) {
     case 'ndjson': {
-      const writer = begin(body, estimateRows(body, LINE_FEED), FEW_TEXTS);
+      const contexts = (task.contextBytes ?? 0) / Math.max(1, body.length);
+      const writer = begin(body, estimateRows(body, LINE_FEED), FEW_TEXTS + contexts);
       readLines(writer);
       return writer;
     }

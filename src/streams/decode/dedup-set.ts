@@ -21,7 +21,10 @@ const GENERATIONS = 4;
 const SLOT_WORDS = 3;
 const SLOTS_PER_ID = 1.5;
 const PROBES_MAX = 128;
-const SPINS_MAX = 1_000_000;
+const SPINS_MAX = 10_000;
+/** After that a claim that is not filled is that of a process that ended: it is in a copy of the memory. */
+const WAITS_MAX = 2000;
+const WAIT_MS = 1;
 
 const SLOTS = 0;
 const IDS_MAX = 1;
@@ -79,12 +82,14 @@ export class DedupSet {
       const at = this.#find(generation, hashLow, hashHigh);
       if (at >= 0) return Atomics.load(words, at + 2) === tag ? OWN : DUPLICATE;
     }
-    const added = this.#claim(current, hashLow, hashHigh, tag, now);
-    const latest = Atomics.load(words, CURRENT);
-    if (added !== NEW || latest === current) return added;
-    // Another thread began a new generation meanwhile and may have added the same id to that one.
-    const other = this.#find(latest, hashLow, hashHigh);
-    return other >= 0 && Atomics.load(words, other + 2) !== tag ? DUPLICATE : NEW;
+    for (;;) {
+      const added = this.#claim(current, hashLow, hashHigh, tag, now);
+      const latest = Atomics.load(words, CURRENT);
+      if (added !== NEW || latest === current) return added;
+      // Another thread began a new generation meanwhile, and whoever looked into this one before may add the id to that
+      // one: who has it there has it.
+      current = latest;
+    }
   }
 
   #first(generation: number, hashLow: number, hashHigh: number): number {
@@ -105,10 +110,14 @@ export class DedupSet {
     return -1;
   }
 
-  /** Waits for a thread that has claimed the slot and writes its high word next. */
+  /** Waits for a thread that has claimed the slot and writes its high word next: it may not be running just now. */
   #highAt(at: number): number {
     let high = Atomics.load(this.#words, at + 1);
     for (let spins = 0; high === 0 && spins < SPINS_MAX; spins++) high = Atomics.load(this.#words, at + 1);
+    for (let waits = 0; high === 0 && waits < WAITS_MAX; waits++) {
+      Atomics.wait(this.#words, at + 1, 0, WAIT_MS);
+      high = Atomics.load(this.#words, at + 1);
+    }
     return high;
   }
 

@@ -2,7 +2,8 @@
  * Options of sources and sinks, checked without reaching for anything outside.
  *
  * Role: what `millrace check` and a change of the definitions ask before anything is opened or logged. Each kind checks
- * its options when a connector is made; what is made here is never started.
+ * its options when a connector is made; what is made here is never started. Options a kind does not have are refused here:
+ * what the runtime adds to a declaration is added later.
  */
 import type { SinkDefinition, SourceDefinition, StreamDefinition } from '../define/definition.ts';
 import { at, DefinitionProblem, Findings } from '../define/definition-problem.ts';
@@ -15,6 +16,11 @@ const NOBODY: SourceHost = {
   log: { warn: () => undefined, info: () => undefined },
   now: () => 0,
 };
+
+const SOURCE_MEMBERS = ['type', 'name'];
+const SINK_MEMBERS = ['type', 'name', 'of'];
+/** Of a sink that the engine is itself. */
+const STREAM_SINK_OPTIONS = ['stream'];
 
 /** Throws `DefinitionProblem`: all problems, with their paths from `streams` on. The definitions were compiled before. */
 export function checkConnectors(definitions: readonly StreamDefinition[], kinds: ConnectorKinds): void {
@@ -37,19 +43,27 @@ function checkSource(
   const kind = sources.get(source.type);
   if (kind === undefined) wrongType(source.type, path, [...sources.keys()], findings);
   // A source names its options by stream and type.
-  else tryOut(() => kind.create(source, stream, NOBODY), `${stream}/${source.type}`, path, findings);
+  else {
+    checkNames(source, [...SOURCE_MEMBERS, ...kind.options], path, findings);
+    tryOut(() => kind.create(source, stream, NOBODY), `${stream}/${source.type}`, path, findings);
+  }
 }
 
-function checkSink(
-  { of: _of, type, ...options }: SinkDefinition,
-  path: string,
-  { sinks }: ConnectorKinds,
-  findings: Findings,
-): void {
-  if (type === 'stream') return;
+function checkSink(sink: SinkDefinition, path: string, { sinks }: ConnectorKinds, findings: Findings): void {
+  const { of: _of, type, ...options } = sink;
   const kind = sinks.get(type);
-  if (kind === undefined) wrongType(type, path, [...sinks.keys(), 'stream'], findings);
-  else tryOut(() => kind.create(options, path), path, path, findings);
+  const known = type === 'stream' ? STREAM_SINK_OPTIONS : kind?.options;
+  if (known === undefined) wrongType(type, path, [...sinks.keys(), 'stream'], findings);
+  else checkNames(sink, [...SINK_MEMBERS, ...known], path, findings);
+  if (kind !== undefined) tryOut(() => kind.create(options, path), path, path, findings);
+}
+
+/** The name is told, not the value: of an option that nobody knows nobody knows either whether it is a password. */
+function checkNames(declared: object, known: readonly string[], path: string, findings: Findings): void {
+  for (const name of Object.keys(declared)) {
+    if (!known.includes(name))
+      findings.add(at(path, name), name, `no such option, but one of ${known.join(', ')}`, known);
+  }
 }
 
 function wrongType(type: string, path: string, known: readonly string[], findings: Findings): void {

@@ -13,6 +13,7 @@ import type { Plan } from '../plan.ts';
 import type { Accepted, IncomingBatch } from '../sources/port.ts';
 import { StreamBook } from './books.ts';
 import { BufferPool } from './buffer-pool.ts';
+import { bodyOf, type DerivedEvents } from './derived-body.ts';
 import { lettersOf } from './letters.ts';
 import type { Outcomes } from './outcomes.ts';
 import { type Entry, Pipeline } from './pipeline.ts';
@@ -132,21 +133,28 @@ export class StreamEngine {
   }
 
   #refuseIfFull(book: StreamBook, bytes: number): void {
-    const { pendingBytesMax, onFull, stateBytesMax, keysMax, name } = book.plan;
+    const { index, keysMax, name, onFull, pendingBytesMax, stateBytesMax } = book.plan;
     if (book.pendingBytes > 0 && book.pendingBytes + bytes > pendingBytesMax) {
       const text = `${book.pendingBytes} bytes of stream ${name} wait to be applied; at most ${pendingBytesMax}`;
       throw new StreamRefusal('pending', text, RETRY_AFTER_MS);
     }
-    if (onFull === 'refuse' && (this.shards.bytes > stateBytesMax || this.shards.keys > keysMax)) {
-      const text = `state holds ${this.shards.keys} keys in ${this.shards.bytes} bytes; at most ${keysMax} keys, ${stateBytesMax} bytes`;
+    const held = this.shards.held(index);
+    if (onFull === 'refuse' && (held.bytes > stateBytesMax || held.keys > keysMax)) {
+      const text = `stream ${name} holds ${held.keys} keys in ${held.bytes} bytes; at most ${keysMax} keys, ${stateBytesMax} bytes`;
       throw new StreamRefusal('full', text, RETRY_AFTER_MS);
     }
   }
 
-  /** A record of the log, now or replayed, goes its way. */
-  enter(book: StreamBook, record: EventsRecord, seq: number, durable: Promise<void>): Promise<Accepted> {
+  /** A record of the log, now or replayed, goes its way. The last `contextBytes` of its body are contexts of its events. */
+  enter(
+    book: StreamBook,
+    record: EventsRecord,
+    seq: number,
+    durable: Promise<void>,
+    contextBytes = 0,
+  ): Promise<Accepted> {
     const bytes = record.body.byteLength;
-    const task = this.#taskOf(book, record, seq);
+    const task = this.#taskOf(book, record, seq, contextBytes);
     book.pendingBytes += bytes;
     const outcome = new Promise<Accepted>((resolve, reject) => {
       this.pipeline.push({
@@ -175,7 +183,7 @@ export class StreamEngine {
     return outcome;
   }
 
-  #taskOf(book: StreamBook, record: EventsRecord, seq: number): DecodeTask {
+  #taskOf(book: StreamBook, record: EventsRecord, seq: number, contextBytes: number): DecodeTask {
     const { arrivalMs, correlationId, format, partition, source, traceparent } = record;
     return {
       kind: 'decode',
@@ -183,7 +191,8 @@ export class StreamEngine {
       stream: book.plan.index,
       format,
       body: this.buffers.copyOf(record.body),
-      bodyBytes: record.body.byteLength,
+      bodyBytes: record.body.byteLength - contextBytes,
+      contextBytes,
       spare: this.buffers.take(Math.ceil(record.body.byteLength * book.batchBytesPerByte)),
       provenance: { seq, source, partition, arrivalMs, traceparent, correlationId },
       dedup: format.startsWith('cloudevent') ? book.dedupSet() : null,
@@ -191,14 +200,14 @@ export class StreamEngine {
   }
 
   /** Memory that decoding is done with. */
-  #reuse(book: StreamBook, { body, bodyBytes, spare }: DecodeTask, decoded: DecodeResult | null): void {
+  #reuse(book: StreamBook, { body, bodyBytes, contextBytes, spare }: DecodeTask, decoded: DecodeResult | null): void {
     if (decoded === null) return;
     this.buffers.give(body);
     if (decoded.accepted === 0) this.buffers.give(decoded.batch);
     if (decoded.usesSpare) return;
     if (spare !== null) this.buffers.give(spare);
     // It was made to measure: a little more, so that the next one fits as well.
-    book.batchBytesPerByte = (1.05 * decoded.batch.byteLength) / Math.max(1, bodyBytes);
+    book.batchBytesPerByte = (1.05 * decoded.batch.byteLength) / Math.max(1, bodyBytes + contextBytes);
   }
 
   #stepsOf(book: StreamBook, record: EventsRecord, seq: number, decoded: DecodeResult | null): readonly Step[] {
@@ -284,9 +293,10 @@ export class StreamEngine {
   }
 
   /** Results of one stream as events of another: they follow from the log and are not in it. */
-  derive(stream: string, seq: number, events: readonly string[]): void {
+  derive(stream: string, seq: number, events: DerivedEvents): void {
     const book = this.books.find(({ plan }) => plan.name === stream);
     if (book === undefined) return;
+    const { body, contextBytes, ofAll } = bodyOf(events);
     const record: EventsRecord = {
       kind: 'events',
       stream,
@@ -295,13 +305,12 @@ export class StreamEngine {
       partition: '',
       // Of the record it follows from, so that a replay stamps the same.
       arrivalMs: this.#arrivals.get(Math.floor(seq)) ?? 0,
-      traceparent: '',
-      correlationId: '',
+      ...ofAll,
       batchId: '',
       position: '',
-      body: Buffer.from(`${events.join('\n')}\n`),
+      body,
     };
-    this.enter(book, record, seq, DURABLE).catch((error: unknown) => {
+    this.enter(book, record, seq, DURABLE, contextBytes).catch((error: unknown) => {
       this.parts.log.warn({ err: error, stream }, 'results could not become events of this stream');
     });
   }
@@ -332,7 +341,7 @@ export class StreamEngine {
       const book = this.books.find(({ plan }) => plan.name === record.stream);
       if (book === undefined) return null;
       // Under its own number, ids are its own: the rows are those of the first time.
-      const decoded = await this.parts.threads.decode(this.#taskOf(book, record, seq));
+      const decoded = await this.parts.threads.decode(this.#taskOf(book, record, seq, 0));
       const batch = new EventBatch(this.plan, decoded.batch);
       return row < batch.count ? batch.original(row) : null;
     }

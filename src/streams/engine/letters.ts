@@ -5,11 +5,11 @@
  * sequence number and its own number there.
  */
 import type { DeadLetter } from '../dead-letters/port.ts';
+import { BETWEEN_RECORDS } from '../operator.ts';
 import type { EventsRecord } from './engine.ts';
 import type { DecodeResult, WireFormat } from './task.ts';
 
-/** A multiple of the steps between two records, see `outcomes.ts`. */
-const DERIVED_PLACES = 4096 * 1_000_000;
+const DERIVED_PLACES = BETWEEN_RECORDS * 1_000_000;
 
 export function lettersOf(record: EventsRecord, seq: number, { rejected }: DecodeResult): DeadLetter[] {
   const { arrivalMs, body, correlationId, format, partition, source, stream, traceparent } = record;

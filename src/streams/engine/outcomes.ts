@@ -7,10 +7,13 @@
  * nobody is told of a change.
  */
 import type { AlertBook } from '../alerts/alert-book.ts';
+import { contextOfResult, NO_CONTEXT } from '../event-context.ts';
 import { bytesOfLines, linesOf } from '../lines/lines-of.ts';
+import { BETWEEN_RECORDS } from '../operator.ts';
 import type { AlertPlan, OperatorPlan, Plan } from '../plan.ts';
 import { LineBatch } from '../sinks/line-batch.ts';
 import type { Delivery } from './delivery.ts';
+import type { DerivedEvents } from './derived-body.ts';
 import { operatorName } from './image-chunks.ts';
 import type { ResultLine, StreamChange } from './port.ts';
 import { Retained } from './retained.ts';
@@ -27,14 +30,11 @@ export interface SinkRoute {
 
 export interface OutcomePorts {
   readonly alerts: AlertBook;
-  /** Lines that become events of a stream; `seq` is between the log's whole numbers. */
-  derive(stream: string, seq: number, lines: readonly string[]): void;
+  /** Results that become events of a stream; `seq` is between the log's whole numbers. */
+  derive(stream: string, seq: number, events: DerivedEvents): void;
   changed(change: StreamChange): void;
   now(): number;
 }
-
-/** Derived events sit between two records of the log: operators in order. */
-const BETWEEN = 4096;
 
 export class Outcomes {
   #plan: Plan;
@@ -43,7 +43,7 @@ export class Outcomes {
   /** Results of a stream that become events of another. */
   #derivations: readonly { readonly operator: number; readonly target: string }[] = [];
   /** Of the round under way. */
-  readonly #derived: { readonly target: string; readonly seq: number; readonly events: string[] }[] = [];
+  readonly #derived: { readonly target: string; readonly seq: number; readonly events: DerivedEvents }[] = [];
   #routes: readonly SinkRoute[] = [];
   replaying = false;
 
@@ -142,11 +142,16 @@ export class Outcomes {
   }
 
   #collect(target: string, chunk: ResultChunk): void {
-    const seq = chunk.seq + (chunk.operator + 1) / BETWEEN;
-    const events = linesOf(chunk.lines).map((line) => eventOf(JSON.parse(line) as ResultLine));
+    // Between two records of the log, operators in order.
+    const seq = chunk.seq + (chunk.operator + 1) / BETWEEN_RECORDS;
     const newest = this.#derived.findLast((each) => each.target === target);
-    if (newest?.seq === seq) for (const event of events) newest.events.push(event);
-    else this.#derived.push({ target, seq, events });
+    const events: DerivedEvents = newest?.seq === seq ? newest.events : { lines: [], contexts: [] };
+    if (newest?.seq !== seq) this.#derived.push({ target, seq, events });
+    for (const line of linesOf(chunk.lines)) {
+      const result = JSON.parse(line) as ResultLine;
+      events.lines.push(eventOf(result));
+      events.contexts.push(result.context === undefined ? NO_CONTEXT : contextOfResult(result.context));
+    }
   }
 
   /** One batch per operator and record, whatever shards its results came from: it is told apart by its number alone. */

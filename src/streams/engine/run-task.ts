@@ -124,8 +124,7 @@ export class StreamTaskRunner {
     this.#shards.set(shard.index, shard);
     return {
       image: shard.image(),
-      bytes: shard.bytes,
-      keys: shard.keyCount,
+      ...shard.held(),
       dropped: shard.dropped,
       late: shard.late.splice(0),
       copy,

@@ -11,6 +11,7 @@ import type { Plan } from '../plan.ts';
 import { copyOfShard, createShard, type ShardParts } from './shard.ts';
 import {
   type ApplyResult,
+  type Held,
   PlanNotLoaded,
   type QueryRows,
   type ResultChunk,
@@ -44,9 +45,9 @@ export interface ShardSetEvents {
 }
 
 interface Facts {
-  bytes: number;
-  keys: number;
-  dropped: readonly number[];
+  readonly bytes: number;
+  readonly held: readonly Held[];
+  readonly dropped: readonly number[];
 }
 
 export class ShardSet {
@@ -55,6 +56,9 @@ export class ShardSet {
   readonly #events: ShardSetEvents;
   readonly #images: ShardImage[];
   readonly #facts: Facts[];
+  /** Of all shards, by stream: looked at for every batch. */
+  readonly #held: { keys: number; bytes: number }[];
+  #bytes = 0;
   #base: ShardImage[];
   #redo: Step[] = [];
   /** Steps of `redo` that could not be applied, and the shards they were left out in. */
@@ -79,7 +83,8 @@ export class ShardSet {
       const image = images?.[shard];
       return image === undefined ? createShard(shard, plan, parts, incarnation) : { ...image, incarnation, version: 0 };
     });
-    this.#facts = this.#images.map(() => ({ bytes: 0, keys: 0, dropped: [] }));
+    this.#facts = this.#images.map(() => ({ bytes: 0, held: [], dropped: [] }));
+    this.#held = plan.streams.map(() => ({ keys: 0, bytes: 0 }));
     this.#base = this.#images.map(copyOfShard);
   }
 
@@ -97,12 +102,9 @@ export class ShardSet {
     return this.#base;
   }
 
-  get bytes(): number {
-    return this.#facts.reduce((sum, facts) => sum + facts.bytes, 0);
-  }
-
-  get keys(): number {
-    return this.#facts.reduce((sum, facts) => sum + facts.keys, 0);
+  /** State of a stream. */
+  held(stream: number): Held {
+    return this.#held[stream] as Held;
   }
 
   /** Partial matches an operator has given up. */
@@ -112,7 +114,7 @@ export class ShardSet {
 
   /** A new base is due: what would have to be applied again is larger than the state. */
   get redoIsLong(): boolean {
-    return this.#redo.length > REDO_STEPS_MAX || this.#redoBytes > Math.max(REDO_BYTES_MIN, this.bytes);
+    return this.#redo.length > REDO_STEPS_MAX || this.#redoBytes > Math.max(REDO_BYTES_MIN, this.#bytes);
   }
 
   /** Applies the steps to every shard. Rejects when no thread can, whatever the steps are: nothing can go on then. */
@@ -195,11 +197,24 @@ export class ShardSet {
           throw new Hung(error, steps[(begun - 1) % steps.length] as Step);
         throw error;
       });
-    for (const { image, bytes, keys, dropped } of result.shards) {
+    for (const { image, bytes, dropped, held } of result.shards) {
       this.#images[image.shard] = image;
-      this.#facts[image.shard] = { bytes, keys, dropped };
+      this.#note(image.shard, { bytes, held, dropped });
     }
     return result;
+  }
+
+  /** Sums go on by what changed in the shard. */
+  #note(shard: number, facts: Facts): void {
+    const before = this.#facts[shard] as Facts;
+    this.#bytes += facts.bytes - before.bytes;
+    for (let stream = 0; stream < facts.held.length; stream++) {
+      const sum = this.#held[stream] as { keys: number; bytes: number };
+      const { keys, bytes } = facts.held[stream] as Held;
+      sum.keys += keys - (before.held[stream]?.keys ?? 0);
+      sum.bytes += bytes - (before.held[stream]?.bytes ?? 0);
+    }
+    this.#facts[shard] = facts;
   }
 
   /**

@@ -12,7 +12,7 @@ import type { KeyTable } from '../state/key-table.ts';
 import { copyOfImage, ShardMemory } from '../state/memory.ts';
 import type { PartialCombiner } from '../windows/partials.ts';
 import { Gathering, type OperatorOutput, QueryAnswer } from './outputs.ts';
-import type { LateCount, Partials, ShardImage, Step } from './task.ts';
+import type { Held, LateCount, Partials, ShardImage, Step } from './task.ts';
 
 /** How the parts of a shard are made: a table of operator kinds, and key tables. Tests bring their own. */
 export interface ShardParts {
@@ -52,6 +52,18 @@ export function copyOfShard(image: ShardImage): ShardImage {
   return { ...image, groups: image.groups.map(copyOfImage), operators: image.operators.map(copyOfImage) };
 }
 
+const indexOf = ({ index }: { readonly index: number }): number => index;
+
+/** Whether events of the stream come to the operator. */
+const sees = (operator: OperatorPlan, stream: number): boolean =>
+  operator.stream === stream || (operator.kind === 'join' && operator.right === stream);
+
+function sumAt(values: readonly number[], indexes: readonly number[]): number {
+  let sum = 0;
+  for (const index of indexes) sum += values[index] as number;
+  return sum;
+}
+
 export class Shard {
   readonly index: number;
   readonly incarnation: number;
@@ -66,8 +78,8 @@ export class Shard {
   readonly #operators: readonly Attached[];
   /** Operators by group. */
   readonly #members: readonly (readonly Attached[])[];
-  /** Key tables that hold keys of a stream's events, by stream. */
-  readonly #tablesOf: readonly (readonly KeyTable[])[];
+  /** Groups that hold keys of a stream's events, and operators that hold its events, by stream. */
+  readonly #heldBy: readonly { readonly groups: readonly number[]; readonly operators: readonly number[] }[];
   readonly #watermarks: number[];
   #rows = new Uint32Array(1024);
   #ids = new Uint32Array(1024);
@@ -81,9 +93,10 @@ export class Shard {
     this.#groupMemories = image.groups.map((memory) => new ShardMemory(memory));
     this.#operatorMemories = image.operators.map((memory) => new ShardMemory(memory));
     this.#keys = this.#groupMemories.map((memory, group) => parts.attachKeys(memory, plan, group));
-    this.#tablesOf = plan.streams.map(({ index }) =>
-      this.#keys.filter((_, group) => plan.groups[group]?.inputs.some(({ stream }) => stream === index)),
-    );
+    this.#heldBy = plan.streams.map(({ index }) => ({
+      groups: plan.groups.filter(({ inputs }) => inputs.some(({ stream }) => stream === index)).map(indexOf),
+      operators: plan.operators.filter((operator) => sees(operator, index)).map(indexOf),
+    }));
     this.#watermarks = [...image.watermarks];
     this.#operators = plan.operators.map((operator) => this.#attach(operator, parts));
     for (const { plan: operator, output } of this.#operators) {
@@ -105,18 +118,16 @@ export class Shard {
     return this.#operators[operator] as Attached;
   }
 
-  /** In use. */
-  get bytes(): number {
-    let sum = 0;
-    for (const table of this.#keys) sum += table.byteLength;
-    for (const { operator } of this.#operators) sum += operator.stats().bytes;
-    return sum;
-  }
-
-  get keyCount(): number {
-    let sum = 0;
-    for (const table of this.#keys) sum += table.size;
-    return sum;
+  /** By stream, and in all. */
+  held(): { readonly held: readonly Held[]; readonly bytes: number } {
+    const tables = this.#keys.map(({ byteLength }) => byteLength);
+    const operators = this.#operators.map(({ operator }) => operator.stats().bytes);
+    const held = this.#heldBy.map((parts) => ({
+      keys: parts.groups.reduce((sum, group) => sum + (this.#keys[group] as KeyTable).size, 0),
+      bytes: sumAt(tables, parts.groups) + sumAt(operators, parts.operators),
+    }));
+    const add = (sum: number, bytes: number): number => sum + bytes;
+    return { held, bytes: tables.reduce(add, 0) + operators.reduce(add, 0) };
   }
 
   /** By operator. */
@@ -197,8 +208,8 @@ export class Shard {
     this.#watermarks[stream] = watermark;
     for (const { plan, operator, output } of this.#operators) {
       if (operator.advance === undefined) continue;
+      if (!sees(plan, stream)) continue;
       const right = plan.kind === 'join' ? plan.right : plan.stream;
-      if (plan.stream !== stream && right !== stream) continue;
       operator.advance(Math.min(this.#watermarkOf(plan.stream), this.#watermarkOf(right)), output);
     }
   }
@@ -214,7 +225,7 @@ export class Shard {
 
   /** A function of the steps before it, however they were cut into tasks: a replay forgets the same keys at the same place. */
   evict(stream: number, keysMax: number, bytesMax: number): void {
-    const tables = this.#tablesOf[stream] as readonly KeyTable[];
+    const tables = (this.#heldBy[stream]?.groups ?? []).map((group) => this.#keys[group] as KeyTable);
     const operators = this.#operators.filter(({ plan }) => plan.stream === stream);
     for (const table of tables) table.sweep();
     const keys = tables.reduce((sum, table) => sum + table.size, 0);

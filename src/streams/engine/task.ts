@@ -19,6 +19,8 @@ export interface DecodeTask {
   /** The body, in shared memory so that nobody copies it again. */
   readonly body: SharedArrayBuffer;
   readonly bodyBytes: number;
+  /** Bytes behind the body: of each of its lines the context, see `decode/line-contexts.ts`; 0 for none. */
+  readonly contextBytes: number;
   /** Memory for the batch, if it is large enough; null for none. */
   readonly spare: SharedArrayBuffer | null;
   readonly provenance: Provenance;
@@ -145,11 +147,20 @@ export interface QueryRows {
   readonly order: readonly number[];
 }
 
+/** State of one stream in one shard. What it shares with another stream, for a join, is of both. */
+export interface Held {
+  readonly keys: number;
+  /** In use. */
+  readonly bytes: number;
+}
+
 export interface ShardReport {
   /** The memory after the steps. */
   readonly image: ShardImage;
+  /** By stream. */
+  readonly held: readonly Held[];
+  /** In use by all. */
   readonly bytes: number;
-  readonly keys: number;
   /** Partial matches given up since the memory was created, by operator; 0 of what is no pattern. */
   readonly dropped: readonly number[];
   /** Late events that were dropped, by step and operator. */

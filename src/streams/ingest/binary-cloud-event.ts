@@ -16,6 +16,7 @@ const ATTRIBUTES = [
   'partitionkey',
   'traceparent',
   'tracestate',
+  'correlationid',
 ];
 
 export type BinaryEvent = Readonly<Record<string, string>>;

@@ -4,7 +4,7 @@
  * Role: read when a match is given out, so that most events never have their context parsed. An event's own context
  * (that of a CloudEvent) comes before that of its batch.
  */
-import { readContext } from '../event-context.ts';
+import { contextTexts, readContext } from '../event-context.ts';
 import { EVIDENCE_MAX, type Evidence } from '../operator.ts';
 import type { Taken } from './taken.ts';
 
@@ -23,6 +23,7 @@ export function evidenceOf(taken: Taken): Evidence {
 }
 
 function note(texts: string[], own: string, ofBatch: string): void {
-  const text = own === '' ? ofBatch : own;
-  if (text !== '' && !texts.includes(text)) texts.push(text);
+  for (const text of contextTexts(own === '' ? ofBatch : own)) {
+    if (text !== '' && texts.length < EVIDENCE_MAX && !texts.includes(text)) texts.push(text);
+  }
 }

@@ -19,6 +19,7 @@ const MARK = '{"millrace":{"seq":';
 export const fileSinkKind: SinkKind = {
   type: 'file',
   guarantee: 'exactly-once',
+  options: ['path'],
   create: (options, name) => new FileSink(resolve(requiredText(options, name, 'path'))),
 };
 

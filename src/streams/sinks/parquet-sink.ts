@@ -28,6 +28,7 @@ const TEMPORARY = /^part-\d{8,15}\.tmp$/;
 export const parquetSinkKind: SinkKind = {
   type: 'parquet',
   guarantee: 'exactly-once',
+  options: ['path', 'rows', 'everyMs'],
   create: (options, name) =>
     new ParquetSink(resolve(requiredText(options, name, 'path')), name, {
       rows: optionalInteger(options, name, 'rows', 100_000, 1, 1_000_000),

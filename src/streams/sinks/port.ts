@@ -34,6 +34,8 @@ export interface SinkKind {
   readonly type: string;
   /** `exactly-once`: transactional or idempotent; `at-least-once`: identities repeat after a crash. */
   readonly guarantee: 'exactly-once' | 'at-least-once';
+  /** What a declaration may have beside `type`, `name` and `of`. */
+  readonly options: readonly string[];
   create(options: Readonly<Record<string, unknown>>, name: string): Sink;
 }
 

@@ -41,6 +41,8 @@ return redis.call('GET', KEYS[1])`;
 export const redisSinkKind: SinkKind = {
   type: 'redis',
   guarantee: 'exactly-once',
+  // `fence` is not declared: streams that go from node to node add it.
+  options: ['url', 'stream', 'maxLen'],
   create: (options, name) =>
     new RedisSink(
       redisUrl(options, name),

@@ -14,6 +14,7 @@ const LINES_PER_CALL = 500;
 export const webhookSinkKind: SinkKind = {
   type: 'webhook',
   guarantee: 'at-least-once',
+  options: ['url', 'headers'],
   create: (options, name) => new WebhookSink(httpUrl(options, name, 'url'), optionalHeaders(options, name, 'headers')),
 };
 

@@ -26,6 +26,7 @@ interface ReplayOptions {
 
 export const fileSourceKind: SourceKind = {
   type: 'file',
+  options: ['path', 'speed', 'timestamp', 'batchLines'],
   create(options, stream, host) {
     const name = `${stream}/file`;
     const replay: ReplayOptions = {

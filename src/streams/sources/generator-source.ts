@@ -38,6 +38,7 @@ interface Pace {
 
 export const generatorSourceKind: SourceKind = {
   type: 'generator',
+  options: ['kind', 'event', 'rate', 'batchMs', 'limit', 'seed', 'baseTimeMs', 'symbols', 'hosts'],
   create(options, stream, host) {
     const name = `${stream}/generator`;
     const rate = optionalNumber(options, name, 'rate', 1000, 0, 10_000_000);

@@ -21,6 +21,7 @@ interface Reading {
 
 export const machineSourceKind: SourceKind = {
   type: 'machine',
+  options: ['everyMs'],
   create(options, stream, host) {
     const everyMs = optionalNumber(options, `${stream}/machine`, 'everyMs', 1000, 10, HOUR_MS);
     return new PacedSource(host, hostname(), () => Promise.resolve(new Sampler(host, everyMs)));

@@ -43,6 +43,8 @@ export interface Source {
 
 export interface SourceKind {
   readonly type: string;
+  /** What a declaration may have beside `type` and `name`. */
+  readonly options: readonly string[];
   /** Throws `DefinitionProblem` naming the option, its value and what was expected. */
   create(options: Readonly<Record<string, unknown>>, stream: string, host: SourceHost): Source;
 }

@@ -49,6 +49,20 @@ interface RedisSourceOptions extends Mapping {
 
 export const redisSourceKind: SourceKind = {
   type: 'redis',
+  options: [
+    'url',
+    'stream',
+    'group',
+    'consumer',
+    'batch',
+    'blockMs',
+    'claimIdleMs',
+    'from',
+    'maxLen',
+    'field',
+    'numbers',
+    'booleans',
+  ],
   create(options, stream, host) {
     const name = `${stream}/redis`;
     const given: RedisSourceOptions = {

@@ -5,16 +5,18 @@
  * Role: a row keeps the last EVIDENCE_PER_ROW events as references packed into doubles, so that an event costs one store;
  * texts (trace context, correlation ids) are kept once per batch, in a ring of the last TRACES_KEPT batches that have any,
  * and of events that have some of their own in another ring of EVENT_TRACES_KEPT of them: those come before the batch's.
- * A reference is (seq mod 2^32) × 2^21 + row of the batch; events past row 2^21 of a batch leave none. What the ring has
- * forgotten is missing from the result, event ids are not.
- * Layout of the rings' buffer, which grows when texts come: slot seq mod TRACES_KEPT is
+ * An event made of a result may have several: each takes a slot of the ring, found by the event and its number.
+ * A reference is (seq mod 2^31) × 2^21 + row of the batch; events past row 2^21 of a batch leave none. Of events made of
+ * results it is 2^52 more, and their sequence numbers have twelve bits behind the point, which leave nine to the row. What
+ * the ring has forgotten is missing from the result, event ids are not.
+ * Layout of the rings' buffer, which grows when texts come: a slot is
  *   Float64 seq   Uint32 bytes of traceparent   Uint32 bytes of correlation id   64 bytes   112 bytes
  * and behind them, when events bring texts, those of events, with the reference in place of the sequence number.
  * A text that does not fit there is left out: half an id would be another id.
  */
-import { readContext } from '../event-context.ts';
+import { contextTexts, readContext } from '../event-context.ts';
 import type { LineBuffer } from '../lines/line-buffer.ts';
-import { EVIDENCE_MAX, type Evidence, type OperatorInput, type Provenance } from '../operator.ts';
+import { BETWEEN_RECORDS, EVIDENCE_MAX, type Evidence, type OperatorInput, type Provenance } from '../operator.ts';
 import { textOfBytes } from '../state/key-bytes.ts';
 import type { ShardMemory } from '../state/memory.ts';
 import { ROW_EVENTS, type RowStore } from './row-store.ts';
@@ -23,10 +25,13 @@ export const EVIDENCE_PER_ROW = 4;
 export const TRACES_KEPT = 256;
 export const EVENT_TRACES_KEPT = 1024;
 const ROWS_MAX = 2 ** 21;
-const SEQ_RANGE = 2 ** 32;
+const SEQ_RANGE = 2 ** 31;
+const DERIVED = 2 ** 52;
+const DERIVED_ROWS_MAX = ROWS_MAX / BETWEEN_RECORDS;
 const SLOT_BYTES = 192;
 const RING_BYTES = TRACES_KEPT * SLOT_BYTES;
 const BOTH_RINGS_BYTES = RING_BYTES + EVENT_TRACES_KEPT * SLOT_BYTES;
+const BETWEEN_STRIDE = 37;
 /** Not 0: V8 refuses to copy an empty shared buffer. */
 export const TRACES_BYTES_AT_START = 8;
 const TRACE_AT = 16;
@@ -41,15 +46,22 @@ const COLON = 58;
 const encoder = new TextEncoder();
 const NONE: readonly string[] = [];
 
-/** Reference of row 0 of a batch; others are that much further. */
+/** What references to rows of a batch are made of. Negative for events made of results, so that a look tells. */
 export function referenceBase(seq: number): number {
-  return (seq % SEQ_RANGE) * ROWS_MAX;
+  const base = (seq % SEQ_RANGE) * ROWS_MAX;
+  return seq % 1 === 0 ? base : -(base + DERIVED);
 }
 
 /** Reference of a row; −1 when it is too far into its batch. */
 export function referenceTo(base: number, row: number): number {
+  if (base < 0) return row < DERIVED_ROWS_MAX ? row - base : -1;
   return row < ROWS_MAX ? base + row : -1;
 }
+
+/** Of its sequence number and row. */
+const placeOf = (reference: number): number => (reference < DERIVED ? reference : reference - DERIVED);
+
+const rowOf = (reference: number): number => placeOf(reference) % (reference < DERIVED ? ROWS_MAX : DERIVED_ROWS_MAX);
 
 /** What knows the rows behind a result. */
 export interface EvidenceSource {
@@ -107,11 +119,18 @@ export class EvidenceReader {
     const base = referenceBase(provenance.seq);
     for (let i = 0; i < count; i++) {
       const row = rows[i] as number;
-      if ((batch.contextBytes[row] as number) === 0 || row >= ROWS_MAX) continue;
+      if ((batch.contextBytes[row] as number) === 0) continue;
+      const reference = referenceTo(base, row);
+      if (reference < 0) continue;
       const { correlationId, traceparent } = readContext(batch.context(row));
       if (traceparent === '' && correlationId === '') continue;
-      const reference = referenceTo(base, row);
-      this.#put(BOTH_RINGS_BYTES, slotOfEvent(reference), reference, traceparent, correlationId);
+      this.#putEvent(reference, contextTexts(traceparent), contextTexts(correlationId));
+    }
+  }
+
+  #putEvent(reference: number, traces: readonly string[], correlationIds: readonly string[]): void {
+    for (let n = 0; n < traces.length || n < correlationIds.length; n++) {
+      this.#put(BOTH_RINGS_BYTES, slotOfEvent(reference, n), reference, traces[n] ?? '', correlationIds[n] ?? '');
     }
   }
 
@@ -161,35 +180,41 @@ export class EvidenceReader {
   }
 
   #seqOf(i: number): number {
-    const low = Math.floor((this.#references[i] as number) / ROWS_MAX);
-    const last = this.#header[this.#lastSeqAt] as number;
-    const back = (last % SEQ_RANGE) - low;
-    return last - (back < 0 ? back + SEQ_RANGE : back);
+    const reference = this.#references[i] as number;
+    const place = placeOf(reference);
+    const last = Math.floor(this.#header[this.#lastSeqAt] as number);
+    const back = (last % SEQ_RANGE) - Math.floor(place / ROWS_MAX);
+    const seq = last - (back < 0 ? back + SEQ_RANGE : back);
+    return reference < DERIVED ? seq : seq + Math.floor((place % ROWS_MAX) / DERIVED_ROWS_MAX) / BETWEEN_RECORDS;
   }
 
   #events(): string[] {
     const ids: string[] = [];
     this.#gather();
-    for (let i = 0; i < this.#count; i++) {
-      ids.push(`${this.#seqOf(i)}:${(this.#references[i] as number) % ROWS_MAX}`);
-    }
+    for (let i = 0; i < this.#count; i++) ids.push(`${this.#seqOf(i)}:${rowOf(this.#references[i] as number)}`);
     return ids;
   }
 
   #writeEvents(out: LineBuffer): void {
     this.#gather();
-    const last = this.#header[this.#lastSeqAt] as number;
+    const last = Math.floor(this.#header[this.#lastSeqAt] as number);
     const lastLow = last < SEQ_RANGE ? last : last % SEQ_RANGE;
     for (let i = 0; i < this.#count; i++) {
       const reference = this.#references[i] as number;
-      const low = Math.floor(reference / ROWS_MAX);
-      const back = lastLow - low;
       if (i > 0) out.byte(COMMA);
       out.byte(QUOTE);
-      out.integer(last - (back < 0 ? back + SEQ_RANGE : back));
-      out.byte(COLON);
-      // What is left: a remainder of doubles is a call.
-      out.integer(reference - low * ROWS_MAX);
+      if (reference < DERIVED) {
+        const low = Math.floor(reference / ROWS_MAX);
+        const back = lastLow - low;
+        out.integer(last - (back < 0 ? back + SEQ_RANGE : back));
+        out.byte(COLON);
+        // What is left: a remainder of doubles is a call.
+        out.integer(reference - low * ROWS_MAX);
+      } else {
+        writeDigits(this.#seqOf(i), out);
+        out.byte(COLON);
+        out.integer(rowOf(reference));
+      }
       out.byte(QUOTE);
     }
   }
@@ -199,29 +224,45 @@ export class EvidenceReader {
     const texts: string[] = [];
     this.#gather();
     const buffer = this.#memory.buffer(this.#index);
+    const ownMax = buffer.byteLength >= BOTH_RINGS_BYTES ? EVIDENCE_MAX : 0;
     for (let i = 0; i < this.#count; i++) {
       const reference = this.#references[i] as number;
-      let text = '';
-      if (buffer.byteLength >= BOTH_RINGS_BYTES) {
-        text = textIn(buffer, slotOfEvent(reference), reference, textAt, lengthAt);
+      let own = false;
+      for (let n = 0; n < ownMax; n++) {
+        const text = textIn(buffer, slotOfEvent(reference, n), reference, textAt, lengthAt);
+        if (text === '') continue;
+        own = true;
+        addText(texts, text);
       }
-      if (text === '') {
-        const seq = this.#seqOf(i);
-        text = textIn(buffer, slotOfBatch(seq), seq, textAt, lengthAt);
-      }
-      if (text !== '' && !texts.includes(text)) texts.push(text);
+      if (own) continue;
+      const seq = this.#seqOf(i);
+      addText(texts, textIn(buffer, slotOfBatch(seq), seq, textAt, lengthAt));
     }
     return texts;
   }
 }
 
-const slotOfBatch = (seq: number): number => (seq % TRACES_KEPT) * SLOT_BYTES;
+/** Not whole. */
+function writeDigits(seq: number, out: LineBuffer): void {
+  const digits = String(seq);
+  for (let i = 0; i < digits.length; i++) out.byte(digits.charCodeAt(i));
+}
 
-/** Rows of a batch lie side by side, batches apart from each other. */
-function slotOfEvent(reference: number): number {
+/** Batches made of results, of which one record can have several, stand apart from each other. */
+function slotOfBatch(seq: number): number {
+  const between = (seq % 1) * BETWEEN_RECORDS;
+  return ((Math.floor(seq) + between * BETWEEN_STRIDE) % TRACES_KEPT) * SLOT_BYTES;
+}
+
+function addText(texts: string[], text: string): void {
+  if (text !== '' && texts.length < EVIDENCE_MAX && !texts.includes(text)) texts.push(text);
+}
+
+/** Slot of the `n`th context of an event. Rows of a batch lie side by side, batches apart from each other. */
+function slotOfEvent(reference: number, n: number): number {
   const seq = Math.floor(reference / ROWS_MAX);
-  const slot = ((Math.imul(seq | 0, 0x9e3779b1) >>> 8) + (reference % ROWS_MAX)) % EVENT_TRACES_KEPT;
-  return RING_BYTES + slot * SLOT_BYTES;
+  const apart = (Math.imul(seq | 0, 0x9e3779b1) >>> 8) + (n * EVENT_TRACES_KEPT) / EVIDENCE_MAX;
+  return RING_BYTES + ((apart + (reference % ROWS_MAX)) % EVENT_TRACES_KEPT) * SLOT_BYTES;
 }
 
 /** `''` when the slot is of something else. */

@@ -21,6 +21,7 @@ describe('a CloudEvent', () => {
     const members = {
       subject: 'a"b',
       traceparent: TRACE,
+      correlationid: 'order-17',
       partitionkey: 'p',
       time: '2023-11-14T22:13:20Z',
       custom: 'x',
@@ -36,6 +37,7 @@ describe('a CloudEvent', () => {
       time: '2023-11-14T22:13:20Z',
       subject: 'a"b',
       traceparent: TRACE,
+      correlationid: 'order-17',
       partitionkey: 'p',
     });
     assert.equal(events.original(0), '{"ts":5,"n":1}');
@@ -101,6 +103,7 @@ describe('a CloudEvent', () => {
     assert.match(reasonOf({ type: undefined }), /^attribute "type": is absent/);
     assert.match(reasonOf({ time: 'yesterday' }), /^attribute "time": "yesterday" is not a time/);
     assert.match(reasonOf({ subject: ['x'] }), /^attribute "subject": \["x"\] is not a string$/);
+    assert.match(reasonOf({ correlationid: 17 }), /^attribute "correlationid": 17 is not a string$/);
     assert.match(reasonOf({ data: undefined }), /^data: is absent/);
     assert.match(reasonOf({ data: 'text' }), /^data: expected an object, got "text"$/);
     assert.match(reasonOf({ data: { n: 'x' } }), /^data: field "n": "x" is not a safe integer$/);

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { describe, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
@@ -61,6 +62,53 @@ describe('ids that were seen', () => {
         },
       ),
     );
+  });
+
+  test('a thread that was held up while a new generation began, and one that looked for the id before, do not both have it', (context) => {
+    const buffer = createDedup(40);
+    const words = new Int32Array(buffer);
+    const [current, counts] = [2, 8];
+    const [slow, quick] = [new DedupSet(buffer), new DedupSet(buffer)];
+    for (let id = 1; id <= 10; id++) add(slow, id, 1, 0);
+    const taken: number[] = [];
+    let inside = false;
+    const load = Atomics.load.bind(Atomics) as typeof Atomics.load;
+    const exchange = Atomics.compareExchange.bind(Atomics) as typeof Atomics.compareExchange;
+    // What the slow one read before the new generation began.
+    let stale = 0;
+    context.mock.method(Atomics, 'load', (array: Int32Array, at: number): number => {
+      if (!inside || stale === 2 || (at !== current && at !== counts)) return load(array, at);
+      stale += 1;
+      return 0;
+    });
+    context.mock.method(Atomics, 'compareExchange', (array: Int32Array, at: number, from: number, to: number) => {
+      // The quick one has not found the id and is about to claim it.
+      if (!inside && load(words, current) === 1 && at > 32) {
+        inside = true;
+        taken.push(add(slow, 99, 3, 0));
+      }
+      return exchange(array, at, from, to);
+    });
+    taken.push(add(quick, 99, 2, 0));
+    assert.ok(inside && stale === 2);
+    assert.deepEqual(taken.toSorted(), [NEW, DUPLICATE]);
+  });
+
+  test('an id is waited for whose thread is not running between claiming its place and filling it', async () => {
+    const buffer = createDedup(40);
+    const words = new Int32Array(buffer);
+    add(new DedupSet(buffer), 7, 1);
+    const at = words.indexOf(hashOf(7)[0], 32);
+    const high = words[at + 1] as number;
+    words[at + 1] = 0;
+    const code = `const { parentPort, workerData: { buffer, at, high } } = require('node:worker_threads');
+      parentPort.postMessage('begins');
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
+      Atomics.store(new Int32Array(buffer), at + 1, high);`;
+    const worker = new Worker(code, { eval: true, execArgv: [], workerData: { buffer, at, high } });
+    await once(worker, 'message');
+    assert.equal(add(new DedupSet(buffer), 7, 2), DUPLICATE);
+    await once(worker, 'exit');
   });
 
   test('two threads that add the same ids at once have each id once between them', async () => {

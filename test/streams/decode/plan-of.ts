@@ -94,6 +94,7 @@ export function decode(
     format,
     body: shared,
     bodyBytes: bytes.length,
+    contextBytes: 0,
     provenance: provenance(options.seq, options.arrivalMs),
     dedup: options.dedup ?? null,
   });

@@ -53,10 +53,11 @@ const DEFINED: StreamDefinition[] = [
   { name: 'other', schema },
 ];
 
-/** Structured CloudEvents; those with an even number have a trace of their own. */
+/** Structured CloudEvents; those with an even number have a trace of their own, and a correlation id from 6 on. */
 function cloudEvents(events: readonly { readonly at: number; readonly k: string; readonly v: number }[]): Buffer {
   const texts = events.map((data, i) => {
-    const own = data.v % 2 === 0 ? { traceparent: trace(data.v) } : {};
+    const traced = data.v % 2 === 0 ? { traceparent: trace(data.v) } : {};
+    const own = data.v >= 6 && data.v % 2 === 0 ? { ...traced, correlationid: `own-${data.v}` } : traced;
     return { specversion: '1.0', id: `${data.at}/${i}`, source: '/t', type: 't', ...own, data };
   });
   return Buffer.from(JSON.stringify(texts));
@@ -110,6 +111,27 @@ test("of events that have their own, and of those that have their batch's", asyn
   const rig = await openRig(DEFINED);
   await sent(rig);
   check(await finished(rig));
+  await rig.close();
+});
+
+test('a correlation id of its own goes before that of its batch, in a batch and by itself', async () => {
+  const rig = await openRig(DEFINED);
+  const events = [
+    { at: 10, k: 'a', v: 5 },
+    { at: 20, k: 'a', v: 8 },
+  ];
+  await rig.send('s', [], { format: 'cloudevents-batch', correlationId: 'c-1', body: cloudEvents(events) });
+  const single = cloudEvents([{ at: 30, k: 'b', v: 10 }]).subarray(1, -1);
+  await rig.send('s', [], { format: 'cloudevent', correlationId: 'c-2', body: single });
+  const rows = await finished(rig);
+  const idsOf = (name: string, key: string): readonly (readonly string[])[] =>
+    (rows.get(name) ?? [])
+      .filter(({ key: { k } }) => k === key)
+      .map(({ context }) => [...(context?.correlationIds ?? [])].sort());
+  for (const name of ['tumbling', 'session', 'count']) assert.deepEqual(idsOf(name, 'a'), [['c-1', 'own-8']], name);
+  assert.deepEqual(idsOf('tumbling', 'b'), [['own-10']]);
+  assert.deepEqual(idsOf('view', 'a').toSorted(), [['c-1'], ['own-8']]);
+  assert.deepEqual(idsOf('view', 'b'), [['own-10']]);
   await rig.close();
 });
 

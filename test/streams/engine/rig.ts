@@ -54,6 +54,7 @@ function tapKind(tap: Tap): SinkKind {
   return {
     type: 'tap',
     guarantee: 'exactly-once',
+    options: [],
     create: () => ({
       open: () => Promise.resolve(tap.cursor),
       write(batch) {

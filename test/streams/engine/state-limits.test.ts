@@ -49,6 +49,33 @@ test('state past its bytes is refused until windows have closed', async () => {
   await rig.close();
 });
 
+test('each stream is held against its own limits; what a join keeps counts for both of its streams', async () => {
+  const counting = { windows: [{ name: 'w', type: 'tumbling' as const, sizeMs: 100_000, aggregates }] };
+  const small = { schema, limits: { keysMax: 100 } };
+  const met = { type: 'interval' as const, on: { left: ['k'], right: ['k'] }, lowerMs: 0, upperMs: 1000 };
+  const rig = await openRig([
+    { name: 'large', schema, ...counting },
+    { name: 'small', ...small, ...counting },
+    { name: 'left', ...small, joins: [{ name: 'j', ...met, with: 'right', select: { v: 'left.v' } }] },
+    { name: 'right', ...small },
+  ]);
+  const fits = async (stream: string, prefix: string, count: number): Promise<void> =>
+    assert.equal(await refusalOf(rig.send(stream, eventsOf(prefix, count, 10))), '', `${count} keys of ${stream}`);
+  const isFull = async (stream: string): Promise<void> =>
+    assert.equal(await refusalOf(rig.send(stream, eventsOf('x', 1, 10))), 'full', stream);
+  await fits('large', 'k', 5000);
+  for (const stream of ['small', 'left', 'right']) await fits(stream, 'k', 60);
+  // The keys of the other side are the same, and there once.
+  for (const stream of ['small', 'left', 'right']) await fits(stream, 'k', 60);
+  await fits('small', 'm', 50);
+  await isFull('small');
+  await fits('left', 'm', 50);
+  await isFull('left');
+  await isFull('right');
+  await fits('large', 'm', 5000);
+  await rig.close();
+});
+
 const EVICTING: StreamDefinition = {
   name: 's',
   schema,

@@ -4,7 +4,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { pack } from 'msgpackr';
+import type { ResultLine } from '../../../src/streams/engine/port.ts';
 import { FRONT_ENDS } from '../../clients/serve.ts';
+import { Stateless } from '../../wire/raw-clients.ts';
 import { call, ndjson, type StreamsServed, serveStreams, visit } from './serve-streams.ts';
 
 const LIMIT = 4096;
@@ -64,6 +66,25 @@ for (const frontend of FRONT_ENDS) {
       assert.deepEqual((await served.post(data, binary('d3', '/shop'))).json, TAKEN(1));
       assert.deepEqual((await served.post(data, binary('d1', '/other%20shop'))).json, TAKEN(1));
       assert.equal(await served.accepted(), before + 4);
+    });
+
+    test('the correlation id of a CloudEvent is of its results, in binary mode as in the others', async () => {
+      const page = `correlated-${frontend}`;
+      const event = (id: string): object => ({ ...cloudEvent(id, visit(page)), correlationid: `own ${id}` });
+      const json = (value: object, type: string): Promise<unknown> =>
+        served.post(JSON.stringify(value), { 'Content-Type': type, 'X-Correlation-Id': 'of the batch' });
+      await json(event('k1'), 'application/cloudevents+json');
+      await json([event('k2')], 'application/cloudevents-batch+json');
+      const attributes = { 'ce-specversion': '1.0', 'ce-type': 'visit', 'ce-id': 'k3', 'ce-source': '/shop' };
+      const headers = { 'Content-Type': 'application/json', ...attributes, 'ce-correlationid': 'own%20k3' };
+      await served.post(JSON.stringify(visit(page)), { ...headers, 'X-Correlation-Id': 'of the batch' });
+      const asked = { stream: 'visits', window: 'byPage', key: { page } };
+      const { result } = await new Stateless(served.url).call('window_query', asked);
+      const { rows } = result['structuredContent'] as { rows: readonly ResultLine[] };
+      assert.deepEqual(
+        rows.map(({ context }) => context?.correlationIds.toSorted()),
+        [['own k1', 'own k2', 'own k3']],
+      );
     });
 
     test('refuses binary CloudEvents whose data is not JSON', async () => {

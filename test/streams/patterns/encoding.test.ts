@@ -82,7 +82,7 @@ describe('bytes', () => {
 
 describe('evidence', () => {
   it('prefers what events say of themselves to what their batch says', () => {
-    const own = JSON.stringify({ id: 'e-1', traceparent: '00-own', correlationId: 'mine' });
+    const own = JSON.stringify({ id: 'e-1', traceparent: '00-own', correlationid: 'mine' });
     const first = new KeptEvent(1, 3, 4, 0, [], own, '00-batch', 'batch');
     const second = new KeptEvent(2, 5, 6, 0, [], '{"id":7}', '00-batch', '');
     assert.deepEqual(evidenceOf(new Taken(new Taken(null, first, 0), second, 1)), {

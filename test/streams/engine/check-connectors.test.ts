@@ -1,0 +1,101 @@
+/** Options of sources and sinks that nobody reads are refused, and those that are read are not. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
+import { checkConnectors } from '../../../src/streams/engine/check-connectors.ts';
+import { CONNECTOR_KINDS } from '../../../src/streams/engine/connectors.ts';
+import { SINK_KINDS } from '../../../src/streams/sinks/kinds.ts';
+import { SOURCE_KINDS } from '../../../src/streams/sources/kinds.ts';
+import { TestHost } from '../sources/test-host.ts';
+import { openRig } from './rig.ts';
+
+const base: StreamDefinition = { name: 's', schema: { fields: { n: 'integer' } }, views: [{ name: 'v' }] };
+const REDIS = 'redis://127.0.0.1:1';
+
+/** What a declaration needs at least, in all the ways that read different options. */
+const SOURCES: Readonly<Record<string, readonly object[]>> = {
+  file: [{ path: 'x' }],
+  generator: [{ kind: 'nexmark' }, { kind: 'ticks' }, { kind: 'telemetry' }],
+  machine: [{}],
+  redis: [{ url: REDIS, stream: 'x' }],
+};
+const SINKS: Readonly<Record<string, object>> = {
+  file: { path: 'x' },
+  parquet: { path: 'x' },
+  redis: { url: REDIS, stream: 'x' },
+  webhook: { url: 'http://127.0.0.1:1' },
+};
+
+function problemsOf(stream: Partial<StreamDefinition>): readonly string[] {
+  try {
+    checkConnectors([{ ...base, ...stream }], CONNECTOR_KINDS);
+    return [];
+  } catch (error) {
+    return (error as Error).message.split('\n');
+  }
+}
+
+/** The options, and the names of those that are asked for. */
+function watched(options: object): { readonly options: Record<string, unknown>; readonly asked: Set<string> } {
+  const asked = new Set<string>();
+  const get = (target: object, name: string | symbol): unknown => {
+    asked.add(String(name));
+    return Reflect.get(target, name);
+  };
+  return { asked, options: new Proxy({ ...options }, { get }) as Record<string, unknown> };
+}
+
+describe('options of sources and sinks', () => {
+  test('a kind states the options that it reads, no more and no fewer', () => {
+    for (const [type, kind] of SOURCE_KINDS) {
+      const read = new Set<string>();
+      for (const options of SOURCES[type] ?? assert.fail(`no declaration of ${type}`)) {
+        const given = watched(options);
+        kind.create(given.options, 's', new TestHost());
+        for (const name of given.asked) read.add(name);
+      }
+      assert.deepEqual([...read].sort(), [...kind.options].sort(), `source ${type}`);
+    }
+    for (const [type, kind] of SINK_KINDS) {
+      const given = watched(SINKS[type] ?? assert.fail(`no declaration of ${type}`));
+      kind.create(given.options, 's');
+      given.asked.delete('fence');
+      assert.deepEqual([...given.asked].sort(), [...kind.options].sort(), `sink ${type}`);
+    }
+  });
+
+  test('one that there is not is refused by its path, with the nearest there is', () => {
+    assert.deepEqual(problemsOf({ sources: [{ type: 'generator', rate: 5, hostes: 3 }] }), [
+      'streams[0].sources[0].hostes: "hostes", expected no such option, but one of type, name, kind, event, rate, batchMs, limit, seed, baseTimeMs, symbols, hosts; did you mean hosts?',
+    ]);
+    const sinks = [
+      { type: 'webhook', url: 'http://127.0.0.1:1', header: { authorization: 'secret' } },
+      { type: 'file', path: 'x', rows: 5 },
+      { type: 'stream', stream: 'other', steam: 'x' },
+      { type: 'redis', url: REDIS, stream: 'x', fence: 3 },
+    ];
+    const problems = problemsOf({ sinks });
+    const ends = problems.map((line) => [line.split(':')[0], line.split('did you mean ')[1] ?? '']);
+    assert.deepEqual(ends, [
+      ['streams[0].sinks[0].header', 'headers?'],
+      ['streams[0].sinks[1].rows', ''],
+      ['streams[0].sinks[2].steam', 'stream?'],
+      ['streams[0].sinks[3].fence', ''],
+    ]);
+    assert.ok(!problems.join().includes('secret'));
+  });
+
+  test('a name, and of a sink what it takes, are options of all', () => {
+    const named = { name: 'n' };
+    const sources = Object.entries(SOURCES).flatMap(([type, ways]) => ways.map((way) => ({ type, ...named, ...way })));
+    const sinks = Object.entries(SINKS).map(([type, options]) => ({ type, ...named, of: ['v'], ...options }));
+    assert.deepEqual(problemsOf({ sources, sinks: [...sinks, { type: 'stream', stream: 'other', ...named }] }), []);
+    assert.equal(problemsOf({ sources: [{ type: 'machine', of: ['v'] }] }).length, 1);
+  });
+
+  test('streams do not start with them', async () => {
+    const wrong: StreamDefinition = { ...base, sinks: [{ type: 'tap', colour: 'red' }] };
+    const refused = /^streams\[0\]\.sinks\[0\]\.colour: "colour", expected no such option, but one of type, name, of$/;
+    await assert.rejects(openRig([wrong]), { name: 'DefinitionProblem', message: refused });
+  });
+});
