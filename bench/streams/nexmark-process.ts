@@ -7,11 +7,11 @@
  */
 import { CONNECTOR_KINDS } from '../../src/streams/engine/connectors.ts';
 import { openStreams } from '../../src/streams/open.ts';
-import type { SinkKind } from '../../src/streams/sinks/port.ts';
 import { openStores } from '../../src/streams/stores.ts';
 import { type FeedBatch, feed } from '../../test/streams/nexmark/feed.ts';
 import { queryNamed } from '../../test/streams/nexmark/queries.ts';
 import type { NexmarkQuery } from '../../test/streams/nexmark/streams.ts';
+import { countingSink } from './counting-sink.ts';
 import { createTotals } from './job.ts';
 import { type Measured, median } from './measure.ts';
 import { TimedThreads } from './timed-threads.ts';
@@ -33,22 +33,6 @@ interface Ran {
   readonly cpuMs: number;
   readonly taskUs: number;
   readonly lines: number;
-}
-
-function countingSink(count: (lines: number) => void): SinkKind {
-  return {
-    type: 'count',
-    guarantee: 'at-least-once',
-    options: [],
-    create: () => ({
-      open: () => Promise.resolve(0),
-      write({ lines }) {
-        count(lines.length);
-        return Promise.resolve();
-      },
-      close: () => Promise.resolve(),
-    }),
-  };
 }
 
 async function run(query: NexmarkQuery, batches: readonly FeedBatch[]): Promise<Ran> {

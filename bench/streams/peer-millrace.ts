@@ -12,8 +12,10 @@ import type { StreamDefinition, WindowDefinition } from '../../src/streams/defin
 import { CONNECTOR_KINDS } from '../../src/streams/engine/connectors.ts';
 import type { WireFormat } from '../../src/streams/engine/task.ts';
 import { openStreams } from '../../src/streams/open.ts';
+import { countOf } from '../../src/streams/sinks/line-batch.ts';
 import type { SinkKind } from '../../src/streams/sinks/port.ts';
 import { openStores } from '../../src/streams/stores.ts';
+import { countingSink } from './counting-sink.ts';
 import { eventChunks, eventColumns, keyText } from './data.ts';
 import { addResult, createTotals, type Job, type Totals } from './job.ts';
 import type { Peer, PeerRun } from './peer.ts';
@@ -60,14 +62,17 @@ function definitionOf(job: Job): StreamDefinition {
   };
 }
 
-function totalsSink(totals: Totals): SinkKind {
+/** Reads every result. */
+function totalsSink(totals: Totals, counted: (results: number) => void): SinkKind {
   return {
     type: 'totals',
     guarantee: 'at-least-once',
     options: [],
     create: () => ({
       open: () => Promise.resolve(0),
-      write({ lines }) {
+      write(batch) {
+        const { lines } = batch;
+        counted(countOf(batch));
         for (const line of lines) {
           if (line.startsWith(CLOSING_LINE)) continue;
           const startAt = line.indexOf('"start":') + 8;
@@ -85,12 +90,19 @@ function totalsSink(totals: Totals): SinkKind {
 }
 
 interface Ran {
+  /** Of results that were read. */
   readonly totals: Totals;
+  readonly results: number;
   readonly taskUs: number;
 }
 
-async function run(job: Job, format: WireFormat, batches: readonly Uint8Array[]): Promise<Ran> {
+async function run(job: Job, format: WireFormat, batches: readonly Uint8Array[], reads: boolean): Promise<Ran> {
   const totals = createTotals();
+  let results = 0;
+  const counted = (more: number): void => {
+    results += more;
+  };
+  const sink = reads ? totalsSink(totals, counted) : countingSink(counted);
   let timed: TimedThreads | null = null as TimedThreads | null;
   const definitions = [definitionOf(job)];
   const silent = { error: () => undefined, warn: () => undefined, info: () => undefined };
@@ -101,7 +113,7 @@ async function run(job: Job, format: WireFormat, batches: readonly Uint8Array[])
     checkpointMs: NEVER_MS,
     // As by default: with it the state is copied, and what could be applied again forgotten, when that is long.
     tickMs: 200,
-    kinds: { ...CONNECTOR_KINDS, sinks: new Map([['totals', totalsSink(totals)]]) },
+    kinds: { ...CONNECTOR_KINDS, sinks: new Map([['totals', sink]]) },
     stores: () => openStores({ definitions, dataDir: '', logBytesMax: 2 ** 34 }),
     threads(parts) {
       timed = new TimedThreads(parts);
@@ -123,7 +135,7 @@ async function run(job: Job, format: WireFormat, batches: readonly Uint8Array[])
   ]);
   await streams.settled();
   await streams.close();
-  return { totals, taskUs: timed?.us ?? 0 };
+  return { totals, results, taskUs: timed?.us ?? 0 };
 }
 
 function columnBatches(job: Job): Uint8Array[] {
@@ -165,11 +177,15 @@ function millracePeer(name: string, input: Peer['input'], format: WireFormat, ma
     prepare(job): PeerRun {
       const batches = make(job);
       let taskUs = 0;
+      let first: Ran | null = null;
       return {
+        /** The first time every result is read; then, where it is timed, results are told apart by their number. */
         async run() {
-          const ran = await run(job, format, batches);
+          const ran = await run(job, format, batches, first === null);
+          first ??= ran;
+          if (ran.results !== first.results) throw new Error(`${ran.results} results, before ${first.results}`);
           taskUs = ran.taskUs;
-          return ran.totals;
+          return first.totals;
         },
         taskUs: () => taskUs,
       };
