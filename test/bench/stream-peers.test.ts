@@ -21,21 +21,18 @@ describe('ways of doing a job', () => {
     });
   }
 
-  test('one that counts wrong is not timed', async () => {
+  test('one that counts wrong has no figure', async () => {
     const job = jobOf('distinct', KEYS, EVENTS);
-    let runs = 0;
     const wrong: Peer = {
       ...mapOverRows,
       name: 'wrong',
       prepare: (given) => ({
         run: () => {
-          runs += 1;
           const totals = mapOverRows.prepare(given).run() as { extra: number };
           return { ...totals, extra: totals.extra + 1 } as never;
         },
       }),
     };
     await assert.rejects(measure(wrong, job, 3), /^Error: wrong comes to .*plain Maps to /);
-    assert.equal(runs, 1);
   });
 });
