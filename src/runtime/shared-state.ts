@@ -11,7 +11,7 @@ import { RedisLeases } from '../cluster/leases/redis-leases.ts';
 import { RedisMembership } from '../cluster/members/redis-membership.ts';
 import { SoleNode } from '../cluster/members/sole-node.ts';
 import { HttpPeers } from '../cluster/peers/http-peers.ts';
-import type { Leases, Membership, NodeRecord } from '../cluster/port.ts';
+import type { Leases, Membership } from '../cluster/port.ts';
 import type { Settings } from '../config/settings.ts';
 import type { Log } from '../observe/port.ts';
 import { RedisConnection } from '../redis/connection.ts';
@@ -23,7 +23,7 @@ import { MemoryBus } from '../subscriptions/memory-bus.ts';
 import type { Bus } from '../subscriptions/port.ts';
 import { MemoryTaskStore } from '../tasks/memory-store.ts';
 import type { SharedTaskStore, TaskStore } from '../tasks/port.ts';
-import { type NodeStarts, RedisTaskStore } from '../tasks/redis-store.ts';
+import { RedisTaskStore } from '../tasks/redis-store.ts';
 import { NodeSecret } from './node-secret.ts';
 import { openSharedSessions } from './shared-sessions.ts';
 
@@ -127,7 +127,6 @@ async function openRedisState(settings: Settings, log: Log, embedded: SharedStat
       prefix: settings.cluster.prefix,
       tasksMax: settings.tasks.max,
       claimMs: CLAIM_BEATS * settings.heartbeatMs,
-      starts: startsOf(membership),
     }),
     peers: openPeers(settings, secret, (id) => membership.node(id)?.url ?? ''),
     secret: secret.current,
@@ -153,18 +152,6 @@ function openMembership(settings: Settings, log: Log, board: LoadBoard): RedisMe
   const { heartbeatMs, nodeId, redisUrl } = settings;
   const { commandMsMax, prefix, tlsCaFile } = settings.cluster;
   return new RedisMembership({ id: nodeId, redisUrl, tlsCaFile, commandMsMax, prefix, heartbeatMs, board, log });
-}
-
-/** A start of a node is known by its epoch: one that came after it under the same id does not run its tasks. */
-function startsOf(membership: Membership): NodeStarts {
-  const nameOf = ({ epoch, id }: NodeRecord): string => (epoch > 0 ? `${id} ${epoch}` : '');
-  return {
-    own() {
-      const self = membership.node(membership.id);
-      return self === undefined ? '' : nameOf(self);
-    },
-    alive: () => membership.nodes.map(nameOf).filter((name) => name !== ''),
-  };
 }
 
 function openLeases({ cluster, heartbeatMs, nodeId }: Settings, commands: RedisConnection): RedisLeases {

@@ -88,7 +88,7 @@ export interface SharedTaskStore extends TaskStore {
   readonly claimMs: number;
   /** Renews the claims of this node. */
   renew(): Promise<TaskNews>;
-  /** Claims tasks whose claims have run out, a few at a time; for a while not those of nodes that are known to live. */
+  /** Claims tasks whose claims have run out, a few at a time. */
   takeOrphans(): Promise<readonly Orphan[]>;
   /** Lets another node have the task at once. */
   release(taskId: string): Promise<void>;

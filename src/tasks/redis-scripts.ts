@@ -1,8 +1,7 @@
 /**
  * What is done to tasks in Redis, each in one step.
  *
- *   {prefix}{tasks}:t:<id>    hash: r record, k token, o node, x nodes lost, c call, z ended, n answers wait,
- *                             a:<key> answer
+ *   {prefix}{tasks}:t:<id>    hash: r record, k token, x nodes lost, c call, z ended, n answers wait, a:<key> answer
  *   {prefix}{tasks}:all       ids by the time they expire          ms
  *   {prefix}{tasks}:ended     ids of ended tasks by when           µs
  *   {prefix}{tasks}:claims    ids of running tasks by the time their claim runs out   ms
@@ -13,9 +12,6 @@
  * be one bound for all tasks.
  */
 import { Script } from '../redis/script.ts';
-
-/** Claims that have run out, in one step: those that are waited for stand before the others. */
-const LOOKED_AT = 500;
 
 const TIME = `
 local t = redis.call('TIME')
@@ -34,7 +30,7 @@ end
 
 /**
  * Keys: task, all, ended, claims, since. Arguments: id, token or '', since or '', record, ended 0/1, ttl, claim, most
- * tasks, call or '', start of task keys, ttl of the indexes, node. Answers what, token, since, tasks.
+ * tasks, call or '', start of task keys, ttl of the indexes. Answers what, token, since, tasks.
  */
 export const PUT = new Script(`
 ${TIME}${REMOVE}
@@ -61,7 +57,7 @@ if not row[1] then
   redis.call('PEXPIRE', KEYS[1], ARGV[6])
   redis.call('ZADD', KEYS[2], now + ARGV[6], id)
 end
-redis.call('HSET', KEYS[1], 'r', ARGV[4], 'o', ARGV[12])
+redis.call('HSET', KEYS[1], 'r', ARGV[4])
 if ARGV[5] == '1' then
   redis.call('HSET', KEYS[1], 'z', 1)
   redis.call('HDEL', KEYS[1], 'c')
@@ -129,30 +125,21 @@ local function answers(key)
 end
 `;
 
-/**
- * Keys: task, claims. Arguments: start of task keys, claim, how many, this node, how long one that is there is waited for
- * in claims, nodes that are there. Answers token, record, call, nodes lost of each.
- */
+/** Keys: task, claims. Arguments: start of task keys, claim, how many. Answers token, record, call, nodes lost of each. */
 export const TAKE_ORPHANS = new Script(`
 ${TIME}${FORGET_ANSWERS}
-local there = {}
-for i = 6, #ARGV do there[ARGV[i]] = true end
 local taken = {}
-local late = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'WITHSCORES', 'LIMIT', 0, ${LOOKED_AT})
-for i = 1, #late, 2 do
-  local id, until_ = late[i], tonumber(late[i + 1])
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'LIMIT', 0, ARGV[3])) do
   local key = ARGV[1] .. id
-  local row = redis.call('HMGET', key, 'k', 'r', 'c', 'o')
-  local waited = there[row[4] or ''] and row[4] ~= ARGV[4] and now - until_ < ARGV[2] * ARGV[5]
+  local row = redis.call('HMGET', key, 'k', 'r', 'c')
   if not row[1] then
     redis.call('ZREM', KEYS[2], id)
-  elseif not waited then
+  else
     local token = rise(row[1])
-    redis.call('HSET', key, 'k', token, 'o', ARGV[4])
+    redis.call('HSET', key, 'k', token)
     answers(key)
     redis.call('ZADD', KEYS[2], now + ARGV[2], id)
     taken[#taken + 1] = {token, row[2], row[3] or '', redis.call('HINCRBY', key, 'x', 1)}
-    if #taken == tonumber(ARGV[3]) then break end
   end
 end
 return {redis.call('GET', KEYS[1]) or '', taken}

@@ -22,26 +22,12 @@ const ORPHANS_AT_ONCE = 8;
 /** Attempts to end a task that changes all the time. */
 const END_ATTEMPTS = 20;
 
-/**
- * A node that is there, and does not renew, has a front end that stands still or has lost its connection to Redis: it is
- * waited for so many times as long as a claim lasts, for it still runs the task. One that has gone is not.
- */
-const PATIENCE_CLAIMS = 10;
-
-/** Starts of nodes, each under a name of its own, as far as this node knows. */
-export interface NodeStarts {
-  /** `''`: not known yet. */
-  own(): string;
-  alive(): readonly string[];
-}
-
 export interface RedisTaskStoreOptions {
   readonly commands: RedisConnection;
   readonly subscriber: RedisSubscriber;
   readonly prefix: string;
   readonly tasksMax: number;
   readonly claimMs: number;
-  readonly starts: NodeStarts;
 }
 
 interface Claim {
@@ -103,7 +89,6 @@ export class RedisTaskStore implements SharedTaskStore {
         call === undefined ? '' : packCall(call),
         this.#taskBase,
         TTL_MS_MAX,
-        this.#options.starts.own(),
       ],
     )) as readonly RedisReply[];
     const [what, token, since, size] = answer;
@@ -168,8 +153,7 @@ export class RedisTaskStore implements SharedTaskStore {
 
   async takeOrphans(): Promise<readonly Orphan[]> {
     const keys = [this.#sinceKey, this.#claimsKey];
-    const { starts } = this.#options;
-    const args = [this.#taskBase, this.claimMs, ORPHANS_AT_ONCE, starts.own(), PATIENCE_CLAIMS, ...starts.alive()];
+    const args = [this.#taskBase, this.claimMs, ORPHANS_AT_ONCE];
     const [since, taken] = (await this.#run(TAKE_ORPHANS, keys, args)) as readonly [
       Buffer,
       readonly (readonly RedisReply[])[],

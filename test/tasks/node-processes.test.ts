@@ -16,8 +16,6 @@ import { type Answer, NodeClient, textOf } from './node-pair.ts';
 const TOOLS = fileURLToPath(new URL('fixtures', import.meta.url));
 /** Claims last three heartbeats. */
 const HEARTBEAT_MS = 700;
-/** Twice a claim. */
-const STALL_MS = 6 * HEARTBEAT_MS;
 
 interface NodeProcess {
   readonly client: NodeClient;
@@ -96,16 +94,6 @@ describe('tasks whose process', () => {
       const { result } = await client.task(taskId);
       assert.equal(textOf({ result: result['result'] } as never), `of ${b.pid}`);
     }
-  });
-
-  test('lives, with a front end that stood still for longer than a claim, stay where they are', async (context) => {
-    const { a, b, call, go, marks } = await begun(context, 'work-again');
-    const taskId = String((await call(a)).result['taskId']);
-    await until('the execution', () => marks().includes(`began ${a.pid}`));
-    await a.client.call('stand-still', { ms: STALL_MS });
-    go(a.pid);
-    await until('the end', async () => (await b.client.status(taskId)) === 'completed');
-    assert.equal(marks(), `began ${a.pid}\nended ${a.pid}\n`);
   });
 
   test('was killed while it executed a call with a key: the outcome is unknown, and nothing is executed again', async (context) => {

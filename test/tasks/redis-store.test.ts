@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { TaskCall } from '../../src/tasks/port.ts';
-import { type NodeStarts, RedisTaskStore } from '../../src/tasks/redis-store.ts';
+import { RedisTaskStore } from '../../src/tasks/redis-store.ts';
 import { newPrefix, SharedRedis, until } from '../redis/shared-redis.ts';
 import { taskRecord, taskStoreContract } from './task-store.contract.ts';
 
@@ -14,8 +14,6 @@ const CALL: TaskCall = {
   body: Buffer.from('{"jsonrpc":"2.0"}'),
 };
 
-const UNKNOWN: NodeStarts = { own: () => '', alive: () => [] };
-
 function suite(name: string, start: () => Promise<SharedRedis>): void {
   describe(`tasks in Redis: ${name}`, () => {
     let redis: SharedRedis;
@@ -24,12 +22,8 @@ function suite(name: string, start: () => Promise<SharedRedis>): void {
     });
     after(() => redis.end());
 
-    const storeWith = async (
-      prefix: string,
-      claimMs = 60_000,
-      tasksMax = 100,
-      starts = UNKNOWN,
-    ): Promise<RedisTaskStore> => new RedisTaskStore({ ...(await redis.clients()), prefix, tasksMax, claimMs, starts });
+    const storeWith = async (prefix: string, claimMs = 60_000, tasksMax = 100): Promise<RedisTaskStore> =>
+      new RedisTaskStore({ ...(await redis.clients()), prefix, tasksMax, claimMs });
     const pair = async (claimMs = 60_000): Promise<[RedisTaskStore, RedisTaskStore]> => {
       const prefix = newPrefix();
       return [await storeWith(prefix, claimMs), await storeWith(prefix, claimMs)];
@@ -90,31 +84,6 @@ function suite(name: string, start: () => Promise<SharedRedis>): void {
         assert.ok(token > last, `${token} after ${last}`);
         last = token;
       }
-    });
-
-    test('a node that is known to live is waited for, though not for ever; one that gives a task away is not', async () => {
-      const claimMs = 50;
-      const prefix = newPrefix();
-      const alive = new Set(['a 1', 'b 1']);
-      const startOf = (own: string): NodeStarts => ({ own: () => own, alive: () => [...alive] });
-      const a = await storeWith(prefix, claimMs, 100, startOf('a 1'));
-      const b = await storeWith(prefix, claimMs, 100, startOf('b 1'));
-      const other = await storeWith(prefix, claimMs, 100, startOf('c 1'));
-      await a.put(taskRecord('1'), CALL);
-      await other.put(taskRecord('2'), CALL);
-      const idsOf = async (): Promise<string[]> => (await b.takeOrphans()).map(({ record }) => record.taskId);
-      assert.deepEqual(await until('a claim', async () => [await idsOf()].find((ids) => ids.length > 0)), ['2']);
-      await a.put(taskRecord('3'), CALL);
-      await a.release('3');
-      assert.ok((await idsOf()).includes('3'));
-      const from = performance.now();
-      await a.put(taskRecord('4'), CALL);
-      await until('the end of patience', async () => (await idsOf()).includes('4'));
-      assert.ok(performance.now() - from >= 10 * claimMs);
-      await a.put(taskRecord('5'), CALL);
-      alive.delete('a 1');
-      alive.add('a 2');
-      await until('the other start', async () => (await idsOf()).includes('5'));
     });
 
     test('claims that are renewed are not taken', async () => {
@@ -197,13 +166,7 @@ describe('tasks in Redis that was emptied', () => {
     const redis = await SharedRedis.single();
     try {
       const prefix = newPrefix();
-      const store = new RedisTaskStore({
-        ...(await redis.clients()),
-        prefix,
-        tasksMax: 4,
-        claimMs: 60_000,
-        starts: UNKNOWN,
-      });
+      const store = new RedisTaskStore({ ...(await redis.clients()), prefix, tasksMax: 4, claimMs: 60_000 });
       await store.put(taskRecord('1'));
       await store.put(taskRecord('2'));
       await redis.server?.run('FLUSHALL');
