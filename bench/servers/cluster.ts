@@ -11,6 +11,9 @@ const STATISTICS_ROW = /^cmdstat_([^:]+):calls=(\d+),/;
 /** How the statistics are asked for. */
 const OWN_COMMAND = 'info';
 
+const KNOWN_MS_MAX = 10_000;
+const KNOWN_CHECK_MS = 20;
+
 export interface ClusterPlan {
   readonly nodes: number;
   /** Of node `index`, from 0. */
@@ -39,6 +42,7 @@ export class Cluster {
     const cluster = new Cluster(await startRedis(), flags);
     try {
       for (let i = 0; i < nodes; i++) cluster.nodes.push(await cluster.node(await steadyPort(), i));
+      for (const { url } of cluster.nodes) await allKnownAt(url, nodes);
       if (balanced) cluster.#balancer = await startHaproxy(cluster.nodes.map(({ url }) => url));
     } catch (error) {
       await cluster.end();
@@ -80,5 +84,17 @@ export class Cluster {
     await this.#balancer?.end();
     for (const node of this.nodes) await node.end();
     await this.#redis.end();
+  }
+}
+
+/** A node that is ready is heard of by the others a moment later. */
+async function allKnownAt(url: string, nodes: number): Promise<void> {
+  const giveUpAtMs = performance.now() + KNOWN_MS_MAX;
+  for (;;) {
+    const answer = await fetch(new URL('/cluster', url));
+    const known = ((await answer.json()) as { nodes?: readonly { status: string }[] }).nodes ?? [];
+    if (known.filter(({ status }) => status === 'running').length === nodes) return;
+    if (performance.now() > giveUpAtMs) throw new Error(`${url} knows ${known.length} of ${nodes} nodes`);
+    await new Promise((resolve) => setTimeout(resolve, KNOWN_CHECK_MS));
   }
 }
