@@ -104,6 +104,23 @@ export interface ResultRow {
   evidence: Evidence | null;
 }
 
+/** A row that an operator uses again for each result; here as of one that is final and on time. */
+export function newResultRow(values: ResultRow['values'], evidence: ResultRow['evidence'] = null): ResultRow {
+  return {
+    keyId: -1,
+    start: 0,
+    end: 0,
+    origin: '',
+    pane: 0,
+    timing: 'on-time',
+    final: true,
+    retraction: false,
+    output: '',
+    values,
+    evidence,
+  };
+}
+
 /** Results that are one event each: of its time, final, on time. Arrays are reused: valid during the call. */
 export interface EventResults {
   readonly batch: EventBatch;

@@ -9,7 +9,15 @@
 import { Packr } from 'msgpackr';
 import { eventId, evidenceOfEvent } from '../event-context.ts';
 import { compileRow, type RowExpression } from '../expressions/row.ts';
-import type { Emitter, OperatorInput, OperatorKind, OperatorStats, ResultRow, ShardOperator } from '../operator.ts';
+import {
+  type Emitter,
+  newResultRow,
+  type OperatorInput,
+  type OperatorKind,
+  type OperatorStats,
+  type ResultRow,
+  type ShardOperator,
+} from '../operator.ts';
 import type { AnomalyPlan, Plan } from '../plan.ts';
 import { evictIdlest } from '../state/evict-idle.ts';
 import { SharedKeyedStates } from '../state/keyed-states.ts';
@@ -45,19 +53,7 @@ class Anomaly implements ShardOperator {
   readonly #states: SharedKeyedStates<DetectorState>;
   /** Null: values come from results. */
   readonly #value: RowExpression | null;
-  readonly #row: ResultRow = {
-    keyId: -1,
-    start: 0,
-    end: 0,
-    origin: '',
-    pane: 0,
-    timing: 'on-time',
-    final: true,
-    retraction: false,
-    output: '',
-    values: [0, 0, 0, ''],
-    evidence: null,
-  };
+  readonly #row: ResultRow = newResultRow([0, 0, 0, '']);
 
   constructor(anomaly: AnomalyPlan, plan: Plan, states: SharedKeyedStates<DetectorState>) {
     this.#plan = anomaly;

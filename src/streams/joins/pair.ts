@@ -7,7 +7,7 @@
  */
 import { compileScoped, type Environment, type ScopedExpression } from '../expressions/scoped.ts';
 import { joinScope } from '../expressions/scopes.ts';
-import type { Emitter, ResultRow } from '../operator.ts';
+import { type Emitter, newResultRow, type ResultRow } from '../operator.ts';
 import type { FieldPlan, JoinPlan, Plan } from '../plan.ts';
 import { PairEvidence } from './pair-evidence.ts';
 import { RowLayout } from './row-layout.ts';
@@ -89,19 +89,7 @@ export class Pair {
     this.#ofSelect = select.map((each) => new Names(this, each, layouts));
     this.#values = select.map(() => null);
     this.#evidence = new PairEvidence(this.leftRows, this.rightRows);
-    this.#row = {
-      keyId: -1,
-      start: 0,
-      end: 0,
-      origin: '',
-      pane: 0,
-      timing: 'on-time',
-      final: true,
-      retraction: false,
-      output: '',
-      values: this.#values,
-      evidence: this.#evidence,
-    };
+    this.#row = newResultRow(this.#values, this.#evidence);
   }
 
   /** Tells the pair when its condition holds, and remembers that both have found a partner. */

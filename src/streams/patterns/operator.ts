@@ -10,15 +10,16 @@
  * to the same state and results, whatever was cached. A match's pane is its number among the results of its key since
  * the key's state began (time `event`) or of the shard (time `arrival`): with start and key it names the match.
  */
-import type {
-  Emitter,
-  Keys,
-  OperatorInput,
-  OperatorKind,
-  OperatorStats,
-  ResultRow,
-  ShardOperator,
-  StateQuery,
+import {
+  type Emitter,
+  type Keys,
+  newResultRow,
+  type OperatorInput,
+  type OperatorKind,
+  type OperatorStats,
+  type ResultRow,
+  type ShardOperator,
+  type StateQuery,
 } from '../operator.ts';
 import type { FieldPlan, PatternPlan } from '../plan.ts';
 import { SharedKeyedStates } from '../state/keyed-states.ts';
@@ -74,19 +75,7 @@ export class PatternOperator implements ShardOperator, MatchOutput {
     this.#withinMs = plan.withinMs;
     this.#byArrival = plan.time === 'arrival';
     this.#tellsTimeouts = plan.timeouts;
-    this.#row = {
-      keyId: -1,
-      start: 0,
-      end: 0,
-      origin: '',
-      pane: 0,
-      timing: 'on-time',
-      final: true,
-      retraction: false,
-      output: '',
-      values: [],
-      evidence: null,
-    };
+    this.#row = newResultRow([]);
   }
 
   events(input: OperatorInput, out: Emitter): void {

@@ -10,14 +10,15 @@
 import { evidenceOfEvent } from '../event-context.ts';
 import { compileRow, type RowExpression } from '../expressions/row.ts';
 import { RowText } from '../expressions/row-text.ts';
-import type {
-  Emitter,
-  EventResults,
-  OperatorInput,
-  OperatorKind,
-  OperatorStats,
-  ResultRow,
-  ShardOperator,
+import {
+  type Emitter,
+  type EventResults,
+  newResultRow,
+  type OperatorInput,
+  type OperatorKind,
+  type OperatorStats,
+  type ResultRow,
+  type ShardOperator,
 } from '../operator.ts';
 import type { FieldPlan, Plan, ViewPlan } from '../plan.ts';
 import { ShardMemory } from '../state/memory.ts';
@@ -49,19 +50,7 @@ class View implements ShardOperator {
     this.#select = chosen.map(({ expression }) => compileRow(expression, fields));
     this.#texts = this.#select.map((expression) => new RowText(expression, fields));
     this.#given = new Float64Array(memory.buffer(0), 0, 1);
-    this.#row = {
-      keyId: -1,
-      start: 0,
-      end: 0,
-      origin: '',
-      pane: 0,
-      timing: 'on-time',
-      final: true,
-      retraction: false,
-      output: '',
-      values: this.#select.map(() => null),
-      evidence: null,
-    };
+    this.#row = newResultRow(this.#select.map(() => null));
   }
 
   events(input: OperatorInput, out: Emitter): void {
