@@ -8,7 +8,13 @@
 import { loadReducers } from '../src/streams/aggregates/load-reducers.ts';
 import { OperatorParts } from '../src/streams/engine/operators.ts';
 import { StreamTaskRunner } from '../src/streams/engine/run-task.ts';
-import type { StreamAnswer, StreamMessage, StreamTask, StreamTaskResult } from '../src/streams/engine/task.ts';
+import {
+  SpillProblem,
+  type StreamAnswer,
+  type StreamMessage,
+  type StreamTask,
+  type StreamTaskResult,
+} from '../src/streams/engine/task.ts';
 
 /** A runner, and the life of the engine it is for. */
 interface Seat {
@@ -34,8 +40,10 @@ export async function answerStream({ engine, life, plan, task }: StreamMessage):
     if (seat === undefined || seat.life !== life) throw new Error('a task came without the plan it is of');
     return { ok: true, result: run(seat.runner, task) };
   } catch (error) {
-    if (task === null) return { ok: false, message: error instanceof Error ? error.message : String(error) };
-    return { ok: false, message: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+    const message = error instanceof Error ? error.message : String(error);
+    if (error instanceof SpillProblem) return { ok: false, message, spill: error.trouble };
+    if (task === null) return { ok: false, message, spill: null };
+    return { ok: false, message: error instanceof Error ? (error.stack ?? message) : message, spill: null };
   }
 }
 

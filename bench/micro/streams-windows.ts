@@ -75,6 +75,7 @@ const STREAM: StreamPlan = {
   dedupTtlMs: 0,
   keysMax: 0,
   stateBytesMax: 0,
+  spillBytesMax: 0,
   onFull: 'refuse',
   pendingBytesMax: 0,
 };

@@ -182,6 +182,13 @@ function registerStreamGauges(meters: Meters, streams: Opened): void {
       () => of()?.pendingBytes ?? 0,
       labels,
     );
+    const spilledOf = (): number => of()?.spilledBytes ?? 0;
+    meters.gauge(
+      'millrace_stream_spilled_bytes',
+      'Bytes of state on disk that memory has no room for.',
+      spilledOf,
+      labels,
+    );
     const droppedOf = (): number => Object.values(of()?.partialsDropped ?? {}).reduce((sum, each) => sum + each, 0);
     meters.gauge('millrace_stream_partials_dropped', 'Partial matches given up at a limit.', droppedOf, labels);
     const refusedOf = (): number => of()?.resultsRefused ?? 0;

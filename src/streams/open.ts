@@ -19,6 +19,7 @@ import { Outcomes } from './engine/outcomes.ts';
 import { StreamService } from './engine/service.ts';
 import type { ShardParts } from './engine/shard.ts';
 import { ShardSet } from './engine/shard-set.ts';
+import { SpillFolder } from './engine/spill-folder.ts';
 import type { StreamThreads } from './engine/task.ts';
 import type { Plan } from './plan.ts';
 import type { Stores } from './stores.ts';
@@ -61,6 +62,7 @@ export async function openStreams(options: StreamsOptions): Promise<OpenStreams>
   const parts = new OperatorParts(reducers);
   const threads = options.threads(parts);
   const stores = await options.stores();
+  const folder = new SpillFolder(stores.dataDir);
   const alerts = new AlertBook({ log });
   const engineParts = { threads, eventLog: stores.eventLog, deadLetters: stores.deadLetters, log, now };
   const outcomes = new Outcomes(NO_PLAN, {
@@ -69,7 +71,7 @@ export async function openStreams(options: StreamsOptions): Promise<OpenStreams>
     changed: (change) => service.tell(change),
     now,
   });
-  const engine: StreamEngine = new StreamEngine(engineParts, NO_PLAN, nothingYet(parts, threads), outcomes);
+  const engine: StreamEngine = new StreamEngine(engineParts, NO_PLAN, nothingYet(parts, threads, folder), outcomes);
   const connectors = new Connectors({
     kinds: options.kinds,
     log,
@@ -82,6 +84,7 @@ export async function openStreams(options: StreamsOptions): Promise<OpenStreams>
     engine,
     shardParts: parts,
     store: stores.checkpoints,
+    folder,
     compile: (given, epoch) => compilePlan(given, { epoch, shards }),
     prepare: async (given, plan, before) => {
       checkConnectors(given, options.kinds);
@@ -101,11 +104,12 @@ export async function openStreams(options: StreamsOptions): Promise<OpenStreams>
     engine.pipeline.stop();
     await connectors.stopSources();
     await connectors.closeSinks();
+    await folder.close();
     await stores.close();
     throw error;
   }
   const clock = new Clock(engine, lifecycle, { checkpointMs, tickMs, logBytesMax, log, now });
-  return handleOf({ service, engine, lifecycle, connectors, clock, alerts, stores });
+  return handleOf({ service, engine, lifecycle, connectors, clock, alerts, folder, stores });
 }
 
 interface Parts {
@@ -115,10 +119,11 @@ interface Parts {
   readonly connectors: Connectors;
   readonly clock: Clock;
   readonly alerts: AlertBook;
+  readonly folder: SpillFolder;
   readonly stores: Stores;
 }
 
-function handleOf({ alerts, clock, connectors, engine, lifecycle, service, stores }: Parts): OpenStreams {
+function handleOf({ alerts, clock, connectors, engine, folder, lifecycle, service, stores }: Parts): OpenStreams {
   return {
     service,
     tick: () => clock.tick(),
@@ -134,6 +139,7 @@ function handleOf({ alerts, clock, connectors, engine, lifecycle, service, store
       await connectors.stopSources();
       await connectors.closeSinks();
       alerts.close();
+      await folder.close();
       await stores.close();
     },
     async close() {
@@ -141,15 +147,23 @@ function handleOf({ alerts, clock, connectors, engine, lifecycle, service, store
       await connectors.stopSources();
       await finish(engine, lifecycle, connectors);
       alerts.close();
+      await folder.close();
       await stores.close();
     },
   };
 }
 
 /** Before the first plan. */
-function nothingYet(parts: ShardParts, threads: StreamThreads): ShardSet {
-  const deaf = { released: () => undefined, stepFailed: () => undefined, threadLost: () => undefined };
-  return new ShardSet(NO_PLAN, parts, threads, deaf, null, 0);
+function nothingYet(parts: ShardParts, threads: StreamThreads, folder: SpillFolder): ShardSet {
+  const nobody = (): void => undefined;
+  const deaf = {
+    released: nobody,
+    stepFailed: nobody,
+    threadLost: nobody,
+    spillDamaged: nobody,
+    notStored: nobody,
+  };
+  return new ShardSet(NO_PLAN, parts, threads, deaf, null, 0, folder);
 }
 
 async function finish(engine: StreamEngine, lifecycle: Lifecycle, connectors: Connectors): Promise<void> {
@@ -189,6 +203,7 @@ class Clock {
   readonly #checkpoints: NodeJS.Timeout;
   #savedSeq = -1;
   #recovering = false;
+  #working = false;
 
   constructor(engine: StreamEngine, lifecycle: Lifecycle, options: ClockOptions) {
     this.#engine = engine;
@@ -211,7 +226,9 @@ class Clock {
     }
     if (this.#idle().length > 0 || waitsForTime(this.#engine.plan)) this.tick();
     const { parts, shards } = this.#engine;
-    if (shards.redoIsLong || parts.eventLog.bytes > this.#options.logBytesMax / 2) this.#save();
+    if (shards.notStored !== '') this.#storeAgain();
+    if (parts.eventLog.bytes > this.#options.logBytesMax / 2) this.#save();
+    else if (shards.redoIsLong) this.#shorten();
   }
 
   #idle(): { stream: string; partition: string }[] {
@@ -234,6 +251,30 @@ class Clock {
       )
       .finally(() => {
         this.#recovering = false;
+      });
+  }
+
+  /** A round of nothing: what memory has no room for is written, if the disk takes it now. */
+  #storeAgain(): void {
+    this.#apart('state could not be written to disk', () => {
+      return this.#engine.pipeline.barrier(() => this.#engine.shards.round([], 0));
+    });
+  }
+
+  /** State that is on disk is more than what is worth saving for the sake of memory. */
+  #shorten(): void {
+    if (this.#engine.shards.anyAway) this.#apart('the state could not be copied', () => this.#lifecycle.rebase());
+    else this.#save();
+  }
+
+  /** One at a time. */
+  #apart(trouble: string, work: () => Promise<unknown>): void {
+    if (this.#working) return;
+    this.#working = true;
+    work()
+      .catch((error: unknown) => this.#options.log.error({ err: error }, trouble))
+      .finally(() => {
+        this.#working = false;
       });
   }
 

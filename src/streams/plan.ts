@@ -35,7 +35,8 @@ export interface StreamPlan {
   readonly dedupTtlMs: number;
   readonly keysMax: number;
   readonly stateBytesMax: number;
-  readonly onFull: 'refuse' | 'evict-idle';
+  readonly onFull: 'refuse' | 'evict-idle' | 'spill';
+  readonly spillBytesMax: number;
   readonly pendingBytesMax: number;
 }
 

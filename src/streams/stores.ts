@@ -22,6 +22,8 @@ export interface Stores {
   /** Null: nothing outlives the process. */
   readonly checkpoints: CheckpointStore | null;
   readonly deadLetters: DeadLetterStore;
+  /** The folder of all these; `''`: there is none, what is to be on a disk goes to a temporary one. */
+  readonly dataDir: string;
   close(): Promise<void>;
 }
 
@@ -44,6 +46,7 @@ export async function openStores({ dataDir, definitions, logBytesMax }: StoreOpt
       eventLog,
       checkpoints: null,
       deadLetters,
+      dataDir: '',
       async close() {
         await eventLog.close();
         await deadLetters.close();
@@ -63,6 +66,7 @@ export async function openStores({ dataDir, definitions, logBytesMax }: StoreOpt
     eventLog,
     checkpoints,
     deadLetters,
+    dataDir,
     async close() {
       await eventLog.close();
       await checkpoints.close();

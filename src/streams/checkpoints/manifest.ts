@@ -44,10 +44,10 @@ export function cutPiece(bytes: Uint8Array, at: number): Buffer {
   return piece.subarray(0, trimmedBytes(piece));
 }
 
-export const pieceOf = (stored: Buffer): Piece => ({ storedBytes: stored.byteLength, checksum: crc32(stored) });
+export const pieceOf = (stored: Uint8Array): Piece => ({ storedBytes: stored.byteLength, checksum: crc32(stored) });
 
 /** What is wrong with a stored piece; null when it is what was written. */
-export function pieceProblem(stored: Buffer | undefined, piece: Piece): string | null {
+export function pieceProblem(stored: Uint8Array | undefined, piece: Piece): string | null {
   const byteLength = stored?.byteLength ?? 0;
   if (byteLength !== piece.storedBytes) return `${byteLength} bytes instead of ${piece.storedBytes}`;
   return stored === undefined || crc32(stored) === piece.checksum ? null : 'checksum does not match';
@@ -81,7 +81,7 @@ export function decodeManifest(id: number, value: Buffer | undefined): Manifest 
 }
 
 /** Length without the zeros at the end; word by word where the buffer allows it. */
-function trimmedBytes(piece: Buffer): number {
+export function trimmedBytes(piece: Uint8Array): number {
   let end = piece.byteLength;
   while (end % 8 !== 0 && piece[end - 1] === 0) end--;
   if (end % 8 !== 0 || piece.byteOffset % 8 !== 0) return trimmedSlowly(piece, end);
@@ -93,7 +93,7 @@ function trimmedBytes(piece: Buffer): number {
   return trimmedSlowly(piece, word * 8);
 }
 
-function trimmedSlowly(piece: Buffer, from: number): number {
+function trimmedSlowly(piece: Uint8Array, from: number): number {
   let end = from;
   while (end > 0 && piece[end - 1] === 0) end--;
   return end;

@@ -3,7 +3,15 @@
  *
  * Copies going in and coming out: nobody's later writes reach what is kept. Nothing here can be damaged.
  */
-import { CHECKPOINTS_KEPT, type Checkpoint, type CheckpointStore } from './port.ts';
+import {
+  CHECKPOINTS_KEPT,
+  type Checkpoint,
+  type CheckpointStore,
+  type CheckpointToSave,
+  type TakeChunk,
+} from './port.ts';
+
+const takesNone: TakeChunk = () => false;
 
 export class MemoryCheckpointStore implements CheckpointStore {
   readonly #keep: number;
@@ -13,15 +21,15 @@ export class MemoryCheckpointStore implements CheckpointStore {
     this.#keep = keep;
   }
 
-  save(checkpoint: Checkpoint): Promise<void> {
-    this.#kept.push(copyOf(checkpoint));
+  save(checkpoint: CheckpointToSave): Promise<void> {
+    this.#kept.push(copyOf(checkpoint, takesNone));
     this.#kept = this.#kept.slice(-this.#keep);
     return Promise.resolve();
   }
 
-  newest(): Promise<Checkpoint | null> {
+  newest(_damaged: unknown, take: TakeChunk = takesNone): Promise<Checkpoint | null> {
     const newest = this.#kept.at(-1);
-    return Promise.resolve(newest === undefined ? null : copyOf(newest));
+    return Promise.resolve(newest === undefined ? null : copyOf(newest, take));
   }
 
   oldestSeq(): number {
@@ -34,12 +42,12 @@ export class MemoryCheckpointStore implements CheckpointStore {
   }
 }
 
-function copyOf(checkpoint: Checkpoint): Checkpoint {
+function copyOf(checkpoint: CheckpointToSave, take: TakeChunk): Checkpoint {
   const chunks = new Map<string, Uint8Array>();
   for (const [name, bytes] of checkpoint.chunks) {
     const copy = new Uint8Array(new SharedArrayBuffer(bytes.byteLength));
     copy.set(bytes);
-    chunks.set(name, copy);
+    if (!take(name, copy)) chunks.set(name, copy);
   }
   return { ...checkpoint, chunks };
 }

@@ -19,7 +19,7 @@ import {
   pieceOf,
   pieceProblem,
 } from './manifest.ts';
-import type { Checkpoint, CheckpointStore } from './port.ts';
+import type { Checkpoint, CheckpointStore, CheckpointToSave, TakeChunk } from './port.ts';
 
 /** Contents that are texts; chunks have names that begin with another letter. */
 const DEFINITIONS = 'd';
@@ -63,7 +63,7 @@ export class PiecedCheckpoints implements CheckpointStore {
     this.#kept = kept;
   }
 
-  save(checkpoint: Checkpoint): Promise<void> {
+  save(checkpoint: CheckpointToSave): Promise<void> {
     if (this.#saving !== null) throw new Error('a checkpoint is being saved already');
     this.#saving = this.#save(checkpoint).finally(() => {
       this.#saving = null;
@@ -71,9 +71,12 @@ export class PiecedCheckpoints implements CheckpointStore {
     return this.#saving;
   }
 
-  async newest(damaged: (seq: number, reason: string) => void): Promise<Checkpoint | null> {
+  async newest(
+    damaged: (seq: number, reason: string) => void,
+    take: TakeChunk = () => false,
+  ): Promise<Checkpoint | null> {
     for (const kept of this.#kept.toReversed()) {
-      const checkpoint = await this.#load(kept);
+      const checkpoint = await this.#load(kept, take);
       if (typeof checkpoint !== 'string') return checkpoint;
       kept.damaged = true;
       damaged(kept.seq, checkpoint);
@@ -90,7 +93,7 @@ export class PiecedCheckpoints implements CheckpointStore {
     await Promise.allSettled([this.#saving]);
   }
 
-  async #save(checkpoint: Checkpoint): Promise<void> {
+  async #save(checkpoint: CheckpointToSave): Promise<void> {
     const store = this.#store;
     const { seq } = checkpoint;
     const id = await store.begin(new Set(this.#kept.map((kept) => kept.id)));
@@ -115,12 +118,12 @@ export class PiecedCheckpoints implements CheckpointStore {
     return pieces;
   }
 
-  async #load({ id, seq }: KeptCheckpoint): Promise<Checkpoint | string> {
+  async #load({ id, seq }: KeptCheckpoint, take: TakeChunk): Promise<Checkpoint | string> {
     try {
       const manifest = decodeManifest(id, await this.#store.manifest(id, seq));
       if (typeof manifest === 'string') return manifest;
       if (manifest.seq !== seq) return `manifest: sequence number ${manifest.seq} instead of ${seq}`;
-      const contents = await this.#loadContents(id, manifest);
+      const contents = await this.#loadContents(id, manifest, take);
       return typeof contents === 'string' ? contents : checkpointOf(seq, contents);
     } catch (error) {
       const damage = this.#store.damage(error);
@@ -129,7 +132,7 @@ export class PiecedCheckpoints implements CheckpointStore {
     }
   }
 
-  async #loadContents(id: number, manifest: Manifest): Promise<Map<string, Uint8Array> | string> {
+  async #loadContents(id: number, manifest: Manifest, take: TakeChunk): Promise<Map<string, Uint8Array> | string> {
     const contents = new Map<string, Uint8Array>();
     for (const [index, { name, byteLength, pieces }] of manifest.contents.entries()) {
       const bytes = new Uint8Array(new SharedArrayBuffer(byteLength));
@@ -141,7 +144,7 @@ export class PiecedCheckpoints implements CheckpointStore {
         bytes.set(stored, number * PIECE_BYTES);
         await setImmediate();
       }
-      contents.set(name, bytes);
+      if (!name.startsWith(CHUNK) || !take(name.slice(CHUNK.length), bytes)) contents.set(name, bytes);
     }
     return contents;
   }
@@ -157,7 +160,7 @@ export class PiecedCheckpoints implements CheckpointStore {
   }
 }
 
-function* contentsOf(checkpoint: Checkpoint): Generator<[string, Uint8Array]> {
+function* contentsOf(checkpoint: CheckpointToSave): Generator<[string, Uint8Array]> {
   yield [DEFINITIONS, Buffer.from(checkpoint.definitionsJson)];
   yield [FACTS, Buffer.from(checkpoint.factsJson)];
   for (const [name, bytes] of checkpoint.chunks) yield [CHUNK + name, bytes];

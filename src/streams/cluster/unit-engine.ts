@@ -208,6 +208,7 @@ async function openRedisStores(fence: UnitFence, options: UnitEngineOptions): Pr
     eventLog,
     checkpoints,
     deadLetters,
+    dataDir: '',
     async close() {
       await eventLog.close();
       await checkpoints.close();

@@ -14,6 +14,7 @@ export const STREAM_DEFAULTS = {
   dedupTtlMs: 3_600_000,
   keysMax: 1_000_000,
   stateBytesMax: 512 * 2 ** 20,
+  spillBytesMax: 2 ** 34,
   pendingBytesMax: 64 * 2 ** 20,
 } as const;
 
@@ -48,6 +49,7 @@ export function streamPlan(definition: StreamDefinition, index: number, path: st
     keysMax: limits.keysMax ?? STREAM_DEFAULTS.keysMax,
     stateBytesMax: limits.stateBytesMax ?? STREAM_DEFAULTS.stateBytesMax,
     onFull: limits.onFull ?? 'refuse',
+    spillBytesMax: limits.spillBytesMax ?? STREAM_DEFAULTS.spillBytesMax,
     pendingBytesMax: limits.pendingBytesMax ?? STREAM_DEFAULTS.pendingBytesMax,
   };
 }

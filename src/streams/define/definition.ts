@@ -228,8 +228,13 @@ export interface LimitsDefinition {
   keysMax?: number;
   /** Bytes of state in use, all shards together. Default 512 MiB. */
   stateBytesMax?: number;
-  /** Past either: refuse events with 503, or, shard by shard, forget the keys idle the longest. Default `refuse`. */
-  onFull?: 'refuse' | 'evict-idle';
+  /**
+   * Past either: refuse events with 503; or, shard by shard, forget the keys idle the longest; or keep shards on disk
+   * between rounds. With `spill`, `stateBytesMax` is the memory that state and its copies take. Default `refuse`.
+   */
+  onFull?: 'refuse' | 'evict-idle' | 'spill';
+  /** `spill` only: bytes of state on disk; past them events are refused with 503. Default 16 GiB. */
+  spillBytesMax?: number;
   /** Bytes accepted and not applied yet; more is answered 429. Default 64 MiB. */
   pendingBytesMax?: number;
 }

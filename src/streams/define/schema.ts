@@ -146,7 +146,8 @@ const sink = z.looseObject({ type: connectorType, of: list(name(), 1, KEY_FIELDS
 const limits = object({
   keysMax: whole(1, KEYS_MAX).optional(),
   stateBytesMax: whole(2 ** 20, STATE_BYTES_MAX).optional(),
-  onFull: oneOf(['refuse', 'evict-idle']).optional(),
+  onFull: oneOf(['refuse', 'evict-idle', 'spill']).optional(),
+  spillBytesMax: whole(2 ** 20, STATE_BYTES_MAX).optional(),
   pendingBytesMax: whole(2 ** 16, PENDING_BYTES_MAX).optional(),
 });
 

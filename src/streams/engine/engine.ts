@@ -133,7 +133,7 @@ export class StreamEngine {
   }
 
   #refuseIfFull(book: StreamBook, bytes: number): void {
-    const { index, keysMax, name, onFull, pendingBytesMax, stateBytesMax } = book.plan;
+    const { index, keysMax, name, onFull, pendingBytesMax, spillBytesMax, stateBytesMax } = book.plan;
     if (book.pendingBytes > 0 && book.pendingBytes + bytes > pendingBytesMax) {
       const text = `${book.pendingBytes} bytes of stream ${name} wait to be applied; at most ${pendingBytesMax}`;
       throw new StreamRefusal('pending', text, RETRY_AFTER_MS);
@@ -141,6 +141,15 @@ export class StreamEngine {
     const held = this.shards.held(index);
     if (onFull === 'refuse' && (held.bytes > stateBytesMax || held.keys > keysMax)) {
       const text = `stream ${name} holds ${held.keys} keys in ${held.bytes} bytes; at most ${keysMax} keys, ${stateBytesMax} bytes`;
+      throw new StreamRefusal('full', text, RETRY_AFTER_MS);
+    }
+    if (onFull !== 'spill') return;
+    const { notStored } = this.shards;
+    if (notStored !== '')
+      throw new StreamRefusal('full', `state cannot be written to disk: ${notStored}`, RETRY_AFTER_MS);
+    const storedBytes = this.shards.storedBytes(index);
+    if (storedBytes > spillBytesMax) {
+      const text = `${storedBytes} bytes of the state of stream ${name} are on disk; at most ${spillBytesMax}`;
       throw new StreamRefusal('full', text, RETRY_AFTER_MS);
     }
   }

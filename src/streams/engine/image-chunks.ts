@@ -5,8 +5,8 @@
  * and not by number, so that a plan that was changed meanwhile finds what it still understands.
  */
 import type { OperatorPlan, Plan } from '../plan.ts';
-import type { MemoryImage } from '../state/memory.ts';
-import type { ShardImage } from './task.ts';
+import { isInMemory, loadBuffer } from './spill-file.ts';
+import type { HeldMemory, HeldShard, StoredBuffer } from './task.ts';
 
 /** The same inputs and fields make the same group, whatever its number. */
 export function groupName(plan: Plan, group: number): string {
@@ -22,38 +22,41 @@ export function operatorName(plan: Plan, { stream, name }: OperatorPlan): string
   return `${plan.streams[stream]?.name}/${name}`;
 }
 
-export function chunksOf(plan: Plan, images: readonly ShardImage[]): Map<string, Uint8Array> {
-  const chunks = new Map<string, Uint8Array>();
-  const put = (prefix: string, { buffers }: MemoryImage): void => {
-    for (let i = 0; i < buffers.length; i++) {
-      chunks.set(`${prefix}/${i}`, new Uint8Array(buffers[i] as SharedArrayBuffer));
-    }
-  };
-  for (const { shard, groups, operators } of images) {
+export const isOfShard = (name: string): boolean => name.startsWith('shard/');
+
+type Chunk = readonly [name: string, bytes: Uint8Array];
+
+/** One at a time: what is on disk is read when its turn comes. Throws when it is damaged. */
+export function* chunksOf(plan: Plan, shards: readonly HeldShard[]): Generator<Chunk> {
+  for (const { shard, groups, operators } of shards) {
     for (let i = 0; i < groups.length; i++) {
-      put(`shard/${shard}/group/${groupName(plan, i)}`, groups[i] as MemoryImage);
+      yield* chunksIn(`shard/${shard}/group/${groupName(plan, i)}`, groups[i] as HeldMemory);
     }
     for (const operator of plan.operators) {
-      put(`shard/${shard}/operator/${operatorName(plan, operator)}`, operators[operator.index] as MemoryImage);
+      yield* chunksIn(
+        `shard/${shard}/operator/${operatorName(plan, operator)}`,
+        operators[operator.index] as HeldMemory,
+      );
     }
   }
-  return chunks;
 }
 
-/** Memory from a checkpoint; `watermarks` by stream index. Throws when a chunk is missing. */
+function* chunksIn(prefix: string, { buffers }: HeldMemory): Generator<Chunk> {
+  for (const [i, buffer] of buffers.entries()) {
+    yield [`${prefix}/${i}`, new Uint8Array(isInMemory(buffer) ? buffer : loadBuffer(buffer))];
+  }
+}
+
+/** Shards from a checkpoint, of which parts may be in files; `watermarks` by stream index. Throws when a chunk is missing. */
 export function imagesFrom(
   plan: Plan,
-  chunks: ReadonlyMap<string, Uint8Array>,
+  chunkOf: (name: string) => Uint8Array | StoredBuffer | undefined,
   watermarks: readonly number[],
-): ShardImage[] {
-  const take = (prefix: string): MemoryImage => {
-    const buffers: SharedArrayBuffer[] = [];
-    for (
-      let chunk = chunks.get(`${prefix}/0`);
-      chunk !== undefined;
-      chunk = chunks.get(`${prefix}/${buffers.length}`)
-    ) {
-      buffers.push(shared(chunk));
+): HeldShard[] {
+  const take = (prefix: string): HeldMemory => {
+    const buffers: (SharedArrayBuffer | StoredBuffer)[] = [];
+    for (let chunk = chunkOf(`${prefix}/0`); chunk !== undefined; chunk = chunkOf(`${prefix}/${buffers.length}`)) {
+      buffers.push(chunk instanceof Uint8Array ? shared(chunk) : chunk);
     }
     if (buffers.length === 0) throw new Error(`the checkpoint has no ${prefix}`);
     return { generation: 1, buffers };

@@ -6,7 +6,7 @@
  * Invariants: the log is cut only up to the oldest checkpoint that is kept; a checkpoint holds what sinks have not taken.
  */
 import type { AlertFacts } from '../alerts/alert-book.ts';
-import type { Checkpoint, CheckpointStore } from '../checkpoints/port.ts';
+import type { Checkpoint, CheckpointStore, CheckpointToSave } from '../checkpoints/port.ts';
 import { compatibility } from '../define/compatibility.ts';
 import type { StreamDefinition } from '../define/definition.ts';
 import type { LoggedRecord } from '../log/port.ts';
@@ -14,16 +14,21 @@ import type { Plan } from '../plan.ts';
 import type { SinkBatch } from '../sinks/port.ts';
 import { type BookFacts, StreamBook } from './books.ts';
 import type { EngineLog, StreamEngine } from './engine.ts';
-import { chunksOf, groupName, imagesFrom, operatorName, shared } from './image-chunks.ts';
+import { chunksOf, groupName, imagesFrom, isOfShard, operatorName, shared } from './image-chunks.ts';
 import type { DefineOutcome } from './port.ts';
 import { createShard, type ShardParts } from './shard.ts';
+import { memoryBytesMax } from './shard-residence.ts';
 import { ShardSet } from './shard-set.ts';
-import type { ShardImage } from './task.ts';
+import { filesOf, storeBuffer } from './spill-file.ts';
+import type { SpillFolder } from './spill-folder.ts';
+import type { HeldMemory, HeldShard, StoredBuffer } from './task.ts';
 
 export interface LifecycleOptions {
   readonly engine: StreamEngine;
   readonly shardParts: ShardParts;
   readonly store: CheckpointStore | null;
+  /** Of shards that memory has no room for. */
+  readonly folder: SpillFolder;
   readonly compile: (definitions: readonly StreamDefinition[], epoch: number) => Plan;
   /** Modules of the plan are loaded, connectors are made: called before the plan is used. */
   readonly prepare: (
@@ -53,6 +58,8 @@ export class Lifecycle {
   definitions: readonly StreamDefinition[] = [];
   readonly #options: LifecycleOptions;
   #saving: Promise<void> | null = null;
+  /** Who makes a new base has the one before it to himself. */
+  #rebased: Promise<unknown> = Promise.resolve();
 
   constructor(options: LifecycleOptions) {
     this.#options = options;
@@ -62,26 +69,46 @@ export class Lifecycle {
   async start(definitions: readonly StreamDefinition[]): Promise<void> {
     const { engine, log, store } = this.#options;
     engine.outcomes.replaying = true;
-    const checkpoint =
-      store === null
-        ? null
-        : await store.newest((seq, reason) => log.error({ seq, reason }, 'a damaged checkpoint is passed over'));
-    if (checkpoint !== null) await this.#restore(checkpoint);
-    const from = checkpoint?.seq ?? 0;
+    const from = store === null ? 0 : await this.#restoreNewest(store, definitions);
     let replayed = 0;
     for await (const logged of engine.parts.eventLog.read(from)) {
       await this.#replay(logged);
       replayed += 1;
     }
     await engine.pipeline.idle();
-    if (replayed > 0 || checkpoint !== null) log.info({ checkpoint: from, replayed }, 'streams restored');
+    if (replayed > 0 || from > 0) log.info({ checkpoint: from, replayed }, 'streams restored');
     engine.outcomes.replaying = false;
     for (const book of engine.books) book.observe({ kind: 'restarted' }, engine.parts.now());
     if (JSON.stringify(definitions) !== JSON.stringify(this.definitions)) await this.define(definitions);
     engine.state = 'running';
   }
 
-  async #restore(checkpoint: Checkpoint): Promise<void> {
+  /** The record it is of; 0 when there is none. What memory has no room for goes to files while it is read. */
+  async #restoreNewest(store: CheckpointStore, definitions: readonly StreamDefinition[]): Promise<number> {
+    const { compile, engine, folder, log } = this.#options;
+    const bytesMax = memoryBytesMax(compile(definitions, engine.plan.epoch + 1));
+    const stored = new Map<string, StoredBuffer>();
+    let bytes = 0;
+    const checkpoint = await store.newest(
+      (seq, reason) => {
+        log.error({ seq, reason }, 'a damaged checkpoint is passed over');
+        stored.clear();
+        bytes = 0;
+      },
+      (name, chunk) => {
+        if (!isOfShard(name)) return false;
+        bytes += chunk.byteLength;
+        if (bytes <= bytesMax) return false;
+        stored.set(name, storeBuffer(chunk, folder.name('restored')));
+        return true;
+      },
+    );
+    if (checkpoint === null) return 0;
+    await this.#restore(checkpoint, stored);
+    return checkpoint.seq;
+  }
+
+  async #restore(checkpoint: Checkpoint, stored: ReadonlyMap<string, StoredBuffer>): Promise<void> {
     const { compile, engine, prepare } = this.#options;
     const facts = JSON.parse(checkpoint.factsJson) as Facts;
     this.definitions = JSON.parse(checkpoint.definitionsJson) as readonly StreamDefinition[];
@@ -96,7 +123,8 @@ export class Lifecycle {
     });
     const watermarks = books.map(({ watermark }) => watermark);
     await prepare(this.definitions, plan, new Map(Object.entries(facts.sinks)));
-    this.#use(plan, imagesFrom(plan, checkpoint.chunks, watermarks), facts.incarnation + 1, books);
+    const images = imagesFrom(plan, (name) => stored.get(name) ?? checkpoint.chunks.get(name), watermarks);
+    this.#use(plan, images, facts.incarnation + 1, books);
     for (const [name, retained] of engine.outcomes.retained) {
       const bytes = checkpoint.chunks.get(`retained/${name}`);
       if (bytes !== undefined) retained.restore(bytes);
@@ -187,18 +215,19 @@ export class Lifecycle {
     }
   }
 
-  #use(plan: Plan, images: readonly ShardImage[], incarnation: number, books: StreamBook[]): void {
-    const { engine, log, planUsed, shardParts } = this.#options;
-    engine.parts.threads.usePlan(plan);
+  #use(plan: Plan, images: readonly HeldShard[], incarnation: number, books: StreamBook[]): void {
+    const { engine, folder, log, planUsed, shardParts } = this.#options;
+    const { threads } = engine.parts;
+    threads.usePlan(plan);
     engine.plan = plan;
     engine.books = books;
-    engine.shards = new ShardSet(plan, shardParts, engine.parts.threads, eventsFor(log, engine), images, incarnation);
+    engine.shards = new ShardSet(plan, shardParts, threads, eventsFor(log, engine), images, incarnation, folder);
     engine.outcomes.usePlan(plan);
     planUsed();
   }
 
   /** Memory of groups and operators that the new plan understands; fresh memory for the others. */
-  #carryOver(before: Plan, after: Plan, kept: ReadonlySet<string>): ShardImage[] {
+  #carryOver(before: Plan, after: Plan, kept: ReadonlySet<string>): HeldShard[] {
     const { engine, shardParts } = this.#options;
     const groups = new Map(before.groups.map(({ index }) => [groupName(before, index), index]));
     const operators = new Map(before.operators.map((operator) => [operatorName(before, operator), operator]));
@@ -210,15 +239,13 @@ export class Lifecycle {
       const keeps = (name: string): boolean => kept.has(name) && operators.has(name);
       const groupImages = after.groups.map(({ index }) => {
         const known = groups.get(groupName(after, index));
-        return (
-          (known === undefined ? undefined : old.groups[known]) ?? (fresh.groups[index] as ShardImage['groups'][number])
-        );
+        return (known === undefined ? undefined : old.groups[known]) ?? (fresh.groups[index] as HeldMemory);
       });
       const operatorImages = after.operators.map((operator) => {
         const name = operatorName(after, operator);
         const known = keeps(name) ? operators.get(name) : undefined;
         const image = known === undefined ? undefined : old.operators[known.index];
-        return image ?? (fresh.operators[operator.index] as ShardImage['operators'][number]);
+        return image ?? (fresh.operators[operator.index] as HeldMemory);
       });
       const watermarks = after.streams.map(({ name }) => {
         const index = before.streams.findIndex((stream) => stream.name === name);
@@ -230,10 +257,22 @@ export class Lifecycle {
 
   /** Saves the state as of now; one at a time. Rejects when the store cannot; the earlier checkpoints stay. */
   checkpoint(): Promise<void> {
-    this.#saving ??= this.#save().finally(() => {
+    this.#saving ??= this.#alone(() => this.#save()).finally(() => {
       this.#saving = null;
     });
     return this.#saving;
+  }
+
+  /** Lets go of the steps since the last base; nothing is saved. */
+  rebase(): Promise<void> {
+    const { pipeline, shards } = this.#options.engine;
+    return this.#alone(() => pipeline.barrier(() => shards.rebase()));
+  }
+
+  #alone(work: () => Promise<void>): Promise<void> {
+    const done = this.#rebased.then(work);
+    this.#rebased = done.catch(() => undefined);
+    return done;
   }
 
   async #save(): Promise<void> {
@@ -247,16 +286,22 @@ export class Lifecycle {
       await engine.parts.eventLog.truncate(engine.appliedSeq);
       return;
     }
-    await store.save(checkpoint);
+    try {
+      await store.save(checkpoint);
+    } finally {
+      checkpoint.release();
+    }
     await engine.parts.eventLog.truncate(store.oldestSeq());
   }
 
-  #capture(): Checkpoint {
-    const { engine } = this.#options;
-    const chunks = chunksOf(engine.plan, engine.shards.base);
-    for (const [name, retained] of engine.outcomes.retained) chunks.set(`retained/${name}`, retained.toBytes());
+  /** `release`: it is saved, or never will be. */
+  #capture(): CheckpointToSave & { release(): void } {
+    const { engine, folder } = this.#options;
+    const { base } = engine.shards;
+    const others = new Map<string, Uint8Array>();
+    for (const [name, retained] of engine.outcomes.retained) others.set(`retained/${name}`, retained.toBytes());
     for (const { dedup, plan } of engine.books) {
-      if (dedup !== null) chunks.set(`dedup/${plan.name}`, new Uint8Array(dedup.slice(0)));
+      if (dedup !== null) others.set(`dedup/${plan.name}`, new Uint8Array(dedup.slice(0)));
     }
     const facts: Facts = {
       shards: engine.plan.shards,
@@ -269,7 +314,8 @@ export class Lifecycle {
       seq: engine.appliedSeq,
       definitionsJson: JSON.stringify(this.definitions),
       factsJson: JSON.stringify(facts),
-      chunks,
+      chunks: allOf(chunksOf(engine.plan, base), others),
+      release: folder.pin(base.flatMap(filesOf)),
     };
   }
 
@@ -283,11 +329,17 @@ export class Lifecycle {
   }
 }
 
+function* allOf<T>(...parts: readonly Iterable<T>[]): Generator<T> {
+  for (const part of parts) yield* part;
+}
+
 function eventsFor(log: EngineLog, engine: StreamEngine): ConstructorParameters<typeof ShardSet>[3] {
   return {
     stepFailed: (step, error) =>
       log.error({ err: error, step: step.kind }, 'a step could not be applied and is left out'),
     released: (batch) => engine.buffers.give(batch),
     threadLost: (error) => log.warn({ err: error }, 'a thread was lost; its shards are restored'),
+    spillDamaged: (error) => log.error({ err: error }, 'state on disk is damaged; its shard is restored'),
+    notStored: (cause) => log.error({ cause }, 'state cannot be written to disk and stays in memory'),
   };
 }

@@ -13,7 +13,6 @@ import type { QueryRows, ResultChunk, ShardReport, Step } from './task.ts';
 import { type DecodeResult, type DecodeTask, PlanNotLoaded, type StreamThreads, ThreadLost } from './task.ts';
 
 const DECODES_PER_THREAD = 2;
-const ENTRIES_PER_ROUND = 64;
 const DECODE_TRIES_MAX = 6;
 const RETRY_AFTER_MS = 1000;
 
@@ -40,6 +39,8 @@ interface Moving {
 }
 
 export interface Rounds {
+  /** Records whose steps are worth a round; it takes fewer when no more are ready. */
+  readonly entriesPerRound: number;
   round(
     steps: readonly Step[],
     rows: number,
@@ -256,8 +257,9 @@ export class Pipeline {
   }
 
   #takeReady(): readonly Moving[] {
+    const most = this.#ports.rounds().entriesPerRound;
     let count = 0;
-    while (count < ENTRIES_PER_ROUND && count < this.#queue.length) {
+    while (count < most && count < this.#queue.length) {
       const { state } = this.#queue[count] as Moving;
       if (state !== 'ready' && state !== 'failed') break;
       count += 1;

@@ -13,6 +13,10 @@ import {
   type DecodeResult,
   type DecodeTask,
   PlanNotLoaded,
+  PROGRESS_BYTES,
+  PROGRESS_DISK,
+  PROGRESS_STEPS,
+  SpillProblem,
   type SplitResult,
   type SplitTask,
   type StreamAnswer,
@@ -33,7 +37,7 @@ const LOAD_RETRY_MS = 100;
 
 /** So often within the limit a task is looked at. */
 const CHECKS_PER_LIMIT = 4;
-const NO_PROGRESS = new Int32Array(1);
+const NO_PROGRESS = new Int32Array(PROGRESS_BYTES / Int32Array.BYTES_PER_ELEMENT);
 
 /** A worker as the dispatcher knows it. */
 export interface StreamWorker {
@@ -175,8 +179,8 @@ export class PoolThreads implements StreamThreads {
           this.#waiting.push({ seat, task, resolve, reject });
           this.pump();
         });
-        if (!answer.ok) throw new Error(answer.message);
-        return answer.result;
+        if (answer.ok) return answer.result;
+        throw answer.spill === null ? new Error(answer.message) : new SpillProblem(answer.message, answer.spill);
       } catch (error) {
         if (!(error instanceof PlanNotLoaded) || tries >= LOAD_TRIES_MAX) throw error;
         await new Promise((resolve) => setTimeout(resolve, LOAD_RETRY_MS * 2 ** (tries - 1)));
@@ -258,7 +262,7 @@ export class PoolThreads implements StreamThreads {
     let before = 0;
     let checks = 0;
     return setInterval(() => {
-      const now = Atomics.load(progress, 0);
+      const now = Atomics.load(progress, PROGRESS_STEPS) + Atomics.load(progress, PROGRESS_DISK);
       const begun = this.#running.get(worker.worker.threadId)?.[0] === running;
       checks = begun && now === before ? checks + 1 : 0;
       before = now;

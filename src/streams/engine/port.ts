@@ -57,6 +57,8 @@ export interface StreamFacts {
   readonly watermark: number | null;
   readonly counters: StreamCounters;
   readonly pendingBytes: number;
+  /** Bytes of its state that lie on disk; what a join keeps is of both of its streams. */
+  readonly spilledBytes: number;
   readonly deadLetters: number;
   /** Partial matches given up because a limit was reached, by pattern. */
   readonly partialsDropped: Readonly<Record<string, number>>;

@@ -2,8 +2,9 @@
  * Runs stream tasks on whatever thread it is on: a worker, or the front-end thread.
  *
  * Role: the only entry from tasks to decoding and shards. Keeps plans by epoch and the shards it worked on last; a shard
- * is attached anew when anyone else worked on it meanwhile.
- * Bounds: `PLANS_MAX` plans, one attached shard per shard index.
+ * is attached anew when anyone else worked on it meanwhile. A shard on disk is read before its steps and written after
+ * them, where there is no room for it in memory.
+ * Bounds: `PLANS_MAX` plans, one attached shard per shard index, one shard of those on disk.
  */
 import { decodeBatch } from '../decode/decode.ts';
 import { EventBatch } from '../decode/event-batch.ts';
@@ -11,18 +12,23 @@ import { splitBatch } from '../decode/split.ts';
 import type { Plan } from '../plan.ts';
 import { PreAggregation } from './pre-aggregate.ts';
 import { copyOfShard, Shard, type ShardParts } from './shard.ts';
-import type {
-  ApplyResult,
-  ApplyTask,
-  DecodeResult,
-  DecodeTask,
-  QueryRows,
-  ResultChunk,
-  ShardImage,
-  ShardReport,
-  SplitResult,
-  SplitTask,
-  Step,
+import { bytesOf, DiskWork, isAtRest, isImage, loadShard, SpareBuffers, storeShard } from './spill-file.ts';
+import {
+  type ApplyResult,
+  type ApplyTask,
+  type DecodeResult,
+  type DecodeTask,
+  type HeldShard,
+  PROGRESS_STEPS,
+  type QueryRows,
+  type ResultChunk,
+  type ShardImage,
+  type ShardReport,
+  type SpillOrder,
+  SpillProblem,
+  type SplitResult,
+  type SplitTask,
+  type Step,
 } from './task.ts';
 
 const PLANS_MAX = 2;
@@ -33,6 +39,7 @@ export class StreamTaskRunner {
   /** By epoch, as the plans. */
   readonly #ahead = new Map<number, PreAggregation>();
   readonly #shards = new Map<number, Shard>();
+  readonly #spares = new SpareBuffers();
   readonly #batches = new Map<SharedArrayBuffer, EventBatch>();
 
   constructor(parts: ShardParts) {
@@ -84,25 +91,29 @@ export class StreamTaskRunner {
     const results: ResultChunk[] = [];
     const queries = new Map<number, { id: number; lines: string[]; order: number[] }>();
     const progress = new Int32Array(task.progress);
-    for (const image of task.shards) {
-      shards.push(this.#applyTo(image, plan, task.steps, progress, queries, results));
+    for (const away of task.spill?.away ?? []) this.#shards.delete(away);
+    for (const [i, held] of task.shards.entries()) {
+      const order = task.spill?.shards[i] ?? null;
+      shards.push(this.#applyTo(held, plan, task.steps, order, progress, queries, results));
     }
     this.#batches.clear();
     return { shards, results, queries: [...queries.values()], us: (performance.now() - begun) * 1000 };
   }
 
   #applyTo(
-    image: ShardImage,
+    held: HeldShard,
     plan: Plan,
     steps: readonly Step[],
+    order: SpillOrder | null,
     progress: Int32Array,
     queries: Map<number, { id: number; lines: string[]; order: number[] } & QueryRows>,
     results: ResultChunk[],
   ): ShardReport {
-    const shard = this.#take(image, plan);
+    const disk = new DiskWork(progress);
+    const shard = this.#take(held, plan, disk);
     let copy: ShardImage | null = null;
     for (const step of steps) {
-      Atomics.add(progress, 0, 1);
+      Atomics.add(progress, PROGRESS_STEPS, 1);
       if (step.kind === 'events') shard.events(step, this.#batchOf(plan, step.batch));
       else if (step.kind === 'advance') shard.advance(step.seq, step.stream, step.watermark);
       else if (step.kind === 'tick') shard.tick(step.seq, step.nowMs);
@@ -120,22 +131,42 @@ export class StreamTaskRunner {
     shard.sweep();
     shard.version += 1;
     results.push(...shard.gathered.take(shard.index));
-    // Kept only now: a task that threw leaves memory that must not be gone on with.
-    this.#shards.set(shard.index, shard);
-    return {
-      image: shard.image(),
-      ...shard.held(),
-      dropped: shard.dropped,
-      late: shard.late.splice(0),
-      copy,
-    };
+    const facts = { ...shard.held(), dropped: shard.dropped, late: shard.late.splice(0), copy };
+    return { ...facts, ...this.#leave(shard, held, order, steps, disk) };
   }
 
-  #take(image: ShardImage, plan: Plan): Shard {
-    const known = this.#shards.get(image.shard);
-    this.#shards.delete(image.shard);
-    if (known !== undefined && known.incarnation === image.incarnation && known.version === image.version) return known;
-    return new Shard(image, plan, this.#parts);
+  #take(held: HeldShard, plan: Plan, disk: DiskWork): Shard {
+    const known = this.#shards.get(held.shard);
+    this.#shards.delete(held.shard);
+    if (!isImage(held)) return new Shard(loadShard(held, this.#spares, disk), plan, this.#parts);
+    if (known !== undefined && known.incarnation === held.incarnation && known.version === held.version) return known;
+    return new Shard(held, plan, this.#parts);
+  }
+
+  #leave(
+    shard: Shard,
+    held: HeldShard,
+    order: SpillOrder | null,
+    steps: readonly Step[],
+    disk: DiskWork,
+  ): Pick<ShardReport, 'image' | 'notStored'> {
+    const image = shard.image();
+    let notStored = '';
+    if (order !== null && bytesOf(image) > order.bytesMax) {
+      try {
+        const onlyAsked = isAtRest(held) && steps.every(({ kind }) => kind === 'query');
+        const stored = onlyAsked ? held : storeShard(image, order.file, disk);
+        this.#spares.give(image);
+        return { image: stored, notStored };
+      } catch (error) {
+        notStored = error instanceof Error ? error.message : String(error);
+        // What was in memory can stay there. All that is on disk cannot come into it.
+        if (!isImage(held)) throw new SpillProblem(notStored, { shard: shard.index, kind: 'unwritten' });
+      }
+    }
+    // Kept only now: a task that threw leaves memory that must not be gone on with.
+    this.#shards.set(shard.index, shard);
+    return { image, notStored };
   }
 
   /** The same batch goes to several shards of one task. */

@@ -58,6 +58,7 @@ export class StreamService implements Streams {
     const reasons = sinks.map(({ delivery }) => `sink ${delivery.name}`);
     if (this.#engine.state === 'broken') reasons.push('streams');
     if (!this.#engine.parts.eventLog.available) reasons.push('stream log');
+    if (this.#engine.shards.notStored !== '') reasons.push('stream spill');
     return reasons;
   }
 
@@ -75,6 +76,7 @@ export class StreamService implements Streams {
       watermark: finite(watermark),
       counters: { ...counters },
       pendingBytes,
+      spilledBytes: this.#engine.shards.storedBytes(plan.index),
       deadLetters: letters.get(plan.name) ?? 0,
       partialsDropped: this.#partialsDropped(plan.index),
       resultsRefused: this.#resultsRefused(plan.name),

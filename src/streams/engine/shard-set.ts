@@ -3,32 +3,39 @@
  *
  * Role: between the pipeline, which orders steps, and the threads. A round of steps is given to all shards, in parts
  * that run side by side; the round is over when every part is. A thread that ends in the middle of a part leaves torn
- * memory: the part's shards are put back to their base (a copy) and the steps since then are applied again.
- * Invariants: one task at a time works on a shard; `redo` holds every step applied since `base`, bounded by
- * `REDO_BYTES_MIN` or the size of the state, whichever is larger, and then a new base is made.
+ * memory: the part's shards are put back to their base (a copy) and the steps since then are applied again. Shards that
+ * are on disk (`shard-residence.ts` says which) are as they were: a thread writes another file.
+ * Invariants: one task at a time works on a shard; `redo` holds every step applied since `base`; when that is more than
+ * the state itself, a new base is made.
  */
 import type { Plan } from '../plan.ts';
+import { Redo } from './redo.ts';
 import { copyOfShard, createShard, type ShardParts } from './shard.ts';
+import { ShardResidence } from './shard-residence.ts';
+import { filesOf, isAtRest } from './spill-file.ts';
+import type { SpillFolder } from './spill-folder.ts';
 import {
   type ApplyResult,
   type Held,
-  PlanNotLoaded,
+  type HeldShard,
+  PROGRESS_BYTES,
   type QueryRows,
   type ResultChunk,
-  type ShardImage,
   type ShardReport,
+  SpillProblem,
   type Step,
   type StreamThreads,
   ThreadLost,
 } from './task.ts';
+import { failureOf, Hung, isDamage, isFinal, isOfTheSteps } from './task-failures.ts';
 
-const REDO_BYTES_MIN = 64 * 1024 * 1024;
-const REDO_STEPS_MAX = 100_000;
 /** Threads that may be lost over one part before its steps are looked at one by one. */
 const TRIES_MAX = 3;
 const RESTORES_MAX = 5;
 /** Fewer rows than this are not worth several messages. */
 const ROWS_PER_PART = 1024;
+/** More records would only make a round's results wait. */
+const ENTRIES_PER_ROUND = 64;
 
 export interface RoundOutcome {
   readonly results: readonly ResultChunk[];
@@ -42,6 +49,16 @@ export interface ShardSetEvents {
   /** A step that throws wherever it is applied was left out in this part of the shards. */
   stepFailed(step: Step, error: unknown): void;
   threadLost(error: ThreadLost): void;
+  /** A file of a shard is not what was written. */
+  spillDamaged(error: SpillProblem): void;
+  /** Shards stay in memory that has no room for them. */
+  notStored(cause: string): void;
+}
+
+/** A shard as it was, and how many steps of `redo` had been applied to it then. */
+interface Base {
+  readonly held: HeldShard;
+  readonly from: number;
 }
 
 interface Facts {
@@ -54,26 +71,28 @@ export class ShardSet {
   readonly plan: Plan;
   readonly #threads: StreamThreads;
   readonly #events: ShardSetEvents;
-  readonly #images: ShardImage[];
+  /** Null: all shards are in memory, always. */
+  readonly #residence: ShardResidence | null;
+  readonly #images: HeldShard[];
   readonly #facts: Facts[];
   /** Of all shards, by stream: looked at for every batch. */
   readonly #held: { keys: number; bytes: number }[];
   #bytes = 0;
-  #base: ShardImage[];
-  #redo: Step[] = [];
-  /** Steps of `redo` that could not be applied, and the shards they were left out in. */
-  readonly #leftOut = new Map<Step, Set<number>>();
-  #redoBytes = 0;
+  #base: Base[];
+  readonly #redo = new Redo();
   #incarnation: number;
+  /** A shard could be neither read nor written: what others have of the round is not known. */
+  #lost: SpillProblem | null = null;
 
-  /** `images`: of a checkpoint, or null for fresh memory. */
+  /** `images`: of a checkpoint, or null for fresh memory. `folder`: for what memory has no room for. */
   constructor(
     plan: Plan,
     parts: ShardParts,
     threads: StreamThreads,
     events: ShardSetEvents,
-    images: readonly ShardImage[] | null,
+    images: readonly HeldShard[] | null,
     incarnation: number,
+    folder: SpillFolder,
   ) {
     this.plan = plan;
     this.#threads = threads;
@@ -85,7 +104,9 @@ export class ShardSet {
     });
     this.#facts = this.#images.map(() => ({ bytes: 0, held: [], dropped: [] }));
     this.#held = plan.streams.map(() => ({ keys: 0, bytes: 0 }));
-    this.#base = this.#images.map(copyOfShard);
+    this.#base = this.#images.map((image) => ({ held: copyOfShard(image), from: 0 }));
+    this.#residence = ShardResidence.of(plan, folder);
+    this.#settle();
   }
 
   get incarnation(): number {
@@ -93,13 +114,13 @@ export class ShardSet {
   }
 
   /** The memory as it is; only between rounds. */
-  get images(): readonly ShardImage[] {
+  get images(): readonly HeldShard[] {
     return this.#images;
   }
 
   /** The memory as of the newest `rebase`. */
-  get base(): readonly ShardImage[] {
-    return this.#base;
+  get base(): readonly HeldShard[] {
+    return this.#base.map(({ held }) => held);
   }
 
   /** State of a stream. */
@@ -112,16 +133,47 @@ export class ShardSet {
     return this.#facts.reduce((sum, { dropped }) => sum + (dropped[operator] ?? 0), 0);
   }
 
-  /** A new base is due: what would have to be applied again is larger than the state. */
+  /** Bytes of a stream's state that are on disk. */
+  storedBytes(stream: number): number {
+    return this.#residence?.storedBytes(stream) ?? 0;
+  }
+
+  /** Shards are on disk. */
+  get anyAway(): boolean {
+    return this.#residence?.anyAway === true;
+  }
+
+  /** Why there is more in memory than should be; `''`: there is not. */
+  get notStored(): string {
+    return this.#residence?.notStored ?? '';
+  }
+
+  /** Records that make up a round. */
+  get entriesPerRound(): number {
+    return this.#residence?.entriesPerRound ?? ENTRIES_PER_ROUND;
+  }
+
+  /** A new base is due: what would have to be applied again is larger than the state, or than what it may take. */
   get redoIsLong(): boolean {
-    return this.#redo.length > REDO_STEPS_MAX || this.#redoBytes > Math.max(REDO_BYTES_MIN, this.#bytes);
+    const bytes = Math.min(this.#bytes, this.#residence?.budget(this) ?? Number.POSITIVE_INFINITY);
+    return this.#redo.isLong(bytes);
   }
 
   /** Applies the steps to every shard. Rejects when no thread can, whatever the steps are: nothing can go on then. */
-  async round(steps: readonly Step[], rows: number): Promise<RoundOutcome> {
-    const parts = this.#parts(rows);
-    const outcomes = await Promise.all(parts.map((part) => this.#applyPart(part, steps)));
-    for (const step of steps) this.#remember(step);
+  round(steps: readonly Step[], rows: number): Promise<RoundOutcome> {
+    return this.#round(steps, rows, this.#images);
+  }
+
+  async #round(steps: readonly Step[], rows: number, shards: readonly HeldShard[]): Promise<RoundOutcome> {
+    if (this.#lost !== null) throw this.#lost;
+    const parts = this.#parts(rows, shards);
+    this.#residence?.begin();
+    const outcomes = await Promise.all(parts.map((part) => this.#applyPart(part, steps))).catch((error: unknown) => {
+      if (error instanceof SpillProblem) this.#lost = error;
+      throw error;
+    });
+    for (const step of steps) this.#redo.remember(step);
+    this.#settle();
     return {
       results: outcomes.flatMap(({ results }) => results).sort(byOrigin),
       queries: outcomes.flatMap(({ queries }) => queries),
@@ -131,36 +183,49 @@ export class ShardSet {
 
   /** Makes the state as it is now the base. Rejects, changing nothing, when it cannot be copied. */
   async rebase(): Promise<void> {
-    const { reports } = await this.round([{ kind: 'copy' }], Number.POSITIVE_INFINITY);
+    const toCopy = this.#images.filter((held) => !isAtRest(held));
+    const { reports } = await this.#round([{ kind: 'copy' }], Number.POSITIVE_INFINITY, toCopy);
     const copies = reports.flatMap(({ copy }) => (copy === null ? [] : [copy]));
     // One that is missing was left out by a thread: what leads from the old base to now is still needed.
-    if (copies.length < this.plan.shards) throw new Error('the state could not be copied');
-    this.#base = copies.toSorted((a, b) => a.shard - b.shard);
-    this.#redo = [];
-    this.#leftOut.clear();
-    this.#redoBytes = 0;
+    if (copies.length < toCopy.length) throw new Error('the state could not be copied');
+    // What is on disk is its own copy: the file is not written again.
+    this.#base = this.#images.map((held) => ({ held, from: 0 }));
+    for (const copy of copies) this.#base[copy.shard] = { held: copy, from: 0 };
+    this.#redo.clear();
+    this.#settle();
   }
 
-  #remember(step: Step): void {
-    if (step.kind === 'query' || step.kind === 'copy') return;
-    this.#redo.push(step);
-    if (step.kind === 'events') this.#redoBytes += step.batch.byteLength;
+  /** Between rounds. A shard that has gone to disk needs no copy in memory. */
+  #settle(): void {
+    if (this.#residence === null) return;
+    for (const [shard, held] of this.#images.entries()) {
+      const { held: base } = this.#base[shard] as Base;
+      if (isAtRest(held) && !isAtRest(base)) this.#base[shard] = { held, from: this.#redo.length };
+    }
+    this.#residence.settle(this, this.base);
+  }
+
+  /** State of the streams in one shard. */
+  heldBy(shard: number): readonly Held[] {
+    return (this.#facts[shard] as Facts).held;
   }
 
   /** Shards that go to one thread together. */
-  #parts(rows: number): readonly (readonly number[])[] {
-    const wanted = Math.max(1, Math.min(this.#threads.size, this.plan.shards, Math.ceil(rows / ROWS_PER_PART)));
+  #parts(rows: number, shards: readonly HeldShard[]): readonly (readonly number[])[] {
+    // Reading a shard is work enough.
+    const most = this.anyAway ? this.#threads.size : Math.max(1, Math.ceil(rows / ROWS_PER_PART));
+    const wanted = Math.min(this.#threads.size, shards.length, most);
     const parts: number[][] = Array.from({ length: wanted }, () => []);
-    for (let shard = 0; shard < this.plan.shards; shard++) parts[shard % wanted]?.push(shard);
+    for (const [i, { shard }] of shards.entries()) parts[i % wanted]?.push(shard);
     return parts;
   }
 
   async #applyPart(part: readonly number[], steps: readonly Step[]): Promise<ApplyResult> {
     for (let tries = 0; tries < TRIES_MAX; tries++) {
       try {
-        return await this.#task(part, steps);
+        return await this.#attempt(part, steps, []);
       } catch (error) {
-        if (error instanceof PlanNotLoaded) throw error;
+        if (isFinal(error)) throw error;
         if (error instanceof ThreadLost) this.#events.threadLost(error);
         await this.#restore(part);
         if (error instanceof Hung) return this.#without(part, steps, error);
@@ -180,26 +245,42 @@ export class ShardSet {
   }
 
   #leaveOut(part: readonly number[], step: Step, error: unknown): void {
-    const shards = this.#leftOut.get(step) ?? new Set();
-    for (const shard of part) shards.add(shard);
-    this.#leftOut.set(step, shards);
+    this.#redo.leaveOut(step, part);
     this.#events.stepFailed(step, error);
   }
 
+  /** A task; shards whose file turns out to be damaged are restored, and it is tried again. */
+  async #attempt(part: readonly number[], steps: readonly Step[], applied: readonly Step[]): Promise<ApplyResult> {
+    for (let tries = 0; ; tries++) {
+      try {
+        return await this.#task(part, steps);
+      } catch (error) {
+        if (!isDamage(error) || tries >= RESTORES_MAX + part.length) throw error;
+        const { shard } = error.trouble;
+        const lost = filesOf(this.#images[shard] as HeldShard);
+        if (filesOf((this.#base[shard] as Base).held).some((file) => lost.includes(file))) throw error;
+        this.#events.spillDamaged(error);
+        await this.#restore(part, applied, shard);
+      }
+    }
+  }
+
   async #task(part: readonly number[], steps: readonly Step[]): Promise<ApplyResult> {
-    const shards = part.map((shard) => this.#images[shard] as ShardImage);
-    const progress = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
+    const shards = part.map((shard) => this.#images[shard] as HeldShard);
+    const progress = new SharedArrayBuffer(PROGRESS_BYTES);
+    const spill = this.#residence?.orders(part) ?? null;
     const result = await this.#threads
-      .apply({ kind: 'apply', epoch: this.plan.epoch, shards, steps, progress })
+      .apply({ kind: 'apply', epoch: this.plan.epoch, shards, spill, steps, progress })
       .catch((error: unknown) => {
-        const begun = Atomics.load(new Int32Array(progress), 0);
-        if (error instanceof ThreadLost && error.hung && begun > 0)
-          throw new Hung(error, steps[(begun - 1) % steps.length] as Step);
-        throw error;
+        throw failureOf(error, new Int32Array(progress), steps);
       });
     for (const { image, bytes, dropped, held } of result.shards) {
       this.#images[image.shard] = image;
       this.#note(image.shard, { bytes, held, dropped });
+    }
+    if (spill !== null) {
+      const notStored = this.#residence?.used(spill, result.shards) ?? '';
+      if (notStored !== '') this.#events.notStored(notStored);
     }
     return result;
   }
@@ -219,31 +300,28 @@ export class ShardSet {
 
   /**
    * Back to the base, and forward again to before the round, or past what of it is `applied`. What this emits has been emitted already.
-   * Throws when that cannot be done however often: then there are no threads.
+   * What is on disk is there already, but for the shard whose file is `damaged`.
+   * Throws when that cannot be done however often: then there are no threads, or the base is damaged, too.
    */
-  async #restore(part: readonly number[], applied: readonly Step[] = []): Promise<void> {
-    const redo = applied.length === 0 ? this.#redo : [...this.#redo, ...applied];
+  async #restore(part: readonly number[], applied: readonly Step[] = [], damaged = -1): Promise<void> {
+    const torn = part.filter((shard) => shard === damaged || !isAtRest(this.#images[shard] as HeldShard));
     for (let tries = 0; ; tries++) {
       this.#incarnation += 1;
       const incarnation = this.#incarnation;
-      for (const shard of part) {
-        this.#images[shard] = { ...copyOfShard(this.#base[shard] as ShardImage), incarnation, version: 0 };
+      // A thread may have one in hand that it read for the task that failed.
+      for (const shard of part) this.#images[shard] = { ...(this.#images[shard] as HeldShard), incarnation };
+      for (const shard of torn) {
+        this.#images[shard] = { ...copyOfShard((this.#base[shard] as Base).held), incarnation, version: 0 };
       }
-      if (redo.length === 0) return;
       try {
-        if (this.#leftOut.size === 0) await this.#task(part, redo);
-        else for (const shard of part) await this.#task([shard], this.#of(shard, redo));
+        const redo = this.#redo.since(torn, (shard) => (this.#base[shard] as Base).from, applied);
+        for (const [shards, steps] of redo) await this.#task(shards, steps);
         return;
       } catch (error) {
         // It went well before: whatever ended this thread is not in the steps.
-        if (tries >= RESTORES_MAX || error instanceof PlanNotLoaded) throw error;
+        if (tries >= RESTORES_MAX || isFinal(error)) throw error;
       }
     }
-  }
-
-  /** Without what was left out in this shard. */
-  #of(shard: number, steps: readonly Step[]): Step[] {
-    return steps.filter((step) => this.#leftOut.get(step)?.has(shard) !== true);
   }
 
   /** Leaves out the steps that cannot be applied, and only those. */
@@ -269,9 +347,9 @@ export class ShardSet {
   async #one(part: readonly number[], step: Step, applied: readonly Step[]): Promise<ApplyResult | null> {
     for (let tries = 1; ; tries++) {
       try {
-        return await this.#task(part, [step]);
+        return await this.#attempt(part, [step], applied);
       } catch (error) {
-        if (error instanceof PlanNotLoaded) throw error;
+        if (isFinal(error)) throw error;
         await this.#restore(part, applied);
         if (!isOfTheSteps(error) && tries < TRIES_MAX) continue;
         this.#leaveOut(part, step, error);
@@ -290,20 +368,6 @@ function mergeReports(before: readonly ShardReport[], after: readonly ShardRepor
       : { ...report, late: [...earlier.late, ...report.late], copy: report.copy ?? earlier.copy };
   });
 }
-
-/** The same steps would end the same way; other losses of a thread are no fault of theirs. */
-/** A step that does not end, and the loss of the thread it was on. */
-class Hung extends ThreadLost {
-  override readonly cause: ThreadLost;
-  readonly step: Step;
-  constructor(cause: ThreadLost, step: Step) {
-    super(cause.message, true);
-    this.cause = cause;
-    this.step = step;
-  }
-}
-
-const isOfTheSteps = (error: unknown): boolean => !(error instanceof ThreadLost) || error.hung;
 
 /** In order of the log, then of the plan, then of the shards: the same whatever thread was first. */
 function byOrigin(a: ResultChunk, b: ResultChunk): number {

@@ -12,7 +12,7 @@ import type { KeyTable } from '../state/key-table.ts';
 import { copyOfImage, ShardMemory } from '../state/memory.ts';
 import type { PartialCombiner } from '../windows/partials.ts';
 import { Gathering, type OperatorOutput, QueryAnswer } from './outputs.ts';
-import type { Held, LateCount, Partials, ShardImage, Step } from './task.ts';
+import type { Held, HeldShard, LateCount, Partials, ShardImage, Step } from './task.ts';
 
 /** How the parts of a shard are made: a table of operator kinds, and key tables. Tests bring their own. */
 export interface ShardParts {
@@ -47,9 +47,9 @@ export function createShard(shard: number, plan: Plan, parts: ShardParts, incarn
   };
 }
 
-/** The same shard in memory of its own. */
-export function copyOfShard(image: ShardImage): ShardImage {
-  return { ...image, groups: image.groups.map(copyOfImage), operators: image.operators.map(copyOfImage) };
+/** The same shard in memory of its own; what of it is on disk stays there. */
+export function copyOfShard<T extends HeldShard>(held: T): T {
+  return { ...held, groups: held.groups.map(copyOfImage), operators: held.operators.map(copyOfImage) };
 }
 
 const indexOf = ({ index }: { readonly index: number }): number => index;

@@ -4,6 +4,7 @@
  * Role: the seam between `engine/` on the front-end thread and `workers/stream-tasks.ts`. Tasks hold shared buffers, no
  * copies. The same function runs them in a worker or on the calling thread.
  */
+import type { Piece } from '../checkpoints/manifest.ts';
 import type { Provenance, StateQuery } from '../operator.ts';
 import type { Plan } from '../plan.ts';
 import type { MemoryImage } from '../state/memory.ts';
@@ -118,12 +119,60 @@ export interface ShardImage {
   readonly watermarks: readonly number[];
 }
 
+/** A buffer that lies in a file, see `spill-file.ts`. */
+export interface StoredBuffer {
+  readonly file: string;
+  readonly at: number;
+  /** In memory. */
+  readonly byteLength: number;
+  readonly pieces: readonly Piece[];
+}
+
+/** As `MemoryImage`, of which any buffer may lie in a file. */
+export interface HeldMemory {
+  readonly generation: number;
+  readonly buffers: readonly (SharedArrayBuffer | StoredBuffer)[];
+}
+
+/** A shard wherever it is: between tasks on disk, or in memory (then it is a `ShardImage`). */
+export interface HeldShard {
+  readonly shard: number;
+  readonly incarnation: number;
+  readonly version: number;
+  readonly groups: readonly HeldMemory[];
+  readonly operators: readonly HeldMemory[];
+  readonly watermarks: readonly number[];
+}
+
+/** Where a shard is to be after its steps. */
+export interface SpillOrder {
+  /** A name nobody has used: files are written once. */
+  readonly file: string;
+  /** With larger buffers than this it goes to the file. */
+  readonly bytesMax: number;
+}
+
+export interface SpillOrders {
+  /** By position in the task's shards. */
+  readonly shards: readonly SpillOrder[];
+  /** Shards that are on disk: what a thread has kept of them is let go. */
+  readonly away: readonly number[];
+}
+
+export const PROGRESS_BYTES = 8;
+/** Word that counts the steps begun, those of one shard after those of the other. */
+export const PROGRESS_STEPS = 0;
+/** Word that counts what is read and written, when it begins and when it ends. */
+export const PROGRESS_DISK = 1;
+
 export interface ApplyTask {
   readonly kind: 'apply';
   readonly epoch: number;
-  readonly shards: readonly ShardImage[];
+  readonly shards: readonly HeldShard[];
+  /** Null: all stay in memory. */
+  readonly spill: SpillOrders | null;
   readonly steps: readonly Step[];
-  /** One 32-bit word: steps begun, those of one shard after those of the other. Who waits sees whether it goes on. */
+  /** Two 32-bit words, see `PROGRESS_STEPS`. Who waits sees whether it goes on. */
   readonly progress: SharedArrayBuffer;
 }
 
@@ -155,8 +204,10 @@ export interface Held {
 }
 
 export interface ShardReport {
-  /** The memory after the steps. */
-  readonly image: ShardImage;
+  /** The shard after the steps. */
+  readonly image: HeldShard;
+  /** Why it is in memory though it should be on disk; `''` otherwise. */
+  readonly notStored: string;
   /** By stream. */
   readonly held: readonly Held[];
   /** In use by all. */
@@ -199,7 +250,14 @@ export interface StreamMessage {
 /** From it: an exception of the task is a value, so that a rejection means that the thread is lost. */
 export type StreamAnswer =
   | { readonly ok: true; readonly result: StreamTaskResult | null }
-  | { readonly ok: false; readonly message: string };
+  | { readonly ok: false; readonly message: string; readonly spill: SpillTrouble | null };
+
+/** What is the matter with a file that a shard was read from or written to. */
+export interface SpillTrouble {
+  readonly shard: number;
+  /** `damaged`: it is not what was written; `unwritten`: it could not be. */
+  readonly kind: 'damaged' | 'unwritten';
+}
 
 /**
  * Runs tasks: on worker threads, or on this one. Rejects with `ThreadLost` when the thread ended meanwhile, with
@@ -218,6 +276,16 @@ export class PlanNotLoaded extends Error {
   constructor(message: string) {
     super(message);
     this.name = 'PlanNotLoaded';
+  }
+}
+
+/** A shard that is on disk cannot be gone on with. The message names file and cause. */
+export class SpillProblem extends Error {
+  readonly trouble: SpillTrouble;
+  constructor(message: string, trouble: SpillTrouble) {
+    super(message);
+    this.name = 'SpillProblem';
+    this.trouble = trouble;
   }
 }
 

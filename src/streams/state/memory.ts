@@ -60,11 +60,15 @@ export class ShardMemory {
   }
 }
 
-/** The same content in memory of its own. Not by `slice`, which V8 refuses for an empty shared buffer. */
-export function copyOfImage({ buffers, generation }: MemoryImage): MemoryImage {
+/** The same content in memory of its own; what is no memory stays as it is. Not by `slice`, which V8 refuses for an empty shared buffer. */
+export function copyOfImage<T extends { readonly generation: number; readonly buffers: readonly unknown[] }>({
+  buffers,
+  generation,
+}: T): { readonly generation: number; readonly buffers: T['buffers'] } {
   return {
     generation,
     buffers: buffers.map((buffer) => {
+      if (!(buffer instanceof SharedArrayBuffer)) return buffer;
       const copy = new SharedArrayBuffer(buffer.byteLength);
       new Uint8Array(copy).set(new Uint8Array(buffer));
       return copy;

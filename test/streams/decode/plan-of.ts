@@ -45,6 +45,7 @@ export function planOf(fields: Readonly<Record<string, FieldText>>, options: Pla
     dedupTtlMs: 3_600_000,
     keysMax: 1000,
     stateBytesMax: 1e6,
+    spillBytesMax: 0,
     onFull: 'refuse',
     pendingBytesMax: 1e6,
     ...rest,

@@ -181,6 +181,7 @@ describe('a plan', () => {
       dedupTtlMs: 3_600_000,
       keysMax: 1_000_000,
       stateBytesMax: 536_870_912,
+      spillBytesMax: 17_179_869_184,
       onFull: 'refuse',
       pendingBytesMax: 67_108_864,
     });

@@ -80,6 +80,6 @@ export function lastingStores(): () => Promise<Stores> {
   const eventLog = new MemoryLog();
   const checkpoints = new MemoryCheckpointStore();
   const deadLetters = new MemoryDeadLetterStore();
-  const stores = { eventLog, checkpoints, deadLetters, close: () => Promise.resolve() };
+  const stores = { eventLog, checkpoints, deadLetters, dataDir: '', close: () => Promise.resolve() };
   return () => Promise.resolve(stores);
 }

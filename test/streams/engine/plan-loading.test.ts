@@ -78,7 +78,9 @@ test('a thread that could not take a plan is given it again, and no task before 
   const { threads, told } = poolOf(({ task }) => {
     if (task !== null) return { ok: true, result: null };
     loads += 1;
-    return loads < 3 ? { ok: false, message: 'reducer module m cannot be loaded' } : { ok: true, result: null };
+    return loads < 3
+      ? { ok: false, message: 'reducer module m cannot be loaded', spill: null }
+      : { ok: true, result: null };
   });
   await Promise.all([threads.decode(TASK), threads.decode(TASK)]);
   assert.equal(loads, 3);
@@ -89,8 +91,12 @@ test('a thread that could not take a plan is given it again, and no task before 
 });
 
 test('a plan that no thread can take is told by the name of its module', async () => {
-  const { threads, told } = poolOf(() => ({ ok: false, message: 'reducer module m cannot be loaded' }));
-  await assert.rejects(threads.decode(TASK), { name: 'PlanNotLoaded', message: 'reducer module m cannot be loaded' });
+  const { threads, told } = poolOf(() => ({ ok: false, message: 'reducer module m cannot be loaded', spill: null }));
+  await assert.rejects(threads.decode(TASK), {
+    name: 'PlanNotLoaded',
+    message: 'reducer module m cannot be loaded',
+    spill: null,
+  });
   assert.ok(told.every(({ task }) => task === null));
 });
 

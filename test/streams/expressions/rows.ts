@@ -28,6 +28,7 @@ export function planOf(fields: readonly FieldPlan[]): Plan {
     dedupTtlMs: 0,
     keysMax: 1,
     stateBytesMax: 1,
+    spillBytesMax: 0,
     onFull: 'refuse',
     pendingBytesMax: 1,
   };

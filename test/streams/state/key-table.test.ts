@@ -34,6 +34,7 @@ function planOf(types: readonly FieldType[]): Plan {
     dedupTtlMs: 0,
     keysMax: 0,
     stateBytesMax: 0,
+    spillBytesMax: 0,
     onFull: 'refuse' as const,
     pendingBytesMax: 0,
   };

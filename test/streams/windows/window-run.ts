@@ -124,6 +124,7 @@ export function windowPlan(window: Partial<WindowPlan>): Plan {
         dedupTtlMs: 0,
         keysMax: 0,
         stateBytesMax: 0,
+        spillBytesMax: 0,
         onFull: 'refuse',
         pendingBytesMax: 0,
       },

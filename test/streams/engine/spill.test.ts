@@ -1,0 +1,184 @@
+/**
+ * State that is on disk between rounds gives what state in memory gives, whatever is lost: threads, the process, nothing.
+ */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import type { LimitsDefinition, StreamDefinition } from '../../../src/streams/define/definition.ts';
+import { openStores } from '../../../src/streams/stores.ts';
+import { Scratch } from '../log/scratch.ts';
+import { lastingStores, MortalThreads, randomFrom } from './faults.ts';
+import { createTap, type Rig, type RigOptions } from './rig.ts';
+import { ALL_AWAY, batchesOf, Rigs, type SpillBatch, spilledBytes, spillFiles, streamsWith } from './spill-case.ts';
+
+const SEEDS = Number(process.env['STREAM_SEEDS'] ?? 4);
+const FIRST = Number(process.env['STREAM_SEED'] ?? 1);
+const BATCHES = 60;
+const IN_MEMORY: LimitsDefinition = {};
+
+/** Without the numbers of records: a changed definition is a record of its own. */
+const told = (lines: readonly string[]): string[] =>
+  lines
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
+    .map(({ end, key, name, start, values }) => JSON.stringify({ name, key, start, end, values }))
+    .sort();
+
+async function play(rig: Rig, batches: readonly SpillBatch[]): Promise<void> {
+  for (const { events, stream } of batches) await rig.send(stream, events);
+}
+
+/** Lines of a run that nothing happens to. */
+async function undisturbed(
+  batches: readonly SpillBatch[],
+  limits = IN_MEMORY,
+  options: RigOptions = {},
+): Promise<string[]> {
+  await using rigs = new Rigs();
+  const rig = await rigs.open(streamsWith(limits), options);
+  await play(rig, batches);
+  const lines = rig.tap.lines();
+  assert.equal((await spilledBytes(rig)) > 0, limits.onFull === 'spill', 'on disk when that is wanted');
+  await rigs.close(rig);
+  return lines;
+}
+
+const mortal =
+  (seed: number): RigOptions['threads'] =>
+  (parts) =>
+    new MortalThreads(parts, randomFrom(seed), 0.1);
+
+describe('what is on disk between rounds gives the same results', () => {
+  test(`batch by batch, and when threads end, ${SEEDS} seeds`, async () => {
+    for (let seed = FIRST; seed < FIRST + SEEDS; seed++) {
+      const batches = batchesOf(seed, BATCHES);
+      const expected = await undisturbed(batches);
+      assert.ok(expected.length > 200, `${expected.length} lines`);
+      assert.deepEqual(await undisturbed(batches, ALL_AWAY), expected, `seed ${seed}`);
+      assert.deepEqual(
+        await undisturbed(batches, ALL_AWAY, { threads: mortal(seed) }),
+        expected,
+        `seed ${seed}, threads end`,
+      );
+    }
+  });
+
+  test('all at once', async () => {
+    await using rigs = new Rigs();
+    const batches = batchesOf(5, BATCHES);
+    const expected = await undisturbed(batches);
+    const rig = await rigs.open(streamsWith(ALL_AWAY));
+    await Promise.all(batches.map(({ events, stream }) => rig.send(stream, events)));
+    assert.deepEqual(rig.tap.lines(), expected);
+    await rigs.close(rig);
+  });
+
+  test(`when the process ends and starts again, ${SEEDS} seeds`, async () => {
+    await using rigs = new Rigs();
+    for (let seed = FIRST; seed < FIRST + SEEDS; seed++) {
+      const random = randomFrom(seed);
+      const batches = batchesOf(seed, BATCHES);
+      const stores = lastingStores();
+      const tap = createTap();
+      const open = (): Promise<Rig> => rigs.open(streamsWith(ALL_AWAY), { stores, tap, threads: mortal(seed) });
+      let rig = await open();
+      for (const batch of batches) {
+        const fate = random();
+        if (fate < 0.1) await rig.checkpoint();
+        await play(rig, [batch]);
+        if (fate > 0.9) {
+          await rigs.abandon(rig);
+          rig = await open();
+        }
+      }
+      // In which order sessions are told that one watermark ends depends on what was applied at once.
+      assert.deepEqual(tap.lines().sort(), (await undisturbed(batches)).sort(), `seed ${seed}`);
+      await rigs.close(rig);
+    }
+  });
+
+  test('checkpoints are saved from disk and read to disk again', async () => {
+    await using rigs = new Rigs();
+    await using scratch = new Scratch();
+    const dataDir = join(scratch.directory, 'data');
+    const definitions = (limits: LimitsDefinition): StreamDefinition[] =>
+      streamsWith(limits).map((each) => ({ ...each, durability: 'fsync' }));
+    const tap = createTap();
+    const open = (limits: LimitsDefinition): Promise<Rig> => {
+      const given = definitions(limits);
+      return rigs.open(given, { tap, stores: () => openStores({ definitions: given, dataDir, logBytesMax: 2 ** 30 }) });
+    };
+    const batches = batchesOf(3, BATCHES);
+    // What memory has is not enough for any shard: each is read into a file.
+    const tight: LimitsDefinition = { ...ALL_AWAY, stateBytesMax: 2 ** 20 };
+    let rig = await open(tight);
+    await play(rig, batches.slice(0, 20));
+    await rig.checkpoint();
+    await play(rig, batches.slice(20, 30));
+    await rigs.abandon(rig);
+    assert.deepEqual(spillFiles(dataDir), [], 'gone with the process');
+    rig = await open(tight);
+    assert.ok((await spilledBytes(rig)) > 0);
+    await play(rig, batches.slice(30, 40));
+    await rigs.close(rig);
+    // With room in memory again, and without the policy.
+    rig = await open({ onFull: 'spill' });
+    await play(rig, batches.slice(40, 50));
+    await rigs.close(rig);
+    rig = await open(IN_MEMORY);
+    await play(rig, batches.slice(50));
+    assert.equal(await spilledBytes(rig), 0);
+    assert.deepEqual(told(tap.lines()), told(await undisturbed(batches)));
+    await rigs.close(rig);
+  });
+});
+
+test('what is on disk is asked for like the rest, and is not written again for that', async () => {
+  await using rigs = new Rigs();
+  await using scratch = new Scratch();
+  const stores = await lastingStores()();
+  const [away, here] = await Promise.all([
+    rigs.open(streamsWith(ALL_AWAY), { stores: async () => ({ ...stores, dataDir: scratch.directory }) }),
+    rigs.open(streamsWith(IN_MEMORY)),
+  ]);
+  const batches = batchesOf(8, 40).slice(0, 40);
+  await play(away, batches);
+  await play(here, batches);
+  const before = spillFiles(scratch.directory);
+  assert.ok(before.length > 0);
+  for (const name of ['w', 's', 'c']) {
+    const rows = await away.rows('orders', name, 'open');
+    assert.ok(rows.length > 10);
+    assert.deepEqual(rows, await here.rows('orders', name, 'open'));
+  }
+  assert.deepEqual(spillFiles(scratch.directory), before);
+  await rigs.close(away);
+  await rigs.close(here);
+});
+
+test('a new plan takes over what is on disk', async () => {
+  await using rigs = new Rigs();
+  const batches = batchesOf(9, BATCHES);
+  const runs: string[][] = [];
+  for (const limits of [IN_MEMORY, ALL_AWAY]) {
+    const rig = await rigs.open(streamsWith(limits), { threads: mortal(4) });
+    await play(rig, batches.slice(0, 30));
+    await rig.service.define('orders', 'windows', {
+      name: 'new',
+      type: 'tumbling',
+      sizeMs: 100,
+      aggregates: { n: 'count' },
+    });
+    await play(rig, batches.slice(30, 45));
+    await rig.service.define('payments', 'windows', {
+      name: 'w',
+      type: 'tumbling',
+      sizeMs: 300,
+      aggregates: { n: 'count' },
+    });
+    await play(rig, batches.slice(45));
+    runs.push(rig.tap.lines());
+    await rigs.close(rig);
+  }
+  assert.ok((runs[0] ?? []).some((line) => line.includes('"name":"new"')));
+  assert.deepEqual(runs[1], runs[0]);
+});
