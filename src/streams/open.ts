@@ -261,10 +261,11 @@ class Clock {
     });
   }
 
-  /** State that is on disk is more than what is worth saving for the sake of memory. */
+  /** What would have to be applied again is let go. That is no reason to save more state than memory holds. */
   #shorten(): void {
-    if (this.#engine.shards.anyAway) this.#apart('the state could not be copied', () => this.#lifecycle.rebase());
-    else this.#save();
+    const lifecycle = this.#lifecycle;
+    if (!this.#engine.shards.anyAway || !lifecycle.savesState) this.#save();
+    else this.#apart('the state could not be copied', () => lifecycle.rebase());
   }
 
   /** One at a time. */

@@ -263,10 +263,15 @@ export class Lifecycle {
     return this.#saving;
   }
 
+  /** Checkpoints are kept, and take their time: without, one is but a new base. */
+  get savesState(): boolean {
+    return this.#options.store !== null;
+  }
+
   /** Lets go of the steps since the last base; nothing is saved. */
   rebase(): Promise<void> {
-    const { pipeline, shards } = this.#options.engine;
-    return this.#alone(() => pipeline.barrier(() => shards.rebase()));
+    const { engine } = this.#options;
+    return this.#alone(() => engine.pipeline.barrier(() => engine.shards.rebase()));
   }
 
   #alone(work: () => Promise<void>): Promise<void> {

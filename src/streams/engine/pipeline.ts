@@ -13,6 +13,9 @@ import type { QueryRows, ResultChunk, ShardReport, Step } from './task.ts';
 import { type DecodeResult, type DecodeTask, PlanNotLoaded, type StreamThreads, ThreadLost } from './task.ts';
 
 const DECODES_PER_THREAD = 2;
+const ENTRIES_PER_ROUND = 64;
+/** While every round has to bring state from disk and back. */
+const ENTRIES_PER_LONG_ROUND = 8192;
 const DECODE_TRIES_MAX = 6;
 const RETRY_AFTER_MS = 1000;
 
@@ -39,8 +42,8 @@ interface Moving {
 }
 
 export interface Rounds {
-  /** Records whose steps are worth a round; it takes fewer when no more are ready. */
-  readonly entriesPerRound: number;
+  /** Part of the state is on disk: the more records a round has, the less the way there and back costs each. */
+  readonly anyAway: boolean;
   round(
     steps: readonly Step[],
     rows: number,
@@ -76,6 +79,7 @@ export class Pipeline {
   #working = false;
   #stopped = false;
   #queries: QueryStep[] = [];
+  #gatherUntilMs = 0;
   #waiters: (() => void)[] = [];
 
   constructor(ports: PipelinePorts) {
@@ -219,8 +223,10 @@ export class Pipeline {
     }
   }
 
-  /** False when there is nothing to do. */
+  /** False when there is nothing to do, or not yet. */
   async #round(): Promise<boolean> {
+    if (this.#gathers()) return false;
+    const beganMs = performance.now();
     const entries = this.#takeReady();
     const queries = this.#queries.splice(0);
     if (entries.length === 0 && queries.length === 0) return false;
@@ -246,8 +252,16 @@ export class Pipeline {
       if (state === 'failed') entry.failed(error);
       else entry.applied(decoded, outcome.reports);
     }
+    this.#gatherUntilMs = 2 * performance.now() - beganMs;
     this.#pump();
     return true;
+  }
+
+  /** A long round is worth waiting for what is being decoded, as long as the last one took. Each decoded record asks anew. */
+  #gathers(): boolean {
+    if (this.#decoding === 0 || !this.#ports.rounds().anyAway) return false;
+    const last = this.#queue[ENTRIES_PER_LONG_ROUND - 1];
+    return (last === undefined || last.state !== 'ready') && performance.now() < this.#gatherUntilMs;
   }
 
   async #roundOf(steps: readonly Step[], rows: number, seq: number): ReturnType<Rounds['round']> {
@@ -257,7 +271,7 @@ export class Pipeline {
   }
 
   #takeReady(): readonly Moving[] {
-    const most = this.#ports.rounds().entriesPerRound;
+    const most = this.#ports.rounds().anyAway ? ENTRIES_PER_LONG_ROUND : ENTRIES_PER_ROUND;
     let count = 0;
     while (count < most && count < this.#queue.length) {
       const { state } = this.#queue[count] as Moving;

@@ -1,7 +1,7 @@
 /**
  * Which shards are in memory between rounds, and which lie on disk.
  *
- * Role: beside `ShardSet`, for plans with a stream of `onFull: spill`; for others nothing here is asked. Every round goes
+ * Role: beside `ShardSet`, for plans with a stream of `onFull: spill`; of others nothing is asked here. Every round goes
  * through all shards, so which ones stay matters less than that they stay the same: those in memory first, in order, as
  * many as fit. A thread writes a shard out after its steps when it is not among them, or has outgrown its part.
  * Invariants: buffers of shards in memory, times `COPIES`, are within the budget after every round, except while the disk
@@ -16,12 +16,12 @@ import type { Held, HeldMemory, HeldShard, ShardReport, SpillOrder, SpillOrders 
 const COPIES = 3;
 /** Of the streams that do not spill, by byte in use: copies, and room that buffers have to grow. */
 const BYTES_PER_BYTE_HELD = 2 * COPIES;
-/** Longer rounds, while shards are on disk: they share the way there and back. */
-const ENTRIES_PER_ROUND_SPILLED = 8192;
+
+const spills = ({ onFull }: StreamPlan): boolean => onFull === 'spill';
 
 /** Buffers of shards that memory has room for at the start, when nothing is known of what streams will hold. */
 export function memoryBytesMax({ streams }: Plan): number {
-  const spilling = streams.filter(({ onFull }) => onFull === 'spill');
+  const spilling = streams.filter(spills);
   if (spilling.length === 0) return Number.POSITIVE_INFINITY;
   return spilling.reduce((sum, { stateBytesMax }) => sum + stateBytesMax, 0) / COPIES;
 }
@@ -44,9 +44,9 @@ export class ShardResidence {
   #away: number[] = [];
   /** By shard: buffers it may have and stay in memory. */
   #bytesMax: number[] = [];
+  /** In the last round, and in the one under way. */
   #notStored = '';
-  /** Of a trouble that is told once. */
-  #told = false;
+  #notStoredNow = '';
 
   private constructor(plan: Plan, folder: SpillFolder, spilling: readonly StreamPlan[]) {
     this.#plan = plan;
@@ -55,15 +55,10 @@ export class ShardResidence {
     this.#storedBytes = plan.streams.map(() => 0);
   }
 
-  /** Null when no stream of the plan spills. */
-  static of(plan: Plan, folder: SpillFolder): ShardResidence | null {
-    const spilling = plan.streams.filter(({ onFull }) => onFull === 'spill');
-    return spilling.length === 0 ? null : new ShardResidence(plan, folder, spilling);
-  }
-
-  /** Records that make up a round; null: as many as ever. */
-  get entriesPerRound(): number | null {
-    return this.#away.length > 0 ? ENTRIES_PER_ROUND_SPILLED : null;
+  /** Null when no stream of the plan spills, and nothing is on disk that one before it has left there. */
+  static of(plan: Plan, folder: SpillFolder, images: readonly HeldShard[]): ShardResidence | null {
+    const spilling = plan.streams.filter(spills);
+    return spilling.length === 0 && images.every(isImage) ? null : new ShardResidence(plan, folder, spilling);
   }
 
   get anyAway(): boolean {
@@ -82,6 +77,7 @@ export class ShardResidence {
 
   /** Memory that state may take. */
   budget(view: ResidenceView): number {
+    if (this.#spilling.length === 0) return Number.POSITIVE_INFINITY;
     let bytes = 0;
     for (const { index, onFull, stateBytesMax } of this.#plan.streams) {
       bytes += onFull === 'spill' ? stateBytesMax : BYTES_PER_BYTE_HELD * view.held(index).bytes;
@@ -98,27 +94,21 @@ export class ShardResidence {
     return { shards: part.map(order), away: this.#away };
   }
 
-  /** A round begins. */
-  begin(): void {
-    this.#notStored = '';
-  }
-
-  /** A task of the round has ended well. Gives why a shard could not be written, when that is new; `''` otherwise. */
+  /** A task has ended well. Gives why a shard could not be written, when that is new; `''` otherwise. */
   used({ shards }: SpillOrders, reports: readonly ShardReport[]): string {
     for (let i = 0; i < shards.length; i++) {
       const { file } = shards[i] as SpillOrder;
       const { image, notStored } = reports[i] as ShardReport;
-      if (notStored !== '') this.#notStored = notStored;
+      if (notStored !== '') this.#notStoredNow = notStored;
       if (!filesOf(image).includes(file)) this.#folder.forget(file);
     }
-    if (this.#notStored === '' || this.#told) return '';
-    this.#told = true;
-    return this.#notStored;
+    return this.#notStored === '' ? this.#notStoredNow : '';
   }
 
   /** Between rounds: says which shards are to be in memory after the next one. `bases`: files that are needed as well. */
   settle(view: ResidenceView, bases: readonly HeldShard[]): void {
-    if (this.#notStored === '') this.#told = false;
+    this.#notStored = this.#notStoredNow;
+    this.#notStoredNow = '';
     this.#choose(view);
     this.#away = view.images.filter((held) => !isImage(held)).map(({ shard }) => shard);
     this.#storedBytes = this.#plan.streams.map(({ index }) => this.#storedBytesOf(index, view.images));

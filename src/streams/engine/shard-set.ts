@@ -34,8 +34,6 @@ const TRIES_MAX = 3;
 const RESTORES_MAX = 5;
 /** Fewer rows than this are not worth several messages. */
 const ROWS_PER_PART = 1024;
-/** More records would only make a round's results wait. */
-const ENTRIES_PER_ROUND = 64;
 
 export interface RoundOutcome {
   readonly results: readonly ResultChunk[];
@@ -105,7 +103,7 @@ export class ShardSet {
     this.#facts = this.#images.map(() => ({ bytes: 0, held: [], dropped: [] }));
     this.#held = plan.streams.map(() => ({ keys: 0, bytes: 0 }));
     this.#base = this.#images.map((image) => ({ held: copyOfShard(image), from: 0 }));
-    this.#residence = ShardResidence.of(plan, folder);
+    this.#residence = ShardResidence.of(plan, folder, this.#images);
     this.#settle();
   }
 
@@ -148,11 +146,6 @@ export class ShardSet {
     return this.#residence?.notStored ?? '';
   }
 
-  /** Records that make up a round. */
-  get entriesPerRound(): number {
-    return this.#residence?.entriesPerRound ?? ENTRIES_PER_ROUND;
-  }
-
   /** A new base is due: what would have to be applied again is larger than the state, or than what it may take. */
   get redoIsLong(): boolean {
     const bytes = Math.min(this.#bytes, this.#residence?.budget(this) ?? Number.POSITIVE_INFINITY);
@@ -167,7 +160,6 @@ export class ShardSet {
   async #round(steps: readonly Step[], rows: number, shards: readonly HeldShard[]): Promise<RoundOutcome> {
     if (this.#lost !== null) throw this.#lost;
     const parts = this.#parts(rows, shards);
-    this.#residence?.begin();
     const outcomes = await Promise.all(parts.map((part) => this.#applyPart(part, steps))).catch((error: unknown) => {
       if (error instanceof SpillProblem) this.#lost = error;
       throw error;

@@ -31,16 +31,16 @@ type AnyBuffer = SharedArrayBuffer | StoredBuffer;
 
 export const isInMemory = (buffer: AnyBuffer): buffer is SharedArrayBuffer => buffer instanceof SharedArrayBuffer;
 
-const memoriesOf = ({ groups, operators }: HeldShard): readonly HeldMemory[] => [...groups, ...operators];
-
 /** All of it: then a thread can go on with it as it is. */
 export function isImage(held: HeldShard): held is ShardImage {
-  return memoriesOf(held).every(({ buffers }) => buffers.every(isInMemory));
+  for (const { buffers } of held.groups) if (!buffers.every(isInMemory)) return false;
+  for (const { buffers } of held.operators) if (!buffers.every(isInMemory)) return false;
+  return true;
 }
 
 /** Its buffers, wherever they are. */
-export function buffersOf(held: HeldShard): AnyBuffer[] {
-  return memoriesOf(held).flatMap(({ buffers }) => buffers);
+export function buffersOf({ groups, operators }: HeldShard): AnyBuffer[] {
+  return [...groups, ...operators].flatMap(({ buffers }) => buffers);
 }
 
 /** Bytes that its buffers take in memory. */

@@ -6,7 +6,7 @@
  * process: what a crash left is removed by the next start. In the data folder when there is one, else in a temporary one
  * whose name tells the process it belongs to.
  */
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { lstatSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { rm, unlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -26,7 +26,7 @@ export class SpillFolder {
   readonly #files = new Set<string>();
   /** Files that somebody reads who is not asked, and by how many. */
   readonly #pinned = new Map<string, number>();
-  #removals = new Set<Promise<void>>();
+  readonly #removals = new Set<Promise<void>>();
 
   /** `dataDir` `''`: what is computed is in memory only. Throws when what an earlier process left cannot be removed. */
   constructor(dataDir: string) {
@@ -41,7 +41,7 @@ export class SpillFolder {
 
   /** A name for a new file. Throws when the folder cannot be made. */
   name(of: string): string {
-    if (this.#folder === '') this.#folder = this.#dataDir === '' ? ownFolder() : folderIn(this.#dataDir);
+    if (this.#folder === '') this.#folder = this.#dataDir === '' ? this.#temporary() : folderIn(this.#dataDir);
     this.#number += 1;
     const file = join(this.#folder, `${of}-${this.#number}`);
     this.#files.add(file);
@@ -72,11 +72,20 @@ export class SpillFolder {
       if (files.has(file) || this.#pinned.has(file)) continue;
       this.#files.delete(file);
       // A thread that was lost may not have made it; a file that cannot be removed goes with the folder.
-      const removal = unlink(file)
-        .catch(() => undefined)
-        .finally(() => this.#removals.delete(removal));
-      this.#removals.add(removal);
+      this.#remove(unlink(file));
     }
+  }
+
+  #remove(removal: Promise<void>): void {
+    const done = removal.catch(() => undefined).finally(() => this.#removals.delete(done));
+    this.#removals.add(done);
+  }
+
+  #temporary(): string {
+    const parent = tmpdir();
+    // What cannot be removed now is there for the next one to try.
+    for (const folder of leftOver(parent)) this.#remove(rm(folder, { recursive: true, force: true }));
+    return mkdtempSync(join(parent, `${TEMPORARY}${process.pid}-`));
   }
 
   /** Removes everything. */
@@ -94,30 +103,21 @@ function folderIn(dataDir: string): string {
   return folder;
 }
 
-/** Removes those of processes that are no more, and makes one. */
-function ownFolder(): string {
-  const parent = tmpdir();
-  for (const name of readdirSync(parent)) {
-    if (name.startsWith(TEMPORARY) && isLeft(name)) removeLeft(join(parent, name));
-  }
-  return mkdtempSync(join(parent, `${TEMPORARY}${process.pid}-`));
+/** Folders of processes that are no more, of this user. */
+function leftOver(parent: string): string[] {
+  const owner = process.getuid?.();
+  return readdirSync(parent)
+    .filter((name) => name.startsWith(TEMPORARY) && hasEnded(Number.parseInt(name.slice(TEMPORARY.length), 10)))
+    .map((name) => join(parent, name))
+    .filter((folder) => owner === undefined || lstatSync(folder, { throwIfNoEntry: false })?.uid === owner);
 }
 
-function isLeft(name: string): boolean {
-  const pid = Number.parseInt(name.slice(TEMPORARY.length), 10);
+function hasEnded(pid: number): boolean {
   if (!(pid > 0)) return false;
   try {
     process.kill(pid, 0);
     return false;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'ESRCH';
-  }
-}
-
-function removeLeft(folder: string): void {
-  try {
-    rmSync(folder, { recursive: true, force: true });
-  } catch {
-    // Another user's: theirs to remove.
   }
 }

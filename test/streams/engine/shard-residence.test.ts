@@ -203,9 +203,9 @@ test('a temporary folder of a process that is no more goes when the next one mak
   mkdirSync(living, { recursive: true });
   const folder = new SpillFolder('');
   const name = folder.name('shard-0');
-  assert.equal(existsSync(dead), false);
   assert.equal(existsSync(dirname(name)), true);
   await folder.close();
+  assert.equal(existsSync(dead), false);
   assert.equal(existsSync(dirname(name)), false);
   assert.equal(existsSync(living), true);
   rmdirSync(living);

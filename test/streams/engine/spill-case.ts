@@ -111,6 +111,16 @@ export function spillFiles(dataDir: string): string[] {
   return existsSync(folder) ? readdirSync(folder).map((name) => join(folder, name)) : [];
 }
 
+/** Of each shard the file it was written to last: those before it may be the base. */
+export function newestFiles(dataDir: string): string[] {
+  const newest = new Map<string, number>();
+  for (const file of spillFiles(dataDir)) {
+    const [, shard, number] = /^(.*shard-\d+)-(\d+)$/.exec(file) ?? [];
+    if (shard !== undefined) newest.set(shard, Math.max(newest.get(shard) ?? 0, Number(number)));
+  }
+  return [...newest].map(([shard, number]) => `${shard}-${number}`);
+}
+
 /** Rigs of a test: those it did not come to close end with it. */
 export class Rigs implements AsyncDisposable {
   readonly #open = new Set<Rig>();

@@ -11,7 +11,7 @@ import { openStores } from '../../../src/streams/stores.ts';
 import { Child } from '../log/child.ts';
 import { Scratch } from '../log/scratch.ts';
 import type { Rig } from './rig.ts';
-import { countedWith, keysOf, LAST, Rigs, refusalOf, spilledBytes, spillFiles } from './spill-case.ts';
+import { countedWith, keysOf, LAST, newestFiles, Rigs, refusalOf, spilledBytes, spillFiles } from './spill-case.ts';
 
 const KEYS = 300;
 const AWAY = { onFull: 'spill', keysMax: 1 } as const;
@@ -81,6 +81,19 @@ describe('a file of a shard', () => {
       await rigs.close(rig);
     });
   }
+});
+
+test('all files of all shards but the first are lost, again and again, and every event counts once', async () => {
+  await using scratch = new Scratch();
+  await using rigs = new Rigs();
+  const rig = await openIn(rigs, scratch.directory, countedWith(AWAY));
+  for (let at = 1; at <= 6; at++) {
+    if (at > 3) for (const file of newestFiles(scratch.directory)) rmSync(file);
+    await rig.send('s', keysOf(at, KEYS));
+  }
+  assert.deepEqual(await counts(rig), [6]);
+  assert.equal(rig.troubles.length, 12);
+  await rigs.close(rig);
 });
 
 test('a checkpoint does not take over what is damaged: it is none, and the one before it stays', async () => {

@@ -9,7 +9,15 @@ import { test } from 'node:test';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
 import { type Served, serve } from '../../clients/serve.ts';
 import { Stateless } from '../../wire/raw-clients.ts';
-import { ALL_AWAY, batchesOf, Rigs, type SpillBatch, spillFiles, streamsWith } from '../engine/spill-case.ts';
+import {
+  ALL_AWAY,
+  batchesOf,
+  newestFiles,
+  Rigs,
+  type SpillBatch,
+  spillFiles,
+  streamsWith,
+} from '../engine/spill-case.ts';
 import { Scratch } from '../log/scratch.ts';
 
 const PATIENCE_MS = 60_000;
@@ -49,17 +57,6 @@ async function inMemory(batches: readonly SpillBatch[]): Promise<string[]> {
   return rig.tap.lines();
 }
 
-/** Of each shard the newest: those before it may be the base. */
-function damageNewest(dataDir: string): number {
-  const newest = new Map<string, number>();
-  for (const file of spillFiles(dataDir)) {
-    const [, shard, number] = /(shard-\d+)-(\d+)$/.exec(file) ?? [];
-    if (shard !== undefined) newest.set(shard, Math.max(newest.get(shard) ?? 0, Number(number)));
-  }
-  for (const [shard, number] of newest) truncateSync(join(dataDir, 'spill', `${shard}-${number}`), 9);
-  return newest.size;
-}
-
 test('workers that end, and files that are damaged, take nothing of what is on disk with them', {
   timeout: PATIENCE_MS,
 }, async () => {
@@ -77,7 +74,9 @@ test('workers that end, and files that are damaged, take nothing of what is on d
     const client = new Stateless(served.url);
     for (const batch of batches.slice(0, 20)) await post(served, batch);
     // Nothing is under way: the newest files are those the next round reads.
-    assert.equal(damageNewest(dataDir), 4);
+    const newest = newestFiles(dataDir);
+    assert.equal(newest.length, 4);
+    for (const file of newest) truncateSync(file, 9);
     let ended = 0;
     let sending = true;
     const ending = (async () => {

@@ -1,0 +1,157 @@
+/**
+ * What it costs that state is on disk between rounds: the same events with all state in memory, and with so many times
+ * the state that memory may take (`onFull: spill`). The whole engine on one thread, from bytes, nothing is told until the
+ * end; each variant in a process of its own, in turn.
+ *
+ * Run: node dist/bench/micro/streams-spill.js [rounds]
+ */
+import { execFileSync } from 'node:child_process';
+import { tmpdir } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import type { LimitsDefinition } from '../../src/streams/define/definition.ts';
+import { CONNECTOR_KINDS } from '../../src/streams/engine/connectors.ts';
+import type { ApplyTask } from '../../src/streams/engine/task.ts';
+import { openStreams } from '../../src/streams/open.ts';
+import { openStores } from '../../src/streams/stores.ts';
+import { eventChunks } from '../streams/data.ts';
+import { TimedThreads } from '../streams/timed-threads.ts';
+
+const KEYS = 500_000;
+const EVENTS = 1_000_000;
+/** The same events again: what is measured is the last pass, when all keys are there. */
+const PASSES = 4;
+const BATCH_EVENTS = 10_000;
+const NEVER_MS = 2 ** 30;
+const MIB = 2 ** 20;
+/** Batches on their way at once: the longer the rounds, the fewer times state comes and goes. */
+const AHEADS = [8, 100];
+/** Memory for state and its copies; what it takes without a limit is told. */
+const BUDGETS_MIB = [0, 64, 24];
+const ROUNDS = Number(process.argv[2] ?? 5);
+
+class CountedThreads extends TimedThreads {
+  tasks = 0;
+
+  override apply(task: ApplyTask): ReturnType<TimedThreads['apply']> {
+    this.tasks += 1;
+    return super.apply(task);
+  }
+}
+
+interface Measured {
+  readonly wallNs: number;
+  readonly cpuNs: number;
+  readonly rounds: number;
+  readonly spilledMib: number;
+  readonly rssMib: number;
+}
+
+async function run(budgetMib: number, ahead: number): Promise<Measured> {
+  const job = {
+    name: 'tumbling',
+    events: EVENTS,
+    keys: KEYS,
+    ratePerS: EVENTS,
+    sizeMs: NEVER_MS,
+    slideMs: 0,
+    gapMs: 0,
+  };
+  const batches = eventChunks(job as Parameters<typeof eventChunks>[0], BATCH_EVENTS);
+  const spill: LimitsDefinition = { onFull: 'spill', stateBytesMax: budgetMib * MIB };
+  const limits = {
+    ...(budgetMib > 0 ? spill : { stateBytesMax: 2 ** 34 }),
+    keysMax: 10 * KEYS,
+    pendingBytesMax: 2 ** 28,
+  };
+  const definitions = [
+    {
+      name: 's',
+      schema: {
+        fields: { ts: 'integer' as const, key: 'string' as const, value: 'number' as const },
+        timestamp: { field: 'ts' },
+        key: ['key'],
+      },
+      time: { maxFutureMs: 0, idleAfterMs: 0 },
+      limits,
+      windows: [
+        {
+          name: 'w',
+          type: 'tumbling' as const,
+          sizeMs: NEVER_MS,
+          aggregates: {
+            n: 'count' as const,
+            sum: { fn: 'sum' as const, of: 'value' },
+            max: { fn: 'max' as const, of: 'value' },
+          },
+        },
+      ],
+    },
+  ];
+  let threads: CountedThreads | null = null as CountedThreads | null;
+  const silent = { error: console.error, warn: () => undefined, info: () => undefined };
+  const { abandon, service } = await openStreams({
+    definitions,
+    shards: 8,
+    logBytesMax: 2 ** 34,
+    checkpointMs: NEVER_MS,
+    tickMs: 200,
+    kinds: CONNECTOR_KINDS,
+    stores: () => openStores({ definitions, dataDir: tmpdir(), logBytesMax: 2 ** 34 }),
+    threads(parts) {
+      threads = new CountedThreads(parts);
+      return threads;
+    },
+    log: silent,
+    now: () => 0,
+  });
+  const heading = { partition: '', position: '', batchId: '', traceparent: '', correlationId: '' };
+  let cpu = process.cpuUsage();
+  let began = performance.now();
+  let tasks = 0;
+  const pending: Promise<unknown>[] = [];
+  for (let pass = 1; pass <= PASSES; pass++) {
+    if (pass === PASSES) {
+      await Promise.all(pending.splice(0));
+      [cpu, began, tasks] = [process.cpuUsage(), performance.now(), threads?.tasks ?? 0];
+    }
+    for (const body of batches) {
+      pending.push(service.accept('s', 'bench', { ...heading, format: 'ndjson', body }));
+      if (pending.length >= ahead) await pending.shift();
+    }
+  }
+  await Promise.all(pending);
+  const wallMs = performance.now() - began;
+  const { system, user } = process.cpuUsage(cpu);
+  const measured = {
+    wallNs: (wallMs * 1e6) / EVENTS,
+    cpuNs: ((system + user) * 1e3) / EVENTS,
+    rounds: (threads?.tasks ?? 0) - tasks,
+    spilledMib: (service.list()[0]?.spilledBytes ?? 0) / MIB,
+    rssMib: process.resourceUsage().maxRSS / 1024,
+  };
+  await abandon();
+  return measured;
+}
+
+function inProcess(budgetMib: number, ahead: number): Measured {
+  const text = execFileSync(process.execPath, [fileURLToPath(import.meta.url), 'one', `${budgetMib}`, `${ahead}`]);
+  return JSON.parse(text.toString('utf8')) as Measured;
+}
+
+if (process.argv[2] === 'one') {
+  const measured = await run(Number(process.argv[3]), Number(process.argv[4]));
+  process.stdout.write(JSON.stringify(measured));
+} else {
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const ahead of AHEADS) {
+      for (const budgetMib of BUDGETS_MIB) {
+        const { cpuNs, rounds, rssMib, spilledMib, wallNs } = inProcess(budgetMib, ahead);
+        const name = budgetMib === 0 ? 'all in memory' : `${budgetMib} MiB`;
+        const figures = `${wallNs.toFixed(0)} ns of wall, ${cpuNs.toFixed(0)} ns of CPU per event, ${rounds} rounds`;
+        process.stdout.write(
+          `${`${ahead} ahead`.padEnd(10)} ${name.padEnd(14)} ${figures}, ${spilledMib.toFixed(0)} MiB on disk, ${rssMib.toFixed(0)} MiB resident\n`,
+        );
+      }
+    }
+  }
+}
