@@ -6,14 +6,14 @@
  * Run: node dist/bench/micro/streams-spill.js [rounds]
  */
 import { execFileSync } from 'node:child_process';
-import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import type { LimitsDefinition } from '../../src/streams/define/definition.ts';
+import type { LimitsDefinition, StreamDefinition, WindowDefinition } from '../../src/streams/define/definition.ts';
 import { CONNECTOR_KINDS } from '../../src/streams/engine/connectors.ts';
 import type { ApplyTask } from '../../src/streams/engine/task.ts';
-import { openStreams } from '../../src/streams/open.ts';
+import { type OpenStreams, openStreams } from '../../src/streams/open.ts';
 import { openStores } from '../../src/streams/stores.ts';
 import { eventChunks } from '../streams/data.ts';
+import type { Job } from '../streams/job.ts';
 import { TimedThreads } from '../streams/timed-threads.ts';
 
 const KEYS = 500_000;
@@ -46,80 +46,69 @@ interface Measured {
   readonly rssMib: number;
 }
 
-async function run(budgetMib: number, ahead: number): Promise<Measured> {
-  const job = {
-    name: 'tumbling',
-    events: EVENTS,
-    keys: KEYS,
-    ratePerS: EVENTS,
-    sizeMs: NEVER_MS,
-    slideMs: 0,
-    gapMs: 0,
-  };
-  const batches = eventChunks(job as Parameters<typeof eventChunks>[0], BATCH_EVENTS);
+function definitionWith(budgetMib: number): StreamDefinition {
   const spill: LimitsDefinition = { onFull: 'spill', stateBytesMax: budgetMib * MIB };
-  const limits = {
-    ...(budgetMib > 0 ? spill : { stateBytesMax: 2 ** 34 }),
-    keysMax: 10 * KEYS,
-    pendingBytesMax: 2 ** 28,
+  const aggregates: WindowDefinition['aggregates'] = {
+    n: 'count',
+    sum: { fn: 'sum', of: 'value' },
+    max: { fn: 'max', of: 'value' },
   };
-  const definitions = [
-    {
-      name: 's',
-      schema: {
-        fields: { ts: 'integer' as const, key: 'string' as const, value: 'number' as const },
-        timestamp: { field: 'ts' },
-        key: ['key'],
-      },
-      time: { maxFutureMs: 0, idleAfterMs: 0 },
-      limits,
-      windows: [
-        {
-          name: 'w',
-          type: 'tumbling' as const,
-          sizeMs: NEVER_MS,
-          aggregates: {
-            n: 'count' as const,
-            sum: { fn: 'sum' as const, of: 'value' },
-            max: { fn: 'max' as const, of: 'value' },
-          },
-        },
-      ],
+  return {
+    name: 's',
+    schema: {
+      fields: { ts: 'integer', key: 'string', value: 'number' },
+      timestamp: { field: 'ts' },
+      key: ['key'],
     },
-  ];
-  let threads: CountedThreads | null = null as CountedThreads | null;
-  const silent = { error: console.error, warn: () => undefined, info: () => undefined };
-  const { abandon, service } = await openStreams({
+    time: { maxFutureMs: 0, idleAfterMs: 0 },
+    limits: {
+      ...(budgetMib > 0 ? spill : { stateBytesMax: 2 ** 34 }),
+      keysMax: 10 * KEYS,
+      pendingBytesMax: 2 ** 28,
+    },
+    windows: [{ name: 'w', type: 'tumbling', sizeMs: NEVER_MS, aggregates }],
+  };
+}
+
+function openWith(definition: StreamDefinition, threads: (made: CountedThreads) => void): Promise<OpenStreams> {
+  const definitions = [definition];
+  return openStreams({
     definitions,
     shards: 8,
     logBytesMax: 2 ** 34,
     checkpointMs: NEVER_MS,
     tickMs: 200,
     kinds: CONNECTOR_KINDS,
-    stores: () => openStores({ definitions, dataDir: tmpdir(), logBytesMax: 2 ** 34 }),
+    stores: () => openStores({ definitions, dataDir: '', logBytesMax: 2 ** 34 }),
     threads(parts) {
-      threads = new CountedThreads(parts);
-      return threads;
+      const made = new CountedThreads(parts);
+      threads(made);
+      return made;
     },
-    log: silent,
+    log: { error: console.error, warn: () => undefined, info: () => undefined },
     now: () => 0,
   });
+}
+
+async function run(budgetMib: number, ahead: number): Promise<Measured> {
+  const shape = { events: EVENTS, keys: KEYS, ratePerS: EVENTS, sizeMs: NEVER_MS, slideMs: 0, gapMs: 0 };
+  const batches = eventChunks({ name: 'tumbling', ...shape } as Job, BATCH_EVENTS);
+  let threads: CountedThreads | null = null as CountedThreads | null;
+  const { abandon, service } = await openWith(definitionWith(budgetMib), (made) => {
+    threads = made;
+  });
   const heading = { partition: '', position: '', batchId: '', traceparent: '', correlationId: '' };
-  let cpu = process.cpuUsage();
-  let began = performance.now();
-  let tasks = 0;
-  const pending: Promise<unknown>[] = [];
-  for (let pass = 1; pass <= PASSES; pass++) {
-    if (pass === PASSES) {
-      await Promise.all(pending.splice(0));
-      [cpu, began, tasks] = [process.cpuUsage(), performance.now(), threads?.tasks ?? 0];
-    }
+  const pass = async (): Promise<void> => {
+    const pending: Promise<unknown>[] = [];
     for (const body of batches) {
       pending.push(service.accept('s', 'bench', { ...heading, format: 'ndjson', body }));
       if (pending.length >= ahead) await pending.shift();
     }
-  }
-  await Promise.all(pending);
+    await Promise.all(pending);
+  };
+  for (let i = 1; i < PASSES; i++) await pass();
+  const [cpu, began, tasks] = [process.cpuUsage(), performance.now(), threads?.tasks ?? 0];
+  await pass();
   const wallMs = performance.now() - began;
   const { system, user } = process.cpuUsage(cpu);
   const measured = {

@@ -22,10 +22,12 @@ import {
   streamsWith,
 } from './spill-case.ts';
 
-const SEEDS = Number(process.env['STREAM_SEEDS'] ?? 4);
+const SEEDS = Number(process.env['STREAM_SEEDS'] ?? 3);
 const FIRST = Number(process.env['STREAM_SEED'] ?? 1);
 const BATCHES = 60;
 const IN_MEMORY: LimitsDefinition = {};
+/** Room for some of the shards: which ones are on disk changes from round to round. */
+const SOME_AWAY: LimitsDefinition = { onFull: 'spill', keysMax: 60 };
 
 /** Without the numbers of records: a changed definition is a record of its own. */
 const told = (lines: readonly string[]): string[] =>
@@ -46,9 +48,13 @@ async function undisturbed(
 ): Promise<string[]> {
   await using rigs = new Rigs();
   const rig = await rigs.open(streamsWith(limits), options);
-  await play(rig, batches);
+  let spilled = 0;
+  for (const batch of batches) {
+    await play(rig, [batch]);
+    spilled = Math.max(spilled, await spilledBytes(rig));
+  }
   const lines = rig.tap.lines();
-  assert.equal((await spilledBytes(rig)) > 0, limits.onFull === 'spill', 'on disk when that is wanted');
+  assert.equal(spilled > 0, limits.onFull === 'spill', 'on disk when that is wanted');
   await rigs.close(rig);
   return lines;
 }
@@ -65,11 +71,12 @@ describe('what is on disk between rounds gives the same results', () => {
       const expected = await undisturbed(batches);
       assert.ok(expected.length > 200, `${expected.length} lines`);
       assert.deepEqual(await undisturbed(batches, ALL_AWAY), expected, `seed ${seed}`);
-      assert.deepEqual(
-        await undisturbed(batches, ALL_AWAY, { threads: mortal(seed) }),
-        expected,
-        `seed ${seed}, threads end`,
-      );
+      // In which order sessions are told that one watermark ends depends on what was applied at once.
+      expected.sort();
+      for (const limits of [ALL_AWAY, SOME_AWAY]) {
+        const lines = await undisturbed(batches, limits, { threads: mortal(seed) });
+        assert.deepEqual(lines.sort(), expected, `seed ${seed}, threads end`);
+      }
     }
   });
 
@@ -101,7 +108,6 @@ describe('what is on disk between rounds gives the same results', () => {
           rig = await open();
         }
       }
-      // In which order sessions are told that one watermark ends depends on what was applied at once.
       assert.deepEqual(tap.lines().sort(), (await undisturbed(batches)).sort(), `seed ${seed}`);
       await rigs.close(rig);
     }
