@@ -1,7 +1,8 @@
 /**
  * Results as entries of a Redis stream, exactly once: a batch and the place in the log are one transaction.
  *
- * Options: `url`, `stream` (the key), `maxLen` (about so many entries are kept; 0, the default: all).
+ * Options: `url`, `stream` (the key), `maxLen` (about so many entries are kept; 0, the default: all), `tlsCaFile` (of
+ * certificate authorities, for `rediss:`; default those of the system).
  * Entries: `id` (the identity of the result) and `result` (its JSON).
  * Cursor: the key `{stream}:millrace:{sink}`, in the same hash slot. A script adds the entries and moves the cursor, or
  * finds the cursor there already and adds nothing: the answer to the first try was lost. Streams that go from node to node
@@ -11,7 +12,7 @@
  */
 import { RedisConnection } from '../../redis/connection.ts';
 import { RedisUnavailable } from '../../redis/unavailable.ts';
-import { optionalInteger, redisUrl, requiredText } from '../connector-options.ts';
+import { optionalInteger, optionalText, redisUrl, requiredText } from '../connector-options.ts';
 import { type Sink, SinkAway, type SinkBatch, type SinkKind } from './port.ts';
 
 /** What a script begins with that only the newest writer may run; `0`: there is only one. */
@@ -42,7 +43,7 @@ export const redisSinkKind: SinkKind = {
   type: 'redis',
   guarantee: 'exactly-once',
   // `fence` is not declared: streams that go from node to node add it.
-  options: ['url', 'stream', 'maxLen'],
+  options: ['url', 'stream', 'maxLen', 'tlsCaFile'],
   create: (options, name) =>
     new RedisSink(
       redisUrl(options, name),
@@ -50,8 +51,15 @@ export const redisSinkKind: SinkKind = {
       requiredText(options, name, 'stream'),
       optionalInteger(options, name, 'maxLen', 0, 0, 1e9),
       optionalInteger(options, name, 'fence', 0, 0, Number.MAX_SAFE_INTEGER),
+      optionalText(options, name, 'tlsCaFile', ''),
     ),
 };
+
+/**
+ * Longer than any write takes that is going to succeed. Behind a firewall that forgot the connection no answer ever comes;
+ * what was sent is sent again then, and counts once.
+ */
+const COMMAND_MS_MAX = 10_000;
 
 /** Each failure reaches the engine by itself. */
 const QUIET = { warn: (): void => undefined, info: (): void => undefined };
@@ -63,8 +71,8 @@ class RedisSink implements Sink {
   readonly #maxLen: number;
   readonly #token: string;
 
-  constructor(url: string, name: string, stream: string, maxLen: number, token: number) {
-    this.#redis = new RedisConnection(url, name, QUIET);
+  constructor(url: string, name: string, stream: string, maxLen: number, token: number, tlsCaFile: string) {
+    this.#redis = new RedisConnection(url, name, QUIET, { commandMsMax: COMMAND_MS_MAX, tlsCaFile });
     this.#stream = stream;
     // What is in braces decides the slot; a key without them is hashed as a whole.
     this.#cursorKey = `${/\{[^}]+\}/.test(stream) ? stream : `{${stream}}`}:millrace:${name}`;
