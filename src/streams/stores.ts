@@ -13,7 +13,7 @@ import { MemoryDeadLetterStore } from './dead-letters/memory-store.ts';
 import type { DeadLetterStore } from './dead-letters/port.ts';
 import type { StreamDefinition } from './define/definition.ts';
 import { LmdbEnvironment } from './lmdb/open.ts';
-import { LmdbLog } from './log/lmdb-log.ts';
+import { openLmdbLog } from './log/lmdb-log.ts';
 import { MemoryLog } from './log/memory-log.ts';
 import type { EventLog } from './log/port.ts';
 
@@ -56,7 +56,7 @@ export async function openStores({ dataDir, definitions, logBytesMax }: StoreOpt
   await mkdir(stateDir, { recursive: true });
   const logEnvironment = new LmdbEnvironment(logDir);
   const stateEnvironment = new LmdbEnvironment(stateDir);
-  const eventLog = new LmdbLog(logEnvironment, { bytesMax: logBytesMax });
+  const eventLog = openLmdbLog(logEnvironment, { bytesMax: logBytesMax });
   const checkpoints = new LmdbCheckpointStore(stateEnvironment);
   const deadLetters = new LmdbDeadLetterStore(stateEnvironment);
   return {

@@ -20,7 +20,7 @@ import type { ConnectorKinds } from '../engine/connectors.ts';
 import type { EngineThreads } from '../engine/pool-threads.ts';
 import type { StreamService } from '../engine/service.ts';
 import type { ShardParts } from '../engine/shard.ts';
-import { RedisLog } from '../log/redis-log.ts';
+import { openRedisLog } from '../log/redis-log.ts';
 import { type OpenStreams, openStreams, type StreamsOptions } from '../open.ts';
 import type { Stores } from '../stores.ts';
 import { guarded, UnitFence } from './fence.ts';
@@ -200,7 +200,7 @@ export async function definitionsOf(
 async function openRedisStores(fence: UnitFence, options: UnitEngineOptions): Promise<Stores> {
   const { logBytesMax, replicasMin } = options;
   const [eventLog, checkpoints, deadLetters] = await Promise.all([
-    RedisLog.open(fence, { bytesMax: logBytesMax, replicasMin }),
+    openRedisLog(fence, { bytesMax: logBytesMax, replicasMin }),
     RedisCheckpointStore.open(fence),
     RedisDeadLetterStore.open(fence),
   ]);
