@@ -12,6 +12,7 @@ import type { Settings } from '../config/settings.ts';
 import { CallerThread } from '../dispatch/caller-thread.ts';
 import { JobDispatcher } from '../dispatch/dispatcher.ts';
 import { Flights, WorkerLoad } from '../dispatch/flights.ts';
+import type { Job } from '../dispatch/job.ts';
 import { JobBoard } from '../dispatch/job-board.ts';
 import { Losses } from '../dispatch/losses.ts';
 import { Quarantine } from '../dispatch/quarantine.ts';
@@ -38,7 +39,7 @@ export interface EngineOptions {
 
 export interface Engine {
   readonly dispatcher: JobDispatcher;
-  readonly admission: Admission;
+  readonly admission: Admission<Job>;
   readonly flights: Flights;
   readonly pool: WorkerPool;
   /** Workers that can take jobs now. */
@@ -76,7 +77,7 @@ export function createEngine(options: EngineOptions): Engine {
 class JoinedEngine implements Engine {
   readonly ready: Promise<void>;
   readonly flights: Flights;
-  readonly admission: Admission;
+  readonly admission: Admission<Job>;
   readonly pool: WorkerPool & StreamCarrier;
   readonly dispatcher: JobDispatcher;
   readonly #options: EngineOptions;

@@ -82,7 +82,8 @@ export async function openStreams(options: StreamsOptions): Promise<OpenStreams>
     engine,
     shardParts: parts,
     store: stores.checkpoints,
-    compile: (given, epoch) => compilePlan(given, { epoch, shards }),
+    shards,
+    compile: (given, epoch, shardsNow) => compilePlan(given, { epoch, shards: shardsNow }),
     prepare: async (given, plan, before) => {
       checkConnectors(given, options.kinds);
       await loadReducers(plan, reducers);

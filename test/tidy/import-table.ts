@@ -31,7 +31,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'subscriptions',
     'tasks/port.ts',
   ],
-  'src/admission': ['dispatch/job.ts'],
+  'src/admission': [],
   'src/dispatch': ['admission', 'pool', 'protocol/faults.ts', 'protocol/request-state.ts', 'workers'],
   'src/pool': ['dispatch/job-board.ts', 'workers/port.ts'],
   workers: [

@@ -14,7 +14,7 @@ import type { Plan } from '../plan.ts';
 import type { SinkBatch } from '../sinks/port.ts';
 import { type BookFacts, StreamBook } from './books.ts';
 import type { EngineLog, StreamEngine } from './engine.ts';
-import { chunksOf, groupName, imagesFrom, operatorName, shared } from './image-chunks.ts';
+import { chunksOf, groupName, groupsAnew, imagesFrom, operatorName, shapesOf, shared } from './image-chunks.ts';
 import type { DefineOutcome } from './port.ts';
 import { createShard, type ShardParts } from './shard.ts';
 import { ShardSet } from './shard-set.ts';
@@ -24,7 +24,9 @@ export interface LifecycleOptions {
   readonly engine: StreamEngine;
   readonly shardParts: ShardParts;
   readonly store: CheckpointStore | null;
-  readonly compile: (definitions: readonly StreamDefinition[], epoch: number) => Plan;
+  /** Of state that begins anew. */
+  readonly shards: number;
+  readonly compile: (definitions: readonly StreamDefinition[], epoch: number, shards: number) => Plan;
   /** Modules of the plan are loaded, connectors are made: called before the plan is used. */
   readonly prepare: (
     definitions: readonly StreamDefinition[],
@@ -43,6 +45,8 @@ export interface SinkFacts {
 
 interface Facts {
   readonly shards: number;
+  /** Of the memory of operators, by their names; see `define/state-shape.ts`. */
+  readonly shapes: Readonly<Record<string, string>>;
   readonly incarnation: number;
   readonly books: Readonly<Record<string, BookFacts>>;
   readonly sinks: Readonly<Record<string, SinkFacts>>;
@@ -52,10 +56,13 @@ interface Facts {
 export class Lifecycle {
   definitions: readonly StreamDefinition[] = [];
   readonly #options: LifecycleOptions;
+  /** Keys are where they are: this stays, whatever is configured, for as long as there is a checkpoint. */
+  #shards: number;
   #saving: Promise<void> | null = null;
 
   constructor(options: LifecycleOptions) {
     this.#options = options;
+    this.#shards = options.shards;
   }
 
   /** Resolves when the state is what the log says and the definitions are in force. */
@@ -82,10 +89,18 @@ export class Lifecycle {
   }
 
   async #restore(checkpoint: Checkpoint): Promise<void> {
-    const { compile, engine, prepare } = this.#options;
+    const { compile, engine, log, prepare, shardParts, shards } = this.#options;
     const facts = JSON.parse(checkpoint.factsJson) as Facts;
     this.definitions = JSON.parse(checkpoint.definitionsJson) as readonly StreamDefinition[];
-    const plan = compile(this.definitions, engine.plan.epoch + 1);
+    if (facts.shards !== shards) log.warn({ shards, saved: facts.shards }, 'the number of shards stays what it was');
+    this.#shards = facts.shards;
+    const plan = compile(this.definitions, engine.plan.epoch + 1, facts.shards);
+    const anew = groupsAnew(plan, facts.shapes);
+    for (const [group, why] of anew) {
+      const operators = plan.operators.filter((each) => each.group === group).map((each) => operatorName(plan, each));
+      log.warn({ operators, why }, 'state of an earlier version cannot be read: it begins anew');
+    }
+    const fresh = (shard: number): ShardImage => createShard(shard, plan, shardParts, 0);
     const books = plan.streams.map((stream) => {
       const book = new StreamBook(stream);
       const known = facts.books[stream.name];
@@ -96,7 +111,12 @@ export class Lifecycle {
     });
     const watermarks = books.map(({ watermark }) => watermark);
     await prepare(this.definitions, plan, new Map(Object.entries(facts.sinks)));
-    this.#use(plan, imagesFrom(plan, checkpoint.chunks, watermarks), facts.incarnation + 1, books);
+    this.#use(
+      plan,
+      imagesFrom(plan, checkpoint.chunks, watermarks, { groups: anew, fresh }),
+      facts.incarnation + 1,
+      books,
+    );
     for (const [name, retained] of engine.outcomes.retained) {
       const bytes = checkpoint.chunks.get(`retained/${name}`);
       if (bytes !== undefined) retained.restore(bytes);
@@ -126,7 +146,7 @@ export class Lifecycle {
   /** Puts definitions in force; what came before them is applied first. Rejects with `DefinitionProblem`, changing nothing. */
   async define(definitions: readonly StreamDefinition[]): Promise<DefineOutcome> {
     const { compile, engine } = this.#options;
-    const plan = compile(definitions, engine.plan.epoch + 1);
+    const plan = compile(definitions, engine.plan.epoch + 1, this.#shards);
     const outcome = await engine.pipeline.barrier(async () => {
       const seq = await this.#logPlan(definitions, plan);
       const changed = await this.#change(definitions);
@@ -158,7 +178,7 @@ export class Lifecycle {
   async #change(definitions: readonly StreamDefinition[]): Promise<DefineOutcome> {
     const { compile, engine, prepare } = this.#options;
     const before = engine.plan;
-    const plan = compile(definitions, before.epoch + 1);
+    const plan = compile(definitions, before.epoch + 1, this.#shards);
     await prepare(definitions, plan, this.#sinkFacts());
     const verdicts = compatibility(before, plan);
     const kept = new Set(verdicts.filter((each) => each.kept).map((each) => each.operator));
@@ -260,6 +280,7 @@ export class Lifecycle {
     }
     const facts: Facts = {
       shards: engine.plan.shards,
+      shapes: shapesOf(engine.plan),
       incarnation: engine.shards.incarnation,
       books: Object.fromEntries(engine.books.map((book) => [book.plan.name, book.facts()])),
       sinks: Object.fromEntries(this.#sinkFacts()),

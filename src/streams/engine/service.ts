@@ -25,17 +25,16 @@ import {
   type WindowAnswer,
   type WindowQuery,
 } from './port.ts';
+import { StreamListeners } from './stream-listeners.ts';
 
 export const QUERY_ROWS_MAX = 1000;
 const EVENTS_MAX = 64;
-const LISTENERS_MAX = 64;
 
 export class StreamService implements Streams {
   readonly #engine: StreamEngine;
   readonly #lifecycle: Lifecycle;
   readonly #alerts: AlertBook;
-  readonly #listeners = new Set<(change: StreamChange) => void>();
-  readonly #definedListeners: (() => void)[] = [];
+  readonly #listeners = new StreamListeners();
   /** One definition at a time: each starts from what the one before left. */
   #defining: Promise<unknown> = Promise.resolve();
 
@@ -167,7 +166,7 @@ export class StreamService implements Streams {
     });
     try {
       const outcome = await this.#lifecycle.define(definitions);
-      for (const listener of this.#definedListeners) listener();
+      this.#listeners.defined();
       return outcome;
     } catch (error) {
       if (error instanceof DefinitionProblem) throw new StreamRefusal('invalid', error.message);
@@ -230,19 +229,17 @@ export class StreamService implements Streams {
   }
 
   onChange(listener: (change: StreamChange) => void): () => void {
-    if (this.#listeners.size >= LISTENERS_MAX) throw new Error(`more than ${LISTENERS_MAX} listeners to the streams`);
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#listeners.onChange(listener);
   }
 
   /** Called after a window or pattern was defined. */
   onDefined(listener: () => void): void {
-    this.#definedListeners.push(listener);
+    this.#listeners.onDefined(listener);
   }
 
   /** From the outcomes of a round. */
   tell(change: StreamChange): void {
-    for (const listener of this.#listeners) listener(change);
+    this.#listeners.changed(change);
   }
 }
 

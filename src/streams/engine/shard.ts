@@ -33,6 +33,12 @@ interface Attached {
   late: number;
 }
 
+/** Groups that hold keys of a stream's events, and operators that hold its events. */
+interface HeldBy {
+  readonly groups: readonly number[];
+  readonly operators: readonly number[];
+}
+
 type EventsStep = Extract<Step, { kind: 'events' }>;
 
 /** Fresh memory of a shard. */
@@ -78,8 +84,8 @@ export class Shard {
   readonly #operators: readonly Attached[];
   /** Operators by group. */
   readonly #members: readonly (readonly Attached[])[];
-  /** Groups that hold keys of a stream's events, and operators that hold its events, by stream. */
-  readonly #heldBy: readonly { readonly groups: readonly number[]; readonly operators: readonly number[] }[];
+  /** By stream. */
+  readonly #heldBy: readonly HeldBy[];
   readonly #watermarks: number[];
   #rows = new Uint32Array(1024);
   #ids = new Uint32Array(1024);
@@ -225,8 +231,9 @@ export class Shard {
 
   /** A function of the steps before it, however they were cut into tasks: a replay forgets the same keys at the same place. */
   evict(stream: number, keysMax: number, bytesMax: number): void {
-    const tables = (this.#heldBy[stream]?.groups ?? []).map((group) => this.#keys[group] as KeyTable);
-    const operators = this.#operators.filter(({ plan }) => plan.stream === stream);
+    const held = this.#heldBy[stream] as HeldBy;
+    const tables = held.groups.map((group) => this.#keys[group] as KeyTable);
+    const operators = held.operators.map((operator) => this.#at(operator));
     for (const table of tables) table.sweep();
     const keys = tables.reduce((sum, table) => sum + table.size, 0);
     const bytes =

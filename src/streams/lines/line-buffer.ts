@@ -230,15 +230,10 @@ export class LineBuffer {
       this.#digits(rest | 0);
       return;
     }
+    // Of 16 digits at the most: no more than eight are in front of the last eight.
     const high = Math.floor(rest / EIGHT_DIGITS);
-    const low = rest - high * EIGHT_DIGITS;
-    if (high < EIGHT_DIGITS) this.#digits(high | 0);
-    else {
-      const highest = Math.floor(high / EIGHT_DIGITS);
-      this.#digits(highest | 0);
-      this.#eight((high - highest * EIGHT_DIGITS) | 0);
-    }
-    this.#eight(low | 0);
+    this.#digits(high | 0);
+    this.#eight((rest - high * EIGHT_DIGITS) | 0);
   }
 
   /** Digits of a whole number below 10^8. */

@@ -43,8 +43,8 @@ export function streamTools(streams: Streams): readonly ToolDefinition[] {
     describeTool(streams),
     publishTool(streams),
     queryTool(streams),
-    defineWindowTool(streams),
-    definePatternTool(streams),
+    defineOperatorTool(streams, 'windows', windowDefinitionJsonSchema),
+    defineOperatorTool(streams, 'patterns', patternDefinitionJsonSchema),
     alertsTool(streams),
   ];
 }
@@ -226,48 +226,26 @@ const KEPT = {
 
 const DEFINES = { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false } as const;
 
-function defineWindowTool(streams: Streams): ToolDefinition {
+function defineOperatorTool(streams: Streams, kind: 'windows' | 'patterns', schema: object): ToolDefinition {
+  const noun = kind === 'windows' ? 'window' : 'pattern';
   return defineTool(
     {
-      name: 'window_define',
-      title: 'Define a window',
-      description: 'Adds a window to a stream, or replaces the one of that name. It sees events from now on.',
+      name: `${noun}_define`,
+      title: `Define a ${noun}`,
+      description: `Adds a ${noun} to a stream, or replaces the one of that name. It sees events from now on.`,
       run: 'inline',
       callerRuns: false,
       annotations: DEFINES,
       input: {
         type: 'object',
-        properties: { stream: STREAM, definition: windowDefinitionJsonSchema },
+        properties: { stream: STREAM, definition: schema },
         required: ['stream', 'definition'],
       },
       output: KEPT,
     },
     (args) => {
       const { definition, stream } = args as { stream: string; definition: unknown };
-      return answered(() => streams.define(stream, 'windows', definition));
-    },
-  );
-}
-
-function definePatternTool(streams: Streams): ToolDefinition {
-  return defineTool(
-    {
-      name: 'pattern_define',
-      title: 'Define a pattern',
-      description: 'Adds a pattern to a stream, or replaces the one of that name. It sees events from now on.',
-      run: 'inline',
-      callerRuns: false,
-      annotations: DEFINES,
-      input: {
-        type: 'object',
-        properties: { stream: STREAM, definition: patternDefinitionJsonSchema },
-        required: ['stream', 'definition'],
-      },
-      output: KEPT,
-    },
-    (args) => {
-      const { definition, stream } = args as { stream: string; definition: unknown };
-      return answered(() => streams.define(stream, 'patterns', definition));
+      return answered(() => streams.define(stream, kind, definition));
     },
   );
 }

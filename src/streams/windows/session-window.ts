@@ -297,7 +297,8 @@ class SessionWindow implements ShardOperator {
     for (const keyId of key === null ? open.keys() : [this.#keys.find(key)]) {
       if (keyId < 0) continue;
       for (const session of this.#ofKey(keyId)) {
-        if (open.endOf(session) <= fromMs || open.startOf(session) >= toMs || given >= limit) continue;
+        if (open.endOf(session) <= fromMs || open.startOf(session) >= toMs) continue;
+        if (given >= limit) return;
         this.#firing.show(keyId, session, open.fired(session) ? 'on-time' : 'early', false);
         out.emit(this.#rows.result);
         given += 1;
