@@ -1,51 +1,50 @@
 /**
- * The result cache of many nodes: memory first, then Redis.
+ * The result cache of many nodes: memory first, then Redis (`redis-scripts.ts` says what is there).
  *
- *   {prefix}cache:{tool}:<key>   hash: g generation, v packed result     TTL: the result's
- *   {prefix}cache:{tool}:gen     number                                  TTL: `GENERATION_TTL_MS`
- *
- * Role: what one node computed is served by all. A generation rises with every invalidation, for ever; a result of
- * another generation than the present one reads as absent, so that nothing has to be looked for and deleted. Other
- * nodes hear of an invalidation over pub/sub; when messages may have been missed, the memory level is emptied.
- * Invariants: without Redis the memory level goes on and nothing waits; no answer here ever rejects.
+ * Role: what one node computed is served by all, and what one node computes the others wait for. Who looks and finds
+ * nothing leads the flight of the key from then on, under a lease; who finds it led waits, and has whoever leads tell
+ * all nodes when it is over. When that is not heard, looking again as the lease runs out finds it.
+ * A generation rises with every invalidation, for ever; a result of another generation than the present one reads as
+ * absent, so that nothing has to be looked for and deleted. Other nodes hear of an invalidation over pub/sub; when
+ * messages may have been missed, the memory level is emptied.
+ * Invariants: without Redis the memory level goes on and nothing waits; no answer here ever rejects; a miss that nobody
+ * else waits for costs two commands, the look and the landing.
  */
-import type { RedisConnection } from '../redis/connection.ts';
+import { randomBytes } from 'node:crypto';
+import type { RedisArgument, RedisConnection } from '../redis/connection.ts';
 import { pack, unpack } from '../redis/packed.ts';
-import { Script } from '../redis/script.ts';
+import type { Script } from '../redis/script.ts';
 import type { RedisSubscriber } from '../redis/subscriber.ts';
+import { LedFlights } from './led-flights.ts';
+import { Look } from './look.ts';
 import { MemoryResultCache } from './memory-cache.ts';
 import type { CachedResult, ResultCache } from './port.ts';
+import { GIVE_BACK, INVALIDATE, LAND, LOOK } from './redis-scripts.ts';
 
 /** The longest a result is kept: a generation must be remembered for longer. */
 export const RESULT_TTL_MS_MAX = 86_400_000;
+/** How long a flight outlives a node that is gone. */
+export const FLIGHT_LEASE_MS = 3_000;
 const GENERATION_TTL_MS = 2 * RESULT_TTL_MS_MAX;
 /** Tools whose invalidation is repeated until it succeeds. */
 const UNTOLD_MAX = 10_000;
 /** After an invalidation failed though the connection stands. */
 const RETRY_MS = 1_000;
+/** Who waits looks again no sooner, unless it is told; and not all at the same moment. */
+const LOOK_AGAIN_MS_MIN = 50;
+const LOOK_AGAIN_SPREAD = 0.25;
 const VERSION = 1;
 
-const GET = new Script(`
-local g = redis.call('GET', KEYS[2]) or '0'
-local found = redis.call('HMGET', KEYS[1], 'g', 'v')
-if not found[2] or found[1] ~= g then return {g} end
-return {g, found[2], redis.call('PTTL', KEYS[1])}
-`);
+type Reply =
+  | { readonly kind: 'kept'; readonly result: CachedResult }
+  | { readonly kind: 'led'; readonly token: string; readonly leftMs: number }
+  /** By the look itself, from now on. */
+  | { readonly kind: 'free' }
+  /** An invalidation, which comes on another connection, has overtaken the reply. */
+  | { readonly kind: 'overtaken' };
 
-const SET = new Script(`
-local g = redis.call('GET', KEYS[2]) or '0'
-if g ~= ARGV[1] then return 0 end
-redis.call('HSET', KEYS[1], 'g', g, 'v', ARGV[2])
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
-return 1
-`);
-
-const INVALIDATE = new Script(`
-local time = redis.call('TIME')
-local g = math.max(tonumber(redis.call('GET', KEYS[1]) or '0') + 1, time[1] * 1000000 + time[2])
-redis.call('SET', KEYS[1], string.format('%.0f', g), 'PX', ARGV[1])
-return string.format('%.0f', g)
-`);
+const FREE: Reply = Object.freeze({ kind: 'free' });
+const OVERTAKEN: Reply = Object.freeze({ kind: 'overtaken' });
 
 export interface RedisCacheOptions {
   readonly commands: RedisConnection;
@@ -53,6 +52,8 @@ export interface RedisCacheOptions {
   readonly prefix: string;
   readonly resultsMax: number;
   readonly bytesMax: number;
+  /** Of a flight; renewed while it lasts. */
+  readonly leaseMs: number;
   /** Monotonic milliseconds. */
   readonly now: () => number;
   readonly log: { warn(fields: object, message: string): void };
@@ -65,16 +66,23 @@ export class RedisResultCache implements ResultCache {
   readonly #unsubscribe: readonly (() => void)[];
   /** Tools whose invalidation Redis, or the other nodes, have not heard of yet: what it holds of them is not served. */
   readonly #untold = new Set<string>();
+  /** By key; as many as there are flights in `cached-calls.ts`. */
+  readonly #looks = new Map<string, Look>();
+  readonly #led: LedFlights;
+  /** Start of all tokens of this node. */
+  readonly #tokens = randomBytes(9).toString('base64url');
+  #lookNumber = 0;
   #retry: NodeJS.Timeout | null = null;
   #closed = false;
 
   constructor(options: RedisCacheOptions) {
     this.#options = options;
     this.#memory = new MemoryResultCache(options);
+    this.#led = new LedFlights({ ...options, rowOf: ({ key, tool }) => this.#keys(tool, key)[0] });
     this.#channel = `${options.prefix}cache:changes`;
     this.#unsubscribe = [
       options.subscriber.on(this.#channel, (message) => this.#heard(message)),
-      options.commands.onChange((up) => up && this.#tellAll()),
+      options.commands.onChange((up) => (up ? this.#tellAll() : this.#wakeAll())),
     ];
   }
 
@@ -84,8 +92,11 @@ export class RedisResultCache implements ResultCache {
 
   get(tool: string, key: string): CachedResult | undefined | Promise<CachedResult | undefined> {
     const known = this.#memory.get(tool, key);
-    if (known !== undefined || !this.#options.commands.up || this.#untold.has(tool)) return known;
-    return this.#fetch(tool, key);
+    if (known !== undefined || !this.#canAsk(tool)) return known;
+    this.#lookNumber += 1;
+    const look = new Look(tool, key, `${this.#tokens}.${this.#lookNumber.toString(36)}`);
+    this.#looks.set(key, look);
+    return this.#find(look);
   }
 
   generation(tool: string): number {
@@ -93,13 +104,20 @@ export class RedisResultCache implements ResultCache {
   }
 
   set(tool: string, key: string, resultJson: string, ttlMs: number, generation: number): void {
-    const { commands } = this.#options;
     const keptMs = Math.min(ttlMs, RESULT_TTL_MS_MAX);
     this.#memory.set(tool, key, resultJson, keptMs, generation);
-    if (keptMs <= 0 || !commands.up) return;
-    const value = pack(VERSION, resultJson);
-    // Lost when Redis goes at this moment: the call is then made again elsewhere, which is what happens without a cache.
-    commands.script(SET, this.#keys(tool, key), [generation, value, keptMs]).catch(() => undefined);
+    const look = this.#end(key);
+    if (keptMs <= 0) return;
+    const token = look === undefined ? '' : look.token;
+    void this.#tellOver(LAND, tool, key, [generation, pack(VERSION, resultJson), keptMs, token]);
+  }
+
+  release(key: string): void {
+    const look = this.#end(key);
+    if (look === undefined) return;
+    look.gone = true;
+    if (look.isLeading) this.#giveBack(look);
+    else look.wake();
   }
 
   invalidate(tool: string): void {
@@ -111,34 +129,108 @@ export class RedisResultCache implements ResultCache {
   /** Messages may have been missed. */
   gap(): void {
     this.#memory.clear();
+    for (const look of this.#looks.values()) look.wakeIn(Math.random() * LOOK_AGAIN_SPREAD * this.#options.leaseMs);
   }
 
   close(): void {
     this.#closed = true;
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
     if (this.#retry !== null) clearTimeout(this.#retry);
+    this.#led.close();
+    this.#wakeAll();
     this.#memory.close();
   }
 
-  async #fetch(tool: string, key: string): Promise<CachedResult | undefined> {
-    const before = this.#memory.generation(tool);
+  #canAsk(tool: string): boolean {
+    return this.#options.commands.up && !this.#untold.has(tool) && !this.#closed;
+  }
+
+  async #find(look: Look): Promise<CachedResult | undefined> {
     try {
-      const found = await this.#options.commands.script(GET, this.#keys(tool, key), []);
-      const [text, packed, ttl] = found as readonly (Buffer | number | undefined)[];
-      const generation = Number(String(text));
-      const known = this.#memory.generation(tool);
-      // An invalidation, which comes on another connection, has overtaken this reply.
-      if (known !== before && generation < known) return undefined;
-      this.#memory.enter(tool, generation);
-      const resultJson = packed === undefined ? null : unpack(VERSION, packed);
-      const ttlMs = Number(ttl);
-      if (typeof resultJson !== 'string' || !(ttlMs > 0)) return undefined;
-      this.#memory.set(tool, key, resultJson, ttlMs, generation);
-      return { resultJson, ttlMs };
+      while (this.#canAsk(look.tool)) {
+        const reply = await this.#ask(look);
+        if (reply.kind === 'kept') {
+          this.#end(look.key, look);
+          return reply.result;
+        }
+        if (reply.kind === 'free' || (reply.kind === 'led' && !look.follows(reply.token))) break;
+        if (reply.kind === 'led') await look.pause(this.#lookAgainMs(reply.leftMs));
+        if (look.gone) return undefined;
+      }
     } catch {
       // Redis went away on the way: the tool is called, as if nothing had been kept.
-      return undefined;
     }
+    // Where Redis does not answer, the flight may be reserved all the same, so this one is given back like any other.
+    this.#lead(look);
+    return undefined;
+  }
+
+  async #ask(look: Look): Promise<Reply> {
+    const { commands, leaseMs, now } = this.#options;
+    const { key, token, tool } = look;
+    const before = this.#memory.generation(tool);
+    look.leasedAtMs = now();
+    const reply = (await commands.script(LOOK, this.#keys(tool, key), [token, leaseMs])) as readonly unknown[];
+    const generation = Number(String(reply[0]));
+    const known = this.#memory.generation(tool);
+    if (known !== before && generation < known) return OVERTAKEN;
+    this.#memory.enter(tool, generation);
+    const leftMs = Number(reply[3]);
+    if (reply.length === 1) return FREE;
+    if (String(reply[1]) === 'led') return { kind: 'led', token: String(reply[2]), leftMs };
+    const resultJson = unpack(VERSION, reply[2]);
+    // Of a version that is not known here: the call is made, and its result takes the place of the other.
+    if (typeof resultJson !== 'string' || !(leftMs > 0)) return FREE;
+    this.#memory.set(tool, key, resultJson, leftMs, generation);
+    return { kind: 'kept', result: { resultJson, ttlMs: leftMs } };
+  }
+
+  /** A lease that was not renewed has run out by then. */
+  #lookAgainMs(leftMs: number): number {
+    return Math.max(LOOK_AGAIN_MS_MIN, leftMs) + Math.random() * LOOK_AGAIN_SPREAD * this.#options.leaseMs;
+  }
+
+  #lead(look: Look): void {
+    if (look.gone) {
+      this.#giveBack(look);
+      return;
+    }
+    look.isLeading = true;
+    if (!this.#closed) this.#led.add(look);
+  }
+
+  /** Takes the look of a key away, if it is this one. */
+  #end(key: string, only?: Look): Look | undefined {
+    const look = this.#looks.get(key);
+    if (look === undefined || (only !== undefined && look !== only)) return undefined;
+    this.#looks.delete(key);
+    this.#led.delete(look);
+    return look;
+  }
+
+  #giveBack({ key, token, tool }: Look): void {
+    void this.#tellOver(GIVE_BACK, tool, key, [token]);
+  }
+
+  /** Redis hears what became of a flight, and the nodes that wait for it, if there are any. */
+  async #tellOver(script: Script, tool: string, key: string, args: readonly RedisArgument[]): Promise<void> {
+    const { commands, subscriber } = this.#options;
+    if (!commands.up) return;
+    try {
+      const waitedFor = await commands.script(script, this.#keys(tool, key), args);
+      if (waitedFor !== 1) return;
+      await commands.command(subscriber.publishCommand, this.#channel, pack(VERSION, [tool, key]));
+    } catch {
+      // Redis went away: the lease runs out, and the call is made again elsewhere, as it is where nothing is kept.
+    }
+  }
+
+  #wakeAll(): void {
+    for (const look of this.#looks.values()) look.wake();
+  }
+
+  #wakeTool(tool: string): void {
+    for (const look of this.#looks.values()) if (look.tool === tool) look.wake();
   }
 
   #remember(tool: string): void {
@@ -154,6 +246,7 @@ export class RedisResultCache implements ResultCache {
     this.#raise(tool).catch((cause: unknown) => {
       if (this.#closed) return;
       this.#remember(tool);
+      this.#wakeTool(tool);
       // When the connection was lost, its return tells them again.
       if (commands.up) this.#retry ??= setTimeout(() => this.#again(), RETRY_MS).unref();
       log.warn(
@@ -174,13 +267,19 @@ export class RedisResultCache implements ResultCache {
     const generation = Number(String(raised));
     this.#untold.delete(tool);
     this.#memory.enter(tool, generation);
+    this.#wakeTool(tool);
     await commands.command(subscriber.publishCommand, this.#channel, pack(VERSION, [tool, generation]));
   }
 
   #heard(message: Buffer): void {
     const told = unpack(VERSION, message);
-    if (!Array.isArray(told) || typeof told[0] !== 'string' || typeof told[1] !== 'number') return;
-    if (told[1] > this.#memory.generation(told[0])) this.#memory.enter(told[0], told[1]);
+    if (!Array.isArray(told) || typeof told[0] !== 'string') return;
+    const [tool, what]: unknown[] = told;
+    if (typeof what === 'string') this.#looks.get(what)?.wake();
+    if (typeof what !== 'number') return;
+    if (what > this.#memory.generation(tool as string)) this.#memory.enter(tool as string, what);
+    // Whoever leads a flight of an earlier generation finds nothing that could be served.
+    this.#wakeTool(tool as string);
   }
 
   #keys(tool: string, key: string): readonly [string, string] {
