@@ -12,7 +12,7 @@
  * Invariants: each call has one answer, under its own id, within its own time: while a flight looks it is watched here,
  * and when it makes a call that has the rest of it. A call that goes away ends the flight only if nobody else rides
  * along. Each look that found nothing ends with `set` or `release`. Results whose tool was invalidated while they were
- * computed are not kept.
+ * computed are not kept, and answer nobody who came after that.
  */
 import type { Entry } from '../catalogue/entry.ts';
 import { canonicalJson, digestOf } from '../protocol/canonical-json.ts';
@@ -71,10 +71,12 @@ export class CachedCalls {
     const { now, results, timeoutMs } = this.#options;
     const rider = new Rider(caller, envelope, now(), channel, this);
     const flight = this.#flights.get(key);
-    if (flight !== undefined) {
+    if (flight !== undefined && !this.#isOutdated(flight)) {
       if (flight.riders.length >= RIDERS_MAX) return run(entry, caller, envelope, channel, 0);
       return flight.board(rider);
     }
+    // It goes on for those who came before the invalidation.
+    if (flight !== undefined) this.#end(flight);
     const found = results.get(entry.name, key);
     if (found !== undefined && !(found instanceof Promise)) return this.#hit(rider, found);
     if (this.#flights.size >= FLIGHTS_MAX) {
@@ -114,9 +116,9 @@ export class CachedCalls {
     const leader = flight.takeLeader();
     if (leader !== null && !leader.over) leader.respond(status, message, retryAfterMs);
     if (result.kind === 'whole') {
-      this.#flights.delete(flight.key);
       const { entry, generation, key } = flight;
-      this.#options.results.set(entry.name, key, result.resultJson, entry.cacheTtlMs, generation);
+      const { results } = this.#options;
+      if (this.#forget(flight)) results.set(entry.name, key, result.resultJson, entry.cacheTtlMs, generation);
       for (const rider of flight.takeRiders()) this.#answer(rider, result.resultJson);
       return;
     }
@@ -133,8 +135,17 @@ export class CachedCalls {
   /** Without a result for others. */
   #end(flight: Flight): void {
     flight.stopTimer();
-    this.#flights.delete(flight.key);
-    this.#options.results.release(flight.key);
+    if (this.#forget(flight)) this.#options.results.release(flight.key);
+  }
+
+  /** False: another one has its place. */
+  #forget(flight: Flight): boolean {
+    return this.#flights.get(flight.key) === flight && this.#flights.delete(flight.key);
+  }
+
+  /** What it computes was invalidated: nothing for who comes now. */
+  #isOutdated(flight: Flight): boolean {
+    return flight.leader !== null && flight.generation !== this.#options.results.generation(flight.entry.name);
   }
 
   #watch(flight: Flight): void {
@@ -165,7 +176,7 @@ export class CachedCalls {
       this.#lead(flight);
       return;
     }
-    this.#flights.delete(flight.key);
+    this.#forget(flight);
     for (const rider of flight.takeRiders()) this.#answer(rider, found.resultJson);
   }
 

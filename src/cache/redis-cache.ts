@@ -93,6 +93,8 @@ export class RedisResultCache implements ResultCache {
   get(tool: string, key: string): CachedResult | undefined | Promise<CachedResult | undefined> {
     const known = this.#memory.get(tool, key);
     if (known !== undefined || !this.#canAsk(tool)) return known;
+    // There is none, if every look is ended; whoever forgot one would else wait for itself.
+    this.release(key);
     this.#lookNumber += 1;
     const look = new Look(tool, key, `${this.#tokens}.${this.#lookNumber.toString(36)}`);
     this.#looks.set(key, look);
