@@ -15,21 +15,18 @@ import type { RedisArgument, RedisConnection } from '../redis/connection.ts';
 import { pack, unpack } from '../redis/packed.ts';
 import type { Script } from '../redis/script.ts';
 import type { RedisSubscriber } from '../redis/subscriber.ts';
+import { Invalidations } from './invalidations.ts';
 import { LedFlights } from './led-flights.ts';
 import { Look } from './look.ts';
 import { MemoryResultCache } from './memory-cache.ts';
 import type { CachedResult, ResultCache } from './port.ts';
-import { GIVE_BACK, INVALIDATE, LAND, LOOK } from './redis-scripts.ts';
+import { GIVE_BACK, LAND, LOOK } from './redis-scripts.ts';
 
 /** The longest a result is kept: a generation must be remembered for longer. */
 export const RESULT_TTL_MS_MAX = 86_400_000;
 /** How long a flight outlives a node that is gone. */
 export const FLIGHT_LEASE_MS = 3_000;
 const GENERATION_TTL_MS = 2 * RESULT_TTL_MS_MAX;
-/** Tools whose invalidation is repeated until it succeeds. */
-const UNTOLD_MAX = 10_000;
-/** After an invalidation failed though the connection stands. */
-const RETRY_MS = 1_000;
 /** Who waits looks again no sooner, unless it is told; and not all at the same moment. */
 const LOOK_AGAIN_MS_MIN = 50;
 const LOOK_AGAIN_SPREAD = 0.25;
@@ -64,25 +61,30 @@ export class RedisResultCache implements ResultCache {
   readonly #memory: MemoryResultCache;
   readonly #channel: string;
   readonly #unsubscribe: readonly (() => void)[];
-  /** Tools whose invalidation Redis, or the other nodes, have not heard of yet: what it holds of them is not served. */
-  readonly #untold = new Set<string>();
+  readonly #invalidations: Invalidations;
   /** By key; as many as there are flights in `cached-calls.ts`. */
   readonly #looks = new Map<string, Look>();
   readonly #led: LedFlights;
   /** Start of all tokens of this node. */
   readonly #tokens = randomBytes(9).toString('base64url');
   #lookNumber = 0;
-  #retry: NodeJS.Timeout | null = null;
   #closed = false;
 
   constructor(options: RedisCacheOptions) {
     this.#options = options;
     this.#memory = new MemoryResultCache(options);
     this.#led = new LedFlights({ ...options, rowOf: ({ key, tool }) => this.#keys(tool, key)[0] });
+    this.#invalidations = new Invalidations({
+      ...options,
+      ttlMs: GENERATION_TTL_MS,
+      keyOf: (tool) => this.#generationKey(tool),
+      raised: (tool, generation) => this.#raised(tool, generation),
+      failed: (tool) => this.#wakeTool(tool),
+    });
     this.#channel = `${options.prefix}cache:changes`;
     this.#unsubscribe = [
       options.subscriber.on(this.#channel, (message) => this.#heard(message)),
-      options.commands.onChange((up) => (up ? this.#tellAll() : this.#wakeAll())),
+      options.commands.onChange((up) => (up ? this.#invalidations.tellAgain() : this.#wakeAll())),
     ];
   }
 
@@ -93,7 +95,7 @@ export class RedisResultCache implements ResultCache {
   get(tool: string, key: string): CachedResult | undefined | Promise<CachedResult | undefined> {
     const known = this.#memory.get(tool, key);
     if (known !== undefined || !this.#canAsk(tool)) return known;
-    // There is none, if every look is ended; whoever forgot one would else wait for itself.
+    // Whoever has not ended an earlier look would wait for itself.
     this.release(key);
     this.#lookNumber += 1;
     const look = new Look(tool, key, `${this.#tokens}.${this.#lookNumber.toString(36)}`);
@@ -109,7 +111,7 @@ export class RedisResultCache implements ResultCache {
     const keptMs = Math.min(ttlMs, RESULT_TTL_MS_MAX);
     this.#memory.set(tool, key, resultJson, keptMs, generation);
     const look = this.#end(key);
-    if (keptMs <= 0) return;
+    if (keptMs <= 0 || !this.#options.commands.up) return;
     const token = look === undefined ? '' : look.token;
     void this.#tellOver(LAND, tool, key, [generation, pack(VERSION, resultJson), keptMs, token]);
   }
@@ -124,8 +126,7 @@ export class RedisResultCache implements ResultCache {
 
   invalidate(tool: string): void {
     this.#memory.invalidate(tool);
-    this.#remember(tool);
-    this.#tellOthers(tool);
+    this.#invalidations.tell(tool);
   }
 
   /** Messages may have been missed. */
@@ -137,14 +138,14 @@ export class RedisResultCache implements ResultCache {
   close(): void {
     this.#closed = true;
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
-    if (this.#retry !== null) clearTimeout(this.#retry);
+    this.#invalidations.close();
     this.#led.close();
     this.#wakeAll();
     this.#memory.close();
   }
 
   #canAsk(tool: string): boolean {
-    return this.#options.commands.up && !this.#untold.has(tool) && !this.#closed;
+    return this.#options.commands.up && !this.#invalidations.isUntold(tool) && !this.#closed;
   }
 
   async #find(look: Look): Promise<CachedResult | undefined> {
@@ -216,12 +217,11 @@ export class RedisResultCache implements ResultCache {
 
   /** Redis hears what became of a flight, and the nodes that wait for it, if there are any. */
   async #tellOver(script: Script, tool: string, key: string, args: readonly RedisArgument[]): Promise<void> {
-    const { commands, subscriber } = this.#options;
+    const { commands } = this.#options;
     if (!commands.up) return;
     try {
       const waitedFor = await commands.script(script, this.#keys(tool, key), args);
-      if (waitedFor !== 1) return;
-      await commands.command(subscriber.publishCommand, this.#channel, pack(VERSION, [tool, key]));
+      if (waitedFor === 1) await this.#publish(tool, key);
     } catch {
       // Redis went away: the lease runs out, and the call is made again elsewhere, as it is where nothing is kept.
     }
@@ -235,42 +235,16 @@ export class RedisResultCache implements ResultCache {
     for (const look of this.#looks.values()) if (look.tool === tool) look.wake();
   }
 
-  #remember(tool: string): void {
-    if (this.#untold.size < UNTOLD_MAX) this.#untold.add(tool);
-  }
-
-  #tellAll(): void {
-    for (const tool of this.#untold) this.#tellOthers(tool);
-  }
-
-  #tellOthers(tool: string): void {
-    const { commands, log } = this.#options;
-    this.#raise(tool).catch((cause: unknown) => {
-      if (this.#closed) return;
-      this.#remember(tool);
-      this.#wakeTool(tool);
-      // When the connection was lost, its return tells them again.
-      if (commands.up) this.#retry ??= setTimeout(() => this.#again(), RETRY_MS).unref();
-      log.warn(
-        { err: cause, tool, redis: commands.address },
-        'other nodes were not told yet to forget the results of a tool',
-      );
-    });
-  }
-
-  #again(): void {
-    this.#retry = null;
-    if (this.#options.commands.up) this.#tellAll();
-  }
-
-  async #raise(tool: string): Promise<void> {
-    const { commands, subscriber } = this.#options;
-    const raised = await commands.script(INVALIDATE, [this.#generationKey(tool)], [GENERATION_TTL_MS]);
-    const generation = Number(String(raised));
-    this.#untold.delete(tool);
+  #raised(tool: string, generation: number): Promise<unknown> {
     this.#memory.enter(tool, generation);
     this.#wakeTool(tool);
-    await commands.command(subscriber.publishCommand, this.#channel, pack(VERSION, [tool, generation]));
+    return this.#publish(tool, generation);
+  }
+
+  /** A generation of the tool, or the key of a flight of it that is over. */
+  #publish(tool: string, what: number | string): Promise<unknown> {
+    const { commands, subscriber } = this.#options;
+    return commands.command(subscriber.publishCommand, this.#channel, pack(VERSION, [tool, what]));
   }
 
   #heard(message: Buffer): void {

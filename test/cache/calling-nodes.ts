@@ -5,7 +5,7 @@ import { CachedCalls } from '../../src/cache/cached-calls.ts';
 import type { ResultCache } from '../../src/cache/port.ts';
 import { FLIGHT_LEASE_MS, RedisResultCache } from '../../src/cache/redis-cache.ts';
 import type { Entry } from '../../src/catalogue/entry.ts';
-import type { Caller, Channel, RequestEnvelope } from '../../src/protocol/channel.ts';
+import type { Caller, Channel, OpenRequest, RequestEnvelope } from '../../src/protocol/channel.ts';
 import { REVISION_2026_07_28 } from '../../src/protocol/revisions.ts';
 import type { RedisConnection } from '../../src/redis/connection.ts';
 import type { RedisSubscriber } from '../../src/redis/subscriber.ts';
@@ -64,10 +64,38 @@ export class Executions {
   }
 }
 
-export interface CallInHand {
-  /** `result …`, `error …`, `asked` or `timeout`; it carries the id of the call. */
-  readonly answer: Promise<string>;
-  leave(): void;
+export class CallInHand {
+  readonly #channel: FakeChannel;
+  readonly #open: OpenRequest | null;
+  readonly #idJson: string;
+
+  constructor(channel: FakeChannel, open: OpenRequest | null, idJson: string) {
+    this.#channel = channel;
+    this.#open = open;
+    this.#idJson = idJson;
+  }
+
+  get isAnswered(): boolean {
+    return this.#channel.answers > 0;
+  }
+
+  /** `result …`, `error …`, `asked` or `timeout`, under its own id. */
+  get answer(): Promise<string> {
+    return until('an answer', () => (this.isAnswered ? this.#shown() : undefined));
+  }
+
+  leave(): void {
+    this.#open?.cancel('left');
+  }
+
+  #shown(): string {
+    const { answers, text } = this.#channel;
+    const { error, id, result } = JSON.parse(text);
+    if (answers !== 1 || String(id) !== this.#idJson) return `${answers} answers, the last to call ${id}`;
+    if (error !== undefined) return /did not finish within/.test(error.message) ? 'timeout' : `error ${error.message}`;
+    if (result.resultType === 'input_required') return 'asked';
+    return `${result.isError === true ? 'error' : 'result'} ${result.content[0].text}`;
+  }
 }
 
 export interface CallWish {
@@ -99,7 +127,7 @@ export class CallingNode {
     const caller = callerOf(REVISION_2026_07_28, {
       principal: principal === '' ? null : { id: principal, scopes: [] },
     });
-    const channel = new AnswerChannel();
+    const channel = new FakeChannel();
     const open = this.calls.call(this.#entry, caller, envelope, params, channel, (_entry, who, made, out, waitedMs) => {
       const execution = new Execution(this, who, made, out, waitedMs);
       this.#executions.all.push(execution);
@@ -109,21 +137,7 @@ export class CallingNode {
         },
       };
     });
-    const answer = channel.answer.then((text) => shown(text, envelope.idJson));
-    return { answer, leave: () => open?.cancel('left') };
-  }
-}
-
-class AnswerChannel extends FakeChannel {
-  #answered: (text: string) => void = () => undefined;
-  readonly answer = new Promise<string>((resolve) => {
-    this.#answered = resolve;
-  });
-
-  override respond(status: number, message: Uint8Array | string, retryAfterMs: number): void {
-    if (this.answers > 0) throw new Error(`answered twice: ${this.text}`);
-    super.respond(status, message, retryAfterMs);
-    this.#answered(this.text);
+    return new CallInHand(channel, open, envelope.idJson);
   }
 }
 
@@ -149,14 +163,6 @@ export function redisCache(
     now: () => performance.now(),
     log: QUIET,
   });
-}
-
-function shown(answer: string, idJson: string): string {
-  const { error, id, result } = JSON.parse(answer);
-  if (String(id) !== idJson) return `the answer of call ${id} instead of ${idJson}`;
-  if (error !== undefined) return /did not finish within/.test(error.message) ? 'timeout' : `error ${error.message}`;
-  if (result.resultType === 'input_required') return 'asked';
-  return `${result.isError === true ? 'error' : 'result'} ${result.content[0].text}`;
 }
 
 function bug(message: string): never {

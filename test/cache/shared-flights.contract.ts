@@ -40,7 +40,7 @@ export function sharedFlightsContract(
 
     test('again and again, with other arguments each time, are one execution each', async () => {
       const { executions, nodes } = await stage();
-      for (let n = 1; n <= 50; n += 1) {
+      for (let n = 1; n <= 20; n += 1) {
         const calls = nodes.map((node) => node.call({ n }).answer);
         (await executions.begun(n)).succeed(`of ${n}`);
         assert.deepEqual(await Promise.all(calls), Array(3).fill(`result of ${n}`));
@@ -90,7 +90,7 @@ export function sharedFlightsContract(
       await until('that it has left', () => waitingOn(nodes) === 2);
       execution.succeed('once');
       assert.deepEqual(await Promise.all([first, ...staying]), Array(3).fill('result once'));
-      assert.equal(await Promise.race([leaving.answer, 'none']), 'none');
+      assert.equal(leaving.isAnswered, false);
     });
 
     test('that everybody has left are cancelled, and the next call is made at once', async () => {

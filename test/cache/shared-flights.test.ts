@@ -109,7 +109,7 @@ describe('flights across nodes', () => {
 
   for (const ending of ['ask', 'fail'] as const) {
     test(`an answer for its caller alone (${ending}) gives the flight to the node that waits`, async () => {
-      const { execution, executions, first, second } = await waitingPair();
+      const { execution, executions, first, second } = await waitingPair({ leaseMs: 60_000 });
       execution[ending]();
       assert.equal(await first.answer, ending === 'ask' ? 'asked' : 'error failed');
       (await executions.begun(2)).succeed('second');
@@ -118,7 +118,7 @@ describe('flights across nodes', () => {
   }
 
   test('a call that its client cancels gives the flight to the node that waits', async () => {
-    const { b, execution, executions, first, second } = await waitingPair();
+    const { b, execution, executions, first, second } = await waitingPair({ leaseMs: 60_000 });
     first.leave();
     assert.equal(execution.cancelled, true);
     const next = await executions.begun(2);
@@ -197,7 +197,7 @@ describe('flights across nodes', () => {
   });
 
   test('who waits for a result that is invalidated makes the call, and the old result is served to nobody else', async () => {
-    const { a, b, execution, executions, first, second } = await waitingPair();
+    const { a, b, execution, executions, first, second } = await waitingPair({ leaseMs: 60_000 });
     a.node.calls.invalidate(TOOL);
     const fresh = await executions.begun(2);
     assert.equal(fresh.node, b.node);
