@@ -164,7 +164,7 @@ class KeyedCall implements Channel, OpenRequest {
       return;
     }
     try {
-      const open = this.#run(this.#entry, this.#caller, this.#envelope, this);
+      const open = this.#run(this.#entry, this.#caller, this.#envelope, this, 0);
       if (!this.#over) this.#open = open;
     } catch (cause) {
       this.#options.log.error({ err: cause, tool: this.#entry.name }, 'a call failed');

@@ -80,14 +80,15 @@ export function callGuarded(
   if (found.wrong !== null) return answerFault(deps, caller.revision, envelope, channel, found.wrong);
   const { params } = found;
   // Whose headers name another tool than its body is refused where bodies are checked against headers.
-  if (params['name'] !== envelope.name) return run(entry, caller, envelope, channel);
+  if (params['name'] !== envelope.name) return run(entry, caller, envelope, channel, 0);
   const key = keyOf(envelope.idempotencyKey, params);
   if (typeof key !== 'string') return answerFault(deps, caller.revision, envelope, channel, key);
   const isCached = entry.cacheTtlMs > 0;
-  if (key === '' && !isCached) return run(entry, caller, envelope, channel);
+  if (key === '' && !isCached) return run(entry, caller, envelope, channel, 0);
   const kept = keep(envelope, params);
   if (key === '') return cached.call(entry, caller, kept, params, channel, run);
   if (!isCached) return keyed.call(entry, caller, kept, params, key, channel, run);
+  // What the ledger makes now begins now.
   const runCached: CallRun = (own, who, request, out) => cached.call(own, who, request, params, out, run);
   return keyed.call(entry, caller, kept, params, key, channel, runCached);
 }

@@ -36,7 +36,7 @@ export function callTool(
   const entry = catalogue.tool(envelope.name);
   if (entry === undefined) return nameUnknown(deps, caller, envelope, channel, 'tool');
   if (concerns(deps.guards, entry, envelope)) return callGuarded(deps, entry, caller, envelope, channel, deps.runTool);
-  return runTool(deps, entry, caller, envelope, channel);
+  return runTool(deps, entry, caller, envelope, channel, 0);
 }
 
 /** The call itself, whatever stood before it. */
@@ -46,9 +46,10 @@ export function runTool(
   caller: Caller,
   envelope: RequestEnvelope,
   channel: Channel,
+  waitedMs: number,
 ): OpenRequest | null {
-  if (entry.task !== 'never') return callTaskTool(deps, entry, caller, envelope, channel);
-  return runEntry(deps, entry, caller, envelope, channel);
+  if (entry.task !== 'never') return callTaskTool(deps, entry, caller, envelope, channel, waitedMs);
+  return runEntry(deps, entry, caller, envelope, channel, waitedMs);
 }
 
 export function getPrompt(
@@ -61,7 +62,7 @@ export function getPrompt(
   if (!catalogue.has.prompts) return methodMissing(deps, caller, envelope, channel);
   const entry = catalogue.prompt(envelope.name);
   if (entry === undefined) return nameUnknown(deps, caller, envelope, channel, 'prompt');
-  return runEntry(deps, entry, caller, envelope, channel);
+  return runEntry(deps, entry, caller, envelope, channel, 0);
 }
 
 export function readResource(
@@ -77,7 +78,7 @@ export function readResource(
   if (entry === undefined) {
     return answerFault(deps, caller.revision, envelope, channel, resourceMissing(caller.revision, envelope.name));
   }
-  return runEntry(deps, entry, caller, envelope, channel);
+  return runEntry(deps, entry, caller, envelope, channel, 0);
 }
 
 /** Sends the request to wherever its entry runs. */
@@ -87,11 +88,13 @@ export function runEntry(
   caller: Caller,
   envelope: RequestEnvelope,
   channel: Channel,
+  waitedMs: number,
 ): OpenRequest | null {
   const call = new RequestCall(deps, envelope.method, envelope.idJson, caller, channel);
   const timeoutMs = entry.timeoutMs === 0 ? deps.settings.requestTimeoutMs : entry.timeoutMs;
   const extras = extrasOf(entry, caller, envelope);
-  const job = new Job(entry, caller.revision, flagsOf(envelope, channel), caller, extras, call, timeoutMs);
+  const leftMs = timeoutMs - waitedMs;
+  const job = new Job(entry, caller.revision, flagsOf(envelope, channel), caller, extras, call, leftMs);
   return call.submit(job, envelope.body);
 }
 
@@ -102,11 +105,12 @@ function callTaskTool(
   caller: Caller,
   envelope: RequestEnvelope,
   channel: Channel,
+  waitedMs: number,
 ): OpenRequest | null {
   const found = paramsOf(envelope);
   if (found.wrong !== null) return answerFault(deps, caller.revision, envelope, channel, found.wrong);
   if (caller.revision.era !== 'stateless' || !declaresTasks(found.params)) {
-    if (entry.task === 'optional') return runEntry(deps, entry, caller, envelope, channel);
+    if (entry.task === 'optional') return runEntry(deps, entry, caller, envelope, channel, waitedMs);
     return answerFault(deps, caller.revision, envelope, channel, TASKS_REQUIRED);
   }
   const idJson = envelope.idJson === '' ? idJsonOfBody(envelope.body) : envelope.idJson;
