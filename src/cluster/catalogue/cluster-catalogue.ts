@@ -7,7 +7,7 @@
  * Invariants: a tool is shown for as long as a node that runs it is alive, and for `GRACE_BEATS` heartbeats longer, so
  * that a restart takes nothing away; where two nodes tell of one name differently, the one that was started last is
  * believed, by every node alike; what cannot be compiled is left out and said once. Redis being away changes nothing
- * that is known.
+ * that is known; that there is nothing else is known (`complete`) only while Redis can be asked.
  */
 import type { SourcedDefinition } from '../../catalogue/entries.ts';
 import { RedisUnavailable } from '../../redis/unavailable.ts';
@@ -61,6 +61,12 @@ export class ClusterCatalogue {
   #looking = false;
   #lookAgain = false;
   #closed = false;
+  #complete = false;
+  #completed: () => void = () => undefined;
+  /** Resolves when it is complete for the first time. */
+  readonly ready: Promise<void> = new Promise((resolve) => {
+    this.#completed = resolve;
+  });
   readonly #stops: (() => void)[] = [];
 
   constructor(options: ClusterCatalogueOptions) {
@@ -104,6 +110,11 @@ export class ClusterCatalogue {
     return names;
   }
 
+  /** The last look came through, at all nodes there are: a tool that is not known then is run by nobody. */
+  get complete(): boolean {
+    return this.#complete;
+  }
+
   /** Whether a node has said that it runs a tool. */
   offers(nodeId: string, tool: string): boolean {
     return this.#nodes.get(nodeId)?.names.has(tool) ?? false;
@@ -130,12 +141,15 @@ export class ClusterCatalogue {
       return;
     }
     this.#looking = true;
+    let isAll = false;
     try {
       do {
         this.#lookAgain = false;
+        isAll = this.#options.membership.known;
         await this.#readAll();
       } while (this.#lookAgain && !this.#closed);
     } catch (error) {
+      isAll = false;
       this.#away(error);
     } finally {
       this.#looking = false;
@@ -143,6 +157,8 @@ export class ClusterCatalogue {
     if (this.#closed) return;
     this.#options.looked();
     this.#learn();
+    this.#complete = isAll;
+    if (isAll) this.#completed();
   }
 
   async #readAll(): Promise<void> {

@@ -23,6 +23,8 @@ import { declaresTasks, TASKS_REQUIRED } from './task-capability.ts';
 /** Characters of an unknown name that are said back. */
 const SHOWN_MAX = 128;
 
+const RETRY_AFTER_MS = 1000;
+
 const BAD_URI = fault('invalidParams', 'params.uri must be a string');
 
 export function callTool(
@@ -135,6 +137,11 @@ function nameUnknown(
   const { name } = envelope;
   const shown = name.length > SHOWN_MAX ? `${name.slice(0, SHOWN_MAX)}…` : name;
   const message = name === '' ? 'params.name must be a string' : `unknown ${kind}: ${shown}`;
+  if (kind === 'tool' && name !== '' && !deps.knowsAllTools()) {
+    const why = `tool ${shown} is not known here, and what the other nodes run cannot be found out right now`;
+    const refusal = fault('unavailable', why, { retryAfterMs: RETRY_AFTER_MS });
+    return answerFault(deps, caller.revision, envelope, channel, refusal);
+  }
   return answerFault(deps, caller.revision, envelope, channel, fault('invalidParams', message));
 }
 

@@ -3,6 +3,7 @@ import type { Membership, NodeFacts, NodeRecord } from '../../../src/cluster/por
 
 export class FakeMembership implements Membership {
   readonly id: string;
+  known = true;
   readonly fenced = false;
   readonly degraded: readonly string[] = [];
   readonly #nodes = new Map<string, NodeRecord>();
