@@ -57,7 +57,8 @@ export class ClusterCatalogue {
   #definitions = new Map<string, SourcedDefinition | null>();
   #own: readonly string[] | null = null;
   #told = '';
-  #written = false;
+  /** Epoch under which `own` was written; null: it is not there. */
+  #writtenAs: number | null = null;
   #looking = false;
   #lookAgain = false;
   #closed = false;
@@ -76,7 +77,10 @@ export class ClusterCatalogue {
   start(): void {
     const { board, heartbeatMs, membership, subscribe } = this.#options;
     const look = (): void => void this.look();
-    this.#stops.push(membership.onChange(look), subscribe(board.channel, look));
+    this.#stops.push(
+      membership.onChange(() => this.#changed()),
+      subscribe(board.channel, look),
+    );
     const renewal = setInterval(() => void this.#renew(), heartbeatMs);
     const looks = setInterval(look, LOOK_BEATS * heartbeatMs);
     this.#stops.push(
@@ -105,7 +109,7 @@ export class ClusterCatalogue {
     const before = this.#own;
     this.#own = own;
     if (before?.length === own.length && own.every((listing, n) => listing === before[n])) return names;
-    this.#written = false;
+    this.#writtenAs = null;
     void this.#renew();
     return names;
   }
@@ -120,18 +124,32 @@ export class ClusterCatalogue {
     return this.#nodes.get(nodeId)?.names.has(tool) ?? false;
   }
 
+  /** Null: this start may not write, or not yet. */
+  get #epoch(): number | null {
+    const { membership } = this.#options;
+    const epoch = membership.node(membership.id)?.epoch ?? 0;
+    return membership.fenced || epoch === 0 ? null : epoch;
+  }
+
   async #renew(): Promise<void> {
     const { board, membership } = this.#options;
     const own = this.#own;
-    if (own === null || this.#closed) return;
+    const epoch = this.#epoch;
+    if (own === null || epoch === null || this.#closed) return;
     try {
-      if (this.#written && (await board.renew(membership.id))) return;
-      await board.write(membership.id, own);
-      this.#written = this.#own === own;
+      if (this.#writtenAs === epoch && (await board.renew(membership.id, epoch))) return;
+      await board.write(membership.id, epoch, own);
+      this.#writtenAs = this.#own === own ? epoch : null;
     } catch (error) {
       this.#away(error);
-      this.#written = false;
+      this.#writtenAs = null;
     }
+  }
+
+  /** Nodes have come, gone or changed; this one may have been registered. */
+  #changed(): void {
+    if (this.#writtenAs === null || this.#writtenAs !== this.#epoch) void this.#renew();
+    void this.look();
   }
 
   /** Reads what the nodes that are alive tell; one look at a time. */
@@ -229,7 +247,8 @@ export class ClusterCatalogue {
     this.#closed = true;
     for (const stop of this.#stops) stop();
     try {
-      if (this.#own !== null) await this.#options.board.remove(this.#options.membership.id);
+      const epoch = this.#epoch;
+      if (epoch !== null) await this.#options.board.remove(this.#options.membership.id, epoch);
     } catch (error) {
       this.#away(error);
     }

@@ -4,7 +4,7 @@ import type { Membership, NodeFacts, NodeRecord } from '../../../src/cluster/por
 export class FakeMembership implements Membership {
   readonly id: string;
   known = true;
-  readonly fenced = false;
+  fenced = false;
   readonly degraded: readonly string[] = [];
   readonly #nodes = new Map<string, NodeRecord>();
   readonly #listeners = new Set<() => void>();
