@@ -66,6 +66,8 @@ export interface RequestEnvelope {
   readonly paramHeaders: Record<string, string> | null;
   /** Header `Idempotency-Key`, as sent; `''` when there is none or the transport has no headers. */
   readonly idempotencyKey: string;
+  /** Of its time, in milliseconds: it has waited so long before it came to its tool. */
+  readonly waitedMs: number;
 }
 
 /** A request that has not been answered yet, for its transport to cancel. */

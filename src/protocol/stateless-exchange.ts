@@ -181,6 +181,7 @@ export class StatelessExchange implements GatedCall, Caller, Channel, Beating {
         correlationId: this.#correlationId,
         paramHeaders: this.#paramHeaders,
         idempotencyKey: this.#idempotencyKey,
+        waitedMs: 0,
       },
       this,
     );

@@ -398,6 +398,7 @@ export function envelopeOf(method: string, params: object, rest: Partial<Request
     correlationId: '',
     paramHeaders: null,
     idempotencyKey: '',
+    waitedMs: 0,
     ...rest,
   };
 }

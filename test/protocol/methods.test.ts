@@ -165,6 +165,12 @@ describe('what runs in the pool', () => {
     assert.equal(dispatcher.last.timeoutMs, 90);
   });
 
+  test('a call that has waited has the rest of its time', () => {
+    const params = { name: 'slow', _meta: META };
+    assert.equal(ask('tools/call', params, callerOf(), { waitedMs: 40.5 }).dispatcher.last.timeoutMs, 50);
+    assert.equal(ask('tools/call', params, callerOf(), { waitedMs: 100 }).dispatcher.last.timeoutMs, 1);
+  });
+
   for (const [method, params, code, data] of [
     ['tools/call', { name: 'none' }, -32602, undefined],
     ['tools/call', {}, -32602, undefined],

@@ -124,5 +124,6 @@ function keep(envelope: RequestEnvelope, params: JsonObject): RequestEnvelope {
     correlationId: envelope.correlationId,
     paramHeaders: envelope.paramHeaders,
     idempotencyKey: envelope.idempotencyKey,
+    waitedMs: envelope.waitedMs,
   };
 }

@@ -91,7 +91,8 @@ export function runEntry(
   channel: Channel,
 ): OpenRequest | null {
   const call = new RequestCall(deps, envelope.method, envelope.idJson, caller, channel);
-  const timeoutMs = entry.timeoutMs === 0 ? deps.settings.requestTimeoutMs : entry.timeoutMs;
+  const timeMs = entry.timeoutMs === 0 ? deps.settings.requestTimeoutMs : entry.timeoutMs;
+  const timeoutMs = envelope.waitedMs === 0 ? timeMs : Math.max(1, Math.ceil(timeMs - envelope.waitedMs));
   const extras = extrasOf(entry, caller, envelope);
   const job = new Job(entry, caller.revision, flagsOf(envelope, channel), caller, extras, call, timeoutMs);
   return call.submit(job, envelope.body);

@@ -90,5 +90,6 @@ export function envelopeOf(message: JsonObject, facts: Pick<SessionFacts, 'trace
     paramHeaders: null,
     // One header cannot be the key of several calls: each may carry its own in `_meta`.
     idempotencyKey: '',
+    waitedMs: 0,
   };
 }

@@ -149,6 +149,7 @@ export class Connection implements MessageConnection, CallOwner, Beating, Outlet
       trace: null,
       correlationId: '',
       idempotencyKey: '',
+      waitedMs: 0,
       paramHeaders: null,
     };
     const call = new ConnectionCall(envelope.idJson, this, calls, null, '');

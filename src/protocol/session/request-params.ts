@@ -48,6 +48,7 @@ export function requestEnvelope(
     correlationId,
     paramHeaders: null,
     idempotencyKey,
+    waitedMs: 0,
   };
 }
 
