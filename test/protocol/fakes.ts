@@ -351,6 +351,7 @@ export function methodsWith(entries: readonly Entry[]) {
     meters,
     settings: SETTINGS,
     guards: NO_GUARDS,
+    knowsAllTools: () => true,
   });
   return { methods, catalogue, dispatcher, tasks, meters, log, opened };
 }

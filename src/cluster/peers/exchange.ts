@@ -72,7 +72,7 @@ export class Exchange {
     this.#request = request;
     this.#hearing = hearing;
     this.#onOver = onOver;
-    this.#number = link.prover.nextNumber();
+    this.#number = link.prover.nextNumber(nodeId);
     this.#message = encodeMessage(request.facts, request.body);
   }
 

@@ -88,8 +88,10 @@ export function callGuarded(
   const kept = keep(envelope, params);
   if (key === '') return cached.call(entry, caller, kept, params, channel, run);
   if (!isCached) return keyed.call(entry, caller, kept, params, key, channel, run);
-  // What the ledger makes now begins now.
-  const runCached: CallRun = (own, who, request, out) => cached.call(own, who, request, params, out, run);
+  const runCached: CallRun = (own, who, request, out, waitedMs) =>
+    cached.call(own, who, request, params, out, (its, of, made, to, waitedHereMs) =>
+      run(its, of, made, to, waitedMs + waitedHereMs),
+    );
   return keyed.call(entry, caller, kept, params, key, channel, runCached);
 }
 

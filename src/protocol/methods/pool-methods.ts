@@ -23,6 +23,8 @@ import { declaresTasks, TASKS_REQUIRED } from './task-capability.ts';
 /** Characters of an unknown name that are said back. */
 const SHOWN_MAX = 128;
 
+const RETRY_AFTER_MS = 1000;
+
 const BAD_URI = fault('invalidParams', 'params.uri must be a string');
 
 export function callTool(
@@ -93,7 +95,7 @@ export function runEntry(
   const call = new RequestCall(deps, envelope.method, envelope.idJson, caller, channel);
   const timeoutMs = entry.timeoutMs === 0 ? deps.settings.requestTimeoutMs : entry.timeoutMs;
   const extras = extrasOf(entry, caller, envelope);
-  const leftMs = timeoutMs - waitedMs;
+  const leftMs = waitedMs === 0 ? timeoutMs : Math.max(1, Math.ceil(timeoutMs - waitedMs));
   const job = new Job(entry, caller.revision, flagsOf(envelope, channel), caller, extras, call, leftMs);
   return call.submit(job, envelope.body);
 }
@@ -139,6 +141,11 @@ function nameUnknown(
   const { name } = envelope;
   const shown = name.length > SHOWN_MAX ? `${name.slice(0, SHOWN_MAX)}…` : name;
   const message = name === '' ? 'params.name must be a string' : `unknown ${kind}: ${shown}`;
+  if (kind === 'tool' && name !== '' && !deps.knowsAllTools()) {
+    const why = `tool ${shown} is not known here, and what the other nodes run cannot be found out right now`;
+    const refusal = fault('unavailable', why, { retryAfterMs: RETRY_AFTER_MS });
+    return answerFault(deps, caller.revision, envelope, channel, refusal);
+  }
   return answerFault(deps, caller.revision, envelope, channel, fault('invalidParams', message));
 }
 

@@ -10,6 +10,7 @@ import { ToolBoard } from '../../../src/cluster/catalogue/tool-board.ts';
 import { listingOf, remoteTool } from '../../../src/cluster/catalogue/tool-listing.ts';
 import { RedisConnection } from '../../../src/redis/connection.ts';
 import { sampleTool } from '../../catalogue/sample-catalogue.ts';
+import { eventually } from '../../clients/eventually.ts';
 import { NodeConnections } from '../../redis/node-connections.ts';
 import { QUIET, RedisServer } from '../../redis/redis-server.ts';
 import { FakeMembership } from '../forwarding/fake-membership.ts';
@@ -181,6 +182,51 @@ describe('tools of other nodes', () => {
     assert.ok(ttlMs > 0 && ttlMs <= 3 * BEAT_MS);
   });
 
+  test('of a later start are not taken away, written over or kept up by an earlier one', async () => {
+    const b = await start('b', ['a']);
+    const early = await start('a', ['b']);
+    const late = await start('a', ['b']);
+    early.membership.set('a', { epoch: 10 });
+    late.membership.set('a', { epoch: 11 });
+    b.membership.set('a', { epoch: 11 });
+    early.catalogue.offer([tool('early')]);
+    await until(() => names(b) === 'early');
+    late.catalogue.offer([tool('late')]);
+    await until(() => names(b) === 'late');
+    // It does not know yet that it is fenced.
+    early.catalogue.offer([tool('early'), tool('more')]);
+    await early.close();
+    for (let look = 0; look < 5; look++) {
+      await b.catalogue.look();
+      assert.equal(names(b), 'late');
+    }
+    assert.equal(await redis.run('EXISTS', 'test:tools:a'), 1);
+    await late.close();
+    assert.equal(await redis.run('EXISTS', 'test:tools:a'), 0);
+  });
+
+  test('are not written by a start that is fenced, nor before it has an epoch', async () => {
+    const a = await start('a', []);
+    a.membership.set('a', { epoch: 0 });
+    a.catalogue.offer([tool('t')]);
+    await a.catalogue.look();
+    assert.equal(await redis.run('EXISTS', 'test:tools:a'), 0);
+    a.membership.set('a', { epoch: 5 });
+    const told = async (): Promise<number> => Number(await redis.run('EXISTS', 'test:tools:a'));
+    await eventually('the tools', told, (count) => count === 1, 10_000);
+    a.membership.fenced = true;
+    await redis.run('DEL', 'test:tools:a');
+    a.catalogue.offer([tool('t'), tool('u')]);
+    const endMs = performance.now() + 4 * BEAT_MS;
+    await eventually(
+      'heartbeats',
+      () => performance.now(),
+      (nowMs) => nowMs > endMs,
+      10_000,
+    );
+    assert.equal(await redis.run('EXISTS', 'test:tools:a'), 0);
+  });
+
   test('that cannot be used are left out, and said once', async () => {
     const b = await start('b', ['a']);
     const commands = new RedisConnection(redis.url, 'test', QUIET);
@@ -193,7 +239,7 @@ describe('tools of other nodes', () => {
         'no json',
         '{}',
       ];
-      await board.write('a', [...bad, listingOf(tool('good'))]);
+      await board.write('a', 1, [...bad, listingOf(tool('good'))]);
       await until(() => names(b) === 'good');
       await b.catalogue.look();
       await b.catalogue.look();

@@ -23,7 +23,7 @@ const FACTS: NodeFacts = { status: 'running', url: 'http://127.0.0.1:1', maxLoad
 class Beating {
   readonly heart: Heart;
   nowMs = 0;
-  seen: Sighting = { nodes: [], epoch: 0, fenced: false, trouble: '' };
+  seen: Sighting = { nodes: [], epoch: 0, read: false, fenced: false, trouble: '' };
   sightings = 0;
   readonly #board = new LoadBoard();
 
@@ -40,7 +40,7 @@ class Beating {
       heartbeatMs: HEARTBEAT_MS,
     };
     this.heart = new Heart(
-      { ...setup, epoch: 0, facts: FACTS, board: this.#board.shared },
+      { ...setup, epoch: 0, known: [], facts: FACTS, board: this.#board.shared },
       {
         commands,
         subscriber,

@@ -93,6 +93,7 @@ export class FakeCluster {
         its.add(listener);
         return () => its.delete(listener);
       },
+      known: true,
       fenced: false,
       degraded: [],
     };
