@@ -23,7 +23,7 @@ import { MemoryBus } from '../subscriptions/memory-bus.ts';
 import type { Bus } from '../subscriptions/port.ts';
 import { MemoryTaskStore } from '../tasks/memory-store.ts';
 import type { SharedTaskStore, TaskStore } from '../tasks/port.ts';
-import { RedisTaskStore } from '../tasks/redis-store.ts';
+import { presenceKey, RedisTaskStore } from '../tasks/redis-store.ts';
 import { NodeSecret } from './node-secret.ts';
 import { openSharedSessions } from './shared-sessions.ts';
 
@@ -58,6 +58,7 @@ export interface SharedState {
 
 /** Heartbeats that a claim of a task or an idempotency key outlives its node. */
 export const CLAIM_BEATS = 3;
+const START_BYTES = 12;
 /** How long a start waits for Redis before it goes on without. */
 const START_MS_MAX = 3_000;
 /** Connections to one node for what is not a forwarded call. */
@@ -112,7 +113,8 @@ async function openRedisState(settings: Settings, log: Log, embedded: SharedStat
   const { close: closeSessions, gap, ...sessionEra } = openSharedSessions(settings, log, commands, subscriber);
   onGap.add(gap);
   const board = new LoadBoard();
-  const membership = openMembership(settings, log, board);
+  const start = randomBytes(START_BYTES).toString('base64url');
+  const membership = openMembership(settings, log, board, start);
   const leases = openLeases(settings, commands);
   const shared: SharedState = {
     ...embedded,
@@ -127,6 +129,8 @@ async function openRedisState(settings: Settings, log: Log, embedded: SharedStat
       prefix: settings.cluster.prefix,
       tasksMax: settings.tasks.max,
       claimMs: CLAIM_BEATS * settings.heartbeatMs,
+      nodeId: settings.nodeId,
+      start,
     }),
     peers: openPeers(settings, secret, (id) => membership.node(id)?.url ?? ''),
     secret: secret.current,
@@ -148,10 +152,13 @@ async function openRedisState(settings: Settings, log: Log, embedded: SharedStat
   return shared;
 }
 
-function openMembership(settings: Settings, log: Log, board: LoadBoard): RedisMembership {
+/** `start`: what this start of the node is called where its tasks are. */
+function openMembership(settings: Settings, log: Log, board: LoadBoard, start: string): RedisMembership {
   const { heartbeatMs, nodeId, redisUrl } = settings;
   const { commandMsMax, prefix, tlsCaFile } = settings.cluster;
-  return new RedisMembership({ id: nodeId, redisUrl, tlsCaFile, commandMsMax, prefix, heartbeatMs, board, log });
+  const presence = { key: presenceKey(prefix, nodeId), start };
+  const options = { id: nodeId, redisUrl, tlsCaFile, commandMsMax, prefix, heartbeatMs, presence, board, log };
+  return new RedisMembership(options);
 }
 
 function openLeases({ cluster, heartbeatMs, nodeId }: Settings, commands: RedisConnection): RedisLeases {

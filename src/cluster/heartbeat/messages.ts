@@ -16,6 +16,8 @@ export interface HeartSetup {
   readonly heartbeatMs: number;
   /** Of this start, when it has one: the thread before this one got it. 0: the registry gives one. */
   readonly epoch: number;
+  /** Where it is said, beside the registry, that this start of the node is there. */
+  readonly presence: { readonly key: string; readonly start: string };
   readonly facts: NodeFacts;
   readonly board: SharedArrayBuffer;
 }
