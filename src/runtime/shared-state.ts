@@ -14,6 +14,7 @@ import { HttpPeers } from '../cluster/peers/http-peers.ts';
 import type { Leases, Membership } from '../cluster/port.ts';
 import type { Settings } from '../config/settings.ts';
 import type { Log } from '../observe/port.ts';
+import { SharedSecret } from '../protocol/shared-secret.ts';
 import { RedisConnection } from '../redis/connection.ts';
 import { RedisSubscriber } from '../redis/subscriber.ts';
 import { MemoryEventLog } from '../sessions/memory-event-log.ts';
@@ -50,8 +51,8 @@ export interface SharedState {
   readonly reportLoad: (read: () => number) => void;
   /** Messages to and from other nodes; null when this node is alone. */
   readonly peers: HttpPeers | null;
-  /** Seals request state and cursors, and proves that a message comes from a node; the same on all nodes. */
-  readonly secret: string;
+  /** Seals request state and cursors; the same on all nodes. */
+  readonly secret: SharedSecret;
   readonly degraded: readonly string[];
   close(): Promise<void>;
 }
@@ -91,7 +92,7 @@ function embeddedState(settings: Settings, log: Log): SharedState {
     leases: new MemoryLeases(settings.nodeId),
     reportLoad: () => undefined,
     peers: null,
-    secret: settings.stateSecret === '' ? randomBytes(32).toString('base64url') : settings.stateSecret,
+    secret: SharedSecret.of(settings.stateSecret),
     degraded: [],
     close: async () => undefined,
   };
@@ -105,7 +106,7 @@ async function openRedisState(settings: Settings, log: Log, embedded: SharedStat
   // A node that serves before it listens keeps what others have made out of date.
   const listening = commands.ready().then(() => subscriber.standing);
   await Promise.race([listening.catch(() => undefined), pause(START_MS_MAX)]);
-  const secret = await NodeSecret.open(commands, settings, log, embedded.secret);
+  const secret = await NodeSecret.open(commands, settings, log);
   const onGap = new Set<() => void>();
   subscriber.onGap = () => {
     for (const missed of onGap) missed();
@@ -132,8 +133,8 @@ async function openRedisState(settings: Settings, log: Log, embedded: SharedStat
       nodeId: settings.nodeId,
       start,
     }),
-    peers: openPeers(settings, secret, (id) => membership.node(id)?.url ?? ''),
-    secret: secret.current,
+    peers: openPeers(settings, secret.current, (id) => membership.node(id)?.url ?? ''),
+    secret: SharedSecret.of(secret.current),
     get degraded() {
       const trouble = commands.trouble === '' ? [] : [`redis ${commands.trouble}`];
       return [...new Set([...trouble, ...membership.degraded])];
@@ -148,6 +149,10 @@ async function openRedisState(settings: Settings, log: Log, embedded: SharedStat
       subscriber.close();
       commands.close();
     },
+  };
+  secret.onChange = (changed) => {
+    shared.peers?.use(changed);
+    shared.secret.use(changed);
   };
   return shared;
 }
@@ -166,19 +171,17 @@ function openLeases({ cluster, heartbeatMs, nodeId }: Settings, commands: RedisC
   return new RedisLeases({ commands, nodeId, prefix: cluster.prefix, ttlMs, now: () => performance.now() });
 }
 
-function openPeers(settings: Settings, secret: NodeSecret, urlOf: (nodeId: string) => string): HttpPeers {
+function openPeers(settings: Settings, secret: string, urlOf: (nodeId: string) => string): HttpPeers {
   const { nodeId, cluster, requestBytesMax, resultBytesMax } = settings;
-  const peers = new HttpPeers({
+  return new HttpPeers({
     nodeId,
-    secret: secret.current,
+    secret,
     urlOf,
     socketsMax: cluster.forwardedMax + PEER_SOCKETS_BESIDE,
     bodyBytesMax: Math.max(requestBytesMax, PEER_BODY_BYTES_MIN),
     answerBytesMax: resultBytesMax + PEER_BODY_BYTES_MIN,
     tlsCaFile: cluster.tlsCaFile,
   });
-  secret.onChange = (changed) => peers.use(changed);
-  return peers;
 }
 
 function pause(ms: number): Promise<void> {
