@@ -2,7 +2,8 @@
  * Opens the streams of a cluster on this node: the local engine, an owner per unit, and the messages between nodes.
  *
  * Role: the composition root of this folder. Owners look at their unit when nodes come, go or change status, and every
- * `LOOK_MS`; what other nodes have put in force is read when they say so, and now and then.
+ * `LOOK_MS`; what other nodes have put in force is read when they say so, and now and then, and partitions that run here
+ * follow their first one.
  */
 import type { Peers } from '../../cluster/peers/port.ts';
 import type { Leases, Membership } from '../../cluster/port.ts';
@@ -130,7 +131,10 @@ class ClusterNode implements OpenClusterStreams {
     this.#lookCount += 1;
     void this.look();
     if (this.#lookCount % LOOKS_PER_READING !== 0) return;
-    for (const seat of this.#seats) if (seat.owner.engine === null) void this.#readDefinitions(seat);
+    for (const seat of this.#seats) {
+      if (seat.owner.engine === null) void this.#readDefinitions(seat);
+      else this.#follow(seat);
+    }
   }
 
   /** Cut otherwise the streams begin anew, which nobody should find out by missing results. */
@@ -176,7 +180,15 @@ class ClusterNode implements OpenClusterStreams {
     const seat = this.#seats[index] as UnitSeat;
     seat.forgetHolder();
     const { engine } = seat.owner;
-    if (engine !== null) this.#defined(index, engine);
+    if (engine === null) return;
+    this.#defined(index, engine);
+    this.#follow(seat);
+  }
+
+  #follow({ owner: { engine }, unit }: UnitSeat): void {
+    engine?.follow().catch((error: unknown) => {
+      this.#options.log.info({ err: error, unit: unit.name }, 'a partition does not follow the first one yet');
+    });
   }
 
   /** By this node's engine: the others are told, those that are not hear of it with their next reading. */
@@ -235,7 +247,11 @@ class ClusterNode implements OpenClusterStreams {
     peers.serve(DEFINED, ({ facts }, reply) => {
       const seat = seatOf(facts);
       seat?.forgetHolder();
-      if (seat !== undefined) void this.#readDefinitions(seat);
+      if (seat !== undefined) {
+        void this.#readDefinitions(seat);
+        const { family, partition } = seat.unit;
+        for (const each of this.#seats) if (partition === 0 && each.unit.family === family) this.#follow(each);
+      }
       reply.send(200, '');
       return null;
     });

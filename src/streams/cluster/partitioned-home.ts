@@ -183,17 +183,20 @@ export class PartitionedHome implements StreamHome {
     return all.flat();
   }
 
-  /** One after the other: what the first refuses, no other is asked. Defining the same again changes nothing. */
+  /**
+   * By the first, which takes one definition after the other, whoever sends them, and refuses for all; the others follow
+   * it. One that cannot now does so by itself.
+   */
   async define(stream: string, kind: 'windows' | 'patterns', definition: unknown): Promise<DefineOutcome> {
-    let outcome: DefineOutcome = { operators: [] };
-    for (const [i, home] of this.#homes.entries()) {
-      try {
-        outcome = await home.define(stream, kind, definition);
-      } catch (error) {
-        if (i === 0 || !(error instanceof StreamRefusal)) throw error;
-        const text = `in force in partitions 0 to ${i - 1}; partition ${i}: ${error.message}; define it again`;
-        throw new StreamRefusal(error.refusal, text, error.retryAfterMs);
-      }
+    const outcome = await this.#home(0).define(stream, kind, definition);
+    const others = this.#homes.slice(1);
+    const followed = await Promise.allSettled(others.map((home) => home.follow()));
+    for (const [i, each] of followed.entries()) {
+      if (each.status === 'fulfilled') continue;
+      const error: unknown = each.reason;
+      if (!(error instanceof StreamRefusal)) throw error;
+      const text = `in force in the first partition, which the others follow; partition ${i + 1}: ${error.message}`;
+      throw new StreamRefusal(error.refusal, text, error.retryAfterMs);
     }
     return outcome;
   }

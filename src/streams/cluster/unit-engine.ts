@@ -7,7 +7,8 @@
  * that read files or the machine, are of the node they run on. Time is that of Redis when the unit was claimed, going on
  * by this node's monotonic clock: windows of processing time survive a move between nodes whose clocks differ.
  * What was defined at run time is kept beside the log, with the declaration it began from: a node whose own declaration
- * is the same takes it over, a node with another one puts its own in force.
+ * is the same takes it over, a node with another one puts its own in force. Partitions of a stream have what their first
+ * one has: it alone takes definitions, one after the other, and the others read them there.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Lease } from '../../cluster/port.ts';
@@ -25,7 +26,7 @@ import { type OpenStreams, openStreams, type StreamsOptions } from '../open.ts';
 import type { Stores } from '../stores.ts';
 import { guarded, UnitFence } from './fence.ts';
 import { unitKeys } from './unit-keys.ts';
-import type { Unit } from './units.ts';
+import { partitionName, type Unit } from './units.ts';
 
 /** Entries of a Redis source that a node took and never logged, since it was replaced, are taken over after so long. */
 const CLAIM_IDLE_MS = 10_000;
@@ -57,13 +58,24 @@ export class UnitEngine {
   readonly #fence: UnitFence;
   readonly #streams: OpenStreams;
   readonly #declared: string;
+  /** Head of the first partition; null: this is it. */
+  readonly #firstHead: string | null;
+  /** What is in force is not, or perhaps not, in Redis. */
+  #isUntold = true;
   #ended: Promise<void> | null = null;
 
-  private constructor(lease: Lease, fence: UnitFence, streams: OpenStreams, declared: string) {
+  private constructor(
+    lease: Lease,
+    fence: UnitFence,
+    streams: OpenStreams,
+    declared: string,
+    firstHead: string | null,
+  ) {
     this.lease = lease;
     this.#fence = fence;
     this.#streams = streams;
     this.#declared = declared;
+    this.#firstHead = firstHead;
   }
 
   /** `lost`: called once when it must end. Rejects when Redis is away, the log damaged, or another owner has come. */
@@ -77,9 +89,9 @@ export class UnitEngine {
     const { fence, nowMs } = await UnitFence.claim(redis, unitKeys(prefix, unit.name), lease.token);
     const now = clock(nowMs);
     const declared = JSON.stringify(unit.definitions);
-    const definitions = (await definitionsIn(fence, declared)) ?? unit.definitions;
+    const definitions = (await definitionsIn(redis, fence.keys.head, declared)) ?? unit.definitions;
     const streams = await openReleasing(options, unit, fence, definitions, now);
-    const engine = new UnitEngine(lease, fence, streams, declared);
+    const engine = new UnitEngine(lease, fence, streams, declared, firstHeadOf(unit, prefix));
     try {
       await engine.#remember();
     } catch (error) {
@@ -111,8 +123,22 @@ export class UnitEngine {
     return outcome;
   }
 
+  /**
+   * Puts in force what the first partition has, as Redis says, if it was declared alike. Resolves with whether anything
+   * changed, when it is in force for the next owner too.
+   */
+  async follow(): Promise<boolean> {
+    const head = this.#firstHead;
+    const { redis } = this.#fence;
+    const changed = head !== null && (await this.service.adopt(() => definitionsIn(redis, head, this.#declared)));
+    if (changed || this.#isUntold) await this.#remember();
+    return changed;
+  }
+
   async #remember(): Promise<void> {
+    this.#isUntold = true;
     await this.#fence.run(DEFINE, [], [JSON.stringify(this.service.definitions), this.#declared]);
+    this.#isUntold = false;
   }
 
   /** Ends at once, nothing is saved: someone else goes on from the log. */
@@ -177,9 +203,18 @@ async function openReleasing(
   }
 }
 
+/** Null: it is the first partition itself. */
+function firstHeadOf({ cut, family, partition, partitions }: Unit, prefix: string): string | null {
+  return partition === 0 ? null : unitKeys(prefix, partitionName(family, 0, partitions, cut)).head;
+}
+
 /** Null: none, or those of another declaration. */
-async function definitionsIn(fence: UnitFence, declared: string): Promise<readonly StreamDefinition[] | null> {
-  const inForce = await definitionsOf(fence.redis, fence.keys.head);
+async function definitionsIn(
+  redis: RedisConnection,
+  head: string,
+  declared: string,
+): Promise<readonly StreamDefinition[] | null> {
+  const inForce = await definitionsOf(redis, head);
   return inForce !== null && isDeepStrictEqual(inForce.declared, JSON.parse(declared)) ? inForce.definitions : null;
 }
 
