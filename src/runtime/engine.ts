@@ -23,6 +23,7 @@ import { PiscinaPool } from '../pool/piscina.ts';
 import type { PoolEvents, StreamCarrier, WorkerPool, WorkerSetup } from '../pool/port.ts';
 import { JSON_DEPTH_MAX } from '../protocol/json.ts';
 import { RequestStateCodec } from '../protocol/request-state.ts';
+import type { SharedSecret } from '../protocol/shared-secret.ts';
 import type { PoolPorts } from '../streams/engine/pool-threads.ts';
 import type { Bus } from '../subscriptions/port.ts';
 
@@ -34,7 +35,7 @@ export interface EngineOptions {
   readonly meters: Meters;
   /** Monotonic milliseconds. */
   readonly now: () => number;
-  readonly stateSecret: string;
+  readonly stateSecret: SharedSecret;
 }
 
 export interface Engine {
@@ -130,7 +131,7 @@ class JoinedEngine implements Engine {
       boardWorkers: this.#board.workers,
       boardSlots: this.#board.slots,
       server: this.#identity(),
-      stateSecret: this.#options.stateSecret,
+      stateSecret: this.#options.stateSecret.shared,
       resultBytesMax: this.#options.settings.resultBytesMax,
       jsonDepthMax: JSON_DEPTH_MAX,
     };

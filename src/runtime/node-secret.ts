@@ -29,17 +29,17 @@ export class NodeSecret {
     this.#current = current;
   }
 
-  /** `own`: for as long as there is no other. Does not wait for Redis. */
-  static async open(redis: RedisConnection, settings: Settings, log: Log, own: string): Promise<NodeSecret> {
+  /** This node's own, for as long as there is no other. Does not wait for Redis. */
+  static async open(redis: RedisConnection, settings: Settings, log: Log): Promise<NodeSecret> {
     const { secret } = settings.cluster;
-    const opened = new NodeSecret(redis, settings, log, secret === '' ? own : secret);
+    const opened = new NodeSecret(redis, settings, log, secret === '' ? settings.stateSecret : secret);
     if (secret !== '') return opened;
     try {
       await opened.#look();
     } catch (error) {
       log.warn(
         { err: error },
-        'the secret of the nodes cannot be read: until Redis is there this node cannot exchange calls with others, and until it is started again they cannot open its request state; set cluster.secret to be independent of Redis',
+        'the secret of the nodes cannot be read: until Redis is there this node cannot exchange calls with others, and neither opens the request state of the other; set cluster.secret to be independent of Redis',
       );
     }
     opened.#stopListening = redis.onChange((up) => up && opened.#lookAgain());

@@ -47,7 +47,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'tasks/port.ts',
   ],
   // What requests are answered from.
-  'src/catalogue': ['protocol/revisions.ts', 'tasks/port.ts'],
+  'src/catalogue': ['protocol/revisions.ts', 'protocol/shared-secret.ts', 'tasks/port.ts'],
   'src/mount': ['catalogue', 'protocol/faults.ts'],
   'src/builtin-tools': ['catalogue/define.ts'],
   'src/sessions': ['protocol/revisions.ts', 'redis'],

@@ -17,6 +17,7 @@ import { KnownNodes } from './known-nodes.ts';
 import { type LoadBoard, TURN_MS } from './load-board.ts';
 import type { FromHeart, HeartSetup, ToHeart } from './messages.ts';
 import { BEAT, fieldsOf, HEARTBEATS_TO_LIVE, LEAVE, LIST, READ, type Seen, seenOf } from './node-hash.ts';
+import { Presence } from './presence.ts';
 import { StallWatch } from './stall-watch.ts';
 
 /** Ids read of the registry; more are not looked at. */
@@ -44,6 +45,7 @@ export class Heart {
   readonly #ports: HeartPorts;
   readonly #known: KnownNodes;
   readonly #watch = new StallWatch();
+  readonly #presence: Presence;
   readonly #channel: string;
   #facts: NodeFacts;
   #epoch: number;
@@ -69,6 +71,7 @@ export class Heart {
     this.#known = new KnownNodes(setup.heartbeatMs);
     if (setup.known.length > 0) this.#known.recall(setup.known, ports.now());
     this.#channel = `${setup.prefix}nodes:changed`;
+    this.#presence = new Presence(ports.commands, setup.presence, HEARTBEATS_TO_LIVE * setup.heartbeatMs);
   }
 
   start(): void {
@@ -136,6 +139,7 @@ export class Heart {
       // It lost what it had, heartbeats of others too that nobody has read: they are not known to be late.
       if (this.#epoch !== 0 && reply[2] === 0) this.#known.away();
       this.#epoch = Number(reply[1]);
+      await this.#presence.tell(this.#epoch);
       await commands.script(LIST, [`${prefix}nodes`], [id, LIST_TTL_MS]);
       this.#trouble = '';
       const news = this.#news;
@@ -263,6 +267,7 @@ export class Heart {
   async #signOff(): Promise<void> {
     const { id, prefix } = this.#setup;
     const { commands } = this.#ports;
+    await this.#presence.end(this.#epoch);
     if ((await commands.script(LEAVE, [this.#key(id)], [this.#epoch])) === 0) return;
     await commands.command('SREM', `${prefix}nodes`, id);
     await this.#publish('left');

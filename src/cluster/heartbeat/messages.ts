@@ -18,6 +18,8 @@ export interface HeartSetup {
   readonly epoch: number;
   /** Nodes the thread before this one knew. */
   readonly known: readonly NodeRecord[];
+  /** Where it is said, beside the registry, that this start of the node is there. */
+  readonly presence: { readonly key: string; readonly start: string };
   readonly facts: NodeFacts;
   readonly board: SharedArrayBuffer;
 }

@@ -30,13 +30,22 @@ export async function readInForce(redis: RedisConnection, head: string): Promise
   return { definitions: JSON.parse(definitions), declared: JSON.parse(declared) };
 }
 
+/** As `readInForce`; null too when another declaration led to them. */
+export async function readAlike(
+  redis: RedisConnection,
+  head: string,
+  declared: readonly StreamDefinition[],
+): Promise<readonly StreamDefinition[] | null> {
+  const inForce = await readInForce(redis, head);
+  // As it reads when it was kept: what is undefined is left out there.
+  const own = JSON.parse(JSON.stringify(declared)) as readonly StreamDefinition[];
+  return inForce !== null && isDeepStrictEqual(inForce.declared, own) ? inForce.definitions : null;
+}
+
 /** What an owner that declares this goes on with. */
 export async function definitionsInForce(
   fence: UnitFence,
   declared: readonly StreamDefinition[],
 ): Promise<readonly StreamDefinition[]> {
-  const inForce = await readInForce(fence.redis, fence.keys.head);
-  // As it reads when it was kept: what is undefined is left out there.
-  const own = JSON.parse(JSON.stringify(declared)) as readonly StreamDefinition[];
-  return inForce !== null && isDeepStrictEqual(inForce.declared, own) ? inForce.definitions : declared;
+  return (await readAlike(fence.redis, fence.keys.head, declared)) ?? declared;
 }

@@ -19,7 +19,8 @@
  *   UnitFence             every write goes under the lease's token, and is refused once a newer one has been there
  *
  * Role of this file: joins them. Nodes look at their units when nodes come, go or change status, and every `LOOK_MS`;
- * what other nodes have put in force is read when they say so, and now and then. Streams that are not replicated have an
+ * what other nodes have put in force is read when they say so, and now and then, and partitions that run here follow
+ * their first one. Streams that are not replicated have an
  * engine of this node alone, as without a cluster.
  */
 import type { Peers } from '../../cluster/peers/port.ts';
@@ -150,7 +151,10 @@ class ClusterNode implements OpenClusterStreams {
     this.#lookCount += 1;
     void this.look();
     if (this.#lookCount % LOOKS_PER_READING !== 0) return;
-    for (const route of this.#routes) if (route.ownership.engine === null) void this.#readDefinitions(route);
+    for (const route of this.#routes) {
+      if (route.ownership.engine === null) void this.#readDefinitions(route);
+      else this.#follow(route);
+    }
   }
 
   #membersChanged(): void {
@@ -176,7 +180,15 @@ class ClusterNode implements OpenClusterStreams {
     const route = this.#routes[index] as UnitRoute;
     route.forgetHolder();
     const { engine } = route.ownership;
-    if (engine !== null) this.#defined(index, engine);
+    if (engine === null) return;
+    this.#defined(index, engine);
+    this.#follow(route);
+  }
+
+  #follow({ ownership: { engine }, unit }: UnitRoute): void {
+    engine?.follow().catch((error: unknown) => {
+      this.#options.log.info({ err: error, unit: unit.name }, 'a partition does not follow the first one yet');
+    });
   }
 
   /** By this node's engine: the others are told, those that are not hear of it with their next reading. */
@@ -235,7 +247,11 @@ class ClusterNode implements OpenClusterStreams {
     peers.serve(DEFINED, ({ facts }, reply) => {
       const route = routeOf(facts);
       route?.forgetHolder();
-      if (route !== undefined) void this.#readDefinitions(route);
+      if (route !== undefined) {
+        void this.#readDefinitions(route);
+        const { family, partition } = route.unit;
+        for (const each of this.#routes) if (partition === 0 && each.unit.family === family) this.#follow(each);
+      }
       reply.send(200, '');
       return null;
     });

@@ -89,17 +89,19 @@ export class PartitionedStreams implements FamilyStreams {
     return all.flat();
   }
 
-  /** One after the other: what the first refuses, no other is asked. Defining the same again changes nothing. */
+  /**
+   * By the first, which takes one definition after the other, whoever sends them, and refuses for all; the others follow
+   * it. One that cannot now does so by itself.
+   */
   async define(stream: string, kind: 'windows' | 'patterns', definition: unknown): Promise<DefineOutcome> {
-    let outcome: DefineOutcome = { operators: [] };
-    for (const [i, unit] of this.#units.entries()) {
-      try {
-        outcome = await unit.define(stream, kind, definition);
-      } catch (error) {
-        if (i === 0 || !(error instanceof StreamRefusal)) throw error;
-        const text = `in force in partitions 0 to ${i - 1}; partition ${i}: ${error.message}; define it again`;
-        throw new StreamRefusal(error.refusal, text, error.retryAfterMs);
-      }
+    const outcome = await this.#unit(0).define(stream, kind, definition);
+    const followed = await Promise.allSettled(this.#units.slice(1).map((unit) => unit.follow()));
+    for (const [i, each] of followed.entries()) {
+      if (each.status === 'fulfilled') continue;
+      const error: unknown = each.reason;
+      if (!(error instanceof StreamRefusal)) throw error;
+      const text = `in force in the first partition, which the others follow; partition ${i + 1}: ${error.message}`;
+      throw new StreamRefusal(error.refusal, text, error.retryAfterMs);
     }
     return outcome;
   }

@@ -6,6 +6,8 @@
  * Invariants: nothing is written here but under the token, the places of Redis sinks included; file sinks, and sources
  * that read files or the machine, are of the node they run on. Time is that of Redis when the unit was claimed, going on
  * by this node's monotonic clock: windows of processing time survive a move between nodes whose clocks differ.
+ * Partitions of a stream have in force what their first one has: it alone takes definitions, one after the other, and the
+ * others read them there.
  */
 import type { Lease } from '../../cluster/port.ts';
 import type { RedisConnection } from '../../redis/connection.ts';
@@ -19,10 +21,10 @@ import { openRedisLog } from '../log/redis-log.ts';
 import { type OpenStreams, openStreams, type StreamsOptions } from '../open.ts';
 import { type Stores, storesOf } from '../stores.ts';
 import { UnitFence } from './fence.ts';
-import { definitionsInForce, keepInForce } from './in-force.ts';
+import { definitionsInForce, keepInForce, readAlike } from './in-force.ts';
 import { unitConnectors } from './unit-connectors.ts';
 import { unitKeys } from './unit-keys.ts';
-import type { Unit } from './units.ts';
+import { partitionName, type Unit } from './units.ts';
 
 /** To apply, deliver and save what was accepted; then it is left to the next owner's replay. */
 const CLOSE_MS_MAX = 10_000;
@@ -50,13 +52,24 @@ export class UnitEngine {
   readonly #fence: UnitFence;
   readonly #streams: OpenStreams;
   readonly #declared: readonly StreamDefinition[];
+  /** Head of the first partition; null: this is it. */
+  readonly #firstHead: string | null;
+  /** What is in force is not, or perhaps not, in Redis. */
+  #isUntold = true;
   #ended: Promise<void> | null = null;
 
-  private constructor(lease: Lease, fence: UnitFence, streams: OpenStreams, declared: readonly StreamDefinition[]) {
+  private constructor(
+    lease: Lease,
+    fence: UnitFence,
+    streams: OpenStreams,
+    declared: readonly StreamDefinition[],
+    firstHead: string | null,
+  ) {
     this.lease = lease;
     this.#fence = fence;
     this.#streams = streams;
     this.#declared = declared;
+    this.#firstHead = firstHead;
   }
 
   /** `lost`: called once when it must end. Rejects when Redis is away, the log damaged, or another owner has come. */
@@ -71,7 +84,7 @@ export class UnitEngine {
     const now = clock(nowMs);
     const inForce = await definitionsInForce(fence, unit.definitions);
     const streams = await openReleasing(options, unit, fence, inForce, now);
-    const engine = new UnitEngine(lease, fence, streams, unit.definitions);
+    const engine = new UnitEngine(lease, fence, streams, unit.definitions, firstHeadOf(unit, prefix));
     try {
       await engine.#remember();
     } catch (error) {
@@ -103,8 +116,22 @@ export class UnitEngine {
     return outcome;
   }
 
+  /**
+   * Puts in force what the first partition has, as Redis says, if it was declared alike. Resolves with whether anything
+   * changed, when it is in force for the next owner too.
+   */
+  async follow(): Promise<boolean> {
+    const head = this.#firstHead;
+    const { redis } = this.#fence;
+    const changed = head !== null && (await this.service.adopt(() => readAlike(redis, head, this.#declared)));
+    if (changed || this.#isUntold) await this.#remember();
+    return changed;
+  }
+
   async #remember(): Promise<void> {
+    this.#isUntold = true;
     await keepInForce(this.#fence, { definitions: this.service.definitions, declared: this.#declared });
+    this.#isUntold = false;
   }
 
   /** Ends at once, nothing is saved: someone else goes on from the log. */
@@ -167,6 +194,11 @@ async function openReleasing(
     release();
     throw error;
   }
+}
+
+/** Null: it is the first partition itself. */
+function firstHeadOf({ cut, family, partition, partitions }: Unit, prefix: string): string | null {
+  return partition === 0 ? null : unitKeys(prefix, partitionName(family, 0, partitions, cut)).head;
 }
 
 async function openRedisStores(fence: UnitFence, options: UnitEngineOptions): Promise<Stores> {

@@ -36,13 +36,16 @@ const METHODS = [
   'query',
   'alerts',
   'define',
+  'follow',
   'events',
   'deadLetters',
   'replayDeadLetters',
   'dropDeadLetters',
 ] as const;
 type Method = (typeof METHODS)[number];
-type Asked = { readonly [M in Method]: Awaited<ReturnType<StreamService[M]>> };
+type OfUnit = 'define' | 'follow';
+type Answering = Pick<StreamService, Exclude<Method, OfUnit>> & Pick<UnitEngine, OfUnit>;
+type Asked = { readonly [M in Method]: Awaited<ReturnType<Answering[M]>> };
 
 /** Where a unit's answer is put together with others', none is waited for longer. */
 const LIST_MS_MAX = 1000;
@@ -99,6 +102,11 @@ export class UnitStreams implements FamilyStreams {
     return this.#ask('define', [stream, kind, definition]);
   }
 
+  /** Of a partition: what the first one has is in force in it too when this resolves. */
+  follow(): Promise<boolean> {
+    return this.#ask('follow', []);
+  }
+
   events(stream: string, ids: readonly string[]): Promise<readonly { readonly id: string; readonly text: string }[]> {
     return this.#ask('events', [stream, ids]);
   }
@@ -151,7 +159,7 @@ export class UnitStreams implements FamilyStreams {
 }
 
 async function askEngine(engine: UnitEngine, method: Method, args: readonly unknown[]): Promise<unknown> {
-  const target = method === 'define' ? engine : engine.service;
+  const target = method === 'define' || method === 'follow' ? engine : engine.service;
   const answer = (target as unknown as Record<Method, (...given: readonly unknown[]) => unknown>)[method];
   return answer.apply(target, [...args]);
 }

@@ -4,6 +4,7 @@
  * Role: answers questions (lists, queries, alerts, dead letters) and starts what runs beside the engine: sources, sinks,
  * the clock of ticks, checkpoints. `open.ts` makes one.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { AlertBook } from '../alerts/alert-book.ts';
 import { letterId, placeOf, type StoredLetter } from '../dead-letters/port.ts';
 import type { StreamDefinition } from '../define/definition.ts';
@@ -151,7 +152,23 @@ export class StreamService implements Streams {
   }
 
   define(stream: string, kind: 'windows' | 'patterns', definition: unknown): Promise<DefineOutcome> {
-    const next = this.#defining.then(() => this.#define(stream, kind, definition));
+    return this.#inTurn(() => this.#define(stream, kind, definition));
+  }
+
+  /** Puts all of these in force, read when what was defined before is. False: they are, or there are none. */
+  adopt(read: () => Promise<readonly StreamDefinition[] | null>): Promise<boolean> {
+    return this.#inTurn(async () => {
+      const definitions = await read();
+      // As they were stored, whatever the order of members.
+      const known: unknown = JSON.parse(JSON.stringify(this.definitions));
+      if (definitions === null || isDeepStrictEqual(definitions, known)) return false;
+      await this.#putInForce(definitions);
+      return true;
+    });
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const next = this.#defining.then(work);
     this.#defining = next.catch(() => undefined);
     return next;
   }
@@ -164,6 +181,10 @@ export class StreamService implements Streams {
       const others = (each[kind] ?? []).filter((other) => other.name !== name);
       return { ...each, [kind]: [...others, definition] } as StreamDefinition;
     });
+    return this.#putInForce(definitions);
+  }
+
+  async #putInForce(definitions: readonly StreamDefinition[]): Promise<DefineOutcome> {
     try {
       const outcome = await this.#lifecycle.define(definitions);
       this.#listeners.defined();

@@ -31,11 +31,16 @@ afterEach(async () => {
   }
 });
 
+let starts = 0;
+const presenceOf = (id: string): string => `mcp:there:${id}`;
+
 function member(id: string, url = redis.url, load: () => number = () => 0): RedisMembership {
   const board = new LoadBoard();
   board.start(load);
   const setup = { id, redisUrl: url, tlsCaFile: '', commandMsMax: 500, prefix: 'mcp:', heartbeatMs: HEARTBEAT_MS };
-  const membership = new RedisMembership({ ...setup, board, log: QUIET });
+  starts += 1;
+  const presence = { key: presenceOf(id), start: `${id} ${starts}` };
+  const membership = new RedisMembership({ ...setup, presence, board, log: QUIET });
   open.push({ board, leave: () => membership.leave() });
   return membership;
 }
@@ -83,6 +88,10 @@ describe('a cluster', () => {
     assert.equal(Number(epoch), one.node('n1')?.epoch);
     const ttl = Number(await redis.run('PTTL', 'mcp:node:n1'));
     assert.ok(ttl > 0 && ttl <= 3 * HEARTBEAT_MS, String(ttl));
+    const there = await redis.run('HMGET', presenceOf('n1'), 'epoch', 'start');
+    assert.deepEqual(there, [epoch, `n1 ${starts - 1}`]);
+    const leftMs = Number(await redis.run('PTTL', presenceOf('n1')));
+    assert.ok(leftMs > 0 && leftMs <= 3 * HEARTBEAT_MS, String(leftMs));
 
     const told = changes(two);
     one.update({ status: 'draining', tools: ['echo', 'hash'] });
@@ -97,6 +106,7 @@ describe('a cluster', () => {
     await one.leave();
     await sees(two, 'n2');
     assert.equal(await redis.run('EXISTS', 'mcp:node:n1'), 0);
+    assert.equal(await redis.run('EXISTS', presenceOf('n1')), 0);
     assert.deepEqual(await redis.run('SMEMBERS', 'mcp:nodes'), ['n2']);
   });
 
@@ -132,6 +142,10 @@ describe('a cluster', () => {
     );
     await early.leave();
     assert.equal(await redis.run('EXISTS', 'mcp:node:same'), 1);
+    assert.deepEqual(await redis.run('HMGET', presenceOf('same'), 'epoch', 'start'), [
+      String(higher),
+      `same ${starts}`,
+    ]);
   });
 
   test('epochs rise, also after Redis has lost everything', async () => {

@@ -38,6 +38,7 @@ class Beating {
       commandMsMax: 0,
       prefix: 'mcp:',
       heartbeatMs: HEARTBEAT_MS,
+      presence: { key: 'mcp:there:n1', start: 's' },
     };
     this.heart = new Heart(
       { ...setup, epoch: 0, known: [], facts: FACTS, board: this.#board.shared },

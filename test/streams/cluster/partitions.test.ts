@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { pack } from 'msgpackr';
+import { unitKeys } from '../../../src/streams/cluster/unit-keys.ts';
 import { partitionName } from '../../../src/streams/cluster/units.ts';
 import { partitionOf as partitionOfKey } from '../../../src/streams/decode/key-hash.ts';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
@@ -161,6 +162,66 @@ describe('a stream in partitions', () => {
       const { rows } = await streams.service.query({ ...QUERY, name: 'more' });
       assert.equal(new Set(rows.map(({ key }) => key['sensor'])).size, 7);
     }
+  });
+});
+
+describe('definitions of a stream in partitions', () => {
+  const more = (sizeMs: number): object => ({ name: 'more', type: 'tumbling', sizeMs, aggregates: { n: 'count' } });
+  /** What the next owner of each begins with, which is what is in force once it is the same. */
+  const kept = (): Promise<string[]> =>
+    Promise.all(
+      UNITS.map(async (unit) => String(await nodes.redis.run('HGET', unitKeys('test:', unit).head, 'definitions'))),
+    );
+  const sizeOf = (definitions: string): number | undefined =>
+    (JSON.parse(definitions) as StreamDefinition[])[0]?.windows?.find(({ name }) => name === 'more')?.sizeMs;
+
+  test('that two nodes give at once come in one order: all partitions end with the same', async () => {
+    const cluster = new FakeCluster();
+    const definitions = cutStreams('readings', nodes.redis.url, PARTITIONS);
+    await nodes.start({ cluster, definitions }, 'n1', 'n2');
+    await allAtHome();
+    const [owner] = nodes.ownersOf(UNITS[0] as string) as [RigNode];
+    const other = nodes.running().find(({ id }) => id !== owner.id) as RigNode;
+    // What the first node says to the second comes after the second has said otherwise everywhere.
+    const arrive = cluster.delay(owner.id);
+    const early = owner.streams.service.define('readings', 'windows', more(60));
+    await until('the first has it', async () => sizeOf((await kept())[0] as string) === 60);
+    await other.streams.service.define('readings', 'windows', more(70));
+    arrive();
+    await early;
+    assert.deepEqual((await kept()).map(sizeOf), Array(PARTITIONS).fill(70));
+    await Promise.all(
+      nodes.running().map(({ streams }, i) => streams.service.define('readings', 'windows', more(80 + 10 * i))),
+    );
+    assert.equal(new Set(await kept()).size, 1);
+  });
+
+  test('reach a partition that could not be told, and one that changes its owner', async () => {
+    const cluster = new FakeCluster();
+    const definitions = cutStreams('readings', nodes.redis.url, PARTITIONS);
+    await nodes.start({ cluster, definitions }, 'n1', 'n2');
+    await allAtHome();
+    const [owner] = nodes.ownersOf(UNITS[0] as string) as [RigNode];
+    const other = nodes.running().find(({ id }) => id !== owner.id) as RigNode;
+    const its = UNITS.findIndex((unit) => other.streams.owned.includes(unit));
+    assert.ok(its > 0, 'one node has them all');
+    const missed = async (sizeMs: number): Promise<void> => {
+      cluster.setReachable(other.id, false);
+      const defined = owner.streams.service.define('readings', 'windows', more(sizeMs));
+      await assert.rejects(defined, /in force in the first partition, which the others follow; partition \d/);
+      assert.equal(sizeOf((await kept())[0] as string), sizeMs);
+      assert.notEqual(sizeOf((await kept())[its] as string), sizeMs);
+      cluster.setReachable(other.id, true);
+    };
+    await missed(60);
+    await until('all have it', async () => new Set(await kept()).size === 1);
+    await missed(70);
+    nodes.byId.delete(other.id);
+    await other.kill();
+    await until('all have it', async () => new Set(await kept()).size === 1);
+    await nodes.start({ cluster, definitions }, other.id);
+    await allAtHome();
+    assert.deepEqual((await kept()).map(sizeOf), Array(PARTITIONS).fill(70));
   });
 });
 
