@@ -7,6 +7,7 @@
  * lost in that way is not taken back.
  */
 import type { RedisConnection } from '../redis/connection.ts';
+import { RedisUnavailable } from '../redis/unavailable.ts';
 import type { Look } from './look.ts';
 import { RENEW } from './redis-scripts.ts';
 
@@ -65,8 +66,9 @@ export class LedFlights {
     this.#renewing = true;
     try {
       await Promise.all([...due.values()].flatMap((looks) => this.#renewAll(looks)));
-    } catch {
+    } catch (cause) {
       // Redis went away: what could not be renewed is due at the next tick, if it still stands then.
+      if (!(cause instanceof RedisUnavailable)) throw cause;
     } finally {
       this.#renewing = false;
     }

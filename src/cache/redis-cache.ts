@@ -113,7 +113,7 @@ export class RedisResultCache implements ResultCache {
     const look = this.#end(key);
     if (keptMs <= 0 || !this.#options.commands.up) return;
     const token = look === undefined ? '' : look.token;
-    void this.#tellOver(LAND, tool, key, [generation, pack(VERSION, resultJson), keptMs, token]);
+    this.#tellOver(LAND, tool, key, [generation, pack(VERSION, resultJson), keptMs, token]);
   }
 
   release(key: string): void {
@@ -161,11 +161,11 @@ export class RedisResultCache implements ResultCache {
         if (look.gone) return undefined;
       }
     } catch {
-      // Redis went away on the way: the tool is called, as if nothing had been kept.
+      // Redis went away on the way: the tool is called, as if nothing had been kept. The flight may be reserved all the
+      // same, and is given back like any other.
+      return this.#lead(look);
     }
-    // Where Redis does not answer, the flight may be reserved all the same, so this one is given back like any other.
-    this.#lead(look);
-    return undefined;
+    return this.#lead(look);
   }
 
   async #ask(look: Look): Promise<Reply> {
@@ -193,7 +193,7 @@ export class RedisResultCache implements ResultCache {
     return Math.max(LOOK_AGAIN_MS_MIN, leftMs) + Math.random() * LOOK_AGAIN_SPREAD * this.#options.leaseMs;
   }
 
-  #lead(look: Look): void {
+  #lead(look: Look): undefined {
     if (look.gone) {
       this.#giveBack(look);
       return;
@@ -212,19 +212,18 @@ export class RedisResultCache implements ResultCache {
   }
 
   #giveBack({ key, token, tool }: Look): void {
-    void this.#tellOver(GIVE_BACK, tool, key, [token]);
+    this.#tellOver(GIVE_BACK, tool, key, [token]);
   }
 
   /** Redis hears what became of a flight, and the nodes that wait for it, if there are any. */
-  async #tellOver(script: Script, tool: string, key: string, args: readonly RedisArgument[]): Promise<void> {
+  #tellOver(script: Script, tool: string, key: string, args: readonly RedisArgument[]): void {
     const { commands } = this.#options;
     if (!commands.up) return;
-    try {
-      const waitedFor = await commands.script(script, this.#keys(tool, key), args);
-      if (waitedFor === 1) await this.#publish(tool, key);
-    } catch {
+    commands
+      .script(script, this.#keys(tool, key), args)
+      .then((waitedFor) => (waitedFor === 1 ? this.#publish(tool, key) : undefined))
       // Redis went away: the lease runs out, and the call is made again elsewhere, as it is where nothing is kept.
-    }
+      .catch(() => undefined);
   }
 
   #wakeAll(): void {

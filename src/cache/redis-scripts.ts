@@ -24,7 +24,7 @@ if row[1] == g then
     return {g, 'led', row[3], redis.call('PTTL', KEYS[1])}
   end
 end
-redis.call('DEL', KEYS[1])
+if row[1] then redis.call('DEL', KEYS[1]) end
 redis.call('HSET', KEYS[1], 'g', g, 't', ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return {g}

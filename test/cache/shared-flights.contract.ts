@@ -60,6 +60,23 @@ export function sharedFlightsContract(
       assert.equal(executions.all.length, 2);
     });
 
+    test('are not made again for who has no time left when the first one fails', async () => {
+      const timeoutMs = 300;
+      const { a, executions, nodes } = await stage({ timeoutMs });
+      const first = a.call();
+      const execution = await executions.begun(1);
+      const second = a.call();
+      await until('the other', () => waitingOn(nodes) === 1);
+      const sinceMs = performance.now();
+      await until('the end of its time', () => performance.now() - sinceMs > timeoutMs);
+      execution.fail();
+      assert.deepEqual([await first.answer, await second.answer], ['error failed', 'timeout']);
+      assert.equal(executions.all.length, 1);
+      const next = a.call().answer;
+      (await executions.begun(2)).succeed('second');
+      assert.equal(await next, 'result second');
+    });
+
     test('with other arguments are executions of their own', async () => {
       const { a, b, executions } = await stage();
       const calls = [a.call({ n: 1 }).answer, b.call({ n: 2 }).answer];
