@@ -6,6 +6,7 @@
  */
 import type { Peers } from '../../cluster/peers/port.ts';
 import type { Leases, Membership } from '../../cluster/port.ts';
+import { Script } from '../../redis/script.ts';
 import type { StreamDefinition } from '../define/definition.ts';
 import { OperatorParts } from '../engine/operators.ts';
 import type { EngineThreads } from '../engine/pool-threads.ts';
@@ -13,7 +14,7 @@ import type { ShardParts } from '../engine/shard.ts';
 import { type OpenStreams, openStreams, type StreamsOptions } from '../open.ts';
 import { ClusterStreams } from './cluster-streams.ts';
 import { definitionsOf, steadyClock, UnitEngine, type UnitEngineOptions } from './unit-engine.ts';
-import { unitKeys } from './unit-keys.ts';
+import { UNIT_TTL_MS, unitKeys } from './unit-keys.ts';
 import { ACCEPT, ASK, answerNode, askNode, DEFINED, YIELD } from './unit-messages.ts';
 import { UnitOwner } from './unit-owner.ts';
 import { UnitSeat } from './unit-seat.ts';
@@ -22,6 +23,15 @@ import { cutIntoUnits, type Unit } from './units.ts';
 const LOOK_MS = 500;
 /** Looks after which definitions are read again, whether or not someone told of a change. */
 const LOOKS_PER_READING = 20;
+/** An hour. */
+const LOOKS_PER_NOTE = 7200;
+
+/** KEYS: how streams are cut. ARGV: stream, cut, ttl in ms. Gives how it was cut before. */
+const NOTE_CUT = new Script(`
+local before = redis.call('HGET', KEYS[1], ARGV[1])
+if before ~= ARGV[2] then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return before`);
 /** For the holder to apply and save what it has. */
 const YIELD_MS_MAX = 15_000;
 const TELL_MS_MAX = 1_000;
@@ -85,6 +95,9 @@ class ClusterNode implements OpenClusterStreams {
   readonly #looks: NodeJS.Timeout;
   readonly #unsubscribe: () => void;
   #lookCount = 0;
+  /** First units of streams whose cut is not noted yet. */
+  #unnoted: readonly Unit[];
+  #noting = false;
 
   constructor(options: ClusterOptions, units: readonly Unit[], local: OpenStreams | null) {
     this.#options = options;
@@ -114,7 +127,8 @@ class ClusterNode implements OpenClusterStreams {
     this.#serve(peers);
     this.#unsubscribe = membership.onChange(() => this.#membersChanged());
     this.#looks = setInterval(() => this.#lookOnce(), LOOK_MS);
-    void this.#notePartitions(units);
+    this.#unnoted = units.filter(({ partition }) => partition === 0);
+    void this.#notePartitions();
     void this.look();
   }
 
@@ -129,28 +143,41 @@ class ClusterNode implements OpenClusterStreams {
   #lookOnce(): void {
     this.#lookCount += 1;
     void this.look();
+    if (this.#unnoted.length > 0) void this.#notePartitions();
+    if (this.#lookCount % LOOKS_PER_NOTE === 0) void this.#keepNotes();
     if (this.#lookCount % LOOKS_PER_READING !== 0) return;
     for (const seat of this.#seats) if (seat.owner.engine === null) void this.#readDefinitions(seat);
   }
 
   /** Cut otherwise the streams begin anew, which nobody should find out by missing results. */
-  async #notePartitions(units: readonly Unit[]): Promise<void> {
+  async #notePartitions(): Promise<void> {
     const { log, prefix, redis } = this.#options;
+    // Not connected yet, or away: the next look tries again.
+    if (this.#noting || !redis.up) return;
+    this.#noting = true;
     const key = `${prefix}stream-partitions`;
     try {
-      for (const { cut, family, partition } of units) {
-        if (partition > 0) continue;
-        const before = await redis.command('HGET', key, family);
-        if (before === cut) continue;
-        await redis.command('HSET', key, family, cut);
-        if (before === null) continue;
-        const facts = { stream: family, before, partitions: cut };
+      for (const unit of this.#unnoted) {
+        const { cut, family } = unit;
+        const before = await redis.script(NOTE_CUT, [key], [family, cut, UNIT_TTL_MS]);
+        this.#unnoted = this.#unnoted.filter((other) => other !== unit);
+        if (before === null || String(before) === cut) continue;
+        const facts = { stream: family, before: String(before), partitions: cut };
         const what = 'another number of partitions, or a key of other fields';
-        log.warn(facts, `the stream has ${what}: it begins anew, what it held stays in Redis`);
+        log.warn(facts, `the stream has ${what}: it begins anew, what it held stays in Redis for a while`);
       }
     } catch (error) {
       log.info({ err: error }, 'whether streams have the partitions they had before is not known');
+    } finally {
+      this.#noting = false;
     }
+  }
+
+  /** A note is there for as long as the units it is about. */
+  async #keepNotes(): Promise<void> {
+    const { prefix, redis } = this.#options;
+    // Missed, it is put off with the next one.
+    await redis.command('PEXPIRE', `${prefix}stream-partitions`, UNIT_TTL_MS).catch(() => undefined);
   }
 
   #membersChanged(): void {

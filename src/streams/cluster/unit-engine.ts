@@ -32,6 +32,9 @@ const CLAIM_IDLE_MS = 10_000;
 /** To apply, deliver and save what was accepted; then it is left to the next owner's replay. */
 const CLOSE_MS_MAX = 10_000;
 
+/** Between two times that the owner puts off the end of the unit's keys. */
+const KEEP_MS = 3_600_000;
+
 const DEFINE = guarded(`return redis.call('HSET', KEYS[1], 'definitions', ARGV[2], 'declared', ARGV[3])`);
 
 export interface UnitEngineOptions
@@ -57,6 +60,7 @@ export class UnitEngine {
   readonly #fence: UnitFence;
   readonly #streams: OpenStreams;
   readonly #declared: string;
+  readonly #keeping: NodeJS.Timeout;
   #ended: Promise<void> | null = null;
 
   private constructor(lease: Lease, fence: UnitFence, streams: OpenStreams, declared: string) {
@@ -64,6 +68,8 @@ export class UnitEngine {
     this.#fence = fence;
     this.#streams = streams;
     this.#declared = declared;
+    // A write that fails says so by itself; the keys last for many more attempts.
+    this.#keeping = setInterval(() => void fence.keep().catch(() => undefined), KEEP_MS).unref();
   }
 
   /** `lost`: called once when it must end. Rejects when Redis is away, the log damaged, or another owner has come. */
@@ -117,6 +123,7 @@ export class UnitEngine {
 
   /** Ends at once, nothing is saved: someone else goes on from the log. */
   abandon(): Promise<void> {
+    clearInterval(this.#keeping);
     this.#ended ??= this.#streams.abandon();
     return this.#ended;
   }
@@ -124,6 +131,7 @@ export class UnitEngine {
   /** What was accepted is applied and saved; what does not come to an end in time is left to the log. */
   async close(): Promise<void> {
     if (this.#ended !== null) return this.#ended;
+    clearInterval(this.#keeping);
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_resolve, reject) => {
       timer = setTimeout(() => reject(new Error(`not closed within ${CLOSE_MS_MAX} ms`)), CLOSE_MS_MAX);
