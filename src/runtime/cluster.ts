@@ -120,6 +120,11 @@ export class ClusterNode {
     return this.#catalogue.complete;
   }
 
+  /** Names of tools that a node has run within the last hour. */
+  get seenTools(): readonly string[] {
+    return this.#catalogue.seen;
+  }
+
   /** Resolves when it knows what the others run, or after `FIRST_LOOK_MS_MAX`: without Redis it serves what it has. */
   async ready(): Promise<void> {
     let timer: NodeJS.Timeout | undefined;

@@ -170,7 +170,8 @@ class MillraceRuntime implements Runtime {
     this.#cluster = this.#joinCluster();
     const { admission } = this.#engine;
     const load = (): number => admission.inFlight + admission.waiting;
-    this.#member = new Member({ settings, shared, catalogue, load, path: MCP_PATH });
+    const seenTools = (): readonly string[] => this.#cluster?.seenTools ?? [];
+    this.#member = new Member({ settings, shared, catalogue, load, seenTools, path: MCP_PATH });
     const dispatcher = this.#cluster?.dispatcher ?? this.#engine.dispatcher;
     this.#protocol = assembleProtocol({
       settings,

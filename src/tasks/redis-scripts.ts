@@ -202,6 +202,7 @@ if row[1] ~= ARGV[2] or row[3] then return 0 end
 redis.call('HSET', KEYS[1], 'r', ARGV[3], 'k', rise(row[2]), 'z', 1)
 redis.call('HDEL', KEYS[1], 'c')
 redis.call('ZADD', KEYS[2], us, ARGV[1])
+redis.call('PEXPIRE', KEYS[2], ${30 * 86_400_000})
 redis.call('ZREM', KEYS[3], ARGV[1])
 return 1
 `);

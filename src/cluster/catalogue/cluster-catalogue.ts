@@ -56,6 +56,11 @@ export class ClusterCatalogue {
   /** By listing; the same listing keeps its definition, and so its entry. Null: faulty. */
   #definitions = new Map<string, SourcedDefinition | null>();
   #own: readonly string[] | null = null;
+  /** Names of them, whether they are told of or not. */
+  #ownNames: readonly string[] = [];
+  /** Names that this node ran before and does not now. */
+  #dropped: readonly string[] = [];
+  #seen: readonly string[] = [];
   #told = '';
   /** Epoch under which `own` was written; null: it is not there. */
   #writtenAs: number | null = null;
@@ -107,11 +112,19 @@ export class ClusterCatalogue {
     }
     const own = names.map((name) => byName.get(name) ?? '').filter((listing) => listing !== '');
     const before = this.#own;
+    const current = new Set(names);
+    this.#dropped = [...new Set([...this.#dropped, ...this.#ownNames])].filter((name) => !current.has(name));
+    this.#ownNames = names;
     this.#own = own;
     if (before?.length === own.length && own.every((listing, n) => listing === before[n])) return names;
     this.#writtenAs = null;
     void this.#renew();
     return names;
+  }
+
+  /** Names of tools that a node has run within the last hour, as far as is known here. */
+  get seen(): readonly string[] {
+    return this.#seen;
   }
 
   /** The last look came through, at all nodes there are: a tool that is not known then is run by nobody. */
@@ -165,6 +178,7 @@ export class ClusterCatalogue {
         this.#lookAgain = false;
         isAll = this.#options.membership.known;
         await this.#readAll();
+        await this.#seeAll();
       } while (this.#lookAgain && !this.#closed);
     } catch (error) {
       isAll = false;
@@ -189,6 +203,18 @@ export class ClusterCatalogue {
       if (tools === null) continue;
       const names = tools === known?.tools ? known.names : namesOf(tools);
       this.#nodes.set(id, { tools, names, epoch, aliveAtMs: now() });
+    }
+  }
+
+  async #seeAll(): Promise<void> {
+    const { board, membership } = this.#options;
+    const dropped = this.#dropped;
+    try {
+      if (!membership.fenced) await board.forget(dropped);
+      if (this.#dropped === dropped) this.#dropped = [];
+      this.#seen = await board.saw(membership.fenced ? [] : this.#ownNames);
+    } catch (error) {
+      this.#away(error);
     }
   }
 

@@ -2,10 +2,12 @@
  * The tools nodes say they run, in Redis: one key per node, gone with it.
  *
  *     {prefix}tools:{node id}  →  hash: e epoch of the start, d digest, v packed { tools: [listing, …] }
+ *     {prefix}tools-seen       →  sorted set: names of tools by when a node last said that it runs them, ms
  *     {prefix}tools            →  channel: a node's tools have changed
  *
  * Role: writes this node's listings and reads the others'. The digest stands apart, so that looking whether anything
- * changed costs a few bytes. Who is alive is for `Membership` to say.
+ * changed costs a few bytes. Who is alive is for `Membership` to say. Names outlive their node for `SEEN_MS`, so that a tool
+ * that nobody runs any more can be told of.
  * Invariant: an earlier start of a node neither writes over a later one nor keeps it up nor takes it away.
  */
 import { createHash } from 'node:crypto';
@@ -17,6 +19,10 @@ type BoardCommands = Pick<RedisConnection, 'command' | 'commandBytes' | 'script'
 
 /** Of what is written; a node of another version reads these tools as none. */
 const VERSION = 1;
+/** A tool that nobody has run for longer is not missed. */
+export const SEEN_MS = 3_600_000;
+/** Names that are remembered, of all nodes together; the ones seen longest ago are forgotten first. */
+export const SEEN_MAX = 10_000;
 /** Listings of one node, all together; what is more is not told. */
 export const LISTINGS_BYTES_MAX = 16 * 1024 * 1024;
 
@@ -33,6 +39,17 @@ return redis.call('PEXPIRE', KEYS[1], ARGV[4])
 const RENEW = new Script(`
 if redis.call('HGET', KEYS[1], 'e') ~= ARGV[1] then return 0 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])
+`);
+
+/** KEYS: names seen. ARGV: names that are run. */
+const SAW = new Script(`
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+for i = 1, #ARGV do redis.call('ZADD', KEYS[1], now, ARGV[i]) end
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ${SEEN_MS})
+redis.call('ZREMRANGEBYRANK', KEYS[1], 0, ${-SEEN_MAX - 1})
+redis.call('PEXPIRE', KEYS[1], ${SEEN_MS})
+return redis.call('ZRANGE', KEYS[1], 0, -1)
 `);
 
 /** KEYS: the tools of a node. ARGV: epoch. */
@@ -80,6 +97,20 @@ export class ToolBoard {
 
   async #tell(nodeId: string): Promise<void> {
     await this.#commands.command(this.#publish, this.channel, nodeId);
+  }
+
+  /** Says that these are run. Names of all that anybody has run lately, these among them. */
+  async saw(names: readonly string[]): Promise<readonly string[]> {
+    return ((await this.#commands.script(SAW, [this.#seenKey], names)) as readonly Buffer[]).map(String);
+  }
+
+  /** These are gone on purpose: nobody misses them, unless another node runs them. */
+  async forget(names: readonly string[]): Promise<void> {
+    if (names.length > 0) await this.#commands.command('ZREM', this.#seenKey, ...names);
+  }
+
+  get #seenKey(): string {
+    return `${this.channel}-seen`;
   }
 
   /** `known` itself when nothing has changed; null when the node tells nothing (any more). */

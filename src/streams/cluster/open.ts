@@ -31,7 +31,7 @@ import type { EngineThreads } from '../engine/pool-threads.ts';
 import type { ShardParts } from '../engine/shard.ts';
 import { type OpenStreams, openStreams, type StreamsOptions } from '../open.ts';
 import { ClusterStreams } from './cluster-streams.ts';
-import { noteCuts } from './cut-notes.ts';
+import { CutNotes } from './cut-notes.ts';
 import { readInForce } from './in-force.ts';
 import { steadyClock, UnitEngine, type UnitEngineOptions } from './unit-engine.ts';
 import { unitKeys } from './unit-keys.ts';
@@ -105,6 +105,7 @@ class ClusterNode implements OpenClusterStreams {
   readonly #splitter: EngineThreads;
   readonly #looks: NodeJS.Timeout;
   readonly #unsubscribe: () => void;
+  readonly #cuts: CutNotes;
   #lookCount = 0;
 
   constructor(options: ClusterOptions, units: readonly Unit[], local: OpenStreams | null) {
@@ -135,7 +136,8 @@ class ClusterNode implements OpenClusterStreams {
     this.#serve(peers);
     this.#unsubscribe = membership.onChange(() => this.#membersChanged());
     this.#looks = setInterval(() => this.#lookOnce(), LOOK_MS);
-    void noteCuts(options, units);
+    this.#cuts = new CutNotes(options, units);
+    this.#cuts.look();
     void this.look();
   }
 
@@ -150,6 +152,7 @@ class ClusterNode implements OpenClusterStreams {
   #lookOnce(): void {
     this.#lookCount += 1;
     void this.look();
+    this.#cuts.look();
     if (this.#lookCount % LOOKS_PER_READING !== 0) return;
     for (const route of this.#routes) {
       if (route.ownership.engine === null) void this.#readDefinitions(route);

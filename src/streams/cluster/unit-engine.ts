@@ -29,6 +29,9 @@ import { partitionName, type Unit } from './units.ts';
 /** To apply, deliver and save what was accepted; then it is left to the next owner's replay. */
 const CLOSE_MS_MAX = 10_000;
 
+/** Between two times that the owner puts off the end of the unit's keys. */
+const KEEP_MS = 3_600_000;
+
 export interface UnitEngineOptions
   extends Pick<StreamsOptions, 'shards' | 'logBytesMax' | 'checkpointMs' | 'tickMs' | 'kinds' | 'log'> {
   readonly threads: (parts: ShardParts) => EngineThreads;
@@ -54,6 +57,7 @@ export class UnitEngine {
   readonly #declared: readonly StreamDefinition[];
   /** Head of the first partition; null: this is it. */
   readonly #firstHead: string | null;
+  readonly #keeping: NodeJS.Timeout;
   /** What is in force is not, or perhaps not, in Redis. */
   #isUntold = true;
   #ended: Promise<void> | null = null;
@@ -70,6 +74,8 @@ export class UnitEngine {
     this.#streams = streams;
     this.#declared = declared;
     this.#firstHead = firstHead;
+    // A write that fails says so by itself; the keys last for many more attempts.
+    this.#keeping = setInterval(() => void fence.keep().catch(() => undefined), KEEP_MS).unref();
   }
 
   /** `lost`: called once when it must end. Rejects when Redis is away, the log damaged, or another owner has come. */
@@ -136,6 +142,7 @@ export class UnitEngine {
 
   /** Ends at once, nothing is saved: someone else goes on from the log. */
   abandon(): Promise<void> {
+    clearInterval(this.#keeping);
     this.#ended ??= this.#streams.abandon();
     return this.#ended;
   }
@@ -143,6 +150,7 @@ export class UnitEngine {
   /** What was accepted is applied and saved; what does not come to an end in time is left to the log. */
   async close(): Promise<void> {
     if (this.#ended !== null) return this.#ended;
+    clearInterval(this.#keeping);
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_resolve, reject) => {
       timer = setTimeout(() => reject(new Error(`not closed within ${CLOSE_MS_MAX} ms`)), CLOSE_MS_MAX);

@@ -7,13 +7,18 @@
  * Cursor: the key `{stream}:millrace:{sink}`, in the same hash slot. A script adds the entries and moves the cursor, or
  * finds the cursor there already and adds nothing: the answer to the first try was lost. Streams that go from node to node
  * give the token of their lease (`fence`): the key `…:{sink}:token` holds the newest, and a writer with an older one is
- * refused.
+ * refused. Both end `PLACE_TTL_MS` after the last writer: later than any log that could bring the same results again.
  * Leaves to Redis: whether what it has taken survives it (`appendonly`, replicas).
  */
-import { RedisConnection } from '../../redis/connection.ts';
+import { RedisConnection, type RedisReply } from '../../redis/connection.ts';
 import { RedisUnavailable } from '../../redis/unavailable.ts';
 import { optionalInteger, optionalText, redisUrl, requiredText } from '../connector-options.ts';
 import { type Sink, SinkAway, type SinkBatch, type SinkKind } from './port.ts';
+
+/** Without a writer. */
+const PLACE_TTL_MS = 90 * 86_400_000;
+/** Between two times that a writer without results puts off the end. */
+const KEEP_MS = 3_600_000;
 
 /** What a script begins with that only the newest writer may run; `0`: there is only one. */
 const guard = (key: string, token: string): string => `
@@ -22,7 +27,7 @@ if ${token} ~= '0' then
   if newest and tonumber(newest) > tonumber(${token}) then
     return redis.error_reply('FENCED another node writes these results')
   end
-  if newest ~= ${token} then redis.call('SET', ${key}, ${token}) end
+  redis.call('SET', ${key}, ${token}, 'PX', ${PLACE_TTL_MS})
 end`;
 
 /** KEYS: stream, cursor, token. ARGV: place, maxLen, token or 0, then id and result in turn. */
@@ -32,11 +37,12 @@ for i = 4, #ARGV, 2 do
   if ARGV[2] == '0' then redis.call('XADD', KEYS[1], '*', 'id', ARGV[i], 'result', ARGV[i + 1])
   else redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*', 'id', ARGV[i], 'result', ARGV[i + 1]) end
 end
-redis.call('SET', KEYS[2], ARGV[1])
+redis.call('SET', KEYS[2], ARGV[1], 'PX', ${PLACE_TTL_MS})
 return 1`;
 
 /** KEYS: cursor, token. ARGV: token or 0. Gives the cursor. */
 const OPEN = `${guard('KEYS[2]', 'ARGV[1]')}
+redis.call('PEXPIRE', KEYS[1], ${PLACE_TTL_MS})
 return redis.call('GET', KEYS[1])`;
 
 export const redisSinkKind: SinkKind = {
@@ -70,6 +76,7 @@ class RedisSink implements Sink {
   readonly #cursorKey: string;
   readonly #maxLen: number;
   readonly #token: string;
+  readonly #keeping: NodeJS.Timeout;
 
   constructor(url: string, name: string, stream: string, maxLen: number, token: number, tlsCaFile: string) {
     this.#redis = new RedisConnection(url, name, QUIET, { commandMsMax: COMMAND_MS_MAX, tlsCaFile });
@@ -78,21 +85,27 @@ class RedisSink implements Sink {
     this.#cursorKey = `${/\{[^}]+\}/.test(stream) ? stream : `{${stream}}`}:millrace:${name}`;
     this.#maxLen = maxLen;
     this.#token = String(token);
+    // A writer that is refused hears of it with its next results.
+    this.#keeping = setInterval(() => void this.#place().catch(() => undefined), KEEP_MS).unref();
   }
 
   /** `SinkAway` while Redis cannot say: without its cursor nothing could be written exactly once. */
   async open(): Promise<number> {
     try {
       await this.#redis.ready();
-      const keys = [this.#cursorKey, this.#tokenKey];
-      const cursor = Number((await this.#redis.command('EVAL', OPEN, 2, ...keys, this.#token)) ?? 0);
+      const cursor = Number((await this.#place()) ?? 0);
       if (Number.isFinite(cursor)) return cursor;
       throw new Error(`${this.#cursorKey} at ${this.#redis.address} does not hold a place in a log`);
     } catch (error) {
       if (error instanceof RedisUnavailable && error.why !== 'refused') throw new SinkAway(error.message, 0, error);
-      this.#redis.close();
+      this.#end();
       throw error;
     }
+  }
+
+  /** The cursor; keeps it and the token up. */
+  #place(): Promise<RedisReply> {
+    return this.#redis.command('EVAL', OPEN, 2, this.#cursorKey, this.#tokenKey, this.#token);
   }
 
   async write({ lines, seq }: SinkBatch): Promise<void> {
@@ -107,7 +120,12 @@ class RedisSink implements Sink {
   }
 
   close(): Promise<void> {
-    this.#redis.close();
+    this.#end();
     return Promise.resolve();
+  }
+
+  #end(): void {
+    clearInterval(this.#keeping);
+    this.#redis.close();
   }
 }

@@ -6,7 +6,7 @@ import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
 import { defineTool, type ToolDefinition } from '../../../src/catalogue/define.ts';
 import { compileDefinition, type SourcedDefinition } from '../../../src/catalogue/entries.ts';
 import { ClusterCatalogue, GRACE_BEATS } from '../../../src/cluster/catalogue/cluster-catalogue.ts';
-import { ToolBoard } from '../../../src/cluster/catalogue/tool-board.ts';
+import { SEEN_MS, ToolBoard } from '../../../src/cluster/catalogue/tool-board.ts';
 import { listingOf, remoteTool } from '../../../src/cluster/catalogue/tool-listing.ts';
 import { RedisConnection } from '../../../src/redis/connection.ts';
 import { sampleTool } from '../../catalogue/sample-catalogue.ts';
@@ -21,6 +21,11 @@ const BEAT_MS = 200;
 const sourced = (definition: ToolDefinition): SourcedDefinition => ({ definition, module: null });
 const tool = (name: string, description = ''): SourcedDefinition =>
   sourced(defineTool({ name, description, run: 'inline' }, () => ''));
+
+async function now(redis: RedisServer): Promise<number> {
+  const [seconds] = (await redis.run('TIME')) as [string];
+  return 1000 * Number(seconds);
+}
 
 interface Node {
   readonly catalogue: ClusterCatalogue;
@@ -225,6 +230,27 @@ describe('tools of other nodes', () => {
       10_000,
     );
     assert.equal(await redis.run('EXISTS', 'test:tools:a'), 0);
+  });
+
+  test('are missed for an hour by name when nobody runs them any more, unless they were taken away on purpose', async () => {
+    const a = await start('a', ['b']);
+    const b = await start('b', ['a']);
+    a.catalogue.offer([tool('lost'), tool('dropped')]);
+    b.catalogue.offer([tool('here')]);
+    const seen = async (): Promise<string> => {
+      await Promise.all([a.catalogue.look(), b.catalogue.look()]);
+      return [...b.catalogue.seen].sort().join();
+    };
+    await eventually('all names', seen, (names) => names === 'dropped,here,lost', 10_000);
+    a.catalogue.offer([tool('lost')]);
+    await eventually('the names that are left', seen, (names) => names === 'here,lost', 10_000);
+    a.membership.fenced = true;
+    b.membership.remove('a');
+    await redis.run('ZADD', 'test:tools-seen', 'XX', (await now(redis)) - SEEN_MS + 60_000, 'lost');
+    assert.equal(await seen(), 'here,lost');
+    await redis.run('ZADD', 'test:tools-seen', 'XX', (await now(redis)) - SEEN_MS - 1, 'lost');
+    assert.equal(await seen(), 'here');
+    assert.ok(Number(await redis.run('PTTL', 'test:tools-seen')) > 0);
   });
 
   test('that cannot be used are left out, and said once', async () => {

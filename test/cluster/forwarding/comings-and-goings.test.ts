@@ -3,6 +3,7 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { inProcess } from '../../cli/millrace.ts';
 import { eventually } from '../../clients/eventually.ts';
 import { fixture } from '../../clients/serve.ts';
 import { RedisServer } from '../../redis/redis-server.ts';
@@ -53,6 +54,11 @@ describe('nodes that come and go', () => {
     return answer.nodes.find((node) => node.id === id);
   }
 
+  async function warnings(): Promise<readonly string[]> {
+    const answer = await (await fetch(a.url.replace('/mcp', '/cluster'))).json();
+    return (answer as { warnings: string[] }).warnings;
+  }
+
   test('a tool that a new node brings is shown everywhere, and gone after it; clients hear of both', async () => {
     const client = await new SessionClient().initialize(a.url);
     const heard = await client.listen(a.url);
@@ -73,6 +79,14 @@ describe('nodes that come and go', () => {
     client.close();
     const gone = await a.stateless.call('where-b');
     assert.match(gone.error.message, /unknown tool: where-b/);
+    // Operators still miss it.
+    assert.ok((await warnings()).includes('no node runs the tool where-b'));
+    const { code, out } = await inProcess(['status', '--all', '--url', new URL(a.url).origin]);
+    assert.equal(code, 1);
+    assert.match(out, /no node runs the tool where-b/);
+    const back = await startSpecialNode(redis.url, 'b', '-b');
+    await eventually('the warnings', warnings, (lines) => lines.length === 0, 20_000);
+    await back.close();
   });
 
   test('a node that drains answers what it has and is sent nothing more; no call fails', async () => {

@@ -6,22 +6,54 @@ import { after, afterEach, before, describe, test } from 'node:test';
 import { LoadBoard } from '../../../src/cluster/heartbeat/load-board.ts';
 import { RedisMembership } from '../../../src/cluster/members/redis-membership.ts';
 import { SoleNode } from '../../../src/cluster/members/sole-node.ts';
-import type { Membership, NodeFacts } from '../../../src/cluster/port.ts';
+import type { Membership } from '../../../src/cluster/port.ts';
 import { eventually } from '../../clients/eventually.ts';
 import { RedisClusterServers } from '../../redis/redis-cluster-servers.ts';
 import { RedisServer } from '../../redis/redis-server.ts';
+import { newPrefix } from '../../redis/shared-redis.ts';
 import { TcpProxy } from '../../redis/tcp-proxy.ts';
+import { FACTS, membershipContract } from './membership.contract.ts';
 
 const HEARTBEAT_MS = 400;
 const PATIENCE_MS = 20_000;
-const FACTS: NodeFacts = { status: 'running', url: 'http://127.0.0.1:1', maxLoad: 10, tools: ['echo'], version: '1' };
 const QUIET = { info: (): void => undefined, warn: (): void => undefined };
 
 let redis: RedisServer;
+let servers: RedisClusterServers;
 before(async () => {
-  redis = await RedisServer.start();
+  [redis, servers] = await Promise.all([RedisServer.start(), RedisClusterServers.start()]);
 });
-after(() => redis.end());
+after(() => Promise.all([redis.end(), servers.end()]));
+
+membershipContract('alone', () => ({
+  several: false,
+  open: (id, load) => new SoleNode(id, load),
+  end: async () => undefined,
+}));
+membershipContract('Redis', () => clusterAt(redis.url));
+membershipContract('Redis Cluster', () => clusterAt(servers.url));
+
+function clusterAt(redisUrl: string) {
+  const prefix = newPrefix();
+  const opened: { board: LoadBoard; membership: RedisMembership }[] = [];
+  return {
+    several: true,
+    open(id: string, load: () => number) {
+      const board = new LoadBoard();
+      board.start(load);
+      const setup = { id, redisUrl, tlsCaFile: '', commandMsMax: 2000, prefix, heartbeatMs: HEARTBEAT_MS };
+      const membership = new RedisMembership({ ...setup, board, log: QUIET });
+      opened.push({ board, membership });
+      return membership;
+    },
+    async end() {
+      for (const { board, membership } of opened) {
+        await membership.leave();
+        board.stop();
+      }
+    },
+  };
+}
 
 const open: { leave(): Promise<void>; board: LoadBoard }[] = [];
 afterEach(async () => {
@@ -285,17 +317,12 @@ describe('without Redis', () => {
 
 describe('on a Cluster of Redis', () => {
   test('nodes see one another come and go', async () => {
-    const servers = await RedisClusterServers.start();
-    try {
-      const one = await joined('n1', servers.url);
-      const two = await joined('n2', servers.url);
-      await sees(one, 'n1,n2');
-      await sees(two, 'n1,n2');
-      await one.leave();
-      await sees(two, 'n2');
-      await two.leave();
-    } finally {
-      await servers.end();
-    }
+    const one = await joined('n1', servers.url);
+    const two = await joined('n2', servers.url);
+    await sees(one, 'n1,n2');
+    await sees(two, 'n1,n2');
+    await one.leave();
+    await sees(two, 'n2');
+    await two.leave();
   });
 });
