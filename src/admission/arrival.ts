@@ -1,7 +1,7 @@
 /**
- * What admission knows of a job, and where the job stands with it. `dispatch/job.ts` makes a whole job of it.
+ * What admission knows of a job, and what it writes there: `dispatch/job.ts` makes a whole job of it.
  *
- * Role: keeps admission free of what jobs carry. The links are part of the job, so that waiting and running allocate
+ * Role: keeps admission free of what jobs carry. The links are members of the job, so that waiting and running allocate
  * nothing: an arrival stands in at most one `JobList` (`list`, `prev`, `next`), and, while it waits, among the arrivals of
  * its share in order (`backlog`, `older`, `newer`).
  * Leaves to others: everything about the job's content and ending.
@@ -11,25 +11,24 @@ import type { Lane } from './entry-lanes.ts';
 import type { Backlog } from './fair-queue.ts';
 import type { JobList } from './job-list.ts';
 
-export abstract class Arrival {
-  abstract readonly entry: Entry;
-  abstract readonly timeoutMs: number;
+export interface Arrival {
+  readonly entry: Entry;
+  readonly timeoutMs: number;
   /** Fair-share key. */
-  abstract readonly share: string;
-
+  readonly share: string;
   /** Monotonic milliseconds; set by `Admission.arrive`. */
-  acceptedAtMs = 0;
-  deadlineAtMs = 0;
+  acceptedAtMs: number;
+  deadlineAtMs: number;
 
-  // Written by this folder alone.
-  /** One of `STAGE` in admission.ts. */
-  stage = 0;
-  list: JobList | null = null;
-  prev: Arrival | null = null;
-  next: Arrival | null = null;
-  backlog: Backlog | null = null;
-  older: Arrival | null = null;
-  newer: Arrival | null = null;
+  // Of this folder alone.
+  /** One of `STAGE` in admission.ts; at first 0. */
+  stage: number;
+  list: JobList | null;
+  prev: Arrival | null;
+  next: Arrival | null;
+  backlog: Backlog | null;
+  older: Arrival | null;
+  newer: Arrival | null;
   /** Set while it holds one of its entry's concurrency slots. */
-  lane: Lane | null = null;
+  lane: Lane | null;
 }

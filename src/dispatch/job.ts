@@ -6,7 +6,7 @@
  * `JobSink`, of exactly one ending (`completed` or `refused`), unless it cancelled the job itself: then silence.
  * The body travels as raw bytes; nobody on this thread reads arguments.
  */
-import { Arrival } from '../admission/arrival.ts';
+import type { Arrival } from '../admission/arrival.ts';
 import type { Principal } from '../catalogue/define.ts';
 import type { Entry } from '../catalogue/entry.ts';
 import type { Outcome } from '../observe/port.ts';
@@ -77,7 +77,7 @@ export const JOB_FLAG = {
   TASKS: 4,
 } as const;
 
-export class Job extends Arrival {
+export class Job implements Arrival {
   /** Slot in the job board while accepted, else -1. */
   slot = -1;
   /** Worker it was sent to, or -1. */
@@ -101,6 +101,18 @@ export class Job extends Arrival {
   /** The body, owned by the job only while it waits without a slot; null otherwise. */
   overflow: Uint8Array | null = null;
 
+  // Admission's, as `Arrival` says.
+  acceptedAtMs = 0;
+  deadlineAtMs = 0;
+  stage = 0;
+  list: Arrival['list'] = null;
+  prev: Arrival | null = null;
+  next: Arrival | null = null;
+  backlog: Arrival['backlog'] = null;
+  older: Arrival | null = null;
+  newer: Arrival | null = null;
+  lane: Arrival['lane'] = null;
+
   readonly entry: Entry;
   readonly revision: Revision;
   readonly flags: number;
@@ -119,7 +131,6 @@ export class Job extends Arrival {
     sink: JobSink,
     timeoutMs: number,
   ) {
-    super();
     this.entry = entry;
     this.revision = revision;
     this.flags = flags;
