@@ -30,13 +30,12 @@ const HEX = '0123456789abcdef';
 /** What follows the backslash of control characters that have a short form; 0: none. */
 const SHORT = Uint8Array.from({ length: 32 }, (_, code) => JSON.stringify(String.fromCharCode(code)).charCodeAt(2));
 
-/** Not 0 when a byte of the word is a quote, a backslash or a control character. */
+/**
+ * Not 0 when a byte of the word is a quote, a backslash or a control character. With its second bit turned over, a quote
+ * is below 33 as the control characters are, and nothing else is.
+ */
 export function needsEscape(word: number): number {
-  const quote = word ^ 0x22222222;
-  const slash = word ^ 0x5c5c5c5c;
-  return (
-    (((quote - 0x01010101) & ~quote) | ((slash - 0x01010101) & ~slash) | ((word - 0x20202020) & ~word)) & 0x80808080
-  );
+  return (((word ^ 0x02020202) - 0x21212121) | ((word ^ 0x5c5c5c5c) - 0x01010101)) & ~word & 0x80808080;
 }
 
 export class LineBuffer {
@@ -154,11 +153,13 @@ export class LineBuffer {
     const view = this.view;
     const at = this.at;
     let i = 0;
+    let marks = 0;
     for (; i + 4 <= length; i += 4) {
       const word = from.getInt32(fromAt + i, true);
-      if (needsEscape(word) !== 0) return false;
+      marks |= needsEscape(word);
       view.setInt32(at + i, word, true);
     }
+    if (marks !== 0) return false;
     for (; i < length; i++) {
       const byte = from.getUint8(fromAt + i);
       if (byte < 32 || byte === QUOTE || byte === BACKSLASH) return false;
