@@ -135,9 +135,17 @@ export interface EventResults {
   readonly values: readonly RowText[];
 }
 
+/** Writes the values of the result at hand, so that they need not be made. */
+export interface ValueWriter {
+  /** As JSON; by position in `columns` of the operator. */
+  writeValue(index: number, out: LineBuffer): void;
+}
+
 export interface Emitter {
   /** Takes a result of the operator, writes it, and hands it to the operators it feeds. */
   emit(row: ResultRow): void;
+  /** The same of a row whose values `writer` writes. False, with nothing done, when somebody needs them; absent: somebody always does. */
+  emitWritten?(row: ResultRow, writer: ValueWriter): boolean;
   /** The same of many. False, with nothing done, when somebody needs them as rows; absent: somebody always does. */
   emitEvents?(results: EventResults): boolean;
 }

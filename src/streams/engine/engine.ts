@@ -204,10 +204,8 @@ export class StreamEngine {
     if (decoded === null) return;
     this.buffers.give(body);
     if (decoded.accepted === 0) this.buffers.give(decoded.batch);
-    if (decoded.usesSpare) return;
-    if (spare !== null) this.buffers.give(spare);
-    // It was made to measure: a little more, so that the next one fits as well.
-    book.batchBytesPerByte = (1.05 * decoded.batch.byteLength) / Math.max(1, bodyBytes + contextBytes);
+    if (!decoded.usesSpare && spare !== null) this.buffers.give(spare);
+    book.batchBytesPerByte = decoded.batchBytes / Math.max(1, bodyBytes + contextBytes);
   }
 
   #stepsOf(book: StreamBook, record: EventsRecord, seq: number, decoded: DecodeResult | null): readonly Step[] {

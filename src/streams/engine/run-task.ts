@@ -80,6 +80,8 @@ export class StreamTaskRunner {
   apply(task: ApplyTask): ApplyResult {
     const begun = performance.now();
     const plan = this.#planOf(task.epoch);
+    // One that threw has left its batches, and their memory may hold others by now.
+    this.#batches.clear();
     const shards: ShardReport[] = [];
     const results: ResultChunk[] = [];
     const queries = new Map<number, { id: number; lines: string[]; order: number[] }>();
@@ -108,7 +110,7 @@ export class StreamTaskRunner {
       else if (step.kind === 'tick') shard.tick(step.seq, step.nowMs);
       else if (step.kind === 'evict') shard.evict(step.stream, step.keysMax, step.bytesMax);
       else if (step.kind === 'drop') shard.drop(step.operators);
-      else if (step.kind === 'copy') copy = copyOfShard(shard.image());
+      else if (step.kind === 'copy') copy = copyOfShard(shard.image(), step.into[shard.index]);
       else {
         const answer = shard.query(step.operator, step.query);
         const rows = queries.get(step.id) ?? { id: step.id, lines: [], order: [] };

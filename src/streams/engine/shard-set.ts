@@ -60,6 +60,8 @@ export class ShardSet {
   readonly #held: { keys: number; bytes: number }[];
   #bytes = 0;
   #base: ShardImage[];
+  /** The base before this one, for the next one to be written to: V8 does not count shared memory, and lets go of it late. */
+  readonly #spare: ShardImage[] = [];
   #redo: Step[] = [];
   /** Steps of `redo` that could not be applied, and the shards they were left out in. */
   readonly #leftOut = new Map<Step, Set<number>>();
@@ -85,7 +87,7 @@ export class ShardSet {
     });
     this.#facts = this.#images.map(() => ({ bytes: 0, held: [], dropped: [] }));
     this.#held = plan.streams.map(() => ({ keys: 0, bytes: 0 }));
-    this.#base = this.#images.map(copyOfShard);
+    this.#base = this.#images.map((image) => copyOfShard(image));
   }
 
   get incarnation(): number {
@@ -131,11 +133,13 @@ export class ShardSet {
 
   /** Makes the state as it is now the base. Rejects, changing nothing, when it cannot be copied. */
   async rebase(): Promise<void> {
-    const { reports } = await this.round([{ kind: 'copy' }], Number.POSITIVE_INFINITY);
+    const { reports } = await this.round([{ kind: 'copy', into: this.#spare }], Number.POSITIVE_INFINITY);
     const copies = reports.flatMap(({ copy }) => (copy === null ? [] : [copy]));
     // One that is missing was left out by a thread: what leads from the old base to now is still needed.
     if (copies.length < this.plan.shards) throw new Error('the state could not be copied');
+    this.#spare.splice(0, this.#spare.length, ...this.#base);
     this.#base = copies.toSorted((a, b) => a.shard - b.shard);
+    for (const step of this.#redo) if (step.kind === 'events') this.#events.released(step.batch);
     this.#redo = [];
     this.#leftOut.clear();
     this.#redoBytes = 0;
@@ -223,6 +227,8 @@ export class ShardSet {
    */
   async #restore(part: readonly number[], applied: readonly Step[] = []): Promise<void> {
     const redo = applied.length === 0 ? this.#redo : [...this.#redo, ...applied];
+    // Who was lost may have been copying, and native code that is slow to end may write there still.
+    this.#spare.length = 0;
     for (let tries = 0; ; tries++) {
       this.#incarnation += 1;
       const incarnation = this.#incarnation;

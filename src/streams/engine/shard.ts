@@ -53,9 +53,13 @@ export function createShard(shard: number, plan: Plan, parts: ShardParts, incarn
   };
 }
 
-/** The same shard in memory of its own. */
-export function copyOfShard(image: ShardImage): ShardImage {
-  return { ...image, groups: image.groups.map(copyOfImage), operators: image.operators.map(copyOfImage) };
+/** The same shard in memory of its own: that of `into` where it fits, which is written over. */
+export function copyOfShard(image: ShardImage, into?: ShardImage): ShardImage {
+  return {
+    ...image,
+    groups: image.groups.map((memory, group) => copyOfImage(memory, into?.groups[group])),
+    operators: image.operators.map((memory, operator) => copyOfImage(memory, into?.operators[operator])),
+  };
 }
 
 const indexOf = ({ index }: { readonly index: number }): number => index;

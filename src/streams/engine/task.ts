@@ -41,6 +41,8 @@ export type Partials = readonly { readonly operator: number; readonly rows: Shar
 
 export interface DecodeResult {
   readonly batch: SharedArrayBuffer;
+  /** What of its memory the batch needs. */
+  readonly batchBytes: number;
   /** The batch is in the task's `spare`: of another thread it comes back as another object for the same memory. */
   readonly usesSpare: boolean;
   readonly accepted: number;
@@ -100,8 +102,8 @@ export type Step =
     }
   /** The next plan has not these operators: what they hold in what it keeps, their keys, is let go. */
   | { readonly kind: 'drop'; readonly operators: readonly number[] }
-  /** Copies the shard's memory: what a checkpoint is made of. */
-  | { readonly kind: 'copy' };
+  /** Copies the shard's memory: what a checkpoint is made of. `into`: by shard, memory that nobody reads and that serves where it fits. */
+  | { readonly kind: 'copy'; readonly into: readonly ShardImage[] };
 
 /** All memory of one shard. */
 export interface ShardImage {

@@ -17,7 +17,8 @@ import type { EventBatch } from '../decode/event-batch.ts';
 import type { Emitter, OperatorInput, OperatorKind, OperatorStats, ShardOperator } from '../operator.ts';
 import type { JoinPlan } from '../plan.ts';
 import { JoinState, type Side } from './join-state.ts';
-import { compileJoin, type JoinExpressions, Pair } from './pair.ts';
+import { Pair } from './pair.ts';
+import { compileJoin, type JoinExpressions } from './pair-expression.ts';
 import { BatchContext } from './row-context.ts';
 import type { SideRows } from './side-rows.ts';
 

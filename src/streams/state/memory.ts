@@ -60,12 +60,16 @@ export class ShardMemory {
   }
 }
 
-/** The same content in memory of its own. Not by `slice`, which V8 refuses for an empty shared buffer. */
-export function copyOfImage({ buffers, generation }: MemoryImage): MemoryImage {
+/**
+ * The same content in memory of its own, in buffers of `into` where they have the size. Not by `slice`, which V8 refuses
+ * for an empty shared buffer.
+ */
+export function copyOfImage({ buffers, generation }: MemoryImage, into?: MemoryImage): MemoryImage {
   return {
     generation,
-    buffers: buffers.map((buffer) => {
-      const copy = new SharedArrayBuffer(buffer.byteLength);
+    buffers: buffers.map((buffer, i) => {
+      const given = into?.buffers[i];
+      const copy = given?.byteLength === buffer.byteLength ? given : new SharedArrayBuffer(buffer.byteLength);
       new Uint8Array(copy).set(new Uint8Array(buffer));
       return copy;
     }),
