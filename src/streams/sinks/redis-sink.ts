@@ -7,9 +7,12 @@
  * Cursor: the key `{stream}:millrace:{sink}`, in the same hash slot. A script adds the entries and moves the cursor, or
  * finds the cursor there already and adds nothing: the answer to the first try was lost. Streams that go from node to node
  * give the token of their lease (`fence`): the key `…:{sink}:token` holds the newest, and a writer with an older one is
- * refused. Both end `PLACE_TTL_MS` after the last writer: later than any log that could bring the same results again.
+ * refused. A first try that comes after its second one, and after others, over a connection that was given up, is known by
+ * its number: `…:{sink}:writer` holds who wrote the newest batch, and that writer's count. All of them end `PLACE_TTL_MS`
+ * after the last writer: later than any log that could bring the same results again.
  * Leaves to Redis: whether what it has taken survives it (`appendonly`, replicas).
  */
+import { randomUUID } from 'node:crypto';
 import { RedisConnection, type RedisReply } from '../../redis/connection.ts';
 import { RedisUnavailable } from '../../redis/unavailable.ts';
 import { optionalInteger, optionalText, redisUrl, requiredText } from '../connector-options.ts';
@@ -30,14 +33,17 @@ if ${token} ~= '0' then
   redis.call('SET', ${key}, ${token}, 'PX', ${PLACE_TTL_MS})
 end`;
 
-/** KEYS: stream, cursor, token. ARGV: place, maxLen, token or 0, then id and result in turn. */
+/** KEYS: stream, cursor, token, writer. ARGV: place, maxLen, token or 0, writer, its count, then id and result in turn. */
 const ADD = `${guard('KEYS[3]', 'ARGV[3]')}
 if redis.call('GET', KEYS[2]) == ARGV[1] then return 0 end
-for i = 4, #ARGV, 2 do
+local writer, count = string.match(redis.call('GET', KEYS[4]) or '', '^(%S+) (%d+)$')
+if writer == ARGV[4] and tonumber(count) >= tonumber(ARGV[5]) then return 0 end
+for i = 6, #ARGV, 2 do
   if ARGV[2] == '0' then redis.call('XADD', KEYS[1], '*', 'id', ARGV[i], 'result', ARGV[i + 1])
   else redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*', 'id', ARGV[i], 'result', ARGV[i + 1]) end
 end
 redis.call('SET', KEYS[2], ARGV[1], 'PX', ${PLACE_TTL_MS})
+redis.call('SET', KEYS[4], ARGV[4] .. ' ' .. ARGV[5], 'PX', ${PLACE_TTL_MS})
 return 1`;
 
 /** KEYS: cursor, token. ARGV: token or 0. Gives the cursor. */
@@ -76,6 +82,10 @@ class RedisSink implements Sink {
   readonly #cursorKey: string;
   readonly #maxLen: number;
   readonly #token: string;
+  readonly #writer = randomUUID();
+  /** Of batches, and the place of the newest: it is written again under the same number. */
+  #count = 0;
+  #newest = -1;
   readonly #keeping: NodeJS.Timeout;
 
   constructor(url: string, name: string, stream: string, maxLen: number, token: number, tlsCaFile: string) {
@@ -111,8 +121,11 @@ class RedisSink implements Sink {
   async write({ lines, seq }: SinkBatch): Promise<void> {
     await this.#redis.ready();
     const pairs = lines.flatMap((line) => [(JSON.parse(line) as { id: string }).id, line]);
-    const keys = [this.#stream, this.#cursorKey, this.#tokenKey];
-    await this.#redis.command('EVAL', ADD, 3, ...keys, String(seq), this.#maxLen, this.#token, ...pairs);
+    if (seq !== this.#newest) this.#count += 1;
+    this.#newest = seq;
+    const keys = [this.#stream, this.#cursorKey, this.#tokenKey, `${this.#cursorKey}:writer`];
+    const batch = [String(seq), this.#maxLen, this.#token, this.#writer, this.#count];
+    await this.#redis.command('EVAL', ADD, keys.length, ...keys, ...batch, ...pairs);
   }
 
   get #tokenKey(): string {
