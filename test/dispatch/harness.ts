@@ -189,8 +189,15 @@ export async function startRig(raw: Parameters<typeof compileSettings>[0] = {}):
 }
 
 /** Looks once a turn; the test's own timeout is the limit. */
+/** Gives up after a time no machine needs. */
+const PATIENCE_MS = 60_000;
+
 async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await new Promise((resolve) => setImmediate(resolve));
+  const end = performance.now() + PATIENCE_MS;
+  while (!holds()) {
+    if (performance.now() > end) throw new Error(`it did not come to be within ${PATIENCE_MS} ms: ${holds}`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
 }
 
 export function textOf(ended: Ended): string {
