@@ -228,7 +228,10 @@ export interface LimitsDefinition {
   keysMax?: number;
   /** Bytes of state in use, all shards together. Default 512 MiB. */
   stateBytesMax?: number;
-  /** Past either: refuse events with 503, or, shard by shard, forget the keys idle the longest. Default `refuse`. */
+  /**
+   * Past either: refuse batches with 503, after ten seconds without room set them aside as dead letters (`rejected`), one
+   * at a time, so that time goes on; or, shard by shard, forget the keys idle the longest. Default `refuse`.
+   */
   onFull?: 'refuse' | 'evict-idle';
   /** Bytes accepted and not applied yet; more is answered 429. Default 64 MiB. */
   pendingBytesMax?: number;

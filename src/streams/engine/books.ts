@@ -11,12 +11,14 @@ import type { Accepted } from '../sources/port.ts';
 import { type TrackerJson, trackerFromJson, trackerToJson } from '../time/tracker-json.ts';
 import {
   createTracker,
+  isNews,
   silentPartitions,
   type TimeEvent,
   track,
   type WatermarkOptions,
   type WatermarkTracker,
 } from '../time/watermark.ts';
+import { WhenFull } from './when-full.ts';
 
 export interface Counters {
   accepted: number;
@@ -49,6 +51,7 @@ export class StreamBook {
   pendingBytes = 0;
   /** How large the latest batch was, as a multiple of its body; 0 before the first one. */
   batchBytesPerByte = 0;
+  readonly whenFull = new WhenFull();
   #tracker: WatermarkTracker = createTracker();
   /** Ids of CloudEvents; made when the first one comes. */
   dedup: SharedArrayBuffer | null = null;
@@ -72,6 +75,11 @@ export class StreamBook {
   /** `nowMs`: log time. */
   observe(event: TimeEvent, nowMs: number): void {
     track(this.#tracker, this.#time, event, nowMs);
+  }
+
+  /** Whether the partition has not come to this time yet. */
+  isNews(partition: string, tsMs: number): boolean {
+    return isNews(this.#tracker, partition, tsMs);
   }
 
   /** Partitions the next tick should name. */

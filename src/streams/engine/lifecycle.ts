@@ -76,6 +76,8 @@ export class Lifecycle {
     await engine.pipeline.idle();
     if (replayed > 0 || checkpoint !== null) log.info({ checkpoint: from, replayed }, 'streams restored');
     engine.outcomes.replaying = false;
+    // How much state there is: a stream that is full is so from the first batch.
+    if (checkpoint !== null && engine.state === 'starting') await engine.shards.round([], Number.POSITIVE_INFINITY);
     for (const book of engine.books) book.observe({ kind: 'restarted' }, engine.parts.now());
     if (JSON.stringify(definitions) !== JSON.stringify(this.definitions)) await this.define(definitions);
     engine.state = 'running';
@@ -109,6 +111,10 @@ export class Lifecycle {
     const { engine, log } = this.#options;
     const durable = Promise.resolve();
     if (record.kind === 'tick') engine.tick(record, seq, durable);
+    else if (record.kind === 'time')
+      engine.enterTime(record, seq, durable).catch((error: unknown) => {
+        log.error({ err: error, seq }, 'a record of the log could not be applied again');
+      });
     else if (record.kind === 'plan') {
       await engine.pipeline.idle();
       await this.#change(JSON.parse(record.definitionsJson) as readonly StreamDefinition[]);

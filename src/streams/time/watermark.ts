@@ -93,6 +93,12 @@ export function silentPartitions(tracker: WatermarkTracker, options: WatermarkOp
   return silent;
 }
 
+/** Whether events of this time would say anything new of the partition. */
+export function isNews(tracker: WatermarkTracker, name: string, tsMs: number): boolean {
+  const known = tracker.partitions.get(name);
+  return known === undefined || known.idle || tsMs > known.maxTs;
+}
+
 /** Log time without the time for which the whole source was paused. */
 const clockOf = (tracker: WatermarkTracker, nowMs: number): number =>
   (tracker.pausedSinceMs ?? nowMs) - tracker.pausedMs;
