@@ -3,7 +3,7 @@
  *
  * Role: turns a decoded record into steps, in log order, and keeps what an acknowledgement and a restart need. A pure
  * function of the records (time comes with them), so that a replay makes the same books.
- * Bounds: partitions by the tracker; batch ids by `dedupIdsMax` and `dedupTtlMs`.
+ * Bounds: partitions by the tracker; batches that wait by `pendingBytesMax`; batch ids by `dedupIdsMax` and `dedupTtlMs`.
  */
 import { createDedup } from '../decode/dedup-set.ts';
 import type { StreamPlan } from '../plan.ts';
@@ -57,6 +57,8 @@ export class StreamBook {
   dedup: SharedArrayBuffer | null = null;
   /** `{source}|{partition}` → position after the newest record applied. */
   readonly positions = new Map<string, string>();
+  /** Batches that wait for their answer, by source partition. */
+  readonly #asking = new Map<string, number>();
   readonly #batches = new Map<string, KnownBatch>();
   readonly #settled = new Map<string, Accepted>();
 
@@ -75,6 +77,25 @@ export class StreamBook {
   /** `nowMs`: log time. */
   observe(event: TimeEvent, nowMs: number): void {
     track(this.#tracker, this.#time, event, nowMs);
+  }
+
+  /** A batch of the partition is offered: until it is answered its source is not silent, it is not being asked. */
+  asks(partition: string, nowMs: number): void {
+    this.#asking.set(partition, (this.#asking.get(partition) ?? 0) + 1);
+    this.observe({ kind: 'paused', partition }, nowMs);
+  }
+
+  answered(partition: string, nowMs: number, isTaken: boolean): void {
+    const others = (this.#asking.get(partition) ?? 0) - 1;
+    if (others > 0) {
+      this.#asking.set(partition, others);
+      // The one that was answered may have been the first to bring the partition up.
+      this.observe({ kind: 'paused', partition }, nowMs);
+    } else {
+      this.#asking.delete(partition);
+      this.observe({ kind: 'resumed', partition }, nowMs);
+    }
+    if (!isTaken) this.observe({ kind: 'refused', partition }, nowMs);
   }
 
   /** Whether the partition has not come to this time yet. */

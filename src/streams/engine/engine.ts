@@ -7,13 +7,13 @@
  * `answers.ts` answers questions about it.
  */
 import type { DeadLetterStore } from '../dead-letters/port.ts';
-import { type EventLog, type LogRecord, LogUnavailable } from '../log/port.ts';
+import type { EventLog, LogRecord } from '../log/port.ts';
 import type { Plan } from '../plan.ts';
 import type { Accepted, IncomingBatch } from '../sources/port.ts';
 import { StreamBook } from './books.ts';
 import { BufferPool } from './buffer-pool.ts';
 import { bodyOf, type DerivedEvents } from './derived-body.ts';
-import { Intake } from './intake.ts';
+import { Intake, partitionOf, refusalOf } from './intake.ts';
 import { letterOfBatch, lettersOf } from './letters.ts';
 import { originalsOf } from './originals.ts';
 import type { Outcomes } from './outcomes.ts';
@@ -342,8 +342,6 @@ export class StreamEngine {
   }
 }
 
-export const partitionOf = ({ partition, source }: EventsRecord): string => `${source}|${partition}`;
-
 function lateOf(seq: number, reports: readonly ShardReport[]): number {
   const byOperator = new Map<number, number>();
   for (const { late } of reports) {
@@ -352,9 +350,4 @@ function lateOf(seq: number, reports: readonly ShardReport[]): number {
     }
   }
   return Math.max(0, ...byOperator.values());
-}
-
-export function refusalOf(error: unknown): unknown {
-  if (error instanceof LogUnavailable) return new StreamRefusal('unavailable', error.message, RETRY_AFTER_MS);
-  return error;
 }

@@ -6,10 +6,10 @@
  * Bounds: `pendingBytesMax` per stream of what is logged and not applied; state at its limit goes by `when-full.ts`.
  */
 import { EventBatch } from '../decode/event-batch.ts';
-import type { EventLog } from '../log/port.ts';
+import { type EventLog, LogUnavailable } from '../log/port.ts';
 import type { Accepted, IncomingBatch } from '../sources/port.ts';
 import type { StreamBook } from './books.ts';
-import { type EventsRecord, partitionOf, refusalOf, type StreamEngine } from './engine.ts';
+import type { EventsRecord, StreamEngine } from './engine.ts';
 import { StreamRefusal } from './port.ts';
 import { ThreadLost } from './task.ts';
 
@@ -30,7 +30,6 @@ export class Intake {
     const nowMs = this.#engine.parts.now();
     const known = batch.batchId === '' ? undefined : book.known(batch.batchId, nowMs);
     if (known !== undefined) return known;
-    this.#refuseIfPending(book, batch.body.byteLength);
     const record: EventsRecord = {
       kind: 'events',
       stream,
@@ -46,15 +45,22 @@ export class Intake {
       body: batch.body,
     };
     const partition = partitionOf(record);
-    // A source waits for this before it goes on: until then it is not silent, it is not being asked.
-    book.observe({ kind: 'paused', partition }, nowMs);
+    let isTaken = false;
+    book.asks(partition, nowMs);
     try {
-      if (this.#full(book) !== '') return await this.#takeWhenFull(book, record);
-      book.whenFull.hadRoom();
-      return await this.#append(book, record);
+      this.#refuseIfPending(book, batch.body.byteLength);
+      const accepted = await this.#take(book, record);
+      isTaken = true;
+      return accepted;
     } finally {
-      book.observe({ kind: 'resumed', partition }, this.#engine.parts.now());
+      book.answered(partition, this.#engine.parts.now(), isTaken);
     }
+  }
+
+  #take(book: StreamBook, record: EventsRecord): Promise<Accepted> {
+    if (this.#full(book) !== '') return this.#takeWhenFull(book, record);
+    book.whenFull.hadRoom();
+    return this.#append(book, record);
   }
 
   #append(book: StreamBook, record: EventsRecord): Promise<Accepted> {
@@ -127,4 +133,12 @@ export class Intake {
       throw refusalOf(error);
     }
   }
+}
+
+/** As the stream's watermark knows it. */
+export const partitionOf = ({ partition, source }: EventsRecord): string => `${source}|${partition}`;
+
+export function refusalOf(error: unknown): unknown {
+  if (error instanceof LogUnavailable) return new StreamRefusal('unavailable', error.message, RETRY_AFTER_MS);
+  return error;
 }
