@@ -72,6 +72,7 @@ const STREAM: StreamPlan = {
   durability: 'memory',
   partitions: 1,
   dedupIdsMax: 0,
+  batchIdsMax: 0,
   dedupTtlMs: 0,
   keysMax: 0,
   stateBytesMax: 0,

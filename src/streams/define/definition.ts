@@ -250,8 +250,12 @@ export interface StreamDefinition {
    * key must hold those fields, and limits are those of each part. Another number, or key, begins anew.
    */
   partitions?: number;
-  /** CloudEvents `source`+`id` and batch ids remembered against repetition. Defaults 1,000,000 ids, one hour. */
-  dedup?: { idsMax?: number; ttlMs?: number };
+  /**
+   * Remembered against repetition: `source`+`id` of CloudEvents (`idsMax`, default 1,000,000), batch ids such as
+   * Idempotency-Key (`batchIdsMax`, default 100,000, at most 1,000,000 of 300 bytes or so and the id), for `ttlMs`, default
+   * one hour.
+   */
+  dedup?: { idsMax?: number; batchIdsMax?: number; ttlMs?: number };
   limits?: LimitsDefinition;
   windows?: WindowDefinition[];
   patterns?: PatternDefinition[];

@@ -3,7 +3,7 @@
  *
  * Role: turns a decoded record into steps, in log order, and keeps what an acknowledgement and a restart need. A pure
  * function of the records (time comes with them), so that a replay makes the same books.
- * Bounds: partitions by the tracker; batches that wait by `pendingBytesMax`; batch ids by `dedupIdsMax` and `dedupTtlMs`.
+ * Bounds: partitions by the tracker; batches that wait by `pendingBytesMax`; batch ids by `batchIdsMax` and `dedupTtlMs`.
  */
 import { createDedup } from '../decode/dedup-set.ts';
 import type { StreamPlan } from '../plan.ts';
@@ -18,6 +18,7 @@ import {
   type WatermarkOptions,
   type WatermarkTracker,
 } from '../time/watermark.ts';
+import { StreamRefusal } from './port.ts';
 import { WhenFull } from './when-full.ts';
 
 export interface Counters {
@@ -31,7 +32,11 @@ export interface Counters {
 
 interface KnownBatch {
   readonly atMs: number;
+  readonly digest: number;
+  /** What becomes of it. */
   readonly outcome: Promise<Accepted>;
+  /** What became of it; null until it is applied. */
+  accepted: Accepted | null;
 }
 
 /** JSON form, part of a checkpoint's facts. */
@@ -39,10 +44,13 @@ export interface BookFacts {
   readonly tracker: TrackerJson;
   readonly counters: Counters;
   readonly positions: readonly (readonly [string, string])[];
-  readonly batches: readonly { readonly id: string; readonly atMs: number; readonly outcome: Accepted }[];
+  readonly batches: readonly {
+    readonly id: string;
+    readonly atMs: number;
+    readonly digest: number;
+    readonly outcome: Accepted;
+  }[];
 }
-
-const BATCH_IDS_MAX = 100_000;
 
 export class StreamBook {
   plan: StreamPlan;
@@ -60,7 +68,6 @@ export class StreamBook {
   /** Batches that wait for their answer, by source partition. */
   readonly #asking = new Map<string, number>();
   readonly #batches = new Map<string, KnownBatch>();
-  readonly #settled = new Map<string, Accepted>();
 
   constructor(plan: StreamPlan) {
     this.plan = plan;
@@ -114,33 +121,30 @@ export class StreamBook {
     return dedup;
   }
 
-  /** The outcome of an earlier batch of this id, or what becomes of it. */
-  known(batchId: string, nowMs: number): Promise<Accepted> | undefined {
+  /** The outcome of an earlier batch of this id, or what becomes of it. Throws `StreamRefusal` when that had another body. */
+  known(batchId: string, nowMs: number, digest: () => number): Promise<Accepted> | undefined {
     const known = this.#batches.get(batchId);
     if (known === undefined || nowMs - known.atMs > this.plan.dedupTtlMs) return undefined;
-    return known.outcome;
+    if (known.digest === digest()) return known.outcome;
+    throw new StreamRefusal('conflict', 'this batch id (Idempotency-Key) was used for a batch with another body');
   }
 
-  remember(batchId: string, atMs: number, outcome: Promise<Accepted>): void {
+  remember(batchId: string, atMs: number, digest: number, outcome: Promise<Accepted>): void {
     this.#batches.delete(batchId);
-    this.#batches.set(batchId, { atMs, outcome });
+    this.#batches.set(batchId, { atMs, digest, outcome, accepted: null });
     // What was not taken may be sent again.
     outcome.catch(() => this.#batches.delete(batchId));
+    const { batchIdsMax, dedupTtlMs } = this.plan;
     for (const [id, { atMs: seenMs }] of this.#batches) {
-      if (
-        this.#batches.size <= Math.min(BATCH_IDS_MAX, this.plan.dedupIdsMax) &&
-        atMs - seenMs <= this.plan.dedupTtlMs
-      ) {
-        return;
-      }
+      if (this.#batches.size <= batchIdsMax && atMs - seenMs <= dedupTtlMs) return;
       this.#batches.delete(id);
-      this.#settled.delete(id);
     }
   }
 
   /** The batch is applied. */
   settle(batchId: string, accepted: Accepted): void {
-    if (this.#batches.has(batchId)) this.#settled.set(batchId, accepted);
+    const known = this.#batches.get(batchId);
+    if (known !== undefined) known.accepted = accepted;
   }
 
   facts(): BookFacts {
@@ -148,10 +152,9 @@ export class StreamBook {
       tracker: trackerToJson(this.#tracker),
       counters: { ...this.counters },
       positions: [...this.positions],
-      batches: [...this.#settled].flatMap(([id, outcome]) => {
-        const known = this.#batches.get(id);
-        return known === undefined ? [] : [{ id, atMs: known.atMs, outcome }];
-      }),
+      batches: [...this.#batches].flatMap(([id, { accepted, atMs, digest }]) =>
+        accepted === null ? [] : [{ id, atMs, digest, outcome: accepted }],
+      ),
     };
   }
 
@@ -159,8 +162,8 @@ export class StreamBook {
     this.#tracker = trackerFromJson(facts.tracker);
     Object.assign(this.counters, facts.counters);
     for (const [name, position] of facts.positions) this.positions.set(name, position);
-    for (const { id, atMs, outcome } of facts.batches) {
-      this.remember(id, atMs, Promise.resolve(outcome));
+    for (const { id, atMs, digest, outcome } of facts.batches) {
+      this.remember(id, atMs, digest, Promise.resolve(outcome));
       this.settle(id, outcome);
     }
   }

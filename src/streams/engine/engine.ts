@@ -13,7 +13,7 @@ import type { Accepted, IncomingBatch } from '../sources/port.ts';
 import { StreamBook } from './books.ts';
 import { BufferPool } from './buffer-pool.ts';
 import { bodyOf, type DerivedEvents } from './derived-body.ts';
-import { Intake, partitionOf, refusalOf } from './intake.ts';
+import { digestOf, Intake, partitionOf, refusalOf } from './intake.ts';
 import { letterOfBatch, lettersOf } from './letters.ts';
 import { originalsOf } from './originals.ts';
 import type { Outcomes } from './outcomes.ts';
@@ -156,7 +156,7 @@ export class StreamEngine {
         },
       });
     });
-    if (record.batchId !== '') book.remember(record.batchId, record.arrivalMs, outcome);
+    if (record.batchId !== '') book.remember(record.batchId, record.arrivalMs, digestOf(record), outcome);
     return outcome;
   }
 

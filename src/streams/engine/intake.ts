@@ -5,6 +5,7 @@
  * there; what is not is logged, and the pipeline has it from then on.
  * Bounds: `pendingBytesMax` per stream of what is logged and not applied; state at its limit goes by `when-full.ts`.
  */
+import { crc32 } from 'node:zlib';
 import { EventBatch } from '../decode/event-batch.ts';
 import { type EventLog, LogUnavailable } from '../log/port.ts';
 import type { Accepted, IncomingBatch } from '../sources/port.ts';
@@ -28,7 +29,7 @@ export class Intake {
       throw new StreamRefusal('stopped', `the streams are ${this.#engine.state}`, RETRY_AFTER_MS);
     const book = this.#engine.bookNamed(stream);
     const nowMs = this.#engine.parts.now();
-    const known = batch.batchId === '' ? undefined : book.known(batch.batchId, nowMs);
+    const known = batch.batchId === '' ? undefined : book.known(batch.batchId, nowMs, () => digestOf(batch));
     if (known !== undefined) return known;
     const record: EventsRecord = {
       kind: 'events',
@@ -101,7 +102,7 @@ export class Intake {
         if (this.#engine.state !== 'running')
           throw new StreamRefusal('stopped', 'the streams are stopping', RETRY_AFTER_MS);
         // It was looked at meanwhile.
-        const known = batchId === '' ? undefined : book.known(batchId, record.arrivalMs);
+        const known = batchId === '' ? undefined : book.known(batchId, record.arrivalMs, () => digestOf(record));
         return known ?? this.#append(book, decided);
       },
     });
@@ -134,6 +135,10 @@ export class Intake {
     }
   }
 }
+
+/** Tells a batch from another one under the same id. */
+export const digestOf = ({ body, format }: Pick<IncomingBatch, 'body' | 'format'>): number =>
+  crc32(body, crc32(format));
 
 /** As the stream's watermark knows it. */
 export const partitionOf = ({ partition, source }: EventsRecord): string => `${source}|${partition}`;

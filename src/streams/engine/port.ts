@@ -14,6 +14,8 @@ export const STREAM_REFUSALS = {
   unknown: { status: 404, retry: false },
   /** What was sent cannot be taken as a whole. */
   invalid: { status: 400, retry: false },
+  /** The batch id was used for another body. */
+  conflict: { status: 422, retry: false },
   /** Media type that no decoder reads. */
   mediaType: { status: 415, retry: false },
   /** More bytes than `pendingBytesMax` wait to be applied. */

@@ -17,7 +17,7 @@
 import type { MessageConnection, MessagePeer } from '../../frontend/port.ts';
 import { type RefusalName, STREAM_REFUSALS, StreamRefusal, type Streams } from '../engine/port.ts';
 import type { WireFormat } from '../engine/task.ts';
-import type { IncomingBatch } from '../sources/port.ts';
+import { type IncomingBatch, scopedBatchId } from '../sources/port.ts';
 
 const WINDOW = 64;
 const WINDOW_UNCHECKED = 16;
@@ -40,11 +40,13 @@ const TRY_AGAIN_LATER = 1013;
 
 export type Heading = Omit<IncomingBatch, 'body' | 'format'>;
 
+type Admission = { readonly sender: string } | { readonly message: string };
+
 export interface SocketOptions {
   readonly stream: string;
   readonly heading: Heading;
-  /** Resolves with the refusal of the caller, or null; null: it has been let in. */
-  readonly verdict: Promise<{ readonly message: string } | null> | null;
+  /** Who sends, or what says so, or that the caller is refused. */
+  readonly admission: Admission | Promise<Admission>;
   readonly streams: Pick<Streams, 'accept'>;
   readonly log: { error(fields: object, message: string): void };
 }
@@ -54,7 +56,8 @@ export class SocketBatches implements MessageConnection {
   readonly #peer: MessagePeer;
   /** Resolves when the caller has been let in; never when it was not. */
   readonly #admitted: Promise<void> | null;
-  #checked: boolean;
+  #checked = false;
+  #sender = '';
   #unanswered = 0;
   #received = 0;
   #gone = false;
@@ -66,8 +69,11 @@ export class SocketBatches implements MessageConnection {
   constructor(options: SocketOptions, peer: MessagePeer) {
     this.#options = options;
     this.#peer = peer;
-    this.#checked = options.verdict === null;
-    this.#admitted = options.verdict === null ? null : this.#admit(options.verdict);
+    if (options.admission instanceof Promise) this.#admitted = this.#admit(options.admission);
+    else {
+      this.#admitted = null;
+      this.#letIn(options.admission);
+    }
   }
 
   message(bytes: Uint8Array): void {
@@ -127,7 +133,8 @@ export class SocketBatches implements MessageConnection {
     if (!this.#checked) await this.#admitted;
     if (this.#gone) return {};
     if (byPlace && this.#placesLost !== null) throw this.#placesLost;
-    return streams.accept(stream, 'websocket', { ...heading, batchId, format, body });
+    const scopedId = scopedBatchId(this.#sender, batchId);
+    return streams.accept(stream, 'websocket', { ...heading, batchId: scopedId, format, body });
   }
 
   async #answer(before: Promise<void>, answer: object): Promise<void> {
@@ -164,19 +171,24 @@ export class SocketBatches implements MessageConnection {
     return { error: 'internal error', retryAfterMs: 0 };
   }
 
-  async #admit(verdict: NonNullable<SocketOptions['verdict']>): Promise<void> {
-    let refused: { readonly message: string } | null;
+  async #admit(admission: Promise<Admission>): Promise<void> {
     try {
-      refused = await verdict;
+      this.#letIn(await admission);
     } catch (cause) {
       this.#options.log.error({ err: cause }, 'authentication of a connection failed');
-      refused = { message: 'authentication failed' };
+      this.#letIn({ message: 'authentication failed' });
     }
+  }
+
+  #letIn(admission: Admission): void {
     this.#checked = true;
-    if (refused === null) return;
+    if ('sender' in admission) {
+      this.#sender = admission.sender;
+      return;
+    }
     const close = !this.#gone;
     this.#gone = true;
-    if (close) this.#peer.close(POLICY, refused.message.slice(0, 120));
+    if (close) this.#peer.close(POLICY, admission.message.slice(0, 120));
   }
 }
 

@@ -9,6 +9,7 @@ import { type CallToolResult, defineTool, type ToolDefinition } from '../../cata
 import { patternDefinitionJsonSchema, windowDefinitionJsonSchema } from '../define/schema.ts';
 import { StreamRefusal, type Streams, type WindowAnswer } from '../engine/port.ts';
 import { QUERY_ROWS_MAX } from '../engine/service.ts';
+import { scopedBatchId } from '../sources/port.ts';
 import { describeStream } from './describe.ts';
 
 const ALERTS_MAX = 200;
@@ -124,7 +125,7 @@ function publishTool(streams: Streams): ToolDefinition {
           partition: '',
           body: Buffer.from(JSON.stringify(events)),
           position: '',
-          batchId,
+          batchId: scopedBatchId(context.principal?.id ?? '', batchId),
           traceparent: context.trace.traceparent,
           correlationId: context.correlationId,
         }),

@@ -25,6 +25,7 @@ export function planOf(fields: readonly FieldPlan[]): Plan {
     durability: 'memory',
     partitions: 1,
     dedupIdsMax: 0,
+    batchIdsMax: 0,
     dedupTtlMs: 0,
     keysMax: 1,
     stateBytesMax: 1,

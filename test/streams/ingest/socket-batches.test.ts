@@ -45,7 +45,7 @@ function connect(streams: FakeStreams, batchId = HEADING.batchId): Connection {
   };
   const log = { error: () => assert.fail('no error is expected') };
   const heading = { ...HEADING, batchId };
-  const socket = new SocketBatches({ stream: 's', heading, verdict: null, streams, log }, peer as never);
+  const socket = new SocketBatches({ stream: 's', heading, admission: { sender: 'me' }, streams, log }, peer as never);
   return { socket, answers, closes };
 }
 
@@ -64,7 +64,7 @@ test('after a refusal nothing more is taken by its place: it ends the connection
   await settle();
   first.socket.message(text('m2'));
   await settle();
-  assert.deepEqual(streams.ids, ['key/1', 'key/3']);
+  assert.deepEqual(streams.ids, ['me|key/1', 'me|key/3']);
   assert.deepEqual(
     first.answers.map((answer) => answer['retryAfterMs']),
     [undefined, 5, undefined],
@@ -89,7 +89,7 @@ test('what would be refused again for good keeps its place, and the connection g
   socket.message(text('m2'));
   await settle();
   assert.deepEqual(answers, [{ error: 'not so', retryAfterMs: 0 }, TAKEN]);
-  assert.deepEqual([streams.ids, closes], [['key/2'], []]);
+  assert.deepEqual([streams.ids, closes], [['me|key/2'], []]);
 });
 
 test('a message with an id of its own is sent again wherever it suits, as text or MessagePack', async () => {
@@ -112,7 +112,7 @@ test('a message with an id of its own is sent again wherever it suits, as text o
     [5, undefined, undefined, undefined],
   );
   assert.deepEqual([closes, again.answers], [[], [TAKEN, TAKEN]]);
-  assert.deepEqual(streams.ids, ['key/#two', 'key/#one', 'key/#three']);
+  assert.deepEqual(streams.ids, ['me|key/#two', 'me|key/#one', 'me|key/#three']);
   assert.deepEqual(streams.counted, ['{"k":2}', '{"k":1}', pack({ k: 3 }).toString()]);
 });
 
@@ -126,7 +126,7 @@ test('ids need no key; those that are none are refused', async () => {
   socket.message(text('#no-line'));
   socket.binary(pack('x'.repeat(300)));
   await settle();
-  assert.deepEqual(streams.ids, ['/#one', '']);
+  assert.deepEqual(streams.ids, ['me|/#one', '']);
   assert.deepEqual(
     answers.map((answer) => answer['retryAfterMs']),
     [undefined, undefined, 0, 0, 0, 0],

@@ -31,6 +31,7 @@ function planOf(types: readonly FieldType[]): Plan {
     durability: 'memory' as const,
     partitions: 1,
     dedupIdsMax: 0,
+    batchIdsMax: 0,
     dedupTtlMs: 0,
     keysMax: 0,
     stateBytesMax: 0,

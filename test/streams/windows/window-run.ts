@@ -121,6 +121,7 @@ export function windowPlan(window: Partial<WindowPlan>): Plan {
         durability: 'memory',
         partitions: 1,
         dedupIdsMax: 0,
+        batchIdsMax: 0,
         dedupTtlMs: 0,
         keysMax: 0,
         stateBytesMax: 0,
