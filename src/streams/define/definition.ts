@@ -176,7 +176,10 @@ export interface AnomalyDefinition {
   buckets?: number;
   /** rate: change per second that counts as an anomaly. */
   maxPerSecond?: number;
-  /** missing: a key that was seen and then silent for so long. */
+  /**
+   * missing: a key that was seen and then silent for so long, of the stream's event time. When all of the stream is idle
+   * (`time.idleAfterMs`; never, when that is 0) its time goes on by the clock.
+   */
   afterMs?: number;
 }
 

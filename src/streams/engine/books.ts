@@ -12,6 +12,7 @@ import { type TrackerJson, trackerFromJson, trackerToJson } from '../time/tracke
 import {
   createTracker,
   isNews,
+  isSilent,
   silentPartitions,
   type TimeEvent,
   track,
@@ -42,6 +43,7 @@ interface KnownBatch {
 /** JSON form, part of a checkpoint's facts. */
 export interface BookFacts {
   readonly tracker: TrackerJson;
+  readonly broughtMs: number;
   readonly counters: Counters;
   readonly positions: readonly (readonly [string, string])[];
   readonly batches: readonly {
@@ -61,6 +63,8 @@ export class StreamBook {
   batchBytesPerByte = 0;
   readonly whenFull = new WhenFull();
   #tracker: WatermarkTracker = createTracker();
+  /** Arrival of the newest events. */
+  #broughtMs = 0;
   /** Ids of CloudEvents; made when the first one comes. */
   dedup: SharedArrayBuffer | null = null;
   /** `{source}|{partition}` → position after the newest record applied. */
@@ -83,6 +87,7 @@ export class StreamBook {
 
   /** `nowMs`: log time. */
   observe(event: TimeEvent, nowMs: number): void {
+    if (event.kind === 'events' && Number.isFinite(event.tsMax)) this.#broughtMs = nowMs;
     track(this.#tracker, this.#time, event, nowMs);
   }
 
@@ -108,6 +113,12 @@ export class StreamBook {
   /** Whether the partition has not come to this time yet. */
   isNews(partition: string, tsMs: number): boolean {
     return isNews(this.#tracker, partition, tsMs);
+  }
+
+  /** Event time as it would be by the clock, of a stream that is silent; null while it is not. */
+  silentTime(nowMs: number): number | null {
+    if (!isSilent(this.#tracker)) return null;
+    return this.#tracker.maxTs + Math.max(0, nowMs - this.#broughtMs);
   }
 
   /** Partitions the next tick should name. */
@@ -150,6 +161,7 @@ export class StreamBook {
   facts(): BookFacts {
     return {
       tracker: trackerToJson(this.#tracker),
+      broughtMs: this.#broughtMs,
       counters: { ...this.counters },
       positions: [...this.positions],
       batches: [...this.#batches].flatMap(([id, { accepted, atMs, digest }]) =>
@@ -160,6 +172,7 @@ export class StreamBook {
 
   restore(facts: BookFacts): void {
     this.#tracker = trackerFromJson(facts.tracker);
+    this.#broughtMs = facts.broughtMs;
     Object.assign(this.counters, facts.counters);
     for (const [name, position] of facts.positions) this.positions.set(name, position);
     for (const { id, atMs, digest, outcome } of facts.batches) {

@@ -266,6 +266,7 @@ export class StreamEngine {
         this.#arrivals.set(seq, record.nowMs);
         const steps: Step[] = [{ kind: 'tick', seq, nowMs: record.nowMs }];
         for (const { stream, partition } of record.idle) this.#idle(stream, partition, record.nowMs, seq, steps);
+        this.#silent(record.nowMs, seq, steps);
         return steps;
       },
       applied: () => {
@@ -282,6 +283,17 @@ export class StreamEngine {
     book.observe({ kind: 'idle', partitions: [partition] }, nowMs);
     if (book.watermark > before) {
       steps.push({ kind: 'advance', seq, stream: book.plan.index, watermark: book.watermark });
+    }
+  }
+
+  /** Streams that wait for what does not come. */
+  #silent(nowMs: number, seq: number, steps: Step[]): void {
+    for (const operator of this.plan.operators) {
+      if (operator.kind !== 'anomaly' || operator.type !== 'missing') continue;
+      const { stream } = operator;
+      const timeMs = this.books[stream]?.silentTime(nowMs) ?? null;
+      const isKnown = steps.some((step) => step.kind === 'silent' && step.stream === stream);
+      if (timeMs !== null && !isKnown) steps.push({ kind: 'silent', seq, stream, timeMs });
     }
   }
 

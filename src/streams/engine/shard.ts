@@ -223,6 +223,13 @@ export class Shard {
     for (const { operator, output } of this.#operators) operator.tick?.(nowMs, output);
   }
 
+  silent(seq: number, stream: number, timeMs: number): void {
+    this.gathered.begin(seq);
+    for (const { operator, output, plan } of this.#operators) {
+      if (plan.stream === stream) operator.silent?.(timeMs, output);
+    }
+  }
+
   /** A function of the steps before it, however they were cut into tasks: a replay forgets the same keys at the same place. */
   evict(stream: number, keysMax: number, bytesMax: number): void {
     const tables = (this.#heldBy[stream]?.groups ?? []).map((group) => this.#keys[group] as KeyTable);

@@ -111,6 +111,12 @@ export function isNews(tracker: WatermarkTracker, name: string, tsMs: number): b
   return known === undefined || known.idle || tsMs > known.maxTs;
 }
 
+/** Every partition is idle. */
+export function isSilent({ partitions }: WatermarkTracker): boolean {
+  for (const { idle } of partitions.values()) if (!idle) return false;
+  return partitions.size > 0;
+}
+
 /** Log time without the time for which the whole source was paused. */
 const clockOf = (tracker: WatermarkTracker, nowMs: number): number =>
   (tracker.pausedSinceMs ?? nowMs) - tracker.pausedMs;
