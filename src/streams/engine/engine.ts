@@ -309,7 +309,7 @@ export class StreamEngine {
       source: 'stream',
       partition: '',
       // Of the record it follows from, so that a replay stamps the same.
-      arrivalMs: this.#arrivals.get(Math.floor(seq)) ?? 0,
+      arrivalMs: this.arrivalMs(seq),
       ...ofAll,
       batchId: '',
       position: '',
@@ -319,6 +319,11 @@ export class StreamEngine {
     this.enter(book, record, seq, DURABLE, contextBytes).catch((error: unknown) => {
       this.parts.log.warn({ err: error, stream }, 'results could not become events of this stream');
     });
+  }
+
+  /** When the record came that this number follows from; of the round under way. */
+  arrivalMs(seq: number): number {
+    return this.#arrivals.get(Math.floor(seq)) ?? 0;
   }
 
   async #results(chunks: readonly ResultChunk[]): Promise<void> {
