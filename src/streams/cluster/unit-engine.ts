@@ -7,7 +7,7 @@
  * that read files or the machine, are of the node they run on. Time is that of Redis when the unit was claimed, going on
  * by this node's monotonic clock: windows of processing time survive a move between nodes whose clocks differ.
  * What was defined at run time is kept beside the log, with the declaration it began from: a node whose own declaration
- * is the same takes it over, a node with another one puts its own in force.
+ * is the same takes it over, a node with another one puts its own in force, and beside it what of that fits.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Lease } from '../../cluster/port.ts';

@@ -166,7 +166,8 @@ export class StreamService implements Streams {
       return { ...each, [kind]: [...others, definition] } as StreamDefinition;
     });
     try {
-      const outcome = await this.#lifecycle.define(definitions);
+      // A definition without a name does not get past the checks.
+      const outcome = await this.#lifecycle.define(definitions, { stream, kind, name: String(name) });
       for (const listener of this.#definedListeners) listener();
       return outcome;
     } catch (error) {
