@@ -153,8 +153,10 @@ export interface OperatorStats {
 
 /** What `window_query` asks of one shard. */
 export interface StateQuery {
-  /** Null: all keys. */
+  /** Null: all keys, or those of `match`. */
   readonly key: readonly (string | number | boolean | null)[] | null;
+  /** Some members of the key, looked for among all; null for none. The shard sees to it, operators do not. */
+  readonly match: Readonly<Record<string, string | number | boolean | null>> | null;
   /** Windows that overlap [fromMs, toMs). */
   readonly fromMs: number;
   readonly toMs: number;

@@ -254,7 +254,8 @@ export class Shard {
     const { operator: asked, plan } = this.#at(operator);
     const stream = this.#plan.streams[plan.stream]?.name ?? '';
     const answer = new QueryAnswer(stream, plan, asked.columns, this.#keys[plan.group] as KeyTable, query);
-    asked.query?.(query, answer);
+    // Which rows match is seen when they are given: none may be left out before.
+    asked.query?.(query.match === null ? query : { ...query, limit: Number.POSITIVE_INFINITY }, answer);
     return answer;
   }
 

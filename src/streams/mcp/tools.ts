@@ -165,9 +165,16 @@ const QUERY_OUTPUT = {
   properties: {
     rows: { type: 'array', items: ROW },
     watermark: { type: ['number', 'null'], description: 'Event time up to which results are complete.' },
-    truncated: { type: 'boolean' },
+    truncated: { type: 'boolean', description: 'There may be more than these.' },
+    truncatedBy: {
+      type: 'array',
+      items: { enum: ['limit', 'retained'] },
+      description:
+        'Why: more rows than `limit` match, or closed results of the range are kept no more, so that the rows with the ' +
+        'highest values are those of what is left.',
+    },
   },
-  required: ['rows', 'watermark', 'truncated'],
+  required: ['rows', 'watermark', 'truncated', 'truncatedBy'],
 };
 
 function queryTool(streams: Streams): ToolDefinition {
