@@ -3,8 +3,8 @@
  *
  * Role: the composition of one node's streams on the front-end thread; it never looks into an event. What follows from a
  * record (watermarks, results, derived events) is computed in log order and depends on the log alone; what reaches the
- * outside is cut off at what has reached it before. `lifecycle.ts` starts it, checkpoints it and changes its plan;
- * `answers.ts` answers questions about it.
+ * outside is cut off at what has reached it before. `intake.ts` is its way in; `lifecycle.ts` starts it, checkpoints it
+ * and changes its plan; `service.ts` answers questions about it.
  */
 import type { DeadLetterStore } from '../dead-letters/port.ts';
 import type { EventLog, LogRecord } from '../log/port.ts';
