@@ -52,6 +52,9 @@ export interface OpenStreams {
   close(): Promise<void>;
 }
 
+/** For webhooks of alerts when all is to be settled; what was not taken by then is part of the checkpoint. */
+const CALLS_MS_MAX = 5000;
+
 const NO_PLAN: Plan = { epoch: 0, shards: 1, streams: [], groups: [], operators: [] };
 
 /** Rejects with `DefinitionProblem`, or when a store or a connector cannot be opened. */
@@ -67,7 +70,7 @@ export async function openStreams(options: StreamsOptions): Promise<OpenStreams>
     alerts,
     derive: (stream, seq, events) => engine.derive(stream, seq, events),
     changed: (change) => service.tell(change),
-    now,
+    arrivalMs: (seq) => engine.arrivalMs(seq),
   });
   const engine: StreamEngine = new StreamEngine(engineParts, NO_PLAN, nothingYet(parts, threads), outcomes);
   const connectors = new Connectors({
@@ -127,6 +130,7 @@ function handleOf({ alerts, clock, connectors, engine, lifecycle, service, store
     async settled() {
       await engine.pipeline.idle();
       await connectors.settled();
+      await alerts.settled(CALLS_MS_MAX);
     },
     async abandon() {
       clock.stop();
@@ -140,7 +144,7 @@ function handleOf({ alerts, clock, connectors, engine, lifecycle, service, store
     async close() {
       clock.stop();
       await connectors.stopSources();
-      await finish(engine, lifecycle, connectors);
+      await finish(engine, lifecycle, connectors, alerts);
       alerts.close();
       await stores.close();
     },
@@ -153,12 +157,18 @@ function nothingYet(parts: ShardParts, threads: StreamThreads): ShardSet {
   return new ShardSet(NO_PLAN, parts, threads, deaf, null, 0);
 }
 
-async function finish(engine: StreamEngine, lifecycle: Lifecycle, connectors: Connectors): Promise<void> {
+async function finish(
+  engine: StreamEngine,
+  lifecycle: Lifecycle,
+  connectors: Connectors,
+  alerts: AlertBook,
+): Promise<void> {
   const broken = engine.state === 'broken';
   engine.state = 'stopped';
   if (!broken) {
     await engine.pipeline.idle();
     await connectors.settled();
+    await alerts.settled(CALLS_MS_MAX);
     await lifecycle.checkpoint();
   }
   engine.pipeline.stop();

@@ -161,8 +161,10 @@ export interface OperatorStats {
 
 /** What `window_query` asks of one shard. */
 export interface StateQuery {
-  /** Null: all keys. */
+  /** Null: all keys, or those of `match`. */
   readonly key: readonly (string | number | boolean | null)[] | null;
+  /** Some members of the key, looked for among all; null for none. The shard sees to it, operators do not. */
+  readonly match: Readonly<Record<string, string | number | boolean | null>> | null;
   /** Windows that overlap [fromMs, toMs). */
   readonly fromMs: number;
   readonly toMs: number;
@@ -193,8 +195,10 @@ export interface ShardOperator {
   result?(row: ResultRow, columns: readonly string[], out: Emitter): void;
   /** The watermark rose. Called after the events that raised it. */
   advance?(watermark: number, out: Emitter): void;
-  /** Processing time passed: windows of processing time, early triggers, missing data. `nowMs` is wall clock of the log. */
+  /** Processing time passed: windows of processing time, early triggers. `nowMs` is wall clock of the log. */
   tick?(nowMs: number, out: Emitter): void;
+  /** The whole stream is silent, its watermark stands; by the clock its time would be `timeMs`. Missing data only. */
+  silent?(timeMs: number, out: Emitter): void;
   /** Results as they would be now, of windows still open. Gives at most `query.limit` rows to `out`. */
   query?(query: StateQuery, out: Emitter): void;
   /** Forgets about this part (0…1) of the keys, those idle the longest. Returns keys forgotten. */

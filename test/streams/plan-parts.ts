@@ -25,6 +25,7 @@ export function streamPlan(own: Partial<StreamPlan> & Pick<StreamPlan, 'fields'>
     durability: 'memory',
     partitions: 1,
     dedupIdsMax: 0,
+    batchIdsMax: 0,
     dedupTtlMs: 0,
     keysMax: 0,
     stateBytesMax: 0,

@@ -55,7 +55,7 @@ export class PartitionedStreams implements FamilyStreams {
     return {
       rows: rows.slice(0, limit),
       watermark: earliest(answers.map(({ watermark }) => watermark)),
-      truncated: rows.length > limit || answers.some(({ truncated }) => truncated),
+      ...truncationOf(answers, rows.length > limit),
     };
   }
 
@@ -65,7 +65,7 @@ export class PartitionedStreams implements FamilyStreams {
     return {
       rows: answers.flatMap(({ rows }) => rows).sort((a, b) => order(b) - order(a) || 0),
       watermark: earliest(answers.map(({ watermark }) => watermark)),
-      truncated: answers.some(({ truncated }) => truncated),
+      ...truncationOf(answers, false),
     };
   }
 
@@ -172,6 +172,15 @@ export class PartitionedStreams implements FamilyStreams {
 }
 
 const idIn = (partition: number, id: string): string => `${partition}/${id}`;
+
+function truncationOf(
+  answers: readonly WindowAnswer[],
+  byLimit: boolean,
+): Pick<WindowAnswer, 'truncated' | 'truncatedBy'> {
+  const found = new Set(answers.flatMap(({ truncatedBy }) => truncatedBy));
+  if (byLimit) found.add('limit');
+  return { truncated: found.size > 0, truncatedBy: [...found].toSorted() };
+}
 
 function tagged({ rows, ...rest }: WindowAnswer, partition: number): WindowAnswer {
   return { ...rest, rows: rows.map((line) => taggedLine(line, partition)) };

@@ -3,16 +3,19 @@
  *
  * Role: a start is "newest good checkpoint, then the log after it, through the same pipeline"; a checkpoint is a barrier
  * and a copy; a new plan is a record of the log like any other, so that a replay changes it at the same place.
+ * A start puts its declaration in force, with what was defined at run time beside it (`defined.ts`), and says what lost
+ * its state by it.
  * Invariants: the log is cut only up to the oldest checkpoint that is kept; a checkpoint holds what sinks have not taken.
  */
 import type { AlertFacts } from '../alerts/alert-book.ts';
 import type { Checkpoint, CheckpointStore } from '../checkpoints/port.ts';
-import { compatibility } from '../define/compatibility.ts';
+import { compatibility, IS_NEW } from '../define/compatibility.ts';
 import type { StreamDefinition } from '../define/definition.ts';
 import type { LoggedRecord } from '../log/port.ts';
 import type { Plan } from '../plan.ts';
 import type { SinkBatch } from '../sinks/port.ts';
 import { type BookFacts, StreamBook } from './books.ts';
+import { type Defined, type InForce, mergeDefined } from './defined.ts';
 import type { EngineLog, StreamEngine } from './engine.ts';
 import { chunksOf, groupName, groupsAnew, imagesFrom, operatorName, shapesOf, shared } from './image-chunks.ts';
 import type { DefineOutcome } from './port.ts';
@@ -54,7 +57,7 @@ interface Facts {
 }
 
 export class Lifecycle {
-  definitions: readonly StreamDefinition[] = [];
+  #inForce: InForce = { definitions: [], defined: [] };
   readonly #options: LifecycleOptions;
   /** Keys are where they are: this stays, whatever is configured, for as long as there is a checkpoint. */
   #shards: number;
@@ -65,8 +68,12 @@ export class Lifecycle {
     this.#shards = options.shards;
   }
 
-  /** Resolves when the state is what the log says and the definitions are in force. */
-  async start(definitions: readonly StreamDefinition[]): Promise<void> {
+  get definitions(): readonly StreamDefinition[] {
+    return this.#inForce.definitions;
+  }
+
+  /** Resolves when the state is what the log says and the declaration is in force, with what was defined beside it. */
+  async start(declared: readonly StreamDefinition[]): Promise<void> {
     const { engine, log, store } = this.#options;
     engine.outcomes.replaying = true;
     const checkpoint =
@@ -83,15 +90,32 @@ export class Lifecycle {
     await engine.pipeline.idle();
     if (replayed > 0 || checkpoint !== null) log.info({ checkpoint: from, replayed }, 'streams restored');
     engine.outcomes.replaying = false;
+    // How much state there is: a stream that is full is so from the first batch.
+    if (checkpoint !== null && engine.state === 'starting') await engine.shards.round([], Number.POSITIVE_INFINITY);
     for (const book of engine.books) book.observe({ kind: 'restarted' }, engine.parts.now());
-    if (JSON.stringify(definitions) !== JSON.stringify(this.definitions)) await this.define(definitions);
+    await this.#declare(declared);
     engine.state = 'running';
+  }
+
+  async #declare(declared: readonly StreamDefinition[]): Promise<void> {
+    const { compile, engine, log } = this.#options;
+    const before = this.#inForce;
+    const merged = mergeDefined(declared, before, (given) => compile(given, engine.plan.epoch + 1, this.#shards));
+    for (const facts of merged.leftOut) log.warn(facts, 'what was defined at run time is not in force any more');
+    if (JSON.stringify(merged.definitions) === JSON.stringify(before.definitions)) {
+      this.#inForce = { definitions: merged.definitions, defined: merged.defined };
+      return;
+    }
+    const { operators } = await this.#putInForce(merged);
+    for (const { kept, name, why } of operators) {
+      if (!kept && why !== IS_NEW) log.warn({ operator: name, why }, 'the definition has changed: its state is gone');
+    }
   }
 
   async #restore(checkpoint: Checkpoint): Promise<void> {
     const { compile, engine, log, prepare, shardParts, shards } = this.#options;
     const facts = JSON.parse(checkpoint.factsJson) as Facts;
-    this.definitions = JSON.parse(checkpoint.definitionsJson) as readonly StreamDefinition[];
+    this.#inForce = JSON.parse(checkpoint.definitionsJson) as InForce;
     if (facts.shards !== shards) log.warn({ shards, saved: facts.shards }, 'the number of shards stays what it was');
     this.#shards = facts.shards;
     const plan = compile(this.definitions, engine.plan.epoch + 1, facts.shards);
@@ -129,9 +153,13 @@ export class Lifecycle {
     const { engine, log } = this.#options;
     const durable = Promise.resolve();
     if (record.kind === 'tick') engine.tick(record, seq, durable);
+    else if (record.kind === 'time')
+      engine.enterTime(record, seq, durable).catch((error: unknown) => {
+        log.error({ err: error, seq }, 'a record of the log could not be applied again');
+      });
     else if (record.kind === 'plan') {
       await engine.pipeline.idle();
-      await this.#change(JSON.parse(record.definitionsJson) as readonly StreamDefinition[]);
+      await this.#change(JSON.parse(record.definitionsJson) as InForce);
       engine.appliedSeq = seq;
     } else {
       const book = engine.books.find(({ plan }) => plan.name === record.stream);
@@ -143,13 +171,28 @@ export class Lifecycle {
     }
   }
 
-  /** Puts definitions in force; what came before them is applied first. Rejects with `DefinitionProblem`, changing nothing. */
-  async define(definitions: readonly StreamDefinition[]): Promise<DefineOutcome> {
+  /** Puts definitions in force, `added` new among them. Rejects with `DefinitionProblem`, changing nothing. */
+  define(definitions: readonly StreamDefinition[], added: Defined): Promise<DefineOutcome> {
+    const { kind, name, stream } = added;
+    const others = this.#inForce.defined.filter(
+      (each) => each.stream !== stream || each.kind !== kind || each.name !== name,
+    );
+    return this.#putInForce({ definitions, defined: [...others, added] });
+  }
+
+  /** Puts in force what is so elsewhere. */
+  adopt(definitions: readonly StreamDefinition[]): Promise<DefineOutcome> {
+    return this.#putInForce({ definitions, defined: this.#inForce.defined });
+  }
+
+  /** What came before them is applied first. */
+  async #putInForce({ defined, definitions }: InForce): Promise<DefineOutcome> {
     const { compile, engine } = this.#options;
+    const next = { definitions, defined };
     const plan = compile(definitions, engine.plan.epoch + 1, this.#shards);
     const outcome = await engine.pipeline.barrier(async () => {
-      const seq = await this.#logPlan(definitions, plan);
-      const changed = await this.#change(definitions);
+      const seq = await this.#logPlan(next, plan);
+      const changed = await this.#change(next);
       engine.appliedSeq = seq;
       return changed;
     });
@@ -158,12 +201,12 @@ export class Lifecycle {
   }
 
   /** What cannot be prepared must not be in the log: every replay would fail at it. */
-  async #logPlan(definitions: readonly StreamDefinition[], plan: Plan): Promise<number> {
+  async #logPlan(next: InForce, plan: Plan): Promise<number> {
     const { engine, planUsed, prepare } = this.#options;
     const facts = this.#sinkFacts();
-    await prepare(definitions, plan, facts);
+    await prepare(next.definitions, plan, facts);
     try {
-      const record = { kind: 'plan', definitionsJson: JSON.stringify(definitions) } as const;
+      const record = { kind: 'plan', definitionsJson: JSON.stringify(next) } as const;
       const { durable, seq } = engine.parts.eventLog.append(record);
       await durable;
       return seq;
@@ -175,7 +218,8 @@ export class Lifecycle {
   }
 
   /** Between rounds. */
-  async #change(definitions: readonly StreamDefinition[]): Promise<DefineOutcome> {
+  async #change(next: InForce): Promise<DefineOutcome> {
+    const { definitions } = next;
     const { compile, engine, prepare } = this.#options;
     const before = engine.plan;
     const plan = compile(definitions, before.epoch + 1, this.#shards);
@@ -190,7 +234,7 @@ export class Lifecycle {
       known.plan = stream;
       return known;
     });
-    this.definitions = definitions;
+    this.#inForce = next;
     this.#use(plan, images, engine.shards.incarnation + 1, books);
     return { operators: verdicts.map(({ operator, kept: keeps, why }) => ({ name: operator, kept: keeps, why })) };
   }
@@ -288,7 +332,7 @@ export class Lifecycle {
     };
     return {
       seq: engine.appliedSeq,
-      definitionsJson: JSON.stringify(this.definitions),
+      definitionsJson: JSON.stringify(this.#inForce),
       factsJson: JSON.stringify(facts),
       chunks,
     };

@@ -169,19 +169,28 @@ export class QueryAnswer implements Emitter {
   readonly #keys: Keys;
   readonly #by: number;
   readonly #limit: number;
+  readonly #match: [string, string | number | boolean | null][] | null;
 
   constructor(stream: string, plan: OperatorPlan, columns: readonly string[], keys: Keys, query: StateQuery) {
     this.#writer = lineWriterFor(stream, plan, columns);
     this.#keys = keys;
     this.#by = query.by === '' ? -1 : columns.indexOf(query.by);
     this.#limit = query.limit;
+    this.#match = query.match === null ? null : Object.entries(query.match);
   }
 
   emit(row: ResultRow): void {
-    if (this.lines.length >= this.#limit) return;
+    if (this.lines.length >= this.#limit || !this.#isOfKey(row.keyId)) return;
     const value = this.#by < 0 ? 0 : row.values[this.#by];
     this.lines.push(this.#writer.line(row, this.#keys));
     this.order.push(typeof value === 'number' ? value : Number.NEGATIVE_INFINITY);
+  }
+
+  #isOfKey(keyId: number): boolean {
+    if (this.#match === null) return true;
+    const key = JSON.parse(this.#keys.json(keyId)) as Record<string, unknown>;
+    for (const [name, value] of this.#match) if (key[name] !== value) return false;
+    return true;
   }
 }
 

@@ -9,6 +9,7 @@ import type { AlertBook } from '../alerts/alert-book.ts';
 import { letterId, placeOf, type StoredLetter } from '../dead-letters/port.ts';
 import type { StreamDefinition } from '../define/definition.ts';
 import { DefinitionProblem } from '../define/definition-problem.ts';
+import { columnTypes } from '../expressions/result-columns.ts';
 import type { OperatorPlan, Plan } from '../plan.ts';
 import type { Accepted, IncomingBatch } from '../sources/port.ts';
 import type { StreamEngine } from './engine.ts';
@@ -23,6 +24,7 @@ import {
   type StreamFacts,
   StreamRefusal,
   type Streams,
+  type Truncation,
   type WindowAnswer,
   type WindowQuery,
 } from './port.ts';
@@ -93,16 +95,28 @@ export class StreamService implements Streams {
 
   async query(query: WindowQuery): Promise<WindowAnswer> {
     const operator = this.#operatorNamed(query.stream, query.name);
+    this.#checkValue(operator, query.by);
     const limit = Math.min(query.limit, QUERY_ROWS_MAX);
     const rows: ResultLine[] = [];
+    const truncatedBy: Truncation[] = [];
     if (query.include !== 'closed') rows.push(...(await this.#open(operator, { ...query, limit })));
     if (query.include !== 'open') {
       const retained = this.#engine.outcomes.retained.get(operatorName(this.plan, operator));
-      if (retained !== undefined) rows.push(...retained.find({ ...query, limit }));
+      const closed = retained?.find({ ...query, limit }) ?? { rows: [], isAll: true };
+      rows.push(...closed.rows);
+      if (!closed.isAll) truncatedBy.push('retained');
     }
     if (query.by !== '') rows.sort((a, b) => numberOf(b, query.by) - numberOf(a, query.by));
     const watermark = finite(this.#engine.books[operator.stream]?.watermark ?? Number.NEGATIVE_INFINITY);
-    return { rows: rows.slice(0, limit), watermark, truncated: rows.length > limit };
+    if (rows.length > limit) truncatedBy.unshift('limit');
+    return { rows: rows.slice(0, limit), watermark, truncated: truncatedBy.length > 0, truncatedBy };
+  }
+
+  #checkValue(operator: OperatorPlan, by: string): void {
+    const columns = columnTypes(this.plan, operator);
+    if (by === '' || columns === null || columns.has(by)) return;
+    const known = [...columns.keys()].slice(0, 20).join(', ');
+    throw new StreamRefusal('invalid', `${operator.name} has no value ${JSON.stringify(by)}; it has ${known}`);
   }
 
   #operatorNamed(stream: string, name: string): OperatorPlan {
@@ -120,14 +134,13 @@ export class StreamService implements Streams {
     const complete = key !== null && !values.includes(undefined);
     const answer = await this.#engine.ask(operator.index, {
       key: complete ? (values as (string | number | boolean | null)[]) : null,
+      match: complete ? null : key,
       fromMs,
       toMs,
       by,
-      limit: key === null || complete ? limit + 1 : QUERY_ROWS_MAX,
+      limit: limit + 1,
     });
-    const lines = answer.flatMap(({ lines: given }) => given).map((line) => JSON.parse(line) as ResultLine);
-    if (key === null) return lines;
-    return lines.filter((line) => Object.keys(key).every((name) => line.key[name] === key[name]));
+    return answer.flatMap(({ lines }) => lines).map((line) => JSON.parse(line) as ResultLine);
   }
 
   #keyValues(
@@ -162,7 +175,7 @@ export class StreamService implements Streams {
       // As they were stored, whatever the order of members.
       const known: unknown = JSON.parse(JSON.stringify(this.definitions));
       if (definitions === null || isDeepStrictEqual(definitions, known)) return false;
-      await this.#putInForce(definitions);
+      await this.#putInForce(() => this.#lifecycle.adopt(definitions));
       return true;
     });
   }
@@ -181,12 +194,13 @@ export class StreamService implements Streams {
       const others = (each[kind] ?? []).filter((other) => other.name !== name);
       return { ...each, [kind]: [...others, definition] } as StreamDefinition;
     });
-    return this.#putInForce(definitions);
+    // A definition without a name does not get past the checks.
+    return this.#putInForce(() => this.#lifecycle.define(definitions, { stream, kind, name: String(name) }));
   }
 
-  async #putInForce(definitions: readonly StreamDefinition[]): Promise<DefineOutcome> {
+  async #putInForce(put: () => Promise<DefineOutcome>): Promise<DefineOutcome> {
     try {
-      const outcome = await this.#lifecycle.define(definitions);
+      const outcome = await put();
       this.#listeners.defined();
       return outcome;
     } catch (error) {

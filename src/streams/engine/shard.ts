@@ -233,6 +233,13 @@ export class Shard {
     for (const { operator, output } of this.#operators) operator.tick?.(nowMs, output);
   }
 
+  silent(seq: number, stream: number, timeMs: number): void {
+    this.gathered.begin(seq);
+    for (const { operator, output, plan } of this.#operators) {
+      if (plan.stream === stream) operator.silent?.(timeMs, output);
+    }
+  }
+
   /** A function of the steps before it, however they were cut into tasks: a replay forgets the same keys at the same place. */
   evict(stream: number, keysMax: number, bytesMax: number): void {
     const held = this.#heldBy[stream] as HeldBy;
@@ -258,7 +265,8 @@ export class Shard {
     const { operator: asked, plan } = this.#at(operator);
     const stream = this.#plan.streams[plan.stream]?.name ?? '';
     const answer = new QueryAnswer(stream, plan, asked.columns, this.#keys[plan.group] as KeyTable, query);
-    asked.query?.(query, answer);
+    // Which rows match is seen when they are given: none may be left out before.
+    asked.query?.(query.match === null ? query : { ...query, limit: Number.POSITIVE_INFINITY }, answer);
     return answer;
   }
 

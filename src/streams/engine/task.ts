@@ -91,6 +91,8 @@ export type Step =
     }
   | { readonly kind: 'advance'; readonly seq: number; readonly stream: number; readonly watermark: number }
   | { readonly kind: 'tick'; readonly seq: number; readonly nowMs: number }
+  /** The whole stream is silent; by the clock its time would have come so far. */
+  | { readonly kind: 'silent'; readonly seq: number; readonly stream: number; readonly timeMs: number }
   | { readonly kind: 'query'; readonly id: number; readonly operator: number; readonly query: StateQuery }
   /** Keys idle the longest go where the stream's state in a shard is beyond this. */
   | {

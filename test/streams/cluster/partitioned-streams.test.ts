@@ -44,7 +44,7 @@ describe('partitions as one stream', () => {
           if (when === 'before' && include === 'open') closed = true;
           const rows = (include === 'closed') === closed ? [lineOf('closing', 1000)] : [];
           if (include === 'open') setImmediate(() => (closed = true));
-          return { rows: [...rows, lineOf(include, 500)], watermark: null, truncated: false };
+          return { rows: [...rows, lineOf(include, 500)], watermark: null, truncated: false, truncatedBy: [] };
         },
       });
       const query = { stream: 'events', name: 'w', key: null, fromMs: 0, toMs: 1e9, by: '', limit: 10 } as const;

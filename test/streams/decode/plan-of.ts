@@ -32,6 +32,7 @@ export function planOf(fields: Readonly<Record<string, FieldText>>, options: Pla
     })),
     timestampField: names.indexOf(timestamp),
     dedupIdsMax: 1000,
+    batchIdsMax: 0,
     dedupTtlMs: 3_600_000,
     keysMax: 1000,
     stateBytesMax: 1e6,

@@ -203,7 +203,14 @@ export class WindowRun {
   }
 
   query(query: Partial<StateQuery>): Result[] {
-    const all = { key: null, fromMs: Number.NEGATIVE_INFINITY, toMs: Number.POSITIVE_INFINITY, by: '', limit: 1e9 };
+    const all = {
+      key: null,
+      match: null,
+      fromMs: Number.NEGATIVE_INFINITY,
+      toMs: Number.POSITIVE_INFINITY,
+      by: '',
+      limit: 1e9,
+    };
     this.#operator.query?.({ ...all, ...query }, this.#emitter);
     return this.#take();
   }
