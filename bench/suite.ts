@@ -1,11 +1,12 @@
 /**
  * Runs scenarios: in rounds, the order of the variants reversed every round, one fresh server after the other.
  *
- * Role: knows nothing of what is measured. A variant that fails loses its round and is reported; the others go on. When
+ * Role: knows nothing of what is measured, but which of it is judged. A variant that fails loses its round and is reported; the others go on. When
  * it is stopped, what has been measured so far is the result, and the last round counts with the time it had.
  */
 import { setMaxListeners } from 'node:events';
 import type { BenchReport, Sample, ScenarioReport } from './report/model.ts';
+import { readTargets } from './report/targets.ts';
 import type { Plan, Scenario, Variant } from './scenarios/scenario.ts';
 
 export interface Progress {
@@ -42,7 +43,8 @@ async function runScenario(
   const startMs = performance.now();
   const prepared = scenario.prepare(plan);
   const part = plan.wholeSuite ? scenario.inSuite : null;
-  const variants = prepared.variants.filter((variant) => isWanted(variant, part?.variants === 'quick', plan));
+  const judged = part?.variants === 'judged' ? judgedIn(scenario.name) : null;
+  const variants = prepared.variants.filter((variant) => isWanted(variant, judged, plan));
   const samples = variants.map((): (Sample | null)[] => []);
   const failures = variants.map((): string[] => []);
   const rounds = Math.min(plan.rounds, scenario.roundsMax, part?.roundsMax ?? Number.POSITIVE_INFINITY);
@@ -63,6 +65,7 @@ async function runScenario(
     title: scenario.title,
     columns: scenario.columns,
     cannotShow: scenario.cannotShow,
+    published: scenario.published ?? [],
     skipped: prepared.skipped,
     variants: variants.map(({ name, role }, index) => ({
       name,
@@ -74,10 +77,16 @@ async function runScenario(
   };
 }
 
-/** Named ones are run even if a quick run would leave them out. */
-function isWanted({ name, quick }: Variant, onlyQuick: boolean, plan: Plan): boolean {
+/** Variants that targets name. */
+function judgedIn(scenario: string): ReadonlySet<string> {
+  const targets = readTargets().filter((target) => target.scenario === scenario);
+  return new Set(targets.flatMap(({ over, variant }) => [variant, over]));
+}
+
+/** Named ones are run even if a quick run would leave them out. `judged`: of the rest only these; null: all. */
+function isWanted({ name, quick }: Variant, judged: ReadonlySet<string> | null, plan: Plan): boolean {
   if (plan.variants.length > 0) return plan.variants.some((part) => name.includes(part));
-  return quick || !(plan.quick || onlyQuick);
+  return quick || (!plan.quick && (judged === null || judged.has(name)));
 }
 
 /** Keeps the rounds of all variants in step where one failed. */

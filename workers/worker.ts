@@ -9,6 +9,7 @@ import { isMainThread, MessageChannel, parentPort, threadId, workerData } from '
 import { JobBoard } from '../src/dispatch/job-board.ts';
 import type { Batch, ControlIn, ControlOut, OverflowBody, OverflowResult, WorkerSetup } from '../src/pool/port.ts';
 import { RequestStateCodec } from '../src/protocol/request-state.ts';
+import { SharedSecret } from '../src/protocol/shared-secret.ts';
 import type { StreamAnswer, StreamMessage } from '../src/streams/engine/task.ts';
 import { ResultEncoder } from './encode-result.ts';
 import { ManifestHost } from './manifest-host.ts';
@@ -78,7 +79,7 @@ const runner = new JobRunner({
   port,
   host,
   encoder: new ResultEncoder(setup.server),
-  codec: new RequestStateCodec(setup.stateSecret),
+  codec: new RequestStateCodec(new SharedSecret(setup.stateSecret)),
   resultBytesMax: setup.resultBytesMax,
   jsonDepthMax: setup.jsonDepthMax,
 });

@@ -2,7 +2,7 @@
  * The tools the SDK peers serve, with zod schemas, as their documentation has it. The schemas are made once: a peer that
  * builds a server per request does not build them again.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { z } from 'zod';
 import { Shop } from '../tools/shop/shop.ts';
 import type { ControlArguments } from './arguments.ts';
@@ -30,8 +30,8 @@ const HASH: PeerTool = {
   description: 'Hashes the text with SHA-256, then the digest again and again; hexadecimal.',
   input: z.object({ text: z.string(), rounds: z.number() }),
   run: (args) => {
-    let digest = createHash('sha256').update(String(args['text'])).digest();
-    for (let round = 1; round < Number(args['rounds']); round++) digest = createHash('sha256').update(digest).digest();
+    let digest = hash('sha256', String(args['text']), 'buffer');
+    for (let round = 1; round < Number(args['rounds']); round++) digest = hash('sha256', digest, 'buffer');
     return digest.toString('hex');
   },
 };

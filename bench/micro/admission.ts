@@ -52,7 +52,7 @@ function nsPerRound(shares: number, waiting: number, entry: Entry): number {
     callerRunsBudgetMs: 5,
     callerRunsShare: 0.25,
   } as const;
-  const admission = new Admission(options, new ServiceTimes());
+  const admission = new Admission<Job>(options, new ServiceTimes());
   const jobs = jobsOf(1000, shares, entry);
   const running: Job[] = [];
   const idle = jobs.slice();

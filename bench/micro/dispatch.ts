@@ -82,7 +82,7 @@ const sink: JobSink = {
 
 const now = (): number => performance.now();
 const times = new ServiceTimes();
-const admission = new Admission(
+const admission = new Admission<Job>(
   { queueSize: 1000, maxConcurrent: 100, overload: 'reject', callerRunsBudgetMs: 0, callerRunsShare: 0 },
   times,
 );

@@ -11,6 +11,7 @@ import { EventBatch } from '../../src/streams/decode/event-batch.ts';
 import type { AggregatePlan, FieldPlan, Plan, StreamPlan } from '../../src/streams/plan.ts';
 import { ARENA_BYTES_AT_START, Arena } from '../../src/streams/state/arena.ts';
 import { ShardMemory } from '../../src/streams/state/memory.ts';
+import { aggregatePlan } from '../../test/streams/plan-parts.ts';
 
 const EVENTS = 65_536;
 const KEYS = 1000;
@@ -23,10 +24,8 @@ const FIELDS: readonly FieldPlan[] = [
 ];
 const plan = { epoch: 1, shards: 1, streams: [{ fields: FIELDS } as StreamPlan], groups: [], operators: [] } as Plan;
 
-function aggregate(fn: AggregatePlan['fn'], of = 'value', q = 0.99): AggregatePlan {
-  const options = { q, relativeError: 0.01, limit: 10, alpha: 0.3, perMs: 1000, module: '', exportName: '' };
-  return { name: fn, fn, of: fn === 'count' ? '' : of, where: '', ...options };
-}
+const aggregate = (fn: AggregatePlan['fn'], of = 'value', q = 0.99): AggregatePlan =>
+  aggregatePlan({ fn, of: fn === 'count' ? '' : of, q });
 
 function makeBatch(): EventBatch {
   const batch = EventBatch.allocate(plan, 0, EVENTS, KEYS * 8);

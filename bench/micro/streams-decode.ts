@@ -42,6 +42,7 @@ function newPlan(): Plan {
     timestampUnit: 'ms',
     maxFutureMs: 0,
     dedupIdsMax: 1000,
+    batchIdsMax: 0,
     dedupTtlMs: 1000,
   };
   const groups = [{ index: 0, inputs: [{ stream: 0, fields: [1] }], keyNames: ['key'] }];

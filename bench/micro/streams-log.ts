@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { LmdbCheckpointStore } from '../../src/streams/checkpoints/lmdb-store.ts';
 import { LmdbEnvironment } from '../../src/streams/lmdb/open.ts';
-import { LmdbLog } from '../../src/streams/log/lmdb-log.ts';
+import { openLmdbLog } from '../../src/streams/log/lmdb-log.ts';
 import { MemoryLog } from '../../src/streams/log/memory-log.ts';
 import type { EventLog, LogRecord } from '../../src/streams/log/port.ts';
 
@@ -50,6 +50,7 @@ function recordOf(body: Uint8Array): LogRecord {
     correlationId: '',
     batchId: '7d444840-9dc0-11d1-b245-5ffdce74fad2',
     position: '',
+    setAside: '',
     body,
   };
 }
@@ -125,7 +126,7 @@ const SHAPES: readonly (readonly [name: string, bodyBytes: number, inFlight: num
 ];
 const LOGS: readonly (readonly [name: string, make: () => Append])[] = [
   ['plain file', fileAppender],
-  ['LMDB log', () => appender(new LmdbLog(environment()))],
+  ['LMDB log', () => appender(openLmdbLog(environment()))],
   ['memory log', () => appender(new MemoryLog())],
 ];
 
@@ -152,7 +153,7 @@ async function beside(shared: boolean): Promise<Outcome> {
       await store.save({ seq: ++saves, definitionsJson: '{}', factsJson: '{}', chunks });
     }
   })();
-  const outcome = await measure(appender(new LmdbLog(own)), 65_536, 16, 4000);
+  const outcome = await measure(appender(openLmdbLog(own)), 65_536, 16, 4000);
   going = false;
   await saving;
   const seconds = (performance.now() - started) / 1000;

@@ -12,10 +12,11 @@
 import { EventBatch } from '../../src/streams/decode/event-batch.ts';
 import { hashKey } from '../../src/streams/decode/key-hash.ts';
 import type { Emitter, OperatorInput, ShardOperator } from '../../src/streams/operator.ts';
-import type { AggregatePlan, Plan, StreamPlan, WindowPlan } from '../../src/streams/plan.ts';
+import type { Plan, WindowPlan } from '../../src/streams/plan.ts';
 import { KeyTable } from '../../src/streams/state/key-table.ts';
 import { sessionWindowKind } from '../../src/streams/windows/session-window.ts';
 import { sliceWindowKind } from '../../src/streams/windows/slice-window.ts';
+import { aggregatePlan, FLAT, windowPlan } from '../../test/streams/plan-parts.ts';
 
 const BATCH = 10_000;
 
@@ -28,92 +29,6 @@ interface Variant {
   readonly disorderMs: number;
   readonly window: Partial<WindowPlan>;
   readonly control?: boolean;
-}
-
-function aggregate(name: string, fn: AggregatePlan['fn'], of: string): AggregatePlan {
-  return {
-    name,
-    fn,
-    of,
-    where: '',
-    q: 0,
-    relativeError: 0.01,
-    limit: 10,
-    alpha: 0.3,
-    perMs: 1000,
-    module: '',
-    exportName: '',
-  };
-}
-
-const AGGREGATES = [
-  aggregate('n', 'count', ''),
-  aggregate('sum', 'sum', 'value'),
-  aggregate('low', 'min', 'value'),
-  aggregate('high', 'max', 'value'),
-];
-
-const STREAM: StreamPlan = {
-  index: 0,
-  name: 's',
-  title: '',
-  description: '',
-  fields: [
-    { name: 'key', type: 'string', optional: false },
-    { name: 'value', type: 'number', optional: false },
-  ],
-  timestampField: -1,
-  timestampUnit: 'ms',
-  key: [0],
-  keepUnknown: false,
-  outOfOrderMs: 0,
-  idleAfterMs: 0,
-  maxFutureMs: 0,
-  durability: 'memory',
-  partitions: 1,
-  dedupIdsMax: 0,
-  dedupTtlMs: 0,
-  keysMax: 0,
-  stateBytesMax: 0,
-  spillBytesMax: 0,
-  onFull: 'refuse',
-  pendingBytesMax: 0,
-};
-
-function planOf(window: Partial<WindowPlan>): Plan {
-  const operator: WindowPlan = {
-    kind: 'window',
-    index: 0,
-    name: 'w',
-    stream: 0,
-    group: 0,
-    feeds: [],
-    stateShape: '',
-    type: 'tumbling',
-    sizeMs: 60_000,
-    slideMs: 60_000,
-    offsetMs: 0,
-    gapMs: 0,
-    count: 0,
-    time: 'event',
-    where: '',
-    aggregates: AGGREGATES,
-    allowedLatenessMs: 0,
-    sideOutput: false,
-    earlyMs: 0,
-    earlyCount: 0,
-    accumulation: 'accumulating',
-    top: null,
-    retainRows: 0,
-    ...window,
-  };
-  return {
-    epoch: 1,
-    shards: 1,
-    streams: [STREAM],
-    groups: [{ index: 0, inputs: [{ stream: 0, fields: [0] }], keyNames: ['key'] }],
-    operators: [operator],
-  };
 }
 
 /** A generator of numbers that is the same in every run. */
@@ -247,7 +162,7 @@ const session = (keys: number, rate: number): Variant => ({
   disorderMs: 0,
   window: { type: 'session', gapMs: Math.max(2, (2000 * keys) / rate) },
 });
-const P99 = [...AGGREGATES, { ...aggregate('p99', 'quantile', 'value'), q: 0.99 }];
+const P99 = [...FLAT, aggregatePlan({ name: 'p99', fn: 'quantile', of: 'value', q: 0.99 })];
 const p99 = (keys: number, rate: number, sizeMs: number): Variant => ({
   name: `p99 tumbling ${sizeMs / 1000} s`,
   keys,
@@ -310,7 +225,7 @@ const results: number[] = [];
 const made = new Map<string, EventBatch[]>();
 for (let round = 0; round < rounds; round++) {
   for (const [i, variant] of VARIANTS.entries()) {
-    const plan = planOf(variant.window);
+    const plan = windowPlan({ sizeMs: 60_000, ...variant.window });
     const id = `${variant.keys}/${variant.rate}/${variant.disorderMs}`;
     const batches = made.get(id) ?? batchesOf(plan, variant);
     made.set(id, batches);

@@ -26,6 +26,9 @@ const COMPARED: readonly FigureName[] = [
   'goodput10Share',
   'residentKiBEach',
   'fanOutP99Us',
+  'eventsPerSecond',
+  'cpuNsPerEvent',
+  'taskNsPerEvent',
   'failed',
 ];
 
@@ -49,20 +52,42 @@ export interface Comparison {
   readonly base: BenchReport;
   readonly head: BenchReport;
   readonly rows: readonly Row[];
-  /** Measured in one run only. */
+  /** In head only. */
   readonly unmatched: readonly string[];
+  /** In base, and not in the same scenario of head, or without a figure there. */
+  readonly lost: readonly string[];
   readonly regressions: readonly string[];
 }
 
 export function compareReports(base: BenchReport, head: BenchReport, failAbove: number): Comparison {
   const rows: Row[] = [];
   const unmatched: string[] = [];
+  const lost = head.scenarios.flatMap((scenario) => {
+    const before = base.scenarios.find(({ name }) => name === scenario.name);
+    return before === undefined ? [] : lostOf(before, scenario);
+  });
   for (const scenario of head.scenarios) {
     const before = base.scenarios.find(({ name }) => name === scenario.name);
     if (before === undefined) unmatched.push(scenario.name);
     else rows.push(...compareScenario(before, scenario, unmatched));
   }
-  return { base, head, rows, unmatched, regressions: regressionsOf(rows, failAbove) };
+  const regressions = [
+    ...lost.filter(({ failed }) => failed).map(({ name }) => `${name}: measured nothing any more`),
+    ...regressionsOf(rows, failAbove),
+  ];
+  return { base, head, rows, unmatched, lost: lost.map(({ name }) => name), regressions };
+}
+
+const isMeasured = ({ rounds }: VariantReport): boolean =>
+  rounds.some(({ figures }) => Object.values(figures).some((value) => Number.isFinite(value)));
+
+/** `failed`: ours, and it was tried. Not tried: a shorter run. */
+function lostOf(base: ScenarioReport, head: ScenarioReport): { readonly name: string; readonly failed: boolean }[] {
+  return base.variants.filter(isMeasured).flatMap(({ name, role }) => {
+    const now = head.variants.find((variant) => variant.name === name);
+    if (now !== undefined && isMeasured(now)) return [];
+    return [{ name: `${head.name}, ${name}`, failed: now !== undefined && role === 'millrace' }];
+  });
 }
 
 function compareScenario(base: ScenarioReport, head: ScenarioReport, unmatched: string[]): Row[] {
@@ -138,7 +163,7 @@ function worsening({ figure, limitRatio, ratio: { median } }: Row): number {
   return FIGURES[figure].better === 'more' ? 1 / measured : measured;
 }
 
-export function renderComparison({ base, head, regressions, rows, unmatched }: Comparison): string {
+export function renderComparison({ base, head, lost, regressions, rows, unmatched }: Comparison): string {
   const lines = [
     `base  ${machineLine(base.machine)}; ${base.machine.commit}`,
     `head  ${machineLine(head.machine)}; ${head.machine.commit}`,
@@ -151,6 +176,7 @@ export function renderComparison({ base, head, regressions, rows, unmatched }: C
     lines.push(rowText(row));
   }
   if (unmatched.length > 0) lines.push('', `only in head: ${unmatched.join('; ')}`);
+  if (lost.length > 0) lines.push('', `only in base: ${lost.join('; ')}`);
   if (regressions.length > 0) lines.push('', 'regressions:', ...regressions.map((line) => `  ${line}`));
   return `${lines.join('\n')}\n`;
 }

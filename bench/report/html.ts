@@ -86,7 +86,7 @@ function targetTable(verdicts: readonly Verdict[]): string {
 }
 
 function scenarioSection(scenario: ScenarioReport): string {
-  const { cannotShow, columns, name, skipped, title, variants } = scenario;
+  const { cannotShow, columns, name, published, skipped, title, variants } = scenario;
   const [first] = columns;
   const charts: readonly (readonly [heading: string, chart: string])[] = [
     [first === undefined ? '' : FIGURES[first].label, first === undefined ? '' : barChart(variants, first)],
@@ -97,6 +97,7 @@ function scenarioSection(scenario: ScenarioReport): string {
     ...variants.flatMap((variant) => problemsOf(variant)),
     ...skipped.map((line) => `Skipped: ${line}`),
     ...cannotShow.map((line) => `Does not show: ${line}`),
+    ...published.map((line) => `Published elsewhere, not measured here: ${line}`),
   ];
   return `<section><h2>${escapeText(name)}</h2><p>${escapeText(title)}</p>
 <div class="wide">${figureTable(scenario)}</div>

@@ -83,6 +83,8 @@ export interface ScenarioReport {
   readonly title: string;
   readonly columns: readonly FigureName[];
   readonly cannotShow: readonly string[];
+  /** What others published of the same; not measured here. */
+  readonly published: readonly string[];
   /** Why the scenario, or a part of it, was left out. */
   readonly skipped: readonly string[];
   readonly variants: readonly VariantReport[];

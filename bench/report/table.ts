@@ -54,6 +54,7 @@ function scenarioLines(scenario: ScenarioReport, width: number): string[] {
     ...problemLines(scenario.variants),
     ...scenario.skipped.map((line) => `  skipped: ${line}`),
     ...scenario.cannotShow.map((line) => `  does not show: ${line}`),
+    ...scenario.published.map((line) => `  published elsewhere: ${line}`),
   ];
 }
 

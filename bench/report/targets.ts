@@ -35,11 +35,12 @@ export interface Verdict {
 /** A ratio of rates below this share of its target is no noise of a short run on a busy machine. */
 const GROSS_SHARE = 0.4;
 
-/** Missed by so much that something is broken. Only ratios of rates: they hold on any machine. */
+/** Missed by so much that something is broken. Only ratios of rates, and of times per event: they hold on any machine. */
 export function isGross({ outcome, target, value }: Verdict): boolean {
-  const { atLeast, figure, over } = target;
-  if (outcome !== 'missed' || over === '' || figure !== 'perSecond' || atLeast === null) return false;
-  return value.median < GROSS_SHARE * atLeast;
+  const { atLeast, atMost, figure, over } = target;
+  if (outcome !== 'missed' || over === '') return false;
+  if (figure === 'taskNsPerEvent' && atMost !== null) return value.median * GROSS_SHARE > atMost;
+  return figure === 'perSecond' && atLeast !== null && value.median < GROSS_SHARE * atLeast;
 }
 
 /** Throws with the entry that is wrong. */

@@ -4,11 +4,12 @@
  * Role: everything here runs on one machine, so rows behind HAProxy mostly show what the balancer and the sharing of
  * cores cost. What is asserted whatever the machine: stateless calls make no command to Redis, and none fails.
  */
-import type { LoadGroup } from '../load/job.ts';
+import { closedLoop, type LoadGroup } from '../load/job.ts';
 import { clusterMissing } from '../servers/cluster.ts';
 import { millrace, toolFolder } from '../servers/commands.ts';
-import { MODERN_CALLER } from '../wire/messages.ts';
-import { echoCalls, sessionEchoCalls } from './calls.ts';
+import { resultOf } from '../wire/exchange.ts';
+import { MODERN_CALLER, toolCall } from '../wire/messages.ts';
+import { ECHO_TEXT, echoCalls, sessionEchoCalls } from './calls.ts';
 import { failover } from './failover.ts';
 import { idleAlone, idleWithRedis } from './idle-node.ts';
 import { saturatedVariant } from './load-variant.ts';
@@ -20,8 +21,26 @@ type Calls = (url: string, connections: number) => Promise<LoadGroup>;
 
 const workers = ({ workers: count }: Plan): string[] => ['--workers', String(count)];
 const cached = (plan: Plan): string[] => [...workers(plan), '--tools', toolFolder('cached')];
+/** A node keeps 10,000 results in memory: asked for more than these in turn, it finds each in Redis. */
+const REDIS_KEYS = 12_000;
 const cachedEcho = (url: string, plan: Plan): Promise<LoadGroup> =>
   echoCalls(url, plan.connections, MODERN_CALLER, 'echo_cached');
+
+async function cachedElsewhere(url: string, { connections }: Plan): Promise<LoadGroup> {
+  const requests = Array.from({ length: REDIS_KEYS }, (_, i) =>
+    toolCall(MODERN_CALLER, 'echo_cached', { text: `${ECHO_TEXT} ${i}` }, 1),
+  );
+  await inTurn(requests, connections, (request) => resultOf(url, request));
+  return closedLoop('echo', requests, connections, ECHO_TEXT);
+}
+
+async function inTurn<T>(items: readonly T[], atOnce: number, work: (item: T) => Promise<unknown>): Promise<void> {
+  const rest = items.values();
+  const one = async (): Promise<void> => {
+    for (const item of rest) await work(item);
+  };
+  await Promise.all(Array.from({ length: atOnce }, one));
+}
 
 /** One node without Redis, asked without a balancer: what everything else is held against. */
 const alone = (name: string, calls: Calls): Variant =>
@@ -73,6 +92,15 @@ const VARIANTS: readonly Variant[] = [
     saturated: true,
     flags: cached,
     load: cachedEcho,
+  }),
+  shared({
+    name: 'result cached in Redis',
+    nodes: 1,
+    way: 'direct',
+    quick: false,
+    saturated: true,
+    flags: cached,
+    load: cachedElsewhere,
   }),
   oneByOne('one by one, here', false),
   oneByOne('one by one, sent on', true),

@@ -47,8 +47,13 @@ export interface Scenario {
   readonly title: string;
   readonly columns: readonly FigureName[];
   readonly cannotShow: readonly string[];
-  /** What of it is run when no scenario is named, so that the whole suite takes less than ten minutes; null: nothing. */
-  readonly inSuite: { readonly roundsMax: number; readonly variants: 'all' | 'quick' } | null;
+  /** What others published of the same, for comparison; not measured here. */
+  readonly published?: readonly string[];
+  /**
+   * What of it is run when no scenario is named, so that the whole suite takes less than ten minutes; null: nothing.
+   * `judged`: quick variants and those that targets name.
+   */
+  readonly inSuite: { readonly roundsMax: number; readonly variants: 'all' | 'judged' } | null;
   /** For those whose rounds take long. */
   readonly roundsMax: number;
   /** `skipped` says what is left out here, and why. */

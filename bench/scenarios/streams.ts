@@ -9,6 +9,7 @@ import type { Sample } from '../report/model.ts';
 import { measureNexmark, measurePeer } from '../streams/apart.ts';
 import type { JobName } from '../streams/job.ts';
 import type { Measured, Refused } from '../streams/measure.ts';
+import { PUBLISHED_LINES } from '../streams/published.ts';
 import type { Round, Scenario, Variant } from './scenario.ts';
 import { ingestVariants } from './stream-ingest.ts';
 import { latencyVariants } from './stream-latency.ts';
@@ -29,13 +30,16 @@ const EVERYONE = [
   'DuckDB append + SQL',
   'typed columns',
 ];
-const NARROW = ['millrace, NDJSON', 'millrace, columns', 'Map over JSON.parse'];
+const NARROW = ['millrace, NDJSON', 'millrace, MessagePack', 'millrace, columns', 'Map over JSON.parse'];
 const ROWS: readonly Row[] = [
   { job: 'tumbling', keys: 1000, quick: true, peers: EVERYONE },
   { job: 'tumbling', keys: 100_000, quick: false, peers: NARROW },
   { job: 'tumbling', keys: 1_000_000, quick: false, peers: NARROW },
-  { job: 'hop', keys: 1000, quick: false, peers: NARROW },
-  { job: 'session', keys: 1000, quick: false, peers: NARROW },
+  { job: 'hop', keys: 1000, quick: false, peers: [...NARROW, 'DuckDB append + SQL'] },
+  { job: 'hop', keys: 100_000, quick: false, peers: NARROW },
+  { job: 'session', keys: 1000, quick: false, peers: [...NARROW, 'DuckDB append + SQL'] },
+  { job: 'session', keys: 100_000, quick: false, peers: NARROW },
+  { job: 'p99', keys: 1000, quick: false, peers: [...NARROW, 'DuckDB append + SQL'] },
   { job: 'p99', keys: 100_000, quick: false, peers: NARROW },
   { job: 'distinct', keys: 1000, quick: false, peers: [...NARROW, 'DuckDB append + SQL'] },
 ];
@@ -93,8 +97,9 @@ export const streams: Scenario = {
     'Nexmark: events fed to the streams a query declares, on one thread, bytes to result lines, without sockets or disk. Figures published for other engines count all events of the generator, made inside of the engine, on many cores.',
     'Ingest: client and server share the cores.',
   ],
-  inSuite: { roundsMax: 1, variants: 'quick' },
-  roundsMax: 1,
+  published: PUBLISHED_LINES,
+  inSuite: { roundsMax: 1, variants: 'judged' },
+  roundsMax: Number.POSITIVE_INFINITY,
   prepare: () => ({
     variants: [
       ...ROWS.flatMap((row) => row.peers.map((peer) => peerVariant(row, peer))),

@@ -46,6 +46,8 @@ export async function startHaproxy(nodes: readonly string[]): Promise<Haproxy> {
       BALANCER_CHECK_INTERVAL: CHECK_INTERVAL,
       // A measurement begins with full shares.
       BALANCER_SLOW_START: '1ms',
+      // It may run twice, and says so.
+      BALANCER_REPEATABLE: 'echo',
     },
   });
   const haproxy = { ...server, untilUp: (count: number) => untilUp(statsPort, count) };

@@ -5,6 +5,7 @@
  * Role: the body of `peer-process.ts`, and usable by whoever has a peer. Input is made outside of what is timed; every
  * run must come to the same totals.
  */
+import { collectGarbage } from './garbage.ts';
 import { type Job, jobOf, sameTotals, type Totals } from './job.ts';
 import type { Peer } from './peer.ts';
 import { mapOverRows } from './peer-map.ts';
@@ -46,6 +47,7 @@ export async function measure(peer: Peer, job: Job, rounds: number): Promise<Mea
   const cpus: number[] = [];
   const tasks: number[] = [];
   for (let round = 0; round < rounds; round++) {
+    collectGarbage();
     const cpu = process.cpuUsage();
     const began = performance.now();
     const again = await prepared.run();

@@ -14,7 +14,7 @@
  * one `release`, unless `takeBack` came first and `next`, `expire` or `cancel` took it from there. Releasing a job that
  * holds nothing is a bug and throws. After `arrive` and `release` the owner calls `next` until it returns null.
  */
-import type { Job } from '../dispatch/job.ts';
+import type { Arrival } from './arrival.ts';
 import { CallerBudget } from './caller-budget.ts';
 import { EntryLanes } from './entry-lanes.ts';
 import { FairQueue } from './fair-queue.ts';
@@ -51,7 +51,8 @@ export const STAGE = { OUTSIDE: 0, WAITING: 1, PERMIT: 2, RETURNED: 3, CALLER: 4
 /** Jobs run by the caller at once. Synchronous ones never overlap; this bounds those that wait for something. */
 export const CALLER_RUNS_MAX = 16;
 
-export class Admission {
+/** `J`: what arrives, and so what comes out again. */
+export class Admission<J extends Arrival> {
   readonly callerBudget: CallerBudget;
   readonly intake: IntakePause = new IntakePause();
   /** Set while the workers can take no more at once: permits are then not given out, and who is next stays open. */
@@ -68,7 +69,7 @@ export class Admission {
   #inFlight = 0;
   #expiredWaiting = 0;
   #callerRunning = 0;
-  #evicted: Job | null = null;
+  #evicted: Arrival | null = null;
   /** No waiting or returned job has an earlier deadline. */
   #earliestDeadlineMs = Number.POSITIVE_INFINITY;
 
@@ -97,7 +98,7 @@ export class Admission {
   }
 
   /** Decides about a new job and sets its `acceptedAtMs` and `deadlineAtMs`. */
-  arrive(job: Job, nowMs: number): Decision {
+  arrive(job: J, nowMs: number): Decision {
     const { queueSize, maxConcurrent, overload } = this.#options;
     job.acceptedAtMs = nowMs;
     job.deadlineAtMs = nowMs + job.timeoutMs;
@@ -132,14 +133,14 @@ export class Admission {
   }
 
   /** The job refused by the last 'evict'. */
-  takeEvicted(): Job | null {
+  takeEvicted(): J | null {
     const job = this.#evicted;
     this.#evicted = null;
-    return job;
+    return job as J | null;
   }
 
   /** The next job to run, with its permit, or null while there is none or no permit. */
-  next(nowMs: number): Job | null {
+  next(nowMs: number): J | null {
     for (let job = this.#returned.head; job !== null; job = this.#returned.head) {
       this.#returned.shift();
       if (job.deadlineAtMs <= nowMs) {
@@ -147,7 +148,7 @@ export class Admission {
         continue;
       }
       job.stage = STAGE.PERMIT;
-      return job;
+      return job as J;
     }
     if (this.held || this.#inFlight >= this.#options.maxConcurrent) return null;
     for (let job = this.#queue.head(); job !== null; job = this.#queue.head()) {
@@ -167,13 +168,13 @@ export class Admission {
       job.stage = STAGE.PERMIT;
       this.#inFlight++;
       this.#watchIntake();
-      return job;
+      return job as J;
     }
     return null;
   }
 
   /** Ends what `run`, `caller-runs` or `next` gave. */
-  release(job: Job, ending: Ending, nowMs: number): void {
+  release(job: J, ending: Ending, nowMs: number): void {
     if (job.stage === STAGE.CALLER) this.#callerRunning--;
     else if (job.stage === STAGE.PERMIT) {
       this.#inFlight--;
@@ -188,7 +189,7 @@ export class Admission {
    * Takes a job back that had a permit and was not started. It keeps permit and slot, so neither bound moves, and is
    * what `next` returns before anything else.
    */
-  takeBack(job: Job): void {
+  takeBack(job: J): void {
     if (job.stage !== STAGE.PERMIT) throw new Error(`took back a job that has no permit (stage ${job.stage})`);
     job.stage = STAGE.RETURNED;
     this.#returned.push(job);
@@ -196,20 +197,20 @@ export class Admission {
   }
 
   /** Removes a job that waits or was taken back. False when it does neither: then whoever runs it releases it. */
-  cancel(job: Job): boolean {
+  cancel(job: J): boolean {
     if (job.stage !== STAGE.WAITING && job.stage !== STAGE.RETURNED && job.stage !== STAGE.EXPIRED) return false;
     this.#takeOut(job);
     return true;
   }
 
   /** Hands out every job whose deadline has passed while it waited; admission knows it no longer. Returns how many. */
-  expire(nowMs: number, visit: (job: Job) => void): number {
+  expire(nowMs: number, visit: (job: J) => void): number {
     if (nowMs >= this.#earliestDeadlineMs) this.#sweep(nowMs);
     let count = 0;
     for (let job = this.#expired.head; job !== null; job = this.#expired.head) {
       this.#takeOut(job);
       count++;
-      visit(job);
+      visit(job as J);
     }
     return count;
   }
@@ -224,7 +225,7 @@ export class Admission {
     return this.intake.paused;
   }
 
-  #wait(job: Job, nowMs: number): void {
+  #wait(job: Arrival, nowMs: number): void {
     if (this.#queue.size === 0) this.#pace.busyFrom(nowMs);
     job.stage = STAGE.WAITING;
     this.#queue.push(job, this.#lanes.full(job.entry));
@@ -233,7 +234,7 @@ export class Admission {
   }
 
   /** Takes a job out of admission, wherever it waits, and with it whatever it holds. */
-  #takeOut(job: Job): void {
+  #takeOut(job: Arrival): void {
     if (job.stage === STAGE.WAITING) this.#queue.remove(job);
     else {
       job.list?.remove(job);
@@ -246,7 +247,7 @@ export class Admission {
   }
 
   /** Moves a waiting job past its deadline aside. It counts until handed out: the bound is on what is in memory. */
-  #setAside(job: Job): void {
+  #setAside(job: Arrival): void {
     this.#queue.remove(job);
     job.stage = STAGE.EXPIRED;
     this.#expired.push(job);
@@ -254,12 +255,12 @@ export class Admission {
     this.#releaseSlot(job);
   }
 
-  #releaseSlot(job: Job): void {
+  #releaseSlot(job: Arrival): void {
     const heir = this.#lanes.release(job);
     if (heir !== null) this.#queue.unpark(heir);
   }
 
-  #callerMayRun(job: Job, nowMs: number): boolean {
+  #callerMayRun(job: Arrival, nowMs: number): boolean {
     return this.#callerRunning < CALLER_RUNS_MAX && this.callerBudget.allows(job.entry, nowMs);
   }
 
@@ -268,14 +269,14 @@ export class Admission {
     let earliestMs = Number.POSITIVE_INFINITY;
     for (const backlog of this.#queue.backlogs()) {
       for (let job = backlog.oldest; job !== null; ) {
-        const newer: Job | null = job.newer;
+        const newer: Arrival | null = job.newer;
         if (job.deadlineAtMs <= nowMs) this.#setAside(job);
         else earliestMs = Math.min(earliestMs, job.deadlineAtMs);
         job = newer;
       }
     }
     for (let job = this.#returned.head; job !== null; ) {
-      const after: Job | null = job.next;
+      const after: Arrival | null = job.next;
       if (job.deadlineAtMs <= nowMs) {
         this.#returned.remove(job);
         this.#expired.push(job);

@@ -9,7 +9,7 @@
  * Bounds: a lane exists only while a job holds a slot of it, so there are never more than jobs.
  */
 import type { Entry } from '../catalogue/entry.ts';
-import type { Job } from '../dispatch/job.ts';
+import type { Arrival } from './arrival.ts';
 import type { Backlog } from './fair-queue.ts';
 import { Turn, TurnRing } from './turn-ring.ts';
 
@@ -46,7 +46,7 @@ export class EntryLanes {
   }
 
   /** Takes a slot of the job's entry, if it has a cap. Call only when `full(job.entry)` is null. */
-  acquire(job: Job): void {
+  acquire(job: Arrival): void {
     const entry = job.entry;
     const cap = this.#capOf(entry);
     if (cap === Number.POSITIVE_INFINITY) return;
@@ -62,7 +62,7 @@ export class EntryLanes {
   }
 
   /** Gives the job's slot back. Returns the waiting job that has it now, taken out of the lane, or null. */
-  release(job: Job): Job | null {
+  release(job: Arrival): Arrival | null {
     const lane = job.lane;
     if (lane === null) return null;
     job.lane = null;
@@ -84,7 +84,7 @@ export class EntryLanes {
 }
 
 /** Lets a job wait for a slot. Its backlog knows it already. */
-export function park(lane: Lane, backlog: Backlog, job: Job): void {
+export function park(lane: Lane, backlog: Backlog, job: Arrival): void {
   let turn = lane.turns.get(backlog);
   if (turn === undefined) {
     turn = new Turn(backlog, lane);

@@ -10,7 +10,7 @@
  *
  * Bounds: `size` is bounded by admission; there are never more backlogs than waiting jobs.
  */
-import type { Job } from '../dispatch/job.ts';
+import type { Arrival } from './arrival.ts';
 import { dropIfEmpty, type Lane, park } from './entry-lanes.ts';
 import { Turn, TurnRing } from './turn-ring.ts';
 
@@ -22,8 +22,8 @@ export class Backlog {
   share = '';
   /** In the ring and parked. */
   count = 0;
-  oldest: Job | null = null;
-  newest: Job | null = null;
+  oldest: Arrival | null = null;
+  newest: Arrival | null = null;
   readonly turn: Turn = new Turn(this, null);
   /** Neighbours in the bucket of `count`. */
   prev: Backlog | null = null;
@@ -54,26 +54,26 @@ export class FairQueue {
   }
 
   /** `full` is the lane of a job whose entry has no free slot: it is parked unless older jobs of its share wait. */
-  push(job: Job, full: Lane | null): void {
+  push(job: Arrival, full: Lane | null): void {
     const backlog = this.#enter(job);
     if (full !== null && backlog.turn.ring === null) park(full, backlog, job);
     else this.#ring.push(backlog.turn, job);
   }
 
   /** The job whose turn it is. */
-  head(): Job | null {
+  head(): Arrival | null {
     return this.#ring.head();
   }
 
   /** Takes the job whose turn it is and passes the turn to the next share. */
-  shift(): Job | null {
+  shift(): Arrival | null {
     const job = this.#ring.shift();
     if (job !== null) this.#leave(job);
     return job;
   }
 
   /** Moves a job from the ring to a lane; its share keeps the turn. */
-  park(job: Job, lane: Lane): void {
+  park(job: Arrival, lane: Lane): void {
     const turn = job.list?.turn;
     if (!turn || job.backlog === null) throw new Error('only a job in the ring can be parked');
     this.#ring.remove(job, turn);
@@ -81,13 +81,13 @@ export class FairQueue {
   }
 
   /** Puts a job that a lane let go back in the ring, before its share's jobs that had no turn yet. */
-  unpark(job: Job): void {
+  unpark(job: Arrival): void {
     if (job.backlog === null) throw new Error('only a waiting job can be unparked');
     this.#ring.pushAhead(job.backlog.turn, job);
   }
 
   /** Takes a job out, wherever it stands; no turn passes. */
-  remove(job: Job): void {
+  remove(job: Arrival): void {
     const turn = job.list?.turn;
     if (!turn || turn.ring === null) throw new Error('only a waiting job can be removed');
     turn.ring.remove(job, turn);
@@ -100,7 +100,7 @@ export class FairQueue {
     return this.#backlogs.values();
   }
 
-  #enter(job: Job): Backlog {
+  #enter(job: Arrival): Backlog {
     let backlog = this.#backlogs.get(job.share);
     if (backlog === undefined) {
       backlog = this.#spare.pop() ?? new Backlog();
@@ -117,7 +117,7 @@ export class FairQueue {
     return backlog;
   }
 
-  #leave(job: Job): void {
+  #leave(job: Arrival): void {
     const { backlog, older, newer } = job;
     if (backlog === null) return;
     if (older === null) backlog.oldest = newer;

@@ -7,12 +7,12 @@
  *
  * Leaves to others: what the order means, and every count beyond its own `length`.
  */
-import type { Job } from '../dispatch/job.ts';
+import type { Arrival } from './arrival.ts';
 import type { Turn } from './turn-ring.ts';
 
 export class JobList {
-  head: Job | null = null;
-  tail: Job | null = null;
+  head: Arrival | null = null;
+  tail: Arrival | null = null;
   length = 0;
   /** The turn this list is part of; null for a list outside any ring. */
   readonly turn: Turn | null;
@@ -21,7 +21,7 @@ export class JobList {
     this.turn = turn;
   }
 
-  push(job: Job): void {
+  push(job: Arrival): void {
     const tail = this.tail;
     job.list = this;
     job.prev = tail;
@@ -32,14 +32,14 @@ export class JobList {
     this.length++;
   }
 
-  shift(): Job | null {
+  shift(): Arrival | null {
     const job = this.head;
     if (job !== null) this.remove(job);
     return job;
   }
 
   /** `job.list` must be this list. */
-  remove(job: Job): void {
+  remove(job: Arrival): void {
     const { prev, next } = job;
     if (prev === null) this.head = next;
     else prev.next = next;

@@ -8,7 +8,7 @@
  * Invariants: every turn in the ring has at least one job, so between shares that always have work the numbers of jobs
  * handed out differ by at most one. Within a turn: `ahead` first, then `jobs`, each in order of joining.
  */
-import type { Job } from '../dispatch/job.ts';
+import type { Arrival } from './arrival.ts';
 import type { Lane } from './entry-lanes.ts';
 import type { Backlog } from './fair-queue.ts';
 import { JobList } from './job-list.ts';
@@ -38,23 +38,23 @@ export class TurnRing {
   #current: Turn | null = null;
 
   /** The job that `shift` would take. */
-  head(): Job | null {
+  head(): Arrival | null {
     const turn = this.#current;
     return turn === null ? null : (turn.ahead.head ?? turn.jobs.head);
   }
 
-  push(turn: Turn, job: Job): void {
+  push(turn: Turn, job: Arrival): void {
     turn.jobs.push(job);
     this.#joined(turn);
   }
 
-  pushAhead(turn: Turn, job: Job): void {
+  pushAhead(turn: Turn, job: Arrival): void {
     turn.ahead.push(job);
     this.#joined(turn);
   }
 
   /** Takes the job whose turn it is and passes the turn on. */
-  shift(): Job | null {
+  shift(): Arrival | null {
     const job = this.head();
     const turn = this.#current;
     if (job === null || turn === null) return null;
@@ -65,7 +65,7 @@ export class TurnRing {
   }
 
   /** Takes a job out without passing the turn on. `turn` is `job.list.turn`. */
-  remove(job: Job, turn: Turn): void {
+  remove(job: Arrival, turn: Turn): void {
     job.list?.remove(job);
     this.length--;
     if (turn.ahead.length === 0 && turn.jobs.length === 0) this.#leave(turn);

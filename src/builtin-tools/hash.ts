@@ -3,7 +3,7 @@
  *
  * Role: CPU-bound work in small native steps, as parsing or signing is. Polls for cancellation between rounds.
  */
-import { createHash } from 'node:crypto';
+import { hash as digestOf } from 'node:crypto';
 import { defineTool } from '../catalogue/define.ts';
 
 const ROUNDS_MAX = 1_000_000;
@@ -34,12 +34,10 @@ export const hash = defineTool(
   },
   (args, context) => {
     const rounds = (args['rounds'] as number | undefined) ?? ROUNDS_DEFAULT;
-    let digest = createHash('sha256')
-      .update(args['text'] as string, 'utf8')
-      .digest();
+    let digest = digestOf('sha256', args['text'] as string, 'buffer');
     for (let round = 1; round < rounds; round += 1) {
       if (round % ROUNDS_PER_POLL === 0 && context.cancelled()) throw new Error('cancelled');
-      digest = createHash('sha256').update(digest).digest();
+      digest = digestOf('sha256', digest, 'buffer');
     }
     return { hex: digest.toString('hex') };
   },

@@ -3,17 +3,21 @@
  *
  *   call ─► kept: answered        ─► flight of the key: rides along        ─► else leads a flight of its own
  *
+ * One flight on this node: when the results are shared, the look for one takes as long as another node makes the call.
+ *
  * Role: stands before the tool, beside the dispatcher. What counts for the key are tool, canonical arguments, mirrored
  * headers, revision and, for a private result, its owner: the principal, without one the session. A private result of
  * a stateless call that nobody signed is not kept, since an address is not a person. Only whole results are kept: no
  * `isError`, no questions, no task. A round that answers questions is never served from here.
- * Invariants: each call has one answer, under its own id; a call that goes away ends the flight only if nobody else
- * rides along; results whose tool was invalidated while they were computed are not kept.
+ * Invariants: each call has one answer, under its own id, within its own time: while a flight looks it is watched here,
+ * and when it makes a call that has the rest of it. A call that goes away ends the flight only if nobody else rides
+ * along. Each look that found nothing ends with `set` or `release`. Results whose tool was invalidated while they were
+ * computed are not kept, and answer nobody who came after that.
  */
 import type { Entry } from '../catalogue/entry.ts';
 import { canonicalJson, digestOf } from '../protocol/canonical-json.ts';
 import type { Caller, CallRun, Channel, JsonObject, OpenRequest, RequestEnvelope } from '../protocol/channel.ts';
-import { encodeFault, faultFrom } from '../protocol/faults.ts';
+import { encodeFault, FAULTS, type Fault, fault, faultFrom } from '../protocol/faults.ts';
 import { Flight, Rider } from './flight.ts';
 import { keepableResult } from './keepable-result.ts';
 import type { CachedResult, ResultCache } from './port.ts';
@@ -29,8 +33,12 @@ export interface CachedCallsOptions {
   readonly version: string;
   /** False: nothing is kept, and nothing is waited for. */
   readonly enabled: boolean;
-  /** A call was answered without being made. */
-  readonly answered: () => void;
+  /** Of a tool that names none. */
+  readonly timeoutMs: number;
+  /** A call was answered without being made; null: with a result. */
+  readonly answered: (fault: Fault | null) => void;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
   readonly log: { error(fields: object, message: string): void };
 }
 
@@ -59,20 +67,27 @@ export class CachedCalls {
     run: CallRun,
   ): OpenRequest | null {
     const key = this.#keyOf(entry, caller, envelope, params);
-    if (key === '') return run(entry, caller, envelope, channel);
-    const rider = new Rider(caller, envelope, channel, this);
+    if (key === '') return run(entry, caller, envelope, channel, 0);
+    const { now, results, timeoutMs } = this.#options;
+    const rider = new Rider(caller, envelope, now(), channel, this);
     const flight = this.#flights.get(key);
-    if (flight !== undefined) {
-      if (flight.riders.length >= RIDERS_MAX) return run(entry, caller, envelope, channel);
+    if (flight !== undefined && !this.#isOutdated(flight)) {
+      if (flight.riders.length >= RIDERS_MAX) return run(entry, caller, envelope, channel, 0);
       return flight.board(rider);
     }
-    const found = this.#options.results.get(entry.name, key);
+    // It goes on for those who came before the invalidation.
+    if (flight !== undefined) this.#end(flight);
+    const found = results.get(entry.name, key);
     if (found !== undefined && !(found instanceof Promise)) return this.#hit(rider, found);
-    if (this.#flights.size >= FLIGHTS_MAX) return run(entry, caller, envelope, channel);
-    const begun = new Flight(key, entry, run, this);
+    if (this.#flights.size >= FLIGHTS_MAX) {
+      results.release(key);
+      return run(entry, caller, envelope, channel, 0);
+    }
+    const begun = new Flight(key, entry, run, entry.timeoutMs === 0 ? timeoutMs : entry.timeoutMs, this);
     this.#flights.set(key, begun);
     begun.board(rider);
     if (found !== undefined) {
+      this.#watch(begun);
       // Never rejects, by the port.
       void found.then((result) => this.#looked(begun, result));
       return rider;
@@ -90,7 +105,7 @@ export class CachedCalls {
   left(rider: Rider, reason: string): void {
     const { flight } = rider;
     if (flight === null || !flight.leave(rider)) return;
-    this.#flights.delete(flight.key);
+    this.#end(flight);
     flight.open?.cancel(reason);
   }
 
@@ -101,9 +116,9 @@ export class CachedCalls {
     const leader = flight.takeLeader();
     if (leader !== null && !leader.over) leader.respond(status, message, retryAfterMs);
     if (result.kind === 'whole') {
-      this.#flights.delete(flight.key);
       const { entry, generation, key } = flight;
-      this.#options.results.set(entry.name, key, result.resultJson, entry.cacheTtlMs, generation);
+      const { results } = this.#options;
+      if (this.#forget(flight)) results.set(entry.name, key, result.resultJson, entry.cacheTtlMs, generation);
       for (const rider of flight.takeRiders()) this.#answer(rider, result.resultJson);
       return;
     }
@@ -112,27 +127,70 @@ export class CachedCalls {
       this.#lead(flight);
       return;
     }
-    this.#flights.delete(flight.key);
+    this.#end(flight);
+    this.#answerLate(flight);
     for (const rider of flight.takeRiders()) this.#alone(flight, rider);
+  }
+
+  /** Without a result for others. */
+  #end(flight: Flight): void {
+    flight.stopTimer();
+    if (this.#forget(flight)) this.#options.results.release(flight.key);
+  }
+
+  /** False: another one has its place. */
+  #forget(flight: Flight): boolean {
+    return this.#flights.get(flight.key) === flight && this.#flights.delete(flight.key);
+  }
+
+  /** What it computes was invalidated: nothing for who comes now. */
+  #isOutdated(flight: Flight): boolean {
+    return flight.leader !== null && flight.generation !== this.#options.results.generation(flight.entry.name);
+  }
+
+  #watch(flight: Flight): void {
+    const leftMs = Math.max(1, Math.ceil(flight.endsAtMs - this.#options.now()));
+    flight.timer = setTimeout(() => {
+      this.#answerLate(flight);
+      if (flight.riders.length > 0) this.#watch(flight);
+      else this.#end(flight);
+    }, leftMs);
+  }
+
+  /** Those whose time is over, the first ones since they came in that order, do not wait any longer. */
+  #answerLate(flight: Flight): void {
+    const { answered, now } = this.#options;
+    while (flight.riders.length > 0 && flight.endsAtMs <= now()) {
+      const late = timeoutFault(flight);
+      const rider = flight.nextRider();
+      answered(late);
+      rider.respond(FAULTS.timeout.status, encodeFault(rider.envelope.idJson, late), 0);
+    }
   }
 
   #looked(flight: Flight, found: CachedResult | undefined): void {
     // Everybody has gone meanwhile.
     if (this.#flights.get(flight.key) !== flight) return;
+    flight.stopTimer();
     if (found === undefined) {
       this.#lead(flight);
       return;
     }
-    this.#flights.delete(flight.key);
+    this.#forget(flight);
     for (const rider of flight.takeRiders()) this.#answer(rider, found.resultJson);
   }
 
-  /** The rider that came first makes the call. */
+  /** The rider that came first makes the call, in the time that is left to it. */
   #lead(flight: Flight): void {
+    this.#answerLate(flight);
+    if (flight.riders.length === 0) {
+      this.#end(flight);
+      return;
+    }
     flight.generation = this.#options.results.generation(flight.entry.name);
     const leader = flight.nextLeader();
     try {
-      const open = flight.run(flight.entry, leader.caller, leader.envelope, flight);
+      const open = flight.run(flight.entry, leader.caller, leader.envelope, flight, this.#waitedMs(flight, leader));
       if (flight.leader === leader) flight.open = open;
     } catch (cause) {
       this.#options.log.error({ err: cause, tool: flight.entry.name }, 'a call failed');
@@ -142,11 +200,15 @@ export class CachedCalls {
 
   #alone(flight: Flight, rider: Rider): void {
     try {
-      rider.open = flight.run(flight.entry, rider.caller, rider.envelope, rider);
+      rider.open = flight.run(flight.entry, rider.caller, rider.envelope, rider, this.#waitedMs(flight, rider));
     } catch (cause) {
       this.#options.log.error({ err: cause, tool: flight.entry.name }, 'a call failed');
       rider.respond(200, encodeFault(rider.envelope.idJson, faultFrom(cause)), 0);
     }
+  }
+
+  #waitedMs(flight: Flight, rider: Rider): number {
+    return Math.min(flight.timeoutMs - 1, Math.floor(this.#options.now() - rider.arrivedAtMs));
   }
 
   #hit(rider: Rider, found: CachedResult): null {
@@ -155,7 +217,7 @@ export class CachedCalls {
   }
 
   #answer(rider: Rider, resultJson: string): void {
-    this.#options.answered();
+    this.#options.answered(null);
     rider.respond(200, `{"jsonrpc":"2.0","id":${rider.envelope.idJson},"result":${resultJson}}`, 0);
   }
 
@@ -179,4 +241,11 @@ export class CachedCalls {
       paramHeaders === null ? '' : canonicalJson(paramHeaders),
     );
   }
+}
+
+function timeoutFault({ entry, timeoutMs }: Flight): Fault {
+  return fault(
+    'timeout',
+    `tool ${entry.name} did not finish within ${timeoutMs} ms: the deadline passed while an identical call ran`,
+  );
 }

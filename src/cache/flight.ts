@@ -1,8 +1,9 @@
 /**
  * One call that several callers wait for, and one of those callers.
  *
- * Role: the leader's messages pass through the flight to the leader alone; the answer goes to `landed`. A rider is the
- * `OpenRequest` of its transport, and its `Channel` when it has to make the call by itself after all.
+ * Role: a flight looks for a result first, which may take as long as the call takes another node, and then makes the
+ * call, unless there was one. The leader's messages pass through it to the leader alone; the answer goes to `landed`.
+ * A rider is the `OpenRequest` of its transport, and its `Channel` when it has to make the call by itself after all.
  */
 import type { Entry } from '../catalogue/entry.ts';
 import type { Caller, CallRun, Channel, OpenRequest, RequestEnvelope } from '../protocol/channel.ts';
@@ -18,6 +19,8 @@ export interface RiderOwner {
 export class Rider implements OpenRequest, Channel {
   readonly caller: Caller;
   readonly envelope: RequestEnvelope;
+  /** Monotonic milliseconds. */
+  readonly arrivedAtMs: number;
   readonly #channel: Channel;
   readonly #owner: RiderOwner;
   flight: Flight | null = null;
@@ -26,9 +29,10 @@ export class Rider implements OpenRequest, Channel {
   /** Answered, or gone. */
   over = false;
 
-  constructor(caller: Caller, envelope: RequestEnvelope, channel: Channel, owner: RiderOwner) {
+  constructor(caller: Caller, envelope: RequestEnvelope, arrivedAtMs: number, channel: Channel, owner: RiderOwner) {
     this.caller = caller;
     this.envelope = envelope;
+    this.arrivedAtMs = arrivedAtMs;
     this.#channel = channel;
     this.#owner = owner;
   }
@@ -76,19 +80,24 @@ export class Flight implements Channel {
   readonly key: string;
   readonly entry: Entry;
   readonly run: CallRun;
+  /** Of each of its calls. */
+  readonly timeoutMs: number;
   readonly #owner: FlightOwner;
   /** Who made the call; still it when it has gone while others wait. */
   leader: Rider | null = null;
   /** Waiting, in order of arrival, without the leader. */
   riders: Rider[] = [];
   open: OpenRequest | null = null;
+  /** While it looks, nobody else watches the time. */
+  timer: NodeJS.Timeout | null = null;
   generation = 0;
   failures = 0;
 
-  constructor(key: string, entry: Entry, run: CallRun, owner: FlightOwner) {
+  constructor(key: string, entry: Entry, run: CallRun, timeoutMs: number, owner: FlightOwner) {
     this.key = key;
     this.entry = entry;
     this.run = run;
+    this.timeoutMs = timeoutMs;
     this.#owner = owner;
   }
 
@@ -114,9 +123,23 @@ export class Flight implements Channel {
     return rider;
   }
 
+  /** When the time of the rider that came first is over; there is one. */
+  get endsAtMs(): number {
+    return (this.riders[0] as Rider).arrivedAtMs + this.timeoutMs;
+  }
+
+  stopTimer(): void {
+    if (this.timer !== null) clearTimeout(this.timer);
+    this.timer = null;
+  }
+
   /** There is one: whoever asks has looked. */
+  nextRider(): Rider {
+    return this.riders.shift() as Rider;
+  }
+
   nextLeader(): Rider {
-    this.leader = this.riders.shift() as Rider;
+    this.leader = this.nextRider();
     return this.leader;
   }
 

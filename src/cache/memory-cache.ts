@@ -72,6 +72,11 @@ export class MemoryResultCache implements ResultCache {
     }
   }
 
+  /** There is nobody else to lead it. */
+  release(): void {
+    return;
+  }
+
   invalidate(tool: string): void {
     this.enter(tool, this.generation(tool) + 1);
   }

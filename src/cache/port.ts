@@ -5,6 +5,8 @@
  * private result, its owner; so an implementation never looks into any of them.
  * A result is stored under the generation of its tool in which its call began: what was computed before an
  * invalidation is never served after it, on whichever node either happened.
+ * Who finds no result leads the flight of the key, until `set` or `release`; other nodes that look meanwhile are kept
+ * waiting for what becomes of it. One look or flight for each key on each node: who asks sees to that.
  */
 import type { MaybePromise } from '../sessions/port.ts';
 
@@ -16,12 +18,17 @@ export interface CachedResult {
 }
 
 export interface ResultCache {
-  /** Never rejects: what cannot be asked has no result. */
+  /**
+   * Absent: the call is the asker's to make. Never rejects: what cannot be asked has no result. May take as long as the
+   * flight of another node: whose time is over `release`s the key.
+   */
   get(tool: string, key: string): MaybePromise<CachedResult | undefined>;
   /** Of the tool, as far as is known here; to be read before the call begins, after a `get`. */
   generation(tool: string): number;
-  /** Does nothing when the tool has another generation by now. */
+  /** The flight is over. Keeps nothing when the tool has another generation by now. */
   set(tool: string, key: string, resultJson: string, ttlMs: number, generation: number): void;
+  /** The flight is over without a result for others, or nobody waits for it here any more. Does nothing without one. */
+  release(key: string): void;
   /** Forgets all results of a tool, on every node. */
   invalidate(tool: string): void;
   /** Results in the memory of this node. */

@@ -1,51 +1,47 @@
 /**
- * The result cache of many nodes: memory first, then Redis.
+ * The result cache of many nodes: memory first, then Redis (`redis-scripts.ts` says what is there).
  *
- *   {prefix}cache:{tool}:<key>   hash: g generation, v packed result     TTL: the result's
- *   {prefix}cache:{tool}:gen     number                                  TTL: `GENERATION_TTL_MS`
- *
- * Role: what one node computed is served by all. A generation rises with every invalidation, for ever; a result of
- * another generation than the present one reads as absent, so that nothing has to be looked for and deleted. Other
- * nodes hear of an invalidation over pub/sub; when messages may have been missed, the memory level is emptied.
- * Invariants: without Redis the memory level goes on and nothing waits; no answer here ever rejects.
+ * Role: what one node computed is served by all, and what one node computes the others wait for. Who looks and finds
+ * nothing leads the flight of the key from then on, under a lease; who finds it led waits, and has whoever leads tell
+ * all nodes when it is over. When that is not heard, looking again as the lease runs out finds it.
+ * A generation rises with every invalidation, for ever; a result of another generation than the present one reads as
+ * absent, so that nothing has to be looked for and deleted. Other nodes hear of an invalidation over pub/sub; when
+ * messages may have been missed, the memory level is emptied.
+ * Invariants: without Redis the memory level goes on and nothing waits; no answer here ever rejects; a miss that nobody
+ * else waits for costs two commands, the look and the landing.
  */
-import type { RedisConnection } from '../redis/connection.ts';
+import { randomBytes } from 'node:crypto';
+import type { RedisArgument, RedisConnection } from '../redis/connection.ts';
 import { pack, unpack } from '../redis/packed.ts';
-import { Script } from '../redis/script.ts';
+import type { Script } from '../redis/script.ts';
 import type { RedisSubscriber } from '../redis/subscriber.ts';
+import { Invalidations } from './invalidations.ts';
+import { LedFlights } from './led-flights.ts';
+import { Look } from './look.ts';
 import { MemoryResultCache } from './memory-cache.ts';
 import type { CachedResult, ResultCache } from './port.ts';
+import { GIVE_BACK, LAND, LOOK } from './redis-scripts.ts';
 
 /** The longest a result is kept: a generation must be remembered for longer. */
 export const RESULT_TTL_MS_MAX = 86_400_000;
+/** How long a flight outlives a node that is gone. */
+export const FLIGHT_LEASE_MS = 3_000;
 const GENERATION_TTL_MS = 2 * RESULT_TTL_MS_MAX;
-/** Tools whose invalidation is repeated until it succeeds. */
-const UNTOLD_MAX = 10_000;
-/** After an invalidation failed though the connection stands. */
-const RETRY_MS = 1_000;
+/** Who waits looks again no sooner, unless it is told; and not all at the same moment. */
+const LOOK_AGAIN_MS_MIN = 50;
+const LOOK_AGAIN_SPREAD = 0.25;
 const VERSION = 1;
 
-const GET = new Script(`
-local g = redis.call('GET', KEYS[2]) or '0'
-local found = redis.call('HMGET', KEYS[1], 'g', 'v')
-if not found[2] or found[1] ~= g then return {g} end
-return {g, found[2], redis.call('PTTL', KEYS[1])}
-`);
+type Reply =
+  | { readonly kind: 'kept'; readonly result: CachedResult }
+  | { readonly kind: 'led'; readonly token: string; readonly leftMs: number }
+  /** By the look itself, from now on. */
+  | { readonly kind: 'free' }
+  /** An invalidation, which comes on another connection, has overtaken the reply. */
+  | { readonly kind: 'overtaken' };
 
-const SET = new Script(`
-local g = redis.call('GET', KEYS[2]) or '0'
-if g ~= ARGV[1] then return 0 end
-redis.call('HSET', KEYS[1], 'g', g, 'v', ARGV[2])
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
-return 1
-`);
-
-const INVALIDATE = new Script(`
-local time = redis.call('TIME')
-local g = math.max(tonumber(redis.call('GET', KEYS[1]) or '0') + 1, time[1] * 1000000 + time[2])
-redis.call('SET', KEYS[1], string.format('%.0f', g), 'PX', ARGV[1])
-return string.format('%.0f', g)
-`);
+const FREE: Reply = Object.freeze({ kind: 'free' });
+const OVERTAKEN: Reply = Object.freeze({ kind: 'overtaken' });
 
 export interface RedisCacheOptions {
   readonly commands: RedisConnection;
@@ -53,6 +49,8 @@ export interface RedisCacheOptions {
   readonly prefix: string;
   readonly resultsMax: number;
   readonly bytesMax: number;
+  /** Of a flight; renewed while it lasts. */
+  readonly leaseMs: number;
   /** Monotonic milliseconds. */
   readonly now: () => number;
   readonly log: { warn(fields: object, message: string): void };
@@ -63,18 +61,30 @@ export class RedisResultCache implements ResultCache {
   readonly #memory: MemoryResultCache;
   readonly #channel: string;
   readonly #unsubscribe: readonly (() => void)[];
-  /** Tools whose invalidation Redis, or the other nodes, have not heard of yet: what it holds of them is not served. */
-  readonly #untold = new Set<string>();
-  #retry: NodeJS.Timeout | null = null;
+  readonly #invalidations: Invalidations;
+  /** By key; as many as there are flights in `cached-calls.ts`. */
+  readonly #looks = new Map<string, Look>();
+  readonly #led: LedFlights;
+  /** Start of all tokens of this node. */
+  readonly #tokens = randomBytes(9).toString('base64url');
+  #lookNumber = 0;
   #closed = false;
 
   constructor(options: RedisCacheOptions) {
     this.#options = options;
     this.#memory = new MemoryResultCache(options);
+    this.#led = new LedFlights({ ...options, rowOf: ({ key, tool }) => this.#keys(tool, key)[0] });
+    this.#invalidations = new Invalidations({
+      ...options,
+      ttlMs: GENERATION_TTL_MS,
+      keyOf: (tool) => this.#generationKey(tool),
+      raised: (tool, generation) => this.#raised(tool, generation),
+      failed: (tool) => this.#wakeTool(tool),
+    });
     this.#channel = `${options.prefix}cache:changes`;
     this.#unsubscribe = [
       options.subscriber.on(this.#channel, (message) => this.#heard(message)),
-      options.commands.onChange((up) => up && this.#tellAll()),
+      options.commands.onChange((up) => (up ? this.#invalidations.tellAgain() : this.#wakeAll())),
     ];
   }
 
@@ -84,8 +94,13 @@ export class RedisResultCache implements ResultCache {
 
   get(tool: string, key: string): CachedResult | undefined | Promise<CachedResult | undefined> {
     const known = this.#memory.get(tool, key);
-    if (known !== undefined || !this.#options.commands.up || this.#untold.has(tool)) return known;
-    return this.#fetch(tool, key);
+    if (known !== undefined || !this.#canAsk(tool)) return known;
+    // Whoever has not ended an earlier look would wait for itself.
+    this.release(key);
+    this.#lookNumber += 1;
+    const look = new Look(tool, key, `${this.#tokens}.${this.#lookNumber.toString(36)}`);
+    this.#looks.set(key, look);
+    return this.#find(look);
   }
 
   generation(tool: string): number {
@@ -93,94 +108,153 @@ export class RedisResultCache implements ResultCache {
   }
 
   set(tool: string, key: string, resultJson: string, ttlMs: number, generation: number): void {
-    const { commands } = this.#options;
     const keptMs = Math.min(ttlMs, RESULT_TTL_MS_MAX);
     this.#memory.set(tool, key, resultJson, keptMs, generation);
-    if (keptMs <= 0 || !commands.up) return;
-    const value = pack(VERSION, resultJson);
-    // Lost when Redis goes at this moment: the call is then made again elsewhere, which is what happens without a cache.
-    commands.script(SET, this.#keys(tool, key), [generation, value, keptMs]).catch(() => undefined);
+    const look = this.#end(key);
+    if (keptMs <= 0 || !this.#options.commands.up) return;
+    const token = look === undefined ? '' : look.token;
+    this.#tellOver(LAND, tool, key, [generation, pack(VERSION, resultJson), keptMs, token]);
+  }
+
+  release(key: string): void {
+    const look = this.#end(key);
+    if (look === undefined) return;
+    look.gone = true;
+    if (look.isLeading) this.#giveBack(look);
+    else look.wake();
   }
 
   invalidate(tool: string): void {
     this.#memory.invalidate(tool);
-    this.#remember(tool);
-    this.#tellOthers(tool);
+    this.#invalidations.tell(tool);
   }
 
   /** Messages may have been missed. */
   gap(): void {
     this.#memory.clear();
+    for (const look of this.#looks.values()) look.wakeIn(Math.random() * LOOK_AGAIN_SPREAD * this.#options.leaseMs);
   }
 
   close(): void {
     this.#closed = true;
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
-    if (this.#retry !== null) clearTimeout(this.#retry);
+    this.#invalidations.close();
+    this.#led.close();
+    this.#wakeAll();
     this.#memory.close();
   }
 
-  async #fetch(tool: string, key: string): Promise<CachedResult | undefined> {
-    const before = this.#memory.generation(tool);
+  #canAsk(tool: string): boolean {
+    return this.#options.commands.up && !this.#invalidations.isUntold(tool) && !this.#closed;
+  }
+
+  async #find(look: Look): Promise<CachedResult | undefined> {
     try {
-      const found = await this.#options.commands.script(GET, this.#keys(tool, key), []);
-      const [text, packed, ttl] = found as readonly (Buffer | number | undefined)[];
-      const generation = Number(String(text));
-      const known = this.#memory.generation(tool);
-      // An invalidation, which comes on another connection, has overtaken this reply.
-      if (known !== before && generation < known) return undefined;
-      this.#memory.enter(tool, generation);
-      const resultJson = packed === undefined ? null : unpack(VERSION, packed);
-      const ttlMs = Number(ttl);
-      if (typeof resultJson !== 'string' || !(ttlMs > 0)) return undefined;
-      this.#memory.set(tool, key, resultJson, ttlMs, generation);
-      return { resultJson, ttlMs };
+      while (this.#canAsk(look.tool)) {
+        const reply = await this.#ask(look);
+        if (reply.kind === 'kept') {
+          this.#end(look.key, look);
+          return reply.result;
+        }
+        if (reply.kind === 'free' || (reply.kind === 'led' && !look.follows(reply.token))) break;
+        if (reply.kind === 'led') await look.pause(this.#lookAgainMs(reply.leftMs));
+        if (look.gone) return undefined;
+      }
     } catch {
-      // Redis went away on the way: the tool is called, as if nothing had been kept.
-      return undefined;
+      // Redis went away on the way: the tool is called, as if nothing had been kept. The flight may be reserved all the
+      // same, and is given back like any other.
+      return this.#lead(look);
     }
+    return this.#lead(look);
   }
 
-  #remember(tool: string): void {
-    if (this.#untold.size < UNTOLD_MAX) this.#untold.add(tool);
-  }
-
-  #tellAll(): void {
-    for (const tool of this.#untold) this.#tellOthers(tool);
-  }
-
-  #tellOthers(tool: string): void {
-    const { commands, log } = this.#options;
-    this.#raise(tool).catch((cause: unknown) => {
-      if (this.#closed) return;
-      this.#remember(tool);
-      // When the connection was lost, its return tells them again.
-      if (commands.up) this.#retry ??= setTimeout(() => this.#again(), RETRY_MS).unref();
-      log.warn(
-        { err: cause, tool, redis: commands.address },
-        'other nodes were not told yet to forget the results of a tool',
-      );
-    });
-  }
-
-  #again(): void {
-    this.#retry = null;
-    if (this.#options.commands.up) this.#tellAll();
-  }
-
-  async #raise(tool: string): Promise<void> {
-    const { commands, subscriber } = this.#options;
-    const raised = await commands.script(INVALIDATE, [this.#generationKey(tool)], [GENERATION_TTL_MS]);
-    const generation = Number(String(raised));
-    this.#untold.delete(tool);
+  async #ask(look: Look): Promise<Reply> {
+    const { commands, leaseMs, now } = this.#options;
+    const { key, token, tool } = look;
+    const before = this.#memory.generation(tool);
+    look.leasedAtMs = now();
+    const reply = (await commands.script(LOOK, this.#keys(tool, key), [token, leaseMs])) as readonly unknown[];
+    const generation = Number(String(reply[0]));
+    const known = this.#memory.generation(tool);
+    if (known !== before && generation < known) return OVERTAKEN;
     this.#memory.enter(tool, generation);
-    await commands.command(subscriber.publishCommand, this.#channel, pack(VERSION, [tool, generation]));
+    const leftMs = Number(reply[3]);
+    if (reply.length === 1) return FREE;
+    if (String(reply[1]) === 'led') return { kind: 'led', token: String(reply[2]), leftMs };
+    const resultJson = unpack(VERSION, reply[2]);
+    // Of a version that is not known here: the call is made, and its result takes the place of the other.
+    if (typeof resultJson !== 'string' || !(leftMs > 0)) return FREE;
+    this.#memory.set(tool, key, resultJson, leftMs, generation);
+    return { kind: 'kept', result: { resultJson, ttlMs: leftMs } };
+  }
+
+  /** A lease that was not renewed has run out by then. */
+  #lookAgainMs(leftMs: number): number {
+    return Math.max(LOOK_AGAIN_MS_MIN, leftMs) + Math.random() * LOOK_AGAIN_SPREAD * this.#options.leaseMs;
+  }
+
+  #lead(look: Look): undefined {
+    if (look.gone) {
+      this.#giveBack(look);
+      return;
+    }
+    look.isLeading = true;
+    if (!this.#closed) this.#led.add(look);
+  }
+
+  /** Takes the look of a key away, if it is this one. */
+  #end(key: string, only?: Look): Look | undefined {
+    const look = this.#looks.get(key);
+    if (look === undefined || (only !== undefined && look !== only)) return undefined;
+    this.#looks.delete(key);
+    this.#led.delete(look);
+    return look;
+  }
+
+  #giveBack({ key, token, tool }: Look): void {
+    this.#tellOver(GIVE_BACK, tool, key, [token]);
+  }
+
+  /** Redis hears what became of a flight, and the nodes that wait for it, if there are any. */
+  #tellOver(script: Script, tool: string, key: string, args: readonly RedisArgument[]): void {
+    const { commands } = this.#options;
+    if (!commands.up) return;
+    commands
+      .script(script, this.#keys(tool, key), args)
+      .then((waitedFor) => (waitedFor === 1 ? this.#publish(tool, key) : undefined))
+      // Redis went away: the lease runs out, and the call is made again elsewhere, as it is where nothing is kept.
+      .catch(() => undefined);
+  }
+
+  #wakeAll(): void {
+    for (const look of this.#looks.values()) look.wake();
+  }
+
+  #wakeTool(tool: string): void {
+    for (const look of this.#looks.values()) if (look.tool === tool) look.wake();
+  }
+
+  #raised(tool: string, generation: number): Promise<unknown> {
+    this.#memory.enter(tool, generation);
+    this.#wakeTool(tool);
+    return this.#publish(tool, generation);
+  }
+
+  /** A generation of the tool, or the key of a flight of it that is over. */
+  #publish(tool: string, what: number | string): Promise<unknown> {
+    const { commands, subscriber } = this.#options;
+    return commands.command(subscriber.publishCommand, this.#channel, pack(VERSION, [tool, what]));
   }
 
   #heard(message: Buffer): void {
     const told = unpack(VERSION, message);
-    if (!Array.isArray(told) || typeof told[0] !== 'string' || typeof told[1] !== 'number') return;
-    if (told[1] > this.#memory.generation(told[0])) this.#memory.enter(told[0], told[1]);
+    if (!Array.isArray(told) || typeof told[0] !== 'string') return;
+    const [tool, what]: unknown[] = told;
+    if (typeof what === 'string') this.#looks.get(what)?.wake();
+    if (typeof what !== 'number') return;
+    if (what > this.#memory.generation(tool as string)) this.#memory.enter(tool as string, what);
+    // Whoever leads a flight of an earlier generation finds nothing that could be served.
+    this.#wakeTool(tool as string);
   }
 
   #keys(tool: string, key: string): readonly [string, string] {

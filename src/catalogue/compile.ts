@@ -6,7 +6,7 @@
  * Listeners hear which lists changed for clients, not that something was reloaded: a new handler behind the same
  * description changes no list.
  */
-import { randomBytes } from 'node:crypto';
+import type { SharedSecret } from '../protocol/shared-secret.ts';
 import { Cursors } from './cursor.ts';
 import { DefinitionError } from './definition-error.ts';
 import { type CompiledDefinition, compileDefinition, type SourcedDefinition } from './entries.ts';
@@ -18,8 +18,8 @@ export const PAGE_SIZE_MAX = 10_000;
 export const LISTENERS_MAX = 64;
 
 export interface CatalogueSettings extends SnapshotSettings {
-  /** Shared by nodes that serve the same catalogue behind one balancer. `''`: random, good for this process. */
-  readonly secret: string;
+  /** Shared by nodes that serve the same catalogue behind one balancer. */
+  readonly secret: SharedSecret;
 }
 
 export interface MutableCatalogue extends CatalogueHolder {
@@ -48,7 +48,7 @@ class Holder implements MutableCatalogue {
       throw new DefinitionError(`pageSize must be a whole number from 1 to ${PAGE_SIZE_MAX}, got ${pageSize}`);
     }
     this.#settings = settings;
-    this.#cursors = new Cursors(secret === '' ? randomBytes(32) : Buffer.from(secret, 'utf8'));
+    this.#cursors = new Cursors(secret);
     this.#current = new Snapshot(1, [], settings, this.#cursors);
   }
 

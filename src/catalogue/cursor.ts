@@ -10,6 +10,7 @@
  * The empty string is never issued, so it is refused like any other cursor that is not ours.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
+import type { SharedSecret } from '../protocol/shared-secret.ts';
 import type { ListName } from './entry.ts';
 
 const TAG_BYTES = 12;
@@ -20,10 +21,10 @@ export const CURSOR_CHARS_MAX = 8300;
 const LIST_CODES: Readonly<Record<ListName, number>> = { tools: 1, resources: 2, templates: 3, prompts: 4 };
 
 export class Cursors {
-  readonly #secret: Uint8Array;
+  readonly #secret: SharedSecret;
 
-  /** Nodes that share the secret accept each other's cursors. */
-  constructor(secret: Uint8Array) {
+  /** Nodes that share the secret accept each other's cursors; those of the secret before are accepted too. */
+  constructor(secret: SharedSecret) {
     this.#secret = secret;
   }
 
@@ -33,7 +34,7 @@ export class Cursors {
     const bytes = Buffer.allocUnsafe(HEAD_BYTES + body.length);
     bytes[TAG_BYTES] = LIST_CODES[list];
     body.copy(bytes, HEAD_BYTES);
-    this.#tag(bytes).copy(bytes, 0, 0, TAG_BYTES);
+    tagOf(bytes, this.#secret.inForce[0] as Uint8Array).copy(bytes, 0, 0, TAG_BYTES);
     return bytes.toString('base64url');
   }
 
@@ -44,11 +45,14 @@ export class Cursors {
     // Decoding skips what is not base64url; the way back shows whether anything was skipped.
     if (bytes.length <= HEAD_BYTES || bytes.toString('base64url') !== cursor) return null;
     if (bytes[TAG_BYTES] !== LIST_CODES[list]) return null;
-    if (!timingSafeEqual(this.#tag(bytes).subarray(0, TAG_BYTES), bytes.subarray(0, TAG_BYTES))) return null;
-    return bytes.toString('utf8', HEAD_BYTES);
+    const tag = bytes.subarray(0, TAG_BYTES);
+    const isOurs = this.#secret.inForce.some((secret) =>
+      timingSafeEqual(tagOf(bytes, secret).subarray(0, TAG_BYTES), tag),
+    );
+    return isOurs ? bytes.toString('utf8', HEAD_BYTES) : null;
   }
+}
 
-  #tag(bytes: Buffer): Buffer {
-    return createHmac('sha256', this.#secret).update('millrace list cursor').update(bytes.subarray(TAG_BYTES)).digest();
-  }
+function tagOf(bytes: Buffer, secret: Uint8Array): Buffer {
+  return createHmac('sha256', secret).update('millrace list cursor').update(bytes.subarray(TAG_BYTES)).digest();
 }

@@ -40,13 +40,15 @@ export interface Membership {
   /** All nodes that are alive as far as is known, this one among them, by id. */
   readonly nodes: readonly NodeRecord[];
   node(id: string): NodeRecord | undefined;
+  /** Who else there is has been found out, once at least. */
+  readonly known: boolean;
   /** Registers this node. Resolves at once when the registry is away: it is tried again, with jitter. */
   join(facts: NodeFacts): Promise<void>;
   /** Told with the next heartbeat at the latest; a change of status at once. */
   update(facts: Partial<NodeFacts>): void;
   /** Says goodbye, so that nobody waits for the heartbeats to stop. */
   leave(): Promise<void>;
-  /** Called when nodes came, left, or changed status, url or tools; not for load. Returns unsubscribe. */
+  /** Called when nodes came, left, or changed status, url or tools, and when they are known; not for load. Returns unsubscribe. */
   onChange(listener: () => void): () => void;
   /** Another start of the same id has taken over: this one must not write shared state any more. */
   readonly fenced: boolean;

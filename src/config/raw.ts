@@ -71,7 +71,13 @@ const streaming = z.strictObject({
   dataDir: text('.millrace/streams', 4096, 'Folder of log and checkpoints of streams that are `fsync`.', {
     isPath: true,
   }),
-  shards: integer(8, 1, 256, 'shards', 'Parts the keys of the streams are cut into: a power of two.'),
+  shards: integer(
+    8,
+    1,
+    256,
+    'shards',
+    'Parts the keys of the streams are cut into: a power of two. State that was saved keeps its own.',
+  ),
   maxLogBytes: integer(1024 * MIB, MIB, 1024 * 1024 * MIB, 'bytes', 'Events kept until a checkpoint has them.'),
   checkpointMs: integer(10 * SECOND_MS, 100, HOUR_MS, 'ms', 'Between checkpoints of the streams.'),
   tickMs: integer(200, 10, MINUTE_MS, 'ms', 'Between looks at processing time and idle partitions.'),

@@ -9,7 +9,7 @@
  * sink hears of one ending, or of none when it was cancelled.
  */
 import { Buffer } from 'node:buffer';
-import type { Admission, Ending } from '../admission/admission.ts';
+import type { Admission, Decision, Ending } from '../admission/admission.ts';
 import type { ServiceTimes } from '../admission/service-times.ts';
 import type { Log, Meters } from '../observe/port.ts';
 import type { ControlIn, ControlOut, OverflowResult, WorkerPool } from '../pool/port.ts';
@@ -25,7 +25,7 @@ import type { Sender } from './sender.ts';
 import { logFromTool } from './tool-log.ts';
 
 export interface DispatcherPorts {
-  readonly admission: Admission;
+  readonly admission: Admission<Job>;
   readonly times: ServiceTimes;
   readonly flights: Flights;
   readonly pool: WorkerPool;
@@ -94,7 +94,7 @@ export class JobDispatcher implements Dispatcher {
     this.#lentBody = null;
   }
 
-  #admit(job: Job, body: Uint8Array, decision: ReturnType<Admission['arrive']>, nowMs: number): void {
+  #admit(job: Job, body: Uint8Array, decision: Decision, nowMs: number): void {
     const { admission, flights, sender } = this.#ports;
     if (decision === 'shed') {
       this.#refuseNew(job, overloadFault('the server is at capacity', admission.retryAfterMs(nowMs)), 'queue-full');

@@ -1,14 +1,12 @@
 /**
- * A job: one unit of work for the pool, from acceptance to its single ending. A tool call, a resource read, a prompt
- * or a completion today; a stream window task later.
+ * A job: one unit of work for the pool, from acceptance to its single ending: a tool call, a resource read, a prompt or a
+ * completion.
  *
  * Role: the record that protocol, admission, dispatch and pool hand on. The protocol makes it and is told, through
  * `JobSink`, of exactly one ending (`completed` or `refused`), unless it cancelled the job itself: then silence.
  * The body travels as raw bytes; nobody on this thread reads arguments.
  */
-import type { Lane } from '../admission/entry-lanes.ts';
-import type { Backlog } from '../admission/fair-queue.ts';
-import type { JobList } from '../admission/job-list.ts';
+import type { Arrival } from '../admission/arrival.ts';
 import type { Principal } from '../catalogue/define.ts';
 import type { Entry } from '../catalogue/entry.ts';
 import type { Outcome } from '../observe/port.ts';
@@ -79,7 +77,7 @@ export const JOB_FLAG = {
   TASKS: 4,
 } as const;
 
-export class Job {
+export class Job implements Arrival {
   /** Slot in the job board while accepted, else -1. */
   slot = -1;
   /** Worker it was sent to, or -1. */
@@ -98,27 +96,22 @@ export class Job {
   progress = Number.NEGATIVE_INFINITY;
   /** How it ended; set before `JobSink.completed`. */
   outcome: Outcome = 'ok';
-  /** Monotonic milliseconds; set by admission. */
-  acceptedAtMs = 0;
-  deadlineAtMs = 0;
-  /** The same clock; set before `JobSink.completed`. */
+  /** Monotonic milliseconds; set before `JobSink.completed`. */
   endedAtMs = 0;
   /** The body, owned by the job only while it waits without a slot; null otherwise. */
   overflow: Uint8Array | null = null;
 
-  // Written by src/admission alone; in the job so that waiting and running allocate nothing.
-  /** One of `STAGE` in admission.ts. */
+  // Admission's, as `Arrival` says.
+  acceptedAtMs = 0;
+  deadlineAtMs = 0;
   stage = 0;
-  /** The list it stands in, and its neighbours there. */
-  list: JobList | null = null;
-  prev: Job | null = null;
-  next: Job | null = null;
-  /** The waiting jobs of its share while it is one of them, and its neighbours there in order of arrival. */
-  backlog: Backlog | null = null;
-  older: Job | null = null;
-  newer: Job | null = null;
-  /** Set while it holds one of its entry's concurrency slots. */
-  lane: Lane | null = null;
+  list: Arrival['list'] = null;
+  prev: Arrival | null = null;
+  next: Arrival | null = null;
+  backlog: Arrival['backlog'] = null;
+  older: Arrival | null = null;
+  newer: Arrival | null = null;
+  lane: Arrival['lane'] = null;
 
   readonly entry: Entry;
   readonly revision: Revision;

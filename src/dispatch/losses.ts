@@ -19,7 +19,7 @@ import { foldedNow, foldedSince, STATE } from './job-board.ts';
 import type { Quarantine } from './quarantine.ts';
 
 export interface LossesPorts {
-  readonly admission: Admission;
+  readonly admission: Admission<Job>;
   readonly times: ServiceTimes;
   readonly dispatcher: () => JobDispatcher;
   readonly flights: Flights;

@@ -38,7 +38,7 @@ const MEMORY_PATIENCE_MS = 1000;
 const MEMORY_TICKS = 5;
 
 export interface SupervisorPorts {
-  readonly admission: Admission;
+  readonly admission: Admission<Job>;
   readonly dispatcher: JobDispatcher;
   readonly flights: Flights;
   readonly losses: Losses;

@@ -3,6 +3,7 @@
  *
  * Role: stands before the tool, beside the dispatcher. The key counts for its owner only: the principal, without one
  * the session, without that the peer. What is asked is told by tool and canonical arguments.
+ * The time of a call counts from its arrival, waiting for its key included.
  * A stateless call that is under way is not stopped because its connection broke: its client will ask again, under the
  * same key. A session's client that cancels it means it; for a tool that must not be repeated that is then the answer.
  * Not an ending, and so not kept: questions (the next round carries the same key) and refusals that say when to try
@@ -14,6 +15,9 @@ import type { Caller, CallRun, Channel, JsonObject, OpenRequest, RequestEnvelope
 import { encodeFault, FAULTS, type Fault, fault, faultFrom } from '../protocol/faults.ts';
 import { answeredFor, endingOf } from './kept-answer.ts';
 import type { Begun, Ledger } from './port.ts';
+
+/** Of a call's time, for waiting for another one with its key; what is left is for running itself, should it have to. */
+const WAIT_SHARE = 0.9;
 
 export interface KeyedCallsOptions {
   readonly ledger: Ledger;
@@ -57,6 +61,7 @@ class KeyedCall implements Channel, OpenRequest {
   readonly #run: CallRun;
   readonly #shownKey: string;
   readonly #key: string;
+  readonly #begunAtMs: number = performance.now();
   #token = '';
   #open: OpenRequest | null = null;
   /** Its client has gone: nothing is said any more. */
@@ -86,8 +91,9 @@ class KeyedCall implements Channel, OpenRequest {
   begin(fingerprint: string): void {
     const { ledger, log, timeoutMs } = this.#options;
     const { repeatable } = this.#entry;
-    const waitMs = this.#entry.timeoutMs === 0 ? timeoutMs : this.#entry.timeoutMs;
-    ledger.begin({ key: this.#key, fingerprint, repeatable, waitMs }).then(
+    const waitMs = WAIT_SHARE * (this.#entry.timeoutMs === 0 ? timeoutMs : this.#entry.timeoutMs);
+    const isWanted = (): boolean => !this.#gone;
+    ledger.begin({ key: this.#key, fingerprint, repeatable, waitMs, isWanted }).then(
       (begun) => this.#begun(begun),
       (cause: unknown) => {
         log.warn({ err: cause, tool: this.#entry.name }, 'the idempotency ledger cannot be asked');
@@ -164,7 +170,8 @@ class KeyedCall implements Channel, OpenRequest {
       return;
     }
     try {
-      const open = this.#run(this.#entry, this.#caller, this.#envelope, this);
+      const waitedMs = performance.now() - this.#begunAtMs;
+      const open = this.#run(this.#entry, this.#caller, this.#envelope, this, waitedMs);
       if (!this.#over) this.#open = open;
     } catch (cause) {
       this.#options.log.error({ err: cause, tool: this.#entry.name }, 'a call failed');

@@ -5,6 +5,7 @@
  * longest ago forgotten first, a running call never. A claim ends with its call, since both live here; so nothing is
  * ever unknown.
  */
+import { WAITERS_MAX } from './key-waits.ts';
 import type { Begun, Ledger, LedgerAnswer, LedgerQuestion } from './port.ts';
 
 export const KEYS_MAX = 100_000;
@@ -24,8 +25,8 @@ interface Row {
   readonly token: string;
   answer: LedgerAnswer | null;
   endsAtMs: number;
-  /** Called once, when the call has ended. */
-  readonly waiting: Set<() => void>;
+  /** Called once, when the call has ended; with whether who waits is still wanted. */
+  readonly waiting: Map<() => void, () => boolean>;
 }
 
 const FULL: Begun = Object.freeze({ kind: 'full' });
@@ -51,7 +52,7 @@ export class MemoryLedger implements Ledger {
   }
 
   async begin(question: LedgerQuestion): Promise<Begun> {
-    const { fingerprint, key, waitMs } = question;
+    const { fingerprint, isWanted, key, waitMs } = question;
     const endMs = this.#options.now() + waitMs;
     for (;;) {
       const row = this.#row(key);
@@ -59,7 +60,7 @@ export class MemoryLedger implements Ledger {
       if (row.fingerprint !== fingerprint) return DIFFERS;
       if (row.answer !== null) return { kind: 'done', answer: row.answer };
       const leftMs = endMs - this.#options.now();
-      if (leftMs <= 0 || !(await ended(row, leftMs))) return BUSY;
+      if (leftMs <= 0 || !isWanted() || !hasRoom(row) || !(await ended(row, leftMs, isWanted))) return BUSY;
     }
   }
 
@@ -100,7 +101,7 @@ export class MemoryLedger implements Ledger {
     if (this.#rows.size >= this.#keysMax && !this.#forgetOldest()) return FULL;
     this.#tokens += 1;
     const token = String(this.#tokens);
-    this.#rows.set(key, { fingerprint, token, answer: null, endsAtMs: 0, waiting: new Set() });
+    this.#rows.set(key, { fingerprint, token, answer: null, endsAtMs: 0, waiting: new Map() });
     this.#running += 1;
     return { kind: 'run', token };
   }
@@ -111,7 +112,7 @@ export class MemoryLedger implements Ledger {
   }
 
   #tell(row: Row): void {
-    for (const told of row.waiting) told();
+    for (const told of row.waiting.keys()) told();
     row.waiting.clear();
   }
 
@@ -130,17 +131,25 @@ export class MemoryLedger implements Ledger {
   }
 }
 
+/** Whether one more may wait. Those whose clients have gone make room. */
+function hasRoom(row: Row): boolean {
+  if (row.waiting.size < WAITERS_MAX) return true;
+  for (const [told, isWanted] of [...row.waiting]) if (!isWanted()) told();
+  return row.waiting.size < WAITERS_MAX;
+}
+
 /** False: it still runs after `ms`. */
-function ended(row: Row, ms: number): Promise<boolean> {
+function ended(row: Row, ms: number, isWanted: () => boolean): Promise<boolean> {
   return new Promise((resolve) => {
     const told = (): void => {
       clearTimeout(timer);
+      row.waiting.delete(told);
       resolve(true);
     };
     const timer = setTimeout(() => {
       row.waiting.delete(told);
       resolve(false);
     }, ms);
-    row.waiting.add(told);
+    row.waiting.set(told, isWanted);
   });
 }

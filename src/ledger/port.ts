@@ -4,7 +4,7 @@
  *   begin ─► run      the caller executes, then `finish` or `abandon`
  *         ─► done     executed: the answer
  *         ─► differs  the key was used for another request
- *         ─► busy     somebody still executes it, and `waitMs` is over
+ *         ─► busy     somebody still executes it, and `waitMs` is over, or too many wait for it
  *         ─► unknown  whoever executed it has gone without an answer, and it must not be executed twice
  *         ─► full     too many keys are kept, none of them may be forgotten
  */
@@ -28,6 +28,8 @@ export interface LedgerQuestion {
   readonly repeatable: boolean;
   /** How long a call with the same key that runs is waited for. */
   readonly waitMs: number;
+  /** False: its client has gone; a call that waits then need not go on. */
+  readonly isWanted: () => boolean;
 }
 
 export interface Ledger {

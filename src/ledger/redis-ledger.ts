@@ -6,7 +6,7 @@
  * Role: a key is claimed with a token nobody else has, until `u` by the clock of Redis; while the call runs, its node
  * moves `u` on. A claim that ends without an answer means that the node is gone, or cut off: what may be repeated is
  * claimed anew, with another token, and the old one can store nothing any more; for the rest the outcome is unknown.
- * Calls with the same key wait by asking again, with pauses that grow: nothing is lost with a message.
+ * Calls with the same key wait together (`key-waits.ts`).
  * Invariants: an answer is stored under the token that was claimed, or not at all; what could not be told to Redis is
  * told again at each renewal, until its claim is gone or `UNTOLD_MAX` others wait.
  */
@@ -15,12 +15,11 @@ import type { RedisConnection, RedisReply } from '../redis/connection.ts';
 import { pack, unpack } from '../redis/packed.ts';
 import { Script } from '../redis/script.ts';
 import { RedisUnavailable } from '../redis/unavailable.ts';
+import { KeyWaits } from './key-waits.ts';
 import type { Begun, Ledger, LedgerAnswer, LedgerQuestion } from './port.ts';
 
 /** Answers and abandonments that wait for Redis. */
 export const UNTOLD_MAX = 1_000;
-const PAUSE_MS = 10;
-const PAUSE_MS_MAX = 250;
 const VERSION = 1;
 
 const NOW = `local t = redis.call('TIME') local now = t[1] * 1000 + math.floor(t[2] / 1000)`;
@@ -60,7 +59,7 @@ return 1
 `);
 
 export interface RedisLedgerOptions {
-  readonly commands: RedisConnection;
+  readonly commands: Pick<RedisConnection, 'script' | 'up'>;
   readonly prefix: string;
   /** Of an answer; also how long an unknown outcome is remembered. */
   readonly ttlMs: number;
@@ -74,12 +73,16 @@ export class RedisLedger implements Ledger {
   /** Key and token of calls that run here, as one text, with the key. */
   readonly #claims = new Map<string, string>();
   readonly #untold = new Map<string, () => Promise<unknown>>();
+  readonly #waits: KeyWaits;
   readonly #renewer: NodeJS.Timeout;
   #renewing = false;
-  #closed = false;
 
   constructor(options: RedisLedgerOptions) {
     this.#options = options;
+    this.#waits = new KeyWaits(
+      (question) => this.#claim(question),
+      (key, token) => void this.abandon(key, token),
+    );
     this.#renewer = setInterval(() => void this.#tick(), Math.max(10, options.claimMs / 3));
     this.#renewer.unref();
   }
@@ -88,24 +91,21 @@ export class RedisLedger implements Ledger {
     return this.#claims.size;
   }
 
-  async begin(question: LedgerQuestion): Promise<Begun> {
-    const endMs = performance.now() + question.waitMs;
+  begin(question: LedgerQuestion): Promise<Begun> {
+    return this.#waits.begin(question);
+  }
+
+  /** Null: somebody executes it. */
+  async #claim(question: LedgerQuestion): Promise<Begun | null> {
     const token = randomBytes(12).toString('base64url');
-    let pauseMs = PAUSE_MS;
-    for (;;) {
-      const [kind, status, packed] = await this.#ask(question, token);
-      const what = String(kind);
-      if (what === 'run') {
-        this.#claims.set(token, question.key);
-        return { kind: 'run', token };
-      }
-      if (what === 'differs' || what === 'unknown') return { kind: what };
-      if (what === 'done') return doneOf(status, packed);
-      const leftMs = endMs - performance.now();
-      if (leftMs <= 0 || this.#closed) return { kind: 'busy' };
-      await pause(Math.min(pauseMs, leftMs));
-      pauseMs = Math.min(PAUSE_MS_MAX, 2 * pauseMs);
+    const [kind, status, packed] = await this.#ask(question, token);
+    const what = String(kind);
+    if (what === 'run') {
+      this.#claims.set(token, question.key);
+      return { kind: 'run', token };
     }
+    if (what === 'differs' || what === 'unknown') return { kind: what };
+    return what === 'done' ? doneOf(status, packed) : null;
   }
 
   async #ask(question: LedgerQuestion, token: string): Promise<readonly RedisReply[]> {
@@ -120,20 +120,24 @@ export class RedisLedger implements Ledger {
     }
   }
 
-  finish(key: string, token: string, answer: LedgerAnswer): Promise<boolean> {
+  async finish(key: string, token: string, answer: LedgerAnswer): Promise<boolean> {
     const { commands, ttlMs } = this.#options;
     const args = [token, answer.status, pack(VERSION, answer.responseJson), ttlMs];
-    return this.#tell(token, async () => (await commands.script(FINISH, [this.#redisKey(key)], args)) === 1);
+    const say = async (): Promise<boolean> => (await commands.script(FINISH, [this.#redisKey(key)], args)) === 1;
+    const stands = await this.#tell(token, say);
+    this.#waits.ended(key);
+    return stands;
   }
 
   async abandon(key: string, token: string): Promise<void> {
     const { commands } = this.#options;
     await this.#tell(token, async () => (await commands.script(ABANDON, [this.#redisKey(key)], [token])) === 1);
+    this.#waits.ended(key);
   }
 
   close(): void {
-    this.#closed = true;
     clearInterval(this.#renewer);
+    this.#waits.close();
   }
 
   /** True when it is put off: the claim is kept up meanwhile. */
@@ -157,19 +161,26 @@ export class RedisLedger implements Ledger {
   async #tick(): Promise<void> {
     if (this.#renewing || !this.#options.commands.up) return;
     this.#renewing = true;
+    const untold = [...this.#untold].map(([token, say]) => this.#tellAgain(token, say));
+    const renewed = [...this.#claims].map(([token, key]) => this.#renew(token, key).catch(putOff));
     try {
-      for (const [token, say] of this.#untold) {
-        await say();
-        this.#untold.delete(token);
-        this.#claims.delete(token);
-      }
-      await Promise.all([...this.#claims].map(([token, key]) => this.#renew(token, key)));
-    } catch (cause) {
-      // Redis went away again: the next tick goes on.
-      if (!(cause instanceof RedisUnavailable)) throw cause;
+      // One that fails keeps none of the others back.
+      await Promise.all([...untold, ...renewed]);
     } finally {
       this.#renewing = false;
     }
+  }
+
+  async #tellAgain(token: string, say: () => Promise<unknown>): Promise<void> {
+    try {
+      await say();
+    } catch (cause) {
+      putOff(cause);
+      if ((cause as RedisUnavailable).why !== 'refused') return;
+      this.#options.log.warn({ err: cause }, 'the outcome of a call with an idempotency key cannot be stored');
+    }
+    this.#untold.delete(token);
+    this.#claims.delete(token);
   }
 
   async #renew(token: string, key: string): Promise<void> {
@@ -194,6 +205,7 @@ function doneOf(status: RedisReply | undefined, packed: RedisReply | undefined):
   return { kind: 'done', answer: { status: Number(String(status)), responseJson } };
 }
 
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
+/** Redis went away again, or refuses: the next tick goes on. */
+function putOff(cause: unknown): void {
+  if (!(cause instanceof RedisUnavailable)) throw cause;
 }

@@ -15,7 +15,8 @@ export interface WorkerSetup {
   readonly boardWorkers: number;
   readonly boardSlots: number;
   readonly server: { readonly name: string; readonly version: string; readonly title?: string };
-  readonly stateSecret: string;
+  /** Of a `SharedSecret`. */
+  readonly stateSecret: SharedArrayBuffer;
   readonly resultBytesMax: number;
   readonly jsonDepthMax: number;
 }

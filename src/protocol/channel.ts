@@ -74,8 +74,17 @@ export interface OpenRequest {
   cancel(reason: string): void;
 }
 
-/** Makes a call of a tool: what stands between a request and its tool ends with one of these. */
-export type CallRun = (entry: Entry, caller: Caller, envelope: RequestEnvelope, channel: Channel) => OpenRequest | null;
+/**
+ * Makes a call of a tool: what stands between a request and its tool ends with one of these. `waitedMs`: how much of its
+ * time the call has spent waiting before; less than that time.
+ */
+export type CallRun = (
+  entry: Entry,
+  caller: Caller,
+  envelope: RequestEnvelope,
+  channel: Channel,
+  waitedMs: number,
+) => OpenRequest | null;
 
 export interface Methods {
   /** Answers through `channel`, now or later. Null when it was answered already. */

@@ -4,7 +4,7 @@
  *
  * Role: the server holds nothing between rounds, so whatever comes back is an attacker's until it opens: AES-256-GCM,
  * bound to the caller, the method, the name and the arguments it was made for, and to a time. Any node with the same
- * secret can open it. It does not stop a state from being used twice within its time.
+ * secret can open it; after a change of secret, what was sealed before it opens too. It does not stop a state from being used twice within its time.
  * Used in worker threads, on calls that ask the client something; never on others.
  *
  *   token  = "v1." base64url( expiry u48 | iv 12 bytes | tag 16 bytes | ciphertext )
@@ -13,6 +13,7 @@
  *            secret of many nodes and months would pass and an hour does not
  */
 import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto';
+import type { SharedSecret } from './shared-secret.ts';
 
 /** Longest token, made or looked at. */
 export const REQUEST_STATE_CHARS_MAX = 65_536;
@@ -54,13 +55,14 @@ export interface RequestStateOptions {
 }
 
 export class RequestStateCodec {
-  readonly #secret: Uint8Array;
+  readonly #secret: SharedSecret;
   readonly #ttlMs: number;
-  readonly #keys = new Map<number, Uint8Array>();
+  /** As `SharedSecret.inForce`, and the keys made of each. */
+  #inForce: readonly Uint8Array[] = [];
+  #keys: readonly PeriodKeys[] = [];
 
-  constructor(secret: Uint8Array | string, options: RequestStateOptions = {}) {
-    this.#secret = typeof secret === 'string' ? Buffer.from(secret, 'utf8') : secret;
-    if (this.#secret.length === 0) throw new RangeError('the secret that seals requestState must not be empty');
+  constructor(secret: SharedSecret, options: RequestStateOptions = {}) {
+    this.#secret = secret;
     this.#ttlMs = options.ttlMs ?? REQUEST_STATE_TTL_MS;
   }
 
@@ -70,7 +72,8 @@ export class RequestStateCodec {
     const expiresAtMs = Math.ceil(nowMs + this.#ttlMs);
     expiry.writeUIntBE(expiresAtMs, 0, EXPIRY_BYTES);
     const iv = randomBytes(IV_BYTES);
-    const cipher = createCipheriv('aes-256-gcm', this.#key(expiresAtMs), iv);
+    const [keys] = this.#keysInForce();
+    const cipher = createCipheriv('aes-256-gcm', (keys as PeriodKeys).at(expiresAtMs), iv);
     cipher.setAAD(associatedData(expiry, binding));
     const sealed = Buffer.concat([cipher.update(JSON.stringify(state), 'utf8'), cipher.final()]);
     const token = PREFIX + Buffer.concat([expiry, iv, cipher.getAuthTag(), sealed]).toString('base64url');
@@ -88,20 +91,34 @@ export class RequestStateCodec {
     const expiresAtMs = expiry.readUIntBE(0, EXPIRY_BYTES);
     // Before any cryptography: a forged time must not make us derive keys for hours that never were.
     if (expiresAtMs <= nowMs || expiresAtMs > nowMs + this.#ttlMs + CLOCK_SKEW_MS) return null;
-    const iv = bytes.subarray(EXPIRY_BYTES, EXPIRY_BYTES + IV_BYTES);
-    const decipher = createDecipheriv('aes-256-gcm', this.#key(expiresAtMs), iv, { authTagLength: TAG_BYTES });
-    decipher.setAAD(associatedData(expiry, binding));
-    decipher.setAuthTag(bytes.subarray(EXPIRY_BYTES + IV_BYTES, HEAD_BYTES));
-    try {
-      const opened = Buffer.concat([decipher.update(bytes.subarray(HEAD_BYTES)), decipher.final()]);
-      return stateOf(JSON.parse(opened.toString('utf8')));
-    } catch {
-      // `final` throws when the tag does not fit: the one expected failure, and it tells the client nothing more.
-      return null;
+    const data = associatedData(expiry, binding);
+    for (const keys of this.#keysInForce()) {
+      const state = opened(bytes, data, keys.at(expiresAtMs));
+      if (state !== null) return state;
     }
+    return null;
   }
 
-  #key(expiresAtMs: number): Uint8Array {
+  #keysInForce(): readonly PeriodKeys[] {
+    const { inForce } = this.#secret;
+    if (inForce !== this.#inForce) {
+      this.#inForce = inForce;
+      this.#keys = inForce.map((secret) => new PeriodKeys(secret));
+    }
+    return this.#keys;
+  }
+}
+
+/** Keys made of one secret, by the hour. */
+class PeriodKeys {
+  readonly #secret: Uint8Array;
+  readonly #keys = new Map<number, Uint8Array>();
+
+  constructor(secret: Uint8Array) {
+    this.#secret = secret;
+  }
+
+  at(expiresAtMs: number): Uint8Array {
     const period = Math.floor(expiresAtMs / KEY_PERIOD_MS);
     let key = this.#keys.get(period);
     if (key === undefined) {
@@ -110,6 +127,20 @@ export class RequestStateCodec {
       this.#keys.set(period, key);
     }
     return key;
+  }
+}
+
+function opened(bytes: Buffer, data: Buffer, key: Uint8Array): RequestState | null {
+  const iv = bytes.subarray(EXPIRY_BYTES, EXPIRY_BYTES + IV_BYTES);
+  const decipher = createDecipheriv('aes-256-gcm', key, iv, { authTagLength: TAG_BYTES });
+  decipher.setAAD(data);
+  decipher.setAuthTag(bytes.subarray(EXPIRY_BYTES + IV_BYTES, HEAD_BYTES));
+  try {
+    const plain = Buffer.concat([decipher.update(bytes.subarray(HEAD_BYTES)), decipher.final()]);
+    return stateOf(JSON.parse(plain.toString('utf8')));
+  } catch {
+    // `final` throws when the tag does not fit: the one expected failure, and it tells the client nothing more.
+    return null;
   }
 }
 

@@ -8,7 +8,8 @@
  * Slack, for each node and bucket: the tokens of two draws, given up after `LENT_MS_MAX`, and those of one on credit. Over any
  * time T the nodes let through at most perSecond × T + burst + nodes × 3 × draw calls; a draw is a tenth of what a node
  * may use in a second, at least one.
- * Without Redis each node keeps to its part: perSecond and burst divided by the nodes known.
+ * Without Redis each node keeps to its part: perSecond and burst divided by the nodes known. So it does with a bucket that
+ * Redis refuses to write (it is full, it misses replicas, a part of a Cluster is gone), which is asked again now and then.
  */
 import type { RateLimit } from '../config/settings.ts';
 import { digestOf } from '../protocol/canonical-json.ts';
@@ -24,6 +25,8 @@ import type { RateBudgets } from './port.ts';
 const LENT_MS_MAX = 1_000;
 /** What a call is told to wait while the credit is used up and Redis is asked. */
 const ASKING_MS = 25;
+/** Between two attempts with a bucket that Redis refuses. */
+const REFUSED_MS = 250;
 
 /** Debt is paid first, from tokens that may not be there yet; then as many as there are, at most the wish. */
 const DRAW = new Script(`
@@ -53,7 +56,11 @@ interface Lent {
   /** Redis has none before. */
   emptyUntilMs: number;
   asking: boolean;
-  /** While Redis is away. */
+  /** Redis has refused the last draw. */
+  isRefused: boolean;
+  /** Then: not asked again before. */
+  refusedUntilMs: number;
+  /** While Redis is away, or refuses. */
   alone: TokenBucket | null;
 }
 
@@ -100,7 +107,8 @@ export class RedisRates implements RateBudgets {
   #missingMs(place: number, share: string, nowMs: number, up: boolean): number {
     const lent = this.#of(place, share);
     const limit = this.#table.limits[place] as RateLimit;
-    if (!up) return this.#aloneMs(lent, limit, nowMs);
+    if (up && lent.isRefused && nowMs >= lent.refusedUntilMs) this.#draw(lent, place, share);
+    if (!up || lent.isRefused) return this.#aloneMs(lent, limit, nowMs);
     lent.alone = null;
     if (nowMs - lent.atMs > LENT_MS_MAX) lent.tokens = 0;
     if (lent.tokens > 0) return 0;
@@ -111,7 +119,7 @@ export class RedisRates implements RateBudgets {
 
   #takeOne(place: number, share: string, nowMs: number, up: boolean): void {
     const lent = this.#of(place, share);
-    if (!up) {
+    if (!up || lent.isRefused) {
       lent.alone?.take();
       return;
     }
@@ -159,10 +167,13 @@ export class RedisRates implements RateBudgets {
       lent.tokens += tokens;
       lent.atMs = now();
       lent.emptyUntilMs = tokens === 0 ? lent.atMs + missingMs : 0;
+      lent.isRefused = false;
     } catch (cause) {
       if (!(cause instanceof RedisUnavailable)) throw cause;
       // Carried out or not: paid twice is within the limit, not paid is not.
       lent.debt += debt;
+      lent.isRefused = true;
+      lent.refusedUntilMs = now() + REFUSED_MS;
     }
   }
 
@@ -170,8 +181,19 @@ export class RedisRates implements RateBudgets {
     const limit = this.#table.limits[place] as RateLimit;
     const key = limit.by === 'all' ? EVERYBODY : share;
     const buckets = this.#lent[place] as BucketMap<Lent>;
-    return (
-      buckets.get(key) ?? buckets.add(key, { tokens: 0, atMs: 0, debt: 0, emptyUntilMs: 0, asking: false, alone: null })
-    );
+    return buckets.get(key) ?? buckets.add(key, newLent());
   }
+}
+
+function newLent(): Lent {
+  return {
+    tokens: 0,
+    atMs: 0,
+    debt: 0,
+    emptyUntilMs: 0,
+    asking: false,
+    isRefused: false,
+    refusedUntilMs: 0,
+    alone: null,
+  };
 }

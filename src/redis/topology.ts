@@ -99,7 +99,8 @@ function connectionOptions(address: RedisAddress, options: ClientOptions): Redis
     // Replies of commands that are called by name are lists in this one, whatever the server speaks.
     protocol: 2,
     autoResendUnfulfilledCommands: false,
-    autoResubscribe: true,
+    // Links listen anew by themselves, to what is wanted then.
+    autoResubscribe: false,
     maxRetriesPerRequest: 0,
     connectTimeout: CONNECT_MS_MAX,
     keepAlive: 5_000,

@@ -6,7 +6,7 @@
 import { CachedCalls } from '../cache/cached-calls.ts';
 import { MemoryResultCache } from '../cache/memory-cache.ts';
 import type { ResultCache } from '../cache/port.ts';
-import { RedisResultCache } from '../cache/redis-cache.ts';
+import { FLIGHT_LEASE_MS, RedisResultCache } from '../cache/redis-cache.ts';
 import type { CatalogueHolder, Entry } from '../catalogue/entry.ts';
 import type { Settings } from '../config/settings.ts';
 import { KeyedCalls } from '../ledger/keyed-calls.ts';
@@ -14,6 +14,7 @@ import { MemoryLedger } from '../ledger/memory-ledger.ts';
 import type { Ledger } from '../ledger/port.ts';
 import { RedisLedger } from '../ledger/redis-ledger.ts';
 import type { Log, Meters } from '../observe/port.ts';
+import type { Fault } from '../protocol/faults.ts';
 import { outcomeOf } from '../protocol/methods/answers.ts';
 import type { CallGuards } from '../protocol/methods/guarded-calls.ts';
 import { MemoryRates } from '../rates/memory-rates.ts';
@@ -40,24 +41,28 @@ export interface OpenGuards extends CallGuards {
 }
 
 export function openGuards(parts: GuardParts): OpenGuards {
-  const { catalogue, log, meters, settings } = parts;
+  const { catalogue, log, meters, now, settings } = parts;
   const results = openResults(parts);
   const ledger = openLedger(parts);
   const rates = openRates(parts);
   const { resultsMax } = settings.cache;
+  const answered = (fault: Fault | null): void =>
+    meters.requestFinished(METHOD, fault === null ? 'ok' : outcomeOf(fault.name), 0);
   meters.gauge('millrace_cached_results', 'Tool results in the memory of this node.', () => results.size);
   const cached = new CachedCalls({
     results,
     version: settings.server.version,
     enabled: resultsMax > 0,
-    answered: () => meters.requestFinished(METHOD, 'ok', 0),
+    timeoutMs: settings.requestTimeoutMs,
+    answered,
+    now,
     log,
   });
   meters.gauge('millrace_shared_calls', 'Calls that wait for an identical one.', () => cached.waiting);
   const keyed = new KeyedCalls({
     ledger,
     timeoutMs: settings.requestTimeoutMs,
-    answered: (fault) => meters.requestFinished(METHOD, fault === null ? 'ok' : outcomeOf(fault.name), 0),
+    answered,
     log,
   });
   meters.gauge('millrace_keyed_calls', 'Calls with an idempotency key that run here.', () => ledger.running);
@@ -81,7 +86,8 @@ function openResults({ log, now, settings, shared }: GuardParts): ResultCache {
   if (shared.redis === null) return new MemoryResultCache({ resultsMax, bytesMax, now });
   const { commands, subscriber } = shared.redis;
   const { prefix } = settings.cluster;
-  const results = new RedisResultCache({ commands, subscriber, prefix, resultsMax, bytesMax, now, log });
+  const bounds = { resultsMax, bytesMax, leaseMs: FLIGHT_LEASE_MS };
+  const results = new RedisResultCache({ commands, subscriber, prefix, ...bounds, now, log });
   shared.redis.onGap.add(() => results.gap());
   return results;
 }

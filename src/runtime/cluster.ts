@@ -22,6 +22,8 @@ import type { SharedState } from './shared-state.ts';
 
 /** Heartbeats after which the listing of a silent node is gone from Redis, as the node itself is. */
 const TTL_BEATS = 3;
+/** How long a node that listens waits, before it is ready, for what the others run. */
+const FIRST_LOOK_MS_MAX = 2_000;
 
 export interface ClusterOptions {
   readonly settings: Settings;
@@ -111,6 +113,26 @@ export class ClusterNode {
     this.#served.start();
     this.offer(own);
     this.#catalogue.start();
+  }
+
+  /** Whether a tool that is in no catalogue here is run by no other node either. */
+  get knowsAllTools(): boolean {
+    return this.#catalogue.complete;
+  }
+
+  /** Names of tools that a node has run within the last hour. */
+  get seenTools(): readonly string[] {
+    return this.#catalogue.seen;
+  }
+
+  /** Resolves when it knows what the others run, or after `FIRST_LOOK_MS_MAX`: without Redis it serves what it has. */
+  async ready(): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const patience = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, FIRST_LOOK_MS_MAX);
+    });
+    await Promise.race([this.#catalogue.ready, patience]);
+    clearTimeout(timer);
   }
 
   /** What this node runs itself has changed. */

@@ -170,21 +170,22 @@ class MillraceRuntime implements Runtime {
     this.#cluster = this.#joinCluster();
     const { admission } = this.#engine;
     const load = (): number => admission.inFlight + admission.waiting;
-    this.#member = new Member({ settings, shared, catalogue, load, path: MCP_PATH });
+    const seenTools = (): readonly string[] => this.#cluster?.seenTools ?? [];
+    this.#member = new Member({ settings, shared, catalogue, load, seenTools, path: MCP_PATH });
     const dispatcher = this.#cluster?.dispatcher ?? this.#engine.dispatcher;
-    this.#protocol = assembleProtocol({ settings, catalogue, shared, log, meters, now, dispatcher });
+    this.#protocol = assembleProtocol({
+      settings,
+      catalogue,
+      shared,
+      log,
+      meters,
+      now,
+      dispatcher,
+      // Over stdio alone it is no member: there are no others.
+      knowsAllTools: () => this.#frontEnd === null || (this.#cluster?.knowsAllTools ?? true),
+    });
     this.#engine.dispatcher.onForget = (tool) => this.#protocol.forgetResults(tool);
-    const endpoints = this.#endpoints(this.#protocol.mcp);
-    const ingest: Endpoint = {
-      head: (head, reply) => (this.#streams ?? NO_STREAMS).endpoint.head(head, reply),
-      upgrade: (head) => (this.#streams ?? NO_STREAMS).endpoint.upgrade(head),
-    };
-    const prefixes: [string, Endpoint][] = [[STREAMS_PATH, ingest]];
-    if (shared.peers !== null) {
-      prefixes.push([INTERNAL_PREFIX, shared.peers.endpoint]);
-      shared.peers.onRefused = (status) => meters.httpRefused(status);
-    }
-    this.#router = new Router(new Gate(settings), endpoints, prefixes, this.#protocol.connections, meters);
+    this.#router = this.#makeRouter();
     registerGauges(meters, { engine: this.#engine, ...this.#protocol, frontEnd: () => this.#frontEnd });
     meters.gauge(
       'millrace_cluster_nodes',
@@ -208,6 +209,22 @@ class MillraceRuntime implements Runtime {
       runs: toolRule(settings, this.#shared),
       swapped: (own) => this.#cluster?.offer(own),
     });
+  }
+
+  #makeRouter(): Router {
+    const { peers } = this.#shared;
+    const meters = this.#meters;
+    const ingest: Endpoint = {
+      head: (head, reply) => (this.#streams ?? NO_STREAMS).endpoint.head(head, reply),
+      upgrade: (head) => (this.#streams ?? NO_STREAMS).endpoint.upgrade(head),
+    };
+    const prefixes: [string, Endpoint][] = [[STREAMS_PATH, ingest]];
+    if (peers !== null) {
+      prefixes.push([INTERNAL_PREFIX, peers.endpoint]);
+      peers.onRefused = (status) => meters.httpRefused(status);
+    }
+    const { connections, mcp } = this.#protocol;
+    return new Router(new Gate(this.settings), this.#endpoints(mcp), prefixes, connections, meters);
   }
 
   #joinCluster(): ClusterNode | null {
@@ -282,8 +299,10 @@ class MillraceRuntime implements Runtime {
     intake.onPause = () => frontEnd.pauseReading();
     // Later: what is handed on then goes through admission, which is in the middle of something now.
     intake.onResume = () => setImmediate(() => !intake.paused && frontEnd.resumeReading());
-    this.#status = 'running';
     await this.#member.join(frontEnd.port);
+    await this.#cluster?.ready();
+    // Unless it was closed meanwhile.
+    if (this.#status === 'starting') this.#status = 'running';
     return { url: this.#url(frontEnd.port), port: frontEnd.port };
   }
 

@@ -12,6 +12,7 @@ import type { Settings } from '../config/settings.ts';
 import { CallerThread } from '../dispatch/caller-thread.ts';
 import { JobDispatcher } from '../dispatch/dispatcher.ts';
 import { Flights, WorkerLoad } from '../dispatch/flights.ts';
+import type { Job } from '../dispatch/job.ts';
 import { JobBoard } from '../dispatch/job-board.ts';
 import { Losses } from '../dispatch/losses.ts';
 import { Quarantine } from '../dispatch/quarantine.ts';
@@ -22,6 +23,7 @@ import { PiscinaPool } from '../pool/piscina.ts';
 import type { PoolEvents, StreamCarrier, WorkerPool, WorkerSetup } from '../pool/port.ts';
 import { JSON_DEPTH_MAX } from '../protocol/json.ts';
 import { RequestStateCodec } from '../protocol/request-state.ts';
+import type { SharedSecret } from '../protocol/shared-secret.ts';
 import type { PoolPorts } from '../streams/engine/pool-threads.ts';
 import type { Bus } from '../subscriptions/port.ts';
 
@@ -33,12 +35,12 @@ export interface EngineOptions {
   readonly meters: Meters;
   /** Monotonic milliseconds. */
   readonly now: () => number;
-  readonly stateSecret: string;
+  readonly stateSecret: SharedSecret;
 }
 
 export interface Engine {
   readonly dispatcher: JobDispatcher;
-  readonly admission: Admission;
+  readonly admission: Admission<Job>;
   readonly flights: Flights;
   readonly pool: WorkerPool;
   /** Workers that can take jobs now. */
@@ -76,7 +78,7 @@ export function createEngine(options: EngineOptions): Engine {
 class JoinedEngine implements Engine {
   readonly ready: Promise<void>;
   readonly flights: Flights;
-  readonly admission: Admission;
+  readonly admission: Admission<Job>;
   readonly pool: WorkerPool & StreamCarrier;
   readonly dispatcher: JobDispatcher;
   readonly #options: EngineOptions;
@@ -129,7 +131,7 @@ class JoinedEngine implements Engine {
       boardWorkers: this.#board.workers,
       boardSlots: this.#board.slots,
       server: this.#identity(),
-      stateSecret: this.#options.stateSecret,
+      stateSecret: this.#options.stateSecret.shared,
       resultBytesMax: this.#options.settings.resultBytesMax,
       jsonDepthMax: JSON_DEPTH_MAX,
     };

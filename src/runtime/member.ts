@@ -19,6 +19,8 @@ export interface MemberOptions {
   readonly catalogue: CatalogueHolder;
   /** Calls in flight and waiting. */
   readonly load: () => number;
+  /** Names of tools that nodes have run lately; whether one still does is looked at here. */
+  readonly seenTools: () => readonly string[];
   /** Of requests, below the base URL. */
   readonly path: string;
 }
@@ -72,8 +74,9 @@ export class Member {
 
   warnings(): string[] {
     const { entries } = this.#options.catalogue.current;
-    const tools = entries.filter(({ kind }) => kind === 'tool').map(({ name }) => name);
-    return clusterWarnings(this.#options.shared.membership.nodes, tools);
+    const shown = entries.filter(({ kind }) => kind === 'tool').map(({ name }) => name);
+    const tools = new Set([...shown, ...this.#options.seenTools()]);
+    return clusterWarnings(this.#options.shared.membership.nodes, [...tools].sort());
   }
 }
 

@@ -10,7 +10,22 @@
 import type { Settings } from '../config/settings.ts';
 import type { Log } from '../observe/port.ts';
 import type { RedisConnection } from '../redis/connection.ts';
+import { Script } from '../redis/script.ts';
 import { RedisUnavailable } from '../redis/unavailable.ts';
+
+/** After the last node: what was sealed with it can be opened that long. */
+const TTL_MS = 30 * 86_400_000;
+
+/** KEYS: the secret. ARGV: one for whoever comes first, ttl in ms. Gives the one that is there. */
+const SHARE = new Script(`
+local there = redis.call('GET', KEYS[1])
+if there then
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+  return there
+end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return ARGV[1]
+`);
 
 export class NodeSecret {
   readonly #redis: RedisConnection;
@@ -29,17 +44,17 @@ export class NodeSecret {
     this.#current = current;
   }
 
-  /** `own`: for as long as there is no other. Does not wait for Redis. */
-  static async open(redis: RedisConnection, settings: Settings, log: Log, own: string): Promise<NodeSecret> {
+  /** This node's own, for as long as there is no other. Does not wait for Redis. */
+  static async open(redis: RedisConnection, settings: Settings, log: Log): Promise<NodeSecret> {
     const { secret } = settings.cluster;
-    const opened = new NodeSecret(redis, settings, log, secret === '' ? own : secret);
+    const opened = new NodeSecret(redis, settings, log, secret === '' ? settings.stateSecret : secret);
     if (secret !== '') return opened;
     try {
       await opened.#look();
     } catch (error) {
       log.warn(
         { err: error },
-        'the secret of the nodes cannot be read: until Redis is there this node cannot exchange calls with others, and until it is started again they cannot open its request state; set cluster.secret to be independent of Redis',
+        'the secret of the nodes cannot be read: until Redis is there this node cannot exchange calls with others, and neither opens the request state of the other; set cluster.secret to be independent of Redis',
       );
     }
     opened.#stopListening = redis.onChange((up) => up && opened.#lookAgain());
@@ -65,9 +80,9 @@ export class NodeSecret {
 
   async #look(): Promise<void> {
     const key = `${this.#settings.cluster.prefix}secret`;
-    const there = await this.#redis.command('SET', key, this.#current, 'NX', 'GET');
-    if (there === null || there === this.#current) return;
-    this.#current = String(there);
+    const there = String(await this.#redis.script(SHARE, [key], [this.#current, TTL_MS]));
+    if (there === this.#current) return;
+    this.#current = there;
     this.onChange?.(this.#current);
   }
 }

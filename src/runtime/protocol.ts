@@ -29,6 +29,8 @@ export interface ProtocolOptions {
   readonly meters: Meters;
   /** Monotonic milliseconds. */
   readonly now: () => number;
+  /** Whether a tool that is in no catalogue here is run by no other node either. */
+  readonly knowsAllTools: () => boolean;
 }
 
 export interface Protocol {
@@ -71,7 +73,7 @@ export function assembleProtocol(options: ProtocolOptions): Protocol {
   });
   const listen = new Listen({ bus, tasks, settings, serverInfoJson: JSON.stringify(serverInfo), log });
   const guards = openGuards({ settings, shared, catalogue, meters, log, now });
-  const methods = createMethods({ catalogue, dispatcher, tasks, bus, listen, log, meters, settings, guards });
+  const methods = createMethods({ ...options, tasks, bus, listen, guards });
   const limits = { ...settings.sessions, streamKeepAliveMs: settings.streamKeepAliveMs };
   const hubOptions = { bus, dispatcher, limits, log, nowMs: now };
   const hub = new SessionHub({ ...hubOptions, store, events, relay });

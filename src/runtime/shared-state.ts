@@ -14,6 +14,7 @@ import { HttpPeers } from '../cluster/peers/http-peers.ts';
 import type { Leases, Membership } from '../cluster/port.ts';
 import type { Settings } from '../config/settings.ts';
 import type { Log } from '../observe/port.ts';
+import { SharedSecret } from '../protocol/shared-secret.ts';
 import { RedisConnection } from '../redis/connection.ts';
 import { RedisSubscriber } from '../redis/subscriber.ts';
 import { MemoryEventLog } from '../sessions/memory-event-log.ts';
@@ -23,7 +24,7 @@ import { MemoryBus } from '../subscriptions/memory-bus.ts';
 import type { Bus } from '../subscriptions/port.ts';
 import { MemoryTaskStore } from '../tasks/memory-store.ts';
 import type { SharedTaskStore, TaskStore } from '../tasks/port.ts';
-import { RedisTaskStore } from '../tasks/redis-store.ts';
+import { presenceKey, RedisTaskStore } from '../tasks/redis-store.ts';
 import { NodeSecret } from './node-secret.ts';
 import { openSharedSessions } from './shared-sessions.ts';
 
@@ -50,14 +51,15 @@ export interface SharedState {
   readonly reportLoad: (read: () => number) => void;
   /** Messages to and from other nodes; null when this node is alone. */
   readonly peers: HttpPeers | null;
-  /** Seals request state and cursors, and proves that a message comes from a node; the same on all nodes. */
-  readonly secret: string;
+  /** Seals request state and cursors; the same on all nodes. */
+  readonly secret: SharedSecret;
   readonly degraded: readonly string[];
   close(): Promise<void>;
 }
 
 /** Heartbeats that a claim of a task or an idempotency key outlives its node. */
 export const CLAIM_BEATS = 3;
+const START_BYTES = 12;
 /** How long a start waits for Redis before it goes on without. */
 const START_MS_MAX = 3_000;
 /** Connections to one node for what is not a forwarded call. */
@@ -90,7 +92,7 @@ function embeddedState(settings: Settings, log: Log): SharedState {
     leases: new MemoryLeases(settings.nodeId),
     reportLoad: () => undefined,
     peers: null,
-    secret: settings.stateSecret === '' ? randomBytes(32).toString('base64url') : settings.stateSecret,
+    secret: SharedSecret.of(settings.stateSecret),
     degraded: [],
     close: async () => undefined,
   };
@@ -104,7 +106,7 @@ async function openRedisState(settings: Settings, log: Log, embedded: SharedStat
   // A node that serves before it listens keeps what others have made out of date.
   const listening = commands.ready().then(() => subscriber.standing);
   await Promise.race([listening.catch(() => undefined), pause(START_MS_MAX)]);
-  const secret = await NodeSecret.open(commands, settings, log, embedded.secret);
+  const secret = await NodeSecret.open(commands, settings, log);
   const onGap = new Set<() => void>();
   subscriber.onGap = () => {
     for (const missed of onGap) missed();
@@ -112,7 +114,8 @@ async function openRedisState(settings: Settings, log: Log, embedded: SharedStat
   const { close: closeSessions, gap, ...sessionEra } = openSharedSessions(settings, log, commands, subscriber);
   onGap.add(gap);
   const board = new LoadBoard();
-  const membership = openMembership(settings, log, board);
+  const start = randomBytes(START_BYTES).toString('base64url');
+  const membership = openMembership(settings, log, board, start);
   const leases = openLeases(settings, commands);
   const shared: SharedState = {
     ...embedded,
@@ -127,9 +130,11 @@ async function openRedisState(settings: Settings, log: Log, embedded: SharedStat
       prefix: settings.cluster.prefix,
       tasksMax: settings.tasks.max,
       claimMs: CLAIM_BEATS * settings.heartbeatMs,
+      nodeId: settings.nodeId,
+      start,
     }),
-    peers: openPeers(settings, secret, (id) => membership.node(id)?.url ?? ''),
-    secret: secret.current,
+    peers: openPeers(settings, secret.current, (id) => membership.node(id)?.url ?? ''),
+    secret: SharedSecret.of(secret.current),
     get degraded() {
       const trouble = commands.trouble === '' ? [] : [`redis ${commands.trouble}`];
       return [...new Set([...trouble, ...membership.degraded])];
@@ -145,13 +150,20 @@ async function openRedisState(settings: Settings, log: Log, embedded: SharedStat
       commands.close();
     },
   };
+  secret.onChange = (changed) => {
+    shared.peers?.use(changed);
+    shared.secret.use(changed);
+  };
   return shared;
 }
 
-function openMembership(settings: Settings, log: Log, board: LoadBoard): RedisMembership {
+/** `start`: what this start of the node is called where its tasks are. */
+function openMembership(settings: Settings, log: Log, board: LoadBoard, start: string): RedisMembership {
   const { heartbeatMs, nodeId, redisUrl } = settings;
   const { commandMsMax, prefix, tlsCaFile } = settings.cluster;
-  return new RedisMembership({ id: nodeId, redisUrl, tlsCaFile, commandMsMax, prefix, heartbeatMs, board, log });
+  const presence = { key: presenceKey(prefix, nodeId), start };
+  const options = { id: nodeId, redisUrl, tlsCaFile, commandMsMax, prefix, heartbeatMs, presence, board, log };
+  return new RedisMembership(options);
 }
 
 function openLeases({ cluster, heartbeatMs, nodeId }: Settings, commands: RedisConnection): RedisLeases {
@@ -159,19 +171,17 @@ function openLeases({ cluster, heartbeatMs, nodeId }: Settings, commands: RedisC
   return new RedisLeases({ commands, nodeId, prefix: cluster.prefix, ttlMs, now: () => performance.now() });
 }
 
-function openPeers(settings: Settings, secret: NodeSecret, urlOf: (nodeId: string) => string): HttpPeers {
+function openPeers(settings: Settings, secret: string, urlOf: (nodeId: string) => string): HttpPeers {
   const { nodeId, cluster, requestBytesMax, resultBytesMax } = settings;
-  const peers = new HttpPeers({
+  return new HttpPeers({
     nodeId,
-    secret: secret.current,
+    secret,
     urlOf,
     socketsMax: cluster.forwardedMax + PEER_SOCKETS_BESIDE,
     bodyBytesMax: Math.max(requestBytesMax, PEER_BODY_BYTES_MIN),
     answerBytesMax: resultBytesMax + PEER_BODY_BYTES_MIN,
     tlsCaFile: cluster.tlsCaFile,
   });
-  secret.onChange = (changed) => peers.use(changed);
-  return peers;
 }
 
 function pause(ms: number): Promise<void> {

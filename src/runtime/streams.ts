@@ -3,6 +3,8 @@
  *
  * Role: what `create-runtime.ts` needs of `src/streams`, which is loaded only when streams are declared.
  */
+
+import type { Principal } from '../catalogue/define.ts';
 import type { SourcedDefinition } from '../catalogue/entries.ts';
 import type { Settings } from '../config/settings.ts';
 import { readStreamFiles } from '../config/stream-files.ts';
@@ -13,7 +15,7 @@ import { type Authenticator, type AuthRefusal, isAuthRefusal } from '../protocol
 import type { StreamDefinition } from '../streams/define/definition.ts';
 import type { PoolThreads } from '../streams/engine/pool-threads.ts';
 import type { StreamFacts, Streams } from '../streams/engine/port.ts';
-import type { Refused } from '../streams/ingest/http-endpoint.ts';
+import type { Admission, Refused } from '../streams/ingest/http-endpoint.ts';
 import type { Bus } from '../subscriptions/port.ts';
 import type { Engine } from './engine.ts';
 import type { SharedState } from './shared-state.ts';
@@ -74,9 +76,9 @@ export async function startStreams(
   });
   service.onDefined(publish);
   registerStreamGauges(meters, streams);
-  const refused = (head: RequestHead) => refusalFor(ports.authenticator, head);
+  const admit = (head: RequestHead) => admissionOf(ports.authenticator, head);
   return {
-    endpoint: new StreamEndpoint({ streams: service, bodyBytesMax: settings.requestBytesMax, refused, log }),
+    endpoint: new StreamEndpoint({ streams: service, bodyBytesMax: settings.requestBytesMax, admit, log }),
     get degraded() {
       return service.degraded;
     },
@@ -157,12 +159,14 @@ async function openReplicated(
   };
 }
 
-function refusalFor(authenticator: Authenticator | null, head: RequestHead): Refused | null | Promise<Refused | null> {
-  if (authenticator === null) return null;
+function admissionOf(authenticator: Authenticator | null, head: RequestHead): Admission | Promise<Admission> {
+  if (authenticator === null) return { sender: '' };
   const verdict = authenticator.authenticate(head.header('authorization'));
-  if (verdict instanceof Promise) return verdict.then((known) => (isAuthRefusal(known) ? refusedBy(known) : null));
-  return isAuthRefusal(verdict) ? refusedBy(verdict) : null;
+  return verdict instanceof Promise ? verdict.then(admissionBy) : admissionBy(verdict);
 }
+
+const admissionBy = (verdict: Principal | AuthRefusal): Admission =>
+  isAuthRefusal(verdict) ? refusedBy(verdict) : { sender: verdict.id };
 
 function refusedBy({ message, status, wwwAuthenticate }: AuthRefusal): Refused {
   return { status, message, headers: [['WWW-Authenticate', wwwAuthenticate]] };

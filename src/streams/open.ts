@@ -53,6 +53,9 @@ export interface OpenStreams {
   close(): Promise<void>;
 }
 
+/** For webhooks of alerts when all is to be settled; what was not taken by then is part of the checkpoint. */
+const CALLS_MS_MAX = 5000;
+
 const NO_PLAN: Plan = { epoch: 0, shards: 1, streams: [], groups: [], operators: [] };
 
 /** Rejects with `DefinitionProblem`, or when a store or a connector cannot be opened. */
@@ -69,7 +72,7 @@ export async function openStreams(options: StreamsOptions): Promise<OpenStreams>
     alerts,
     derive: (stream, seq, events) => engine.derive(stream, seq, events),
     changed: (change) => service.tell(change),
-    now,
+    arrivalMs: (seq) => engine.arrivalMs(seq),
   });
   const engine: StreamEngine = new StreamEngine(engineParts, NO_PLAN, nothingYet(parts, threads, folder), outcomes);
   const connectors = new Connectors({
@@ -85,7 +88,8 @@ export async function openStreams(options: StreamsOptions): Promise<OpenStreams>
     shardParts: parts,
     store: stores.checkpoints,
     folder,
-    compile: (given, epoch) => compilePlan(given, { epoch, shards }),
+    shards,
+    compile: (given, epoch, shardsNow) => compilePlan(given, { epoch, shards: shardsNow }),
     prepare: async (given, plan, before) => {
       checkConnectors(given, options.kinds);
       await loadReducers(plan, reducers);
@@ -131,6 +135,7 @@ function handleOf({ alerts, clock, connectors, engine, folder, lifecycle, servic
     async settled() {
       await engine.pipeline.idle();
       await connectors.settled();
+      await alerts.settled(CALLS_MS_MAX);
     },
     async abandon() {
       clock.stop();
@@ -145,7 +150,7 @@ function handleOf({ alerts, clock, connectors, engine, folder, lifecycle, servic
     async close() {
       clock.stop();
       await connectors.stopSources();
-      await finish(engine, lifecycle, connectors);
+      await finish(engine, lifecycle, connectors, alerts);
       alerts.close();
       await folder.close();
       await stores.close();
@@ -166,12 +171,18 @@ function nothingYet(parts: ShardParts, threads: StreamThreads, folder: SpillFold
   return new ShardSet(NO_PLAN, parts, threads, deaf, null, 0, folder);
 }
 
-async function finish(engine: StreamEngine, lifecycle: Lifecycle, connectors: Connectors): Promise<void> {
+async function finish(
+  engine: StreamEngine,
+  lifecycle: Lifecycle,
+  connectors: Connectors,
+  alerts: AlertBook,
+): Promise<void> {
   const broken = engine.state === 'broken';
   engine.state = 'stopped';
   if (!broken) {
     await engine.pipeline.idle();
     await connectors.settled();
+    await alerts.settled(CALLS_MS_MAX);
     await lifecycle.checkpoint();
   }
   engine.pipeline.stop();

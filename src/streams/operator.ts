@@ -135,9 +135,17 @@ export interface EventResults {
   readonly values: readonly RowText[];
 }
 
+/** Writes the values of the result at hand, so that they need not be made. */
+export interface ValueWriter {
+  /** As JSON; by position in `columns` of the operator. */
+  writeValue(index: number, out: LineBuffer): void;
+}
+
 export interface Emitter {
   /** Takes a result of the operator, writes it, and hands it to the operators it feeds. */
   emit(row: ResultRow): void;
+  /** The same of a row whose values `writer` writes. False, with nothing done, when somebody needs them; absent: somebody always does. */
+  emitWritten?(row: ResultRow, writer: ValueWriter): boolean;
   /** The same of many. False, with nothing done, when somebody needs them as rows; absent: somebody always does. */
   emitEvents?(results: EventResults): boolean;
 }
@@ -153,8 +161,10 @@ export interface OperatorStats {
 
 /** What `window_query` asks of one shard. */
 export interface StateQuery {
-  /** Null: all keys. */
+  /** Null: all keys, or those of `match`. */
   readonly key: readonly (string | number | boolean | null)[] | null;
+  /** Some members of the key, looked for among all; null for none. The shard sees to it, operators do not. */
+  readonly match: Readonly<Record<string, string | number | boolean | null>> | null;
   /** Windows that overlap [fromMs, toMs). */
   readonly fromMs: number;
   readonly toMs: number;
@@ -185,8 +195,10 @@ export interface ShardOperator {
   result?(row: ResultRow, columns: readonly string[], out: Emitter): void;
   /** The watermark rose. Called after the events that raised it. */
   advance?(watermark: number, out: Emitter): void;
-  /** Processing time passed: windows of processing time, early triggers, missing data. `nowMs` is wall clock of the log. */
+  /** Processing time passed: windows of processing time, early triggers. `nowMs` is wall clock of the log. */
   tick?(nowMs: number, out: Emitter): void;
+  /** The whole stream is silent, its watermark stands; by the clock its time would be `timeMs`. Missing data only. */
+  silent?(timeMs: number, out: Emitter): void;
   /** Results as they would be now, of windows still open. Gives at most `query.limit` rows to `out`. */
   query?(query: StateQuery, out: Emitter): void;
   /** Forgets about this part (0…1) of the keys, those idle the longest. Returns keys forgotten. */

@@ -32,6 +32,8 @@ export interface StreamPlan {
   /** Parts by `key` that nodes run apart. */
   readonly partitions: number;
   readonly dedupIdsMax: number;
+  /** Batch ids remembered. */
+  readonly batchIdsMax: number;
   readonly dedupTtlMs: number;
   readonly keysMax: number;
   readonly stateBytesMax: number;

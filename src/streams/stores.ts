@@ -13,7 +13,7 @@ import { MemoryDeadLetterStore } from './dead-letters/memory-store.ts';
 import type { DeadLetterStore } from './dead-letters/port.ts';
 import type { StreamDefinition } from './define/definition.ts';
 import { LmdbEnvironment } from './lmdb/open.ts';
-import { LmdbLog } from './log/lmdb-log.ts';
+import { openLmdbLog } from './log/lmdb-log.ts';
 import { MemoryLog } from './log/memory-log.ts';
 import type { EventLog } from './log/port.ts';
 
@@ -40,18 +40,7 @@ export async function openStores({ dataDir, definitions, logBytesMax }: StoreOpt
     throw new Error(`stream ${replicated.name}: durability "replicated" is not for the stores of one node`);
   }
   if (!definitions.some(({ durability }) => durability === 'fsync')) {
-    const eventLog = new MemoryLog({ bytesMax: logBytesMax });
-    const deadLetters = new MemoryDeadLetterStore();
-    return {
-      eventLog,
-      checkpoints: null,
-      deadLetters,
-      dataDir: '',
-      async close() {
-        await eventLog.close();
-        await deadLetters.close();
-      },
-    };
+    return storesOf('', new MemoryLog({ bytesMax: logBytesMax }), null, new MemoryDeadLetterStore());
   }
   // Apart, since a checkpoint that is being saved would hold up the log: 728 records/s together, 1,181 apart.
   const [logDir, stateDir] = [join(dataDir, 'log'), join(dataDir, 'state')];
@@ -59,20 +48,27 @@ export async function openStores({ dataDir, definitions, logBytesMax }: StoreOpt
   await mkdir(stateDir, { recursive: true });
   const logEnvironment = new LmdbEnvironment(logDir);
   const stateEnvironment = new LmdbEnvironment(stateDir);
-  const eventLog = new LmdbLog(logEnvironment, { bytesMax: logBytesMax });
+  const eventLog = openLmdbLog(logEnvironment, { bytesMax: logBytesMax });
   const checkpoints = new LmdbCheckpointStore(stateEnvironment);
   const deadLetters = new LmdbDeadLetterStore(stateEnvironment);
+  return storesOf(dataDir, eventLog, checkpoints, deadLetters, logEnvironment, stateEnvironment);
+}
+
+/** They are closed one after the other, and then what is beneath them. */
+export function storesOf(
+  dataDir: string,
+  eventLog: EventLog,
+  checkpoints: CheckpointStore | null,
+  deadLetters: DeadLetterStore,
+  ...beneath: readonly { close(): Promise<void> }[]
+): Stores {
   return {
     eventLog,
     checkpoints,
     deadLetters,
     dataDir,
     async close() {
-      await eventLog.close();
-      await checkpoints.close();
-      await deadLetters.close();
-      await logEnvironment.close();
-      await stateEnvironment.close();
+      for (const each of [eventLog, checkpoints, deadLetters, ...beneath]) await each?.close();
     },
   };
 }

@@ -28,17 +28,18 @@ export function callOf(job: Job, body: Uint8Array | null): TaskCall | undefined 
   };
 }
 
-/** Null: this node does not serve the tool, or no longer as one that may be repeated. */
+/** `unknown`: this node does not know the tool, or the revision. `once`: here it must not be repeated. */
 export function jobAgain(
   call: TaskCall,
   taskId: string,
   catalogue: CatalogueHolder,
   settings: Settings['tasks'],
   sink: JobSink,
-): Job | null {
+): Job | 'unknown' | 'once' {
   const entry = catalogue.current.tool(call.tool);
   const revision = revisionNamed(call.revision);
-  if (entry === undefined || !entry.repeatable || revision === undefined) return null;
+  if (entry === undefined || revision === undefined) return 'unknown';
+  if (!entry.repeatable) return 'once';
   const extras = { ...call.extras, taskId };
   const timeoutMs = Math.max(entry.timeoutMs, settings.deadlineMs);
   return new Job(entry, revision, call.flags, call.share, extras, sink, timeoutMs);

@@ -6,7 +6,8 @@
  * `transitions.ts`; a task of another principal, an expired and an unknown one look the same; every change is stored
  * first and published then; a job whose task has ended is forgotten or cancelled, never both.
  * With a shared store any node answers for any task: what concerns a task that another node runs is left in the store,
- * and `task-keeper.ts` finds it there. A change that cannot be stored is kept until it can, and read from here.
+ * and `task-keeper.ts` finds it there. A change that cannot be stored is kept until it can, and read from here. A task that
+ * may be repeated does not end with a refusal that asks to come back: it rests (`resting-tasks.ts`) and is tried again.
  */
 import type { CatalogueHolder } from '../catalogue/entry.ts';
 import type { Settings } from '../config/settings.ts';
@@ -20,6 +21,7 @@ import { callOf, jobAgain, NODES_LOST_MAX } from './call-again.ts';
 import { outcomeOf } from './job-outcome.ts';
 import { newRecord } from './new-record.ts';
 import type { Orphan, PutAnswer, SharedTaskStore, TaskRecord, TaskStore, Tasks } from './port.ts';
+import { isForLater, RestingTasks } from './resting-tasks.ts';
 import { RunningTask } from './running-task.ts';
 import { acknowledgementJson, createTaskResultJson, getTaskResultJson } from './task-json.ts';
 import { TaskKeeper } from './task-keeper.ts';
@@ -59,6 +61,7 @@ export class TaskManager implements Tasks, TaskEnds {
   readonly #shared: SharedTaskStore | null;
   readonly #keeper: TaskKeeper | null;
   readonly #writes: TaskWrites;
+  readonly #resting: RestingTasks;
   /** Tasks of this node that have not ended or whose end is not stored, by task id. Bounded by the store. */
   readonly #running = new Map<string, RunningTask>();
 
@@ -67,6 +70,7 @@ export class TaskManager implements Tasks, TaskEnds {
     this.#shared = 'claimMs' in options.store ? options.store : null;
     this.#keeper = this.#shared === null ? null : new TaskKeeper(this.#shared, this, options.log);
     const { bus, log, store } = options;
+    this.#resting = new RestingTasks({ release: (taskId) => this.#keeper?.release(taskId), now: options.now });
     this.#writes = new TaskWrites({ store, bus, log, written: (task, answer) => this.#written(task, answer) });
   }
 
@@ -132,6 +136,7 @@ export class TaskManager implements Tasks, TaskEnds {
 
   async close(): Promise<void> {
     this.#keeper?.close();
+    this.#resting.close();
     const writing = [...this.#running.values()].map((task) => task.writing);
     let timer: NodeJS.Timeout | undefined;
     const patience = new Promise((resolve) => {
@@ -173,10 +178,14 @@ export class TaskManager implements Tasks, TaskEnds {
     this.#options.dispatcher().taskStarted(task.job, task.record.taskId, deadlineMs);
   }
 
-  handedOver(task: RunningTask): boolean {
+  handedOver(task: RunningTask, refusal: Fault): boolean {
     if (this.#shared === null || !task.canRunAgain || !this.#isLive(task)) return false;
-    this.#running.delete(task.record.taskId);
-    this.#keeper?.release(task.record.taskId);
+    const { taskId } = task.record;
+    // A server that stops has no time to wait.
+    const isNow = refusal.name === 'draining';
+    if (!isNow && !(isForLater(refusal.name) && this.#resting.rest(taskId, task.writing))) return false;
+    this.#running.delete(taskId);
+    if (isNow) this.#keeper?.release(taskId);
     return true;
   }
 
@@ -211,16 +220,20 @@ export class TaskManager implements Tasks, TaskEnds {
     }
   }
 
-  /** Runs a task again whose node has gone, under the same id; or ends it, when its tool must not be repeated. */
+  /**
+   * Runs a task again whose node has gone, under the same id; or ends it, when its tool must not be repeated. A tool that
+   * is not known here may be learnt, or be known to another node.
+   */
   adopt(orphan: Orphan): void {
     const { catalogue, dispatcher, log, settings } = this.#options;
     const { call, lostNodes, record } = orphan;
     const { taskId } = record;
     const sink = new TaskSink(this);
     const again =
-      call !== null && lostNodes <= NODES_LOST_MAX ? jobAgain(call, taskId, catalogue, settings, sink) : null;
+      call !== null && lostNodes <= NODES_LOST_MAX ? jobAgain(call, taskId, catalogue, settings, sink) : 'once';
+    if (again === 'unknown' && this.#resting.rest(taskId, null)) return;
     record.inputRequests.clear();
-    if (call === null || again === null) {
+    if (call === null || typeof again === 'string') {
       log.warn({ taskId, lostNodes }, 'the node that ran a task has gone: the task has failed');
       record.status = 'failed';
       record.statusMessage = NODE_LOST.message;

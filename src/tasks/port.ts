@@ -88,7 +88,10 @@ export interface SharedTaskStore extends TaskStore {
   readonly claimMs: number;
   /** Renews the claims of this node. */
   renew(): Promise<TaskNews>;
-  /** Claims tasks whose claims have run out, a few at a time. */
+  /**
+   * Claims tasks whose claims have run out, a few at a time; for a while not those of nodes that are there and do not
+   * renew: they stand still, and their workers go on.
+   */
   takeOrphans(): Promise<readonly Orphan[]>;
   /** Lets another node have the task at once. */
   release(taskId: string): Promise<void>;

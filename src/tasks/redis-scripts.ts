@@ -1,17 +1,25 @@
 /**
  * What is done to tasks in Redis, each in one step.
  *
- *   {prefix}{tasks}:t:<id>    hash: r record, k token, x nodes lost, c call, z ended, n answers wait, a:<key> answer
+ *   {prefix}{tasks}:t:<id>    hash: r record, k token, o node, s its start, w waited for since (ms), x nodes lost, c call,
+ *                             z ended, n answers wait, a:<key> answer
  *   {prefix}{tasks}:all       ids by the time they expire          ms
  *   {prefix}{tasks}:ended     ids of ended tasks by when           µs
- *   {prefix}{tasks}:claims    ids of running tasks by the time their claim runs out   ms
+ *   {prefix}{tasks}:claims    ids of running tasks by the time their claim is to be looked at: when it runs out, later
+ *                             when it is waited for, 0 when it was given back          ms
  *   {prefix}{tasks}:since     changes when the store was emptied
+ *   {prefix}{tasks}:node:<id> the start of a node that is there, told by its heartbeat: see `cluster/heartbeat/presence.ts`
  *
  * Role: the rules of claims and fencing. A token rises with every claim and with every end from elsewhere; a write names
- * the token it was claimed with, or is refused. Times are those of Redis. All keys have one hash tag, so that there can
- * be one bound for all tasks.
+ * the token it was claimed with, or is refused. A claim that ran out is anybody's, unless its node is there: then the
+ * node's front end stands still while its workers go on, and the claim is waited for, though not for ever. Whether the
+ * node is there is asked in the step that takes the claim. Times are those of Redis. All keys have one hash tag, so that
+ * there can be one bound for all tasks.
  */
 import { Script } from '../redis/script.ts';
+
+/** Claims looked at in one step: those that are waited for then come later than the others. */
+const LOOKED_AT = 100;
 
 const TIME = `
 local t = redis.call('TIME')
@@ -30,7 +38,7 @@ end
 
 /**
  * Keys: task, all, ended, claims, since. Arguments: id, token or '', since or '', record, ended 0/1, ttl, claim, most
- * tasks, call or '', start of task keys, ttl of the indexes. Answers what, token, since, tasks.
+ * tasks, call or '', start of task keys, ttl of the indexes, node, its start. Answers what, token, since, tasks.
  */
 export const PUT = new Script(`
 ${TIME}${REMOVE}
@@ -57,7 +65,8 @@ if not row[1] then
   redis.call('PEXPIRE', KEYS[1], ARGV[6])
   redis.call('ZADD', KEYS[2], now + ARGV[6], id)
 end
-redis.call('HSET', KEYS[1], 'r', ARGV[4])
+redis.call('HSET', KEYS[1], 'r', ARGV[4], 'o', ARGV[12], 's', ARGV[13])
+redis.call('HDEL', KEYS[1], 'w')
 if ARGV[5] == '1' then
   redis.call('HSET', KEYS[1], 'z', 1)
   redis.call('HDEL', KEYS[1], 'c')
@@ -96,13 +105,14 @@ local since = redis.call('GET', KEYS[2])
 local told = {}
 for i = 3, #KEYS do
   local at = 3 * (i - 3) + 2
-  local row = redis.call('HMGET', KEYS[i], 'k', 'z', 'n')
+  local row = redis.call('HMGET', KEYS[i], 'k', 'z', 'n', 'w')
   if not row[1] then
     told[i - 2] = since == ARGV[at + 2] and 0 or 3
   elseif row[1] ~= ARGV[at + 1] or row[2] then
     told[i - 2] = 0
   else
     redis.call('ZADD', KEYS[1], now + ARGV[1], ARGV[at])
+    if row[4] then redis.call('HDEL', KEYS[i], 'w') end
     told[i - 2] = row[3] and 2 or 1
   end
 end
@@ -125,30 +135,61 @@ local function answers(key)
 end
 `;
 
-/** Keys: task, claims. Arguments: start of task keys, claim, how many. Answers token, record, call, nodes lost of each. */
+/**
+ * When a claim that ran out is to be looked at again; nil: it is anybody's. Before its node can be gone that need not be:
+ * if it dies now, what its heartbeat said ends then.
+ */
+const WAITED_FOR = `
+local function waited_for(key, ran_out, nodes, patience)
+  local row = redis.call('HMGET', key, 'o', 's', 'w')
+  if not row[1] or redis.call('HGET', nodes .. row[1], 'start') ~= row[2] then return nil end
+  local since = row[3] or ran_out
+  local again = math.min(since + patience, now + math.max(1, redis.call('PTTL', nodes .. row[1])))
+  if again <= now then return nil end
+  redis.call('HSET', key, 'w', since)
+  return again
+end
+`;
+
+/**
+ * Keys: since, claims. Arguments: start of task keys, claim, how many, start of node keys, how long a node that is there
+ * is waited for, node, its start. Answers token, record, call, nodes lost, and whether it was this start's already, of
+ * each.
+ */
 export const TAKE_ORPHANS = new Script(`
-${TIME}${FORGET_ANSWERS}
+${TIME}${FORGET_ANSWERS}${WAITED_FOR}
 local taken = {}
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'LIMIT', 0, ARGV[3])) do
-  local key = ARGV[1] .. id
-  local row = redis.call('HMGET', key, 'k', 'r', 'c')
+local out = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'WITHSCORES', 'LIMIT', 0, ${LOOKED_AT})
+for i = 1, #out, 2 do
+  local id, key = out[i], ARGV[1] .. out[i]
+  local row = redis.call('HMGET', key, 'k', 'r', 'c', 'o', 's')
+  local own = row[4] == ARGV[6] and row[5] == ARGV[7]
+  local again = row[1] and not own and waited_for(key, out[i + 1], ARGV[4], ARGV[5])
   if not row[1] then
     redis.call('ZREM', KEYS[2], id)
+  elseif again then
+    redis.call('ZADD', KEYS[2], again, id)
   else
-    local token = rise(row[1])
-    redis.call('HSET', key, 'k', token)
-    answers(key)
+    local token = own and row[1] or rise(row[1])
+    if not own then
+      redis.call('HSET', key, 'k', token, 'o', ARGV[6], 's', ARGV[7])
+      redis.call('HINCRBY', key, 'x', 1)
+      answers(key)
+    end
+    redis.call('HDEL', key, 'w')
     redis.call('ZADD', KEYS[2], now + ARGV[2], id)
-    taken[#taken + 1] = {token, row[2], row[3] or '', redis.call('HINCRBY', key, 'x', 1)}
+    taken[#taken + 1] = {token, row[2], row[3] or '', redis.call('HGET', key, 'x'), own and 1 or 0}
+    if #taken >= tonumber(ARGV[3]) then break end
   end
 end
 return {redis.call('GET', KEYS[1]) or '', taken}
 `);
 
-/** Keys: task, claims. Arguments: id, token. It is nobody's fault: the node does not count as lost. */
+/** Keys: task, claims. Arguments: id, token. It is nobody's fault: the node does not count as lost, nor is it waited for. */
 export const RELEASE = new Script(`
 if redis.call('HGET', KEYS[1], 'k') ~= ARGV[2] then return 0 end
 redis.call('HINCRBY', KEYS[1], 'x', -1)
+redis.call('HDEL', KEYS[1], 'o', 's', 'w')
 redis.call('ZADD', KEYS[2], 0, ARGV[1])
 return 1
 `);
@@ -161,6 +202,7 @@ if row[1] ~= ARGV[2] or row[3] then return 0 end
 redis.call('HSET', KEYS[1], 'r', ARGV[3], 'k', rise(row[2]), 'z', 1)
 redis.call('HDEL', KEYS[1], 'c')
 redis.call('ZADD', KEYS[2], us, ARGV[1])
+redis.call('PEXPIRE', KEYS[2], ${30 * 86_400_000})
 redis.call('ZREM', KEYS[3], ARGV[1])
 return 1
 `);

@@ -21,6 +21,11 @@ const RENEWED_AT_ONCE = 100;
 const ORPHANS_AT_ONCE = 8;
 /** Attempts to end a task that changes all the time. */
 const END_ATTEMPTS = 20;
+/**
+ * A node that is there and does not renew is waited for so many times as long as a claim lasts. Longer than tools and
+ * collections of garbage stand in the way of a front end; after that it will hardly come back.
+ */
+const PATIENCE_CLAIMS = 10;
 
 export interface RedisTaskStoreOptions {
   readonly commands: RedisConnection;
@@ -28,7 +33,13 @@ export interface RedisTaskStoreOptions {
   readonly prefix: string;
   readonly tasksMax: number;
   readonly claimMs: number;
+  readonly nodeId: string;
+  /** Of this start of the node, as its heartbeat tells it under `presenceKey`. */
+  readonly start: string;
 }
+
+/** Where the heartbeat of a node says that it is there; `''` instead of an id: the start of all of them. */
+export const presenceKey = (prefix: string, nodeId: string): string => `${prefix}{tasks}:node:${nodeId}`;
 
 interface Claim {
   readonly token: string;
@@ -71,7 +82,7 @@ export class RedisTaskStore implements SharedTaskStore {
 
   async put(record: TaskRecord, call?: TaskCall): Promise<PutAnswer> {
     const { taskId } = record;
-    const { claimMs, tasksMax } = this.#options;
+    const { claimMs, nodeId, start, tasksMax } = this.#options;
     const claim = this.#claims.get(taskId);
     const isEnd = isTerminal(record.status);
     const answer = (await this.#run(
@@ -89,6 +100,8 @@ export class RedisTaskStore implements SharedTaskStore {
         call === undefined ? '' : packCall(call),
         this.#taskBase,
         TTL_MS_MAX,
+        nodeId,
+        start,
       ],
     )) as readonly RedisReply[];
     const [what, token, since, size] = answer;
@@ -153,16 +166,21 @@ export class RedisTaskStore implements SharedTaskStore {
 
   async takeOrphans(): Promise<readonly Orphan[]> {
     const keys = [this.#sinceKey, this.#claimsKey];
-    const args = [this.#taskBase, this.claimMs, ORPHANS_AT_ONCE];
+    const { nodeId, prefix, start } = this.#options;
+    const patienceMs = PATIENCE_CLAIMS * this.claimMs;
+    const args = [this.#taskBase, this.claimMs, ORPHANS_AT_ONCE, presenceKey(prefix, ''), patienceMs, nodeId, start];
     const [since, taken] = (await this.#run(TAKE_ORPHANS, keys, args)) as readonly [
       Buffer,
       readonly (readonly RedisReply[])[],
     ];
     const orphans: Orphan[] = [];
-    for (const [token, packed, call, lostNodes] of taken) {
+    for (const [token, packed, call, lostNodes, isOwn] of taken) {
       const record = unpackRecord(packed);
       // Written by a version this one does not know: a node of that version will claim it.
       if (record === undefined) continue;
+      // This node stood still since it renewed, and still runs it. What it does not know was its own when an answer of
+      // the store was lost.
+      if (isOwn === 1 && this.#claims.has(record.taskId)) continue;
       this.#claims.set(record.taskId, { token: String(token), since: String(since) });
       orphans.push({ record, call: unpackCall(call), lostNodes: Number(lostNodes) });
     }

@@ -12,8 +12,8 @@ export interface TaskEnds {
   asked(task: RunningTask, ask: Ask): void;
   /** Text of the JSON-RPC response: it holds `result` or `error`. */
   ended(task: RunningTask, responseJson: string): void;
-  /** This server stops. True: another one goes on with the task. */
-  handedOver(task: RunningTask): boolean;
+  /** It was not run to its end. True: the task is tried again, by this server or another one. */
+  handedOver(task: RunningTask, refusal: Fault): boolean;
   /** The tool asked again to become a task. */
   again(task: RunningTask): void;
 }
@@ -37,7 +37,7 @@ export class TaskSink implements JobSink {
   }
 
   refused(_job: Job, refusal: Fault): void {
-    if (refusal.name === 'draining' && this.#ends.handedOver(this.#task)) return;
+    if (this.#ends.handedOver(this.#task, refusal)) return;
     this.#ends.ended(this.#task, encodeFault('', refusal));
   }
 

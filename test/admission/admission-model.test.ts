@@ -16,7 +16,7 @@ type Place = 'waiting' | 'running' | 'returned' | 'caller' | 'ended';
 
 /** Mirrors what admission was told and what it answered. */
 class Harness {
-  readonly admission: Admission;
+  readonly admission: Admission<Job>;
   readonly options: AdmissionOptions;
   readonly entries: readonly Entry[];
   readonly places = new Map<Job, Place>();
@@ -198,7 +198,7 @@ describe('Admission under random interleavings', () => {
           callerRunsBudgetMs: 5,
           callerRunsShare: 0,
         } as const;
-        const admission = new Admission(options, new ServiceTimes());
+        const admission = new Admission<Job>(options, new ServiceTimes());
         const came: Job[] = [];
         const started: Job[] = [];
         const running: Job[] = [];

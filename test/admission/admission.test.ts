@@ -16,12 +16,12 @@ const OPTIONS: AdmissionOptions = {
 };
 const plain = makeEntry(1);
 
-function admissionWith(options: Partial<AdmissionOptions> = {}, serviceTimes = new ServiceTimes()): Admission {
+function admissionWith(options: Partial<AdmissionOptions> = {}, serviceTimes = new ServiceTimes()): Admission<Job> {
   return new Admission({ ...OPTIONS, ...options }, serviceTimes);
 }
 
 /** Sends `count` jobs of one share; returns them. */
-function arriveMany(admission: Admission, count: number, share = 'a', entry = plain): Job[] {
+function arriveMany(admission: Admission<Job>, count: number, share = 'a', entry = plain): Job[] {
   const jobs: Job[] = [];
   for (let i = 0; i < count; i++) {
     const job = makeJob(entry, share);

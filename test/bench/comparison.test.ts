@@ -55,6 +55,13 @@ describe('comparison', () => {
     ]);
   });
 
+  test('a variant of ours that measures nothing any more is a regression; one that was not tried is named', () => {
+    const base = report(LIMIT, OURS, variant('left out', 'millrace', { perSecond: 1 }));
+    const { lost, regressions } = compareReports(base, report(LIMIT, variant(OURS.name, 'millrace', {})), 3);
+    assert.deepEqual(lost, ['echo, ours <fast>', 'echo, left out']);
+    assert.deepEqual(regressions, ['echo, ours <fast>: measured nothing any more']);
+  });
+
   test('names what only one run has', () => {
     const head = report(LIMIT, OURS, variant('new', 'millrace', { perSecond: 1 }));
     assert.deepEqual(compareReports(report(LIMIT, OURS), head, NO_GATE).unmatched, ['echo, new']);

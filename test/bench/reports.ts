@@ -58,6 +58,7 @@ export function report(...variants: readonly VariantReport[]): BenchReport {
         title: 'calls & answers',
         columns: ['perSecond', 'p50Us', 'p99Us', 'cpuUsPerRequest', 'failed'],
         cannotShow: ['networks'],
+        published: [],
         skipped: ['peer go: go is not installed'],
         variants,
         elapsedMs: 1000,

@@ -78,7 +78,7 @@ describe('the suite', () => {
         variant('short', async () => sample({})),
         variant('long', async () => sample({}), false),
       ),
-      inSuite: { roundsMax: 2, variants: 'quick' },
+      inSuite: { roundsMax: 2, variants: 'judged' },
     };
     const ran = async (...args: string[]): Promise<unknown> => {
       const [report] = await runSuite([limited], planFor(...args), new AbortController().signal, silent);

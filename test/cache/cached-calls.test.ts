@@ -20,6 +20,7 @@ const toolsOf = (stage: Stage) => [
   stage.tool('shared', PUBLIC),
   stage.tool('own', PRIVATE),
   stage.slowTool('slow', PUBLIC),
+  stage.slowTool('hangs', { ...PUBLIC, timeoutMs: 400 }),
   stage.tool('plain'),
   defineTool({ name: 'write' }, (_args, context) => {
     context.invalidate('shared');
@@ -172,18 +173,56 @@ describe('results on two nodes', () => {
     await redis.end();
   });
 
-  /**
-   * A call whose result both nodes keep. A node that is asked before the result of the other one has come to Redis makes
-   * the call itself, and then keeps its own: that is tried again with other arguments.
-   */
+  /** A call whose result both nodes keep. */
   let tried = 0;
-  const keptByBoth = (): Promise<{ args: { n: number }; text: string }> =>
-    until('a result of one node on the other', async () => {
-      tried += 1;
-      const args = { n: tried };
-      const text = textOf(await a.call('shared', args));
-      return textOf(await b.call('shared', args)) === text ? { args, text } : undefined;
-    });
+  const keptByBoth = async (): Promise<{ args: { n: number }; text: string }> => {
+    tried += 1;
+    const args = { n: tried };
+    const text = textOf(await a.call('shared', args));
+    // Asked before the result has come to Redis, it waits for that.
+    assert.equal(textOf(await b.call('shared', args)), text);
+    return { args, text };
+  };
+  const waiting = async (): Promise<number> => {
+    const texts = await Promise.all([a, b].map(({ runtime }) => runtime.metrics()));
+    return texts.reduce((sum, text) => sum + Number(/millrace_shared_calls (\d+)\n/.exec(text)?.[1]), 0);
+  };
+
+  test('calls at the same time on both are one execution, answered under their own ids', async () => {
+    const calls = Array.from({ length: 20 }, (_, i) => (i % 2 === 0 ? a : b).call('slow', { n: 'both' }, { id: i }));
+    await until('the call', () => stage.waiting === 1);
+    await until('the others', async () => (await waiting()) === 19);
+    stage.release();
+    const answers = await Promise.all(calls);
+    assert.deepEqual(answers.map(textOf), Array(20).fill('slow 1'));
+    assert.deepEqual(
+      answers.map(({ id }) => id),
+      [...answers.keys()],
+    );
+    assert.equal(stage.executions('slow'), 1);
+  });
+
+  test('a call that is left on one node is made on the other, where somebody waits for it', async () => {
+    const leaving = new AbortController();
+    const left = a.call('slow', { n: 'left' }, { signal: leaving.signal }).catch(() => 'left');
+    await until('the call', () => stage.waiting === 1);
+    const other = b.call('slow', { n: 'left' });
+    await until('the other', async () => (await waiting()) === 1);
+    leaving.abort();
+    assert.equal(await left, 'left');
+    await until('the end of it', () => stage.cancelled.length === 1);
+    await until('the other call', () => stage.waiting === 1);
+    stage.release();
+    assert.match(textOf(await other), /^slow/);
+  });
+
+  test('who waits for a node that does not answer in time is answered in its own time', async () => {
+    const first = a.call('hangs');
+    await until('the call', () => stage.waiting === 1);
+    for (const answer of await Promise.all([first, b.call('hangs')])) {
+      assert.match(answer.error.message, /hangs did not finish within \d+ ms/);
+    }
+  });
 
   test('what one node computed the other serves', async () => {
     const { args, text } = await keptByBoth();

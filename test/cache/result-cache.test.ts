@@ -1,14 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { MemoryResultCache } from '../../src/cache/memory-cache.ts';
-import { RedisResultCache } from '../../src/cache/redis-cache.ts';
+import { FLIGHT_LEASE_MS, RedisResultCache } from '../../src/cache/redis-cache.ts';
 import { RedisConnection } from '../../src/redis/connection.ts';
 import { QUIET } from '../redis/redis-server.ts';
 import { newPrefix, SharedRedis, until } from '../redis/shared-redis.ts';
 import { TcpProxy } from '../redis/tcp-proxy.ts';
+import { BOUNDS, redisCache } from './calling-nodes.ts';
 import { resultCacheContract } from './result-cache.contract.ts';
-
-const BOUNDS = { resultsMax: 100, bytesMax: 1_000_000 };
 
 resultCacheContract('memory', async () => {
   let nowMs = 0;
@@ -59,14 +58,7 @@ function suite(name: string, start: () => Promise<SharedRedis>): void {
       redis = await start();
     });
     after(() => redis.end());
-    const cacheWith = async (prefix: string): Promise<RedisResultCache> =>
-      new RedisResultCache({
-        ...(await redis.clients()),
-        ...BOUNDS,
-        prefix,
-        now: () => performance.now(),
-        log: QUIET,
-      });
+    const cacheWith = async (prefix: string): Promise<RedisResultCache> => redisCache(await redis.clients(), prefix);
 
     resultCacheContract(name, async () => {
       const prefix = newPrefix();
@@ -87,11 +79,12 @@ function suite(name: string, start: () => Promise<SharedRedis>): void {
       const first = await until('a generation', async () => (await generation()) || undefined);
       const ttlMs = async (key: string): Promise<number> =>
         Number(await commands.command('PTTL', `${prefix}cache:{tool}:${key}`));
-      await until('the result in Redis', async () => {
-        await cache.get('tool', 'k');
-        cache.set('tool', 'k', '1', 60_000, cache.generation('tool'));
-        return (await ttlMs('k')) > 0;
-      });
+      await until('the generation here', () => cache.generation('tool') === first);
+      assert.equal(await cache.get('tool', 'k'), undefined);
+      const leaseMs = await ttlMs('k');
+      assert.ok(leaseMs > 0 && leaseMs <= FLIGHT_LEASE_MS, String(leaseMs));
+      cache.set('tool', 'k', '1', 60_000, cache.generation('tool'));
+      await until('the result in Redis', async () => (await ttlMs('k')) > FLIGHT_LEASE_MS);
       assert.ok((await ttlMs('gen')) > 0);
       await commands.command('DEL', `${prefix}cache:{tool}:gen`);
       cache.invalidate('tool');
@@ -110,16 +103,10 @@ test('without Redis the memory level goes on, and what was invalidated meanwhile
   assert.ok(server !== null);
   try {
     const clients = await redis.clients();
-    const cache = new RedisResultCache({
-      ...clients,
-      ...BOUNDS,
-      prefix: 'p:',
-      now: () => performance.now(),
-      log: QUIET,
-    });
+    const cache = redisCache(clients, 'p:');
     await cache.get('tool', 'k');
     cache.set('tool', 'k', '1', 60_000, cache.generation('tool'));
-    await until('the result in Redis', async () => Number(await server.run('EXISTS', 'p:cache:{tool}:k')) === 1);
+    await until('the result in Redis', async () => Number(await server.run('HEXISTS', 'p:cache:{tool}:k', 'v')) === 1);
     server.pause();
     await until('the loss', async () => {
       await clients.commands.command('PING').catch(() => undefined);
@@ -178,7 +165,7 @@ describe('results of a node whose answers from Redis are held up', () => {
   async function keep(cache: RedisResultCache, prefix: string): Promise<void> {
     await cache.get('tool', 'k');
     cache.set('tool', 'k', '1', 60_000, cache.generation('tool'));
-    await until('it', async () => Number(await redis.server?.run('EXISTS', `${prefix}cache:{tool}:k`)) === 1);
+    await until('it', async () => Number(await redis.server?.run('HEXISTS', `${prefix}cache:{tool}:k`, 'v')) === 1);
   }
 
   test('an answer that an invalidation overtook is not believed', async () => {

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { CURSOR_CHARS_MAX, Cursors } from '../../src/catalogue/cursor.ts';
+import { SharedSecret } from '../../src/protocol/shared-secret.ts';
 
-const cursors = new Cursors(Buffer.from('one secret'));
+const cursors = new Cursors(SharedSecret.of('one secret'));
 const name = fc.string({ unit: 'grapheme', minLength: 1 }).filter((text) => Buffer.from(text).toString() === text);
 
 test('a cursor gives back the name it was issued for, for its own list only', () => {
@@ -19,8 +20,20 @@ test('a cursor gives back the name it was issued for, for its own list only', ()
 
 test('nodes with one secret understand each other, others do not', () => {
   const cursor = cursors.issue('resources', 'a://b');
-  assert.equal(new Cursors(Buffer.from('one secret')).read('resources', cursor), 'a://b');
-  assert.equal(new Cursors(Buffer.from('another')).read('resources', cursor), null);
+  assert.equal(new Cursors(SharedSecret.of('one secret')).read('resources', cursor), 'a://b');
+  assert.equal(new Cursors(SharedSecret.of('another')).read('resources', cursor), null);
+});
+
+test('a change of secret: other nodes that have the new one understand, and cursors given before stay good', () => {
+  const secret = SharedSecret.of('own');
+  const node = new Cursors(secret);
+  const before = node.issue('tools', 'a');
+  secret.use('of all nodes');
+  const all = new Cursors(SharedSecret.of('of all nodes'));
+  assert.equal(all.read('tools', node.issue('tools', 'b')), 'b');
+  assert.equal(node.read('tools', all.issue('tools', 'b')), 'b');
+  assert.equal(node.read('tools', before), 'a');
+  assert.equal(all.read('tools', before), null);
 });
 
 test('a cursor altered anywhere is refused', () => {

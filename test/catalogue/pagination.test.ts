@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import type { MutableCatalogue } from '../../src/catalogue/compile.ts';
 import { type Definition, defineTool } from '../../src/catalogue/define.ts';
 import { REVISION_2025_11_25, REVISION_2026_07_28, type Revision } from '../../src/protocol/revisions.ts';
+import { SharedSecret } from '../../src/protocol/shared-secret.ts';
 import { catalogueOf, passed } from './sample-catalogue.ts';
 
 const tool = (name: string): Definition => defineTool({ name }, () => name);
@@ -89,7 +90,7 @@ describe('pages', () => {
     const catalogue = catalogueOf(['a', 'b'].map(tool), { pageSize: 1 });
     const { nextCursor } = page(catalogue, undefined);
     assert.equal(catalogue.current.list('prompts', REVISION_2026_07_28, nextCursor), null);
-    const stranger = catalogueOf(['a', 'b'].map(tool), { pageSize: 1, secret: 'other' });
+    const stranger = catalogueOf(['a', 'b'].map(tool), { pageSize: 1, secret: SharedSecret.of('other') });
     assert.equal(stranger.current.list('tools', REVISION_2026_07_28, nextCursor), null);
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), (cursor) => {

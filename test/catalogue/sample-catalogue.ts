@@ -4,6 +4,7 @@
 import { type CatalogueSettings, createCatalogue, type MutableCatalogue } from '../../src/catalogue/compile.ts';
 import { type Definition, definePrompt, defineResource, defineTool } from '../../src/catalogue/define.ts';
 import type { SourcedDefinition } from '../../src/catalogue/entries.ts';
+import { SharedSecret } from '../../src/protocol/shared-secret.ts';
 
 export const SETTINGS: CatalogueSettings = {
   pageSize: 100,
@@ -26,7 +27,7 @@ export const SETTINGS: CatalogueSettings = {
     logging: true,
     tasks: true,
   },
-  secret: 'test secret',
+  secret: SharedSecret.of('test secret'),
 };
 
 const icons = [{ src: 'https://example.com/i.png', mimeType: 'image/png', sizes: ['16x16'] }];

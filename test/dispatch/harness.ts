@@ -13,6 +13,7 @@ import { createLog } from '../../src/observe/log.ts';
 import { RuntimeMeters } from '../../src/observe/meters.ts';
 import type { Fault } from '../../src/protocol/faults.ts';
 import { REVISION_2026_07_28, type Revision } from '../../src/protocol/revisions.ts';
+import { SharedSecret } from '../../src/protocol/shared-secret.ts';
 import { createEngine, type Engine } from '../../src/runtime/engine.ts';
 import { MemoryBus } from '../../src/subscriptions/memory-bus.ts';
 import * as hostile from './fixtures/hostile-tools.ts';
@@ -138,7 +139,7 @@ export async function startRig(raw: Parameters<typeof compileSettings>[0] = {}):
     listTtlMs: 0,
     listCacheScope: 'private',
     capabilities: { logging: true, tasks: true, listChanged: true, resourceSubscribe: true } as never,
-    secret: 'test',
+    secret: SharedSecret.of('test'),
   });
   catalogue.replace([
     ...sourced('hostile-tools', hostile),
@@ -153,7 +154,7 @@ export async function startRig(raw: Parameters<typeof compileSettings>[0] = {}):
     log: logger,
     meters,
     now: () => performance.now(),
-    stateSecret: 'secret',
+    stateSecret: SharedSecret.of('secret'),
   });
   await engine.ready;
   let nextId = 1;
@@ -188,8 +189,15 @@ export async function startRig(raw: Parameters<typeof compileSettings>[0] = {}):
 }
 
 /** Looks once a turn; the test's own timeout is the limit. */
+/** Gives up after a time no machine needs. */
+const PATIENCE_MS = 60_000;
+
 async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await new Promise((resolve) => setImmediate(resolve));
+  const end = performance.now() + PATIENCE_MS;
+  while (!holds()) {
+    if (performance.now() > end) throw new Error(`it did not come to be within ${PATIENCE_MS} ms: ${holds}`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
 }
 
 export function textOf(ended: Ended): string {

@@ -106,7 +106,7 @@ export class PlayedRig {
   readonly board = JobBoard.create(WORKERS + 1, QUEUE + PERMITS + 8);
   readonly flights = new Flights(this.board);
   readonly times = new ServiceTimes();
-  readonly admission = new Admission(
+  readonly admission = new Admission<Job>(
     { queueSize: QUEUE, maxConcurrent: PERMITS, overload: 'reject', callerRunsBudgetMs: 0, callerRunsShare: 0 },
     this.times,
   );

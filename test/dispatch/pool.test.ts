@@ -13,10 +13,12 @@ import { foldedNow, JobBoard, STATE } from '../../src/dispatch/job-board.ts';
 import { PiscinaPool } from '../../src/pool/piscina.ts';
 import type { ControlOut, LossCause, PoolWorker, WorkerSetup } from '../../src/pool/port.ts';
 import { REVISION_2026_07_28 } from '../../src/protocol/revisions.ts';
+import { SharedSecret } from '../../src/protocol/shared-secret.ts';
 import * as sly from './fixtures/sly-tools.ts';
 import { bodyOf, sourced } from './harness.ts';
 
 const WORKERS = 2;
+const SECRET = SharedSecret.of('secret');
 
 type Changeable<T> = { -readonly [K in keyof T]: T[K] };
 
@@ -40,7 +42,7 @@ class PoolRig {
       boardWorkers: this.board.workers,
       boardSlots: this.board.slots,
       server: { name: 'test', version: '1' },
-      stateSecret: 'secret',
+      stateSecret: SECRET.shared,
       resultBytesMax: 1_000_000,
       jsonDepthMax: 64,
     };
@@ -136,11 +138,11 @@ test('threads that end while they start are started again, until they come up', 
   rig = new PoolRig();
   await rig.allUp();
   // Their code throws while it is loaded.
-  rig.setup.stateSecret = '';
+  rig.setup.stateSecret = new SharedArrayBuffer(0);
   for (const worker of [...rig.live.values()]) rig.pool.kill(worker);
   await rig.until(() => rig.troubles.length >= 6);
   assert.equal(rig.live.size, 0);
-  rig.setup.stateSecret = 'secret';
+  rig.setup.stateSecret = SECRET.shared;
   await rig.allUp();
   // And are replaced as ever after that.
   rig.pool.kill(rig.worker(0));
@@ -151,7 +153,7 @@ test('threads that end while they start are started again, until they come up', 
 test('that none comes up is told', async () => {
   rig = new PoolRig();
   await rig.allUp();
-  rig.setup.stateSecret = '';
+  rig.setup.stateSecret = new SharedArrayBuffer(0);
   for (const worker of [...rig.live.values()]) rig.pool.kill(worker);
   await rig.until(() => rig.unable > 0);
 });

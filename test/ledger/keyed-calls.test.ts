@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { defineTool, ProtocolError } from '../../src/catalogue/define.ts';
+import { KeyedCalls } from '../../src/ledger/keyed-calls.ts';
+import type { Begun, Ledger, LedgerQuestion } from '../../src/ledger/port.ts';
+import { callerOf, entry, envelopeOf, FakeChannel } from '../protocol/fakes.ts';
 import { SharedRedis, until } from '../redis/shared-redis.ts';
 import { Node, Stage, TASK_CLIENT, textOf } from '../tasks/node-pair.ts';
 
@@ -219,4 +222,45 @@ test('while Redis is away a call with a key is refused for now, and one without 
     await node.runtime.close(0);
     await redis.end();
   }
+});
+
+test('the time of a call counts from its arrival: waiting for its key leaves it the rest', async () => {
+  const asked: LedgerQuestion[] = [];
+  const seen: number[] = [];
+  let give = (_begun: Begun): void => undefined;
+  const ledger: Ledger = {
+    running: 0,
+    begin: (question) => {
+      asked.push(question);
+      return new Promise((resolve) => {
+        give = resolve;
+      });
+    },
+    finish: async () => true,
+    abandon: async () => undefined,
+    close: () => undefined,
+  };
+  const log = { error: () => undefined, warn: () => undefined };
+  const calls = new KeyedCalls({ ledger, timeoutMs: 1_000, answered: () => undefined, log });
+  const params = { name: 'pay' };
+  const envelope = envelopeOf('tools/call', params);
+  const beganMs = performance.now();
+  calls.call(
+    entry('tool', 'pay'),
+    callerOf(),
+    envelope,
+    params,
+    'k',
+    new FakeChannel(),
+    (_entry, _caller, _envelope, _channel, waitedMs) => {
+      seen.push(waitedMs);
+      return null;
+    },
+  );
+  // Something is left for running.
+  assert.equal(asked[0]?.waitMs, 900);
+  await until('some time', () => performance.now() - beganMs > 30);
+  give({ kind: 'run', token: 't' });
+  await until('the run', () => seen.length === 1);
+  assert.ok((seen[0] as number) >= 30 && (seen[0] as number) <= performance.now() - beganMs, String(seen[0]));
 });

@@ -1,7 +1,9 @@
 /** What every `Ledger` promises, as tests. `open` gives ledgers of two nodes: for an embedded one, twice the same. */
 import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
+import { WAITERS_MAX } from '../../src/ledger/key-waits.ts';
 import type { Begun, Ledger, LedgerQuestion } from '../../src/ledger/port.ts';
+import { until } from '../redis/shared-redis.ts';
 
 export interface LedgersUnderTest {
   readonly a: Ledger;
@@ -13,6 +15,7 @@ export const question = (key: string, rest: Partial<LedgerQuestion> = {}): Ledge
   fingerprint: 'f',
   repeatable: false,
   waitMs: 20_000,
+  isWanted: () => true,
   ...rest,
 });
 
@@ -80,6 +83,28 @@ export function ledgerContract(name: string, open: () => Promise<LedgersUnderTes
       assert.notEqual(second, token);
       assert.equal(await a.finish('k', token, ANSWER), false);
       assert.equal(await b.finish('k', second, ANSWER), true);
+    });
+
+    test('more than may wait for one key are told that it is busy, and those who have gone make room', async () => {
+      const { a } = await ledgers();
+      const token = tokenOf(await a.begin(question('k')));
+      let areWanted = true;
+      const early = question('k', { isWanted: () => areWanted });
+      const waiting = Array.from({ length: WAITERS_MAX }, () => a.begin(early));
+      assert.deepEqual(await a.begin(question('k')), { kind: 'busy' });
+      areWanted = false;
+      const late = await until('room', async () => {
+        const begun = a.begin(question('k', { waitMs: 20_000 }));
+        const soon = new Promise<'waits'>((resolve) => setTimeout(resolve, 50, 'waits'));
+        return (await Promise.race([begun, soon])) === 'waits' ? { begun } : undefined;
+      });
+      assert.equal(await a.finish('k', token, ANSWER), true);
+      assert.deepEqual(await late.begun, { kind: 'done', answer: ANSWER });
+      const kinds = new Set((await Promise.all(waiting)).map((begun) => begun.kind));
+      assert.deepEqual(
+        [...kinds].filter((kind) => kind !== 'busy' && kind !== 'done'),
+        [],
+      );
     });
 
     test('keys do not meet', async () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { MemoryLedger } from '../../src/ledger/memory-ledger.ts';
-import { RedisLedger } from '../../src/ledger/redis-ledger.ts';
+import { RedisLedger, type RedisLedgerOptions } from '../../src/ledger/redis-ledger.ts';
 import { RedisUnavailable } from '../../src/redis/unavailable.ts';
 import { QUIET } from '../redis/redis-server.ts';
 import { newPrefix, SharedRedis, until } from '../redis/shared-redis.ts';
@@ -80,6 +80,70 @@ function suite(name: string, start: () => Promise<SharedRedis>): void {
       const token = tokenOf(await a.begin(question('k')));
       assert.deepEqual(await b.begin(question('k', { waitMs: 2_500 })), { kind: 'busy' });
       assert.equal(await a.finish('k', token, ANSWER), true);
+      a.close();
+      b.close();
+    });
+
+    test('however many wait for one key, one question at a time is asked; none when all have gone', async () => {
+      const prefix = newPrefix();
+      const a = await ledgerWith(prefix);
+      const { commands } = await redis.clients();
+      let asked = 0;
+      const counting: RedisLedgerOptions['commands'] = {
+        up: true,
+        script: (script, keys, args) => {
+          asked += 1;
+          return commands.script(script, keys, args);
+        },
+      };
+      const b = new RedisLedger({ commands: counting, prefix, ttlMs: 60_000, claimMs: 60_000, log: QUIET });
+      const token = tokenOf(await a.begin(question('k')));
+      let areWanted = true;
+      const begunMs = performance.now();
+      const waiting = Array.from({ length: 200 }, () => b.begin(question('k', { isWanted: () => areWanted })));
+      const stays = b.begin(question('k'));
+      await until('some questions', () => asked >= 8);
+      // Pauses grow to a quarter of a second.
+      const askedMax = 8 + (performance.now() - begunMs) / 250;
+      assert.ok(asked <= askedMax, `${asked} questions`);
+      areWanted = false;
+      for (const begun of await Promise.all(waiting)) assert.deepEqual(begun, { kind: 'busy' });
+      await a.finish('k', token, ANSWER);
+      assert.deepEqual(await stays, { kind: 'done', answer: ANSWER });
+      const leaves = question('l', { isWanted: () => areWanted });
+      tokenOf(await a.begin(question('l')));
+      assert.deepEqual(await b.begin(leaves), { kind: 'busy' });
+      a.close();
+      b.close();
+    });
+
+    test('a key that becomes free goes to one of those that wait, the others wait for it', async () => {
+      const prefix = newPrefix();
+      const [a, b] = [await ledgerWith(prefix), await ledgerWith(prefix)];
+      const token = tokenOf(await a.begin(question('k')));
+      const all = Array.from({ length: 10 }, () => b.begin(question('k')));
+      await a.abandon('k', token);
+      const next = tokenOf(await Promise.race(all));
+      await b.finish('k', next, ANSWER);
+      const kinds = (await Promise.all(all)).map((begun) => begun.kind);
+      assert.deepEqual(kinds, ['run', ...Array.from({ length: 9 }, () => 'done')]);
+      a.close();
+      b.close();
+    });
+
+    test('an answer that cannot be stored keeps no other claim from being renewed', async () => {
+      const prefix = newPrefix();
+      const claimMs = 600;
+      const [a, b] = [await ledgerWith(prefix, claimMs), await ledgerWith(prefix)];
+      const { commands } = await redis.clients();
+      const spoilt = tokenOf(await a.begin(question('spoilt')));
+      const other = tokenOf(await a.begin(question('other')));
+      await commands.command('SET', `${prefix}once:spoilt`, 'not a hash');
+      await a.finish('spoilt', spoilt, ANSWER);
+      const endMs = performance.now() + 3 * claimMs;
+      await until('three claims', () => performance.now() > endMs);
+      assert.deepEqual(await b.begin(question('other', { waitMs: 0 })), { kind: 'busy' });
+      assert.equal(await a.finish('other', other, ANSWER), true);
       a.close();
       b.close();
     });

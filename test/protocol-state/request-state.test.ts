@@ -8,9 +8,10 @@ import {
   type RequestState,
   RequestStateCodec,
 } from '../../src/protocol/request-state.ts';
+import { SharedSecret } from '../../src/protocol/shared-secret.ts';
 
 const NOW = Date.UTC(2026, 10, 21, 10, 59, 30);
-const codec = new RequestStateCodec('a shared secret');
+const codec = new RequestStateCodec(SharedSecret.of('a shared secret'));
 const state: RequestState = { answers: { name: { action: 'accept' } }, values: { step: 2 }, round: 1 };
 const binding: Binding = {
   principalId: 'ann',
@@ -55,10 +56,30 @@ describe('request state', () => {
     );
   });
 
-  test('opens on another node that has the secret, as text or bytes, and on no other', () => {
+  test('opens on another node that has the secret, and on no other', () => {
     const token = codec.seal(state, binding, NOW);
-    assert.deepEqual(new RequestStateCodec(Buffer.from('a shared secret')).open(token, binding, NOW), state);
-    assert.equal(new RequestStateCodec('another secret').open(token, binding, NOW), null);
+    const same = new RequestStateCodec(SharedSecret.of('a shared secret'));
+    assert.deepEqual(same.open(token, binding, NOW), state);
+    assert.equal(new RequestStateCodec(SharedSecret.of('another secret')).open(token, binding, NOW), null);
+  });
+
+  test('is sealed with the new secret on every thread once it has changed, and what was sealed before opens', () => {
+    const secret = SharedSecret.of('own');
+    const node = new RequestStateCodec(secret);
+    // As another thread has it.
+    const thread = new RequestStateCodec(new SharedSecret(secret.shared));
+    const before = thread.seal(state, binding, NOW);
+    for (const name of ['of all nodes', 'of all nodes, later']) {
+      const old = thread.seal(state, binding, NOW);
+      secret.use(name);
+      const all = new RequestStateCodec(SharedSecret.of(name));
+      assert.deepEqual(all.open(thread.seal(state, binding, NOW), binding, NOW), state);
+      assert.deepEqual(all.open(node.seal(state, binding, NOW), binding, NOW), state);
+      assert.deepEqual(thread.open(all.seal(state, binding, NOW), binding, NOW), state);
+      assert.deepEqual(thread.open(old, binding, NOW), state);
+      assert.equal(all.open(old, binding, NOW), null);
+    }
+    assert.equal(thread.open(before, binding, NOW), null);
   });
 
   test('is short, safe in a URL and says nothing of its content', () => {
@@ -151,7 +172,7 @@ describe('request state', () => {
     assert.deepEqual(codec.open(token, binding, NOW + REQUEST_STATE_TTL_MS - 1), state);
     assert.equal(codec.open(token, binding, NOW + REQUEST_STATE_TTL_MS), null);
     assert.equal(codec.open(token, binding, NOW + 365 * 24 * 3_600_000), null);
-    const brief = new RequestStateCodec('a shared secret', { ttlMs: 10 });
+    const brief = new RequestStateCodec(SharedSecret.of('a shared secret'), { ttlMs: 10 });
     assert.equal(brief.open(token, binding, NOW), null, 'a token that lives longer than this codec grants');
   });
 
@@ -181,6 +202,7 @@ describe('request state', () => {
   });
 
   test('needs a secret', () => {
-    assert.throws(() => new RequestStateCodec(''), RangeError);
+    assert.throws(() => SharedSecret.of(''), RangeError);
+    assert.throws(() => new SharedSecret(new SharedArrayBuffer(0)), RangeError);
   });
 });

@@ -351,6 +351,7 @@ export function methodsWith(entries: readonly Entry[]) {
     meters,
     settings: SETTINGS,
     guards: NO_GUARDS,
+    knowsAllTools: () => true,
   });
   return { methods, catalogue, dispatcher, tasks, meters, log, opened };
 }
@@ -358,8 +359,8 @@ export function methodsWith(entries: readonly Entry[]) {
 /** Nothing here is kept, keyed or limited: such calls have tests of their own. */
 const NO_GUARDS: CallGuards = {
   rates: null,
-  keyed: { call: (entry, caller, envelope, _params, _key, channel, run) => run(entry, caller, envelope, channel) },
-  cached: { call: (entry, caller, envelope, _params, channel, run) => run(entry, caller, envelope, channel) },
+  keyed: { call: (entry, caller, envelope, _params, _key, channel, run) => run(entry, caller, envelope, channel, 0) },
+  cached: { call: (entry, caller, envelope, _params, channel, run) => run(entry, caller, envelope, channel, 0) },
 };
 
 export function sessionOf(rest: Partial<Session> = {}): Session {

@@ -185,7 +185,9 @@ describe('a tool whose calls are tasks', () => {
     dispatcher.onSubmit = (job) => job.sink.refused(job, fault('overloaded', 'full'));
     run();
     assert.deepEqual([channel.answers, channel.status], [1, 503]);
-    assert.deepEqual(tasks.sink.events, ['refused overloaded']);
+    // Nobody goes on with what its client was refused.
+    assert.deepEqual(tasks.sink.events, []);
+    assert.deepEqual(tasks.calls.at(-1), ['cancel', 'task-1', null]);
   });
 
   test('is refused when there is no room for its task', () => {

@@ -2,9 +2,12 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
 import type { RateLimit } from '../../src/config/settings.ts';
-import { MemoryRates } from '../../src/rates/memory-rates.ts';
+import { digestOf } from '../../src/protocol/canonical-json.ts';
+import { EVERYBODY, MemoryRates } from '../../src/rates/memory-rates.ts';
 import type { RateBudgets } from '../../src/rates/port.ts';
 import { RedisRates } from '../../src/rates/redis-rates.ts';
+import { NodeConnections } from '../redis/node-connections.ts';
+import { RedisClusterServers } from '../redis/redis-cluster-servers.ts';
 import { newPrefix, SharedRedis, until } from '../redis/shared-redis.ts';
 
 const limit = (tool: string, perSecond: number, burst: number, by: RateLimit['by'] = 'all'): RateLimit => ({
@@ -118,6 +121,59 @@ function suite(name: string, start: () => Promise<SharedRedis>): void {
 
 suite('one server', () => SharedRedis.single());
 suite('Cluster', () => SharedRedis.cluster());
+
+for (const [what, option, bad, good] of [
+  ['is full', 'maxmemory', '1', '0'],
+  ['takes no writes for want of replicas', 'min-replicas-to-write', '1', '0'],
+] as const) {
+  test(`while Redis ${what} each node keeps to its part of the rate, and to the whole when it is well`, async () => {
+    const redis = await SharedRedis.single();
+    try {
+      const { commands } = await redis.clients();
+      let nowMs = 0;
+      const limits = [limit('t', 10, 10)];
+      const rates = new RedisRates({ commands, prefix: 'p:', limits, nodes: () => 2, now: () => nowMs });
+      await redis.server?.run('CONFIG', 'SET', option, bad);
+      assert.equal(rates.take('t', 'x'), 0);
+      await until('the refusal of Redis', () => commands.trouble !== '');
+      assert.equal(commands.up, true);
+      let through = 0;
+      for (; nowMs < 10_000; nowMs += 10) if (rates.take('t', 'x') === 0) through += 1;
+      assert.ok(through >= 49 && through <= 51, String(through));
+      await redis.server?.run('CONFIG', 'SET', option, good);
+      await until('tokens of Redis', async () => {
+        nowMs += 1_000;
+        rates.take('t', 'x');
+        return String(await redis.server?.run('KEYS', 'p:rate:*')) !== '';
+      });
+      // Of ten tokens those that were let through meanwhile are paid for.
+      await until('the budget to be used up', () => rates.take('t', 'x') > 0);
+    } finally {
+      await redis.end();
+    }
+  });
+}
+
+test('a bucket whose part of a Cluster is gone is left to the nodes', async () => {
+  const servers = await RedisClusterServers.start();
+  const connections = await new NodeConnections(servers.url, 500).ready();
+  try {
+    const { commands } = connections;
+    let nowMs = 0;
+    const limits = [limit('t', 10, 10)];
+    const rates = new RedisRates({ commands, prefix: 'p:', limits, nodes: () => 2, now: () => nowMs });
+    await servers.killPrimaryOf(`p:rate:0:${digestOf('t', EVERYBODY)}`);
+    let through = 0;
+    await until('calls beyond what is let through on credit', () => {
+      nowMs += 100;
+      if (rates.take('t', 'x') === 0) through += 1;
+      return through === 20;
+    });
+  } finally {
+    connections.close();
+    await servers.end();
+  }
+});
 
 test('while Redis is away each node keeps to its part of the rate', async () => {
   const redis = await SharedRedis.single();

@@ -99,6 +99,31 @@ describe('one server behind a network', () => {
     clients.subscriber.onGap = null;
   });
 
+  test('a channel that was left while the connection was away is not listened to afterwards', async () => {
+    const { commands, subscriber } = clients;
+    const [, leave] = ['kept', 'left'].map((channel) => subscriber.on(channel, () => undefined)) as [
+      () => void,
+      () => void,
+    ];
+    const listeners = async (): Promise<unknown[]> => {
+      const reply = (await commands.command('PUBSUB', 'NUMSUB', 'kept', 'left').catch(expectUnavailable)) as unknown[];
+      return [reply[1], reply[3]];
+    };
+    await eventually('both', listeners, ([kept, left]) => kept === 1 && left === 1, PATIENCE_MS);
+    await proxy.refuse();
+    await eventually(
+      'the end of the connection',
+      () => subscriber.up,
+      (up) => !up,
+      PATIENCE_MS,
+    );
+    leave();
+    await proxy.accept();
+    await comesBack();
+    await eventually('the one that was kept', listeners, ([kept]) => kept === 1, PATIENCE_MS);
+    assert.deepEqual(await listeners(), [1, 0]);
+  });
+
   test('answers two seconds late: commands fail in time, and it is back when they are in time', async () => {
     proxy.delayMs = 2000;
     await failsInTime(clients.commands);

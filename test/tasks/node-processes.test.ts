@@ -16,8 +16,11 @@ import { type Answer, NodeClient, textOf } from './node-pair.ts';
 const TOOLS = fileURLToPath(new URL('fixtures', import.meta.url));
 /** Claims last three heartbeats. */
 const HEARTBEAT_MS = 700;
+/** Twice a claim. */
+const STALL_MS = 6 * HEARTBEAT_MS;
 
 interface NodeProcess {
+  readonly nodeId: string;
   readonly client: NodeClient;
   readonly pid: number;
   signal(name: NodeJS.Signals): void;
@@ -26,6 +29,7 @@ interface NodeProcess {
 describe('tasks whose process', () => {
   let redis: SharedRedis;
   const folders: string[] = [];
+  let pairs = 0;
   before(async () => {
     redis = await SharedRedis.single();
   });
@@ -40,14 +44,21 @@ describe('tasks whose process', () => {
     const child = asChild({ after: (done) => context.after(done) }, ['serve', ...flags, ...more]);
     const client = new NodeClient(await readyUrl(child));
     const pid = Number(child.process.pid);
-    return { client, pid, signal: (name) => void child.process.kill(name) };
+    return { nodeId, client, pid, signal: (name) => void child.process.kill(name) };
   }
+
+  const field = (key: string, name: string) => redis.server?.run('HGET', `mcp:{tasks}:${key}`, name);
+  /** The start that the heartbeat of a node tells. */
+  const there = ({ nodeId }: NodeProcess) => field(`node:${nodeId}`, 'start');
+  const claimOf = (taskId: string) => field(`t:${taskId}`, 'k');
+  const waitedFor = (taskId: string) => field(`t:${taskId}`, 'w');
 
   /** Two nodes, and a call of a tool on the first of them, once it has begun. */
   async function begun(context: TestContext, tool: string) {
     const folder = mkdtempSync(join(tmpdir(), 'millrace-marks-'));
     folders.push(folder);
-    const [a, b] = await Promise.all([start(context, `${tool}-a`), start(context, `${tool}-b`)]);
+    pairs += 1;
+    const [a, b] = await Promise.all([start(context, `a${pairs}`), start(context, `b${pairs}`)]);
     const marks = (): string => (existsSync(join(folder, 'marks')) ? readFileSync(join(folder, 'marks'), 'utf8') : '');
     const go = (pid: number): void => writeFileSync(join(folder, String(pid)), '');
     const call = (node: NodeProcess, headers: Record<string, string> = {}): Promise<Answer> =>
@@ -94,6 +105,21 @@ describe('tasks whose process', () => {
       const { result } = await client.task(taskId);
       assert.equal(textOf({ result: result['result'] } as never), `of ${b.pid}`);
     }
+  });
+
+  test('lives, with a front end that stood still for longer than a claim, stay where they are', async (context) => {
+    const { a, b, call, go, marks } = await begun(context, 'work-again');
+    await until('the first heartbeat', async () => (await there(a)) !== null);
+    const taskId = String((await call(a)).result['taskId']);
+    await until('the execution', () => marks().includes(`began ${a.pid}`));
+    const claim = await claimOf(taskId);
+    await a.client.call('stand-still', { ms: STALL_MS });
+    assert.notEqual(await there(a), null);
+    await until('the claim to be renewed', async () => (await waitedFor(taskId)) === null);
+    assert.equal(await claimOf(taskId), claim);
+    go(a.pid);
+    await until('the end', async () => (await b.client.status(taskId)) === 'completed');
+    assert.equal(marks(), `began ${a.pid}\nended ${a.pid}\n`);
   });
 
   test('was killed while it executed a call with a key: the outcome is unknown, and nothing is executed again', async (context) => {

@@ -1,9 +1,18 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { after, before, beforeEach, describe, test } from 'node:test';
+import { Presence } from '../../src/cluster/heartbeat/presence.ts';
+import type { RedisConnection } from '../../src/redis/connection.ts';
 import type { TaskCall } from '../../src/tasks/port.ts';
-import { RedisTaskStore } from '../../src/tasks/redis-store.ts';
+import { presenceKey, RedisTaskStore } from '../../src/tasks/redis-store.ts';
 import { newPrefix, SharedRedis, until } from '../redis/shared-redis.ts';
 import { taskRecord, taskStoreContract } from './task-store.contract.ts';
+
+let starts = 0;
+/** A node that nobody says is there. */
+function goneNode(): { nodeId: string; start: string } {
+  starts += 1;
+  return { nodeId: `n${starts}`, start: `s${starts}` };
+}
 
 const CALL: TaskCall = {
   tool: 'slow',
@@ -22,8 +31,13 @@ function suite(name: string, start: () => Promise<SharedRedis>): void {
     });
     after(() => redis.end());
 
-    const storeWith = async (prefix: string, claimMs = 60_000, tasksMax = 100): Promise<RedisTaskStore> =>
-      new RedisTaskStore({ ...(await redis.clients()), prefix, tasksMax, claimMs });
+    const storeWith = async (
+      prefix: string,
+      claimMs = 60_000,
+      tasksMax = 100,
+      node = goneNode(),
+    ): Promise<RedisTaskStore> =>
+      new RedisTaskStore({ ...(await redis.clients()), prefix, tasksMax, claimMs, ...node });
     const pair = async (claimMs = 60_000): Promise<[RedisTaskStore, RedisTaskStore]> => {
       const prefix = newPrefix();
       return [await storeWith(prefix, claimMs), await storeWith(prefix, claimMs)];
@@ -70,20 +84,157 @@ function suite(name: string, start: () => Promise<SharedRedis>): void {
     test('only one of the survivors gets an orphan, and tokens rise with every claim', async () => {
       const prefix = newPrefix();
       const nodes = await Promise.all([1, 2, 3, 4].map(() => storeWith(prefix, 50)));
-      await (nodes[0] as RedisTaskStore).put(taskRecord('1'), CALL);
+      let owner = 0;
+      await (nodes[owner] as RedisTaskStore).put(taskRecord('1'), CALL);
       const { commands } = await redis.clients();
       let last = 0;
       for (let round = 1; round <= 4; round += 1) {
         const taken = await until('the claim to run out', async () => {
-          const orphans = (await Promise.all(nodes.map((node) => node.takeOrphans()))).flat();
+          const survivors = nodes.map((node, i) => (i === owner ? [] : node.takeOrphans()));
+          const orphans = (await Promise.all(survivors)).flatMap((its, i) => its.map((orphan) => ({ i, orphan })));
           return orphans.length > 0 ? orphans : undefined;
         });
         assert.equal(taken.length, 1);
-        assert.equal(taken[0]?.lostNodes, round);
+        const [{ i, orphan }] = taken as [(typeof taken)[number]];
+        assert.equal(orphan.lostNodes, round);
+        owner = i;
         const token = Number(await commands.command('HGET', `${prefix}{tasks}:t:1`, 'k'));
         assert.ok(token > last, `${token} after ${last}`);
         last = token;
       }
+    });
+
+    describe('whose claim has run out', () => {
+      const CLAIM_MS = 60_000;
+      const PRESENCE_MS = 30_000;
+      const NODE = { nodeId: 'a', start: 'a1' };
+      let prefix = '';
+      let a: RedisTaskStore;
+      let b: RedisTaskStore;
+      let commands: RedisConnection;
+      before(async () => {
+        commands = (await redis.clients()).commands;
+      });
+      beforeEach(async () => {
+        prefix = newPrefix();
+        a = await storeWith(prefix, CLAIM_MS, 1000, NODE);
+        b = await storeWith(prefix, CLAIM_MS, 1000, { nodeId: 'b', start: 'b1' });
+      });
+      const command = (name: string, ...args: readonly (string | number)[]): Promise<unknown> =>
+        commands.command(name, ...args);
+      const presence = (nodeId: string, start: string): Presence =>
+        new Presence(commands, { key: presenceKey(prefix, nodeId), start }, PRESENCE_MS);
+      const serverMs = async (): Promise<number> => Number(((await command('TIME')) as readonly string[])[0]) * 1000;
+      const scoreOf = async (id: string): Promise<number> =>
+        Number(await command('ZSCORE', `${prefix}{tasks}:claims`, id));
+      /** As if its claim had run out so long ago. */
+      const ranOut = async (id: string, agoMs: number): Promise<unknown> =>
+        command('ZADD', `${prefix}{tasks}:claims`, (await serverMs()) - agoMs, id);
+      const taken = async (store: RedisTaskStore): Promise<string[]> =>
+        (await store.takeOrphans()).map(({ record }) => record.taskId);
+
+      test('is waited for while its node is there, and goes on when that renews', async () => {
+        await presence('a', 'a1').tell(1);
+        await a.put(taskRecord('1'), CALL);
+        await ranOut('1', 1000);
+        assert.deepEqual(await taken(b), []);
+        const score = await scoreOf('1');
+        const leftMs = score - (await serverMs());
+        assert.ok(leftMs > 0 && leftMs <= PRESENCE_MS + 1000, `it is looked at in ${leftMs} ms`);
+        assert.deepEqual(await a.renew(), { lost: [], answered: [], missing: [] });
+        assert.ok((await scoreOf('1')) > score);
+        assert.equal(await command('HGET', `${prefix}{tasks}:t:1`, 'w'), null);
+        assert.equal(await a.put(taskRecord('1', { status: 'completed' })), 'stored');
+      });
+
+      test('is waited for though it was claimed before the first heartbeat of its node', async () => {
+        await a.put(taskRecord('1'), CALL);
+        await presence('a', 'a1').tell(1);
+        await ranOut('1', 1000);
+        assert.deepEqual(await taken(b), []);
+      });
+
+      test('is waited for when an orphan is what ran out', async () => {
+        await b.put(taskRecord('1'), CALL);
+        await ranOut('1', 1000);
+        assert.deepEqual(await taken(a), ['1']);
+        await presence('a', 'a1').tell(1);
+        await ranOut('1', 1000);
+        assert.deepEqual(await taken(b), []);
+      });
+
+      test('is not waited for for ever', async () => {
+        await presence('a', 'a1').tell(1);
+        await a.put(taskRecord('1'), CALL);
+        await ranOut('1', 1000);
+        assert.deepEqual(await taken(b), []);
+        await command('HSET', `${prefix}{tasks}:t:1`, 'w', (await serverMs()) - 10 * CLAIM_MS - 1000);
+        await ranOut('1', 1000);
+        const [orphan] = await b.takeOrphans();
+        assert.deepEqual([orphan?.record.taskId, orphan?.lostNodes], ['1', 1]);
+        assert.deepEqual((await a.renew()).lost, ['1']);
+        assert.equal(await a.put(taskRecord('1', { status: 'completed' })), 'lost');
+      });
+
+      test('stays with a node that still runs it, and is the first to come', async () => {
+        await a.put(taskRecord('1'), CALL);
+        await ranOut('1', 11 * CLAIM_MS);
+        assert.deepEqual(await taken(a), []);
+        assert.deepEqual(await taken(b), []);
+        assert.equal(await command('HGET', `${prefix}{tasks}:t:1`, 'x'), '0');
+        assert.equal(await a.put(taskRecord('1', { status: 'completed' })), 'stored');
+      });
+
+      test('is taken at once by its own node, when that was never told that it has it', async () => {
+        await presence('a', 'a1').tell(1);
+        await a.put(taskRecord('1'), CALL);
+        await ranOut('1', 1000);
+        const unaware = await storeWith(prefix, CLAIM_MS, 1000, NODE);
+        const [orphan] = await unaware.takeOrphans();
+        assert.deepEqual([orphan?.record.taskId, orphan?.lostNodes], ['1', 0]);
+        assert.equal(await unaware.put(taskRecord('1', { status: 'completed' })), 'stored');
+      });
+
+      test('is taken at once when its node was started again, has said goodbye, or gave it back', async () => {
+        const first = presence('a', 'a1');
+        await first.tell(1);
+        for (const id of ['1', '2', '3']) await a.put(taskRecord(id), CALL);
+        await a.release('1');
+        assert.deepEqual(await taken(b), ['1']);
+        await presence('a', 'a2').tell(2);
+        // A heartbeat that was on its way, and a goodbye.
+        await first.tell(1);
+        await first.end(1);
+        assert.equal(await command('HGET', presenceKey(prefix, 'a'), 'start'), 'a2');
+        await ranOut('2', 1000);
+        assert.deepEqual(await taken(b), ['2']);
+        const again = await storeWith(prefix, CLAIM_MS, 1000, { nodeId: 'a', start: 'a2' });
+        await again.put(taskRecord('4'), CALL);
+        await ranOut('4', 1000);
+        assert.deepEqual(await taken(b), []);
+        await presence('a', 'a2').end(2);
+        await ranOut('4', 1000);
+        assert.deepEqual(await taken(b), ['4']);
+      });
+
+      test('does not stand before those of nodes that have gone', async () => {
+        await presence('a', 'a1').tell(1);
+        const gone = await storeWith(prefix, CLAIM_MS, 1000);
+        await gone.put(taskRecord('orphan'), CALL);
+        const waited = Array.from({ length: 250 }, (_, i) => `w${i}`);
+        await Promise.all(waited.map((id) => a.put(taskRecord(id))));
+        const nowMs = await serverMs();
+        await command(
+          'ZADD',
+          `${prefix}{tasks}:claims`,
+          ...waited.flatMap((id) => [nowMs - 2000, id]),
+          nowMs - 1000,
+          'orphan',
+        );
+        const found: string[] = [];
+        for (let looks = 0; looks < 3; looks += 1) found.push(...(await taken(b)));
+        assert.deepEqual(found, ['orphan']);
+      });
     });
 
     test('claims that are renewed are not taken', async () => {
@@ -166,7 +317,13 @@ describe('tasks in Redis that was emptied', () => {
     const redis = await SharedRedis.single();
     try {
       const prefix = newPrefix();
-      const store = new RedisTaskStore({ ...(await redis.clients()), prefix, tasksMax: 4, claimMs: 60_000 });
+      const store = new RedisTaskStore({
+        ...(await redis.clients()),
+        prefix,
+        tasksMax: 4,
+        claimMs: 60_000,
+        ...goneNode(),
+      });
       await store.put(taskRecord('1'));
       await store.put(taskRecord('2'));
       await redis.server?.run('FLUSHALL');

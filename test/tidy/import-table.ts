@@ -31,7 +31,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'subscriptions',
     'tasks/port.ts',
   ],
-  'src/admission': ['dispatch/job.ts'],
+  'src/admission': [],
   'src/dispatch': ['admission', 'pool', 'protocol/faults.ts', 'protocol/request-state.ts', 'workers'],
   'src/pool': ['dispatch/job-board.ts', 'workers/port.ts'],
   workers: [
@@ -47,7 +47,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'tasks/port.ts',
   ],
   // What requests are answered from.
-  'src/catalogue': ['protocol/revisions.ts', 'tasks/port.ts'],
+  'src/catalogue': ['protocol/revisions.ts', 'protocol/shared-secret.ts', 'tasks/port.ts'],
   'src/mount': ['catalogue', 'protocol/faults.ts'],
   'src/builtin-tools': ['catalogue/define.ts'],
   'src/sessions': ['protocol/revisions.ts', 'redis'],

@@ -7,6 +7,7 @@ import { JOB_FLAG, type JobExtras } from '../../src/dispatch/job.ts';
 import { foldedNow, JobBoard, OUTCOMES, STATE } from '../../src/dispatch/job-board.ts';
 import { RequestStateCodec } from '../../src/protocol/request-state.ts';
 import { REVISION_2026_07_28, type Revision } from '../../src/protocol/revisions.ts';
+import { SharedSecret } from '../../src/protocol/shared-secret.ts';
 import { ResultEncoder } from '../../workers/encode-result.ts';
 import { type LoadedEntry, loadEntry } from '../../workers/load-entry.ts';
 import type { RunnerPort } from '../../workers/port.ts';
@@ -68,7 +69,7 @@ export class RunnerRig {
       port: this.#port(),
       host: { find: (key) => this.loading ?? (this.#entries[key] as LoadedEntry) },
       encoder: new ResultEncoder({ name: 'test', version: '1' }),
-      codec: new RequestStateCodec('secret'),
+      codec: new RequestStateCodec(SharedSecret.of('secret')),
       resultBytesMax: 100_000,
       jsonDepthMax: 64,
     });

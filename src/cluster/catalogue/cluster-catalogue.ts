@@ -7,7 +7,7 @@
  * Invariants: a tool is shown for as long as a node that runs it is alive, and for `GRACE_BEATS` heartbeats longer, so
  * that a restart takes nothing away; where two nodes tell of one name differently, the one that was started last is
  * believed, by every node alike; what cannot be compiled is left out and said once. Redis being away changes nothing
- * that is known.
+ * that is known; that there is nothing else is known (`complete`) only while Redis can be asked.
  */
 import type { SourcedDefinition } from '../../catalogue/entries.ts';
 import { RedisUnavailable } from '../../redis/unavailable.ts';
@@ -56,11 +56,23 @@ export class ClusterCatalogue {
   /** By listing; the same listing keeps its definition, and so its entry. Null: faulty. */
   #definitions = new Map<string, SourcedDefinition | null>();
   #own: readonly string[] | null = null;
+  /** Names of them, whether they are told of or not. */
+  #ownNames: readonly string[] = [];
+  /** Names that this node ran before and does not now. */
+  #dropped: readonly string[] = [];
+  #seen: readonly string[] = [];
   #told = '';
-  #written = false;
+  /** Epoch under which `own` was written; null: it is not there. */
+  #writtenAs: number | null = null;
   #looking = false;
   #lookAgain = false;
   #closed = false;
+  #complete = false;
+  #completed: () => void = () => undefined;
+  /** Resolves when it is complete for the first time. */
+  readonly ready: Promise<void> = new Promise((resolve) => {
+    this.#completed = resolve;
+  });
   readonly #stops: (() => void)[] = [];
 
   constructor(options: ClusterCatalogueOptions) {
@@ -70,7 +82,10 @@ export class ClusterCatalogue {
   start(): void {
     const { board, heartbeatMs, membership, subscribe } = this.#options;
     const look = (): void => void this.look();
-    this.#stops.push(membership.onChange(look), subscribe(board.channel, look));
+    this.#stops.push(
+      membership.onChange(() => this.#changed()),
+      subscribe(board.channel, look),
+    );
     const renewal = setInterval(() => void this.#renew(), heartbeatMs);
     const looks = setInterval(look, LOOK_BEATS * heartbeatMs);
     this.#stops.push(
@@ -97,11 +112,24 @@ export class ClusterCatalogue {
     }
     const own = names.map((name) => byName.get(name) ?? '').filter((listing) => listing !== '');
     const before = this.#own;
+    const current = new Set(names);
+    this.#dropped = [...new Set([...this.#dropped, ...this.#ownNames])].filter((name) => !current.has(name));
+    this.#ownNames = names;
     this.#own = own;
     if (before?.length === own.length && own.every((listing, n) => listing === before[n])) return names;
-    this.#written = false;
+    this.#writtenAs = null;
     void this.#renew();
     return names;
+  }
+
+  /** Names of tools that a node has run within the last hour, as far as is known here. */
+  get seen(): readonly string[] {
+    return this.#seen;
+  }
+
+  /** The last look came through, at all nodes there are: a tool that is not known then is run by nobody. */
+  get complete(): boolean {
+    return this.#complete;
   }
 
   /** Whether a node has said that it runs a tool. */
@@ -109,18 +137,32 @@ export class ClusterCatalogue {
     return this.#nodes.get(nodeId)?.names.has(tool) ?? false;
   }
 
+  /** Null: this start may not write, or not yet. */
+  get #epoch(): number | null {
+    const { membership } = this.#options;
+    const epoch = membership.node(membership.id)?.epoch ?? 0;
+    return membership.fenced || epoch === 0 ? null : epoch;
+  }
+
   async #renew(): Promise<void> {
     const { board, membership } = this.#options;
     const own = this.#own;
-    if (own === null || this.#closed) return;
+    const epoch = this.#epoch;
+    if (own === null || epoch === null || this.#closed) return;
     try {
-      if (this.#written && (await board.renew(membership.id))) return;
-      await board.write(membership.id, own);
-      this.#written = this.#own === own;
+      if (this.#writtenAs === epoch && (await board.renew(membership.id, epoch))) return;
+      await board.write(membership.id, epoch, own);
+      this.#writtenAs = this.#own === own ? epoch : null;
     } catch (error) {
       this.#away(error);
-      this.#written = false;
+      this.#writtenAs = null;
     }
+  }
+
+  /** Nodes have come, gone or changed; this one may have been registered. */
+  #changed(): void {
+    if (this.#writtenAs === null || this.#writtenAs !== this.#epoch) void this.#renew();
+    void this.look();
   }
 
   /** Reads what the nodes that are alive tell; one look at a time. */
@@ -130,12 +172,16 @@ export class ClusterCatalogue {
       return;
     }
     this.#looking = true;
+    let isAll = false;
     try {
       do {
         this.#lookAgain = false;
+        isAll = this.#options.membership.known;
         await this.#readAll();
+        await this.#seeAll();
       } while (this.#lookAgain && !this.#closed);
     } catch (error) {
+      isAll = false;
       this.#away(error);
     } finally {
       this.#looking = false;
@@ -143,6 +189,8 @@ export class ClusterCatalogue {
     if (this.#closed) return;
     this.#options.looked();
     this.#learn();
+    this.#complete = isAll;
+    if (isAll) this.#completed();
   }
 
   async #readAll(): Promise<void> {
@@ -155,6 +203,18 @@ export class ClusterCatalogue {
       if (tools === null) continue;
       const names = tools === known?.tools ? known.names : namesOf(tools);
       this.#nodes.set(id, { tools, names, epoch, aliveAtMs: now() });
+    }
+  }
+
+  async #seeAll(): Promise<void> {
+    const { board, membership } = this.#options;
+    const dropped = this.#dropped;
+    try {
+      if (!membership.fenced) await board.forget(dropped);
+      if (this.#dropped === dropped) this.#dropped = [];
+      this.#seen = await board.saw(membership.fenced ? [] : this.#ownNames);
+    } catch (error) {
+      this.#away(error);
     }
   }
 
@@ -213,7 +273,8 @@ export class ClusterCatalogue {
     this.#closed = true;
     for (const stop of this.#stops) stop();
     try {
-      if (this.#own !== null) await this.#options.board.remove(this.#options.membership.id);
+      const epoch = this.#epoch;
+      if (epoch !== null) await this.#options.board.remove(this.#options.membership.id, epoch);
     } catch (error) {
       this.#away(error);
     }

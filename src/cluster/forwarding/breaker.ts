@@ -1,6 +1,6 @@
 /**
- * A circuit breaker for one node, and the budget for repeating calls: what keeps a failing node from being asked, and
- * retries from multiplying the load when many fail. Pure: time comes in.
+ * A circuit breaker for one node, and the budget of calls that may be repeated on it: what keeps a failing node from being
+ * asked, and retries from multiplying the load of those that are left when many fail. Pure: time comes in.
  *
  *   closed ──FAILURES_MAX in a row──► open (OPEN_MS, doubling up to OPEN_MS_MAX) ──time──► half open: one probe
  *      ▲                                ▲──────────────── it fails ──────────────────────────┤
@@ -60,7 +60,7 @@ export class Breaker {
   }
 }
 
-/** Retries per call, in the long run. */
+/** Retries a node is sent per call it is sent first, in the long run. */
 export const RETRY_SHARE = 0.1;
 /** Retries that may come at once. */
 export const RETRIES_MAX = 10;

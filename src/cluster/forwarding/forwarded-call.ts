@@ -9,7 +9,7 @@
  *     └─ deadline ────────────────────────────────► `timeout`
  *
  * Role: the asker's side of `call-wire.ts`; keeps the promises of `JobSink`. Every attempt after the first is paid for
- * from the retry budget, and there are at most `ATTEMPTS_MAX`. A call that has asked its client something, or has become
+ * from the retry budget of the node it is sent to, and there are at most `ATTEMPTS_MAX`. A call that has asked its client something, or has become
  * a task, is never repeated.
  */
 import type { Job } from '../../dispatch/job.ts';
@@ -97,7 +97,7 @@ export class ForwardedCall {
     const attempt = new Attempt(nodeId, this);
     this.#attempt = attempt;
     this.#tried.push(nodeId);
-    choice.began(nodeId);
+    choice.began(nodeId, this.#tried.length > 1);
     const deadlineMs = Math.max(1, job.deadlineAtMs - now());
     const facts: CallFacts = {
       id: this.#id,
@@ -187,8 +187,8 @@ export class ForwardedCall {
     const { choice, now } = this.#calls.options;
     if (this.#tried.length >= ATTEMPTS_MAX || now() >= job.deadlineAtMs) return false;
     if (this.#isTask || (maybeDone && (!job.entry.repeatable || job.hasAsked))) return false;
-    const nodeId = choice.pick(job.entry.name, this.#tried);
-    if (typeof nodeId !== 'string' || !this.#calls.budget.spend()) return false;
+    const nodeId = choice.pickAgain(job.entry.name, this.#tried);
+    if (nodeId === null) return false;
     job.attempts += 1;
     this.#calls.retries += 1;
     this.#send(nodeId);

@@ -2,11 +2,12 @@
  * Which node runs a forwarded call: of two that offer the tool, taken at random, the one with less to do.
  *
  * Role: joins what `Membership` says (status, load at the last heartbeat), what this node knows better (its own calls
- * under way there, the load the other told with its last answer) and the breakers. Two at random, not the least loaded
+ * under way there, the load the other told with its last answer), the breakers and, for a call that is repeated, what each
+ * node may be asked to repeat. Two at random, not the least loaded
  * of all: all nodes see the same figures, a heartbeat old, and would all choose the same one.
  */
 import type { Membership, NodeRecord } from '../port.ts';
-import { Breaker } from './breaker.ts';
+import { Breaker, RetryBudget } from './breaker.ts';
 
 /** Added to the load of a node whose front end stands still: only chosen when there is no other. */
 const BUSY_LOAD = 1;
@@ -25,6 +26,7 @@ export type NoNode = { readonly why: 'none' | 'tried' } | { readonly why: 'open'
 
 class NodeState {
   readonly breaker = new Breaker();
+  readonly retries = new RetryBudget();
   /** Calls of this node under way there. */
   underWay = 0;
   load = 0;
@@ -54,6 +56,17 @@ export class NodeChoice {
     let open = 0;
     for (const { breaker } of this.#states.values()) if (breaker.open) open += 1;
     return open;
+  }
+
+  /** A node for a call that others, `tried`, have not run: one that may be sent another repetition, which it pays for. */
+  pickAgain(tool: string, tried: readonly string[]): string | null {
+    const out = [...tried];
+    for (;;) {
+      const id = this.pick(tool, out);
+      if (typeof id !== 'string') return null;
+      if (this.#stateOf(id).retries.spend()) return id;
+      out.push(id);
+    }
   }
 
   /** Not one of `tried`. */
@@ -102,8 +115,9 @@ export class NodeChoice {
     return load / Math.max(1, record.maxLoad) + (record.busy ? BUSY_LOAD : 0);
   }
 
-  began(nodeId: string): void {
+  began(nodeId: string, isRetry: boolean): void {
     const state = this.#stateOf(nodeId);
+    if (!isRetry) state.retries.earn();
     state.underWay += 1;
     state.breaker.began();
   }

@@ -8,7 +8,6 @@
 import type { Dispatcher, Job } from '../../dispatch/job.ts';
 import { type Fault, fault, overloadFault } from '../../protocol/faults.ts';
 import type { Peers } from '../peers/port.ts';
-import { RetryBudget } from './breaker.ts';
 import { ForwardedCall } from './forwarded-call.ts';
 import type { NodeChoice } from './node-choice.ts';
 
@@ -30,7 +29,6 @@ export interface RemoteCallsOptions {
 
 export class RemoteCalls implements Dispatcher {
   readonly options: RemoteCallsOptions;
-  readonly budget = new RetryBudget();
   readonly #calls = new Map<Job, ForwardedCall>();
   #bytes = 0;
   #stopped = false;
@@ -56,7 +54,6 @@ export class RemoteCalls implements Dispatcher {
     else if (this.#calls.size >= forwardedMax || (this.#bytes > 0 && this.#bytes + body.length > FORWARDED_BYTES_MAX)) {
       refuse(job, overloadFault('too many calls are forwarded to other nodes', RETRY_AFTER_MS));
     } else {
-      this.budget.earn();
       this.forwarded += 1;
       this.#lastId += 1;
       const call = new ForwardedCall(this, job, Uint8Array.from(body), String(this.#lastId));

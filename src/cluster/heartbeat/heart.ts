@@ -17,6 +17,7 @@ import { KnownNodes } from './known-nodes.ts';
 import { type LoadBoard, TURN_MS } from './load-board.ts';
 import type { FromHeart, HeartSetup, ToHeart } from './messages.ts';
 import { BEAT, fieldsOf, HEARTBEATS_TO_LIVE, LEAVE, LIST, READ, type Seen, seenOf } from './node-hash.ts';
+import { Presence } from './presence.ts';
 import { StallWatch } from './stall-watch.ts';
 
 /** Ids read of the registry; more are not looked at. */
@@ -44,6 +45,7 @@ export class Heart {
   readonly #ports: HeartPorts;
   readonly #known: KnownNodes;
   readonly #watch = new StallWatch();
+  readonly #presence: Presence;
   readonly #channel: string;
   #facts: NodeFacts;
   #epoch: number;
@@ -51,6 +53,8 @@ export class Heart {
   #busy = false;
   #closed = false;
   #trouble = '';
+  /** All nodes of the registry were seen once. */
+  #read = false;
   /** What to publish with the next beat that gets through. */
   #news: News['what'] | null = 'joined';
   #beating: Promise<void> | null = null;
@@ -65,7 +69,9 @@ export class Heart {
     this.#facts = setup.facts;
     this.#epoch = setup.epoch;
     this.#known = new KnownNodes(setup.heartbeatMs);
+    if (setup.known.length > 0) this.#known.recall(setup.known, ports.now());
     this.#channel = `${setup.prefix}nodes:changed`;
+    this.#presence = new Presence(ports.commands, setup.presence, HEARTBEATS_TO_LIVE * setup.heartbeatMs);
   }
 
   start(): void {
@@ -131,8 +137,9 @@ export class Heart {
         return;
       }
       // It lost what it had, heartbeats of others too that nobody has read: they are not known to be late.
-      if (this.#epoch !== 0 && reply[2] === 0) this.#known.away(this.#ports.now());
+      if (this.#epoch !== 0 && reply[2] === 0) this.#known.away();
       this.#epoch = Number(reply[1]);
+      await this.#presence.tell(this.#epoch);
       await commands.script(LIST, [`${prefix}nodes`], [id, LIST_TTL_MS]);
       this.#trouble = '';
       const news = this.#news;
@@ -171,24 +178,26 @@ export class Heart {
     const epoch = this.#epoch;
     try {
       const ids = (await commands.command('SMEMBERS', `${this.#setup.prefix}nodes`)) as string[];
-      const all = await Promise.all(ids.slice(0, NODES_MAX).map((id) => this.#read(id)));
+      const all = await Promise.all(ids.slice(0, NODES_MAX).map((id) => this.#recordOf(id)));
       if (this.#fenced) this.#trouble = '';
       const isLost = epoch !== 0 && !this.#fenced && !all.some((seen) => seen?.record.id === this.#setup.id);
       // A beat that fails while reading works (a full server) means that nobody's heartbeats are written.
-      if (this.#trouble !== '' || isLost) this.#known.away(now());
-      else
+      if (this.#trouble !== '' || isLost) this.#known.away();
+      else {
         this.#known.told(
           all.filter((seen) => seen !== null),
           askedAtMs,
         );
+        this.#read ||= epoch !== 0 || this.#fenced;
+      }
       await this.#forget(ids.filter((id, index) => all[index] === null && !this.#known.has(id)));
     } catch (error) {
       this.#failed(error);
-      this.#known.away(now());
+      this.#known.away();
     }
   }
 
-  async #read(id: string): Promise<Seen | null> {
+  async #recordOf(id: string): Promise<Seen | null> {
     return seenOf(id, await this.#ports.commands.script(READ, [this.#key(id)], []));
   }
 
@@ -232,7 +241,7 @@ export class Heart {
     const isBefore = this.#epoch === 0 && this.#trouble === '';
     if (this.#closed || isBefore) return;
     const nodes = this.#known.list(this.#ports.now());
-    const sighting = { nodes, epoch: this.#epoch, fenced: this.#fenced, trouble: this.#trouble };
+    const sighting = { nodes, epoch: this.#epoch, read: this.#read, fenced: this.#fenced, trouble: this.#trouble };
     this.#ports.tell({ kind: 'seen', sighting });
   }
 
@@ -258,6 +267,7 @@ export class Heart {
   async #signOff(): Promise<void> {
     const { id, prefix } = this.#setup;
     const { commands } = this.#ports;
+    await this.#presence.end(this.#epoch);
     if ((await commands.script(LEAVE, [this.#key(id)], [this.#epoch])) === 0) return;
     await commands.command('SREM', `${prefix}nodes`, id);
     await this.#publish('left');

@@ -4,14 +4,11 @@
  * Role: pure; times come in and are monotonic ones of this process, so that no clock that is put forward or back moves
  * anybody. A node is known until its time to live is over since its last heartbeat. It goes at once when it says goodbye,
  * but not when the registry forgot it before its time: a Redis that lost everything has not killed anybody.
- * While the registry cannot be asked, or has lost this node too, nobody goes for `KEPT_HEARTBEATS`; after that, and after
- * it came back, everybody has their time to live to be seen anew.
+ * While the registry cannot be asked, or has lost this node too, nobody goes, however long that takes: a node that is
+ * dead all the same is found out by whoever calls it. After it came back everybody has their time to live to be seen anew.
  */
 import type { NodeRecord } from '../port.ts';
 import { HEARTBEATS_TO_LIVE, type Seen } from './node-hash.ts';
-
-/** Heartbeats for which nodes stay known while the registry is away. */
-export const KEPT_HEARTBEATS = 12;
 
 interface Known {
   readonly record: NodeRecord;
@@ -25,8 +22,7 @@ export class KnownNodes {
   /** Epochs of nodes that said goodbye a moment ago: an answer that was on its way then must not bring them back. */
   readonly #goodbyes = new Map<string, { readonly epoch: number; readonly untilMs: number }>();
   readonly #heartbeatMs: number;
-  /** Null while the registry can be asked. */
-  #awaySinceMs: number | null = null;
+  #away = false;
 
   constructor(heartbeatMs: number) {
     this.#heartbeatMs = heartbeatMs;
@@ -38,8 +34,8 @@ export class KnownNodes {
 
   /** What the registry told of all nodes it has, asked at `askedAtMs`. */
   told(all: readonly Seen[], askedAtMs: number): void {
-    if (this.#awaySinceMs !== null) {
-      this.#awaySinceMs = null;
+    if (this.#away) {
+      this.#away = false;
       for (const known of this.#known.values()) known.goneAtMs = Math.max(known.goneAtMs, askedAtMs + this.#ttlMs);
     }
     for (const { leftMs, record } of all) {
@@ -53,9 +49,14 @@ export class KnownNodes {
   }
 
   /** It could not be asked. */
-  away(nowMs: number): void {
-    this.#awaySinceMs ??= nowMs;
-    if (nowMs - this.#awaySinceMs >= KEPT_HEARTBEATS * this.#heartbeatMs) this.#drop(nowMs);
+  away(): void {
+    this.#away = true;
+  }
+
+  /** Whom another one knew who has gone, as this one begins. */
+  recall(nodes: readonly NodeRecord[], nowMs: number): void {
+    this.away();
+    for (const record of nodes) this.#known.set(record.id, { record, seenAtMs: nowMs, goneAtMs: nowMs + this.#ttlMs });
   }
 
   /** It said goodbye. */
@@ -73,7 +74,7 @@ export class KnownNodes {
   /** When the next one is due to go, if nothing is heard of it. */
   get nextGoneAtMs(): number {
     let next = Number.POSITIVE_INFINITY;
-    if (this.#awaySinceMs !== null) return next;
+    if (this.#away) return next;
     for (const { goneAtMs } of this.#known.values()) next = Math.min(next, goneAtMs);
     return next;
   }

@@ -16,6 +16,10 @@ export interface HeartSetup {
   readonly heartbeatMs: number;
   /** Of this start, when it has one: the thread before this one got it. 0: the registry gives one. */
   readonly epoch: number;
+  /** Nodes the thread before this one knew. */
+  readonly known: readonly NodeRecord[];
+  /** Where it is said, beside the registry, that this start of the node is there. */
+  readonly presence: { readonly key: string; readonly start: string };
   readonly facts: NodeFacts;
   readonly board: SharedArrayBuffer;
 }
@@ -28,6 +32,8 @@ export interface Sighting {
   readonly nodes: readonly NodeRecord[];
   /** 0: not registered yet. */
   readonly epoch: number;
+  /** The registry was read since the thread began, with this node in it: `nodes` are all that there are. */
+  readonly read: boolean;
   readonly fenced: boolean;
   /** Why the registry cannot be used: `away`, `slow`, `full`…; `''` when it can. */
   readonly trouble: string;

@@ -1,8 +1,8 @@
 /**
  * The heartbeat thread as the front end holds it: starts it, starts it again when it ends by itself, says goodbye.
  *
- * Role: the only file that knows that it is a thread. Invariants: the epoch of this start survives a thread; after
- * `leave` nothing is told any more.
+ * Role: the only file that knows that it is a thread. Invariants: the epoch of this start and the nodes that
+ * are known survive a thread; after `leave` nothing is told any more.
  */
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
@@ -80,7 +80,8 @@ export class HeartThread {
       return;
     }
     const { sighting } = message;
-    if (sighting.epoch !== 0) this.#setup = { ...this.#setup, epoch: sighting.epoch };
+    const { epoch, nodes } = sighting;
+    this.#setup = { ...this.#setup, epoch: epoch === 0 ? this.#setup.epoch : epoch, known: nodes };
     this.#events.seen(sighting);
   }
 

@@ -14,7 +14,7 @@ import { UNKNOWN_FACTS } from './sole-node.ts';
 /** How long joining waits to be registered before it goes on without. */
 const JOIN_MS_MAX = 2000;
 
-export interface RedisMembershipOptions extends Omit<HeartSetup, 'epoch' | 'facts' | 'board'> {
+export interface RedisMembershipOptions extends Omit<HeartSetup, 'epoch' | 'known' | 'facts' | 'board'> {
   readonly board: LoadBoard;
   readonly log: {
     info(fields: object, message: string): void;
@@ -28,9 +28,10 @@ export class RedisMembership implements Membership {
   readonly #changes = new NodeChanges();
   #thread: HeartThread | null = null;
   #facts: NodeFacts = UNKNOWN_FACTS;
-  #sighting: Sighting = { nodes: [], epoch: 0, fenced: false, trouble: '' };
+  #sighting: Sighting = { nodes: [], epoch: 0, read: false, fenced: false, trouble: '' };
   #nodes: readonly NodeRecord[] = [];
   #byId: ReadonlyMap<string, NodeRecord> = new Map();
+  #known = false;
   #threadFailed = false;
   #firstSeen: () => void = () => undefined;
 
@@ -46,6 +47,10 @@ export class RedisMembership implements Membership {
 
   node(id: string): NodeRecord | undefined {
     return this.#byId.get(id);
+  }
+
+  get known(): boolean {
+    return this.#known;
   }
 
   get fenced(): boolean {
@@ -72,7 +77,7 @@ export class RedisMembership implements Membership {
       late = setTimeout(resolve, JOIN_MS_MAX);
     });
     this.#thread = new HeartThread(
-      { ...setup, facts, epoch: 0, board: board.shared },
+      { ...setup, facts, epoch: 0, known: [], board: board.shared },
       {
         seen: (sighting) => this.#seen(sighting),
         log: (level, fields, message) => log[level](fields, message),
@@ -103,6 +108,7 @@ export class RedisMembership implements Membership {
   #seen(sighting: Sighting): void {
     this.#threadFailed = false;
     this.#sighting = sighting;
+    this.#known ||= sighting.read;
     this.#show();
     this.#firstSeen();
   }
@@ -124,6 +130,6 @@ export class RedisMembership implements Membership {
           };
     this.#nodes = [...nodes.filter(({ id }) => id !== this.id), self].sort((a, b) => (a.id < b.id ? -1 : 1));
     this.#byId = new Map(this.#nodes.map((node) => [node.id, node]));
-    this.#changes.look(this.#nodes);
+    this.#changes.look(this.#nodes, this.#known);
   }
 }

@@ -10,6 +10,7 @@ export const UNKNOWN_FACTS: NodeFacts = { status: 'starting', url: '', maxLoad: 
 
 export class SoleNode implements Membership {
   readonly id: string;
+  readonly known: boolean = true;
   readonly fenced: boolean = false;
   readonly degraded: readonly string[] = [];
   readonly #changes = new NodeChanges();
@@ -31,12 +32,12 @@ export class SoleNode implements Membership {
 
   async join(facts: NodeFacts): Promise<void> {
     this.#facts = facts;
-    this.#changes.look(this.nodes);
+    this.#changes.look(this.nodes, true);
   }
 
   update(facts: Partial<NodeFacts>): void {
     this.#facts = { ...this.#facts, ...facts };
-    this.#changes.look(this.nodes);
+    this.#changes.look(this.nodes, true);
   }
 
   leave(): Promise<void> {

@@ -7,7 +7,7 @@ import type { NodeRecord } from '../port.ts';
 
 const WARNINGS_MAX = 50;
 
-/** `tools`: names of those clients are told of. */
+/** `tools`: names of those clients are told of, or were lately. */
 export function clusterWarnings(nodes: readonly NodeRecord[], tools: readonly string[]): string[] {
   const live = nodes.filter(({ status }) => status !== 'stopping');
   const warnings = [...stalled(live), ...versions(live), ...sharedUrls(live), ...orphanedTools(live, tools)];

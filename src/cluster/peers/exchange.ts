@@ -72,7 +72,7 @@ export class Exchange {
     this.#request = request;
     this.#hearing = hearing;
     this.#onOver = onOver;
-    this.#number = link.prover.nextNumber();
+    this.#number = link.prover.nextNumber(nodeId);
     this.#message = encodeMessage(request.facts, request.body);
   }
 
@@ -192,13 +192,7 @@ export class Exchange {
       if (bytes > this.#link.answerBytesMax) this.#fail(`answered more than ${this.#link.answerBytesMax} bytes`, true);
     });
     res.on('end', () => {
-      if (this.#over) return;
-      if (!res.complete) {
-        this.#fail('broke its answer off', true);
-        return;
-      }
-      this.#complete = true;
-      this.#finish();
+      if (!this.#endsWell(res)) return;
       this.#hearing.whole(status, parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts));
     });
   }
@@ -218,16 +212,21 @@ export class Exchange {
       if (!this.#over && !reader.push(chunk)) this.#fail('sent a frame that is too long', true);
     });
     res.on('end', () => {
-      if (this.#over) return;
-      if (!res.complete) {
-        this.#fail('broke its answer off', true);
-        return;
-      }
-      this.#complete = true;
-      this.#finish();
-      this.#hearing.ended();
+      if (this.#endsWell(res)) this.#hearing.ended();
     });
     this.#hearing.begun();
+  }
+
+  /** The answer has come to an end: whether all of it is there, and was still waited for. */
+  #endsWell(res: IncomingMessage): boolean {
+    if (this.#over) return false;
+    if (!res.complete) {
+      this.#fail('broke its answer off', true);
+      return false;
+    }
+    this.#complete = true;
+    this.#finish();
+    return true;
   }
 
   /** `maybeDone`: by this attempt; an earlier one may have been taken as well. */

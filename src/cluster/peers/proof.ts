@@ -9,7 +9,8 @@
  *     HMAC over: from ⏎ start of from ⏎ to ⏎ start of to ⏎ path ⏎ number, digest
  *
  * What replay can do: nothing. A message names the start of the process it is for, and that process takes each number
- * of each start of a sender once (`ReplayWindow`); a recorded message fits no other process. Should more than
+ * of each start of a sender once (`ReplayWindow`; numbers count for each receiver, so that messages to others do not make
+ * one old that is on its way); a recorded message fits no other process. Should more than
  * `SENDERS_MAX` starts of nodes have written to one process, messages of those that were silent longest could be
  * repeated to it. What the proof does not do: hide anything, or prove who answers; over networks that others can write
  * to, nodes belong behind TLS.
@@ -19,6 +20,8 @@ import { ReplayWindow } from './replay-window.ts';
 
 /** Starts of nodes whose numbers are remembered. */
 export const SENDERS_MAX = 1024;
+/** Nodes whose next number is remembered; those of many more go on from the highest of all. */
+export const RECEIVERS_MAX = 1024;
 
 const KEY_BYTES = 32;
 const NUMBER_BYTES = 8;
@@ -56,7 +59,10 @@ export class Prover {
   readonly start: string = randomBytes(12).toString('base64url');
   #key: Buffer;
   readonly #senders = new Map<string, ReplayWindow>();
-  #last = 0;
+  /** By receiver. */
+  readonly #last = new Map<string, number>();
+  /** No receiver that is not in `#last` has seen a higher one. */
+  #lastOfOthers = 0;
 
   constructor(nodeId: string, secret: string) {
     this.nodeId = nodeId;
@@ -68,10 +74,16 @@ export class Prover {
     this.#key = keyOf(secret);
   }
 
-  /** Of the next message. */
-  nextNumber(): number {
-    this.#last += 1;
-    return this.#last;
+  /** Of the next message to a node. */
+  nextNumber(to: string): number {
+    const known = this.#last.get(to);
+    const number = (known ?? this.#lastOfOthers) + 1;
+    if (known === undefined && this.#last.size >= RECEIVERS_MAX) {
+      for (const last of this.#last.values()) this.#lastOfOthers = Math.max(this.#lastOfOthers, last);
+      this.#last.clear();
+    }
+    this.#last.set(to, number);
+    return number;
   }
 
   sign(to: string, toStart: string, path: string, number: number, body: Uint8Array): Envelope {

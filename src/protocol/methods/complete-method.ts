@@ -29,7 +29,7 @@ export const complete: MethodHandler = (deps, caller, envelope, channel) => {
   const wrong = argumentFault(found.params['argument']);
   if (wrong !== null) return answerFault(deps, caller.revision, envelope, channel, wrong);
   const entry = catalogue.completion(ref);
-  if (entry !== undefined) return runEntry(deps, entry, caller, envelope, channel);
+  if (entry !== undefined) return runEntry(deps, entry, caller, envelope, channel, 0);
   if (!exists(catalogue, ref)) return answerFault(deps, caller.revision, envelope, channel, UNKNOWN_REF);
   const stamp = caller.revision.stampedResults ? `,"resultType":"complete","_meta":${deps.metaJson}` : '';
   return answerResult(deps, envelope, channel, `{"completion":{"values":[]}${stamp}}`);

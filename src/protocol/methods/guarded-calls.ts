@@ -80,15 +80,18 @@ export function callGuarded(
   if (found.wrong !== null) return answerFault(deps, caller.revision, envelope, channel, found.wrong);
   const { params } = found;
   // Whose headers name another tool than its body is refused where bodies are checked against headers.
-  if (params['name'] !== envelope.name) return run(entry, caller, envelope, channel);
+  if (params['name'] !== envelope.name) return run(entry, caller, envelope, channel, 0);
   const key = keyOf(envelope.idempotencyKey, params);
   if (typeof key !== 'string') return answerFault(deps, caller.revision, envelope, channel, key);
   const isCached = entry.cacheTtlMs > 0;
-  if (key === '' && !isCached) return run(entry, caller, envelope, channel);
+  if (key === '' && !isCached) return run(entry, caller, envelope, channel, 0);
   const kept = keep(envelope, params);
   if (key === '') return cached.call(entry, caller, kept, params, channel, run);
   if (!isCached) return keyed.call(entry, caller, kept, params, key, channel, run);
-  const runCached: CallRun = (own, who, request, out) => cached.call(own, who, request, params, out, run);
+  const runCached: CallRun = (own, who, request, out, waitedMs) =>
+    cached.call(own, who, request, params, out, (its, of, made, to, waitedHereMs) =>
+      run(its, of, made, to, waitedMs + waitedHereMs),
+    );
   return keyed.call(entry, caller, kept, params, key, channel, runCached);
 }
 

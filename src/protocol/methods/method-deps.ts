@@ -25,6 +25,8 @@ export interface MethodsOptions {
   readonly meters: Meters;
   readonly settings: Settings;
   readonly guards: CallGuards;
+  /** False: other nodes may run tools that this one has not heard of. */
+  readonly knowsAllTools: () => boolean;
 }
 
 export interface MethodDeps extends MethodsOptions {

@@ -76,7 +76,7 @@ export function createMethods(options: MethodsOptions): Methods {
     ...options,
     frames: new FramedResults(),
     metaJson,
-    runTool: (entry, caller, envelope, channel) => runTool(deps, entry, caller, envelope, channel),
+    runTool: (entry, caller, envelope, channel, waitedMs) => runTool(deps, entry, caller, envelope, channel, waitedMs),
   };
   return new MethodTable(deps);
 }

@@ -23,6 +23,8 @@ import { declaresTasks, TASKS_REQUIRED } from './task-capability.ts';
 /** Characters of an unknown name that are said back. */
 const SHOWN_MAX = 128;
 
+const RETRY_AFTER_MS = 1000;
+
 const BAD_URI = fault('invalidParams', 'params.uri must be a string');
 
 export function callTool(
@@ -36,7 +38,7 @@ export function callTool(
   const entry = catalogue.tool(envelope.name);
   if (entry === undefined) return nameUnknown(deps, caller, envelope, channel, 'tool');
   if (concerns(deps.guards, entry, envelope)) return callGuarded(deps, entry, caller, envelope, channel, deps.runTool);
-  return runTool(deps, entry, caller, envelope, channel);
+  return runTool(deps, entry, caller, envelope, channel, 0);
 }
 
 /** The call itself, whatever stood before it. */
@@ -46,9 +48,10 @@ export function runTool(
   caller: Caller,
   envelope: RequestEnvelope,
   channel: Channel,
+  waitedMs: number,
 ): OpenRequest | null {
-  if (entry.task !== 'never') return callTaskTool(deps, entry, caller, envelope, channel);
-  return runEntry(deps, entry, caller, envelope, channel);
+  if (entry.task !== 'never') return callTaskTool(deps, entry, caller, envelope, channel, waitedMs);
+  return runEntry(deps, entry, caller, envelope, channel, waitedMs);
 }
 
 export function getPrompt(
@@ -61,7 +64,7 @@ export function getPrompt(
   if (!catalogue.has.prompts) return methodMissing(deps, caller, envelope, channel);
   const entry = catalogue.prompt(envelope.name);
   if (entry === undefined) return nameUnknown(deps, caller, envelope, channel, 'prompt');
-  return runEntry(deps, entry, caller, envelope, channel);
+  return runEntry(deps, entry, caller, envelope, channel, 0);
 }
 
 export function readResource(
@@ -77,7 +80,7 @@ export function readResource(
   if (entry === undefined) {
     return answerFault(deps, caller.revision, envelope, channel, resourceMissing(caller.revision, envelope.name));
   }
-  return runEntry(deps, entry, caller, envelope, channel);
+  return runEntry(deps, entry, caller, envelope, channel, 0);
 }
 
 /** Sends the request to wherever its entry runs. */
@@ -87,11 +90,13 @@ export function runEntry(
   caller: Caller,
   envelope: RequestEnvelope,
   channel: Channel,
+  waitedMs: number,
 ): OpenRequest | null {
   const call = new RequestCall(deps, envelope.method, envelope.idJson, caller, channel);
   const timeoutMs = entry.timeoutMs === 0 ? deps.settings.requestTimeoutMs : entry.timeoutMs;
   const extras = extrasOf(entry, caller, envelope);
-  const job = new Job(entry, caller.revision, flagsOf(envelope, channel), caller, extras, call, timeoutMs);
+  const leftMs = waitedMs === 0 ? timeoutMs : Math.max(1, Math.ceil(timeoutMs - waitedMs));
+  const job = new Job(entry, caller.revision, flagsOf(envelope, channel), caller, extras, call, leftMs);
   return call.submit(job, envelope.body);
 }
 
@@ -102,11 +107,12 @@ function callTaskTool(
   caller: Caller,
   envelope: RequestEnvelope,
   channel: Channel,
+  waitedMs: number,
 ): OpenRequest | null {
   const found = paramsOf(envelope);
   if (found.wrong !== null) return answerFault(deps, caller.revision, envelope, channel, found.wrong);
   if (caller.revision.era !== 'stateless' || !declaresTasks(found.params)) {
-    if (entry.task === 'optional') return runEntry(deps, entry, caller, envelope, channel);
+    if (entry.task === 'optional') return runEntry(deps, entry, caller, envelope, channel, waitedMs);
     return answerFault(deps, caller.revision, envelope, channel, TASKS_REQUIRED);
   }
   const idJson = envelope.idJson === '' ? idJsonOfBody(envelope.body) : envelope.idJson;
@@ -135,6 +141,11 @@ function nameUnknown(
   const { name } = envelope;
   const shown = name.length > SHOWN_MAX ? `${name.slice(0, SHOWN_MAX)}…` : name;
   const message = name === '' ? 'params.name must be a string' : `unknown ${kind}: ${shown}`;
+  if (kind === 'tool' && name !== '' && !deps.knowsAllTools()) {
+    const why = `tool ${shown} is not known here, and what the other nodes run cannot be found out right now`;
+    const refusal = fault('unavailable', why, { retryAfterMs: RETRY_AFTER_MS });
+    return answerFault(deps, caller.revision, envelope, channel, refusal);
+  }
   return answerFault(deps, caller.revision, envelope, channel, fault('invalidParams', message));
 }
 

@@ -86,8 +86,12 @@ export class RequestCall implements JobSink, OpenRequest {
   }
 
   refused(job: Job, fault: Fault): void {
-    this.#task?.refused(job, fault);
+    if (this.#over) {
+      this.#task?.refused(job, fault);
+      return;
+    }
     // A task that was refused before it was announced never was one to its client.
+    if (this.#task !== null) this.#dropTask(job.extras?.taskId ?? '');
     this.#answerFault(fault);
   }
 
@@ -185,7 +189,7 @@ export class RequestCall implements JobSink, OpenRequest {
     this.#channel.respond(200, `{"jsonrpc":"2.0","id":${this.#idJson},"result":${resultJson}}`, 0);
   }
 
-  /** The client left while its task was being stored: nobody will ever ask for it. */
+  /** Its client has not heard of it: nobody will ever ask for it. */
   #dropTask(taskId: string): void {
     const dropped = this.#deps.tasks.cancel(taskId, this.#caller.principal?.id ?? null);
     if (!(dropped instanceof Promise)) return;

@@ -1,24 +1,20 @@
 /**
  * The alerts of a node: which are raised, which were lately, and who is told.
  *
- * Role: the front-end side of alerts. Results of alert operators come in log order; alerts of one group are told once,
- * and after that the group is silent for `silenceMs`; webhooks are called with retries, each URL by itself. The MCP notification is the
- * update of the alert's resource, which the engine publishes for every result.
- * Bounds: `ALERTS_MAX` remembered, oldest first; `WEBHOOKS_PENDING_MAX` calls waiting, then the oldest is given up, and
- * said so in the log.
+ * Role: the front-end side of alerts. Results of alert operators come in log order, with the log's time. A beginning is
+ * told unless its group was told of one within `silenceMs`; an end is told when its beginning was. Webhooks are called by
+ * `webhook-calls.ts`. The MCP notification is the update of the alert's resource, which the engine publishes for every
+ * result.
+ * Invariant: who is told is a function of the log: a replay decides alike, and silence holds through a restart.
+ * Bounds: `ALERTS_MAX` remembered, `GROUPS_MAX` groups and beginnings, oldest first.
  */
 
 import type { RaisedAlert, ResultLine } from '../engine/port.ts';
 import type { AlertPlan } from '../plan.ts';
-import { callWebhook } from './webhook.ts';
+import { type WebhookCall, WebhookCalls } from './webhook-calls.ts';
 
 export const ALERTS_MAX = 10_000;
-export const WEBHOOKS_PENDING_MAX = 1000;
 const GROUPS_MAX = 100_000;
-const RETRIES_MAX = 8;
-const RETRY_MS = 200;
-/** Longer than this no receiver is waited for. */
-const RETRY_AFTER_MS_MAX = 60_000;
 
 export interface AlertBookOptions {
   readonly log: { warn(fields: object, message: string): void };
@@ -28,40 +24,34 @@ export interface AlertBookOptions {
 export interface AlertFacts {
   readonly alerts: readonly RaisedAlert[];
   readonly told: readonly (readonly [string, number])[];
-}
-
-interface Call {
-  readonly url: string;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly alert: RaisedAlert;
+  readonly begun: readonly string[];
+  readonly calls: readonly WebhookCall[];
 }
 
 export class AlertBook {
-  readonly #log: AlertBookOptions['log'];
+  readonly #calls: WebhookCalls;
   /** Newest state of each alert and key, oldest change first. */
   readonly #alerts = new Map<string, RaisedAlert>();
-  /** Group → time it was last told. */
+  /** Group → time a beginning was last told. */
   readonly #told = new Map<string, number>();
-  #calls: Call[] = [];
-  /** URLs that are being called: as many as the plans have had. */
-  readonly #calling = new Set<string>();
-  #closed = false;
-  readonly #abort = new AbortController();
+  /** Alerts and keys whose beginning was told, and whose end was not yet. */
+  readonly #begun = new Set<string>();
 
   constructor({ log }: AlertBookOptions) {
-    this.#log = log;
+    this.#calls = new WebhookCalls(log);
   }
 
-  take(stream: string, plan: AlertPlan, lines: readonly ResultLine[], nowMs: number, replaying: boolean): void {
+  /** `atMs`: log time. */
+  take(stream: string, plan: AlertPlan, lines: readonly ResultLine[], atMs: number): void {
     for (const line of lines) {
-      const alert = alertOf(stream, plan, line, nowMs);
+      const alert = alertOf(stream, plan, line, atMs);
       this.#remember(alert);
-      if (!replaying && this.#mayTell(stream, plan, alert)) this.#act(plan, alert);
+      if (this.#mayTell(plan, alert)) this.#act(plan, alert);
     }
   }
 
   #remember(alert: RaisedAlert): void {
-    const name = `${alert.stream}/${alert.alert}/${JSON.stringify(alert.key)}`;
+    const name = nameOf(alert);
     this.#alerts.delete(name);
     this.#alerts.set(name, alert);
     for (const oldest of this.#alerts.keys()) {
@@ -70,58 +60,29 @@ export class AlertBook {
     }
   }
 
-  /** An end is told when its beginning was; a silent group is not told again. */
-  #mayTell(stream: string, plan: AlertPlan, alert: RaisedAlert): boolean {
-    const members = plan.groupBy.length === 0 ? alert.key : plan.groupBy.map((name) => alert.key[name]);
-    const group = `${stream}/${plan.name}/${JSON.stringify(members)}/${alert.state}`;
+  #mayTell(plan: AlertPlan, alert: RaisedAlert): boolean {
+    const name = nameOf(alert);
+    if (alert.state === 'cleared') return this.#begun.delete(name);
+    const members = plan.groupBy.length === 0 ? alert.key : plan.groupBy.map((member) => alert.key[member]);
+    const group = `${alert.stream}/${plan.name}/${JSON.stringify(members)}`;
     const last = this.#told.get(group);
     if (last !== undefined && alert.atMs - last < plan.silenceMs) return false;
-    this.#told.delete(group);
-    this.#told.set(group, alert.atMs);
-    for (const oldest of this.#told.keys()) {
-      if (this.#told.size <= GROUPS_MAX) break;
-      this.#told.delete(oldest);
+    if (plan.silenceMs > 0) {
+      this.#told.delete(group);
+      this.#told.set(group, alert.atMs);
+      dropOldest(this.#told);
+    }
+    // Without conditions every result is a beginning, and nothing ends.
+    if (plan.when !== '' || plan.clear !== '') {
+      this.#begun.add(name);
+      dropOldest(this.#begun);
     }
     return true;
   }
 
   #act(plan: AlertPlan, alert: RaisedAlert): void {
     for (const action of plan.actions) {
-      if (!('webhook' in action)) continue;
-      this.#calls.push({ url: action.webhook, headers: action.headers, alert });
-      if (this.#calls.length > WEBHOOKS_PENDING_MAX) {
-        const given = this.#calls.shift();
-        this.#log.warn(
-          { url: given?.url, alert: given?.alert.id },
-          'too many webhook calls wait: the oldest is given up',
-        );
-      }
-      void this.#call(action.webhook);
-    }
-  }
-
-  async #call(url: string): Promise<void> {
-    if (this.#calling.has(url)) return;
-    this.#calling.add(url);
-    while (!this.#closed) {
-      const at = this.#calls.findIndex((each) => each.url === url);
-      if (at < 0) break;
-      const [call] = this.#calls.splice(at, 1);
-      await this.#deliver(call as Call);
-    }
-    this.#calling.delete(url);
-  }
-
-  async #deliver({ alert, headers, url }: Call): Promise<void> {
-    for (let tries = 0; !this.#closed; tries++) {
-      const failure = await callWebhook(url, headers, alert.id, alert, this.#abort.signal);
-      if (failure === null || this.#closed) return;
-      if (tries >= RETRIES_MAX || !failure.retry) {
-        this.#log.warn({ url, alert: alert.id, failure: failure.message }, 'the webhook of an alert was not taken');
-        return;
-      }
-      const wanted = Math.min(RETRY_AFTER_MS_MAX, failure.retryAfterMs);
-      await pause(Math.max(wanted, RETRY_MS * 2 ** tries), this.#abort.signal);
+      if ('webhook' in action) this.#calls.push({ url: action.webhook, headers: action.headers, alert });
     }
   }
 
@@ -138,22 +99,41 @@ export class AlertBook {
   }
 
   facts(): AlertFacts {
-    return { alerts: [...this.#alerts.values()], told: [...this.#told] };
+    return {
+      alerts: [...this.#alerts.values()],
+      told: [...this.#told],
+      begun: [...this.#begun],
+      calls: this.#calls.pending(),
+    };
   }
 
   restore(facts: AlertFacts): void {
     for (const alert of facts.alerts) this.#remember(alert);
     for (const [group, atMs] of facts.told) this.#told.set(group, atMs);
+    for (const name of facts.begun) this.#begun.add(name);
+    for (const call of facts.calls) this.#calls.push(call);
+  }
+
+  /** Resolves when webhooks have what they are to be told, but those that fail; at the latest after `ms`. */
+  settled(ms: number): Promise<void> {
+    return this.#calls.settled(ms);
   }
 
   close(): void {
-    this.#closed = true;
-    this.#abort.abort();
-    this.#calls = [];
+    this.#calls.close();
   }
 }
 
-function alertOf(stream: string, plan: AlertPlan, line: ResultLine, nowMs: number): RaisedAlert {
+const nameOf = ({ alert, key, stream }: RaisedAlert): string => `${stream}/${alert}/${JSON.stringify(key)}`;
+
+function dropOldest(held: Map<string, number> | Set<string>): void {
+  for (const oldest of held.keys()) {
+    if (held.size <= GROUPS_MAX) return;
+    held.delete(oldest);
+  }
+}
+
+function alertOf(stream: string, plan: AlertPlan, line: ResultLine, atMs: number): RaisedAlert {
   const { message, state, values } = line.values as { state: RaisedAlert['state']; message: string; values: object };
   return {
     id: line.id,
@@ -163,19 +143,7 @@ function alertOf(stream: string, plan: AlertPlan, line: ResultLine, nowMs: numbe
     state,
     key: line.key,
     message,
-    atMs: nowMs,
+    atMs,
     result: { ...line, values: values as ResultLine['values'] },
   };
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', done);
-  });
 }

@@ -2,8 +2,8 @@
  * Anomalies as operators: values of events, or of a window's results, go through a detector per key.
  *
  * Role: gives each key its detector and time order. Of events, values come as they arrive; of a window, on-time results
- * in order of their windows. `missing` watches the watermark: a key that was seen and is silent for `afterMs` of event
- * time is told once, until it is seen again.
+ * in order of their windows. `missing` watches the watermark, and the clock while the whole stream is silent: a key that
+ * was seen and is silent for `afterMs` of event time is told once, until it is seen again.
  * Results: `value`, `expected`, `score`, `kind`; start and end of the event (the same) or of the window.
  */
 import { Packr } from 'msgpackr';
@@ -101,8 +101,15 @@ class Anomaly implements ShardOperator {
   }
 
   advance(watermark: number, out: Emitter): void {
-    if (this.#plan.type !== 'missing') return;
-    for (const keyId of this.#states.due(watermark)) {
+    if (this.#plan.type === 'missing') this.#tellMissing(watermark, out);
+  }
+
+  silent(timeMs: number, out: Emitter): void {
+    if (this.#plan.type === 'missing') this.#tellMissing(timeMs, out);
+  }
+
+  #tellMissing(untilMs: number, out: Emitter): void {
+    for (const keyId of this.#states.due(untilMs)) {
       const state = this.#states.get(keyId);
       if (state === undefined) continue;
       this.#row.origin = '';

@@ -1,9 +1,10 @@
 /**
  * The streams of all nodes, as any of them sees them: `Streams` over the local engine and the units of the cluster.
  *
- * Role: finds the home of the stream that is spoken of: this node's own engine, a unit, or the partitions of one. `plan` is
- * for describing, and for cutting batches by key; its numbers mean nothing to an engine. What several units are asked for
- * (lists, alerts) is put together from those that answer; of a unit that does not, the newest known facts are given.
+ * Role: knows which family a stream is of, and asks that: this node's own engine, one unit (`unit-streams.ts`), or many
+ * (`partitioned-streams.ts`). `plan` is for describing, and for cutting batches by key; its numbers mean nothing to an
+ * engine. What all families are asked for (lists, alerts) is put together from those that answer; of a unit that does not,
+ * the newest known facts are given.
  */
 import type { PeerMessage, PeerReply } from '../../cluster/peers/port.ts';
 import { compilePlan } from '../define/compile.ts';
@@ -23,21 +24,20 @@ import {
   type WindowQuery,
 } from '../engine/port.ts';
 import type { StreamService } from '../engine/service.ts';
+import { StreamListeners } from '../engine/stream-listeners.ts';
 import type { Plan } from '../plan.ts';
 import type { Accepted, IncomingBatch } from '../sources/port.ts';
 import { factsBefore, factsOfAll } from './facts.ts';
-import { newestFirst, PartitionedHome } from './partitioned-home.ts';
-import { type StreamHome, UnitHome } from './unit-home.ts';
+import { newestFirst, PartitionedStreams } from './partitioned-streams.ts';
 import { refuseNode } from './unit-messages.ts';
-import type { UnitSeat } from './unit-seat.ts';
-
-const LISTENERS_MAX = 64;
+import type { UnitRoute } from './unit-route.ts';
+import { type FamilyStreams, UnitStreams } from './unit-streams.ts';
 
 export interface ClusterStreamsOptions {
   /** Streams that every node has for itself; null: none. */
   readonly local: StreamService | null;
   /** Those of one family side by side, by partition. */
-  readonly seats: readonly UnitSeat[];
+  readonly routes: readonly UnitRoute[];
   /** Cuts batches of streams with partitions. */
   readonly splitter: Pick<EngineThreads, 'split' | 'usePlan'>;
   /** For a forwarded batch or question to be answered. */
@@ -45,20 +45,19 @@ export interface ClusterStreamsOptions {
   readonly log: EngineLog;
 }
 
-/** Streams that belong together, and where they are. */
+/** Streams that belong together: all units, by partition, and what is asked of them. */
 interface Family {
-  readonly units: UnitHome[];
-  readonly home: UnitHome | PartitionedHome;
+  readonly units: UnitStreams[];
+  readonly streams: UnitStreams | PartitionedStreams;
 }
 
 export class ClusterStreams implements Streams {
   plan: Plan;
   readonly #options: ClusterStreamsOptions;
   readonly #families: readonly Family[];
-  readonly #listeners = new Set<(change: StreamChange) => void>();
-  readonly #definedListeners: (() => void)[] = [];
-  /** By stream. */
-  #homes: ReadonlyMap<string, StreamHome> = new Map();
+  readonly #listeners = new StreamListeners();
+  /** By name of a stream. */
+  #byName: ReadonlyMap<string, FamilyStreams> = new Map();
   #epoch = 0;
 
   constructor(options: ClusterStreamsOptions) {
@@ -69,7 +68,7 @@ export class ClusterStreams implements Streams {
     options.local?.onDefined(() => this.planChanged());
   }
 
-  get #units(): readonly UnitHome[] {
+  get #units(): readonly UnitStreams[] {
     return this.#families.flatMap(({ units }) => units);
   }
 
@@ -79,16 +78,16 @@ export class ClusterStreams implements Streams {
   }
 
   get degraded(): readonly string[] {
-    const { local, seats } = this.#options;
-    const units = seats.flatMap(({ owner, unit }) => [
-      ...(owner.engine?.service.degraded ?? []).map((reason) => `${reason} of ${unit.name}`),
-      ...(owner.trouble === '' ? [] : [`streams of ${unit.name}`]),
+    const { local, routes } = this.#options;
+    const units = routes.flatMap(({ ownership, unit }) => [
+      ...(ownership.engine?.service.degraded ?? []).map((reason) => `${reason} of ${unit.name}`),
+      ...(ownership.trouble === '' ? [] : [`streams of ${unit.name}`]),
     ]);
     return [...(local?.degraded ?? []), ...units];
   }
 
   async accept(stream: string, source: string, batch: IncomingBatch): Promise<Accepted> {
-    return this.#homeOf(stream).accept(stream, source, batch);
+    return this.#familyOf(stream).accept(stream, source, batch);
   }
 
   async list(): Promise<readonly StreamFacts[]> {
@@ -104,60 +103,61 @@ export class ClusterStreams implements Streams {
 
   /** Of the streams that run here. */
   listOwn(): readonly StreamFacts[] {
-    const { local, seats } = this.#options;
-    return factsOfAll([...(local?.list() ?? []), ...seats.flatMap(({ owner }) => owner.engine?.service.list() ?? [])]);
+    const { local, routes } = this.#options;
+    return factsOfAll([
+      ...(local?.list() ?? []),
+      ...routes.flatMap(({ ownership }) => ownership.engine?.service.list() ?? []),
+    ]);
   }
 
   async query(query: WindowQuery): Promise<WindowAnswer> {
-    return this.#homeOf(query.stream).query(query);
+    return this.#familyOf(query.stream).query(query);
   }
 
   async alerts(filter: AlertFilter): Promise<readonly RaisedAlert[]> {
-    if (filter.stream !== '') return this.#homeOf(filter.stream).alerts(filter);
-    const asked = await Promise.all(this.#families.map(({ home }) => home.alertsIfThere(filter)));
+    if (filter.stream !== '') return this.#familyOf(filter.stream).alerts(filter);
+    const asked = await Promise.all(this.#families.map(({ streams }) => streams.alertsIfThere(filter)));
     return newestFirst([...(this.#options.local?.alerts(filter) ?? []), ...asked.flat()], filter.limit);
   }
 
   async define(stream: string, kind: 'windows' | 'patterns', definition: unknown): Promise<DefineOutcome> {
-    return this.#homeOf(stream).define(stream, kind, definition);
+    return this.#familyOf(stream).define(stream, kind, definition);
   }
 
   async events(
     stream: string,
     ids: readonly string[],
   ): Promise<readonly { readonly id: string; readonly text: string }[]> {
-    return this.#homeOf(stream).events(stream, ids);
+    return this.#familyOf(stream).events(stream, ids);
   }
 
   async deadLetters(stream: string, after: string, limit: number): Promise<readonly DeadLetterFacts[]> {
-    return this.#homeOf(stream).deadLetters(stream, after, limit);
+    return this.#familyOf(stream).deadLetters(stream, after, limit);
   }
 
   async replayDeadLetters(stream: string, ids: readonly string[]): Promise<Accepted> {
-    return this.#homeOf(stream).replayDeadLetters(stream, ids);
+    return this.#familyOf(stream).replayDeadLetters(stream, ids);
   }
 
   async dropDeadLetters(stream: string, ids: readonly string[]): Promise<number> {
-    return this.#homeOf(stream).dropDeadLetters(stream, ids);
+    return this.#familyOf(stream).dropDeadLetters(stream, ids);
   }
 
   onChange(listener: (change: StreamChange) => void): () => void {
-    if (this.#listeners.size >= LISTENERS_MAX) throw new Error(`more than ${LISTENERS_MAX} listeners to the streams`);
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#listeners.onChange(listener);
   }
 
   /** Called when what is in force changed, here or elsewhere. */
   onDefined(listener: () => void): void {
-    this.#definedListeners.push(listener);
+    this.#listeners.onDefined(listener);
   }
 
   /** From an engine of this node. */
   tell(change: StreamChange): void {
-    for (const listener of this.#listeners) listener(change);
+    this.#listeners.changed(change);
   }
 
-  /** The definitions of a seat are others now. */
+  /** The definitions in force of some unit are others now. */
   planChanged(): void {
     try {
       this.plan = this.#compiled();
@@ -166,7 +166,7 @@ export class ClusterStreams implements Streams {
       this.#options.log.warn({ err: error }, 'the streams of all nodes do not make one plan');
       return;
     }
-    for (const listener of this.#definedListeners) listener();
+    this.#listeners.defined();
   }
 
   /** From another node: answered by the engine here, or not at all. */
@@ -178,23 +178,23 @@ export class ClusterStreams implements Streams {
     this.#unitOf(message, reply)?.answerAsk(message, reply);
   }
 
-  #unitOf({ facts }: PeerMessage, reply: PeerReply): UnitHome | undefined {
-    const unit = this.#units.find(({ seat }) => seat.unit.name === facts['unit']);
+  #unitOf({ facts }: PeerMessage, reply: PeerReply): UnitStreams | undefined {
+    const unit = this.#units.find(({ route }) => route.unit.name === facts['unit']);
     if (unit === undefined) refuseNode(reply);
     return unit;
   }
 
-  #homeOf(stream: string): StreamHome {
-    const home = this.#homes.get(stream) ?? this.#options.local;
-    if (home === null) throw new StreamRefusal('unknown', `no stream named ${JSON.stringify(stream.slice(0, 64))}`);
-    return home;
+  #familyOf(stream: string): FamilyStreams {
+    const found = this.#byName.get(stream) ?? this.#options.local;
+    if (found === null) throw new StreamRefusal('unknown', `no stream named ${JSON.stringify(stream.slice(0, 64))}`);
+    return found;
   }
 
   #compiled(): Plan {
     this.#epoch += 1;
     const plan = compilePlan(this.definitions, { epoch: this.#epoch, shards: 1 });
-    this.#homes = new Map(
-      this.#families.flatMap((family) => definitionsOf(family).map(({ name }) => [name, family.home] as const)),
+    this.#byName = new Map(
+      this.#families.flatMap((family) => definitionsOf(family).map(({ name }) => [name, family.streams] as const)),
     );
     if (plan.streams.some(({ partitions }) => partitions > 1)) this.#options.splitter.usePlan(plan);
     return plan;
@@ -202,17 +202,17 @@ export class ClusterStreams implements Streams {
 }
 
 /** Those of its first partition: they are the others', too, or will be. */
-const definitionsOf = ({ units }: Family): readonly StreamDefinition[] => units[0]?.seat.definitions ?? [];
+const definitionsOf = ({ units }: Family): readonly StreamDefinition[] => units[0]?.route.definitions ?? [];
 
-function familiesOf({ askMsMax, log, seats, splitter }: ClusterStreamsOptions, plan: () => Plan): Family[] {
-  const units = new Map<string, UnitHome[]>();
-  for (const seat of seats) {
-    const { family } = seat.unit;
-    units.set(family, [...(units.get(family) ?? []), new UnitHome(seat, askMsMax, log)]);
+function familiesOf({ askMsMax, log, routes, splitter }: ClusterStreamsOptions, plan: () => Plan): Family[] {
+  const units = new Map<string, UnitStreams[]>();
+  for (const route of routes) {
+    const { family } = route.unit;
+    units.set(family, [...(units.get(family) ?? []), new UnitStreams(route, askMsMax, log)]);
   }
-  return [...units.values()].map((homes) => {
-    const [only] = homes;
-    const home = only !== undefined && homes.length === 1 ? only : new PartitionedHome({ homes, splitter, plan });
-    return { units: homes, home };
+  return [...units.values()].map((partitions) => {
+    const [only] = partitions;
+    const isOne = only !== undefined && partitions.length === 1;
+    return { units: partitions, streams: isOne ? only : new PartitionedStreams({ partitions, splitter, plan }) };
   });
 }

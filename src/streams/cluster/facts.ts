@@ -5,7 +5,6 @@
  */
 import type { StreamDefinition } from '../define/definition.ts';
 import type { StreamFacts } from '../engine/port.ts';
-import { earliest } from './partitioned-home.ts';
 
 /** One of each name, in the order of their first. */
 export function factsOfAll(facts: readonly StreamFacts[]): readonly StreamFacts[] {
@@ -65,4 +64,10 @@ export function factsBefore({
     partialsDropped: {},
     resultsRefused: 0,
   };
+}
+
+/** Of several partitions: the watermark of the one that is furthest behind. */
+export function earliest(watermarks: readonly (number | null)[]): number | null {
+  const known = watermarks.filter((each) => each !== null);
+  return known.length === 0 ? null : Math.min(...known);
 }

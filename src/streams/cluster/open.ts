@@ -1,8 +1,26 @@
 /**
- * Opens the streams of a cluster on this node: the local engine, an owner per unit, and the messages between nodes.
+ * Opens the streams of a cluster on this node, and is where to begin reading this folder.
  *
- * Role: the composition root of this folder. Owners look at their unit when nodes come, go or change status, and every
- * `LOOK_MS`; what other nodes have put in force is read when they say so, and now and then.
+ * A unit (`units.ts`) is what one node at a time runs: streams that belong together, a family, or one partition of them.
+ * Every node has all of the following for every unit, but an engine only for those it owns.
+ *
+ *   ClusterStreams        whoever asks: by name of a stream, the family
+ *      │
+ *   UnitStreams           of one unit ◄───── PartitionedStreams: of many, as if they were one; batches cut by key
+ *      │  ▲                                   (partition-intake.ts)
+ *      │  └── another node's question (unit-messages.ts)
+ *      ▼
+ *   UnitRoute ─────────── does this node run it? else who does: over unit-messages.ts to that node's UnitStreams
+ *      ▼
+ *   UnitOwnership ─────── takes the lease, gives it up, loses it; which node should have it: rendezvous.ts
+ *      ▼
+ *   UnitEngine            while the lease is held: a StreamEngine whose log, checkpoints, dead letters and definitions
+ *      ▼                  in force (in-force.ts) are in Redis at unit-keys.ts
+ *   UnitFence             every write goes under the lease's token, and is refused once a newer one has been there
+ *
+ * Role of this file: joins them. Nodes look at their units when nodes come, go or change status, and every `LOOK_MS`;
+ * what other nodes have put in force is read when they say so, and now and then, and partitions that run here follow
+ * their first one. Streams that are not replicated have an engine of this node alone, as without a cluster.
  */
 import type { Peers } from '../../cluster/peers/port.ts';
 import type { Leases, Membership } from '../../cluster/port.ts';
@@ -12,11 +30,13 @@ import type { EngineThreads } from '../engine/pool-threads.ts';
 import type { ShardParts } from '../engine/shard.ts';
 import { type OpenStreams, openStreams, type StreamsOptions } from '../open.ts';
 import { ClusterStreams } from './cluster-streams.ts';
-import { definitionsOf, steadyClock, UnitEngine, type UnitEngineOptions } from './unit-engine.ts';
+import { CutNotes } from './cut-notes.ts';
+import { readInForce } from './in-force.ts';
+import { steadyClock, UnitEngine, type UnitEngineOptions } from './unit-engine.ts';
 import { unitKeys } from './unit-keys.ts';
 import { ACCEPT, ASK, answerNode, askNode, DEFINED, YIELD } from './unit-messages.ts';
-import { UnitOwner } from './unit-owner.ts';
-import { UnitSeat } from './unit-seat.ts';
+import { UnitOwnership } from './unit-ownership.ts';
+import { UnitRoute } from './unit-route.ts';
 import { cutIntoUnits, type Unit } from './units.ts';
 
 const LOOK_MS = 500;
@@ -80,10 +100,11 @@ class ClusterNode implements OpenClusterStreams {
   readonly service: ClusterStreams;
   readonly #options: ClusterOptions;
   readonly #local: OpenStreams | null;
-  readonly #seats: readonly UnitSeat[];
+  readonly #routes: readonly UnitRoute[];
   readonly #splitter: EngineThreads;
   readonly #looks: NodeJS.Timeout;
   readonly #unsubscribe: () => void;
+  readonly #cuts: CutNotes;
   #lookCount = 0;
 
   constructor(options: ClusterOptions, units: readonly Unit[], local: OpenStreams | null) {
@@ -91,22 +112,22 @@ class ClusterNode implements OpenClusterStreams {
     this.#local = local;
     const { askMsMax, leases, log, membership, peers } = options;
     const monotonic = (): number => performance.now();
-    this.#seats = units.map((unit, i) => {
-      const owner = new UnitOwner(unit, {
+    this.#routes = units.map((unit, i) => {
+      const ownership = new UnitOwnership(unit, {
         leases,
         membership,
         open: (_unit, lease, lost) => this.#open(i, lease, lost),
         askToYield: (nodeId, name) => this.#askToYield(nodeId, name),
-        changed: () => this.#ownerChanged(i),
+        changed: () => this.#ownershipChanged(i),
         log,
         now: monotonic,
       });
-      return new UnitSeat(unit, owner, { nodeId: membership.id, leases, peers, now: monotonic });
+      return new UnitRoute(unit, ownership, { nodeId: membership.id, leases, peers, now: monotonic });
     });
     this.#splitter = options.threads(units.length + 1, new OperatorParts(new Map()));
     this.service = new ClusterStreams({
       local: local?.service ?? null,
-      seats: this.#seats,
+      routes: this.#routes,
       splitter: this.#splitter,
       askMsMax,
       log,
@@ -114,47 +135,32 @@ class ClusterNode implements OpenClusterStreams {
     this.#serve(peers);
     this.#unsubscribe = membership.onChange(() => this.#membersChanged());
     this.#looks = setInterval(() => this.#lookOnce(), LOOK_MS);
-    void this.#notePartitions(units);
+    this.#cuts = new CutNotes(options, units);
+    this.#cuts.look();
     void this.look();
   }
 
   get owned(): readonly string[] {
-    return this.#seats.filter(({ owner }) => owner.engine !== null).map(({ unit }) => unit.name);
+    return this.#routes.filter(({ ownership }) => ownership.engine !== null).map(({ unit }) => unit.name);
   }
 
   async look(): Promise<void> {
-    await Promise.all(this.#seats.map(({ owner }) => owner.look()));
+    await Promise.all(this.#routes.map(({ ownership }) => ownership.look()));
   }
 
   #lookOnce(): void {
     this.#lookCount += 1;
     void this.look();
+    this.#cuts.look();
     if (this.#lookCount % LOOKS_PER_READING !== 0) return;
-    for (const seat of this.#seats) if (seat.owner.engine === null) void this.#readDefinitions(seat);
-  }
-
-  /** Cut otherwise the streams begin anew, which nobody should find out by missing results. */
-  async #notePartitions(units: readonly Unit[]): Promise<void> {
-    const { log, prefix, redis } = this.#options;
-    const key = `${prefix}stream-partitions`;
-    try {
-      for (const { cut, family, partition } of units) {
-        if (partition > 0) continue;
-        const before = await redis.command('HGET', key, family);
-        if (before === cut) continue;
-        await redis.command('HSET', key, family, cut);
-        if (before === null) continue;
-        const facts = { stream: family, before, partitions: cut };
-        const what = 'another number of partitions, or a key of other fields';
-        log.warn(facts, `the stream has ${what}: it begins anew, what it held stays in Redis`);
-      }
-    } catch (error) {
-      log.info({ err: error }, 'whether streams have the partitions they had before is not known');
+    for (const route of this.#routes) {
+      if (route.ownership.engine === null) void this.#readDefinitions(route);
+      else this.#follow(route);
     }
   }
 
   #membersChanged(): void {
-    for (const seat of this.#seats) seat.forgetHolder();
+    for (const route of this.#routes) route.forgetHolder();
     void this.look();
   }
 
@@ -163,7 +169,7 @@ class ClusterNode implements OpenClusterStreams {
     lease: Parameters<typeof UnitEngine.open>[2],
     lost: (reason: string) => void,
   ): Promise<UnitEngine> {
-    const { unit } = this.#seats[index] as UnitSeat;
+    const { unit } = this.#routes[index] as UnitRoute;
     const { clock = steadyClock, threads } = this.#options;
     const options = { ...this.#options, clock, threads: (parts: ShardParts) => threads(index + 1, parts) };
     const engine = await UnitEngine.open(options, unit, lease, lost);
@@ -172,40 +178,48 @@ class ClusterNode implements OpenClusterStreams {
     return engine;
   }
 
-  #ownerChanged(index: number): void {
-    const seat = this.#seats[index] as UnitSeat;
-    seat.forgetHolder();
-    const { engine } = seat.owner;
-    if (engine !== null) this.#defined(index, engine);
+  #ownershipChanged(index: number): void {
+    const route = this.#routes[index] as UnitRoute;
+    route.forgetHolder();
+    const { engine } = route.ownership;
+    if (engine === null) return;
+    this.#defined(index, engine);
+    this.#follow(route);
+  }
+
+  #follow({ ownership: { engine }, unit }: UnitRoute): void {
+    engine?.follow().catch((error: unknown) => {
+      this.#options.log.info({ err: error, unit: unit.name }, 'a partition does not follow the first one yet');
+    });
   }
 
   /** By this node's engine: the others are told, those that are not hear of it with their next reading. */
   #defined(index: number, engine: UnitEngine): void {
-    const seat = this.#seats[index] as UnitSeat;
-    this.#use(seat, engine.service.definitions);
+    const route = this.#routes[index] as UnitRoute;
+    this.#use(route, engine.service.definitions);
     const { log, membership, peers } = this.#options;
     for (const { id, status } of membership.nodes) {
       if (id === membership.id || status !== 'running') continue;
-      const message = { path: DEFINED, facts: { unit: seat.unit.name }, body: '', timeoutMs: TELL_MS_MAX };
+      const message = { path: DEFINED, facts: { unit: route.unit.name }, body: '', timeoutMs: TELL_MS_MAX };
       peers.ask(id, message).catch((error: unknown) => {
-        log.info({ err: error, node: id, unit: seat.unit.name }, 'a node could not be told of new definitions');
+        log.info({ err: error, node: id, unit: route.unit.name }, 'a node could not be told of new definitions');
       });
     }
   }
 
-  async #readDefinitions(seat: UnitSeat): Promise<void> {
+  async #readDefinitions(route: UnitRoute): Promise<void> {
     const { log, prefix, redis } = this.#options;
     try {
-      const inForce = await definitionsOf(redis, unitKeys(prefix, seat.unit.name).head);
-      if (inForce !== null && seat.owner.engine === null) this.#use(seat, inForce.definitions);
+      const inForce = await readInForce(redis, unitKeys(prefix, route.unit.name).head);
+      if (inForce !== null && route.ownership.engine === null) this.#use(route, inForce.definitions);
     } catch (error) {
-      log.info({ err: error, unit: seat.unit.name }, 'the definitions in force cannot be read');
+      log.info({ err: error, unit: route.unit.name }, 'the definitions in force cannot be read');
     }
   }
 
-  #use(seat: UnitSeat, definitions: readonly StreamDefinition[]): void {
-    if (JSON.stringify(seat.definitions) === JSON.stringify(definitions)) return;
-    seat.definitions = definitions;
+  #use(route: UnitRoute, definitions: readonly StreamDefinition[]): void {
+    if (JSON.stringify(route.definitions) === JSON.stringify(definitions)) return;
+    route.definitions = definitions;
     this.service.planChanged();
   }
 
@@ -217,8 +231,8 @@ class ClusterNode implements OpenClusterStreams {
 
   #serve(peers: Peers): void {
     const { log } = this.#options;
-    const seatOf = (facts: { readonly [member: string]: unknown }): UnitSeat | undefined =>
-      this.#seats.find(({ unit }) => unit.name === facts['unit']);
+    const routeOf = (facts: { readonly [member: string]: unknown }): UnitRoute | undefined =>
+      this.#routes.find(({ unit }) => unit.name === facts['unit']);
     peers.serve(ACCEPT, (message, reply) => {
       this.service.answerAccept(message, reply);
       return null;
@@ -228,14 +242,18 @@ class ClusterNode implements OpenClusterStreams {
       return null;
     });
     peers.serve(YIELD, ({ facts, from }, reply) => {
-      const yielded = seatOf(facts)?.owner.yieldTo(from) ?? Promise.resolve(true);
+      const yielded = routeOf(facts)?.ownership.yieldTo(from) ?? Promise.resolve(true);
       answerNode(yielded, reply, (error) => log.error({ err: error }, 'a unit could not be handed over'));
       return null;
     });
     peers.serve(DEFINED, ({ facts }, reply) => {
-      const seat = seatOf(facts);
-      seat?.forgetHolder();
-      if (seat !== undefined) void this.#readDefinitions(seat);
+      const route = routeOf(facts);
+      route?.forgetHolder();
+      if (route !== undefined) {
+        void this.#readDefinitions(route);
+        const { family, partition } = route.unit;
+        for (const each of this.#routes) if (partition === 0 && each.unit.family === family) this.#follow(each);
+      }
       reply.send(200, '');
       return null;
     });
@@ -248,12 +266,12 @@ class ClusterNode implements OpenClusterStreams {
 
   async abandon(): Promise<void> {
     this.#stopLooking();
-    await Promise.all([this.#local?.abandon(), ...this.#seats.map(({ owner }) => owner.abandon())]);
+    await Promise.all([this.#local?.abandon(), ...this.#routes.map(({ ownership }) => ownership.abandon())]);
   }
 
   async close(): Promise<void> {
     this.#stopLooking();
-    await Promise.all(this.#seats.map(({ owner }) => owner.stop()));
+    await Promise.all(this.#routes.map(({ ownership }) => ownership.stop()));
     this.#splitter.release();
     await this.#local?.close();
   }

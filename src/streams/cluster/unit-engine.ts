@@ -6,33 +6,31 @@
  * Invariants: nothing is written here but under the token, the places of Redis sinks included; file sinks, and sources
  * that read files or the machine, are of the node they run on. Time is that of Redis when the unit was claimed, going on
  * by this node's monotonic clock: windows of processing time survive a move between nodes whose clocks differ.
- * What was defined at run time is kept beside the log, with the declaration it began from: a node whose own declaration
- * is the same takes it over, a node with another one puts its own in force.
+ * Partitions of a stream have in force what their first one has: it alone takes definitions, one after the other, and the
+ * others read them there.
  */
-import { isDeepStrictEqual } from 'node:util';
 import type { Lease } from '../../cluster/port.ts';
 import type { RedisConnection } from '../../redis/connection.ts';
 import { RedisCheckpointStore } from '../checkpoints/redis-store.ts';
 import { RedisDeadLetterStore } from '../dead-letters/redis-store.ts';
-import { PARTITION_PLACEHOLDER } from '../define/compile-partitions.ts';
 import type { StreamDefinition } from '../define/definition.ts';
-import type { ConnectorKinds } from '../engine/connectors.ts';
 import type { EngineThreads } from '../engine/pool-threads.ts';
 import type { StreamService } from '../engine/service.ts';
 import type { ShardParts } from '../engine/shard.ts';
-import { RedisLog } from '../log/redis-log.ts';
+import { openRedisLog } from '../log/redis-log.ts';
 import { type OpenStreams, openStreams, type StreamsOptions } from '../open.ts';
-import type { Stores } from '../stores.ts';
-import { guarded, UnitFence } from './fence.ts';
+import { type Stores, storesOf } from '../stores.ts';
+import { UnitFence } from './fence.ts';
+import { definitionsInForce, keepInForce, readAlike } from './in-force.ts';
+import { unitConnectors } from './unit-connectors.ts';
 import { unitKeys } from './unit-keys.ts';
-import type { Unit } from './units.ts';
+import { partitionName, type Unit } from './units.ts';
 
-/** Entries of a Redis source that a node took and never logged, since it was replaced, are taken over after so long. */
-const CLAIM_IDLE_MS = 10_000;
 /** To apply, deliver and save what was accepted; then it is left to the next owner's replay. */
 const CLOSE_MS_MAX = 10_000;
 
-const DEFINE = guarded(`return redis.call('HSET', KEYS[1], 'definitions', ARGV[2], 'declared', ARGV[3])`);
+/** Between two times that the owner puts off the end of the unit's keys. */
+const KEEP_MS = 3_600_000;
 
 export interface UnitEngineOptions
   extends Pick<StreamsOptions, 'shards' | 'logBytesMax' | 'checkpointMs' | 'tickMs' | 'kinds' | 'log'> {
@@ -56,14 +54,28 @@ export class UnitEngine {
   readonly lease: Lease;
   readonly #fence: UnitFence;
   readonly #streams: OpenStreams;
-  readonly #declared: string;
+  readonly #declared: readonly StreamDefinition[];
+  /** Head of the first partition; null: this is it. */
+  readonly #firstHead: string | null;
+  readonly #keeping: NodeJS.Timeout;
+  /** What is in force is not, or perhaps not, in Redis. */
+  #isUntold = true;
   #ended: Promise<void> | null = null;
 
-  private constructor(lease: Lease, fence: UnitFence, streams: OpenStreams, declared: string) {
+  private constructor(
+    lease: Lease,
+    fence: UnitFence,
+    streams: OpenStreams,
+    declared: readonly StreamDefinition[],
+    firstHead: string | null,
+  ) {
     this.lease = lease;
     this.#fence = fence;
     this.#streams = streams;
     this.#declared = declared;
+    this.#firstHead = firstHead;
+    // A write that fails says so by itself; the keys last for many more attempts.
+    this.#keeping = setInterval(() => void fence.keep().catch(() => undefined), KEEP_MS).unref();
   }
 
   /** `lost`: called once when it must end. Rejects when Redis is away, the log damaged, or another owner has come. */
@@ -76,10 +88,9 @@ export class UnitEngine {
     const { clock, prefix, redis } = options;
     const { fence, nowMs } = await UnitFence.claim(redis, unitKeys(prefix, unit.name), lease.token);
     const now = clock(nowMs);
-    const declared = JSON.stringify(unit.definitions);
-    const definitions = (await definitionsIn(fence, declared)) ?? unit.definitions;
-    const streams = await openReleasing(options, unit, fence, definitions, now);
-    const engine = new UnitEngine(lease, fence, streams, declared);
+    const inForce = await definitionsInForce(fence, unit.definitions);
+    const streams = await openReleasing(options, unit, fence, inForce, now);
+    const engine = new UnitEngine(lease, fence, streams, unit.definitions, firstHeadOf(unit, prefix));
     try {
       await engine.#remember();
     } catch (error) {
@@ -111,12 +122,27 @@ export class UnitEngine {
     return outcome;
   }
 
+  /**
+   * Puts in force what the first partition has, as Redis says, if it was declared alike. Resolves with whether anything
+   * changed, when it is in force for the next owner too.
+   */
+  async follow(): Promise<boolean> {
+    const head = this.#firstHead;
+    const { redis } = this.#fence;
+    const changed = head !== null && (await this.service.adopt(() => readAlike(redis, head, this.#declared)));
+    if (changed || this.#isUntold) await this.#remember();
+    return changed;
+  }
+
   async #remember(): Promise<void> {
-    await this.#fence.run(DEFINE, [], [JSON.stringify(this.service.definitions), this.#declared]);
+    this.#isUntold = true;
+    await keepInForce(this.#fence, { definitions: this.service.definitions, declared: this.#declared });
+    this.#isUntold = false;
   }
 
   /** Ends at once, nothing is saved: someone else goes on from the log. */
   abandon(): Promise<void> {
+    clearInterval(this.#keeping);
     this.#ended ??= this.#streams.abandon();
     return this.#ended;
   }
@@ -124,6 +150,7 @@ export class UnitEngine {
   /** What was accepted is applied and saved; what does not come to an end in time is left to the log. */
   async close(): Promise<void> {
     if (this.#ended !== null) return this.#ended;
+    clearInterval(this.#keeping);
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_resolve, reject) => {
       timer = setTimeout(() => reject(new Error(`not closed within ${CLOSE_MS_MAX} ms`)), CLOSE_MS_MAX);
@@ -160,7 +187,7 @@ async function openReleasing(
       logBytesMax,
       checkpointMs,
       tickMs,
-      kinds: fencedKinds(kinds, unit, fence.token),
+      kinds: unitConnectors(kinds, unit, fence.token),
       stores: () => openRedisStores(fence, options),
       threads: (parts) => {
         threads = options.threads(parts);
@@ -177,67 +204,17 @@ async function openReleasing(
   }
 }
 
-/** Null: none, or those of another declaration. */
-async function definitionsIn(fence: UnitFence, declared: string): Promise<readonly StreamDefinition[] | null> {
-  const inForce = await definitionsOf(fence.redis, fence.keys.head);
-  return inForce !== null && isDeepStrictEqual(inForce.declared, JSON.parse(declared)) ? inForce.definitions : null;
-}
-
-/** What the owner says is in force, and the declaration it began from; null before the first. */
-export async function definitionsOf(
-  redis: RedisConnection,
-  head: string,
-): Promise<{
-  readonly definitions: readonly StreamDefinition[];
-  readonly declared: readonly StreamDefinition[];
-} | null> {
-  const reply = await redis.command('HMGET', head, 'definitions', 'declared');
-  const [definitions, declared] = Array.isArray(reply) ? reply : [];
-  if (typeof definitions !== 'string' || typeof declared !== 'string') return null;
-  return { definitions: JSON.parse(definitions), declared: JSON.parse(declared) };
+/** Null: it is the first partition itself. */
+function firstHeadOf({ cut, family, partition, partitions }: Unit, prefix: string): string | null {
+  return partition === 0 ? null : unitKeys(prefix, partitionName(family, 0, partitions, cut)).head;
 }
 
 async function openRedisStores(fence: UnitFence, options: UnitEngineOptions): Promise<Stores> {
   const { logBytesMax, replicasMin } = options;
   const [eventLog, checkpoints, deadLetters] = await Promise.all([
-    RedisLog.open(fence, { bytesMax: logBytesMax, replicasMin }),
+    openRedisLog(fence, { bytesMax: logBytesMax, replicasMin }),
     RedisCheckpointStore.open(fence),
     RedisDeadLetterStore.open(fence),
   ]);
-  return {
-    eventLog,
-    checkpoints,
-    deadLetters,
-    dataDir: '',
-    async close() {
-      await eventLog.close();
-      await checkpoints.close();
-      await deadLetters.close();
-    },
-  };
-}
-
-/**
- * Redis sinks refuse an owner with an older token; Redis sources take over what an earlier owner left lying. Of streams
- * with partitions each has a place of its own in a sink, and reads a key of its own.
- */
-function fencedKinds(kinds: ConnectorKinds, { partition, partitions }: Unit, token: number): ConnectorKinds {
-  const sources = new Map(kinds.sources);
-  const source = sources.get('redis');
-  if (source !== undefined) {
-    sources.set('redis', {
-      ...source,
-      create: (options, stream, host) => {
-        const key = String(options['stream']).replaceAll(PARTITION_PLACEHOLDER, String(partition));
-        const own = partitions === 1 ? options : { ...options, stream: key };
-        return source.create({ claimIdleMs: CLAIM_IDLE_MS, ...own }, stream, host);
-      },
-    });
-  }
-  const sinks = new Map(kinds.sinks);
-  for (const [type, sink] of kinds.sinks) {
-    const named = (name: string): string => (partitions === 1 ? name : `${name}/${partition}of${partitions}`);
-    sinks.set(type, { ...sink, create: (options, name) => sink.create({ ...options, fence: token }, named(name)) });
-  }
-  return { sources, sinks };
+  return storesOf('', eventLog, checkpoints, deadLetters);
 }

@@ -79,6 +79,8 @@ export class RedisDeadLetterStore implements DeadLetterStore {
   readonly #fence: UnitFence;
   readonly #limits: DeadLetterLimits;
   readonly #boxes = new Map<string, Omit<LetterCounts, 'stream'>>();
+  /** Settles when what was added before is there, or was refused: whoever added it is told. */
+  #adding: Promise<unknown> = Promise.resolve();
 
   private constructor(fence: UnitFence, limits: DeadLetterLimits) {
     this.#fence = fence;
@@ -100,9 +102,13 @@ export class RedisDeadLetterStore implements DeadLetterStore {
       if (sameStream === undefined) byStream.set(letter.stream, [letter]);
       else sameStream.push(letter);
     }
-    // All calls in this turn: one connection keeps their order, and with it that of the places.
-    const calls = [...byStream].flatMap(([stream, each]) => callsOf(each).map((call) => this.#addSome(stream, call)));
-    await Promise.all(calls);
+    // One after the other: a place below the newest is known already, and a script that Redis has to be told again comes
+    // after what was sent since.
+    const added = this.#adding.then(async () => {
+      for (const [stream, each] of byStream) for (const call of callsOf(each)) await this.#addSome(stream, call);
+    });
+    this.#adding = added.catch(() => undefined);
+    await added;
   }
 
   async list(stream: string, { after, limit }: LetterPage): Promise<readonly StoredLetter[]> {
@@ -111,6 +117,7 @@ export class RedisDeadLetterStore implements DeadLetterStore {
     const place = placeOf(after);
     const from = place === null ? '-' : `(${place[0]}-${place[1]}`;
     const { keys, redis } = this.#fence;
+    await this.#adding;
     const entries = listOf(await redis.commandBytes('XRANGE', keys.letters(stream), from, '+', 'COUNT', count));
     return entries.flatMap((entry) => {
       const [id, fields] = listOf(entry);
@@ -125,6 +132,7 @@ export class RedisDeadLetterStore implements DeadLetterStore {
     });
     if (places.length === 0) return [];
     const { keys } = this.#fence;
+    await this.#adding;
     const reply = listOf(await this.#fence.run(TAKE, [keys.boxes, keys.letters(stream)], [stream, ...places]));
     if (this.#boxes.has(stream)) this.#note(stream, String(reply[0]));
     const taken: StoredLetter[] = [];

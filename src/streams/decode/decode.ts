@@ -38,6 +38,7 @@ export function decodeBatch(plan: Plan, task: DecodeTask, after: AfterDecoding =
   fillHashes(batch);
   return {
     batch: batch.buffer,
+    batchBytes: batch.byteLength,
     usesSpare: batch.buffer === task.spare,
     partials: after(batch),
     accepted: writer.row,

@@ -63,6 +63,17 @@ export function groupInputs(plan: Plan, stream: number): readonly GroupInput[] {
 const NO_VALUES = new Float64Array(0);
 const NO_WORDS = new Uint32Array(0);
 
+/** Sizes of buffers that are to be used again: so many to each doubling, and always a little more than was asked for. */
+const SIZES_LOG2 = 3;
+const BYTES_MIN = 64;
+
+/** How large a new buffer is made for so many bytes, so that it fits the next that is about as long. */
+export function roomFor(byteLength: number): number {
+  const bytes = Math.max(BYTES_MIN, byteLength);
+  const step = 2 ** (Math.floor(Math.log2(bytes)) - SIZES_LOG2);
+  return (Math.floor(bytes / step) + 1) * step;
+}
+
 const aligned = (bytes: number): number => (bytes + 7) & ~7;
 
 export class EventBatch {
@@ -103,7 +114,7 @@ export class EventBatch {
     const words = aligned(capacity * 4) * (4 + groupInputs(plan, stream).length);
     const byteLength = HEADER_WORDS * 4 + columns + words + aligned(bytesCapacity);
     const fits = spare !== null && spare.byteLength >= byteLength;
-    const buffer = fits ? spare : new SharedArrayBuffer(byteLength);
+    const buffer = fits ? spare : new SharedArrayBuffer(roomFor(byteLength));
     const header = new Uint32Array(buffer, 0, HEADER_WORDS);
     header.fill(0);
     header[CAPACITY] = capacity;
@@ -160,6 +171,11 @@ export class EventBatch {
     this.bytes = new Uint8Array(buffer, at, header[BYTES_CAPACITY]);
     this.view = new DataView(buffer, at, header[BYTES_CAPACITY]);
     this.#text = Buffer.from(buffer, at, header[BYTES_CAPACITY]);
+  }
+
+  /** Of the buffer, what the batch takes with the room that was asked for. */
+  get byteLength(): number {
+    return this.bytes.byteOffset + this.bytes.byteLength;
   }
 
   get count(): number {

@@ -25,18 +25,15 @@ const ARRAY = 0;
 const isHex = (byte: number): boolean => (byte >= 48 && byte <= 57) || ((byte | 32) >= 97 && (byte | 32) <= 102);
 
 /**
- * First place from `at` on with a quote, backslash, control character, or byte above 127: four bytes at a time. The
- * lowest byte that a borrow marks is always marked rightly, and only that one is used.
+ * First place from `at` on with a quote, backslash, control character, or byte above 127: four bytes at a time. With its
+ * second bit turned over, a quote is below 33 as the control characters are, and nothing else is. The lowest byte that a
+ * borrow marks is always marked rightly, and only that one is used.
  */
 export function plainEnd(view: DataView, at: number): number {
   let next = at;
   for (;;) {
     const word = view.getInt32(next, true);
-    const quote = word ^ 0x22222222;
-    const slash = word ^ 0x5c5c5c5c;
-    const marks =
-      (((quote - 0x01010101) & ~quote) | ((slash - 0x01010101) & ~slash) | ((word - 0x20202020) & ~word) | word) &
-      0x80808080;
+    const marks = (((word ^ 0x02020202) - 0x21212121) | ((word ^ 0x5c5c5c5c) - 0x01010101) | word) & 0x80808080;
     if (marks !== 0) return next + ((31 - Math.clz32(marks & -marks)) >> 3);
     next += 4;
   }

@@ -126,13 +126,11 @@ ${integer ? 'if (p - s > 16 || m > 9007199254740991) break scan;\n' : fraction +
 const orNull = (otherwise: string, absent: string): string =>
   `if (b[p] === 110) {\nif (v.getInt32(p, true) !== 0x6c6c756e) break scan;\np += 4;\n${absent}} else {\n${otherwise}}\n`;
 
-/** From the first byte after the quote to the closing one, which is not passed. */
+/** From the first byte after the quote to the closing one, which is not passed; by the marks of `plainEnd`. */
 const TEXT = `s = p;
 for (;;) {
   i = v.getInt32(p, true);
-  k = i ^ 0x22222222;
-  q = i ^ 0x5c5c5c5c;
-  q = (((k - 0x01010101) & ~k) | ((q - 0x01010101) & ~q) | ((i - 0x20202020) & ~i) | i) & 0x80808080;
+  q = (((i ^ 0x02020202) - 0x21212121) | ((i ^ 0x5c5c5c5c) - 0x01010101) | i) & 0x80808080;
   if (q !== 0) break;
   p += 4;
 }

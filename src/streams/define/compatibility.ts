@@ -13,6 +13,8 @@ export interface Compatibility {
   readonly why: string;
 }
 
+/** It had no state to lose. */
+export const IS_NEW = 'it is new';
 const WHY_CHARACTERS_MAX = 300;
 
 /** Operators of the earlier plan in its order, then new ones. */
@@ -25,7 +27,7 @@ export function compatibility(before: Plan, after: Plan): Compatibility[] {
     verdicts.push({ operator: name, kept: why === null, why: why ?? 'same key and state' });
     next.delete(name);
   }
-  for (const name of next.keys()) verdicts.push({ operator: name, kept: false, why: 'it is new' });
+  for (const name of next.keys()) verdicts.push({ operator: name, kept: false, why: IS_NEW });
   return verdicts;
 }
 

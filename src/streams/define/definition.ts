@@ -176,7 +176,10 @@ export interface AnomalyDefinition {
   buckets?: number;
   /** rate: change per second that counts as an anomaly. */
   maxPerSecond?: number;
-  /** missing: a key that was seen and then silent for so long. */
+  /**
+   * missing: a key that was seen and then silent for so long, of the stream's event time. When all of the stream is idle
+   * (`time.idleAfterMs`; never, when that is 0) its time goes on by the clock.
+   */
   afterMs?: number;
 }
 
@@ -229,11 +232,12 @@ export interface LimitsDefinition {
   /** Bytes of state in use, all shards together. Default 512 MiB. */
   stateBytesMax?: number;
   /**
-   * Past either: refuse events with 503; or, shard by shard, forget the keys idle the longest; or keep shards on disk
-   * between rounds. With `spill`, `stateBytesMax` is the memory that state and its copies take. Default `refuse`.
+   * Past either: refuse batches with 503, after ten seconds without room set them aside as dead letters (`rejected`), one
+   * at a time, so that time goes on; or, shard by shard, forget the keys idle the longest; or keep shards on disk between
+   * rounds. With `spill`, `stateBytesMax` is the memory that state and its copies take. Default `refuse`.
    */
   onFull?: 'refuse' | 'evict-idle' | 'spill';
-  /** `spill` only: bytes of state on disk; past them events are refused with 503. Default 16 GiB. */
+  /** `spill` only: bytes of state on disk and in use; past them as with `refuse`. Default 16 GiB. */
   spillBytesMax?: number;
   /** Bytes accepted and not applied yet; more is answered 429. Default 64 MiB. */
   pendingBytesMax?: number;
@@ -252,8 +256,12 @@ export interface StreamDefinition {
    * key must hold those fields, and limits are those of each part. Another number, or key, begins anew.
    */
   partitions?: number;
-  /** CloudEvents `source`+`id` and batch ids remembered against repetition. Defaults 1,000,000 ids, one hour. */
-  dedup?: { idsMax?: number; ttlMs?: number };
+  /**
+   * Remembered against repetition: `source`+`id` of CloudEvents (`idsMax`, default 1,000,000), batch ids such as
+   * Idempotency-Key (`batchIdsMax`, default 100,000, at most 1,000,000 of 300 bytes or so and the id), for `ttlMs`, default
+   * one hour.
+   */
+  dedup?: { idsMax?: number; batchIdsMax?: number; ttlMs?: number };
   limits?: LimitsDefinition;
   windows?: WindowDefinition[];
   patterns?: PatternDefinition[];

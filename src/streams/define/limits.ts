@@ -44,6 +44,8 @@ export const KEYS_MAX = 100_000_000;
 export const STATE_BYTES_MAX = 2 ** 42;
 export const PENDING_BYTES_MAX = 2 ** 34;
 export const DEDUP_IDS_MAX = 100_000_000;
+/** They are on the heap of the front-end thread, 300 bytes or so and the id itself, and in every checkpoint. */
+export const BATCH_IDS_MAX = 1_000_000;
 
 /** Problems told at once. */
 export const PROBLEMS_MAX = 50;

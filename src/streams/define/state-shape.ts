@@ -1,7 +1,8 @@
 /**
  * What determines how an operator's state is laid out and what it means, as canonical JSON.
  *
- * Role: two operators of the same name and shape understand each other's memory (`compatibility.ts`). Names of sinks,
+ * Role: two operators of the same name and shape understand each other's memory (`compatibility.ts`), be it of an earlier
+ * plan or of an earlier version, which a checkpoint tells. Names of sinks,
  * thresholds, texts, retention and lateness are not in it: they are looked at when results are made. Conditions and
  * expressions are, in one spelling, with the types of the fields they read: state gathered under another condition
  * means something else. Fields are named, not numbered: state may not depend on where a field stands in its stream.
@@ -11,12 +12,19 @@ import { parse } from '../expressions/parse.ts';
 import type { FieldPlan, OperatorPlan, StreamPlan } from '../plan.ts';
 import { canonical } from './check-expression.ts';
 
-/** Version of how open sessions lie in memory (`windows/open-sessions.ts`). */
-const SESSION_LAYOUT = 2;
+/**
+ * Versions of how state lies in memory: of key tables (`state/`), which all have, and of what an operator has of its own.
+ * To be raised with every change after which memory from before would be misread.
+ */
+const KEYS_LAYOUT = 1;
+const LAYOUTS = { window: 1, session: 2, pattern: 1, join: 2, anomaly: 1, alert: 1, view: 1 } as const;
 
 /** `sourceName`: of the operator it takes results of; `''` for events. Expressions have been checked. */
 export function shapeOf(operator: OperatorPlan, streams: readonly StreamPlan[], sourceName = ''): string {
-  return JSON.stringify({ kind: operator.kind, ...partsOf(operator, streams, sourceName) });
+  const { kind } = operator;
+  const own = LAYOUTS[kind === 'window' && operator.type === 'session' ? 'session' : kind];
+  const layout = `keys ${KEYS_LAYOUT}, own ${own}`;
+  return JSON.stringify({ kind, layout, ...partsOf(operator, streams, sourceName) });
 }
 
 function partsOf(operator: OperatorPlan, streams: readonly StreamPlan[], source: string): object {
@@ -33,8 +41,7 @@ function partsOf(operator: OperatorPlan, streams: readonly StreamPlan[], source:
       const where = canonical(operator.where);
       const texts = [where, ...aggregates.flatMap((each) => [each.of, each.where])];
       const reads = typesRead(texts, fields);
-      const layout = type === 'session' ? { layout: SESSION_LAYOUT } : {};
-      const bounds = { type, ...layout, sizeMs, slideMs, offsetMs, gapMs, count, time };
+      const bounds = { type, sizeMs, slideMs, offsetMs, gapMs, count, time };
       return { ...bounds, accumulation, early, where, aggregates, reads };
     }
     case 'pattern': {

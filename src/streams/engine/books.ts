@@ -3,7 +3,7 @@
  *
  * Role: turns a decoded record into steps, in log order, and keeps what an acknowledgement and a restart need. A pure
  * function of the records (time comes with them), so that a replay makes the same books.
- * Bounds: partitions by the tracker; batch ids by `dedupIdsMax` and `dedupTtlMs`.
+ * Bounds: partitions by the tracker; batches that wait by `pendingBytesMax`; batch ids by `batchIdsMax` and `dedupTtlMs`.
  */
 import { createDedup } from '../decode/dedup-set.ts';
 import type { StreamPlan } from '../plan.ts';
@@ -11,12 +11,16 @@ import type { Accepted } from '../sources/port.ts';
 import { type TrackerJson, trackerFromJson, trackerToJson } from '../time/tracker-json.ts';
 import {
   createTracker,
+  isNews,
+  isSilent,
   silentPartitions,
   type TimeEvent,
   track,
   type WatermarkOptions,
   type WatermarkTracker,
 } from '../time/watermark.ts';
+import { StreamRefusal } from './port.ts';
+import { WhenFull } from './when-full.ts';
 
 export interface Counters {
   accepted: number;
@@ -29,18 +33,26 @@ export interface Counters {
 
 interface KnownBatch {
   readonly atMs: number;
+  readonly digest: number;
+  /** What becomes of it. */
   readonly outcome: Promise<Accepted>;
+  /** What became of it; null until it is applied. */
+  accepted: Accepted | null;
 }
 
 /** JSON form, part of a checkpoint's facts. */
 export interface BookFacts {
   readonly tracker: TrackerJson;
+  readonly broughtMs: number;
   readonly counters: Counters;
   readonly positions: readonly (readonly [string, string])[];
-  readonly batches: readonly { readonly id: string; readonly atMs: number; readonly outcome: Accepted }[];
+  readonly batches: readonly {
+    readonly id: string;
+    readonly atMs: number;
+    readonly digest: number;
+    readonly outcome: Accepted;
+  }[];
 }
-
-const BATCH_IDS_MAX = 100_000;
 
 export class StreamBook {
   plan: StreamPlan;
@@ -49,13 +61,17 @@ export class StreamBook {
   pendingBytes = 0;
   /** How large the latest batch was, as a multiple of its body; 0 before the first one. */
   batchBytesPerByte = 0;
+  readonly whenFull = new WhenFull();
   #tracker: WatermarkTracker = createTracker();
+  /** Arrival of the newest events. */
+  #broughtMs = 0;
   /** Ids of CloudEvents; made when the first one comes. */
   dedup: SharedArrayBuffer | null = null;
   /** `{source}|{partition}` → position after the newest record applied. */
   readonly positions = new Map<string, string>();
+  /** Batches that wait for their answer, by source partition. */
+  readonly #asking = new Map<string, number>();
   readonly #batches = new Map<string, KnownBatch>();
-  readonly #settled = new Map<string, Accepted>();
 
   constructor(plan: StreamPlan) {
     this.plan = plan;
@@ -71,7 +87,38 @@ export class StreamBook {
 
   /** `nowMs`: log time. */
   observe(event: TimeEvent, nowMs: number): void {
+    if (event.kind === 'events' && Number.isFinite(event.tsMax)) this.#broughtMs = nowMs;
     track(this.#tracker, this.#time, event, nowMs);
+  }
+
+  /** A batch of the partition is offered: until it is answered its source is not silent, it is not being asked. */
+  asks(partition: string, nowMs: number): void {
+    this.#asking.set(partition, (this.#asking.get(partition) ?? 0) + 1);
+    this.observe({ kind: 'paused', partition }, nowMs);
+  }
+
+  answered(partition: string, nowMs: number, isTaken: boolean): void {
+    const others = (this.#asking.get(partition) ?? 0) - 1;
+    if (others > 0) {
+      this.#asking.set(partition, others);
+      // The one that was answered may have been the first to bring the partition up.
+      this.observe({ kind: 'paused', partition }, nowMs);
+    } else {
+      this.#asking.delete(partition);
+      this.observe({ kind: 'resumed', partition }, nowMs);
+    }
+    if (!isTaken) this.observe({ kind: 'refused', partition }, nowMs);
+  }
+
+  /** Whether the partition has not come to this time yet. */
+  isNews(partition: string, tsMs: number): boolean {
+    return isNews(this.#tracker, partition, tsMs);
+  }
+
+  /** Event time as it would be by the clock, of a stream that is silent; null while it is not. */
+  silentTime(nowMs: number): number | null {
+    if (!isSilent(this.#tracker)) return null;
+    return this.#tracker.maxTs + Math.max(0, nowMs - this.#broughtMs);
   }
 
   /** Partitions the next tick should name. */
@@ -85,53 +132,51 @@ export class StreamBook {
     return dedup;
   }
 
-  /** The outcome of an earlier batch of this id, or what becomes of it. */
-  known(batchId: string, nowMs: number): Promise<Accepted> | undefined {
+  /** The outcome of an earlier batch of this id, or what becomes of it. Throws `StreamRefusal` when that had another body. */
+  known(batchId: string, nowMs: number, digest: () => number): Promise<Accepted> | undefined {
     const known = this.#batches.get(batchId);
     if (known === undefined || nowMs - known.atMs > this.plan.dedupTtlMs) return undefined;
-    return known.outcome;
+    if (known.digest === digest()) return known.outcome;
+    throw new StreamRefusal('conflict', 'this batch id (Idempotency-Key) was used for a batch with another body');
   }
 
-  remember(batchId: string, atMs: number, outcome: Promise<Accepted>): void {
+  remember(batchId: string, atMs: number, digest: number, outcome: Promise<Accepted>): void {
     this.#batches.delete(batchId);
-    this.#batches.set(batchId, { atMs, outcome });
+    this.#batches.set(batchId, { atMs, digest, outcome, accepted: null });
     // What was not taken may be sent again.
     outcome.catch(() => this.#batches.delete(batchId));
+    const { batchIdsMax, dedupTtlMs } = this.plan;
     for (const [id, { atMs: seenMs }] of this.#batches) {
-      if (
-        this.#batches.size <= Math.min(BATCH_IDS_MAX, this.plan.dedupIdsMax) &&
-        atMs - seenMs <= this.plan.dedupTtlMs
-      ) {
-        return;
-      }
+      if (this.#batches.size <= batchIdsMax && atMs - seenMs <= dedupTtlMs) return;
       this.#batches.delete(id);
-      this.#settled.delete(id);
     }
   }
 
   /** The batch is applied. */
   settle(batchId: string, accepted: Accepted): void {
-    if (this.#batches.has(batchId)) this.#settled.set(batchId, accepted);
+    const known = this.#batches.get(batchId);
+    if (known !== undefined) known.accepted = accepted;
   }
 
   facts(): BookFacts {
     return {
       tracker: trackerToJson(this.#tracker),
+      broughtMs: this.#broughtMs,
       counters: { ...this.counters },
       positions: [...this.positions],
-      batches: [...this.#settled].flatMap(([id, outcome]) => {
-        const known = this.#batches.get(id);
-        return known === undefined ? [] : [{ id, atMs: known.atMs, outcome }];
-      }),
+      batches: [...this.#batches].flatMap(([id, { accepted, atMs, digest }]) =>
+        accepted === null ? [] : [{ id, atMs, digest, outcome: accepted }],
+      ),
     };
   }
 
   restore(facts: BookFacts): void {
     this.#tracker = trackerFromJson(facts.tracker);
+    this.#broughtMs = facts.broughtMs;
     Object.assign(this.counters, facts.counters);
     for (const [name, position] of facts.positions) this.positions.set(name, position);
-    for (const { id, atMs, outcome } of facts.batches) {
-      this.remember(id, atMs, Promise.resolve(outcome));
+    for (const { id, atMs, digest, outcome } of facts.batches) {
+      this.remember(id, atMs, digest, Promise.resolve(outcome));
       this.settle(id, outcome);
     }
   }

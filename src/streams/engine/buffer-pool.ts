@@ -5,6 +5,7 @@
  * were a tenth of an event. Who takes a buffer writes all of it that is read later: it is not zero.
  * Bound: `bytesMax` held; what is given beyond that is left to the collector.
  */
+import { roomFor } from '../decode/event-batch.ts';
 
 /** A buffer is taken for what fills it to half or more. */
 const SLACK = 2;
@@ -53,7 +54,7 @@ export class BufferPool {
 
   /** A copy of the bytes, at the begin of a buffer. */
   copyOf(bytes: Uint8Array): SharedArrayBuffer {
-    const buffer = this.take(bytes.byteLength) ?? new SharedArrayBuffer(bytes.byteLength);
+    const buffer = this.take(bytes.byteLength) ?? new SharedArrayBuffer(roomFor(bytes.byteLength));
     new Uint8Array(buffer, 0, bytes.byteLength).set(bytes);
     return buffer;
   }

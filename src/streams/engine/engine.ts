@@ -3,18 +3,19 @@
  *
  * Role: the composition of one node's streams on the front-end thread; it never looks into an event. What follows from a
  * record (watermarks, results, derived events) is computed in log order and depends on the log alone; what reaches the
- * outside is cut off at what has reached it before. `lifecycle.ts` starts it, checkpoints it and changes its plan;
- * `answers.ts` answers questions about it.
+ * outside is cut off at what has reached it before. `intake.ts` is its way in; `lifecycle.ts` starts it, checkpoints it
+ * and changes its plan; `service.ts` answers questions about it.
  */
 import type { DeadLetterStore } from '../dead-letters/port.ts';
-import { EventBatch } from '../decode/event-batch.ts';
-import { type EventLog, type LogRecord, LogUnavailable } from '../log/port.ts';
+import type { EventLog, LogRecord } from '../log/port.ts';
 import type { Plan } from '../plan.ts';
 import type { Accepted, IncomingBatch } from '../sources/port.ts';
 import { StreamBook } from './books.ts';
 import { BufferPool } from './buffer-pool.ts';
 import { bodyOf, type DerivedEvents } from './derived-body.ts';
-import { lettersOf } from './letters.ts';
+import { digestOf, Intake, partitionOf, refusalOf } from './intake.ts';
+import { letterOfBatch, lettersOf } from './letters.ts';
+import { originalsOf } from './originals.ts';
 import type { Outcomes } from './outcomes.ts';
 import { type Entry, Pipeline } from './pipeline.ts';
 import { StreamRefusal } from './port.ts';
@@ -28,6 +29,7 @@ const DURABLE = Promise.resolve();
 
 export type EventsRecord = Extract<LogRecord, { kind: 'events' }>;
 export type TickRecord = Extract<LogRecord, { kind: 'tick' }>;
+export type TimeRecord = Extract<LogRecord, { kind: 'time' }>;
 
 export interface EngineLog {
   error(fields: object, message: string): void;
@@ -56,6 +58,7 @@ export class StreamEngine {
   state: 'starting' | 'running' | 'stopped' | 'broken' = 'starting';
   /** Newest record applied. */
   appliedSeq = 0;
+  readonly #intake = new Intake(this);
   readonly #queries = new Map<number, (rows: readonly QueryRows[]) => void>();
   #queryId = 0;
   /** Poison events on their way to where they are kept. */
@@ -88,70 +91,35 @@ export class StreamEngine {
     return book;
   }
 
-  async accept(stream: string, source: string, batch: IncomingBatch): Promise<Accepted> {
-    if (this.state !== 'running') throw new StreamRefusal('stopped', `the streams are ${this.state}`, RETRY_AFTER_MS);
-    const book = this.bookNamed(stream);
-    const nowMs = this.parts.now();
-    const known = batch.batchId === '' ? undefined : book.known(batch.batchId, nowMs);
-    if (known !== undefined) return known;
-    this.#refuseIfFull(book, batch.body.byteLength);
-    const record: EventsRecord = {
-      kind: 'events',
-      stream,
-      format: batch.format,
-      source,
-      partition: batch.partition,
-      arrivalMs: nowMs,
-      traceparent: batch.traceparent,
-      correlationId: batch.correlationId,
-      batchId: batch.batchId,
-      position: batch.position,
-      body: batch.body,
-    };
-    const partition = partitionOf(record);
-    // A source waits for this before it goes on: until then it is not silent, it is not being asked.
-    book.observe({ kind: 'paused', partition }, nowMs);
-    try {
-      return await this.#append(book, record);
-    } finally {
-      book.observe({ kind: 'resumed', partition }, this.parts.now());
-    }
+  /** Resolves when the batch is durable at its stream's level and applied. Rejects with `StreamRefusal`. */
+  accept(stream: string, source: string, batch: IncomingBatch): Promise<Accepted> {
+    return this.#intake.accept(stream, source, batch);
   }
 
-  #append(book: StreamBook, record: EventsRecord): Promise<Accepted> {
-    let appended: ReturnType<EventLog['append']>;
-    try {
-      appended = this.parts.eventLog.append(record);
-    } catch (error) {
-      throw refusalOf(error);
-    }
-    const { seq, durable } = appended;
-    const waits = book.plan.durability === 'memory' ? DURABLE : durable;
-    // Looked at by the pipeline; a stream that does not wait for it has nothing to say about it either.
-    durable.catch(() => undefined);
-    return this.enter(book, record, seq, waits);
-  }
-
-  #refuseIfFull(book: StreamBook, bytes: number): void {
-    const { index, keysMax, name, onFull, pendingBytesMax, spillBytesMax, stateBytesMax } = book.plan;
-    if (book.pendingBytes > 0 && book.pendingBytes + bytes > pendingBytesMax) {
-      const text = `${book.pendingBytes} bytes of stream ${name} wait to be applied; at most ${pendingBytesMax}`;
-      throw new StreamRefusal('pending', text, RETRY_AFTER_MS);
-    }
-    const held = this.shards.held(index);
-    if (onFull === 'refuse' && (held.bytes > stateBytesMax || held.keys > keysMax)) {
-      const text = `stream ${name} holds ${held.keys} keys in ${held.bytes} bytes; at most ${keysMax} keys, ${stateBytesMax} bytes`;
-      throw new StreamRefusal('full', text, RETRY_AFTER_MS);
-    }
-    if (onFull !== 'spill') return;
-    const { notStored } = this.shards;
-    if (notStored !== '')
-      throw new StreamRefusal('full', `state cannot be written to disk: ${notStored}`, RETRY_AFTER_MS);
-    const storedBytes = this.shards.storedBytes(index);
-    if (storedBytes > spillBytesMax) {
-      const text = `${storedBytes} bytes of the state of stream ${name} are on disk; at most ${spillBytesMax}`;
-      throw new StreamRefusal('full', text, RETRY_AFTER_MS);
-    }
+  /** Of the log, now or replayed. */
+  enterTime(record: TimeRecord, seq: number, durable: Promise<void>): Promise<void> {
+    const { arrivalMs, partition, stream, tsMs } = record;
+    return new Promise((resolve, reject) => {
+      this.pipeline.push({
+        seq,
+        task: null,
+        durable,
+        steps: () => {
+          this.#arrivals.set(seq, arrivalMs);
+          const book = this.books.find(({ plan }) => plan.name === stream);
+          if (book === undefined) return [];
+          const before = book.watermark;
+          book.observe({ kind: 'events', partition, tsMax: tsMs }, arrivalMs);
+          const { watermark } = book;
+          return watermark > before ? [{ kind: 'advance', seq, stream: book.plan.index, watermark }] : [];
+        },
+        applied: () => {
+          this.appliedSeq = Math.max(this.appliedSeq, seq);
+          resolve();
+        },
+        failed: (error) => reject(refusalOf(error)),
+      });
+    });
   }
 
   /** A record of the log, now or replayed, goes its way. The last `contextBytes` of its body are contexts of its events. */
@@ -163,7 +131,7 @@ export class StreamEngine {
     contextBytes = 0,
   ): Promise<Accepted> {
     const bytes = record.body.byteLength;
-    const task = this.#taskOf(book, record, seq, contextBytes);
+    const task = this.taskOf(book, record, seq, contextBytes);
     book.pendingBytes += bytes;
     const outcome = new Promise<Accepted>((resolve, reject) => {
       this.pipeline.push({
@@ -171,13 +139,13 @@ export class StreamEngine {
         task,
         durable,
         steps: (decoded) => {
-          this.#reuse(book, task, decoded);
+          this.#reuse(book, task, decoded, record.setAside !== '');
           return this.#stepsOf(book, record, seq, decoded);
         },
         applied: (decoded, reports) => {
           book.pendingBytes -= bytes;
           this.appliedSeq = Math.max(this.appliedSeq, Math.floor(seq));
-          const accepted = this.#count(book, seq, decoded as DecodeResult, reports);
+          const accepted = this.#count(book, record, seq, decoded as DecodeResult, reports);
           // In this turn: a checkpoint that has the events has the id as well.
           if (record.batchId !== '') book.settle(record.batchId, accepted);
           this.#bury(record, seq, decoded as DecodeResult).then(() => resolve(accepted));
@@ -188,11 +156,11 @@ export class StreamEngine {
         },
       });
     });
-    if (record.batchId !== '') book.remember(record.batchId, record.arrivalMs, outcome);
+    if (record.batchId !== '') book.remember(record.batchId, record.arrivalMs, digestOf(record), outcome);
     return outcome;
   }
 
-  #taskOf(book: StreamBook, record: EventsRecord, seq: number, contextBytes: number): DecodeTask {
+  taskOf(book: StreamBook, record: EventsRecord, seq: number, contextBytes: number): DecodeTask {
     const { arrivalMs, correlationId, format, partition, source, traceparent } = record;
     return {
       kind: 'decode',
@@ -204,19 +172,22 @@ export class StreamEngine {
       contextBytes,
       spare: this.buffers.take(Math.ceil(record.body.byteLength * book.batchBytesPerByte)),
       provenance: { seq, source, partition, arrivalMs, traceparent, correlationId },
-      dedup: format.startsWith('cloudevent') ? book.dedupSet() : null,
+      dedup: format.startsWith('cloudevent') && record.setAside === '' ? book.dedupSet() : null,
     };
   }
 
   /** Memory that decoding is done with. */
-  #reuse(book: StreamBook, { body, bodyBytes, contextBytes, spare }: DecodeTask, decoded: DecodeResult | null): void {
+  #reuse(
+    book: StreamBook,
+    { body, bodyBytes, contextBytes, spare }: DecodeTask,
+    decoded: DecodeResult | null,
+    isSetAside: boolean,
+  ): void {
     if (decoded === null) return;
     this.buffers.give(body);
-    if (decoded.accepted === 0) this.buffers.give(decoded.batch);
-    if (decoded.usesSpare) return;
-    if (spare !== null) this.buffers.give(spare);
-    // It was made to measure: a little more, so that the next one fits as well.
-    book.batchBytesPerByte = (1.05 * decoded.batch.byteLength) / Math.max(1, bodyBytes + contextBytes);
+    if (decoded.accepted === 0 || isSetAside) this.buffers.give(decoded.batch);
+    if (!decoded.usesSpare && spare !== null) this.buffers.give(spare);
+    book.batchBytesPerByte = decoded.batchBytes / Math.max(1, bodyBytes + contextBytes);
   }
 
   #stepsOf(book: StreamBook, record: EventsRecord, seq: number, decoded: DecodeResult | null): readonly Step[] {
@@ -227,9 +198,9 @@ export class StreamEngine {
     const { arrivalMs, correlationId, partition, source, traceparent } = record;
     const watermark = book.watermark;
     const provenance = { seq, source, partition, arrivalMs, traceparent, correlationId };
-    const steps: Step[] = [
-      { kind: 'events', seq, stream, batch: decoded.batch, partials: decoded.partials, provenance, watermark },
-    ];
+    const { batch, partials } = decoded;
+    const steps: Step[] =
+      record.setAside === '' ? [{ kind: 'events', seq, stream, batch, partials, provenance, watermark }] : [];
     book.observe({ kind: 'events', partition: partitionOf(record), tsMax: decoded.tsMax }, arrivalMs);
     if (book.watermark > watermark) steps.push({ kind: 'advance', seq, stream, watermark: book.watermark });
     if (book.plan.onFull === 'evict-idle') {
@@ -241,21 +212,32 @@ export class StreamEngine {
     return steps;
   }
 
-  #count(book: StreamBook, seq: number, decoded: DecodeResult, reports: readonly ShardReport[]): Accepted {
+  #count(
+    book: StreamBook,
+    { setAside }: EventsRecord,
+    seq: number,
+    decoded: DecodeResult,
+    reports: readonly ShardReport[],
+  ): Accepted {
     const late = lateOf(seq, reports);
-    const rejected = decoded.rejected.length + decoded.rejectedMore;
+    const accepted = setAside === '' ? decoded.accepted : 0;
+    const rejected = decoded.accepted - accepted + decoded.rejected.length + decoded.rejectedMore;
     book.counters.batches += 1;
-    book.counters.accepted += decoded.accepted;
+    book.counters.accepted += accepted;
     book.counters.duplicates += decoded.duplicates;
     book.counters.rejected += rejected;
     book.counters.late += late;
-    return { accepted: decoded.accepted, rejected, late };
+    return { accepted, rejected, late };
   }
 
   /** Never rejects: the other events are counted, so the batch must not be sent again for the sake of these. */
   #bury(record: EventsRecord, seq: number, decoded: DecodeResult): Promise<void> {
-    if (decoded.rejected.length === 0) return DURABLE;
-    const rows = lettersOf(record, seq, decoded);
+    const { accepted, rejected, rejectedMore } = decoded;
+    const isSetAside = record.setAside !== '';
+    if (rejected.length === 0 && !isSetAside) return DURABLE;
+    const rows = isSetAside
+      ? [letterOfBatch(record, seq, accepted + rejected.length + rejectedMore)]
+      : lettersOf(record, seq, decoded);
     const burial = this.parts.deadLetters
       .add(rows)
       .catch((error: unknown) => {
@@ -282,6 +264,7 @@ export class StreamEngine {
         this.#arrivals.set(seq, record.nowMs);
         const steps: Step[] = [{ kind: 'tick', seq, nowMs: record.nowMs }];
         for (const { stream, partition } of record.idle) this.#idle(stream, partition, record.nowMs, seq, steps);
+        this.#silent(record.nowMs, seq, steps);
         return steps;
       },
       applied: () => {
@@ -301,6 +284,17 @@ export class StreamEngine {
     }
   }
 
+  /** Streams that wait for what does not come. */
+  #silent(nowMs: number, seq: number, steps: Step[]): void {
+    for (const operator of this.plan.operators) {
+      if (operator.kind !== 'anomaly' || operator.type !== 'missing') continue;
+      const { stream } = operator;
+      const timeMs = this.books[stream]?.silentTime(nowMs) ?? null;
+      const isKnown = steps.some((step) => step.kind === 'silent' && step.stream === stream);
+      if (timeMs !== null && !isKnown) steps.push({ kind: 'silent', seq, stream, timeMs });
+    }
+  }
+
   /** Results of one stream as events of another: they follow from the log and are not in it. */
   derive(stream: string, seq: number, events: DerivedEvents): void {
     const book = this.books.find(({ plan }) => plan.name === stream);
@@ -313,15 +307,21 @@ export class StreamEngine {
       source: 'stream',
       partition: '',
       // Of the record it follows from, so that a replay stamps the same.
-      arrivalMs: this.#arrivals.get(Math.floor(seq)) ?? 0,
+      arrivalMs: this.arrivalMs(seq),
       ...ofAll,
       batchId: '',
       position: '',
+      setAside: '',
       body,
     };
     this.enter(book, record, seq, DURABLE, contextBytes).catch((error: unknown) => {
       this.parts.log.warn({ err: error, stream }, 'results could not become events of this stream');
     });
+  }
+
+  /** When the record came that this number follows from; of the round under way. */
+  arrivalMs(seq: number): number {
+    return this.#arrivals.get(Math.floor(seq)) ?? 0;
   }
 
   async #results(chunks: readonly ResultChunk[]): Promise<void> {
@@ -334,27 +334,8 @@ export class StreamEngine {
   }
 
   /** Original texts of `seq:row` ids, of records the log still has. */
-  async originals(ids: readonly string[]): Promise<{ id: string; text: string }[]> {
-    const found: { id: string; text: string }[] = [];
-    for (const id of ids) {
-      const [seq, row] = id.split(':').map(Number) as [number, number];
-      const text = Number.isInteger(seq) && Number.isInteger(row) ? await this.#original(seq, row) : null;
-      if (text !== null) found.push({ id, text });
-    }
-    return found;
-  }
-
-  async #original(seq: number, row: number): Promise<string | null> {
-    for await (const { record, seq: at } of this.parts.eventLog.read(seq - 1)) {
-      if (at !== seq || record.kind !== 'events') return null;
-      const book = this.books.find(({ plan }) => plan.name === record.stream);
-      if (book === undefined) return null;
-      // Under its own number, ids are its own: the rows are those of the first time.
-      const decoded = await this.parts.threads.decode(this.#taskOf(book, record, seq, 0));
-      const batch = new EventBatch(this.plan, decoded.batch);
-      return row < batch.count ? batch.original(row) : null;
-    }
-    return null;
+  originals(ids: readonly string[]): Promise<{ id: string; text: string }[]> {
+    return originalsOf(this, ids);
   }
 
   /** Rows of open windows, from all shards. */
@@ -376,8 +357,6 @@ export class StreamEngine {
   }
 }
 
-const partitionOf = ({ partition, source }: EventsRecord): string => `${source}|${partition}`;
-
 function lateOf(seq: number, reports: readonly ShardReport[]): number {
   const byOperator = new Map<number, number>();
   for (const { late } of reports) {
@@ -386,9 +365,4 @@ function lateOf(seq: number, reports: readonly ShardReport[]): number {
     }
   }
   return Math.max(0, ...byOperator.values());
-}
-
-export function refusalOf(error: unknown): unknown {
-  if (error instanceof LogUnavailable) return new StreamRefusal('unavailable', error.message, RETRY_AFTER_MS);
-  return error;
 }

@@ -2,8 +2,10 @@
  * Memory of shards as chunks of a checkpoint, and back.
  *
  * Names: `shard/{n}/group/{name of the group}/{buffer}` and `shard/{n}/operator/{stream}/{operator}/{buffer}`: by name
- * and not by number, so that a plan that was changed meanwhile finds what it still understands.
+ * and not by number, so that a plan that was changed meanwhile finds what it still understands. Memory says nothing of how
+ * it is to be read: the shapes of the operators, saved with it, do.
  */
+import { compatibility } from '../define/compatibility.ts';
 import type { OperatorPlan, Plan } from '../plan.ts';
 import { isInMemory, loadBuffer } from './spill-file.ts';
 import type { HeldMemory, HeldShard, StoredBuffer } from './task.ts';
@@ -47,11 +49,38 @@ function* chunksIn(prefix: string, { buffers }: HeldMemory): Generator<Chunk> {
   }
 }
 
+export const shapesOf = (plan: Plan): Record<string, string> =>
+  Object.fromEntries(plan.operators.map((operator) => [operatorName(plan, operator), operator.stateShape]));
+
+/**
+ * Groups whose memory in a checkpoint this version does not understand, and why: as a whole, since its key table counts
+ * the keys that its operators hold. `shapes`: as they were saved.
+ */
+export function groupsAnew(plan: Plan, shapes: Readonly<Record<string, string>>): Map<number, string> {
+  const saved = plan.operators.map((operator) => ({
+    ...operator,
+    stateShape: shapes[operatorName(plan, operator)] ?? '{}',
+  }));
+  const verdicts = compatibility({ ...plan, operators: saved }, plan);
+  const anew = new Map<number, string>();
+  for (const [i, { kept, operator, why }] of verdicts.entries()) {
+    if (!kept) anew.set((plan.operators[i] as OperatorPlan).group, `${operator}: ${why}`);
+  }
+  return anew;
+}
+
+/** What of the memory is not taken from the checkpoint. */
+export interface Anew {
+  readonly groups: ReadonlyMap<number, string>;
+  readonly fresh: (shard: number) => HeldShard;
+}
+
 /** Shards from a checkpoint, of which parts may be in files; `watermarks` by stream index. Throws when a chunk is missing. */
 export function imagesFrom(
   plan: Plan,
   chunkOf: (name: string) => Uint8Array | StoredBuffer | undefined,
   watermarks: readonly number[],
+  anew: Anew,
 ): HeldShard[] {
   const take = (prefix: string): HeldMemory => {
     const buffers: (SharedArrayBuffer | StoredBuffer)[] = [];
@@ -61,14 +90,22 @@ export function imagesFrom(
     if (buffers.length === 0) throw new Error(`the checkpoint has no ${prefix}`);
     return { generation: 1, buffers };
   };
-  return Array.from({ length: plan.shards }, (_, shard) => ({
-    shard,
-    incarnation: 0,
-    version: 0,
-    groups: plan.groups.map(({ index }) => take(`shard/${shard}/group/${groupName(plan, index)}`)),
-    operators: plan.operators.map((operator) => take(`shard/${shard}/operator/${operatorName(plan, operator)}`)),
-    watermarks,
-  }));
+  return Array.from({ length: plan.shards }, (_, shard) => {
+    const fresh = anew.fresh(shard);
+    const isAnew = (group: number): boolean => anew.groups.has(group);
+    return {
+      ...fresh,
+      groups: fresh.groups.map((image, group) =>
+        isAnew(group) ? image : take(`shard/${shard}/group/${groupName(plan, group)}`),
+      ),
+      operators: plan.operators.map((operator, i) =>
+        isAnew(operator.group)
+          ? (fresh.operators[i] as HeldMemory)
+          : take(`shard/${shard}/operator/${operatorName(plan, operator)}`),
+      ),
+      watermarks,
+    };
+  });
 }
 
 export function shared(bytes: Uint8Array): SharedArrayBuffer {

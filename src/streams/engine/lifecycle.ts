@@ -3,25 +3,38 @@
  *
  * Role: a start is "newest good checkpoint, then the log after it, through the same pipeline"; a checkpoint is a barrier
  * and a copy; a new plan is a record of the log like any other, so that a replay changes it at the same place.
+ * A start puts its declaration in force, with what was defined at run time beside it (`defined.ts`), and says what lost
+ * its state by it.
  * Invariants: the log is cut only up to the oldest checkpoint that is kept; a checkpoint holds what sinks have not taken.
  */
 import type { AlertFacts } from '../alerts/alert-book.ts';
 import type { Checkpoint, CheckpointStore, CheckpointToSave } from '../checkpoints/port.ts';
-import { compatibility } from '../define/compatibility.ts';
+import { compatibility, IS_NEW } from '../define/compatibility.ts';
 import type { StreamDefinition } from '../define/definition.ts';
 import type { LoggedRecord } from '../log/port.ts';
 import type { Plan } from '../plan.ts';
 import type { SinkBatch } from '../sinks/port.ts';
 import { type BookFacts, StreamBook } from './books.ts';
+import { carryOver } from './carry-over.ts';
+import { type Defined, type InForce, mergeDefined } from './defined.ts';
 import type { EngineLog, StreamEngine } from './engine.ts';
-import { chunksOf, groupName, imagesFrom, isOfShard, operatorName, shared } from './image-chunks.ts';
+import {
+  chunksOf,
+  groupName,
+  groupsAnew,
+  imagesFrom,
+  isOfShard,
+  operatorName,
+  shapesOf,
+  shared,
+} from './image-chunks.ts';
 import type { DefineOutcome } from './port.ts';
 import { createShard, type ShardParts } from './shard.ts';
 import { memoryBytesMax } from './shard-residence.ts';
 import { ShardSet } from './shard-set.ts';
 import { filesOf, storeBuffer } from './spill-file.ts';
 import type { SpillFolder } from './spill-folder.ts';
-import type { HeldMemory, HeldShard, StoredBuffer } from './task.ts';
+import type { HeldShard, StoredBuffer } from './task.ts';
 
 export interface LifecycleOptions {
   readonly engine: StreamEngine;
@@ -29,7 +42,9 @@ export interface LifecycleOptions {
   readonly store: CheckpointStore | null;
   /** Of shards that memory has no room for. */
   readonly folder: SpillFolder;
-  readonly compile: (definitions: readonly StreamDefinition[], epoch: number) => Plan;
+  /** Of state that begins anew. */
+  readonly shards: number;
+  readonly compile: (definitions: readonly StreamDefinition[], epoch: number, shards: number) => Plan;
   /** Modules of the plan are loaded, connectors are made: called before the plan is used. */
   readonly prepare: (
     definitions: readonly StreamDefinition[],
@@ -48,6 +63,8 @@ export interface SinkFacts {
 
 interface Facts {
   readonly shards: number;
+  /** Of the memory of operators, by their names; see `define/state-shape.ts`. */
+  readonly shapes: Readonly<Record<string, string>>;
   readonly incarnation: number;
   readonly books: Readonly<Record<string, BookFacts>>;
   readonly sinks: Readonly<Record<string, SinkFacts>>;
@@ -55,38 +72,63 @@ interface Facts {
 }
 
 export class Lifecycle {
-  definitions: readonly StreamDefinition[] = [];
+  #inForce: InForce = { definitions: [], defined: [] };
   readonly #options: LifecycleOptions;
+  /** Keys are where they are: this stays, whatever is configured, for as long as there is a checkpoint. */
+  #shards: number;
   #saving: Promise<void> | null = null;
   /** Who makes a new base has the one before it to himself. */
   #rebased: Promise<unknown> = Promise.resolve();
 
   constructor(options: LifecycleOptions) {
     this.#options = options;
+    this.#shards = options.shards;
   }
 
-  /** Resolves when the state is what the log says and the definitions are in force. */
-  async start(definitions: readonly StreamDefinition[]): Promise<void> {
+  get definitions(): readonly StreamDefinition[] {
+    return this.#inForce.definitions;
+  }
+
+  /** Resolves when the state is what the log says and the declaration is in force, with what was defined beside it. */
+  async start(declared: readonly StreamDefinition[]): Promise<void> {
     const { engine, log, store } = this.#options;
     engine.outcomes.replaying = true;
-    const from = store === null ? 0 : await this.#restoreNewest(store, definitions);
+    const checkpoint = store === null ? null : await this.#restoreNewest(store, declared);
+    const from = checkpoint ?? 0;
     let replayed = 0;
     for await (const logged of engine.parts.eventLog.read(from)) {
       await this.#replay(logged);
       replayed += 1;
     }
     await engine.pipeline.idle();
-    if (replayed > 0 || from > 0) log.info({ checkpoint: from, replayed }, 'streams restored');
+    if (replayed > 0 || checkpoint !== null) log.info({ checkpoint: from, replayed }, 'streams restored');
     engine.outcomes.replaying = false;
+    // How much state there is: a stream that is full is so from the first batch.
+    if (checkpoint !== null && engine.state === 'starting') await engine.shards.round([], Number.POSITIVE_INFINITY);
     for (const book of engine.books) book.observe({ kind: 'restarted' }, engine.parts.now());
-    if (JSON.stringify(definitions) !== JSON.stringify(this.definitions)) await this.define(definitions);
+    await this.#declare(declared);
     engine.state = 'running';
   }
 
-  /** The record it is of; 0 when there is none. What memory has no room for goes to files while it is read. */
-  async #restoreNewest(store: CheckpointStore, definitions: readonly StreamDefinition[]): Promise<number> {
+  async #declare(declared: readonly StreamDefinition[]): Promise<void> {
+    const { compile, engine, log } = this.#options;
+    const before = this.#inForce;
+    const merged = mergeDefined(declared, before, (given) => compile(given, engine.plan.epoch + 1, this.#shards));
+    for (const facts of merged.leftOut) log.warn(facts, 'what was defined at run time is not in force any more');
+    if (JSON.stringify(merged.definitions) === JSON.stringify(before.definitions)) {
+      this.#inForce = { definitions: merged.definitions, defined: merged.defined };
+      return;
+    }
+    const { operators } = await this.#putInForce(merged);
+    for (const { kept, name, why } of operators) {
+      if (!kept && why !== IS_NEW) log.warn({ operator: name, why }, 'the definition has changed: its state is gone');
+    }
+  }
+
+  /** The record it is of; null when there is none. What memory has no room for goes to files while it is read. */
+  async #restoreNewest(store: CheckpointStore, declared: readonly StreamDefinition[]): Promise<number | null> {
     const { compile, engine, folder, log } = this.#options;
-    const bytesMax = memoryBytesMax(compile(definitions, engine.plan.epoch + 1));
+    const bytesMax = memoryBytesMax(compile(declared, engine.plan.epoch + 1, this.#shards));
     const stored = new Map<string, StoredBuffer>();
     let bytes = 0;
     const checkpoint = await store.newest(
@@ -103,16 +145,24 @@ export class Lifecycle {
         return true;
       },
     );
-    if (checkpoint === null) return 0;
+    if (checkpoint === null) return null;
     await this.#restore(checkpoint, stored);
     return checkpoint.seq;
   }
 
   async #restore(checkpoint: Checkpoint, stored: ReadonlyMap<string, StoredBuffer>): Promise<void> {
-    const { compile, engine, prepare } = this.#options;
+    const { compile, engine, log, prepare, shardParts, shards } = this.#options;
     const facts = JSON.parse(checkpoint.factsJson) as Facts;
-    this.definitions = JSON.parse(checkpoint.definitionsJson) as readonly StreamDefinition[];
-    const plan = compile(this.definitions, engine.plan.epoch + 1);
+    this.#inForce = JSON.parse(checkpoint.definitionsJson) as InForce;
+    if (facts.shards !== shards) log.warn({ shards, saved: facts.shards }, 'the number of shards stays what it was');
+    this.#shards = facts.shards;
+    const plan = compile(this.definitions, engine.plan.epoch + 1, facts.shards);
+    const anew = groupsAnew(plan, facts.shapes);
+    for (const [group, why] of anew) {
+      const operators = plan.operators.filter((each) => each.group === group).map((each) => operatorName(plan, each));
+      log.warn({ operators, why }, 'state of an earlier version cannot be read: it begins anew');
+    }
+    const fresh = (shard: number): HeldShard => createShard(shard, plan, shardParts, 0);
     const books = plan.streams.map((stream) => {
       const book = new StreamBook(stream);
       const known = facts.books[stream.name];
@@ -123,7 +173,9 @@ export class Lifecycle {
     });
     const watermarks = books.map(({ watermark }) => watermark);
     await prepare(this.definitions, plan, new Map(Object.entries(facts.sinks)));
-    const images = imagesFrom(plan, (name) => stored.get(name) ?? checkpoint.chunks.get(name), watermarks);
+    const chunkOf = (name: string): Uint8Array | StoredBuffer | undefined =>
+      stored.get(name) ?? checkpoint.chunks.get(name);
+    const images = imagesFrom(plan, chunkOf, watermarks, { groups: anew, fresh });
     this.#use(plan, images, facts.incarnation + 1, books);
     for (const [name, retained] of engine.outcomes.retained) {
       const bytes = checkpoint.chunks.get(`retained/${name}`);
@@ -137,9 +189,13 @@ export class Lifecycle {
     const { engine, log } = this.#options;
     const durable = Promise.resolve();
     if (record.kind === 'tick') engine.tick(record, seq, durable);
+    else if (record.kind === 'time')
+      engine.enterTime(record, seq, durable).catch((error: unknown) => {
+        log.error({ err: error, seq }, 'a record of the log could not be applied again');
+      });
     else if (record.kind === 'plan') {
       await engine.pipeline.idle();
-      await this.#change(JSON.parse(record.definitionsJson) as readonly StreamDefinition[]);
+      await this.#change(JSON.parse(record.definitionsJson) as InForce);
       engine.appliedSeq = seq;
     } else {
       const book = engine.books.find(({ plan }) => plan.name === record.stream);
@@ -151,13 +207,28 @@ export class Lifecycle {
     }
   }
 
-  /** Puts definitions in force; what came before them is applied first. Rejects with `DefinitionProblem`, changing nothing. */
-  async define(definitions: readonly StreamDefinition[]): Promise<DefineOutcome> {
+  /** Puts definitions in force, `added` new among them. Rejects with `DefinitionProblem`, changing nothing. */
+  define(definitions: readonly StreamDefinition[], added: Defined): Promise<DefineOutcome> {
+    const { kind, name, stream } = added;
+    const others = this.#inForce.defined.filter(
+      (each) => each.stream !== stream || each.kind !== kind || each.name !== name,
+    );
+    return this.#putInForce({ definitions, defined: [...others, added] });
+  }
+
+  /** Puts in force what is so elsewhere. */
+  adopt(definitions: readonly StreamDefinition[]): Promise<DefineOutcome> {
+    return this.#putInForce({ definitions, defined: this.#inForce.defined });
+  }
+
+  /** What came before them is applied first. */
+  async #putInForce({ defined, definitions }: InForce): Promise<DefineOutcome> {
     const { compile, engine } = this.#options;
-    const plan = compile(definitions, engine.plan.epoch + 1);
+    const next = { definitions, defined };
+    const plan = compile(definitions, engine.plan.epoch + 1, this.#shards);
     const outcome = await engine.pipeline.barrier(async () => {
-      const seq = await this.#logPlan(definitions, plan);
-      const changed = await this.#change(definitions);
+      const seq = await this.#logPlan(next, plan);
+      const changed = await this.#change(next);
       engine.appliedSeq = seq;
       return changed;
     });
@@ -166,12 +237,12 @@ export class Lifecycle {
   }
 
   /** What cannot be prepared must not be in the log: every replay would fail at it. */
-  async #logPlan(definitions: readonly StreamDefinition[], plan: Plan): Promise<number> {
+  async #logPlan(next: InForce, plan: Plan): Promise<number> {
     const { engine, planUsed, prepare } = this.#options;
     const facts = this.#sinkFacts();
-    await prepare(definitions, plan, facts);
+    await prepare(next.definitions, plan, facts);
     try {
-      const record = { kind: 'plan', definitionsJson: JSON.stringify(definitions) } as const;
+      const record = { kind: 'plan', definitionsJson: JSON.stringify(next) } as const;
       const { durable, seq } = engine.parts.eventLog.append(record);
       await durable;
       return seq;
@@ -183,22 +254,26 @@ export class Lifecycle {
   }
 
   /** Between rounds. */
-  async #change(definitions: readonly StreamDefinition[]): Promise<DefineOutcome> {
-    const { compile, engine, prepare } = this.#options;
+  async #change(next: InForce): Promise<DefineOutcome> {
+    const { definitions } = next;
+    const { compile, engine, prepare, shardParts } = this.#options;
     const before = engine.plan;
-    const plan = compile(definitions, before.epoch + 1);
+    const plan = compile(definitions, before.epoch + 1, this.#shards);
     await prepare(definitions, plan, this.#sinkFacts());
     const verdicts = compatibility(before, plan);
     const kept = new Set(verdicts.filter((each) => each.kept).map((each) => each.operator));
     await this.#letGo(before, plan, kept);
-    const images = this.#carryOver(before, plan, kept);
+    const images = carryOver(before, plan, kept, {
+      shards: engine.shards.images,
+      fresh: (shard) => createShard(shard, plan, shardParts, 0),
+    });
     const books = plan.streams.map((stream) => {
       const known = engine.books.find((book) => book.plan.name === stream.name);
       if (known === undefined) return new StreamBook(stream);
       known.plan = stream;
       return known;
     });
-    this.definitions = definitions;
+    this.#inForce = next;
     this.#use(plan, images, engine.shards.incarnation + 1, books);
     return { operators: verdicts.map(({ operator, kept: keeps, why }) => ({ name: operator, kept: keeps, why })) };
   }
@@ -224,35 +299,6 @@ export class Lifecycle {
     engine.shards = new ShardSet(plan, shardParts, threads, eventsFor(log, engine), images, incarnation, folder);
     engine.outcomes.usePlan(plan);
     planUsed();
-  }
-
-  /** Memory of groups and operators that the new plan understands; fresh memory for the others. */
-  #carryOver(before: Plan, after: Plan, kept: ReadonlySet<string>): HeldShard[] {
-    const { engine, shardParts } = this.#options;
-    const groups = new Map(before.groups.map(({ index }) => [groupName(before, index), index]));
-    const operators = new Map(before.operators.map((operator) => [operatorName(before, operator), operator]));
-    const sameShards = before.shards === after.shards;
-    return Array.from({ length: after.shards }, (_, shard) => {
-      const fresh = createShard(shard, after, shardParts, 0);
-      const old = engine.shards.images[shard];
-      if (old === undefined || !sameShards) return fresh;
-      const keeps = (name: string): boolean => kept.has(name) && operators.has(name);
-      const groupImages = after.groups.map(({ index }) => {
-        const known = groups.get(groupName(after, index));
-        return (known === undefined ? undefined : old.groups[known]) ?? (fresh.groups[index] as HeldMemory);
-      });
-      const operatorImages = after.operators.map((operator) => {
-        const name = operatorName(after, operator);
-        const known = keeps(name) ? operators.get(name) : undefined;
-        const image = known === undefined ? undefined : old.operators[known.index];
-        return image ?? (fresh.operators[operator.index] as HeldMemory);
-      });
-      const watermarks = after.streams.map(({ name }) => {
-        const index = before.streams.findIndex((stream) => stream.name === name);
-        return old.watermarks[index] ?? Number.NEGATIVE_INFINITY;
-      });
-      return { ...fresh, groups: groupImages, operators: operatorImages, watermarks };
-    });
   }
 
   /** Saves the state as of now; one at a time. Rejects when the store cannot; the earlier checkpoints stay. */
@@ -310,6 +356,7 @@ export class Lifecycle {
     }
     const facts: Facts = {
       shards: engine.plan.shards,
+      shapes: shapesOf(engine.plan),
       incarnation: engine.shards.incarnation,
       books: Object.fromEntries(engine.books.map((book) => [book.plan.name, book.facts()])),
       sinks: Object.fromEntries(this.#sinkFacts()),
@@ -317,7 +364,7 @@ export class Lifecycle {
     };
     return {
       seq: engine.appliedSeq,
-      definitionsJson: JSON.stringify(this.definitions),
+      definitionsJson: JSON.stringify(this.#inForce),
       factsJson: JSON.stringify(facts),
       chunks: allOf(chunksOf(engine.plan, base), others),
       release: folder.pin(base.flatMap(filesOf)),

@@ -3,8 +3,8 @@
  * into events of other streams.
  *
  * Role: the fan-out behind the pipeline. Results come in order of the log, and everything here keeps that order.
- * Invariant: nothing reaches the outside twice for one sequence number: sinks have cursors, and while a log is replayed
- * nobody is told of a change.
+ * Invariant: nothing reaches the outside twice for one sequence number, where it can be told: sinks have cursors, calls of
+ * alerts have ids, and while a log is replayed nobody is told of a change.
  */
 import type { AlertBook } from '../alerts/alert-book.ts';
 import { contextOfResult, NO_CONTEXT } from '../event-context.ts';
@@ -33,7 +33,8 @@ export interface OutcomePorts {
   /** Results that become events of a stream; `seq` is between the log's whole numbers. */
   derive(stream: string, seq: number, events: DerivedEvents): void;
   changed(change: StreamChange): void;
-  now(): number;
+  /** When the record came that results of this number follow from. */
+  arrivalMs(seq: number): number;
 }
 
 export class Outcomes {
@@ -137,7 +138,7 @@ export class Outcomes {
   #raise(operator: AlertPlan, chunk: ResultChunk): void {
     const stream = this.#plan.streams[operator.stream]?.name ?? '';
     const lines = linesOf(chunk.lines).map((line) => JSON.parse(line) as ResultLine);
-    this.#ports.alerts.take(stream, operator, lines, this.#ports.now(), this.replaying);
+    this.#ports.alerts.take(stream, operator, lines, this.#ports.arrivalMs(chunk.seq));
     for (const action of operator.actions) if ('stream' in action) this.#collect(action.stream, chunk);
   }
 

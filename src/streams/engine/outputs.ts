@@ -5,7 +5,7 @@
  * that its sequence number says which log record it follows from.
  */
 import { LineBuffer } from '../lines/line-buffer.ts';
-import type { Emitter, EventResults, Keys, ResultRow, ShardOperator, StateQuery } from '../operator.ts';
+import type { Emitter, EventResults, Keys, ResultRow, ShardOperator, StateQuery, ValueWriter } from '../operator.ts';
 import type { OperatorPlan } from '../plan.ts';
 import { EventLines } from './event-lines.ts';
 import { LineWriter, linePartsOf } from './result-line.ts';
@@ -50,9 +50,10 @@ export class Gathering {
     return new OperatorOutput(this, stream, plan, columns, keys);
   }
 
-  add(operator: number, row: ResultRow, writer: LineWriter, keys: Keys): void {
+  /** `values`: what writes the row's values; null: they are in it. */
+  add(operator: number, row: ResultRow, writer: LineWriter, keys: Keys, values: ValueWriter | null): void {
     const chunk = this.#chunkOf(operator, row.output, row.start, row.end);
-    writer.write(row, keys, chunk.lines);
+    writer.write(row, keys, chunk.lines, values);
     chunk.lines.byte(LINE_FEED);
     chunk.count += 1;
     if (row.start < chunk.start) chunk.start = row.start;
@@ -142,8 +143,14 @@ export class OperatorOutput implements Emitter {
   }
 
   emit(row: ResultRow): void {
-    this.#gathering.add(this.#plan.index, row, this.#writer, this.#keys);
+    this.#gathering.add(this.#plan.index, row, this.#writer, this.#keys, null);
     for (const { operator, output } of this.#fed) operator.result?.(row, this.#columns, output);
+  }
+
+  emitWritten(row: ResultRow, values: ValueWriter): boolean {
+    if (this.#fed.length > 0) return false;
+    this.#gathering.add(this.#plan.index, row, this.#writer, this.#keys, values);
+    return true;
   }
 
   emitEvents(results: EventResults): boolean {
@@ -162,19 +169,28 @@ export class QueryAnswer implements Emitter {
   readonly #keys: Keys;
   readonly #by: number;
   readonly #limit: number;
+  readonly #match: [string, string | number | boolean | null][] | null;
 
   constructor(stream: string, plan: OperatorPlan, columns: readonly string[], keys: Keys, query: StateQuery) {
     this.#writer = lineWriterFor(stream, plan, columns);
     this.#keys = keys;
     this.#by = query.by === '' ? -1 : columns.indexOf(query.by);
     this.#limit = query.limit;
+    this.#match = query.match === null ? null : Object.entries(query.match);
   }
 
   emit(row: ResultRow): void {
-    if (this.lines.length >= this.#limit) return;
+    if (this.lines.length >= this.#limit || !this.#isOfKey(row.keyId)) return;
     const value = this.#by < 0 ? 0 : row.values[this.#by];
     this.lines.push(this.#writer.line(row, this.#keys));
     this.order.push(typeof value === 'number' ? value : Number.NEGATIVE_INFINITY);
+  }
+
+  #isOfKey(keyId: number): boolean {
+    if (this.#match === null) return true;
+    const key = JSON.parse(this.#keys.json(keyId)) as Record<string, unknown>;
+    for (const [name, value] of this.#match) if (key[name] !== value) return false;
+    return true;
   }
 }
 

@@ -14,6 +14,8 @@ export const STREAM_REFUSALS = {
   unknown: { status: 404, retry: false },
   /** What was sent cannot be taken as a whole. */
   invalid: { status: 400, retry: false },
+  /** The batch id was used for another body. */
+  conflict: { status: 422, retry: false },
   /** Media type that no decoder reads. */
   mediaType: { status: 415, retry: false },
   /** More bytes than `pendingBytesMax` wait to be applied. */
@@ -83,12 +85,19 @@ export interface WindowQuery {
   readonly include: 'open' | 'closed' | 'all';
 }
 
+export type Truncation = 'limit' | 'retained';
+
 export interface WindowAnswer {
   /** Parsed result lines (see `result-line.ts`), open ones first. */
   readonly rows: readonly ResultLine[];
   readonly watermark: number | null;
-  /** More rows than the limit matched. */
+  /** There may be more than these. */
   readonly truncated: boolean;
+  /**
+   * Why: more rows than the limit match (`limit`), or closed results of the range are kept no more (`retained`, see
+   * `retainRows`): the highest are then those of what is left.
+   */
+  readonly truncatedBy: readonly Truncation[];
 }
 
 export interface ResultLine {

@@ -54,9 +54,12 @@ export class Redo {
     return steps.filter((step) => this.#leftOut.get(step)?.has(shard) !== true);
   }
 
-  clear(): void {
+  /** There is a new base. Gives the batches that nothing will be made of again. */
+  clear(): SharedArrayBuffer[] {
+    const batches = this.#steps.flatMap((step) => (step.kind === 'events' ? [step.batch] : []));
     this.#steps = [];
     this.#leftOut.clear();
     this.#bytes = 0;
+    return batches;
   }
 }

@@ -10,7 +10,7 @@
  */
 import { LineBuffer } from '../lines/line-buffer.ts';
 import { type LinePiece, pieceOf } from '../lines/line-piece.ts';
-import type { Evidence, Keys, ResultRow } from '../operator.ts';
+import type { Evidence, Keys, ResultRow, ValueWriter } from '../operator.ts';
 
 const decoder = new TextDecoder();
 
@@ -25,6 +25,8 @@ const FINAL = pieceOf('","final":true');
 const NOT_FINAL = pieceOf('","final":false');
 const RETRACTION = pieceOf(',"retraction":true');
 const VALUES = pieceOf(',"values":{');
+/** All of that, as most results have it. */
+const PLAIN = pieceOf(',"pane":0,"timing":"on-time","final":true,"values":{');
 const CONTEXT = pieceOf('},"context":{"events":[');
 const TRACES = pieceOf('],"traces":[');
 const NO_TEXTS = pieceOf('],"traces":[],"correlationIds":[]}}');
@@ -32,6 +34,7 @@ const CORRELATION_IDS = pieceOf('],"correlationIds":[');
 const CONTEXT_END = pieceOf(']}}');
 const NO_KEY = '{}';
 const PART_BYTES = 240;
+const NUMBER_BYTES = 32;
 
 /** Parts of an operator's lines that are always the same. */
 export interface LineParts {
@@ -61,6 +64,21 @@ export function writeKey(keyId: number, keys: Keys, quoted: boolean, out: LineBu
   }
 }
 
+/** A number that is written again and again: copying digits costs less than making them. */
+class RepeatedNumber {
+  readonly #digits = new LineBuffer(NUMBER_BYTES);
+  #value = Number.NaN;
+
+  write(value: number, out: LineBuffer): void {
+    if (value !== this.#value) {
+      this.#digits.at = 0;
+      this.#digits.number(value);
+      this.#value = value;
+    }
+    out.append(this.#digits);
+  }
+}
+
 /** Writes lines of an operator; what all results of one firing have in common is made once. */
 export class LineWriter {
   readonly #parts: LineParts;
@@ -76,6 +94,8 @@ export class LineWriter {
     retraction: false,
     output: '',
   };
+  readonly #start = new RepeatedNumber();
+  readonly #end = new RepeatedNumber();
   readonly #afterId = new LineBuffer(PART_BYTES);
   readonly #afterKey = new LineBuffer(PART_BYTES);
 
@@ -91,8 +111,8 @@ export class LineWriter {
     return decoder.decode(out.bytes.subarray(0, out.at));
   }
 
-  /** Without a line feed. */
-  write(row: ResultRow, keys: Keys, out: LineBuffer): void {
+  /** Without a line feed. `values`: what writes the row's values; null: they are in it. */
+  write(row: ResultRow, keys: Keys, out: LineBuffer, values: ValueWriter | null = null): void {
     const { idPrefix, members } = this.#parts;
     out.piece(idPrefix);
     writeKey(row.keyId, keys, true, out);
@@ -108,7 +128,8 @@ export class LineWriter {
     }
     for (let i = 0; i < members.length; i++) {
       out.piece(members[i] as LinePiece);
-      out.value(row.values[i]);
+      if (values === null) out.value(row.values[i]);
+      else values.writeValue(i, out);
     }
     if (row.evidence !== null) writeContext(row.evidence, out);
     else {
@@ -154,9 +175,9 @@ export class LineWriter {
     out: LineBuffer,
   ): void {
     out.byte(SLASH);
-    out.number(start);
+    this.#start.write(start, out);
     out.byte(SLASH);
-    out.number(end);
+    this.#end.write(end, out);
     out.byte(SLASH);
     const isWritten = evidence?.writeIdentity !== undefined;
     const events = evidence === null || isWritten ? '' : evidence.events.join('+');
@@ -174,9 +195,13 @@ export class LineWriter {
   /** From the key to the values. */
   #bounds({ end, final, output, pane, retraction, start, timing }: ResultRow, out: LineBuffer): void {
     out.piece(START);
-    out.number(start);
+    this.#start.write(start, out);
     out.piece(END);
-    out.number(end);
+    this.#end.write(end, out);
+    if (pane === 0 && timing === 'on-time' && final && !retraction && output === '') {
+      out.piece(PLAIN);
+      return;
+    }
     out.piece(PANE);
     out.number(pane);
     out.piece(TIMING);

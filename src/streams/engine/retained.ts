@@ -3,7 +3,8 @@
  *
  * Role: what `window_query` and resources show of windows that have closed. Kept as chunks of bytes; lines are parsed
  * only when somebody asks. Part of the checkpoint, so that a restart does not forget what was closed before.
- * Bounds: `rowsMax` per operator (`retainRows`, 10,000 where nothing is declared); whole chunks go, oldest first.
+ * Bounds: `rowsMax` per operator (`retainRows`, 10,000 where nothing is declared); whole chunks go, oldest first. Of
+ * which times some have gone is remembered, so that an answer that may lack them says so.
  */
 import { linesOf } from '../lines/lines-of.ts';
 import type { OperatorPlan } from '../plan.ts';
@@ -24,6 +25,8 @@ export class Retained {
   readonly #rowsMax: number;
   #chunks: Kept[] = [];
   #rows = 0;
+  /** Bounds of what has gone; empty at first. */
+  #gone = { start: Number.POSITIVE_INFINITY, end: Number.NEGATIVE_INFINITY };
 
   constructor(operator: OperatorPlan) {
     this.#rowsMax = operator.kind === 'window' ? operator.retainRows : RETAINED_ROWS;
@@ -37,12 +40,21 @@ export class Retained {
     this.#chunks.push({ output, start, end, count, lines });
     this.#rows += count;
     while (this.#rows > this.#rowsMax && this.#chunks.length > 1) {
-      this.#rows -= (this.#chunks.shift() as Kept).count;
+      const oldest = this.#chunks.shift() as Kept;
+      this.#rows -= oldest.count;
+      const { end: goneEnd, start: goneStart } = this.#gone;
+      this.#gone = { start: Math.min(goneStart, oldest.start), end: Math.max(goneEnd, oldest.end) };
     }
   }
 
-  /** Rows that match, newest first; at most one more than asked for, so that the caller sees there are more. */
-  find(query: Pick<WindowQuery, 'key' | 'fromMs' | 'toMs' | 'limit' | 'by'>): ResultLine[] {
+  /**
+   * Rows that match, newest first, unless they are to be ordered; at most one more than asked for, so that the caller sees
+   * there are more. `isAll`: none that would be among them has gone.
+   */
+  find(query: Pick<WindowQuery, 'key' | 'fromMs' | 'toMs' | 'limit' | 'by'>): {
+    readonly rows: ResultLine[];
+    readonly isAll: boolean;
+  } {
     const found: ResultLine[] = [];
     const wanted = query.by === '' ? query.limit + 1 : Number.POSITIVE_INFINITY;
     for (let i = this.#chunks.length - 1; i >= 0 && found.length < wanted; i--) {
@@ -54,7 +66,9 @@ export class Retained {
         if (matches(line, query)) found.push(line);
       }
     }
-    return found;
+    const { end, start } = this.#gone;
+    const mayLack = start < query.toMs && (end > query.fromMs || start >= query.fromMs) && start <= end;
+    return { rows: found, isAll: !mayLack || found.length >= wanted };
   }
 
   /** For the checkpoint. */
@@ -66,18 +80,26 @@ export class Retained {
       count,
       bytes: lines.byteLength,
     }));
-    return Buffer.concat([Buffer.from(`${JSON.stringify(heads)}\n`), ...this.#chunks.map(({ lines }) => lines)]);
+    const gone = [finiteOrText(this.#gone.start), finiteOrText(this.#gone.end)];
+    return Buffer.concat([
+      Buffer.from(`${JSON.stringify({ gone, heads })}\n`),
+      ...this.#chunks.map(({ lines }) => lines),
+    ]);
   }
 
   restore(bytes: Uint8Array): void {
     const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const head = buffer.indexOf(10);
     let at = head + 1;
-    const heads = JSON.parse(buffer.toString('utf8', 0, head)) as (Omit<Kept, 'lines' | 'start' | 'end'> & {
-      start: number | string;
-      end: number | string;
-      bytes: number;
-    })[];
+    const { gone, heads } = JSON.parse(buffer.toString('utf8', 0, head)) as {
+      gone: [number | string, number | string];
+      heads: (Omit<Kept, 'lines' | 'start' | 'end'> & {
+        start: number | string;
+        end: number | string;
+        bytes: number;
+      })[];
+    };
+    this.#gone = { start: Number(gone[0]), end: Number(gone[1]) };
     for (const { bytes: length, start, end, ...rest } of heads) {
       this.add({ ...rest, start: Number(start), end: Number(end), lines: buffer.subarray(at, at + length) });
       at += length;

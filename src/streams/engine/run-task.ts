@@ -87,6 +87,8 @@ export class StreamTaskRunner {
   apply(task: ApplyTask): ApplyResult {
     const begun = performance.now();
     const plan = this.#planOf(task.epoch);
+    // One that threw has left its batches, and their memory may hold others by now.
+    this.#batches.clear();
     const shards: ShardReport[] = [];
     const results: ResultChunk[] = [];
     const queries = new Map<number, { id: number; lines: string[]; order: number[] }>();
@@ -117,9 +119,10 @@ export class StreamTaskRunner {
       if (step.kind === 'events') shard.events(step, this.#batchOf(plan, step.batch));
       else if (step.kind === 'advance') shard.advance(step.seq, step.stream, step.watermark);
       else if (step.kind === 'tick') shard.tick(step.seq, step.nowMs);
+      else if (step.kind === 'silent') shard.silent(step.seq, step.stream, step.timeMs);
       else if (step.kind === 'evict') shard.evict(step.stream, step.keysMax, step.bytesMax);
       else if (step.kind === 'drop') shard.drop(step.operators);
-      else if (step.kind === 'copy') copy = copyOfShard(shard.image());
+      else if (step.kind === 'copy') copy = copyOfShard(shard.image(), step.into[shard.index]);
       else {
         const answer = shard.query(step.operator, step.query);
         const rows = queries.get(step.id) ?? { id: step.id, lines: [], order: [] };

@@ -4,10 +4,12 @@
  * Role: answers questions (lists, queries, alerts, dead letters) and starts what runs beside the engine: sources, sinks,
  * the clock of ticks, checkpoints. `open.ts` makes one.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { AlertBook } from '../alerts/alert-book.ts';
 import { letterId, placeOf, type StoredLetter } from '../dead-letters/port.ts';
 import type { StreamDefinition } from '../define/definition.ts';
 import { DefinitionProblem } from '../define/definition-problem.ts';
+import { columnTypes } from '../expressions/result-columns.ts';
 import type { OperatorPlan, Plan } from '../plan.ts';
 import type { Accepted, IncomingBatch } from '../sources/port.ts';
 import type { StreamEngine } from './engine.ts';
@@ -22,20 +24,20 @@ import {
   type StreamFacts,
   StreamRefusal,
   type Streams,
+  type Truncation,
   type WindowAnswer,
   type WindowQuery,
 } from './port.ts';
+import { StreamListeners } from './stream-listeners.ts';
 
 export const QUERY_ROWS_MAX = 1000;
 const EVENTS_MAX = 64;
-const LISTENERS_MAX = 64;
 
 export class StreamService implements Streams {
   readonly #engine: StreamEngine;
   readonly #lifecycle: Lifecycle;
   readonly #alerts: AlertBook;
-  readonly #listeners = new Set<(change: StreamChange) => void>();
-  readonly #definedListeners: (() => void)[] = [];
+  readonly #listeners = new StreamListeners();
   /** One definition at a time: each starts from what the one before left. */
   #defining: Promise<unknown> = Promise.resolve();
 
@@ -95,16 +97,28 @@ export class StreamService implements Streams {
 
   async query(query: WindowQuery): Promise<WindowAnswer> {
     const operator = this.#operatorNamed(query.stream, query.name);
+    this.#checkValue(operator, query.by);
     const limit = Math.min(query.limit, QUERY_ROWS_MAX);
     const rows: ResultLine[] = [];
+    const truncatedBy: Truncation[] = [];
     if (query.include !== 'closed') rows.push(...(await this.#open(operator, { ...query, limit })));
     if (query.include !== 'open') {
       const retained = this.#engine.outcomes.retained.get(operatorName(this.plan, operator));
-      if (retained !== undefined) rows.push(...retained.find({ ...query, limit }));
+      const closed = retained?.find({ ...query, limit }) ?? { rows: [], isAll: true };
+      rows.push(...closed.rows);
+      if (!closed.isAll) truncatedBy.push('retained');
     }
     if (query.by !== '') rows.sort((a, b) => numberOf(b, query.by) - numberOf(a, query.by));
     const watermark = finite(this.#engine.books[operator.stream]?.watermark ?? Number.NEGATIVE_INFINITY);
-    return { rows: rows.slice(0, limit), watermark, truncated: rows.length > limit };
+    if (rows.length > limit) truncatedBy.unshift('limit');
+    return { rows: rows.slice(0, limit), watermark, truncated: truncatedBy.length > 0, truncatedBy };
+  }
+
+  #checkValue(operator: OperatorPlan, by: string): void {
+    const columns = columnTypes(this.plan, operator);
+    if (by === '' || columns === null || columns.has(by)) return;
+    const known = [...columns.keys()].slice(0, 20).join(', ');
+    throw new StreamRefusal('invalid', `${operator.name} has no value ${JSON.stringify(by)}; it has ${known}`);
   }
 
   #operatorNamed(stream: string, name: string): OperatorPlan {
@@ -122,14 +136,13 @@ export class StreamService implements Streams {
     const complete = key !== null && !values.includes(undefined);
     const answer = await this.#engine.ask(operator.index, {
       key: complete ? (values as (string | number | boolean | null)[]) : null,
+      match: complete ? null : key,
       fromMs,
       toMs,
       by,
-      limit: key === null || complete ? limit + 1 : QUERY_ROWS_MAX,
+      limit: limit + 1,
     });
-    const lines = answer.flatMap(({ lines: given }) => given).map((line) => JSON.parse(line) as ResultLine);
-    if (key === null) return lines;
-    return lines.filter((line) => Object.keys(key).every((name) => line.key[name] === key[name]));
+    return answer.flatMap(({ lines }) => lines).map((line) => JSON.parse(line) as ResultLine);
   }
 
   #keyValues(
@@ -154,7 +167,23 @@ export class StreamService implements Streams {
   }
 
   define(stream: string, kind: 'windows' | 'patterns', definition: unknown): Promise<DefineOutcome> {
-    const next = this.#defining.then(() => this.#define(stream, kind, definition));
+    return this.#inTurn(() => this.#define(stream, kind, definition));
+  }
+
+  /** Puts all of these in force, read when what was defined before is. False: they are, or there are none. */
+  adopt(read: () => Promise<readonly StreamDefinition[] | null>): Promise<boolean> {
+    return this.#inTurn(async () => {
+      const definitions = await read();
+      // As they were stored, whatever the order of members.
+      const known: unknown = JSON.parse(JSON.stringify(this.definitions));
+      if (definitions === null || isDeepStrictEqual(definitions, known)) return false;
+      await this.#putInForce(() => this.#lifecycle.adopt(definitions));
+      return true;
+    });
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const next = this.#defining.then(work);
     this.#defining = next.catch(() => undefined);
     return next;
   }
@@ -167,9 +196,14 @@ export class StreamService implements Streams {
       const others = (each[kind] ?? []).filter((other) => other.name !== name);
       return { ...each, [kind]: [...others, definition] } as StreamDefinition;
     });
+    // A definition without a name does not get past the checks.
+    return this.#putInForce(() => this.#lifecycle.define(definitions, { stream, kind, name: String(name) }));
+  }
+
+  async #putInForce(put: () => Promise<DefineOutcome>): Promise<DefineOutcome> {
     try {
-      const outcome = await this.#lifecycle.define(definitions);
-      for (const listener of this.#definedListeners) listener();
+      const outcome = await put();
+      this.#listeners.defined();
       return outcome;
     } catch (error) {
       if (error instanceof DefinitionProblem) throw new StreamRefusal('invalid', error.message);
@@ -232,19 +266,17 @@ export class StreamService implements Streams {
   }
 
   onChange(listener: (change: StreamChange) => void): () => void {
-    if (this.#listeners.size >= LISTENERS_MAX) throw new Error(`more than ${LISTENERS_MAX} listeners to the streams`);
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#listeners.onChange(listener);
   }
 
   /** Called after a window or pattern was defined. */
   onDefined(listener: () => void): void {
-    this.#definedListeners.push(listener);
+    this.#listeners.onDefined(listener);
   }
 
   /** From the outcomes of a round. */
   tell(change: StreamChange): void {
-    for (const listener of this.#listeners) listener(change);
+    this.#listeners.changed(change);
   }
 }
 

@@ -77,6 +77,11 @@ export class ShardSet {
   readonly #held: { keys: number; bytes: number }[];
   #bytes = 0;
   #base: Base[];
+  /**
+   * By shard, the base before this one, for the next one to be written to: V8 does not count shared memory, and lets go of
+   * it late. None of a shard on disk, which memory has no room for.
+   */
+  readonly #spare: (HeldShard | undefined)[] = [];
   readonly #redo = new Redo();
   #incarnation: number;
   /** A shard could be neither read nor written: what others have of the round is not known. */
@@ -176,23 +181,26 @@ export class ShardSet {
   /** Makes the state as it is now the base. Rejects, changing nothing, when it cannot be copied. */
   async rebase(): Promise<void> {
     const toCopy = this.#images.filter((held) => !isAtRest(held));
-    const { reports } = await this.#round([{ kind: 'copy' }], Number.POSITIVE_INFINITY, toCopy);
+    const { reports } = await this.#round([{ kind: 'copy', into: this.#spare }], Number.POSITIVE_INFINITY, toCopy);
     const copies = reports.flatMap(({ copy }) => (copy === null ? [] : [copy]));
     // One that is missing was left out by a thread: what leads from the old base to now is still needed.
     if (copies.length < toCopy.length) throw new Error('the state could not be copied');
+    this.#spare.splice(0, this.#spare.length, ...this.base);
     // What is on disk is its own copy: the file is not written again.
     this.#base = this.#images.map((held) => ({ held, from: 0 }));
     for (const copy of copies) this.#base[copy.shard] = { held: copy, from: 0 };
-    this.#redo.clear();
+    for (const batch of this.#redo.clear()) this.#events.released(batch);
     this.#settle();
   }
 
-  /** Between rounds. A shard that has gone to disk needs no copy in memory. */
+  /** Between rounds. A shard that has gone to disk needs no copy in memory, nor room for one. */
   #settle(): void {
     if (this.#residence === null) return;
     for (const [shard, held] of this.#images.entries()) {
+      if (!isAtRest(held)) continue;
+      this.#spare[shard] = undefined;
       const { held: base } = this.#base[shard] as Base;
-      if (isAtRest(held) && !isAtRest(base)) this.#base[shard] = { held, from: this.#redo.length };
+      if (!isAtRest(base)) this.#base[shard] = { held, from: this.#redo.length };
     }
     this.#residence.settle(this, this.base);
   }
@@ -297,6 +305,8 @@ export class ShardSet {
    */
   async #restore(part: readonly number[], applied: readonly Step[] = [], damaged = -1): Promise<void> {
     const torn = part.filter((shard) => shard === damaged || !isAtRest(this.#images[shard] as HeldShard));
+    // Who was lost may have been copying, and native code that is slow to end may write there still.
+    this.#spare.length = 0;
     for (let tries = 0; ; tries++) {
       this.#incarnation += 1;
       const incarnation = this.#incarnation;

@@ -33,6 +33,12 @@ interface Attached {
   late: number;
 }
 
+/** Groups that hold keys of a stream's events, and operators that hold its events. */
+interface HeldBy {
+  readonly groups: readonly number[];
+  readonly operators: readonly number[];
+}
+
 type EventsStep = Extract<Step, { kind: 'events' }>;
 
 /** Fresh memory of a shard. */
@@ -47,9 +53,13 @@ export function createShard(shard: number, plan: Plan, parts: ShardParts, incarn
   };
 }
 
-/** The same shard in memory of its own; what of it is on disk stays there. */
-export function copyOfShard<T extends HeldShard>(held: T): T {
-  return { ...held, groups: held.groups.map(copyOfImage), operators: held.operators.map(copyOfImage) };
+/** The same shard in memory of its own: that of `into` where it fits, which is written over. What is on disk stays there. */
+export function copyOfShard<T extends HeldShard>(held: T, into?: HeldShard): T {
+  return {
+    ...held,
+    groups: held.groups.map((memory, group) => copyOfImage(memory, into?.groups[group])),
+    operators: held.operators.map((memory, operator) => copyOfImage(memory, into?.operators[operator])),
+  };
 }
 
 const indexOf = ({ index }: { readonly index: number }): number => index;
@@ -78,8 +88,8 @@ export class Shard {
   readonly #operators: readonly Attached[];
   /** Operators by group. */
   readonly #members: readonly (readonly Attached[])[];
-  /** Groups that hold keys of a stream's events, and operators that hold its events, by stream. */
-  readonly #heldBy: readonly { readonly groups: readonly number[]; readonly operators: readonly number[] }[];
+  /** By stream. */
+  readonly #heldBy: readonly HeldBy[];
   readonly #watermarks: number[];
   #rows = new Uint32Array(1024);
   #ids = new Uint32Array(1024);
@@ -223,10 +233,18 @@ export class Shard {
     for (const { operator, output } of this.#operators) operator.tick?.(nowMs, output);
   }
 
+  silent(seq: number, stream: number, timeMs: number): void {
+    this.gathered.begin(seq);
+    for (const { operator, output, plan } of this.#operators) {
+      if (plan.stream === stream) operator.silent?.(timeMs, output);
+    }
+  }
+
   /** A function of the steps before it, however they were cut into tasks: a replay forgets the same keys at the same place. */
   evict(stream: number, keysMax: number, bytesMax: number): void {
-    const tables = (this.#heldBy[stream]?.groups ?? []).map((group) => this.#keys[group] as KeyTable);
-    const operators = this.#operators.filter(({ plan }) => plan.stream === stream);
+    const held = this.#heldBy[stream] as HeldBy;
+    const tables = held.groups.map((group) => this.#keys[group] as KeyTable);
+    const operators = held.operators.map((operator) => this.#at(operator));
     for (const table of tables) table.sweep();
     const keys = tables.reduce((sum, table) => sum + table.size, 0);
     const bytes =
@@ -247,7 +265,8 @@ export class Shard {
     const { operator: asked, plan } = this.#at(operator);
     const stream = this.#plan.streams[plan.stream]?.name ?? '';
     const answer = new QueryAnswer(stream, plan, asked.columns, this.#keys[plan.group] as KeyTable, query);
-    asked.query?.(query, answer);
+    // Which rows match is seen when they are given: none may be left out before.
+    asked.query?.(query.match === null ? query : { ...query, limit: Number.POSITIVE_INFINITY }, answer);
     return answer;
   }
 

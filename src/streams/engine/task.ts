@@ -42,6 +42,8 @@ export type Partials = readonly { readonly operator: number; readonly rows: Shar
 
 export interface DecodeResult {
   readonly batch: SharedArrayBuffer;
+  /** What of its memory the batch needs. */
+  readonly batchBytes: number;
   /** The batch is in the task's `spare`: of another thread it comes back as another object for the same memory. */
   readonly usesSpare: boolean;
   readonly accepted: number;
@@ -90,6 +92,8 @@ export type Step =
     }
   | { readonly kind: 'advance'; readonly seq: number; readonly stream: number; readonly watermark: number }
   | { readonly kind: 'tick'; readonly seq: number; readonly nowMs: number }
+  /** The whole stream is silent; by the clock its time would have come so far. */
+  | { readonly kind: 'silent'; readonly seq: number; readonly stream: number; readonly timeMs: number }
   | { readonly kind: 'query'; readonly id: number; readonly operator: number; readonly query: StateQuery }
   /** Keys idle the longest go where the stream's state in a shard is beyond this. */
   | {
@@ -101,8 +105,8 @@ export type Step =
     }
   /** The next plan has not these operators: what they hold in what it keeps, their keys, is let go. */
   | { readonly kind: 'drop'; readonly operators: readonly number[] }
-  /** Copies the shard's memory: what a checkpoint is made of. */
-  | { readonly kind: 'copy' };
+  /** Copies the shard's memory: what a checkpoint is made of. `into`: by shard, memory that nobody reads and that serves where it fits. */
+  | { readonly kind: 'copy'; readonly into: readonly (HeldShard | undefined)[] };
 
 /** All memory of one shard. */
 export interface ShardImage {

@@ -2,7 +2,8 @@
  * `POST /streams/{stream}/events`: batches of events over HTTP, acknowledged when they are durable and applied.
  *
  * Role: from a request to `Streams.accept`. The body is never looked at here; its media type says how it is written.
- * Headers: `Idempotency-Key` (the batch id: the same one again gets the same answer and counts nothing twice),
+ * Headers: `Idempotency-Key` (the batch id, at most 256 characters, of each sender its own: the same one again gets the
+ * same answer and counts nothing twice; with another body it is refused with 422),
  * `traceparent`, `X-Correlation-Id`, `X-Partition` (source partition of the watermark; default one per stream),
  * CloudEvents in binary mode (`ce-*` headers, the body is the data).
  * Answer: 200 `{"accepted":n,"rejected":n,"late":n}`; 4xx and 5xx `{"error":text}`, with `Retry-After` where the same
@@ -14,6 +15,7 @@ import { JSON_TYPE, refuseMethod } from '../../frontend/refusal.ts';
 import type { Endpoint } from '../../frontend/router.ts';
 import { STREAM_REFUSALS, StreamRefusal, type Streams } from '../engine/port.ts';
 import type { WireFormat } from '../engine/task.ts';
+import { scopedBatchId } from '../sources/port.ts';
 import { type BinaryEvent, binaryEventOf, wrapBinaryEvent } from './binary-cloud-event.ts';
 import { type Heading, SocketBatches } from './socket-batches.ts';
 
@@ -32,13 +34,21 @@ export const STREAMS_PREFIX = '/streams/';
 const PATH = /^\/streams\/([A-Za-z_][A-Za-z0-9_-]{0,63})\/(events|dead-letters)$/;
 const TEXT_MAX = 256;
 const LETTERS_MAX = 100;
+const KEY_TOO_LONG = `an Idempotency-Key has at most ${TEXT_MAX} characters`;
 
 export interface IngestOptions {
   readonly streams: Streams;
   readonly bodyBytesMax: number;
-  /** 401 or 403 headers and text, or null when the caller may send. */
-  readonly refused: (head: RequestHead) => Refused | null | Promise<Refused | null>;
+  /** 401 or 403 with headers and text, or who sends. */
+  readonly admit: (head: RequestHead) => Admission | Promise<Admission>;
   readonly log: { error(fields: object, message: string): void };
+}
+
+export type Admission = Refused | Sender;
+
+export interface Sender {
+  /** Name of the principal; `''` when nobody signs. */
+  readonly sender: string;
 }
 
 export interface Refused {
@@ -58,31 +68,32 @@ export class StreamEndpoint implements Required<Endpoint> {
     const match = PATH.exec(head.path);
     if (match === null) return answer(reply, 404, { error: 'no such path; POST /streams/{stream}/events' });
     const stream = match[1] as string;
-    const verdict = this.#options.refused(head);
-    if (match[2] === 'dead-letters') return this.#deadLetters(stream, head, reply, verdict);
+    const admission = this.#options.admit(head);
+    if (match[2] === 'dead-letters') return this.#deadLetters(stream, head, reply, admission);
     if (head.method !== 'POST') {
       refuseMethod(reply, 'POST');
       return null;
     }
-    return this.#events(stream, head, reply, verdict);
+    return this.#events(stream, head, reply, admission);
   }
 
   upgrade(head: RequestHead): { readonly status: number; readonly message: string } | UpgradeTicket {
     const [, stream, what] = PATH.exec(head.path) ?? [];
     if (stream === undefined || what !== 'events') return { status: 404, message: 'no such path' };
-    const verdict = this.#options.refused(head);
-    if (verdict !== null && !(verdict instanceof Promise)) return verdict;
+    const admission = this.#options.admit(head);
+    if (isRefused(admission)) return admission;
+    const heading = headingOf(head);
+    if (heading === null) return { status: 400, message: KEY_TOO_LONG };
     const { log, streams } = this.#options;
     if (!streams.definitions.some(({ name }) => name === stream)) return { status: 404, message: 'no such stream' };
-    const heading = headingOf(head);
-    return { connect: (peer) => new SocketBatches({ stream, heading, verdict, streams, log }, peer) };
+    return { connect: (peer) => new SocketBatches({ stream, heading, admission, streams, log }, peer) };
   }
 
   #events(
     stream: string,
     head: RequestHead,
     reply: Reply,
-    verdict: ReturnType<IngestOptions['refused']>,
+    admission: ReturnType<IngestOptions['admit']>,
   ): HttpCall | null {
     const type = head.header('content-type').split(';', 1)[0]?.trim().toLowerCase() ?? '';
     const binary = binaryEventOf(head);
@@ -93,10 +104,12 @@ export class StreamEndpoint implements Required<Endpoint> {
         error: `content type ${JSON.stringify(type.slice(0, TEXT_MAX))} is not one of ${known}`,
       });
     }
-    const heading = { ...headingOf(head), format };
-    return this.#call(reply, verdict, async (bytes) => {
+    const heading = headingOf(head);
+    if (heading === null) return answer(reply, 400, { error: KEY_TOO_LONG });
+    return this.#call(reply, admission, async (bytes, { sender }) => {
       const body = binary === null ? bytes : wrapped(binary, type, bytes);
-      return this.#options.streams.accept(stream, 'http', { ...heading, body });
+      const batchId = scopedBatchId(sender, heading.batchId);
+      return this.#options.streams.accept(stream, 'http', { ...heading, batchId, format, body });
     });
   }
 
@@ -104,13 +117,13 @@ export class StreamEndpoint implements Required<Endpoint> {
     stream: string,
     head: RequestHead,
     reply: Reply,
-    verdict: ReturnType<IngestOptions['refused']>,
+    admission: ReturnType<IngestOptions['admit']>,
   ): HttpCall | null {
     const query = new URLSearchParams(head.query);
     const { streams } = this.#options;
     if (head.method === 'GET') {
       const after = (query.get('after') ?? '').slice(0, TEXT_MAX);
-      return this.#call(reply, verdict, async () => ({
+      return this.#call(reply, admission, async () => ({
         letters: await streams.deadLetters(stream, after, LETTERS_MAX),
       }));
     }
@@ -118,7 +131,7 @@ export class StreamEndpoint implements Required<Endpoint> {
       refuseMethod(reply, 'GET, POST');
       return null;
     }
-    return this.#call(reply, verdict, async (bytes) => {
+    return this.#call(reply, admission, async (bytes) => {
       const { action, ids } = orderOf(bytes);
       if (action === 'replay') return streams.replayDeadLetters(stream, ids);
       return { dropped: await streams.dropDeadLetters(stream, ids) };
@@ -127,27 +140,27 @@ export class StreamEndpoint implements Required<Endpoint> {
 
   #call(
     reply: Reply,
-    verdict: ReturnType<IngestOptions['refused']>,
-    work: (bytes: Uint8Array) => Promise<object>,
+    admission: ReturnType<IngestOptions['admit']>,
+    work: (bytes: Uint8Array, sender: Sender) => Promise<object>,
   ): HttpCall | null {
-    if (verdict !== null && !(verdict instanceof Promise)) return refuse(reply, verdict);
+    if (isRefused(admission)) return refuse(reply, admission);
     return {
       bodyBytesMax: this.#options.bodyBytesMax,
-      body: (bytes) => void this.#work(reply, verdict, Buffer.from(bytes), work),
+      body: (bytes) => void this.#work(reply, admission, Buffer.from(bytes), work),
       aborted: () => undefined,
     };
   }
 
   async #work(
     reply: Reply,
-    verdict: Promise<Refused | null> | null,
+    admission: Sender | Promise<Admission>,
     bytes: Uint8Array,
-    work: (bytes: Uint8Array) => Promise<object>,
+    work: (bytes: Uint8Array, sender: Sender) => Promise<object>,
   ): Promise<void> {
     try {
-      const refused = await verdict;
-      if (refused !== null) refuse(reply, refused);
-      else answer(reply, 200, await work(bytes));
+      const admitted = await admission;
+      if (isRefused(admitted)) refuse(reply, admitted);
+      else answer(reply, 200, await work(bytes, admitted));
     } catch (error) {
       this.#fail(reply, error);
     }
@@ -165,11 +178,16 @@ export class StreamEndpoint implements Required<Endpoint> {
   }
 }
 
-/** What goes with every batch. Only valid while the head can be read, hence copied now. */
-function headingOf(head: RequestHead): Heading {
+const isRefused = (admission: Admission | Promise<Admission>): admission is Refused => 'status' in admission;
+
+/** What goes with every batch; null when its key is too long. Only valid while the head can be read, hence copied now. */
+function headingOf(head: RequestHead): Heading | null {
+  const batchId = head.header('idempotency-key');
+  // Cut, two of them might become one.
+  if (batchId.length > TEXT_MAX) return null;
   return {
     partition: head.header('x-partition').slice(0, TEXT_MAX),
-    batchId: head.header('idempotency-key').slice(0, TEXT_MAX),
+    batchId,
     traceparent: head.header('traceparent').slice(0, TEXT_MAX),
     correlationId: head.header('x-correlation-id').slice(0, TEXT_MAX),
     position: '',

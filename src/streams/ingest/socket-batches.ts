@@ -1,11 +1,15 @@
 /**
  * `/streams/{stream}/events` as a WebSocket: one batch per message, one answer per message, in order.
  *
- * Messages: text is NDJSON, or a JSON array when it begins with `[`; binary is MessagePack.
+ * Messages: text is NDJSON, or a JSON array when it begins with `[`; binary is MessagePack. A message may begin with an id
+ * of its own, 1 to 128 bytes: a line `#id` of text, a string before the maps of MessagePack.
  * Answers: `{"accepted":n,"rejected":n,"late":n}` as over HTTP, or `{"error":text,"retryAfterMs":n}`; 0 when the same
  * message would be refused again. A message that was refused is not held: who needs the order waits for the answers.
- * Headers of the upgrade go for all messages; with an `Idempotency-Key` message n (from 1) is the batch `{key}/{n}`, so
- * that a sender that lost its connection sends the same messages under the same key again and nothing counts twice.
+ * Headers of the upgrade go for all messages. A message with an id is the batch `{Idempotency-Key}/#{id}`: sent again, on
+ * this connection or another one, it counts once. With an `Idempotency-Key` message n (from 1) without an id is the batch
+ * `{key}/{n}`: a sender that lost its connection sends the same messages under the same key again. Its place is then all
+ * that tells it, so after one was refused for now, those behind it are refused too and the connection is closed (1013):
+ * sent again on it, it would stand elsewhere.
  * Bounds: `WINDOW` messages without an answer; one more is refused in its turn with `retryAfterMs`. That, and the engine's
  * `pendingBytesMax`, is the backpressure: a front end cannot stop reading one socket. Until a token has been checked
  * `WINDOW_UNCHECKED` messages are held.
@@ -13,25 +17,36 @@
 import type { MessageConnection, MessagePeer } from '../../frontend/port.ts';
 import { type RefusalName, STREAM_REFUSALS, StreamRefusal, type Streams } from '../engine/port.ts';
 import type { WireFormat } from '../engine/task.ts';
-import type { IncomingBatch } from '../sources/port.ts';
+import { type IncomingBatch, scopedBatchId } from '../sources/port.ts';
 
 const WINDOW = 64;
 const WINDOW_UNCHECKED = 16;
 /** Refused ones included: who sends on without reading any answer is cut off. */
 const UNANSWERED_MAX = 1024;
 const RETRY_AFTER_MS = 100;
+const ID_BYTES_MAX = 128;
 const BRACKET = 0x5b;
+const HASH = 0x23;
+const LINE_FEED = 0x0a;
+const CARRIAGE_RETURN = 0x0d;
+/** MessagePack: a string of up to 31 bytes, one whose length is a byte, longer ones. */
+const SHORT_STRING = 0xa0;
+const SHORT_STRING_END = 0xc0;
+const STRING_8 = 0xd9;
+const STRING_32 = 0xdb;
 /** WebSocket close codes. */
 const POLICY = 1008;
 const TRY_AGAIN_LATER = 1013;
 
 export type Heading = Omit<IncomingBatch, 'body' | 'format'>;
 
+type Admission = { readonly sender: string } | { readonly message: string };
+
 export interface SocketOptions {
   readonly stream: string;
   readonly heading: Heading;
-  /** Resolves with the refusal of the caller, or null; null: it has been let in. */
-  readonly verdict: Promise<{ readonly message: string } | null> | null;
+  /** Who sends, or what says so, or that the caller is refused. */
+  readonly admission: Admission | Promise<Admission>;
   readonly streams: Pick<Streams, 'accept'>;
   readonly log: { error(fields: object, message: string): void };
 }
@@ -41,26 +56,34 @@ export class SocketBatches implements MessageConnection {
   readonly #peer: MessagePeer;
   /** Resolves when the caller has been let in; never when it was not. */
   readonly #admitted: Promise<void> | null;
-  #checked: boolean;
+  #checked = false;
+  #sender = '';
   #unanswered = 0;
   #received = 0;
   #gone = false;
+  /** Why messages that only their place tells are not taken any more; null while they are. */
+  #placesLost: StreamRefusal | null = null;
   /** The answers before this one. */
   #answers: Promise<void> = Promise.resolve();
 
   constructor(options: SocketOptions, peer: MessagePeer) {
     this.#options = options;
     this.#peer = peer;
-    this.#checked = options.verdict === null;
-    this.#admitted = options.verdict === null ? null : this.#admit(options.verdict);
+    if (options.admission instanceof Promise) this.#admitted = this.#admit(options.admission);
+    else {
+      this.#admitted = null;
+      this.#letIn(options.admission);
+    }
   }
 
   message(bytes: Uint8Array): void {
-    this.#take(bytes, firstByte(bytes) === BRACKET ? 'json' : 'ndjson');
+    const { body, id } = cutText(bytes);
+    this.#take(id, body, firstByte(body) === BRACKET ? 'json' : 'ndjson');
   }
 
   binary(bytes: Uint8Array): void {
-    this.#take(bytes, 'msgpack');
+    const { body, id } = cutBinary(bytes);
+    this.#take(id, body, 'msgpack');
   }
 
   drained(): void {
@@ -71,7 +94,8 @@ export class SocketBatches implements MessageConnection {
     this.#gone = true;
   }
 
-  #take(bytes: Uint8Array, format: WireFormat): void {
+  /** `id`: `''` for none, null when it cannot be one. */
+  #take(id: string | null, bytes: Uint8Array, format: WireFormat): void {
     if (this.#gone) return;
     if (this.#unanswered >= UNANSWERED_MAX) {
       this.#gone = true;
@@ -79,31 +103,64 @@ export class SocketBatches implements MessageConnection {
       return;
     }
     this.#received += 1;
-    const outcome = this.#hasRoom ? this.#accept(Buffer.from(bytes), format, this.#received) : tooMany();
+    const byPlace = id === '' && this.#options.heading.batchId !== '';
+    const batchId = this.#batchId(id ?? '', this.#received);
+    const outcome =
+      id === null ? noId() : this.#hasRoom ? this.#accept(Buffer.from(bytes), format, batchId, byPlace) : tooMany();
     this.#unanswered += 1;
     const before = this.#answers;
     this.#answers = outcome.then(
       (accepted) => this.#answer(before, accepted),
-      (error: unknown) => this.#answer(before, this.#refusal(error)),
+      (error: unknown) => {
+        if (byPlace) this.#losePlaces(before, error);
+        return this.#answer(before, this.#refusal(error));
+      },
     );
+  }
+
+  #batchId(id: string, n: number): string {
+    const key = this.#options.heading.batchId;
+    if (id !== '') return `${key}/#${id}`;
+    return key === '' ? '' : `${key}/${n}`;
   }
 
   get #hasRoom(): boolean {
     return this.#unanswered < (this.#checked ? WINDOW : WINDOW_UNCHECKED);
   }
 
-  async #accept(body: Uint8Array, format: WireFormat, n: number): Promise<object> {
+  async #accept(body: Uint8Array, format: WireFormat, batchId: string, byPlace: boolean): Promise<object> {
     const { heading, stream, streams } = this.#options;
     if (!this.#checked) await this.#admitted;
     if (this.#gone) return {};
-    const batchId = heading.batchId === '' ? '' : `${heading.batchId}/${n}`;
-    return streams.accept(stream, 'websocket', { ...heading, batchId, format, body });
+    if (byPlace && this.#placesLost !== null) throw this.#placesLost;
+    const scopedId = scopedBatchId(this.#sender, batchId);
+    return streams.accept(stream, 'websocket', { ...heading, batchId: scopedId, format, body });
   }
 
   async #answer(before: Promise<void>, answer: object): Promise<void> {
     await before;
     this.#unanswered -= 1;
     if (!this.#gone) this.#peer.send(JSON.stringify(answer));
+  }
+
+  /** What was refused for now comes again, and on this connection not where it stood. */
+  #losePlaces(before: Promise<void>, error: unknown): void {
+    if (this.#placesLost !== null || !(error instanceof StreamRefusal)) return;
+    if (!STREAM_REFUSALS[error.refusal].retry) return;
+    const text = `an earlier message was refused (${error.message}): connect again and send all under the same key`;
+    this.#placesLost = new StreamRefusal(error.refusal, text, error.retryAfterMs);
+    void before.then(() => this.#end());
+  }
+
+  /** When the answers to what has come are out. */
+  async #end(): Promise<void> {
+    let answers: Promise<void>;
+    do {
+      answers = this.#answers;
+      await answers;
+    } while (answers !== this.#answers);
+    if (!this.#gone) this.#peer.close(TRY_AGAIN_LATER, 'a message was refused: send all again');
+    this.#gone = true;
   }
 
   #refusal(error: unknown): object {
@@ -114,24 +171,63 @@ export class SocketBatches implements MessageConnection {
     return { error: 'internal error', retryAfterMs: 0 };
   }
 
-  async #admit(verdict: NonNullable<SocketOptions['verdict']>): Promise<void> {
-    let refused: { readonly message: string } | null;
+  async #admit(admission: Promise<Admission>): Promise<void> {
     try {
-      refused = await verdict;
+      this.#letIn(await admission);
     } catch (cause) {
       this.#options.log.error({ err: cause }, 'authentication of a connection failed');
-      refused = { message: 'authentication failed' };
+      this.#letIn({ message: 'authentication failed' });
     }
+  }
+
+  #letIn(admission: Admission): void {
     this.#checked = true;
-    if (refused === null) return;
+    if ('sender' in admission) {
+      this.#sender = admission.sender;
+      return;
+    }
     const close = !this.#gone;
     this.#gone = true;
-    if (close) this.#peer.close(POLICY, refused.message.slice(0, 120));
+    if (close) this.#peer.close(POLICY, admission.message.slice(0, 120));
   }
 }
 
-function tooMany(): Promise<object> {
-  return Promise.resolve({ error: `more than ${WINDOW} messages wait for an answer`, retryAfterMs: RETRY_AFTER_MS });
+function tooMany(): Promise<never> {
+  const text = `more than ${WINDOW} messages wait for an answer`;
+  return Promise.reject(new StreamRefusal('pending', text, RETRY_AFTER_MS));
+}
+
+function noId(): Promise<object> {
+  const error = `a message that begins with "#" or a string begins with a line, or a string, that is an id of 1 to ${ID_BYTES_MAX} bytes`;
+  return Promise.resolve({ error, retryAfterMs: 0 });
+}
+
+interface Cut {
+  readonly id: string | null;
+  readonly body: Uint8Array;
+}
+
+function cutText(bytes: Uint8Array): Cut {
+  if (bytes[0] !== HASH) return { id: '', body: bytes };
+  const end = bytes.subarray(0, ID_BYTES_MAX + 3).indexOf(LINE_FEED);
+  const idEnd = bytes[end - 1] === CARRIAGE_RETURN ? end - 1 : end;
+  return cutAt(bytes, 1, idEnd - 1, end + 1);
+}
+
+function cutBinary(bytes: Uint8Array): Cut {
+  const first = bytes[0] ?? 0;
+  if (first >= SHORT_STRING && first < SHORT_STRING_END) {
+    const length = first - SHORT_STRING;
+    return cutAt(bytes, 1, length, 1 + length);
+  }
+  if (first === STRING_8) return cutAt(bytes, 2, bytes[1] ?? 0, 2 + (bytes[1] ?? 0));
+  return { id: first > STRING_8 && first <= STRING_32 ? null : '', body: bytes };
+}
+
+function cutAt(bytes: Uint8Array, at: number, length: number, bodyAt: number): Cut {
+  const fits = length > 0 && length <= ID_BYTES_MAX && at + length <= bytes.length;
+  const id = fits ? Buffer.from(bytes.subarray(at, at + length)).toString('utf8') : null;
+  return { id, body: bytes.subarray(bodyAt) };
 }
 
 function retryAfterMs(refusal: RefusalName, ms: number): number {

@@ -9,14 +9,16 @@
  * - lookup: the newest right event at or before left.ts. Told when the watermark has passed left.ts, so that the version
  *   is the right one whatever order the two came in. Versions older than the one in force, or than `ttlMs`, go.
  * With `outer`, a left event without a partner is told once, its right values absent.
- * An event that is late (at or before the watermark) still finds partners that are there, but is not kept.
+ * An event whose time to find a partner the watermark has passed is not kept; in interval joins it meets those that are
+ * there. It is late only when the watermark has passed its own time as well.
  * Bounds: `HELD_MAX` events per key and side; the oldest goes, and counts as late.
  */
 import type { EventBatch } from '../decode/event-batch.ts';
 import type { Emitter, OperatorInput, OperatorKind, OperatorStats, ShardOperator } from '../operator.ts';
 import type { JoinPlan } from '../plan.ts';
 import { JoinState, type Side } from './join-state.ts';
-import { compileJoin, type JoinExpressions, Pair } from './pair.ts';
+import { Pair } from './pair.ts';
+import { compileJoin, type JoinExpressions } from './pair-expression.ts';
 import { BatchContext } from './row-context.ts';
 import type { SideRows } from './side-rows.ts';
 
@@ -77,8 +79,9 @@ class Join implements ShardOperator {
     const rows = side === LEFT ? this.#left : this.#right;
     const ts = batch.ts[row] as number;
     if (this.#lastUse(ts, side) <= state.watermark) {
-      state.addLate(1);
-      if (this.#isInterval) this.#visit(keyId, side, batch, row, seq, out);
+      const isLate = ts <= state.watermark;
+      if (isLate) state.addLate(1);
+      if (this.#isInterval) this.#visit(keyId, side, batch, row, seq, isLate, out);
       return;
     }
     const index = rows.placeOf(state.block(keyId, side), ts);
@@ -92,12 +95,15 @@ class Join implements ShardOperator {
     state.settle(keyId, this.#timer(keyId));
   }
 
-  /** A late event meets what is there, from a block of its own that goes with it. */
-  #visit(keyId: number, side: Side, batch: EventBatch, row: number, seq: number, out: Emitter): void {
-    if (this.#state.block(keyId, side === LEFT ? RIGHT : LEFT) === 0) return;
+  /** An event that need not be kept meets what is there, from a block of its own that goes with it. */
+  #visit(keyId: number, side: Side, batch: EventBatch, row: number, seq: number, isLate: boolean, out: Emitter): void {
+    // All partners an event on time can have are before the watermark then, and here.
+    const tellsAlone = this.#plan.outer && side === LEFT && !isLate;
+    if (!tellsAlone && this.#state.block(keyId, side === LEFT ? RIGHT : LEFT) === 0) return;
     const rows = side === LEFT ? this.#left : this.#right;
     const visitor = rows.insert(0, 0, batch, row, seq, this.#context.bytesOf(row));
     this.#meet(keyId, side, rows.rowAt(visitor, 0), out);
+    if (tellsAlone) this.#alone(keyId, visitor, 0, 1, out);
     rows.drop(visitor, 1);
   }
 

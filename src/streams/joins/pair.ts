@@ -2,101 +2,73 @@
 /**
  * Two events that may make a result of a join, and the result they make.
  *
- * Role: evaluates `where` and `select` over rows where they stand; only values that are asked for are read, and texts
- * become strings only then. One pair at a time; the result and its evidence are used again for the next.
+ * Role: evaluates `where` and `select` over rows where they stand. Fields that results are written with go from the rows'
+ * bytes to the line's; values are made where somebody needs the result as a row. One pair at a time; the result and its
+ * evidence are used again for the next.
  */
-import { compileScoped, type Environment, type ScopedExpression } from '../expressions/scoped.ts';
-import { joinScope } from '../expressions/scopes.ts';
-import { type Emitter, newResultRow, type ResultRow } from '../operator.ts';
-import type { FieldPlan, JoinPlan, Plan } from '../plan.ts';
+import type { LineBuffer } from '../lines/line-buffer.ts';
+import { type Emitter, newResultRow, type ResultRow, type ValueWriter } from '../operator.ts';
 import { PairEvidence } from './pair-evidence.ts';
-import { RowLayout } from './row-layout.ts';
+import type { JoinExpressions, PairExpression, PairMember, PairRows } from './pair-expression.ts';
 import { NO_ROW, type SideRows } from './side-rows.ts';
 
-export interface JoinExpressions {
-  readonly layouts: readonly [RowLayout, RowLayout];
-  readonly where: ScopedExpression | null;
-  readonly select: readonly ScopedExpression[];
-}
+const TEXT = 0;
+const NUMBER = 1;
+const OTHER = 2;
 
-export function compileJoin(join: JoinPlan, plan: Plan): JoinExpressions {
-  const left = plan.streams[join.stream]?.fields ?? [];
-  const right = plan.streams[join.right]?.fields ?? [];
-  const scope = joinScope(left, right);
-  const select = join.select.map(({ expression }) => compileScoped(expression, scope));
-  const where = join.where === '' ? null : compileScoped(join.where, scope, 'boolean');
-  const named = [...select, ...(where === null ? [] : [where])].flatMap(({ members }) => members);
-  const namesOf = (side: string): string[] =>
-    named.filter(([name]) => name === side).map(([, field]) => field as string);
-  return {
-    layouts: [new RowLayout(left, namesOf('left')), new RowLayout(right, namesOf('right'))],
-    where,
-    select,
-  };
-}
-
-/** The names of one expression, as places in rows. */
-class Names implements Environment {
-  readonly #pair: Pair;
-  readonly #isLeft: readonly boolean[];
-  /** −1: the event time. */
-  readonly #positions: readonly number[];
-  readonly #types: readonly FieldPlan['type'][];
-
-  constructor(pair: Pair, { members }: ScopedExpression, layouts: readonly [RowLayout, RowLayout]) {
-    this.#pair = pair;
-    this.#isLeft = members.map(([side]) => side === 'left');
-    const layoutOf = (slot: number): RowLayout => layouts[this.#isLeft[slot] === true ? 0 : 1];
-    this.#positions = members.map(([, field], slot) => layoutOf(slot).position(field as string));
-    this.#types = this.#positions.map((position, slot) => layoutOf(slot).types[position] ?? 'number');
-  }
-
-  member(_path: readonly string[], slot: number): unknown {
-    const pair = this.#pair;
-    const isLeft = this.#isLeft[slot] === true;
-    const row = isLeft ? pair.left : pair.right;
-    if (row === NO_ROW) return null;
-    const rows = isLeft ? pair.leftRows : pair.rightRows;
-    const position = this.#positions[slot] as number;
-    if (position < 0) return rows.ts(row);
-    const type = this.#types[slot] as FieldPlan['type'];
-    if (type === 'string') return rows.text(row, position);
-    const value = rows.number(row, position);
-    if (type !== 'boolean') return value;
-    return Number.isNaN(value) ? null : value === 1;
-  }
-}
-
-export class Pair {
+export class Pair implements PairRows, ValueWriter {
   left = NO_ROW;
   right = NO_ROW;
   readonly leftRows: SideRows;
   readonly rightRows: SideRows;
-  readonly #where: ScopedExpression | null;
-  readonly #ofWhere: Names | null;
-  readonly #select: readonly ScopedExpression[];
-  readonly #ofSelect: readonly Names[];
+  readonly #where: PairExpression | null;
+  readonly #select: readonly PairExpression[];
+  /** How each is written. */
+  readonly #kinds: readonly number[];
   readonly #values: unknown[];
   readonly #evidence: PairEvidence;
   readonly #row: ResultRow;
 
-  constructor({ layouts, select, where }: JoinExpressions, sides: readonly [SideRows, SideRows]) {
+  constructor({ select, where }: JoinExpressions, sides: readonly [SideRows, SideRows]) {
     this.leftRows = sides[0];
     this.rightRows = sides[1];
     this.#where = where;
-    this.#ofWhere = where === null ? null : new Names(this, where, layouts);
     this.#select = select;
-    this.#ofSelect = select.map((each) => new Names(this, each, layouts));
+    this.#kinds = select.map(kindOf);
     this.#values = select.map(() => null);
     this.#evidence = new PairEvidence(this.leftRows, this.rightRows);
     this.#row = newResultRow(this.#values, this.#evidence);
+  }
+
+  leftTs(): number {
+    return this.leftRows.ts(this.left);
+  }
+
+  rightTs(): number {
+    return this.right === NO_ROW ? Number.NaN : this.rightRows.ts(this.right);
+  }
+
+  leftNumber(position: number): number {
+    return this.leftRows.number(this.left, position);
+  }
+
+  rightNumber(position: number): number {
+    return this.right === NO_ROW ? Number.NaN : this.rightRows.number(this.right, position);
+  }
+
+  leftText(position: number): string | null {
+    return this.leftRows.text(this.left, position);
+  }
+
+  rightText(position: number): string | null {
+    return this.right === NO_ROW ? null : this.rightRows.text(this.right, position);
   }
 
   /** Tells the pair when its condition holds, and remembers that both have found a partner. */
   meet(keyId: number, left: number, right: number, out: Emitter): void {
     this.left = left;
     this.right = right;
-    if (this.#where !== null && !this.#where.test(this.#ofWhere as Names)) return;
+    if (this.#where !== null && !this.#where.test(this)) return;
     this.leftRows.match(left);
     this.rightRows.match(right);
     const leftTs = this.leftRows.ts(left);
@@ -119,9 +91,34 @@ export class Pair {
     row.start = start;
     row.end = end;
     this.#evidence.use(this.left, this.right);
-    for (let i = 0; i < values.length; i++) {
-      values[i] = (this.#select[i] as ScopedExpression).value(this.#ofSelect[i] as Names);
-    }
+    if (out.emitWritten?.(row, this) === true) return;
+    for (let i = 0; i < values.length; i++) values[i] = (this.#select[i] as PairExpression).value(this);
     out.emit(row);
   }
+
+  /** Of the pair that is being told, the value at a position of `select`. */
+  writeValue(index: number, out: LineBuffer): void {
+    const expression = this.#select[index] as PairExpression;
+    switch (this.#kinds[index]) {
+      case TEXT:
+        this.#writeText(expression.member as PairMember, out);
+        break;
+      case NUMBER:
+        out.number(expression.number(this));
+        break;
+      default:
+        out.value(expression.value(this));
+    }
+  }
+
+  #writeText({ isLeft, position }: PairMember, out: LineBuffer): void {
+    if (isLeft) this.leftRows.writeText(this.left, position, out);
+    else if (this.right === NO_ROW) out.value(null);
+    else this.rightRows.writeText(this.right, position, out);
+  }
+}
+
+function kindOf({ member, type }: PairExpression): number {
+  if (member?.type === 'string') return TEXT;
+  return type === 'number' ? NUMBER : OTHER;
 }

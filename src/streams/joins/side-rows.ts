@@ -15,6 +15,7 @@
  */
 import { ABSENT, type EventBatch } from '../decode/event-batch.ts';
 import { NO_CONTEXT, type OwnContext } from '../event-context.ts';
+import type { LineBuffer } from '../lines/line-buffer.ts';
 import type { Arena } from '../state/arena.ts';
 import { readContextBytes } from './row-context.ts';
 import { ROW_HEAD_BYTES, type RowLayout } from './row-layout.ts';
@@ -135,6 +136,16 @@ export class SideRows {
     const begin = words[at] as number;
     if (this.#text.buffer !== this.#arena.bytes.buffer) this.#text = Buffer.from(this.#arena.bytes.buffer);
     return this.#text.toString('utf8', begin, begin + length);
+  }
+
+  /** The text as a JSON value. */
+  writeText(row: number, position: number, out: LineBuffer): void {
+    const { bytes, words } = this.#arena;
+    const at = ((row + ROW_HEAD_BYTES) >>> 2) + 2 * position;
+    const length = words[at + 1] as number;
+    if (this.#to.buffer !== bytes.buffer) this.#to = new DataView(bytes.buffer);
+    if (length === ABSENT) out.value(null);
+    else out.string(this.#to, words[at] as number, length);
   }
 
   /** Index a row of this time would have: behind those of the same time. */

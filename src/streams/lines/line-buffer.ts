@@ -9,9 +9,11 @@
  * Invariants: `bytes[0, at)` is what was written; behind it are always SLACK bytes, so that whole words may be written
  * over the end. `bytes` and `view` are only good until the next write.
  */
+import { FractionDigits } from './fraction-digits.ts';
 import type { LinePiece } from './line-piece.ts';
 
 const encoder = new TextEncoder();
+const digits = new FractionDigits();
 
 const BYTES_AT_START = 4096;
 const SLACK = 16;
@@ -22,6 +24,11 @@ const EIGHT_DIGITS = 1e8;
 const WHOLE_MAX = 1e9;
 const PARTS = 1e6;
 const PARTS_DIGITS = 6;
+/** Of `FractionDigits`, with a sign and the point. */
+const LONG_DIGITS = 19;
+const MINUS = 45;
+const POINT = 46;
+const ZERO = 48;
 /** Two digits as the word that writes them, little-endian. */
 const PAIRS = Uint16Array.from({ length: 100 }, (_, n) => 0x3030 + Math.floor(n / 10) + ((n % 10) << 8));
 const QUOTE = 34;
@@ -30,13 +37,12 @@ const HEX = '0123456789abcdef';
 /** What follows the backslash of control characters that have a short form; 0: none. */
 const SHORT = Uint8Array.from({ length: 32 }, (_, code) => JSON.stringify(String.fromCharCode(code)).charCodeAt(2));
 
-/** Not 0 when a byte of the word is a quote, a backslash or a control character. */
+/**
+ * Not 0 when a byte of the word is a quote, a backslash or a control character. With its second bit turned over, a quote
+ * is below 33 as the control characters are, and nothing else is.
+ */
 export function needsEscape(word: number): number {
-  const quote = word ^ 0x22222222;
-  const slash = word ^ 0x5c5c5c5c;
-  return (
-    (((quote - 0x01010101) & ~quote) | ((slash - 0x01010101) & ~slash) | ((word - 0x20202020) & ~word)) & 0x80808080
-  );
+  return (((word ^ 0x02020202) - 0x21212121) | ((word ^ 0x5c5c5c5c) - 0x01010101)) & ~word & 0x80808080;
 }
 
 export class LineBuffer {
@@ -154,11 +160,13 @@ export class LineBuffer {
     const view = this.view;
     const at = this.at;
     let i = 0;
+    let marks = 0;
     for (; i + 4 <= length; i += 4) {
       const word = from.getInt32(fromAt + i, true);
-      if (needsEscape(word) !== 0) return false;
+      marks |= needsEscape(word);
       view.setInt32(at + i, word, true);
     }
+    if (marks !== 0) return false;
     for (; i < length; i++) {
       const byte = from.getUint8(fromAt + i);
       if (byte < 32 || byte === QUOTE || byte === BACKSLASH) return false;
@@ -230,15 +238,10 @@ export class LineBuffer {
       this.#digits(rest | 0);
       return;
     }
+    // Of 16 digits at the most: no more than eight are in front of the last eight.
     const high = Math.floor(rest / EIGHT_DIGITS);
-    const low = rest - high * EIGHT_DIGITS;
-    if (high < EIGHT_DIGITS) this.#digits(high | 0);
-    else {
-      const highest = Math.floor(high / EIGHT_DIGITS);
-      this.#digits(highest | 0);
-      this.#eight((high - highest * EIGHT_DIGITS) | 0);
-    }
-    this.#eight(low | 0);
+    this.#digits(high | 0);
+    this.#eight((rest - high * EIGHT_DIGITS) | 0);
   }
 
   /** Digits of a whole number below 10^8. */
@@ -293,29 +296,49 @@ export class LineBuffer {
   #fraction(value: number): void {
     const size = Math.abs(value);
     const parts = Math.round(size * PARTS);
-    if (!(size < WHOLE_MAX) || parts / PARTS !== size) {
+    const isFew = size < WHOLE_MAX && parts / PARTS === size;
+    if (!isFew && !digits.find(size)) {
       this.text(Number.isFinite(value) ? `${value}` : 'null');
       return;
     }
-    const whole = Math.floor(size);
-    this.room(INTEGER_BYTES_MAX + PARTS_DIGITS);
-    if (value < 0) this.byte(45);
+    this.room(INTEGER_BYTES_MAX + LONG_DIGITS);
+    if (value < 0) this.byte(MINUS);
+    if (isFew) this.#millionths(parts);
+    else this.#long();
+  }
+
+  #millionths(parts: number): void {
+    const whole = Math.floor(parts / PARTS);
     this.integer(whole);
-    let digits = PARTS_DIGITS;
+    let count = PARTS_DIGITS;
     let rest = (parts - whole * PARTS) | 0;
-    for (let next = (rest / 10) | 0; next * 10 === rest && digits > 1; next = (rest / 10) | 0) {
+    for (let next = (rest / 10) | 0; next * 10 === rest && count > 1; next = (rest / 10) | 0) {
       rest = next;
-      digits -= 1;
+      count -= 1;
     }
     const view = this.view;
     const point = this.at;
-    view.setUint8(point, 46);
-    for (let i = point + digits; i > point; i--) {
+    view.setUint8(point, POINT);
+    for (let i = point + count; i > point; i--) {
       const next = (rest / 10) | 0;
-      view.setUint8(i, 48 + rest - next * 10);
+      view.setUint8(i, ZERO + rest - next * 10);
       rest = next;
     }
-    this.at = point + digits + 1;
+    this.at = point + count + 1;
+  }
+
+  /** The digits that were found: 16 for the fraction, then the whole part and the point over the zeros before them. */
+  #long(): void {
+    const begin = this.at;
+    this.at = begin + 2;
+    this.#eight(digits.high | 0);
+    this.#eight(digits.low | 0);
+    let end = this.at;
+    this.at = begin;
+    this.integer(digits.whole);
+    this.view.setUint8(this.at, POINT);
+    while (this.bytes[end - 1] === ZERO) end -= 1;
+    this.at = end;
   }
 
   /** What was written, as bytes of its own; the buffer begins anew. */

@@ -97,13 +97,16 @@ function sizeOf(record: LogRecord): number {
         record.traceparent.length +
         record.correlationId.length +
         record.batchId.length +
-        record.position.length
+        record.position.length +
+        record.setAside.length
       );
     case 'tick':
       return record.idle.reduce(
         (sum, { stream, partition }) => sum + stream.length + partition.length,
         RECORD_OVERHEAD_BYTES,
       );
+    case 'time':
+      return RECORD_OVERHEAD_BYTES + record.stream.length + record.partition.length;
     case 'plan':
       return RECORD_OVERHEAD_BYTES + record.definitionsJson.length;
   }

@@ -25,7 +25,17 @@ export type LogRecord =
       readonly batchId: string;
       /** Where the source goes on after this batch; opaque to all but its connector; `''` for none. */
       readonly position: string;
+      /** Why none of its events is applied, its time counts nevertheless (`engine/when-full.ts`); `''` for most. */
+      readonly setAside: string;
       readonly body: Uint8Array;
+    }
+  /** A source partition has come to this time, without events. `partition` as the stream's watermark knows it. */
+  | {
+      readonly kind: 'time';
+      readonly stream: string;
+      readonly partition: string;
+      readonly tsMs: number;
+      readonly arrivalMs: number;
     }
   /** Time passed: idle partitions (named) are left out from here on, ticks fire. */
   | { readonly kind: 'tick'; readonly nowMs: number; readonly idle: readonly { stream: string; partition: string }[] }

@@ -21,9 +21,11 @@ const HEAD = 24;
 const EVENTS = 1;
 const TICK = 2;
 const PLAN = 3;
+const TIME = 4;
 
-type EventsHead = [number, string, WireFormat, string, string, number, string, string, string, string];
+type EventsHead = [number, string, WireFormat, string, string, number, string, string, string, string, string];
 type TickHead = [number, number, [string, string][]];
+type TimeHead = [number, string, string, number, number];
 
 const packr = new Packr({ useRecords: false });
 const NO_BODY = new Uint8Array(0);
@@ -59,6 +61,10 @@ export function decodeRecord(seq: number, value: Buffer | undefined): LogRecord 
       const [, nowMs, idle] = head as TickHead;
       return { kind: 'tick', nowMs, idle: idle.map(([stream, partition]) => ({ stream, partition })) };
     }
+    case TIME: {
+      const [, stream, partition, tsMs, arrivalMs] = head as TimeHead;
+      return { kind: 'time', stream, partition, tsMs, arrivalMs };
+    }
     case PLAN:
       return { kind: 'plan', definitionsJson: body.toString('utf8') };
     default:
@@ -82,7 +88,8 @@ const damaged = (seq: number, what: string): LogDamaged => new LogDamaged(seq, `
 function headOf(record: LogRecord): unknown[] {
   switch (record.kind) {
     case 'events': {
-      const { stream, format, source, partition, arrivalMs, traceparent, correlationId, batchId, position } = record;
+      const { stream, format, source, partition, arrivalMs, traceparent, correlationId, batchId, position, setAside } =
+        record;
       const head: EventsHead = [
         EVENTS,
         stream,
@@ -94,11 +101,14 @@ function headOf(record: LogRecord): unknown[] {
         correlationId,
         batchId,
         position,
+        setAside,
       ];
       return head;
     }
     case 'tick':
       return [TICK, record.nowMs, record.idle.map(({ stream, partition }) => [stream, partition])];
+    case 'time':
+      return [TIME, record.stream, record.partition, record.tsMs, record.arrivalMs];
     case 'plan':
       return [PLAN];
   }
@@ -110,7 +120,8 @@ function bodyOf(record: LogRecord): Uint8Array {
 }
 
 function eventsOf(head: EventsHead, body: Uint8Array): LogRecord {
-  const [, stream, format, source, partition, arrivalMs, traceparent, correlationId, batchId, position] = head;
+  const [, stream, format, source, partition, arrivalMs, traceparent, correlationId, batchId, position, setAside] =
+    head;
   return {
     kind: 'events',
     stream,
@@ -122,6 +133,7 @@ function eventsOf(head: EventsHead, body: Uint8Array): LogRecord {
     correlationId,
     batchId,
     position,
+    setAside,
     body,
   };
 }

@@ -7,35 +7,19 @@
  */
 import { type CallToolResult, defineTool, type ToolDefinition } from '../../catalogue/define.ts';
 import { patternDefinitionJsonSchema, windowDefinitionJsonSchema } from '../define/schema.ts';
-import { StreamRefusal, type Streams, type WindowAnswer } from '../engine/port.ts';
+import { type ResultLine, StreamRefusal, type Streams } from '../engine/port.ts';
 import { QUERY_ROWS_MAX } from '../engine/service.ts';
+import { scopedBatchId } from '../sources/port.ts';
 import { describeStream } from './describe.ts';
+import { ACCEPTED, ALERTS, ANSWER, DESCRIPTION, KEPT, STREAMS } from './output-schemas.ts';
 
 const ALERTS_MAX = 200;
 const EVENTS_MAX = 10_000;
+/** Each of their events is read from the log and decoded again. */
+const EVIDENCE_ROWS_MAX = 20;
 const NAME = { type: 'string', minLength: 1, maxLength: 64 } as const;
 const STREAM = { ...NAME, description: 'Name of a stream, as stream_list gives it.' } as const;
 const READ_ONLY = { readOnlyHint: true, openWorldHint: false } as const;
-
-const ROW = {
-  type: 'object',
-  properties: {
-    id: { type: 'string' },
-    stream: { type: 'string' },
-    name: { type: 'string' },
-    key: { type: 'object' },
-    start: { type: ['number', 'null'], description: 'Start of the window, ms since 1970.' },
-    end: { type: ['number', 'null'], description: 'End of the window, exclusive.' },
-    pane: { type: 'integer' },
-    timing: { enum: ['early', 'on-time', 'late'] },
-    final: { type: 'boolean', description: 'False: the window is open and the values will change.' },
-    retraction: { type: 'boolean' },
-    output: { type: 'string' },
-    values: { type: 'object' },
-    context: { type: 'object', description: 'Ids of contributing events, trace and correlation ids.' },
-  },
-  required: ['id', 'stream', 'name', 'key', 'start', 'end', 'pane', 'timing', 'final', 'values'],
-};
 
 export function streamTools(streams: Streams): readonly ToolDefinition[] {
   return [
@@ -43,8 +27,8 @@ export function streamTools(streams: Streams): readonly ToolDefinition[] {
     describeTool(streams),
     publishTool(streams),
     queryTool(streams),
-    defineWindowTool(streams),
-    definePatternTool(streams),
+    defineOperatorTool(streams, 'windows', windowDefinitionJsonSchema),
+    defineOperatorTool(streams, 'patterns', patternDefinitionJsonSchema),
     alertsTool(streams),
   ];
 }
@@ -67,11 +51,7 @@ function listTool(streams: Streams): ToolDefinition {
       description: 'Live streams of this server, with watermark and counters.',
       run: 'inline',
       annotations: READ_ONLY,
-      output: {
-        type: 'object',
-        properties: { streams: { type: 'array', items: { type: 'object' } } },
-        required: ['streams'],
-      },
+      output: STREAMS,
     },
     async () => ({ streams: await streams.list() }),
   );
@@ -86,7 +66,7 @@ function describeTool(streams: Streams): ToolDefinition {
       run: 'inline',
       annotations: READ_ONLY,
       input: { type: 'object', properties: { stream: STREAM }, required: ['stream'] },
-      output: { type: 'object' },
+      output: DESCRIPTION,
     },
     (args) => answered(() => describeStream(streams, (args as { stream: string }).stream)),
   );
@@ -110,11 +90,7 @@ function publishTool(streams: Streams): ToolDefinition {
         },
         required: ['stream', 'events'],
       },
-      output: {
-        type: 'object',
-        properties: { accepted: { type: 'integer' }, rejected: { type: 'integer' }, late: { type: 'integer' } },
-        required: ['accepted', 'rejected', 'late'],
-      },
+      output: ACCEPTED,
     },
     (args, context) => {
       const { batchId = '', events, stream } = args as { stream: string; events: object[]; batchId?: string };
@@ -124,7 +100,7 @@ function publishTool(streams: Streams): ToolDefinition {
           partition: '',
           body: Buffer.from(JSON.stringify(events)),
           position: '',
-          batchId,
+          batchId: scopedBatchId(context.principal?.id ?? '', batchId),
           traceparent: context.trace.traceparent,
           correlationId: context.correlationId,
         }),
@@ -142,6 +118,7 @@ interface QueryArguments {
   limit?: number;
   by?: string;
   include?: 'open' | 'closed' | 'all';
+  evidence?: boolean;
 }
 
 const QUERY_INPUT = {
@@ -155,18 +132,13 @@ const QUERY_INPUT = {
     limit: { type: 'integer', minimum: 1, maximum: QUERY_ROWS_MAX, default: 100 },
     by: { type: 'string', description: 'Name of a value: the highest first.' },
     include: { enum: ['open', 'closed', 'all'], default: 'all' },
+    evidence: {
+      type: 'boolean',
+      default: false,
+      description: `With the original events behind each of the first ${EVIDENCE_ROWS_MAX} rows, where still held.`,
+    },
   },
   required: ['stream', 'window'],
-};
-
-const QUERY_OUTPUT = {
-  type: 'object',
-  properties: {
-    rows: { type: 'array', items: ROW },
-    watermark: { type: ['number', 'null'], description: 'Event time up to which results are complete.' },
-    truncated: { type: 'boolean' },
-  },
-  required: ['rows', 'watermark', 'truncated'],
 };
 
 function queryTool(streams: Streams): ToolDefinition {
@@ -180,11 +152,12 @@ function queryTool(streams: Streams): ToolDefinition {
       run: 'inline',
       annotations: READ_ONLY,
       input: QUERY_INPUT,
-      output: QUERY_OUTPUT,
+      output: ANSWER,
     },
     (args) => {
       const {
         by = '',
+        evidence = false,
         from,
         include = 'all',
         key,
@@ -193,81 +166,57 @@ function queryTool(streams: Streams): ToolDefinition {
         to,
         window,
       } = args as unknown as QueryArguments;
-      return answered(
-        (): Promise<WindowAnswer> =>
-          streams.query({
-            stream,
-            name: window,
-            key: key ?? null,
-            fromMs: from ?? Number.NEGATIVE_INFINITY,
-            toMs: to ?? Number.POSITIVE_INFINITY,
-            limit,
-            by,
-            include,
-          }),
-      );
+      return answered(async () => {
+        const answer = await streams.query({
+          stream,
+          name: window,
+          key: key ?? null,
+          fromMs: from ?? Number.NEGATIVE_INFINITY,
+          toMs: to ?? Number.POSITIVE_INFINITY,
+          limit,
+          by,
+          include,
+        });
+        if (!evidence) return answer;
+        const shown = answer.rows.slice(0, EVIDENCE_ROWS_MAX).map((row) => withEvents(streams, stream, row, row));
+        return { ...answer, rows: [...(await Promise.all(shown)), ...answer.rows.slice(EVIDENCE_ROWS_MAX)] };
+      });
     },
   );
 }
 
-const KEPT = {
-  type: 'object',
-  properties: {
-    operators: {
-      type: 'array',
-      items: {
-        type: 'object',
-        properties: { name: { type: 'string' }, kept: { type: 'boolean' }, why: { type: 'string' } },
-      },
-    },
-  },
-  required: ['operators'],
-};
+/** With the original events behind the result. */
+async function withEvents<T extends object>(
+  streams: Streams,
+  stream: string,
+  shown: T,
+  { context }: ResultLine,
+): Promise<T & { events: Awaited<ReturnType<Streams['events']>> }> {
+  return { ...shown, events: await streams.events(stream, context?.events ?? []) };
+}
 
 const DEFINES = { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false } as const;
 
-function defineWindowTool(streams: Streams): ToolDefinition {
+function defineOperatorTool(streams: Streams, kind: 'windows' | 'patterns', schema: object): ToolDefinition {
+  const noun = kind === 'windows' ? 'window' : 'pattern';
   return defineTool(
     {
-      name: 'window_define',
-      title: 'Define a window',
-      description: 'Adds a window to a stream, or replaces the one of that name. It sees events from now on.',
+      name: `${noun}_define`,
+      title: `Define a ${noun}`,
+      description: `Adds a ${noun} to a stream, or replaces the one of that name. It sees events from now on.`,
       run: 'inline',
       callerRuns: false,
       annotations: DEFINES,
       input: {
         type: 'object',
-        properties: { stream: STREAM, definition: windowDefinitionJsonSchema },
+        properties: { stream: STREAM, definition: schema },
         required: ['stream', 'definition'],
       },
       output: KEPT,
     },
     (args) => {
       const { definition, stream } = args as { stream: string; definition: unknown };
-      return answered(() => streams.define(stream, 'windows', definition));
-    },
-  );
-}
-
-function definePatternTool(streams: Streams): ToolDefinition {
-  return defineTool(
-    {
-      name: 'pattern_define',
-      title: 'Define a pattern',
-      description: 'Adds a pattern to a stream, or replaces the one of that name. It sees events from now on.',
-      run: 'inline',
-      callerRuns: false,
-      annotations: DEFINES,
-      input: {
-        type: 'object',
-        properties: { stream: STREAM, definition: patternDefinitionJsonSchema },
-        required: ['stream', 'definition'],
-      },
-      output: KEPT,
-    },
-    (args) => {
-      const { definition, stream } = args as { stream: string; definition: unknown };
-      return answered(() => streams.define(stream, 'patterns', definition));
+      return answered(() => streams.define(stream, kind, definition));
     },
   );
 }
@@ -289,11 +238,7 @@ function alertsTool(streams: Streams): ToolDefinition {
           limit: { type: 'integer', minimum: 1, maximum: ALERTS_MAX, default: 50 },
         },
       },
-      output: {
-        type: 'object',
-        properties: { alerts: { type: 'array', items: { type: 'object' } } },
-        required: ['alerts'],
-      },
+      output: ALERTS,
     },
     (args) => {
       const asked = args as { stream?: string; active?: boolean; evidence?: boolean; limit?: number };
@@ -301,10 +246,7 @@ function alertsTool(streams: Streams): ToolDefinition {
       return answered(async () => {
         const alerts = await streams.alerts({ stream, active, limit });
         if (!evidence) return { alerts };
-        const shown = alerts.map(async (alert) => ({
-          ...alert,
-          events: await streams.events(alert.stream, alert.result.context?.events ?? []),
-        }));
+        const shown = alerts.map((alert) => withEvents(streams, alert.stream, alert, alert.result));
         return { alerts: await Promise.all(shown) };
       });
     },

@@ -13,7 +13,7 @@ export interface IncomingBatch {
   readonly body: Uint8Array;
   /** Position after this batch. */
   readonly position: string;
-  /** `''` when the broker's position already excludes repetition. */
+  /** `''` when the broker's position already excludes repetition. What senders chose is scoped: `scopedBatchId`. */
   readonly batchId: string;
   readonly traceparent: string;
   readonly correlationId: string;
@@ -48,3 +48,7 @@ export interface SourceKind {
   /** Throws `DefinitionProblem` naming the option, its value and what was expected. */
   create(options: Readonly<Record<string, unknown>>, stream: string, host: SourceHost): Source;
 }
+
+/** Ids that senders choose are their own: of another sender the same id is another batch. `sender` `''`: nobody signs. */
+export const scopedBatchId = (sender: string, key: string): string =>
+  key === '' ? '' : `${encodeURIComponent(sender)}|${key}`;

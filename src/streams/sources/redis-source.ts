@@ -6,11 +6,13 @@
  * `claimIdleMs` (entries that another consumer left alone for so long are taken over; 0, the default: never), `field`
  * (the field that holds an event as JSON) or flat fields as members, with `numbers` and `booleans` naming those that are
  * not texts, `from` (`beginning`, the default, or `end`: where a group that is not there yet begins), `maxLen` (what all
- * groups have done with is trimmed down to about so many entries; 0, the default: never).
+ * groups have done with is trimmed down to about so many entries; 0, the default: never), `tlsCaFile` (of certificate
+ * authorities, for `rediss:`; default those of the system).
  *
  * Exactly once: an entry is acknowledged after `accept` has resolved, and its id is in the log with its events. Of the
  * entries Redis still holds as pending for this consumer after a crash, those up to the id in the log are acknowledged
- * without being accepted again. Entries that are claimed are older than that id; they are taken under a consumer name
+ * without being accepted again. After a connection that broke, only those that it took itself: others were handed to a
+ * reader of the same name that is no more, and are taken like those that are claimed. Entries that are claimed are older than that id; they are taken under a consumer name
  * of their own, `{consumer}.claimed`, one by one with the entry's id as the batch id, which the engine remembers.
  * What stays: an entry whose first consumer logged it and ended before acknowledging it is in both logs.
  * Every failure of Redis begins again at the pending entries, after a pause.
@@ -33,6 +35,7 @@ import { acceptUntilTaken, pauseUnless } from './until-taken.ts';
 
 const BATCH_BYTES_MAX = 1024 * 1024;
 const HOUR_MS = 3_600_000;
+const ANSWER_MS_MAX = 10_000;
 const CLAIM_CHECK_MS_MIN = 1000;
 
 interface RedisSourceOptions extends Mapping {
@@ -45,6 +48,7 @@ interface RedisSourceOptions extends Mapping {
   readonly claimIdleMs: number;
   readonly from: 'beginning' | 'end';
   readonly maxLen: number;
+  readonly tlsCaFile: string;
 }
 
 export const redisSourceKind: SourceKind = {
@@ -62,6 +66,7 @@ export const redisSourceKind: SourceKind = {
     'field',
     'numbers',
     'booleans',
+    'tlsCaFile',
   ],
   create(options, stream, host) {
     const name = `${stream}/redis`;
@@ -78,6 +83,7 @@ export const redisSourceKind: SourceKind = {
       field: optionalText(options, name, 'field', ''),
       numbers: new Set(optionalTexts(options, name, 'numbers')),
       booleans: new Set(optionalTexts(options, name, 'booleans')),
+      tlsCaFile: optionalText(options, name, 'tlsCaFile', ''),
     };
     return new RedisSource(given, name, host);
   },
@@ -92,6 +98,10 @@ class RedisSource implements Source {
   readonly #trimmer: RedisTrimmer;
   readonly #stop = new AbortController();
   #position = '';
+  /** What is pending up to the position is in the log; afterwards only what this source took itself. */
+  #isResumed = false;
+  /** Ids of entries that are in the log, and whose acknowledgement Redis has not answered. */
+  readonly #unanswered = new Set<string>();
   #claimAtMs = 0;
   /** Waits for entries that may not come. */
   #blocked = false;
@@ -103,7 +113,9 @@ class RedisSource implements Source {
     this.#options = options;
     this.#name = name;
     this.#host = host;
-    this.#redis = new RedisConnection(options.url, name, host.log);
+    // A read waits for entries first; beyond that no answer means that the connection is dead.
+    const commandMsMax = options.blockMs + ANSWER_MS_MAX;
+    this.#redis = new RedisConnection(options.url, name, host.log, { commandMsMax, tlsCaFile: options.tlsCaFile });
     this.#trimmer = new RedisTrimmer(this.#redis, options.key, options.maxLen);
     this.done = new Promise((resolve, reject) => {
       this.#finish = resolve;
@@ -169,11 +181,17 @@ class RedisSource implements Source {
   async #takePending(): Promise<void> {
     const { consumer } = this.#options;
     for (let after = '0', entries = await this.#read(consumer, after); entries.length > 0 && !this.#stopped; ) {
-      await this.#acknowledge(entries.filter(({ fields, id }) => fields === null || !isAfter(id, this.#position)));
+      const [known, strays] = [[] as Entry[], [] as Entry[]];
+      for (const entry of entries.filter(({ id }) => !isAfter(id, this.#position))) {
+        (this.#isResumed && !this.#unanswered.has(entry.id) ? strays : known).push(entry);
+      }
+      await this.#acknowledge([...known, ...entries.filter(({ fields }) => fields === null)]);
+      await this.#takeClaimed(strays.filter(({ fields }) => fields !== null));
       await this.#take(entries.filter(({ fields, id }) => fields !== null && isAfter(id, this.#position)));
       after = (entries.at(-1) as Entry).id;
       entries = await this.#read(consumer, after);
     }
+    this.#isResumed = true;
     const claimer = `${consumer}.claimed`;
     for (let entries = await this.#read(claimer, '0'); entries.length > 0 && !this.#stopped; ) {
       await this.#takeClaimed(entries);
@@ -227,7 +245,9 @@ class RedisSource implements Source {
       const position = (entries[at - 1] as Entry).id;
       if (!(await this.#accept(Buffer.concat(lines), position, ''))) return;
       this.#position = position;
-      await this.#acknowledge(entries.slice(from, at));
+      const taken = entries.slice(from, at);
+      for (const { id } of taken) this.#unanswered.add(id);
+      await this.#acknowledge(taken);
     }
   }
 
@@ -264,6 +284,7 @@ class RedisSource implements Source {
     if (entries.length === 0) return;
     const { group, key } = this.#options;
     await this.#redis.command('XACK', key, group, ...entries.map(({ id }) => id));
+    for (const { id } of entries) this.#unanswered.delete(id);
     await this.#trimmer.acknowledged(entries.length);
   }
 

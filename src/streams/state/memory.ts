@@ -60,16 +60,27 @@ export class ShardMemory {
   }
 }
 
-/** The same content in memory of its own; what is no memory stays as it is. Not by `slice`, which V8 refuses for an empty shared buffer. */
-export function copyOfImage<T extends { readonly generation: number; readonly buffers: readonly unknown[] }>({
-  buffers,
-  generation,
-}: T): { readonly generation: number; readonly buffers: T['buffers'] } {
+/** Memory of which any buffer may be elsewhere. */
+interface AnyImage {
+  readonly generation: number;
+  readonly buffers: readonly unknown[];
+}
+
+/**
+ * The same content in memory of its own, in buffers of `into` where they have the size; what is no memory stays as it is,
+ * and is not written to. Not by `slice`, which V8 refuses for an empty shared buffer.
+ */
+export function copyOfImage<T extends AnyImage>(
+  { buffers, generation }: T,
+  into?: AnyImage,
+): { readonly generation: number; readonly buffers: T['buffers'] } {
   return {
     generation,
-    buffers: buffers.map((buffer) => {
+    buffers: buffers.map((buffer, i) => {
       if (!(buffer instanceof SharedArrayBuffer)) return buffer;
-      const copy = new SharedArrayBuffer(buffer.byteLength);
+      const given = into?.buffers[i];
+      const fits = given instanceof SharedArrayBuffer && given.byteLength === buffer.byteLength;
+      const copy = fits ? given : new SharedArrayBuffer(buffer.byteLength);
       new Uint8Array(copy).set(new Uint8Array(buffer));
       return copy;
     }),

@@ -10,12 +10,16 @@
  * A partition is idle from when the log says so (a tick that names it), so a replay decides alike. Which ones to name is
  * `silentPartitions`: those silent for `idleAfterMs` of a clock that stands still while the source, or that partition,
  * is paused by backpressure, and that begins anew at a restart. A paused source is not silent, it is not being asked
- * (FLINK-36751): leaving it out would make what it still holds late.
+ * (FLINK-36751): leaving it out would make what it still holds late. One that was refused counts as paused for
+ * `REFUSED_PAUSE_MS` from its latest refusal, however short the idle limit: it is taken again, or asks again, or it gave up
+ * and holds the watermark no longer than that.
  *
  * Role: pure functions over plain data; the engine keeps the data, and puts it into checkpoints as JSON.
  */
 
 export const PARTITIONS_MAX = 4096;
+/** So long a refused partition counts as paused: several times what senders are told to wait. */
+export const REFUSED_PAUSE_MS = 10_000;
 /** What partitions past the limit share. Within it the highest time counts, as if they were one partition. */
 export const SHARED_PARTITION = '\u0000shared';
 
@@ -28,7 +32,10 @@ export interface WatermarkOptions {
 export interface PartitionTime {
   maxTs: number;
   idle: boolean;
-  /** On the tracker's clock: when it last brought events, and since when it is paused by itself. */
+  /**
+   * On the tracker's clock: since when it is silent (the end of the pause, of one that was refused), and since when it is
+   * paused by itself.
+   */
   activeAtMs: number;
   pausedAtMs: number | null;
 }
@@ -52,6 +59,8 @@ export type TimeEvent =
   | { readonly kind: 'idle'; readonly partitions: readonly string[] }
   /** Backpressure, of one partition or (null) of the whole source. */
   | { readonly kind: 'paused' | 'resumed'; readonly partition: string | null }
+  /** A batch of the partition was offered and not taken: it will come again. */
+  | { readonly kind: 'refused'; readonly partition: string }
   /** The process is new: nothing was asked for while there was none, and nothing is paused. */
   | { readonly kind: 'restarted' };
 
@@ -74,6 +83,9 @@ export function track(tracker: WatermarkTracker, options: WatermarkOptions, even
     case 'resumed':
       resume(tracker, event.partition, nowMs);
       break;
+    case 'refused':
+      refuse(tracker, event.partition, nowMs);
+      break;
     case 'restarted':
       restart(tracker, nowMs);
       break;
@@ -91,6 +103,18 @@ export function silentPartitions(tracker: WatermarkTracker, options: WatermarkOp
     if (clock - partition.activeAtMs >= options.idleAfterMs) silent.push(name);
   }
   return silent;
+}
+
+/** Whether events of this time would say anything new of the partition. */
+export function isNews(tracker: WatermarkTracker, name: string, tsMs: number): boolean {
+  const known = tracker.partitions.get(name);
+  return known === undefined || known.idle || tsMs > known.maxTs;
+}
+
+/** Every partition is idle. */
+export function isSilent({ partitions }: WatermarkTracker): boolean {
+  for (const { idle } of partitions.values()) if (!idle) return false;
+  return partitions.size > 0;
 }
 
 /** Log time without the time for which the whole source was paused. */
@@ -174,8 +198,17 @@ function resume(tracker: WatermarkTracker, name: string | null, nowMs: number): 
   }
   const partition = tracker.partitions.get(name);
   if (partition === undefined || partition.pausedAtMs === null) return;
-  partition.activeAtMs += clockOf(tracker, nowMs) - partition.pausedAtMs;
+  const clock = clockOf(tracker, nowMs);
+  const { activeAtMs, pausedAtMs } = partition;
+  // One that was refused is ahead of the clock already.
+  if (activeAtMs < clock) partition.activeAtMs = Math.min(clock, activeAtMs + clock - pausedAtMs);
   partition.pausedAtMs = null;
+}
+
+function refuse(tracker: WatermarkTracker, name: string, nowMs: number): void {
+  const partition = tracker.partitions.get(name);
+  if (partition === undefined) return;
+  partition.activeAtMs = Math.max(partition.activeAtMs, clockOf(tracker, nowMs) + REFUSED_PAUSE_MS);
 }
 
 function restart(tracker: WatermarkTracker, nowMs: number): void {

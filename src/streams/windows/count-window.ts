@@ -25,6 +25,7 @@ import { SharedKeyedStates } from '../state/keyed-states.ts';
 import type { StateCodec } from '../state/keyed-states-port.ts';
 import type { ShardMemory } from '../state/memory.ts';
 import { createKeyedRows, KeyedRows, type KeyedRowsLayout } from './keyed-rows.ts';
+import { Ranking } from './ranking.ts';
 
 interface Open {
   row: number;
@@ -190,7 +191,9 @@ class CountWindow implements ShardOperator {
     result.evidence = this.#rows.evidenceOf(open.row);
   }
 
-  query({ fromMs, key, limit, toMs }: StateQuery, out: Emitter): void {
+  query({ by, fromMs, key, limit, toMs }: StateQuery, out: Emitter): void {
+    const ranking = by === '' ? null : new Ranking(limit, false);
+    const column = this.columns.indexOf(by);
     let given = 0;
     for (const keyId of key === null ? this.#states.keys() : [this.#keys.find(key)]) {
       if (given >= limit) return;
@@ -198,9 +201,17 @@ class CountWindow implements ShardOperator {
       if (open === undefined) continue;
       if (this.#plan.type !== 'global' && (open.lastTs < fromMs || open.firstTs >= toMs)) continue;
       this.#show(keyId, open, 'early', false);
+      if (ranking !== null) {
+        ranking.add(this.#rows.result.values[column], 0, keyId);
+        continue;
+      }
       out.emit(this.#rows.result);
       given += 1;
     }
+    ranking?.take((_handle, keyId) => {
+      this.#show(keyId, this.#states.get(keyId) as Open, 'early', false);
+      out.emit(this.#rows.result);
+    });
   }
 
   evictIdle(share: number): number {

@@ -9,7 +9,7 @@
  */
 import type { RowAggregates } from '../aggregates/port.ts';
 import { compileRow, type RowExpression } from '../expressions/row.ts';
-import type { Evidence, OperatorInput, ResultRow } from '../operator.ts';
+import { type Evidence, newResultRow, type OperatorInput, type ResultRow } from '../operator.ts';
 import type { FieldPlan, WindowPlan } from '../plan.ts';
 import { ShardMemory } from '../state/memory.ts';
 import {
@@ -29,7 +29,6 @@ const LAST_SEQ = 0;
 const PERIOD = 1;
 const LATE = 2;
 const WATERMARK = 3;
-const NOBODY = -1;
 
 /** Of the rows of one window: `head`, doubles of the owner in front of the aggregates. */
 export interface KeyedRowsLayout {
@@ -74,19 +73,7 @@ export class KeyedRows implements EvidenceSource {
     this.#facts = new Float64Array(memory.buffer(base + FACTS));
     this.#evidence = new EvidenceReader(memory, base + TRACES, this.#facts, LAST_SEQ);
     this.#where = plan.where === '' ? null : compileRow(plan.where, fields);
-    this.result = {
-      keyId: NOBODY,
-      start: 0,
-      end: 0,
-      origin: '',
-      pane: 0,
-      timing: 'on-time',
-      final: true,
-      retraction: false,
-      output: '',
-      values: new Array<unknown>(aggregates.columns.length).fill(null),
-      evidence: null,
-    };
+    this.result = newResultRow(new Array<unknown>(aggregates.columns.length).fill(null));
   }
 
   /** Writes what the call has changed. At its end, whatever the call was. */

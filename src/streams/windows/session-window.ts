@@ -36,6 +36,7 @@ import {
   SESSION_ROWS,
   SESSION_START,
 } from './open-sessions.ts';
+import { Ranking } from './ranking.ts';
 import { ROW_FLAGS } from './row-store.ts';
 import { SessionFiring } from './session-firing.ts';
 
@@ -291,18 +292,33 @@ class SessionWindow implements ShardOperator {
     this.#rows.give(session);
   }
 
-  query({ fromMs, key, limit, toMs }: StateQuery, out: Emitter): void {
+  query({ by, fromMs, key, limit, toMs }: StateQuery, out: Emitter): void {
     const open = this.#open;
+    const ranking = by === '' ? null : new Ranking(limit, false);
+    const column = this.columns.indexOf(by);
     let given = 0;
     for (const keyId of key === null ? open.keys() : [this.#keys.find(key)]) {
       if (keyId < 0) continue;
       for (const session of this.#ofKey(keyId)) {
-        if (open.endOf(session) <= fromMs || open.startOf(session) >= toMs || given >= limit) continue;
-        this.#firing.show(keyId, session, open.fired(session) ? 'on-time' : 'early', false);
+        if (open.endOf(session) <= fromMs || open.startOf(session) >= toMs) continue;
+        if (given >= limit) return;
+        this.#show(keyId, session);
+        if (ranking !== null) {
+          ranking.add(this.#rows.result.values[column], session, keyId);
+          continue;
+        }
         out.emit(this.#rows.result);
         given += 1;
       }
     }
+    ranking?.take((session, keyId) => {
+      this.#show(keyId, session);
+      out.emit(this.#rows.result);
+    });
+  }
+
+  #show(keyId: number, session: number): void {
+    this.#firing.show(keyId, session, this.#open.fired(session) ? 'on-time' : 'early', false);
   }
 
   evictIdle(share: number): number {

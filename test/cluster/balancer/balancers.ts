@@ -17,6 +17,8 @@ export const DEPLOY = join(PACKAGE_ROOT, 'deploy');
 const UP_MS_MAX = 20_000;
 const OUTPUT_CHARS_MAX = 20_000;
 const NODES = 3;
+/** HAProxy may send calls of these again; of others, though they could be run twice, not. */
+export const REPEATABLE_TOOLS = ['echo', 'fibonacci'];
 const CSV_NAME = 1;
 const CSV_STATUS = 17;
 
@@ -82,6 +84,7 @@ export class Haproxy extends Balancer {
       BALANCER_STATS_BIND: `127.0.0.1:${statsPort}`,
       BALANCER_CHECK_INTERVAL: `${checkMs}ms`,
       BALANCER_SLOW_START: '1s',
+      BALANCER_REPEATABLE: REPEATABLE_TOOLS.join(' '),
     };
     super(balancerFile('haproxy'), ['-f', join(DEPLOY, 'haproxy.cfg')], env, port, () => undefined);
     this.#statsPort = statsPort;

@@ -1,6 +1,7 @@
 /**
  * Rolling restart (fault 38): three nodes behind HAProxy or nginx are stopped and started again one after the other, under
- * a constant load of stateless calls and with event streams of sessions open, and nobody misses anything.
+ * a constant load of stateless calls, with calls in sessions, calls with keys and tasks beside it, and with event streams
+ * of sessions open, and nobody misses anything.
  */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
@@ -13,15 +14,21 @@ import type { NodeProcess } from './node-process.ts';
 import { failedOf, longestSilenceMs, RecordedLoad } from './recorded-load.ts';
 import { ClusterRig } from './rig.ts';
 import { checkHeard, SessionListener } from './session-listener.ts';
+import { keyedCalls, sessionCalls, tasks } from './steady-clients.ts';
 
-const PER_SECOND = 300;
+const PER_SECOND = 500;
 /** Of a busy machine; the load goes on behind two nodes all the time. */
 const SILENCE_MS_MAX = 5_000;
 const LISTENERS = 8;
-const NOTES = 120;
-const TOUCH_MS = 50;
+/** More than are touched until the last node is back. */
+const NOTES = 900;
+const TOUCH_MS = 100;
+/** Changes told while one of the nodes is replaced. */
+const TOUCHED_MIN = 10;
 /** In flight on the node that is stopped, so that it is still there when its clients have left. */
 const LINGER_MS = 3000;
+/** Of a client that waits for each answer. */
+const CALLS_MIN = 5;
 /** Of a node that was left alone for a while. */
 const BACK_CALLS = 20;
 const BACK_MS_MAX = 20_000;
@@ -31,14 +38,16 @@ const TOOLS = join(PACKAGE_ROOT, 'dist/test/fixtures/balancer');
 class Touches {
   readonly touched: string[] = [];
   readonly failed: string[] = [];
+  left: number;
   readonly #timer: NodeJS.Timeout;
   readonly #pending = new Set<Promise<void>>();
 
   constructor(client: Stateless, uris: readonly string[]) {
-    let next = 0;
+    this.left = uris.length;
     this.#timer = setInterval(() => {
-      const uri = uris[next++];
+      const uri = uris[uris.length - this.left];
       if (uri === undefined) return;
+      this.left -= 1;
       const done = client.call('touch', { uri }).then((answer) => {
         this.#pending.delete(done);
         (answer.status === 200 ? this.touched : this.failed).push(uri);
@@ -103,8 +112,10 @@ for (const kind of KINDS)
       const listeners = await Promise.all(Array.from({ length: LISTENERS }, () => SessionListener.open(url, uris)));
       const load = new RecordedLoad(url);
       load.start(PER_SECOND);
+      const others = [await sessionCalls(url), await sessionCalls(url), keyedCalls(url), tasks(url), tasks(url)];
       const touches = new Touches(new Stateless(url), uris);
       for (const node of rig.nodes) {
+        const before = touches.touched.length;
         const lingering = new RecordedLoad(node.url);
         const long = lingering.sleep(LINGER_MS);
         assert.equal(await node.stop(), 0, node.errors);
@@ -112,9 +123,17 @@ for (const kind of KINDS)
         await lingering.stop();
         await node.start();
         await kind.back(rig, node);
+        const told = touches.touched.length - before;
+        assert.ok(told >= TOUCHED_MIN && touches.left > 0, `${told} changes, ${touches.left} left`);
       }
       await touches.stop();
       const history = await load.stop();
+      await Promise.all(others.map((client) => client.stop()));
+      assert.deepEqual(
+        others.flatMap(({ problems }) => problems),
+        [],
+      );
+      for (const { count } of others) assert.ok(count > CALLS_MIN, `only ${count} calls`);
       assert.deepEqual(failedOf(history).slice(0, 5), [], `of ${history.length}; ${balancer.output}`);
       assert.ok(history.length > 1000, `only ${history.length} calls`);
       assert.ok(longestSilenceMs(history) < SILENCE_MS_MAX, `${longestSilenceMs(history)} ms`);

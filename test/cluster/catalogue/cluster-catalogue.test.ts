@@ -6,10 +6,11 @@ import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
 import { defineTool, type ToolDefinition } from '../../../src/catalogue/define.ts';
 import { compileDefinition, type SourcedDefinition } from '../../../src/catalogue/entries.ts';
 import { ClusterCatalogue, GRACE_BEATS } from '../../../src/cluster/catalogue/cluster-catalogue.ts';
-import { ToolBoard } from '../../../src/cluster/catalogue/tool-board.ts';
+import { SEEN_MS, ToolBoard } from '../../../src/cluster/catalogue/tool-board.ts';
 import { listingOf, remoteTool } from '../../../src/cluster/catalogue/tool-listing.ts';
 import { RedisConnection } from '../../../src/redis/connection.ts';
 import { sampleTool } from '../../catalogue/sample-catalogue.ts';
+import { eventually } from '../../clients/eventually.ts';
 import { NodeConnections } from '../../redis/node-connections.ts';
 import { QUIET, RedisServer } from '../../redis/redis-server.ts';
 import { FakeMembership } from '../forwarding/fake-membership.ts';
@@ -20,6 +21,11 @@ const BEAT_MS = 200;
 const sourced = (definition: ToolDefinition): SourcedDefinition => ({ definition, module: null });
 const tool = (name: string, description = ''): SourcedDefinition =>
   sourced(defineTool({ name, description, run: 'inline' }, () => ''));
+
+async function now(redis: RedisServer): Promise<number> {
+  const [seconds] = (await redis.run('TIME')) as [string];
+  return 1000 * Number(seconds);
+}
 
 interface Node {
   readonly catalogue: ClusterCatalogue;
@@ -181,6 +187,72 @@ describe('tools of other nodes', () => {
     assert.ok(ttlMs > 0 && ttlMs <= 3 * BEAT_MS);
   });
 
+  test('of a later start are not taken away, written over or kept up by an earlier one', async () => {
+    const b = await start('b', ['a']);
+    const early = await start('a', ['b']);
+    const late = await start('a', ['b']);
+    early.membership.set('a', { epoch: 10 });
+    late.membership.set('a', { epoch: 11 });
+    b.membership.set('a', { epoch: 11 });
+    early.catalogue.offer([tool('early')]);
+    await until(() => names(b) === 'early');
+    late.catalogue.offer([tool('late')]);
+    await until(() => names(b) === 'late');
+    // It does not know yet that it is fenced.
+    early.catalogue.offer([tool('early'), tool('more')]);
+    await early.close();
+    for (let look = 0; look < 5; look++) {
+      await b.catalogue.look();
+      assert.equal(names(b), 'late');
+    }
+    assert.equal(await redis.run('EXISTS', 'test:tools:a'), 1);
+    await late.close();
+    assert.equal(await redis.run('EXISTS', 'test:tools:a'), 0);
+  });
+
+  test('are not written by a start that is fenced, nor before it has an epoch', async () => {
+    const a = await start('a', []);
+    a.membership.set('a', { epoch: 0 });
+    a.catalogue.offer([tool('t')]);
+    await a.catalogue.look();
+    assert.equal(await redis.run('EXISTS', 'test:tools:a'), 0);
+    a.membership.set('a', { epoch: 5 });
+    const told = async (): Promise<number> => Number(await redis.run('EXISTS', 'test:tools:a'));
+    await eventually('the tools', told, (count) => count === 1, 10_000);
+    a.membership.fenced = true;
+    await redis.run('DEL', 'test:tools:a');
+    a.catalogue.offer([tool('t'), tool('u')]);
+    const endMs = performance.now() + 4 * BEAT_MS;
+    await eventually(
+      'heartbeats',
+      () => performance.now(),
+      (nowMs) => nowMs > endMs,
+      10_000,
+    );
+    assert.equal(await redis.run('EXISTS', 'test:tools:a'), 0);
+  });
+
+  test('are missed for an hour by name when nobody runs them any more, unless they were taken away on purpose', async () => {
+    const a = await start('a', ['b']);
+    const b = await start('b', ['a']);
+    a.catalogue.offer([tool('lost'), tool('dropped')]);
+    b.catalogue.offer([tool('here')]);
+    const seen = async (): Promise<string> => {
+      await Promise.all([a.catalogue.look(), b.catalogue.look()]);
+      return [...b.catalogue.seen].sort().join();
+    };
+    await eventually('all names', seen, (names) => names === 'dropped,here,lost', 10_000);
+    a.catalogue.offer([tool('lost')]);
+    await eventually('the names that are left', seen, (names) => names === 'here,lost', 10_000);
+    a.membership.fenced = true;
+    b.membership.remove('a');
+    await redis.run('ZADD', 'test:tools-seen', 'XX', (await now(redis)) - SEEN_MS + 60_000, 'lost');
+    assert.equal(await seen(), 'here,lost');
+    await redis.run('ZADD', 'test:tools-seen', 'XX', (await now(redis)) - SEEN_MS - 1, 'lost');
+    assert.equal(await seen(), 'here');
+    assert.ok(Number(await redis.run('PTTL', 'test:tools-seen')) > 0);
+  });
+
   test('that cannot be used are left out, and said once', async () => {
     const b = await start('b', ['a']);
     const commands = new RedisConnection(redis.url, 'test', QUIET);
@@ -193,7 +265,7 @@ describe('tools of other nodes', () => {
         'no json',
         '{}',
       ];
-      await board.write('a', [...bad, listingOf(tool('good'))]);
+      await board.write('a', 1, [...bad, listingOf(tool('good'))]);
       await until(() => names(b) === 'good');
       await b.catalogue.look();
       await b.catalogue.look();

@@ -15,7 +15,7 @@ import { RedisConnection } from '../../../src/redis/connection.ts';
 import { UnitFence } from '../../../src/streams/cluster/fence.ts';
 import { unitKeys } from '../../../src/streams/cluster/unit-keys.ts';
 import { LogDamaged, LogUnavailable } from '../../../src/streams/log/port.ts';
-import { RedisLog } from '../../../src/streams/log/redis-log.ts';
+import { openRedisLog } from '../../../src/streams/log/redis-log.ts';
 import { changeKey } from '../../../src/subscriptions/change-key.ts';
 import { busChannel, busShard } from '../../../src/subscriptions/redis-bus.ts';
 import { eventually } from '../../clients/eventually.ts';
@@ -161,7 +161,7 @@ describe('a primary of a Redis Cluster dies', () => {
     const leases = leasesOf(redis, 'one');
     const keys = unitKeys(PREFIX, TAG);
     try {
-      const log = await RedisLog.open((await UnitFence.claim(redis, keys, 1)).fence);
+      const log = await openRedisLog((await UnitFence.claim(redis, keys, 1)).fence);
       for (let n = 1; n <= COPIED; n++) await log.append(numberedRecord(n, 100)).durable;
       await servers.copied(`{${TAG}}`);
       const replica = await servers.replicaOf(`{${TAG}}`);
@@ -179,7 +179,7 @@ describe('a primary of a Redis Cluster dies', () => {
 
       await assert.rejects(async () => log.append(numberedRecord(2 * COPIED + 1, 100)).durable, LogUnavailable);
       await assert.rejects(log.recover(), LogDamaged);
-      const next = await RedisLog.open((await UnitFence.claim(redis, keys, 2)).fence);
+      const next = await openRedisLog((await UnitFence.claim(redis, keys, 2)).fence);
       const left = (await readAll(next, 0)).map(({ record }) => record);
       assert.ok(left.length >= COPIED && left.length < 2 * COPIED, `${left.length} are left`);
       const wanted = left.map((_, i) => plain(numberedRecord(i + 1, 100)));

@@ -9,8 +9,9 @@ import type { RedisConnection } from '../../../src/redis/connection.ts';
 import { RedisUnavailable } from '../../../src/redis/unavailable.ts';
 import { UnitFence } from '../../../src/streams/cluster/fence.ts';
 import type { UnitKeys } from '../../../src/streams/cluster/unit-keys.ts';
+import type { EventLog } from '../../../src/streams/log/port.ts';
 import { LogUnavailable } from '../../../src/streams/log/port.ts';
-import { RedisLog } from '../../../src/streams/log/redis-log.ts';
+import { openRedisLog } from '../../../src/streams/log/redis-log.ts';
 import type { SessionClient } from '../../session-era/http-client.ts';
 import { numberedRecord, plain, readAll } from '../../streams/log/records.ts';
 import type { Answer, NodeClient } from '../../tasks/node-pair.ts';
@@ -144,7 +145,7 @@ export class UnitWriter {
   acked = 0;
   readonly #redis: RedisConnection;
   readonly #keys: UnitKeys;
-  #log: RedisLog | null = null;
+  #log: EventLog | null = null;
   #token = 0;
 
   constructor(redis: RedisConnection, keys: UnitKeys) {
@@ -181,8 +182,8 @@ export class UnitWriter {
     await after.close();
   }
 
-  async #claim(): Promise<RedisLog> {
+  async #claim(): Promise<EventLog> {
     this.#token += 1;
-    return RedisLog.open((await UnitFence.claim(this.#redis, this.#keys, this.#token)).fence);
+    return openRedisLog((await UnitFence.claim(this.#redis, this.#keys, this.#token)).fence);
   }
 }

@@ -3,7 +3,9 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { inProcess } from '../../cli/millrace.ts';
 import { eventually } from '../../clients/eventually.ts';
+import { fixture } from '../../clients/serve.ts';
 import { RedisServer } from '../../redis/redis-server.ts';
 import { SessionClient } from '../../session-era/http-client.ts';
 import { until } from '../peers/two-nodes.ts';
@@ -13,6 +15,24 @@ interface Shown {
   readonly id: string;
   readonly status: string;
   readonly load: number;
+}
+
+const ROUNDS = {
+  'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+  'io.modelcontextprotocol/clientCapabilities': { elicitation: {} },
+};
+
+/** Its state, sealed by a worker. */
+async function firstRound(node: SpecialNode): Promise<unknown> {
+  const { last, result } = await node.stateless.call('ask-name', {}, { _meta: ROUNDS });
+  assert.equal(result['resultType'], 'input_required', JSON.stringify(last));
+  return result['requestState'];
+}
+
+async function secondRound(node: SpecialNode, requestState: unknown): Promise<string> {
+  const inputResponses = { name: { action: 'accept', content: { name: 'Ada' } } };
+  const { last, result } = await node.stateless.call('ask-name', {}, { _meta: ROUNDS, requestState, inputResponses });
+  return textOf(result) || JSON.stringify(last);
 }
 
 describe('nodes that come and go', () => {
@@ -32,6 +52,11 @@ describe('nodes that come and go', () => {
   async function seen(id: string): Promise<Shown | undefined> {
     const answer = (await (await fetch(a.url.replace('/mcp', '/cluster'))).json()) as { nodes: Shown[] };
     return answer.nodes.find((node) => node.id === id);
+  }
+
+  async function warnings(): Promise<readonly string[]> {
+    const answer = await (await fetch(a.url.replace('/mcp', '/cluster'))).json();
+    return (answer as { warnings: string[] }).warnings;
   }
 
   test('a tool that a new node brings is shown everywhere, and gone after it; clients hear of both', async () => {
@@ -54,6 +79,14 @@ describe('nodes that come and go', () => {
     client.close();
     const gone = await a.stateless.call('where-b');
     assert.match(gone.error.message, /unknown tool: where-b/);
+    // Operators still miss it.
+    assert.ok((await warnings()).includes('no node runs the tool where-b'));
+    const { code, out } = await inProcess(['status', '--all', '--url', new URL(a.url).origin]);
+    assert.equal(code, 1);
+    assert.match(out, /no node runs the tool where-b/);
+    const back = await startSpecialNode(redis.url, 'b', '-b');
+    await eventually('the warnings', warnings, (lines) => lines.length === 0, 20_000);
+    await back.close();
   });
 
   test('a node that drains answers what it has and is sent nothing more; no call fails', async () => {
@@ -167,13 +200,20 @@ describe('nodes that come and go', () => {
   });
 });
 
-test('nodes that were started while Redis was away exchange calls once it is there', async () => {
+test('nodes that were started while Redis was away exchange calls and rounds once it is there', async () => {
   const redis = await RedisServer.start();
   await redis.end();
-  const nodes = await Promise.all([startSpecialNode(redis.url, 'a', '-a'), startSpecialNode(redis.url, 'b', '-b')]);
+  const options = { modules: [fixture('talking-tools')] };
+  const [a, b] = await Promise.all([
+    startSpecialNode(redis.url, 'a', '-a', options),
+    startSpecialNode(redis.url, 'b', '-b', options),
+  ]);
+  const nodes = [a, b];
   try {
+    const begun = await Promise.all(nodes.map(firstRound));
+    const talking = (await a.names()).filter((name) => !own('-a').includes(name));
     await redis.startAgain();
-    await untilShown(nodes, [...own('-a'), ...own('-b')]);
+    await untilShown(nodes, [...own('-a'), ...own('-b'), ...talking]);
     for (const [i, tool] of ['where-b', 'where-a'].entries()) {
       const call = async (): Promise<string> => {
         const { error, result } = await (nodes[i] as SpecialNode).stateless.call(tool);
@@ -181,6 +221,15 @@ test('nodes that were started while Redis was away exchange calls once it is the
       };
       await eventually(tool, call, (node) => node === tool.at(-1), 20_000);
     }
+    // Its workers had the node's own secret when they began: what they seal opens elsewhere now, and what they sealed
+    // before still opens with them.
+    for (const [from, to] of [
+      [a, b],
+      [b, a],
+    ] as const) {
+      assert.equal(await secondRound(to, await firstRound(from)), 'Hello, Ada');
+    }
+    for (const [i, node] of nodes.entries()) assert.equal(await secondRound(node, begun[i]), 'Hello, Ada');
   } finally {
     await Promise.all(nodes.map((node) => node.close()));
     await redis.end();

@@ -3,7 +3,8 @@ import type { Membership, NodeFacts, NodeRecord } from '../../../src/cluster/por
 
 export class FakeMembership implements Membership {
   readonly id: string;
-  readonly fenced = false;
+  known = true;
+  fenced = false;
   readonly degraded: readonly string[] = [];
   readonly #nodes = new Map<string, NodeRecord>();
   readonly #listeners = new Set<() => void>();

@@ -14,6 +14,9 @@ import { HEARTBEAT_MS, type SpecialNode, startSpecialNode, textOf } from './spec
 
 const TOOLS = join(PACKAGE_ROOT, 'dist/test/cluster/forwarding/fixtures/effects');
 
+/** Longer than another node takes to start on a busy machine. */
+const CALL_MS = 6000;
+
 describe('a node that is killed while it runs a call for another', () => {
   let redis: RedisServer;
   let asker: SpecialNode;
@@ -66,7 +69,7 @@ describe('a node that is killed while it runs a call for another', () => {
       () => asker.names(),
       (names) => names.includes(name),
       20_000,
-    ).then(() => call(name, line, 3000));
+    ).then(() => call(name, line, CALL_MS));
     const [pid] = await eventually(
       'the execution',
       () => executions(line),

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { FAILURES_MAX, OPEN_MS } from '../../../src/cluster/forwarding/breaker.ts';
+import { FAILURES_MAX, OPEN_MS, RETRIES_MAX, RETRY_SHARE } from '../../../src/cluster/forwarding/breaker.ts';
 import { NodeChoice } from '../../../src/cluster/forwarding/node-choice.ts';
 import { FakeMembership } from './fake-membership.ts';
 
@@ -47,6 +47,26 @@ describe('where a call is sent', () => {
     assert.equal(choice.pick('t', []), 'other');
   });
 
+  test('again only to nodes that may be sent more repetitions, each of which has a budget of its own', () => {
+    const { choice, membership } = rig();
+    membership.set('b', { tools: ['t'] });
+    assert.equal(choice.pickAgain('t', ['b']), null);
+    const again = (tried: string): number => {
+      let times = 0;
+      while (choice.pickAgain('t', [tried]) !== null) times += 1;
+      return times;
+    };
+    membership.set('c', { tools: ['t'] });
+    assert.equal(again('b'), RETRIES_MAX);
+    // What went to c leaves b its own.
+    assert.equal(again('c'), RETRIES_MAX);
+    membership.set('d', { tools: ['t'] });
+    assert.equal(again('b'), RETRIES_MAX);
+    for (let call = 0; call <= 1 / RETRY_SHARE; call++) choice.began('c', false);
+    for (let call = 0; call <= 1 / RETRY_SHARE; call++) choice.began('b', true);
+    assert.deepEqual([choice.pickAgain('t', ['b']), choice.pickAgain('t', [])], ['c', null]);
+  });
+
   test('among equals to all of them alike', () => {
     const { choice, membership } = rig();
     for (const id of ['a', 'b', 'c', 'd']) membership.set(id, { tools: ['t'] });
@@ -77,7 +97,7 @@ describe('where a call is sent', () => {
   test('calls of this node under way count at once; what a node tells with an answer counts until its next heartbeat', () => {
     const { choice, clock, membership } = rig();
     for (const id of ['a', 'b']) membership.set(id, { tools: ['t'], load: 10, heartbeatAgeMs: 1000 });
-    for (let n = 0; n < 5; n++) choice.began('a');
+    for (let n = 0; n < 5; n++) choice.began('a', false);
     assert.deepEqual(picked(choice, 50), { b: 50 });
     for (let n = 0; n < 5; n++) choice.ended('a', 'well');
     choice.loadTold('b', 90);
@@ -92,14 +112,14 @@ describe('where a call is sent', () => {
     membership.set('b', { tools: ['t'] });
     for (let n = 0; n < FAILURES_MAX; n++) {
       assert.equal(choice.pick('t', []), 'b');
-      choice.began('b');
+      choice.began('b', false);
       choice.ended('b', 'failed');
     }
     assert.deepEqual(choice.pick('t', []), { why: 'open', waitMs: OPEN_MS });
     assert.equal(choice.openBreakers, 1);
     clock.ms += OPEN_MS;
     assert.equal(choice.pick('t', []), 'b');
-    choice.began('b');
+    choice.began('b', false);
     assert.deepEqual(choice.pick('t', []), { why: 'open', waitMs: 0 });
     choice.answered('b');
     assert.equal(choice.pick('t', []), 'b');

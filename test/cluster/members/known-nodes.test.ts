@@ -3,7 +3,7 @@
  */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { KEPT_HEARTBEATS, KnownNodes } from '../../../src/cluster/heartbeat/known-nodes.ts';
+import { KnownNodes } from '../../../src/cluster/heartbeat/known-nodes.ts';
 import type { Seen } from '../../../src/cluster/heartbeat/node-hash.ts';
 import { STALL_MS, StallWatch } from '../../../src/cluster/heartbeat/stall-watch.ts';
 
@@ -49,23 +49,39 @@ describe('known nodes', () => {
     assert.deepEqual(ids(known, 40), ['a']);
   });
 
-  test('while the registry is away nobody goes, for a bounded time', () => {
+  test('while the registry is away nobody goes, however long it takes; then all have their time to live', () => {
     const known = new KnownNodes(BEAT_MS);
     known.told([seen('a')], 0);
-    for (let now = BEAT_MS; now < KEPT_HEARTBEATS * BEAT_MS; now += BEAT_MS) {
-      known.away(now);
-      assert.deepEqual(ids(known, now), ['a'], `${now}`);
+    const LONG_BEATS = 1000;
+    for (let beat = 1; beat < LONG_BEATS; beat++) {
+      known.away();
+      assert.deepEqual(ids(known, beat * BEAT_MS), ['a'], `${beat}`);
       assert.equal(known.nextGoneAtMs, Number.POSITIVE_INFINITY);
     }
-    known.away((KEPT_HEARTBEATS + 1) * BEAT_MS);
+    known.told([], LONG_BEATS * BEAT_MS);
+    assert.equal(known.nextGoneAtMs, LONG_BEATS * BEAT_MS + TTL_MS);
+    known.told([], LONG_BEATS * BEAT_MS + TTL_MS);
+    assert.deepEqual(ids(known, 0), []);
+  });
+
+  test('whom another one knew is recalled until the registry tells otherwise', () => {
+    const before = new KnownNodes(BEAT_MS);
+    before.told([seen('a', 100)], 0);
+    const known = new KnownNodes(BEAT_MS);
+    known.recall(before.list(50), 50);
+    assert.deepEqual(known.list(250), [{ ...seen('a').record, heartbeatAgeMs: 350 }]);
+    assert.equal(known.nextGoneAtMs, Number.POSITIVE_INFINITY);
+    known.told([], 300);
+    assert.deepEqual(ids(known, 300), ['a']);
+    known.told([], 300 + TTL_MS);
     assert.deepEqual(ids(known, 0), []);
   });
 
   test('a registry that lost everything has killed nobody: all have their time to live to register anew', () => {
     const known = new KnownNodes(BEAT_MS);
     known.told([seen('a'), seen('b')], 0);
-    known.away(BEAT_MS);
-    known.away(8 * BEAT_MS);
+    known.away();
+    known.away();
     known.told([], 9 * BEAT_MS);
     assert.deepEqual(ids(known, 0), ['a', 'b']);
     known.told([seen('b')], 10 * BEAT_MS);

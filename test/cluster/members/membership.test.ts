@@ -6,22 +6,56 @@ import { after, afterEach, before, describe, test } from 'node:test';
 import { LoadBoard } from '../../../src/cluster/heartbeat/load-board.ts';
 import { RedisMembership } from '../../../src/cluster/members/redis-membership.ts';
 import { SoleNode } from '../../../src/cluster/members/sole-node.ts';
-import type { Membership, NodeFacts } from '../../../src/cluster/port.ts';
+import type { Membership } from '../../../src/cluster/port.ts';
 import { eventually } from '../../clients/eventually.ts';
 import { RedisClusterServers } from '../../redis/redis-cluster-servers.ts';
 import { RedisServer } from '../../redis/redis-server.ts';
+import { newPrefix } from '../../redis/shared-redis.ts';
 import { TcpProxy } from '../../redis/tcp-proxy.ts';
+import { FACTS, membershipContract } from './membership.contract.ts';
 
 const HEARTBEAT_MS = 400;
 const PATIENCE_MS = 20_000;
-const FACTS: NodeFacts = { status: 'running', url: 'http://127.0.0.1:1', maxLoad: 10, tools: ['echo'], version: '1' };
 const QUIET = { info: (): void => undefined, warn: (): void => undefined };
 
 let redis: RedisServer;
+let servers: RedisClusterServers;
 before(async () => {
-  redis = await RedisServer.start();
+  [redis, servers] = await Promise.all([RedisServer.start(), RedisClusterServers.start()]);
 });
-after(() => redis.end());
+after(() => Promise.all([redis.end(), servers.end()]));
+
+membershipContract('alone', () => ({
+  several: false,
+  open: (id, load) => new SoleNode(id, load),
+  end: async () => undefined,
+}));
+membershipContract('Redis', () => clusterAt(redis.url));
+membershipContract('Redis Cluster', () => clusterAt(servers.url));
+
+function clusterAt(redisUrl: string) {
+  const prefix = newPrefix();
+  const opened: { board: LoadBoard; membership: RedisMembership }[] = [];
+  return {
+    several: true,
+    open(id: string, load: () => number) {
+      const board = new LoadBoard();
+      board.start(load);
+      const setup = { id, redisUrl, tlsCaFile: '', commandMsMax: 2000, prefix, heartbeatMs: HEARTBEAT_MS };
+      starts += 1;
+      const presence = { key: `${prefix}${presenceOf(id)}`, start: `${id} ${starts}` };
+      const membership = new RedisMembership({ ...setup, presence, board, log: QUIET });
+      opened.push({ board, membership });
+      return membership;
+    },
+    async end() {
+      for (const { board, membership } of opened) {
+        await membership.leave();
+        board.stop();
+      }
+    },
+  };
+}
 
 const open: { leave(): Promise<void>; board: LoadBoard }[] = [];
 afterEach(async () => {
@@ -31,11 +65,16 @@ afterEach(async () => {
   }
 });
 
+let starts = 0;
+const presenceOf = (id: string): string => `mcp:there:${id}`;
+
 function member(id: string, url = redis.url, load: () => number = () => 0): RedisMembership {
   const board = new LoadBoard();
   board.start(load);
   const setup = { id, redisUrl: url, tlsCaFile: '', commandMsMax: 500, prefix: 'mcp:', heartbeatMs: HEARTBEAT_MS };
-  const membership = new RedisMembership({ ...setup, board, log: QUIET });
+  starts += 1;
+  const presence = { key: presenceOf(id), start: `${id} ${starts}` };
+  const membership = new RedisMembership({ ...setup, presence, board, log: QUIET });
   open.push({ board, leave: () => membership.leave() });
   return membership;
 }
@@ -83,6 +122,10 @@ describe('a cluster', () => {
     assert.equal(Number(epoch), one.node('n1')?.epoch);
     const ttl = Number(await redis.run('PTTL', 'mcp:node:n1'));
     assert.ok(ttl > 0 && ttl <= 3 * HEARTBEAT_MS, String(ttl));
+    const there = await redis.run('HMGET', presenceOf('n1'), 'epoch', 'start');
+    assert.deepEqual(there, [epoch, `n1 ${starts - 1}`]);
+    const leftMs = Number(await redis.run('PTTL', presenceOf('n1')));
+    assert.ok(leftMs > 0 && leftMs <= 3 * HEARTBEAT_MS, String(leftMs));
 
     const told = changes(two);
     one.update({ status: 'draining', tools: ['echo', 'hash'] });
@@ -97,6 +140,7 @@ describe('a cluster', () => {
     await one.leave();
     await sees(two, 'n2');
     assert.equal(await redis.run('EXISTS', 'mcp:node:n1'), 0);
+    assert.equal(await redis.run('EXISTS', presenceOf('n1')), 0);
     assert.deepEqual(await redis.run('SMEMBERS', 'mcp:nodes'), ['n2']);
   });
 
@@ -132,6 +176,10 @@ describe('a cluster', () => {
     );
     await early.leave();
     assert.equal(await redis.run('EXISTS', 'mcp:node:same'), 1);
+    assert.deepEqual(await redis.run('HMGET', presenceOf('same'), 'epoch', 'start'), [
+      String(higher),
+      `same ${starts}`,
+    ]);
   });
 
   test('epochs rise, also after Redis has lost everything', async () => {
@@ -271,17 +319,12 @@ describe('without Redis', () => {
 
 describe('on a Cluster of Redis', () => {
   test('nodes see one another come and go', async () => {
-    const servers = await RedisClusterServers.start();
-    try {
-      const one = await joined('n1', servers.url);
-      const two = await joined('n2', servers.url);
-      await sees(one, 'n1,n2');
-      await sees(two, 'n1,n2');
-      await one.leave();
-      await sees(two, 'n2');
-      await two.leave();
-    } finally {
-      await servers.end();
-    }
+    const one = await joined('n1', servers.url);
+    const two = await joined('n2', servers.url);
+    await sees(one, 'n1,n2');
+    await sees(two, 'n1,n2');
+    await one.leave();
+    await sees(two, 'n2');
+    await two.leave();
   });
 });

@@ -23,7 +23,7 @@ const FACTS: NodeFacts = { status: 'running', url: 'http://127.0.0.1:1', maxLoad
 class Beating {
   readonly heart: Heart;
   nowMs = 0;
-  seen: Sighting = { nodes: [], epoch: 0, fenced: false, trouble: '' };
+  seen: Sighting = { nodes: [], epoch: 0, read: false, fenced: false, trouble: '' };
   sightings = 0;
   readonly #board = new LoadBoard();
 
@@ -38,9 +38,10 @@ class Beating {
       commandMsMax: 0,
       prefix: 'mcp:',
       heartbeatMs: HEARTBEAT_MS,
+      presence: { key: 'mcp:there:n1', start: 's' },
     };
     this.heart = new Heart(
-      { ...setup, epoch: 0, facts: FACTS, board: this.#board.shared },
+      { ...setup, epoch: 0, known: [], facts: FACTS, board: this.#board.shared },
       {
         commands,
         subscriber,

@@ -77,7 +77,7 @@ for (const frontend of FRONT_ENDS) {
 
     test('a signed message is taken once, however often it is sent', async () => {
       handled = 0;
-      const headers = signed(sender.nextNumber());
+      const headers = signed(sender.nextNumber('receiver'));
       const answers = await Promise.all([1, 2, 3].map(() => post(port, '/internal/count', headers)));
       assert.deepEqual(answers.map(({ status }) => status).sort(), [200, 403, 403]);
       assert.equal((await post(port, '/internal/count', headers)).headers[HEADER.refused], 'seen');
@@ -86,7 +86,7 @@ for (const frontend of FRONT_ENDS) {
 
     test('without a proof, with a changed one, or for another path, body or sender: 403, and nothing is told', async () => {
       handled = 0;
-      const number = sender.nextNumber();
+      const number = sender.nextNumber('receiver');
       const good = signed(number);
       const proof = good[HEADER.proof] as string;
       const stranger = new Prover('sender', 'the secret of some other nodes, not of these');
@@ -120,13 +120,13 @@ for (const frontend of FRONT_ENDS) {
     });
 
     test('other paths stay behind the list of hosts', async () => {
-      assert.equal((await post(port, '/mcp', signed(sender.nextNumber()))).status, 403);
-      assert.equal((await post(port, '/internal', signed(sender.nextNumber()))).status, 403);
+      assert.equal((await post(port, '/mcp', signed(sender.nextNumber('receiver')))).status, 403);
+      assert.equal((await post(port, '/internal', signed(sender.nextNumber('receiver')))).status, 403);
     });
 
     test('a message recorded before a restart is refused after it', async () => {
       handled = 0;
-      const recorded = signed(sender.nextNumber());
+      const recorded = signed(sender.nextNumber('receiver'));
       const again = await startNode('receiver', new Map(), { frontend });
       try {
         again.peers.serve('count', () => {

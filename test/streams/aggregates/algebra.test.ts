@@ -6,7 +6,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { Reducer } from '../../../src/streams/aggregates/reducer.ts';
-import { aggregate, batchOf, type Event, newSpace, program, Row } from './rows.ts';
+import { aggregatePlan } from '../plan-parts.ts';
+import { batchOf, type Event, newSpace, program, Row } from './rows.ts';
 
 const spread: Reducer<{ values: number[]; seen: Map<string, number> }> = {
   init: () => ({ values: [], seen: new Map() }),
@@ -25,46 +26,46 @@ const reducers = new Map<string, Reducer>([['m#spread', spread as Reducer]]);
 
 /** Exact whatever the order of merges. */
 const COMMUTATIVE = [
-  aggregate({ fn: 'count' }),
-  aggregate({ fn: 'count', name: 'present', of: 's' }),
-  aggregate({ fn: 'sum', of: 'i' }),
-  aggregate({ fn: 'mean', of: 'i', where: 'b' }),
-  aggregate({ fn: 'min', of: 'n' }),
-  aggregate({ fn: 'max', of: 'n', where: 'i > 0' }),
-  aggregate({ fn: 'rate' }),
-  aggregate({ fn: 'distinct', of: 'i' }),
-  aggregate({ fn: 'distinct', of: 's' }),
-  aggregate({ fn: 'distinct', of: 'b' }),
-  aggregate({ fn: 'distinct', of: 'lower(s)' }),
-  aggregate({ fn: 'quantile', of: 'i', q: 0.5 }),
-  aggregate({ fn: 'quantile', of: 'i', q: 0.95 }),
-  aggregate({ fn: 'top', of: 'i', limit: 3 }),
-  aggregate({ fn: 'top', of: 's', limit: 3 }),
-  aggregate({ fn: 'top', of: 'b', limit: 3 }),
-  aggregate({ fn: 'top', of: 'lower(s)', limit: 3 }),
-  aggregate({ fn: 'custom', of: 'i', module: 'm', exportName: 'spread' }),
+  aggregatePlan({ fn: 'count' }),
+  aggregatePlan({ fn: 'count', name: 'present', of: 's' }),
+  aggregatePlan({ fn: 'sum', of: 'i' }),
+  aggregatePlan({ fn: 'mean', of: 'i', where: 'b' }),
+  aggregatePlan({ fn: 'min', of: 'n' }),
+  aggregatePlan({ fn: 'max', of: 'n', where: 'i > 0' }),
+  aggregatePlan({ fn: 'rate' }),
+  aggregatePlan({ fn: 'distinct', of: 'i' }),
+  aggregatePlan({ fn: 'distinct', of: 's' }),
+  aggregatePlan({ fn: 'distinct', of: 'b' }),
+  aggregatePlan({ fn: 'distinct', of: 'lower(s)' }),
+  aggregatePlan({ fn: 'quantile', of: 'i', q: 0.5 }),
+  aggregatePlan({ fn: 'quantile', of: 'i', q: 0.95 }),
+  aggregatePlan({ fn: 'top', of: 'i', limit: 3 }),
+  aggregatePlan({ fn: 'top', of: 's', limit: 3 }),
+  aggregatePlan({ fn: 'top', of: 'b', limit: 3 }),
+  aggregatePlan({ fn: 'top', of: 'lower(s)', limit: 3 }),
+  aggregatePlan({ fn: 'custom', of: 'i', module: 'm', exportName: 'spread' }),
 ];
 
 /** Go by event time; equal times by arrival. */
 const BY_TIME = [
-  aggregate({ fn: 'first', of: 'n' }),
-  aggregate({ fn: 'last', of: 'n' }),
-  aggregate({ fn: 'first', of: 's' }),
-  aggregate({ fn: 'last', of: 's' }),
-  aggregate({ fn: 'first', of: 'b' }),
-  aggregate({ fn: 'last', of: 'lower(s)' }),
-  aggregate({ fn: 'collect', of: 'n', limit: 4 }),
-  aggregate({ fn: 'collect', of: 's', limit: 4 }),
-  aggregate({ fn: 'collect', of: 'lower(s)', limit: 3, where: 'b' }),
+  aggregatePlan({ fn: 'first', of: 'n' }),
+  aggregatePlan({ fn: 'last', of: 'n' }),
+  aggregatePlan({ fn: 'first', of: 's' }),
+  aggregatePlan({ fn: 'last', of: 's' }),
+  aggregatePlan({ fn: 'first', of: 'b' }),
+  aggregatePlan({ fn: 'last', of: 'lower(s)' }),
+  aggregatePlan({ fn: 'collect', of: 'n', limit: 4 }),
+  aggregatePlan({ fn: 'collect', of: 's', limit: 4 }),
+  aggregatePlan({ fn: 'collect', of: 'lower(s)', limit: 3, where: 'b' }),
 ];
 
 /** Within rounding. */
 const ROUNDED = [
-  aggregate({ fn: 'sum', of: 'n' }),
-  aggregate({ fn: 'mean', of: 'n' }),
-  aggregate({ fn: 'variance', of: 'n' }),
-  aggregate({ fn: 'stddev', of: 'n', where: 'b' }),
-  aggregate({ fn: 'ewma', of: 'n' }),
+  aggregatePlan({ fn: 'sum', of: 'n' }),
+  aggregatePlan({ fn: 'mean', of: 'n' }),
+  aggregatePlan({ fn: 'variance', of: 'n' }),
+  aggregatePlan({ fn: 'stddev', of: 'n', where: 'b' }),
+  aggregatePlan({ fn: 'ewma', of: 'n' }),
 ];
 
 const event: fc.Arbitrary<Event> = fc.record({
@@ -157,7 +158,7 @@ describe('the algebra of aggregates', () => {
   });
 
   it('averages over time join in the order of time, not in that of the calls', () => {
-    const compiled = program([aggregate({ fn: 'ewma', of: 'n', alpha: 0.25 })]);
+    const compiled = program([aggregatePlan({ fn: 'ewma', of: 'n', alpha: 0.25 })]);
     const early = [3, 1, 4].map((n, ts) => ({ ts, n }));
     const late = [1, 5, 9, 2].map((n, i) => ({ ts: 10 + i, n }));
     const whole = new Row(compiled).add([...early, ...late]).results();

@@ -2,19 +2,20 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { aggregate, type Event, program, Row, resultsOf } from './rows.ts';
+import { aggregatePlan } from '../plan-parts.ts';
+import { type Event, program, Row, resultsOf } from './rows.ts';
 
 const LIMIT = 5;
 const newest = program([
-  aggregate({ fn: 'collect', of: 'n', limit: LIMIT }),
-  aggregate({ fn: 'collect', of: 's', limit: LIMIT }),
-  aggregate({ fn: 'collect', of: 'b', limit: LIMIT }),
+  aggregatePlan({ fn: 'collect', of: 'n', limit: LIMIT }),
+  aggregatePlan({ fn: 'collect', of: 's', limit: LIMIT }),
+  aggregatePlan({ fn: 'collect', of: 'b', limit: LIMIT }),
 ]);
 const edges = program([
-  aggregate({ fn: 'first', of: 'n' }),
-  aggregate({ fn: 'last', of: 'n' }),
-  aggregate({ fn: 'first', of: 's' }),
-  aggregate({ fn: 'last', of: 's' }),
+  aggregatePlan({ fn: 'first', of: 'n' }),
+  aggregatePlan({ fn: 'last', of: 'n' }),
+  aggregatePlan({ fn: 'first', of: 's' }),
+  aggregatePlan({ fn: 'last', of: 's' }),
 ]);
 
 const event: fc.Arbitrary<Event> = fc.record({
@@ -88,7 +89,10 @@ describe('values by event time', () => {
 
   it('texts come back as they were, of any length', () => {
     const texts = ['', 'a', '\0', 'ærlig', '🙂'.repeat(10), 'x'.repeat(100_000), 'short again', 'ü'.repeat(24)];
-    const all = program([aggregate({ fn: 'collect', of: 's', limit: 100 }), aggregate({ fn: 'last', of: 's' })]);
+    const all = program([
+      aggregatePlan({ fn: 'collect', of: 's', limit: 100 }),
+      aggregatePlan({ fn: 'last', of: 's' }),
+    ]);
     const row = new Row(all);
     for (const [ts, s] of texts.entries()) {
       row.add([{ ts, s }]);
@@ -99,9 +103,9 @@ describe('values by event time', () => {
 
   it('booleans are told as booleans', () => {
     const flags = [
-      aggregate({ fn: 'first', of: 'b' }),
-      aggregate({ fn: 'last', of: 'b' }),
-      aggregate({ fn: 'last', of: 'i > 2' }),
+      aggregatePlan({ fn: 'first', of: 'b' }),
+      aggregatePlan({ fn: 'last', of: 'b' }),
+      aggregatePlan({ fn: 'last', of: 'i > 2' }),
     ];
     const given = [false, null, true].map((b, ts) => ({ ts, b, i: ts }));
     assert.deepEqual(resultsOf(flags, given), [false, true, false]);

@@ -6,25 +6,26 @@ import { compileAggregates } from '../../../src/streams/aggregates/compile.ts';
 import type { RowReader } from '../../../src/streams/aggregates/source.ts';
 import { compileRow } from '../../../src/streams/expressions/row.ts';
 import type { AggregatePlan } from '../../../src/streams/plan.ts';
-import { aggregate, batchOf, type Event, FIELDS, newSpace, program, Row, random, resultsOf } from './rows.ts';
+import { aggregatePlan } from '../plan-parts.ts';
+import { batchOf, type Event, FIELDS, newSpace, program, Row, random, resultsOf } from './rows.ts';
 
 const EVERY: readonly AggregatePlan[] = [
-  aggregate({ fn: 'count' }),
-  aggregate({ fn: 'count', of: 'n' }),
-  aggregate({ fn: 'rate' }),
-  aggregate({ fn: 'sum', of: 'n' }),
-  aggregate({ fn: 'mean', of: 'n' }),
-  aggregate({ fn: 'min', of: 'n' }),
-  aggregate({ fn: 'max', of: 'n' }),
-  aggregate({ fn: 'variance', of: 'n' }),
-  aggregate({ fn: 'stddev', of: 'n' }),
-  aggregate({ fn: 'ewma', of: 'n' }),
-  aggregate({ fn: 'first', of: 'n' }),
-  aggregate({ fn: 'last', of: 's' }),
-  aggregate({ fn: 'distinct', of: 's' }),
-  aggregate({ fn: 'quantile', of: 'n' }),
-  aggregate({ fn: 'top', of: 's' }),
-  aggregate({ fn: 'collect', of: 'n' }),
+  aggregatePlan({ fn: 'count' }),
+  aggregatePlan({ fn: 'count', of: 'n' }),
+  aggregatePlan({ fn: 'rate' }),
+  aggregatePlan({ fn: 'sum', of: 'n' }),
+  aggregatePlan({ fn: 'mean', of: 'n' }),
+  aggregatePlan({ fn: 'min', of: 'n' }),
+  aggregatePlan({ fn: 'max', of: 'n' }),
+  aggregatePlan({ fn: 'variance', of: 'n' }),
+  aggregatePlan({ fn: 'stddev', of: 'n' }),
+  aggregatePlan({ fn: 'ewma', of: 'n' }),
+  aggregatePlan({ fn: 'first', of: 'n' }),
+  aggregatePlan({ fn: 'last', of: 's' }),
+  aggregatePlan({ fn: 'distinct', of: 's' }),
+  aggregatePlan({ fn: 'quantile', of: 'n' }),
+  aggregatePlan({ fn: 'top', of: 's' }),
+  aggregatePlan({ fn: 'collect', of: 'n' }),
 ];
 const OF_NOTHING = [0, 0, 0, null, null, null, null, null, null, null, null, null, 0, null, [], []];
 
@@ -45,20 +46,31 @@ describe('compiled aggregates', () => {
 
   it('share columns: the same counts, sums and sketches are kept once', () => {
     const doubles = (...plans: AggregatePlan[]): number => program(plans).doubles;
-    assert.equal(doubles(aggregate({ fn: 'count' }), aggregate({ fn: 'rate' })), 1);
-    assert.equal(doubles(aggregate({ fn: 'count' }), aggregate({ fn: 'count', of: 'i' })), 1);
+    assert.equal(doubles(aggregatePlan({ fn: 'count' }), aggregatePlan({ fn: 'rate' })), 1);
+    assert.equal(doubles(aggregatePlan({ fn: 'count' }), aggregatePlan({ fn: 'count', of: 'i' })), 1);
     assert.equal(
-      doubles(aggregate({ fn: 'count' }), aggregate({ fn: 'sum', of: 'i' }), aggregate({ fn: 'mean', of: 'i' })),
+      doubles(
+        aggregatePlan({ fn: 'count' }),
+        aggregatePlan({ fn: 'sum', of: 'i' }),
+        aggregatePlan({ fn: 'mean', of: 'i' }),
+      ),
       3,
     );
     assert.equal(
-      doubles(aggregate({ fn: 'count' }), aggregate({ fn: 'sum', of: 'n' }), aggregate({ fn: 'mean', of: 'n' })),
+      doubles(
+        aggregatePlan({ fn: 'count' }),
+        aggregatePlan({ fn: 'sum', of: 'n' }),
+        aggregatePlan({ fn: 'mean', of: 'n' }),
+      ),
       4,
     );
-    assert.equal(doubles(aggregate({ fn: 'variance', of: 'n' }), aggregate({ fn: 'stddev', of: 'n' })), 3);
-    assert.equal(doubles(aggregate({ fn: 'sum', of: 'n * 2' }), aggregate({ fn: 'mean', of: 'n * 2' })), 3);
-    assert.equal(doubles(aggregate({ fn: 'count', where: 'b' }), aggregate({ fn: 'count', where: '!b' })), 2);
-    assert.equal(doubles(aggregate({ fn: 'top', of: 's' }), aggregate({ fn: 'top', of: 's', name: 'again' })), 1);
+    assert.equal(doubles(aggregatePlan({ fn: 'variance', of: 'n' }), aggregatePlan({ fn: 'stddev', of: 'n' })), 3);
+    assert.equal(doubles(aggregatePlan({ fn: 'sum', of: 'n * 2' }), aggregatePlan({ fn: 'mean', of: 'n * 2' })), 3);
+    assert.equal(doubles(aggregatePlan({ fn: 'count', where: 'b' }), aggregatePlan({ fn: 'count', where: '!b' })), 2);
+    assert.equal(
+      doubles(aggregatePlan({ fn: 'top', of: 's' }), aggregatePlan({ fn: 'top', of: 's', name: 'again' })),
+      1,
+    );
   });
 
   it('conditions and expressions take part event by event', () => {
@@ -69,18 +81,18 @@ describe('compiled aggregates', () => {
       { ts: 4, n: 4, i: 5, b: null },
     ];
     const plans = [
-      aggregate({ fn: 'sum', of: 'n * i' }),
-      aggregate({ fn: 'sum', of: 'i', where: 'b' }),
-      aggregate({ fn: 'count', of: 'n', where: 'i > 2' }),
-      aggregate({ fn: 'sum', of: 'b' }),
-      aggregate({ fn: 'count', where: 'n > 3 && i < 5' }),
+      aggregatePlan({ fn: 'sum', of: 'n * i' }),
+      aggregatePlan({ fn: 'sum', of: 'i', where: 'b' }),
+      aggregatePlan({ fn: 'count', of: 'n', where: 'i > 2' }),
+      aggregatePlan({ fn: 'sum', of: 'b' }),
+      aggregatePlan({ fn: 'count', where: 'n > 3 && i < 5' }),
     ];
     assert.deepEqual(resultsOf(plans, given), [6 + 10 + 20, 3 + 7, 2, 2, 1]);
   });
 
   it('rate is per its unit of the span, and null without one', () => {
     const given = Array.from({ length: 30 }, (_, ts) => ({ ts }));
-    const perMinute = [aggregate({ fn: 'rate', perMs: 60_000 })];
+    const perMinute = [aggregatePlan({ fn: 'rate', perMs: 60_000 })];
     assert.deepEqual(resultsOf(perMinute, given, 10_000), [180]);
     assert.deepEqual(resultsOf(perMinute, given, Number.POSITIVE_INFINITY), [null]);
     assert.deepEqual(resultsOf(perMinute, given, 0), [null]);
@@ -88,8 +100,8 @@ describe('compiled aggregates', () => {
 
   it('ewma begins with the first value', () => {
     const given = [10, 20, 0].map((n, ts) => ({ ts, n }));
-    assert.deepEqual(resultsOf([aggregate({ fn: 'ewma', of: 'n', alpha: 0.5 })], given), [7.5]);
-    assert.deepEqual(resultsOf([aggregate({ fn: 'ewma', of: 'n', alpha: 1 })], given), [0]);
+    assert.deepEqual(resultsOf([aggregatePlan({ fn: 'ewma', of: 'n', alpha: 0.5 })], given), [7.5]);
+    assert.deepEqual(resultsOf([aggregatePlan({ fn: 'ewma', of: 'n', alpha: 1 })], given), [0]);
   });
 
   it('adds many events to many rows as it adds one by one', () => {
@@ -134,11 +146,11 @@ describe('compiled aggregates', () => {
       value: (_, row) => values[row],
     };
     const plans = [
-      aggregate({ fn: 'collect', of: '?', limit: 100 }),
-      aggregate({ fn: 'distinct', of: '?' }),
-      aggregate({ fn: 'last', of: '?' }),
-      aggregate({ fn: 'top', of: '?', limit: 2 }),
-      aggregate({ fn: 'count', of: '?' }),
+      aggregatePlan({ fn: 'collect', of: '?', limit: 100 }),
+      aggregatePlan({ fn: 'distinct', of: '?' }),
+      aggregatePlan({ fn: 'last', of: '?' }),
+      aggregatePlan({ fn: 'top', of: '?', limit: 2 }),
+      aggregatePlan({ fn: 'count', of: '?' }),
     ];
     const row = new Row(compileAggregates(plans, FIELDS, undefined, () => reader));
     const present = values.filter((value) => value !== null);
@@ -151,19 +163,22 @@ describe('compiled aggregates', () => {
   });
 
   it('is kept with the plan it was compiled from', () => {
-    const plans = [aggregate({ fn: 'count' })];
+    const plans = [aggregatePlan({ fn: 'count' })];
     assert.equal(program(plans), program(plans));
     assert.notEqual(program(plans), program([...plans]));
   });
 
   it('refuses what makes no sense, and says what', () => {
     const problem = (plan: AggregatePlan): string | null => aggregateProblem(plan, FIELDS, compileRow);
-    assert.equal(problem(aggregate({ fn: 'sum' })), 'sum needs `of`: a field or an expression');
-    assert.equal(problem(aggregate({ fn: 'mean', of: 's' })), 'mean needs numbers, and `s` is a string');
-    assert.equal(problem(aggregate({ fn: 'max', of: 'lower(s)' })), 'max needs numbers, and `lower(s)` is a string');
+    assert.equal(problem(aggregatePlan({ fn: 'sum' })), 'sum needs `of`: a field or an expression');
+    assert.equal(problem(aggregatePlan({ fn: 'mean', of: 's' })), 'mean needs numbers, and `s` is a string');
+    assert.equal(
+      problem(aggregatePlan({ fn: 'max', of: 'lower(s)' })),
+      'max needs numbers, and `lower(s)` is a string',
+    );
     for (const plan of EVERY) assert.equal(problem(plan), null);
-    assert.throws(() => program([aggregate({ fn: 'sum', of: 's' })]), /aggregate sum: sum needs numbers/);
-    const custom = aggregate({ fn: 'custom', module: '/m.ts', exportName: 'r' });
+    assert.throws(() => program([aggregatePlan({ fn: 'sum', of: 's' })]), /aggregate sum: sum needs numbers/);
+    const custom = aggregatePlan({ fn: 'custom', module: '/m.ts', exportName: 'r' });
     assert.throws(() => program([custom]), /reducer \/m\.ts#r is not loaded/);
   });
 });

@@ -7,12 +7,13 @@ import type { Reducer } from '../../../src/streams/aggregates/reducer.ts';
 import type { AggregatePlan, OperatorPlan } from '../../../src/streams/plan.ts';
 import { Arena } from '../../../src/streams/state/arena.ts';
 import { ShardMemory } from '../../../src/streams/state/memory.ts';
-import { aggregate, program, Row } from './rows.ts';
+import { aggregatePlan } from '../plan-parts.ts';
+import { program, Row } from './rows.ts';
 
 const MODULE = fileURLToPath(
   new URL(import.meta.url.endsWith('.ts') ? 'range-reducer.ts' : 'range-reducer.js', import.meta.url),
 );
-const range = aggregate({ fn: 'custom', of: 'n', module: MODULE, exportName: 'range' });
+const range = aggregatePlan({ fn: 'custom', of: 'n', module: MODULE, exportName: 'range' });
 const planOf = (...aggregates: AggregatePlan[]): { operators: OperatorPlan[] } => ({
   operators: [{ kind: 'window', aggregates } as unknown as OperatorPlan],
 });
@@ -30,7 +31,7 @@ describe('custom reducers', () => {
   });
 
   it('get the fields of the event when they are of nothing', async () => {
-    const events = aggregate({ fn: 'custom', module: MODULE, exportName: 'events' });
+    const events = aggregatePlan({ fn: 'custom', module: MODULE, exportName: 'events' });
     const compiled = program([events], await loadReducers(planOf(events), new Map()));
     const row = new Row(compiled).add([{ ts: 7, n: 1.5, i: 2, s: 'ø', b: false }, { ts: 8 }]);
     assert.deepEqual(row.results(), [
@@ -49,7 +50,7 @@ describe('custom reducers', () => {
       result: (state) => state,
     };
     const plans = ['s', 'b', 'lower(s)', 'i > 1'].map((of) =>
-      aggregate({ fn: 'custom', name: of, of, module: 'm', exportName: 'k' }),
+      aggregatePlan({ fn: 'custom', name: of, of, module: 'm', exportName: 'k' }),
     );
     const compiled = program(plans, new Map([['m#k', kinds as Reducer]]));
     const row = new Row(compiled).add([
@@ -72,7 +73,7 @@ describe('custom reducers', () => {
       },
       result: (state) => state,
     };
-    const plans = [aggregate({ fn: 'custom', of: 'n', module: 'm', exportName: 'k' })];
+    const plans = [aggregatePlan({ fn: 'custom', of: 'n', module: 'm', exportName: 'k' })];
     const compiled = program(plans, new Map([['m#k', kinds as Reducer]]));
     const events = Array.from({ length: 100 }, (_, ts) => ({ ts, n: ts }));
     const row = new Row(compiled).add(events);
@@ -101,7 +102,7 @@ describe('custom reducers', () => {
       merge: (a) => a,
       result: ({ values, counts }) => [[...values], [...counts]],
     };
-    const plans = [aggregate({ fn: 'custom', of: 's', module: 'm', exportName: 'seen' })];
+    const plans = [aggregatePlan({ fn: 'custom', of: 's', module: 'm', exportName: 'seen' })];
     const reducers = new Map([['m#seen', seen as Reducer]]);
     const first = new Row(program(plans, reducers)).add([
       { ts: 1, s: 'a' },
@@ -124,7 +125,7 @@ describe('custom reducers', () => {
 
   it('that cannot be loaded are refused with the name of their module', async () => {
     const load = (module: string, exportName: string): Promise<unknown> =>
-      loadReducers(planOf(aggregate({ fn: 'custom', module, exportName })), new Map());
+      loadReducers(planOf(aggregatePlan({ fn: 'custom', module, exportName })), new Map());
     await assert.rejects(load('/nowhere/at-all.ts', 'r'), {
       name: 'ReducerProblem',
       message: /at-all\.ts cannot be loaded/,

@@ -9,10 +9,11 @@ import {
   hllAdd,
   hllEstimate,
 } from '../../../src/streams/aggregates/hyper-log-log.ts';
-import { aggregate, newSpace, program, Row, random } from './rows.ts';
+import { aggregatePlan } from '../plan-parts.ts';
+import { newSpace, program, Row, random } from './rows.ts';
 
-const numbers = program([aggregate({ fn: 'distinct', of: 'n' })]);
-const texts = program([aggregate({ fn: 'distinct', of: 's' })]);
+const numbers = program([aggregatePlan({ fn: 'distinct', of: 'n' })]);
+const texts = program([aggregatePlan({ fn: 'distinct', of: 's' })]);
 const events = (values: readonly number[]): { ts: number; n: number }[] => values.map((n, ts) => ({ ts, n }));
 const range = (from: number, count: number): number[] => Array.from({ length: count }, (_, i) => from + i);
 const count = (row: Row): number => row.results()[0] as number;

@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { aggregate, program, Row, random, resultsOf } from './rows.ts';
+import { aggregatePlan } from '../plan-parts.ts';
+import { program, Row, random, resultsOf } from './rows.ts';
 
-const sums = program([aggregate({ fn: 'sum', of: 'n' })]);
-const moments = program([aggregate({ fn: 'variance', of: 'n' }), aggregate({ fn: 'mean', of: 'n' })]);
+const sums = program([aggregatePlan({ fn: 'sum', of: 'n' })]);
+const moments = program([aggregatePlan({ fn: 'variance', of: 'n' }), aggregatePlan({ fn: 'mean', of: 'n' })]);
 
 /** m · 2^e with |e| ≤ 80: far apart, and exact as integers of 2^−80. */
 const wide = fc
@@ -99,7 +100,7 @@ describe('variance', () => {
   });
 
   it('is that of a sample, null for fewer than two values and never negative', () => {
-    const both = [aggregate({ fn: 'variance', of: 'n' }), aggregate({ fn: 'stddev', of: 'n' })];
+    const both = [aggregatePlan({ fn: 'variance', of: 'n' }), aggregatePlan({ fn: 'stddev', of: 'n' })];
     assert.deepEqual(resultsOf(both, events([2, 4])), [2, Math.SQRT2]);
     assert.deepEqual(resultsOf(both, events([5])), [null, null]);
     assert.deepEqual(resultsOf(both, events([])), [null, null]);

@@ -3,25 +3,26 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import { QUANTILE_EXACT_MAX } from '../../../src/streams/aggregates/quantile.ts';
-import { aggregate, type Event, random, resultsOf } from './rows.ts';
+import { aggregatePlan } from '../plan-parts.ts';
+import { type Event, random, resultsOf } from './rows.ts';
 
 const QS = [0.01, 0.05, 0.1, 0.25, 0.5, 0.55, 0.75, 0.9, 0.95, 0.99, 1] as const;
 const GROUPS = 400;
 const EXACT = [
-  aggregate({ fn: 'count' }),
-  aggregate({ fn: 'count', of: 'n' }),
-  aggregate({ fn: 'min', of: 'n' }),
-  aggregate({ fn: 'max', of: 'n' }),
-  aggregate({ fn: 'distinct', of: 'n' }),
-  aggregate({ fn: 'distinct', of: 's' }),
-  ...QS.map((q) => aggregate({ fn: 'quantile', name: `q${q}`, of: 'n', q })),
+  aggregatePlan({ fn: 'count' }),
+  aggregatePlan({ fn: 'count', of: 'n' }),
+  aggregatePlan({ fn: 'min', of: 'n' }),
+  aggregatePlan({ fn: 'max', of: 'n' }),
+  aggregatePlan({ fn: 'distinct', of: 'n' }),
+  aggregatePlan({ fn: 'distinct', of: 's' }),
+  ...QS.map((q) => aggregatePlan({ fn: 'quantile', name: `q${q}`, of: 'n', q })),
 ];
 const ROUNDED = [
-  aggregate({ fn: 'sum', of: 'n' }),
-  aggregate({ fn: 'mean', of: 'n' }),
-  aggregate({ fn: 'variance', of: 'n' }),
-  aggregate({ fn: 'stddev', of: 'n' }),
-  aggregate({ fn: 'sum', of: 'n', where: 's == "s1"' }),
+  aggregatePlan({ fn: 'sum', of: 'n' }),
+  aggregatePlan({ fn: 'mean', of: 'n' }),
+  aggregatePlan({ fn: 'variance', of: 'n' }),
+  aggregatePlan({ fn: 'stddev', of: 'n' }),
+  aggregatePlan({ fn: 'sum', of: 'n', where: 's == "s1"' }),
 ];
 const SQL = `SELECT g, count(*)::DOUBLE, count(n)::DOUBLE, min(n), max(n), count(DISTINCT n)::DOUBLE, count(DISTINCT s)::DOUBLE,
   ${QS.map((q) => `quantile_disc(n, ${q})`).join(', ')},

@@ -5,11 +5,12 @@ import fc from 'fast-check';
 import { BINS_MAX, rankOf } from '../../../src/streams/aggregates/dd-sketch.ts';
 import type { RowAggregates } from '../../../src/streams/aggregates/port.ts';
 import { QUANTILE_EXACT_MAX } from '../../../src/streams/aggregates/quantile.ts';
-import { aggregate, program, Row, random } from './rows.ts';
+import { aggregatePlan } from '../plan-parts.ts';
+import { program, Row, random } from './rows.ts';
 
 const QS = [0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 1] as const;
 const atError = (relativeError: number): RowAggregates =>
-  program(QS.map((q) => aggregate({ fn: 'quantile', name: `q${q}`, of: 'n', q, relativeError })));
+  program(QS.map((q) => aggregatePlan({ fn: 'quantile', name: `q${q}`, of: 'n', q, relativeError })));
 const one = atError(0.01);
 
 const events = (values: readonly number[]): { ts: number; n: number }[] => values.map((n, ts) => ({ ts, n }));
@@ -141,7 +142,7 @@ describe('quantiles', () => {
       size: 'max',
     });
     for (const relativeError of [0.01, 0.0005]) {
-      const compiled = program([aggregate({ fn: 'quantile', of: 'n', relativeError })]);
+      const compiled = program([aggregatePlan({ fn: 'quantile', of: 'n', relativeError })]);
       fc.assert(
         fc.property(fc.array(part, { minLength: 1, maxLength: 4 }), (parts) => {
           const values = parts.map((each) => each.map(([exponent, sign]) => sign * 10 ** exponent + 0));
@@ -164,9 +165,9 @@ describe('quantiles', () => {
 
   it('of the same values share one sketch, at the smallest error asked for', () => {
     const both = program([
-      aggregate({ fn: 'quantile', name: 'a', of: 'n', q: 0.5, relativeError: 0.05 }),
-      aggregate({ fn: 'quantile', name: 'b', of: 'n', q: 0.9, relativeError: 0.002 }),
-      aggregate({ fn: 'quantile', name: 'c', of: 'i', q: 0.9 }),
+      aggregatePlan({ fn: 'quantile', name: 'a', of: 'n', q: 0.5, relativeError: 0.05 }),
+      aggregatePlan({ fn: 'quantile', name: 'b', of: 'n', q: 0.9, relativeError: 0.002 }),
+      aggregatePlan({ fn: 'quantile', name: 'c', of: 'i', q: 0.9 }),
     ]);
     assert.equal(both.doubles, 4);
     const values = Array.from({ length: 1000 }, (_, i) => 1 + i);

@@ -22,22 +22,6 @@ export interface Event {
   readonly b?: boolean | null;
 }
 
-const OPTIONS = {
-  of: '',
-  where: '',
-  q: 0.5,
-  relativeError: 0.01,
-  limit: 10,
-  alpha: 0.3,
-  perMs: 1000,
-  module: '',
-  exportName: '',
-};
-
-export function aggregate(options: Partial<AggregatePlan> & Pick<AggregatePlan, 'fn'>): AggregatePlan {
-  return { ...OPTIONS, name: options.fn, ...options };
-}
-
 const plan = { epoch: 1, shards: 1, streams: [{ fields: FIELDS } as StreamPlan], groups: [], operators: [] } as Plan;
 const encoder = new TextEncoder();
 

@@ -4,11 +4,12 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { COUNT, counterAt, countersUsed, ERROR, VALUE } from '../../../src/streams/aggregates/space-saving.ts';
 import { Top, type TopEntry } from '../../../src/streams/aggregates/top.ts';
-import { aggregate, program, Row, random } from './rows.ts';
+import { aggregatePlan } from '../plan-parts.ts';
+import { program, Row, random } from './rows.ts';
 
 const LIMIT = 8;
 const K = new Top(LIMIT, 'number').countersMax;
-const numbers = program([aggregate({ fn: 'top', of: 'n', limit: LIMIT })]);
+const numbers = program([aggregatePlan({ fn: 'top', of: 'n', limit: LIMIT })]);
 const events = (values: readonly number[]): { ts: number; n: number }[] => values.map((n, ts) => ({ ts, n }));
 const entries = (row: Row): TopEntry[] => row.results()[0] as TopEntry[];
 
@@ -95,7 +96,7 @@ describe('top', () => {
   });
 
   it('tells texts, as many as asked for, equal counts by value', () => {
-    const texts = program([aggregate({ fn: 'top', of: 's', limit: 3 })]);
+    const texts = program([aggregatePlan({ fn: 'top', of: 's', limit: 3 })]);
     const words = ['b', 'ø', 'b', 'a', null, 'ø', 'c', 'a', 'a'].map((s, ts) => ({ ts, s }));
     assert.deepEqual(entries(new Row(texts).add(words)), [
       { value: 'a', count: 3, error: 0 },
@@ -105,7 +106,7 @@ describe('top', () => {
   });
 
   it('texts whose counters are taken over, and dropped by merges, leave nothing behind', () => {
-    const texts = program([aggregate({ fn: 'top', of: 's', limit: 5 })]);
+    const texts = program([aggregatePlan({ fn: 'top', of: 's', limit: 5 })]);
     const words = (from: number): { ts: number; s: string }[] =>
       Array.from({ length: 2000 }, (_, i) => ({
         ts: i,
@@ -119,7 +120,7 @@ describe('top', () => {
   });
 
   it('tells booleans as booleans', () => {
-    const flags = program([aggregate({ fn: 'top', of: 'b' })]);
+    const flags = program([aggregatePlan({ fn: 'top', of: 'b' })]);
     assert.deepEqual(entries(new Row(flags).add([true, false, true, null].map((b, ts) => ({ ts, b })))), [
       { value: true, count: 2, error: 0 },
       { value: false, count: 1, error: 0 },

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { LmdbCheckpointStore } from '../../../src/streams/checkpoints/lmdb-store.ts';
-import { LmdbLog } from '../../../src/streams/log/lmdb-log.ts';
+import { openLmdbLog } from '../../../src/streams/log/lmdb-log.ts';
 import { Child } from '../log/child.ts';
 import { Scratch } from '../log/scratch.ts';
 import { notDamaged, numberedCheckpoint, plain } from './samples.ts';
@@ -25,5 +25,5 @@ test('a disk too full for a checkpoint: the earlier ones stay, the log takes not
   const store = new LmdbCheckpointStore(environment, 10);
   assert.equal(store.oldestSeq(), 1);
   assert.deepEqual(plain(await store.newest(notDamaged)), plain(numberedCheckpoint(saved + 1)));
-  assert.equal(new LmdbLog(environment).last, 2);
+  assert.equal(openLmdbLog(environment).last, 2);
 });

@@ -5,13 +5,13 @@
 import { once } from 'node:events';
 import { LmdbCheckpointStore } from '../../../src/streams/checkpoints/lmdb-store.ts';
 import { LmdbEnvironment } from '../../../src/streams/lmdb/open.ts';
-import { LmdbLog } from '../../../src/streams/log/lmdb-log.ts';
+import { openLmdbLog } from '../../../src/streams/log/lmdb-log.ts';
 import { say } from '../log/child.ts';
 import { numberedRecord } from '../log/records.ts';
 import { numberedCheckpoint } from './samples.ts';
 
 const environment = new LmdbEnvironment(process.argv[2] as string);
-const log = new LmdbLog(environment);
+const log = openLmdbLog(environment);
 const store = new LmdbCheckpointStore(environment, 10);
 await log.append(numberedRecord(1, 1000)).durable;
 

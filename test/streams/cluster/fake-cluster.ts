@@ -22,6 +22,7 @@ interface Member {
 export class FakeCluster {
   readonly #members = new Map<string, Member>();
   readonly #held = new Map<string, Held>();
+  readonly #delays = new Map<string, Promise<void>>();
   #token = 0;
   /** Every lease ever given, in order. */
   readonly given: { readonly name: string; readonly nodeId: string; readonly token: number }[] = [];
@@ -47,6 +48,19 @@ export class FakeCluster {
   setReachable(nodeId: string, reachable: boolean): void {
     const member = this.#members.get(nodeId);
     if (member !== undefined) member.reachable = reachable;
+  }
+
+  /** What it asks of others is on its way until the answer is called. */
+  delay(nodeId: string): () => void {
+    let release = (): void => undefined;
+    const delayed = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    this.#delays.set(nodeId, delayed);
+    return () => {
+      this.#delays.delete(nodeId);
+      release();
+    };
   }
 
   /** The store gives its leases to others; `told`: it knows. */
@@ -93,6 +107,7 @@ export class FakeCluster {
         its.add(listener);
         return () => its.delete(listener);
       },
+      known: true,
       fenced: false,
       degraded: [],
     };
@@ -128,6 +143,7 @@ export class FakeCluster {
     const ask: Peers['ask'] = async (nodeId, { body, facts, path }) => {
       await setImmediate();
       this.messages += 1;
+      await this.#delays.get(from);
       const member = this.#members.get(nodeId);
       const own = this.#members.get(from);
       const handler = member?.handlers.get(path);

@@ -3,13 +3,12 @@
  * accepted event counts once, and each result reaches its sink once.
  */
 import assert from 'node:assert/strict';
-import { after, afterEach, before, describe, test } from 'node:test';
-import { ranking } from '../../../src/streams/cluster/rendezvous.ts';
+import { describe, test } from 'node:test';
 import { StreamRefusal } from '../../../src/streams/engine/port.ts';
-import { RedisServer } from '../../redis/redis-server.ts';
 import { randomFrom } from '../engine/faults.ts';
 import { FakeCluster } from './fake-cluster.ts';
-import { type NodeOptions, RigNode, until } from './node-rig.ts';
+import { type RigNode, until } from './node-rig.ts';
+import { NodeSet } from './node-set.ts';
 import { Sender } from './sender.ts';
 import { batchesOf, checkResults, type Reading, sensorUnit } from './sensor-case.ts';
 
@@ -17,31 +16,7 @@ const ROUNDS = 15;
 const BATCHES_PER_ROUND = 8;
 const SEED = Number(process.env['STREAM_SEED'] ?? 20_261_121);
 
-let redis: RedisServer;
-const nodes = new Map<string, RigNode>();
-before(async () => {
-  redis = await RedisServer.start();
-});
-afterEach(async () => {
-  for (const node of nodes.values()) await node.kill();
-  nodes.clear();
-  await redis.run('FLUSHALL');
-});
-after(() => redis.end());
-
-async function start(options: NodeOptions, ...ids: string[]): Promise<RigNode[]> {
-  const started = await Promise.all(ids.map((id) => RigNode.start(id, options)));
-  for (const node of started) nodes.set(node.id, node);
-  return started;
-}
-
-const running = (): RigNode[] => [...nodes.values()];
-const ownersOf = (unit: string): RigNode[] => running().filter(({ streams }) => streams.owned.includes(unit));
-
-async function linesOf(stream: string): Promise<string[]> {
-  const entries = (await redis.run('XRANGE', `results:${stream}`, '-', '+')) as [string, string[]][];
-  return entries.map(([, fields]) => fields[3] as string);
-}
+const nodes = new NodeSet();
 
 interface Load {
   readonly units: readonly string[];
@@ -56,7 +31,7 @@ function loadOf(units: readonly string[], perUnit: number, batches: number): Loa
     Array.from({ length: perUnit }, (_, i) => {
       const its = batchesOf(random, batches, 12);
       sent.set(stream, [...(sent.get(stream) ?? []), ...its.flat()]);
-      return new Sender({ stream, name: `${stream}-${i}`, batches: its, targets: running });
+      return new Sender({ stream, name: `${stream}-${i}`, batches: its, targets: nodes.running });
     }),
   );
   return { units, senders, sent };
@@ -71,12 +46,12 @@ async function finish({ sent, senders, units }: Load): Promise<void> {
   await Promise.all(senders.map((sender) => sender.send()));
   for (const unit of units) {
     const parts = new Set((sent.get(unit) as Reading[]).map(({ at, sensor }) => `${sensor} ${Math.floor(at / 100)}`));
-    await until('all results are in the sink', async () => (await linesOf(unit)).length >= parts.size - 1);
+    await until('all results are in the sink', async () => (await nodes.linesOf(unit)).length >= parts.size - 1);
   }
   for (const unit of units) {
     const sums = `${unit}Sums`;
-    await until('sums are in the sink', async () => (await linesOf(sums)).length >= 18);
-    checkResults(sent.get(unit) as Reading[], await linesOf(unit), await linesOf(sums), unit);
+    await until('sums are in the sink', async () => (await nodes.linesOf(sums)).length >= 18);
+    checkResults(sent.get(unit) as Reading[], await nodes.linesOf(unit), await nodes.linesOf(sums), unit);
   }
 }
 
@@ -84,13 +59,13 @@ describe('units on nodes', () => {
   test('each is run by one node, and any node takes events and answers for it', async () => {
     const cluster = new FakeCluster();
     const units = ['alpha', 'beta', 'gamma', 'delta'];
-    const definitions = units.flatMap((unit) => sensorUnit(unit, redis.url));
-    await start({ cluster, redis, definitions }, 'n1', 'n2', 'n3');
-    await until('every unit has an owner', () => units.every((unit) => ownersOf(unit).length === 1));
+    const definitions = units.flatMap((unit) => sensorUnit(unit, nodes.redis.url));
+    await nodes.start({ cluster, definitions }, 'n1', 'n2', 'n3');
+    await until('every unit has an owner', () => units.every((unit) => nodes.ownersOf(unit).length === 1));
     const load = loadOf(units, 2, 10);
     await begin(load);
     await finish(load);
-    for (const { streams } of running()) {
+    for (const { streams } of nodes.running()) {
       const listed = await streams.service.list();
       assert.deepEqual(
         listed.filter(({ name }) => units.includes(name)).map(({ counters, name }) => [name, counters.accepted]),
@@ -110,21 +85,20 @@ describe('units on nodes', () => {
   test('a node that joins takes its share, the others keep theirs and go on', async () => {
     const cluster = new FakeCluster();
     const units = Array.from({ length: 12 }, (_, i) => `unit${i}`);
-    const definitions = units.flatMap((unit) => sensorUnit(unit, redis.url));
-    const options = { cluster, redis, definitions, checkpointMs: 200 };
-    await start(options, 'n1', 'n2');
-    const isAtHome = (unit: string): boolean => ownersOf(unit)[0]?.id === ranking(unit, [...nodes.keys()])[0];
-    await until('every unit is where it should be', () => units.every(isAtHome));
-    const before = new Map(units.map((unit) => [unit, ownersOf(unit)[0]?.id]));
+    const definitions = units.flatMap((unit) => sensorUnit(unit, nodes.redis.url));
+    const options = { cluster, definitions, checkpointMs: 200 };
+    await nodes.start(options, 'n1', 'n2');
+    await until('every unit is where it should be', () => units.every((unit) => nodes.isAtHome(unit)));
+    const before = new Map(units.map((unit) => [unit, nodes.ownersOf(unit)[0]?.id]));
     const load = loadOf(units, 1, 12);
     await begin(load);
     const sending = finish(load);
-    await start(options, 'n3');
+    await nodes.start(options, 'n3');
     await sending;
-    await until('every unit is where it should be', () => units.every(isAtHome));
-    assert.ok(nodes.get('n3')?.streams.owned.length !== 0);
+    await until('every unit is where it should be', () => units.every((unit) => nodes.isAtHome(unit)));
+    assert.ok(nodes.byId.get('n3')?.streams.owned.length !== 0);
     for (const unit of units) {
-      const now = ownersOf(unit)[0]?.id;
+      const now = nodes.ownersOf(unit)[0]?.id;
       assert.ok(now === 'n3' || now === before.get(unit), `${unit} went from ${before.get(unit)} to ${now}`);
     }
   });
@@ -148,11 +122,11 @@ describe('nothing is lost and nothing doubled', () => {
   test('while owners are killed, rolled, replaced without knowing it, and cut off from Redis', async () => {
     const cluster = new FakeCluster();
     const units = ['left', 'right'];
-    const definitions = units.flatMap((unit) => sensorUnit(unit, redis.url));
-    const options = { cluster, redis, definitions, checkpointMs: 150 };
+    const definitions = units.flatMap((unit) => sensorUnit(unit, nodes.redis.url));
+    const options = { cluster, definitions, checkpointMs: 150 };
     const ids = ['n1', 'n2', 'n3'];
-    await start(options, ...ids);
-    await until('every unit has an owner', () => units.every((unit) => ownersOf(unit).length === 1));
+    await nodes.start(options, ...ids);
+    await until('every unit has an owner', () => units.every((unit) => nodes.ownersOf(unit).length === 1));
     const load = loadOf(units, 3, ROUNDS * BATCHES_PER_ROUND);
     await begin(load);
     const random = randomFrom(SEED + 1);
@@ -161,7 +135,7 @@ describe('nothing is lost and nothing doubled', () => {
       const sending = Promise.all(load.senders.map((sender) => sender.send(BATCHES_PER_ROUND)));
       sending.catch(() => undefined);
       await pause(random() * 30);
-      const victim = ownersOf(units[round % 2] as string)[0] ?? (running()[0] as RigNode);
+      const victim = nodes.ownersOf(units[round % 2] as string)[0] ?? (nodes.running()[0] as RigNode);
       const fate = (['killed', 'rolled', 'replaced', 'cut', 'holes'] as const)[round % 5] as keyof typeof done;
       done[fate] += 1;
       if (fate === 'cut') victim.proxy.cut();
@@ -171,11 +145,11 @@ describe('nothing is lost and nothing doubled', () => {
         await pause(600);
         victim.proxy.heal();
       } else {
-        nodes.delete(victim.id);
+        nodes.byId.delete(victim.id);
         await (fate === 'killed' ? victim.kill() : victim.close());
       }
       await pause(random() * 100);
-      await start(options, ...ids.filter((id) => !nodes.has(id)));
+      await nodes.start(options, ...ids.filter((id) => !nodes.byId.has(id)));
       await sending;
     }
     await finish(load);

@@ -3,17 +3,17 @@
  * one stream: any node takes its events and answers for all of it, each event counts once, each result is emitted once.
  */
 import assert from 'node:assert/strict';
-import { after, afterEach, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { pack } from 'msgpackr';
-import { ranking } from '../../../src/streams/cluster/rendezvous.ts';
+import { unitKeys } from '../../../src/streams/cluster/unit-keys.ts';
 import { partitionName } from '../../../src/streams/cluster/units.ts';
 import { partitionOf as partitionOfKey } from '../../../src/streams/decode/key-hash.ts';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
 import { StreamRefusal, type WindowQuery } from '../../../src/streams/engine/port.ts';
-import { RedisServer } from '../../redis/redis-server.ts';
 import { randomFrom } from '../engine/faults.ts';
 import { FakeCluster } from './fake-cluster.ts';
-import { type NodeOptions, RigNode, until } from './node-rig.ts';
+import { type RigNode, until } from './node-rig.ts';
+import { NodeSet } from './node-set.ts';
 import { checkCut, cutBatches, cutStreams, expectedOf } from './partition-case.ts';
 import { Sender } from './sender.ts';
 import type { Reading } from './sensor-case.ts';
@@ -36,34 +36,10 @@ const QUERY: WindowQuery = {
   include: 'closed',
 };
 
-let redis: RedisServer;
-const nodes = new Map<string, RigNode>();
-before(async () => {
-  redis = await RedisServer.start();
-});
-afterEach(async () => {
-  for (const node of nodes.values()) await node.kill();
-  nodes.clear();
-  await redis.run('FLUSHALL');
-});
-after(() => redis.end());
-
-async function start(options: NodeOptions, ...ids: string[]): Promise<RigNode[]> {
-  const started = await Promise.all(ids.map((id) => RigNode.start(id, options)));
-  for (const node of started) nodes.set(node.id, node);
-  return started;
-}
-
-const running = (): RigNode[] => [...nodes.values()];
-const ownersOf = (unit: string): RigNode[] => running().filter(({ streams }) => streams.owned.includes(unit));
-const isAtHome = (unit: string): boolean => ownersOf(unit)[0]?.id === ranking(unit, [...nodes.keys()])[0];
-const allAtHome = (): Promise<void> => until('every partition is where it should be', () => UNITS.every(isAtHome));
+const nodes = new NodeSet();
+const allAtHome = (): Promise<void> =>
+  until('every partition is where it should be', () => UNITS.every((unit) => nodes.isAtHome(unit)));
 const partitionOf = (sensor: string): number => partitionOfKey([sensor], PARTITIONS);
-
-async function linesOf(stream: string): Promise<string[]> {
-  const entries = (await redis.run('XRANGE', `results:${stream}`, '-', '+')) as [string, string[]][];
-  return entries.map(([, fields]) => fields[3] as string);
-}
 
 function sendersOf(count: number, batches: number): { readonly senders: Sender[]; readonly sent: Reading[] } {
   const random = randomFrom(SEED);
@@ -71,7 +47,7 @@ function sendersOf(count: number, batches: number): { readonly senders: Sender[]
   const senders = Array.from({ length: count }, (_, i) => {
     const its = cutBatches(random, batches, 12);
     sent.push(...its.flat());
-    return new Sender({ stream: 'readings', name: `sender-${i}`, batches: its, targets: running });
+    return new Sender({ stream: 'readings', name: `sender-${i}`, batches: its, targets: nodes.running });
   });
   return { senders, sent };
 }
@@ -79,21 +55,21 @@ function sendersOf(count: number, batches: number): { readonly senders: Sender[]
 async function finish(senders: readonly Sender[], sent: readonly Reading[]): Promise<void> {
   await Promise.all(senders.map((sender) => sender.send()));
   const { seconds, windows } = expectedOf(sent);
-  await until('all windows are in the sink', async () => (await linesOf('readings')).length >= windows.size);
-  await until('all sums are in the sink', async () => (await linesOf('readingsSums')).length >= seconds.size);
-  checkCut(sent, await linesOf('readings'), await linesOf('readingsSums'));
+  await until('all windows are in the sink', async () => (await nodes.linesOf('readings')).length >= windows.size);
+  await until('all sums are in the sink', async () => (await nodes.linesOf('readingsSums')).length >= seconds.size);
+  checkCut(sent, await nodes.linesOf('readings'), await nodes.linesOf('readingsSums'));
 }
 
 describe('a stream in partitions', () => {
   test('is spread over the nodes, and is one stream for whoever asks any of them', async () => {
     const cluster = new FakeCluster();
-    await start({ cluster, redis, definitions: cutStreams('readings', redis.url, PARTITIONS) }, 'n1', 'n2', 'n3');
+    await nodes.start({ cluster, definitions: cutStreams('readings', nodes.redis.url, PARTITIONS) }, 'n1', 'n2', 'n3');
     await allAtHome();
-    assert.ok(running().filter(({ streams }) => streams.owned.length > 0).length > 1, 'one node has them all');
+    assert.ok(nodes.running().filter(({ streams }) => streams.owned.length > 0).length > 1, 'one node has them all');
     const { senders, sent } = sendersOf(3, 10);
     await finish(senders, sent);
     const { windows } = expectedOf(sent);
-    for (const { streams } of running()) {
+    for (const { streams } of nodes.running()) {
       const [facts] = await streams.service.list();
       assert.equal(facts?.counters.accepted, sent.length);
       const all = await streams.service.query(QUERY);
@@ -133,9 +109,9 @@ describe('a stream in partitions', () => {
 
   test('takes batches of any format, once each, and keeps what it refuses where its key is', async () => {
     const cluster = new FakeCluster();
-    await start({ cluster, redis, definitions: cutStreams('readings', redis.url, PARTITIONS) }, 'n1', 'n2');
+    await nodes.start({ cluster, definitions: cutStreams('readings', nodes.redis.url, PARTITIONS) }, 'n1', 'n2');
     await allAtHome();
-    const [{ streams }] = running() as [RigNode];
+    const [{ streams }] = nodes.running() as [RigNode];
     const events = Array.from({ length: 20 }, (_, i) => ({ at: 1_000_000, sensor: `s${i}`, value: i }));
     const heading = { partition: '', position: '', traceparent: '', correlationId: '' };
     const body = pack(events);
@@ -174,18 +150,78 @@ describe('a stream in partitions', () => {
 
   test('has a window that is defined while it runs in all of its partitions', async () => {
     const cluster = new FakeCluster();
-    const options = { cluster, redis, definitions: cutStreams('readings', redis.url, PARTITIONS) };
-    const [node] = (await start(options, 'n1', 'n2')) as [RigNode];
+    const options = { cluster, definitions: cutStreams('readings', nodes.redis.url, PARTITIONS) };
+    const [node] = (await nodes.start(options, 'n1', 'n2')) as [RigNode];
     await allAtHome();
     const window = { name: 'more', type: 'tumbling', sizeMs: 50, aggregates: { n: 'count' } };
     await assert.rejects(node.streams.service.define('readings', 'windows', { ...window, key: [] }), StreamRefusal);
     await node.streams.service.define('readings', 'windows', window);
     const { senders, sent } = sendersOf(1, 4);
     await finish(senders, sent);
-    for (const { streams } of running()) {
+    for (const { streams } of nodes.running()) {
       const { rows } = await streams.service.query({ ...QUERY, name: 'more' });
       assert.equal(new Set(rows.map(({ key }) => key['sensor'])).size, 7);
     }
+  });
+});
+
+describe('definitions of a stream in partitions', () => {
+  const more = (sizeMs: number): object => ({ name: 'more', type: 'tumbling', sizeMs, aggregates: { n: 'count' } });
+  /** What the next owner of each begins with, which is what is in force once it is the same. */
+  const kept = (): Promise<string[]> =>
+    Promise.all(
+      UNITS.map(async (unit) => String(await nodes.redis.run('HGET', unitKeys('test:', unit).head, 'definitions'))),
+    );
+  const sizeOf = (definitions: string): number | undefined =>
+    (JSON.parse(definitions) as StreamDefinition[])[0]?.windows?.find(({ name }) => name === 'more')?.sizeMs;
+
+  test('that two nodes give at once come in one order: all partitions end with the same', async () => {
+    const cluster = new FakeCluster();
+    const definitions = cutStreams('readings', nodes.redis.url, PARTITIONS);
+    await nodes.start({ cluster, definitions }, 'n1', 'n2');
+    await allAtHome();
+    const [owner] = nodes.ownersOf(UNITS[0] as string) as [RigNode];
+    const other = nodes.running().find(({ id }) => id !== owner.id) as RigNode;
+    // What the first node says to the second comes after the second has said otherwise everywhere.
+    const arrive = cluster.delay(owner.id);
+    const early = owner.streams.service.define('readings', 'windows', more(60));
+    await until('the first has it', async () => sizeOf((await kept())[0] as string) === 60);
+    await other.streams.service.define('readings', 'windows', more(70));
+    arrive();
+    await early;
+    assert.deepEqual((await kept()).map(sizeOf), Array(PARTITIONS).fill(70));
+    await Promise.all(
+      nodes.running().map(({ streams }, i) => streams.service.define('readings', 'windows', more(80 + 10 * i))),
+    );
+    assert.equal(new Set(await kept()).size, 1);
+  });
+
+  test('reach a partition that could not be told, and one that changes its owner', async () => {
+    const cluster = new FakeCluster();
+    const definitions = cutStreams('readings', nodes.redis.url, PARTITIONS);
+    await nodes.start({ cluster, definitions }, 'n1', 'n2');
+    await allAtHome();
+    const [owner] = nodes.ownersOf(UNITS[0] as string) as [RigNode];
+    const other = nodes.running().find(({ id }) => id !== owner.id) as RigNode;
+    const its = UNITS.findIndex((unit) => other.streams.owned.includes(unit));
+    assert.ok(its > 0, 'one node has them all');
+    const missed = async (sizeMs: number): Promise<void> => {
+      cluster.setReachable(other.id, false);
+      const defined = owner.streams.service.define('readings', 'windows', more(sizeMs));
+      await assert.rejects(defined, /in force in the first partition, which the others follow; partition \d/);
+      assert.equal(sizeOf((await kept())[0] as string), sizeMs);
+      assert.notEqual(sizeOf((await kept())[its] as string), sizeMs);
+      cluster.setReachable(other.id, true);
+    };
+    await missed(60);
+    await until('all have it', async () => new Set(await kept()).size === 1);
+    await missed(70);
+    nodes.byId.delete(other.id);
+    await other.kill();
+    await until('all have it', async () => new Set(await kept()).size === 1);
+    await nodes.start({ cluster, definitions }, other.id);
+    await allAtHome();
+    assert.deepEqual((await kept()).map(sizeOf), Array(PARTITIONS).fill(70));
   });
 });
 
@@ -196,16 +232,16 @@ test('another number of partitions begins anew, and says so', async () => {
     [2, true],
     [2, false],
   ] as const) {
-    const definitions = cutStreams('readings', redis.url, partitions);
-    const [node] = (await start({ cluster: new FakeCluster(), redis, definitions }, 'n1')) as [RigNode];
+    const definitions = cutStreams('readings', nodes.redis.url, partitions);
+    const [node] = (await nodes.start({ cluster: new FakeCluster(), definitions }, 'n1')) as [RigNode];
     await until('it has noted it', async () => {
-      const noted = String(await redis.run('HGET', 'test:stream-partitions', 'readings'));
+      const noted = String(await nodes.redis.run('HGET', 'test:stream-partitions', 'readings'));
       return Number.parseInt(noted, 10) === partitions;
     });
     if (warned) await until('it is said', () => said(node));
     await node.close();
     assert.equal(said(node), warned);
-    nodes.clear();
+    nodes.byId.clear();
   }
 });
 
@@ -220,14 +256,14 @@ test('another key begins anew: none of its keys is in two partitions', async () 
   });
   const events = Array.from({ length: 8 }, (_, i) => ({ at: 10, sensor: `s${i}`, site: `t${i}` }));
   for (const key of ['sensor', 'site']) {
-    const [node] = (await start({ cluster: new FakeCluster(), redis, definitions: [keyedBy(key)] }, 'n1')) as [RigNode];
+    const [node] = (await nodes.start({ cluster: new FakeCluster(), definitions: [keyedBy(key)] }, 'n1')) as [RigNode];
     await until('it has all partitions', () => node.streams.owned.length === PARTITIONS);
     await node.accept('readings', events);
     const { rows } = await node.streams.service.query({ ...QUERY, include: 'open' });
     const keys = rows.map(({ key: its }) => `${its['site']}${its['sensor']}`);
     assert.equal(keys.length, new Set(keys).size, `cut by ${key}: ${keys}`);
     assert.equal(keys.length, events.length);
-    nodes.delete('n1');
+    nodes.byId.delete('n1');
     await node.close();
   }
 });
@@ -235,24 +271,24 @@ test('another key begins anew: none of its keys is in two partitions', async () 
 describe('a source in partitions', () => {
   test('each is read by the node that runs the partition, from where the one before it was', async () => {
     const cluster = new FakeCluster();
-    const source = { type: 'redis', url: redis.url, stream: 'in:{partition}', field: 'event', blockMs: 100 };
-    const definitions = cutStreams('readings', redis.url, PARTITIONS, [source]);
-    const options = { cluster, redis, definitions };
+    const source = { type: 'redis', url: nodes.redis.url, stream: 'in:{partition}', field: 'event', blockMs: 100 };
+    const definitions = cutStreams('readings', nodes.redis.url, PARTITIONS, [source]);
+    const options = { cluster, definitions };
     const random = randomFrom(SEED);
     const batches = cutBatches(random, 30, 12);
     const write = async (readings: readonly Reading[]): Promise<void> => {
       for (const reading of readings) {
-        await redis.run('XADD', `in:${partitionOf(reading.sensor)}`, '*', 'event', JSON.stringify(reading));
+        await nodes.redis.run('XADD', `in:${partitionOf(reading.sensor)}`, '*', 'event', JSON.stringify(reading));
       }
     };
-    await start(options, 'n1', 'n2');
+    await nodes.start(options, 'n1', 'n2');
     await write(batches.slice(0, 10).flat());
-    const [{ streams }] = (await start(options, 'n3')) as [RigNode];
+    const [{ streams }] = (await nodes.start(options, 'n3')) as [RigNode];
     const accepted = async (): Promise<number> => (await streams.service.list())[0]?.counters.accepted ?? 0;
     await until('the first are taken', async () => (await accepted()) === batches.slice(0, 10).flat().length);
     for (const id of ['n1', 'n2']) {
-      const node = nodes.get(id) as RigNode;
-      nodes.delete(id);
+      const node = nodes.byId.get(id) as RigNode;
+      nodes.byId.delete(id);
       const writing = write(batches.slice(id === 'n1' ? 10 : 20, id === 'n1' ? 20 : 30).flat());
       await (id === 'n1' ? node.kill() : node.close());
       await writing;
@@ -265,33 +301,33 @@ describe('a source in partitions', () => {
 describe('a partition moves', () => {
   test('to a node that joins only when it is that one’s share; the others go on where they are', async () => {
     const cluster = new FakeCluster();
-    const definitions = cutStreams('readings', redis.url, PARTITIONS);
-    const options = { cluster, redis, definitions, checkpointMs: 200 };
-    await start(options, 'n1', 'n2');
+    const definitions = cutStreams('readings', nodes.redis.url, PARTITIONS);
+    const options = { cluster, definitions, checkpointMs: 200 };
+    await nodes.start(options, 'n1', 'n2');
     await allAtHome();
     const tokenOf = (unit: string): number | undefined =>
       cluster.given.findLast(({ name }) => name === `stream:${unit}`)?.token;
-    const before = new Map(UNITS.map((unit) => [unit, { owner: ownersOf(unit)[0]?.id, token: tokenOf(unit) }]));
+    const before = new Map(UNITS.map((unit) => [unit, { owner: nodes.ownersOf(unit)[0]?.id, token: tokenOf(unit) }]));
     const { senders, sent } = sendersOf(3, 12);
     for (const sender of senders) await sender.send(1);
     const sending = finish(senders, sent);
-    await start(options, 'n3');
+    await nodes.start(options, 'n3');
     await sending;
     await allAtHome();
-    const moved = UNITS.filter((unit) => ownersOf(unit)[0]?.id === 'n3');
+    const moved = UNITS.filter((unit) => nodes.ownersOf(unit)[0]?.id === 'n3');
     assert.ok(moved.length > 0 && moved.length < PARTITIONS, String(moved));
     for (const unit of UNITS) {
       if (moved.includes(unit)) continue;
-      assert.deepEqual({ owner: ownersOf(unit)[0]?.id, token: tokenOf(unit) }, before.get(unit), unit);
+      assert.deepEqual({ owner: nodes.ownersOf(unit)[0]?.id, token: tokenOf(unit) }, before.get(unit), unit);
     }
   });
 
   test('while owners are killed, rolled and cut off from Redis: nothing is lost and nothing doubled', async () => {
     const cluster = new FakeCluster();
-    const definitions = cutStreams('readings', redis.url, PARTITIONS);
-    const options = { cluster, redis, definitions, checkpointMs: 150 };
+    const definitions = cutStreams('readings', nodes.redis.url, PARTITIONS);
+    const options = { cluster, definitions, checkpointMs: 150 };
     const ids = ['n1', 'n2', 'n3'];
-    await start(options, ...ids);
+    await nodes.start(options, ...ids);
     await allAtHome();
     const { senders, sent } = sendersOf(4, ROUNDS * BATCHES_PER_ROUND);
     for (const sender of senders) await sender.send(1);
@@ -300,14 +336,14 @@ describe('a partition moves', () => {
       const sending = Promise.all(senders.map((sender) => sender.send(BATCHES_PER_ROUND)));
       sending.catch(() => undefined);
       await pause(random() * 30);
-      const victim = ownersOf(UNITS[round % PARTITIONS] as string)[0] ?? (running()[0] as RigNode);
+      const victim = nodes.ownersOf(UNITS[round % PARTITIONS] as string)[0] ?? (nodes.running()[0] as RigNode);
       if (round % 3 === 2) victim.proxy.cut();
       else {
-        nodes.delete(victim.id);
+        nodes.byId.delete(victim.id);
         await (round % 3 === 0 ? victim.kill() : victim.close());
       }
       await pause(random() * 100);
-      await start(options, ...ids.filter((id) => !nodes.has(id)));
+      await nodes.start(options, ...ids.filter((id) => !nodes.byId.has(id)));
       await sending;
     }
     await finish(senders, sent);

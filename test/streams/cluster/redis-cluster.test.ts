@@ -11,7 +11,7 @@ import { openClusterStreams } from '../../../src/streams/cluster/open.ts';
 import { unitKeys } from '../../../src/streams/cluster/unit-keys.ts';
 import { RedisDeadLetterStore } from '../../../src/streams/dead-letters/redis-store.ts';
 import { LogUnavailable } from '../../../src/streams/log/port.ts';
-import { RedisLog } from '../../../src/streams/log/redis-log.ts';
+import { openRedisLog } from '../../../src/streams/log/redis-log.ts';
 import { RedisClusterServers } from '../../redis/redis-cluster-servers.ts';
 import { QUIET } from '../../redis/redis-server.ts';
 import { notDamaged, numberedCheckpoint, plain as plainCheckpoint } from '../checkpoints/samples.ts';
@@ -35,13 +35,13 @@ test('units are written, taken over and fenced wherever their slot is', async ()
   for (const unit of ['a', 'b', 'c', 'd', 'e', 'f']) {
     const keys = unitKeys('test:', unit);
     const { fence } = await UnitFence.claim(redis, keys, 1);
-    const log = await RedisLog.open(fence);
+    const log = await openRedisLog(fence);
     for (let i = 1; i <= 20; i++) await log.append(numberedRecord(i, 100)).durable;
     await (await RedisCheckpointStore.open(fence)).save(numberedCheckpoint(7));
     await (await RedisDeadLetterStore.open(fence)).add([letter('s', 3, 0)]);
     await log.truncate(5);
     const next = (await UnitFence.claim(redis, keys, 2)).fence;
-    const nextLog = await RedisLog.open(next);
+    const nextLog = await openRedisLog(next);
     assert.deepEqual(
       (await readAll(nextLog, 5)).map(({ record }) => record),
       Array.from({ length: 15 }, (_, i) => plain(numberedRecord(6 + i, 100))),

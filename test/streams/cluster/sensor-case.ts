@@ -102,8 +102,10 @@ export function checkResults(
 export function check(expected: ReadonlyMap<string, object>, lines: readonly string[], what: string): void {
   const results = lines.map((line) => JSON.parse(line) as ResultLine);
   const ids = results.map(({ id }) => id);
-  const twice = ids.filter((id, i) => ids.indexOf(id) !== i);
-  assert.deepEqual(twice, [], `${what}: emitted twice`);
+  const twice = new Set(ids.filter((id, i) => ids.indexOf(id) !== i));
+  // With their places, and the events they are of.
+  const shown = lines.map((line, i) => `${i}: ${line}`).filter((_, i) => twice.has(ids[i] as string));
+  assert.deepEqual(shown, [], `${what}: emitted twice`);
   const actual = results.map(({ key, start, values }) => [`${key['sensor'] ?? ''} ${start}`, values]);
   const inOrder = (entries: Iterable<readonly unknown[]>): unknown[] =>
     [...entries].sort((a, b) => (String(a[0]) < String(b[0]) ? -1 : 1));

@@ -7,6 +7,7 @@ import type { FieldType } from '../../../src/streams/define/definition.ts';
 import type { DecodeResult, WireFormat } from '../../../src/streams/engine/task.ts';
 import type { Provenance } from '../../../src/streams/operator.ts';
 import type { Plan, StreamPlan } from '../../../src/streams/plan.ts';
+import { streamPlan } from '../plan-parts.ts';
 
 export const ARRIVAL_MS = 1_700_000_000_000;
 
@@ -22,34 +23,22 @@ export interface PlanOptions extends Partial<Omit<StreamPlan, 'fields' | 'timest
 export function planOf(fields: Readonly<Record<string, FieldText>>, options: PlanOptions = {}): Plan {
   const names = Object.keys(fields);
   const { timestamp = '', keys = [], ...rest } = options;
-  const stream: StreamPlan = {
-    index: 0,
+  const stream = streamPlan({
     name: 'events',
-    title: '',
-    description: '',
     fields: Object.entries(fields).map(([name, text]) => ({
       name,
       type: text.replace('?', '') as FieldType,
       optional: text.endsWith('?'),
     })),
     timestampField: names.indexOf(timestamp),
-    timestampUnit: 'ms',
-    key: [],
-    keepUnknown: false,
-    outOfOrderMs: 0,
-    idleAfterMs: 0,
-    maxFutureMs: 0,
-    durability: 'memory',
-    partitions: 1,
     dedupIdsMax: 1000,
+    batchIdsMax: 0,
     dedupTtlMs: 3_600_000,
     keysMax: 1000,
     stateBytesMax: 1e6,
-    spillBytesMax: 0,
-    onFull: 'refuse',
     pendingBytesMax: 1e6,
     ...rest,
-  };
+  });
   const groups = keys.map((key, index) => ({
     index,
     inputs: [{ stream: 0, fields: key.map((name) => names.indexOf(name)) }],

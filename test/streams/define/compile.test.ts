@@ -178,6 +178,7 @@ describe('a plan', () => {
       durability: 'memory',
       partitions: 1,
       dedupIdsMax: 1_000_000,
+      batchIdsMax: 100_000,
       dedupTtlMs: 3_600_000,
       keysMax: 1_000_000,
       stateBytesMax: 536_870_912,

@@ -50,7 +50,7 @@ interface Run {
   readonly set: ShardSet;
   readonly threads: Watched;
   /** Applies a batch of events of as many keys, none of which was there before. */
-  grow(): Promise<void>;
+  grow(events?: number): Promise<void>;
   round(steps: readonly Step[]): ReturnType<ShardSet['round']>;
 }
 
@@ -74,9 +74,9 @@ function runOf(limits: LimitsDefinition, folder: SpillFolder): Run {
     set,
     threads,
     round,
-    async grow() {
+    async grow(events = EVENTS) {
       seq += 1;
-      const lines = Array.from({ length: EVENTS }, (_, i) => JSON.stringify({ at: 1, k: `key ${seq} ${i}`, v: i }));
+      const lines = Array.from({ length: events }, (_, i) => JSON.stringify({ at: 1, k: `key ${seq} ${i}`, v: i }));
       const text = Buffer.from(lines.join('\n'));
       const body = new SharedArrayBuffer(text.byteLength);
       new Uint8Array(body).set(text);
@@ -98,27 +98,43 @@ function runOf(limits: LimitsDefinition, folder: SpillFolder): Run {
   };
 }
 
-function memoryBytes(shards: readonly HeldShard[]): number {
-  const buffers = shards.flatMap(buffersOf).filter(isInMemory);
+function memoryBytes(shards: readonly (HeldShard | undefined)[]): number {
+  const buffers = shards.flatMap((held) => (held === undefined ? [] : buffersOf(held))).filter(isInMemory);
   return buffers.reduce((sum, { byteLength }) => sum + byteLength, 0);
+}
+
+type Spare = Extract<Step, { kind: 'copy' }>['into'];
+
+/** What copies are written over: what the set has of it now, since a task on this thread is given its very list. */
+function spareOf(tasks: readonly ApplyTask[]): Spare | undefined {
+  return tasks.flatMap(({ steps }) => steps).find((step) => step.kind === 'copy')?.into;
 }
 
 test('shards and their copies stay within the budget while the state is ten times as large', async () => {
   await using scratch = new Scratch();
   const folder = new SpillFolder(scratch.directory);
-  const { grow, set } = runOf({ onFull: 'spill', stateBytesMax: BUDGET }, folder);
+  const { grow, set, threads } = runOf({ onFull: 'spill', stateBytesMax: BUDGET }, folder);
   let stateBytes = 0;
   let kept = 0;
+  let spare: Spare = [];
+  let spareBytesMax = 0;
   for (let i = 0; stateBytes < 10 * BUDGET; i++) {
     await grow();
-    if (i % 5 === 4) await set.rebase();
+    if (i % 2 === 1) {
+      threads.tasks = [];
+      await set.rebase();
+      spare = spareOf(threads.tasks) ?? spare;
+    }
     stateBytes = set.images.reduce((sum, held) => sum + bytesOf(held), 0);
-    const resident = memoryBytes(set.images) + memoryBytes(set.base);
+    const spareBytes = memoryBytes(spare);
+    spareBytesMax = Math.max(spareBytesMax, spareBytes);
+    const resident = memoryBytes(set.images) + memoryBytes(set.base) + spareBytes;
     assert.ok(resident <= BUDGET, `${resident} bytes in memory of ${stateBytes}`);
     if (stateBytes > BUDGET) assert.ok(set.anyAway);
     if (stateBytes < 3 * BUDGET && stateBytes > BUDGET) kept = Math.max(kept, memoryBytes(set.images));
   }
   assert.ok(kept > BUDGET / 10, 'what fits is in memory');
+  assert.ok(spareBytesMax > 0, 'copies are written over');
   const files = [...new Set([...set.images, ...set.base].flatMap(filesOf))].sort();
   const inFolder = (): string[] => readdirSync(join(scratch.directory, 'spill'));
   // Removals of the last round may still be under way.
@@ -128,6 +144,26 @@ test('shards and their copies stay within the budget while the state is ten time
     files.map((file) => basename(file)),
   );
   assert.ok(set.storedBytes(0) > 2 * BUDGET);
+  await folder.close();
+});
+
+test('what copies are written over goes with the shards that go to disk', async () => {
+  await using scratch = new Scratch();
+  const folder = new SpillFolder(scratch.directory);
+  const { grow, set, threads } = runOf({ onFull: 'spill', stateBytesMax: BUDGET }, folder);
+  const resident = (): number => memoryBytes(set.images) + memoryBytes(set.base) + memoryBytes(spare);
+  await grow(SHARDS);
+  await set.rebase();
+  const spare = spareOf(threads.tasks) as Spare;
+  assert.equal(set.anyAway, false, 'all of it fits');
+  assert.ok(memoryBytes(spare) > 0);
+  await grow();
+  while (!set.images.every(isAtRest)) {
+    assert.ok(resident() <= BUDGET, `${resident()} bytes in memory`);
+    for (const held of set.images) if (isAtRest(held)) assert.equal(memoryBytes([spare[held.shard]]), 0);
+    await grow();
+  }
+  assert.equal(resident(), 0);
   await folder.close();
 });
 
@@ -157,7 +193,7 @@ test('shards that fit stay in memory, those that do not are read once a round an
     assert.notDeepEqual(filesOf(set.images[shard] as HeldShard), files, 'and a new one after each round');
   }
   assert.equal(threads.tasks.length, 1);
-  const query = { key: null, fromMs: 0, toMs: 1e9, by: '', limit: 5 };
+  const query = { key: null, fromMs: 0, toMs: 1e9, by: '', limit: 5, match: null };
   const asked = set.images.map(filesOf);
   assert.equal(
     (await set.round([{ kind: 'query', id: 1, operator: 0, query }], 0)).queries[0]?.lines.length,

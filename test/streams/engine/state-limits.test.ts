@@ -76,6 +76,22 @@ test('each stream is held against its own limits; what a join keeps counts for b
   await rig.close();
 });
 
+test('idle keys of a join go for the limits of either of its streams', async () => {
+  const versions = { type: 'lookup' as const, on: { left: ['k'], right: ['k'] } };
+  const rig = await openRig([
+    {
+      name: 'left',
+      schema,
+      limits: { keysMax: 100 },
+      joins: [{ name: 'j', ...versions, with: 'right', select: { v: 'right.v' } }],
+    },
+    { name: 'right', schema, limits: { keysMax: 40, onFull: 'evict-idle' } },
+  ]);
+  for (let batch = 0; batch < 20; batch++) await rig.send('right', eventsOf(`k${batch}-`, 20, 10 + batch));
+  assert.equal(await refusalOf(rig.send('left', eventsOf('x', 1, 100))), '', 'the 400 keys that came are not all held');
+  await rig.close();
+});
+
 const EVICTING: StreamDefinition = {
   name: 's',
   schema,

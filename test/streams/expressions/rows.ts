@@ -1,6 +1,7 @@
 /** Batches for tests: events as plain objects, written into columns as a decoder does. */
 import { ABSENT, EventBatch } from '../../../src/streams/decode/event-batch.ts';
-import type { FieldPlan, Plan, StreamPlan } from '../../../src/streams/plan.ts';
+import type { FieldPlan, Plan } from '../../../src/streams/plan.ts';
+import { streamPlan } from '../plan-parts.ts';
 
 export type Event = Readonly<Record<string, string | number | boolean | null | undefined>> & { readonly ts: number };
 
@@ -9,30 +10,7 @@ export function fieldsOf(types: Readonly<Record<string, FieldPlan['type']>>): Fi
 }
 
 export function planOf(fields: readonly FieldPlan[]): Plan {
-  const stream: StreamPlan = {
-    index: 0,
-    name: 's',
-    title: '',
-    description: '',
-    fields,
-    timestampField: -1,
-    timestampUnit: 'ms',
-    key: [],
-    keepUnknown: false,
-    outOfOrderMs: 0,
-    idleAfterMs: 0,
-    maxFutureMs: 0,
-    durability: 'memory',
-    partitions: 1,
-    dedupIdsMax: 0,
-    dedupTtlMs: 0,
-    keysMax: 1,
-    stateBytesMax: 1,
-    spillBytesMax: 0,
-    onFull: 'refuse',
-    pendingBytesMax: 1,
-  };
-  return { epoch: 1, shards: 1, streams: [stream], groups: [], operators: [] };
+  return { epoch: 1, shards: 1, streams: [streamPlan({ fields })], groups: [], operators: [] };
 }
 
 export function batchOf(

@@ -137,7 +137,7 @@ for (const frontend of FRONT_ENDS) {
       const body = ndjson([visit('key'), { page: 1 }, visit('key')]);
       const key = { 'Idempotency-Key': `k-${before}` };
       const answers = await Promise.all([served.post(body, key), served.post(body, key)]);
-      answers.push(await served.post(ndjson([visit('other')]), key));
+      answers.push(await served.post(body, key));
       assert.deepEqual(
         answers.map(({ status, json }) => [status, json]),
         [
@@ -147,6 +147,22 @@ for (const frontend of FRONT_ENDS) {
         ],
       );
       assert.equal(await served.accepted(), before + 2);
+    });
+
+    test('refuses a key that was used for another body, and one that is too long', async () => {
+      const before = await served.accepted();
+      const post = async (key: string, page: string): Promise<[number, unknown]> => {
+        const { json, status } = await served.post(ndjson([visit(page, { at: 1 })]), { 'Idempotency-Key': key });
+        return [status, json['accepted'] ?? json['error']];
+      };
+      const longest = 'k'.repeat(256);
+      assert.deepEqual(await post(longest, 'a'), [200, 1]);
+      assert.deepEqual(await post(longest, 'a'), [200, 1]);
+      const used = 'this batch id (Idempotency-Key) was used for a batch with another body';
+      assert.deepEqual(await post(longest, 'b'), [422, used]);
+      const long = 'an Idempotency-Key has at most 256 characters';
+      for (const end of ['a', 'b']) assert.deepEqual(await post(longest + end, 'a'), [400, long]);
+      assert.equal(await served.accepted(), before + 1);
     });
 
     test('keeps poison apart: listed, sent again, dropped', async () => {
@@ -206,6 +222,35 @@ for (const frontend of FRONT_ENDS) {
         assert.equal(await served.accepted(), 0);
         const { json } = await served.post(ndjson([visit('a')]), { Authorization: `Bearer ${token}` });
         assert.deepEqual(json, TAKEN(1));
+      } finally {
+        await served.close();
+      }
+    });
+
+    test('a key is of its sender: the same one of another counts by itself', async () => {
+      const tokens = ['a-token-of-the-tests', 'b-token-of-the-tests'];
+      const auth = { tokens: tokens.map((token, i) => ({ token, id: `sender ${i}`, scopes: [] })) };
+      const served = await serveStreams(frontend, {}, { auth });
+      try {
+        for (const [i, token] of [...tokens, ...tokens].entries()) {
+          const body = ndjson([visit('a', { at: 10 + (i % 2) })]);
+          const { json } = await served.post(body, { Authorization: `Bearer ${token}`, 'Idempotency-Key': 'same' });
+          assert.deepEqual(json, TAKEN(1));
+        }
+        assert.equal(await served.accepted(), 2);
+      } finally {
+        await served.close();
+      }
+    });
+
+    test('says 503 and when to come back while the state is full', async () => {
+      const served = await serveStreams(frontend, { limits: { keysMax: 2 } });
+      try {
+        assert.equal((await served.post(ndjson(['a', 'b', 'c'].map((page) => visit(page))))).status, 200);
+        const { headers, json, status } = await served.post(ndjson([visit('d')]));
+        assert.deepEqual([status, headers.get('retry-after')], [503, '1']);
+        assert.match(String(json['error']), /holds 3 keys .* at most 2 keys/);
+        assert.equal(await served.accepted(), 3);
       } finally {
         await served.close();
       }

@@ -98,6 +98,7 @@ for (const frontend of FRONT_ENDS) {
       assert.equal(await new Sender(served, {}, '/dead-letters').refused(), 404);
       assert.equal(await new Sender(served, {}, '/../nobody/events').refused(), 404);
       assert.equal(await new Sender(served, { Origin: 'https://evil.example' }).refused(), 403);
+      assert.equal(await new Sender(served, { 'Idempotency-Key': 'k'.repeat(257) }).refused(), 400);
     });
 
     test('the protocol keeps its own path, and text only', async () => {

@@ -98,6 +98,28 @@ describe('a join', () => {
     );
   });
 
+  test('an event on time is not late, and told alone, though all its partners are before the watermark', () => {
+    const run = new JoinRun(joinPlan({ type: 'interval', lowerMs: -20, upperMs: -10, outer: true }));
+    run.events(1, [{ key: 0, name: 'right', ts: 85 }]);
+    run.advance(95);
+    run.events(0, [
+      { key: 0, name: 'met', ts: 100 },
+      { key: 0, name: 'alone', ts: 110 },
+      { key: 1, name: 'other', ts: 100 },
+      { key: 0, name: 'late', ts: 90 },
+    ]);
+    assert.deepEqual(
+      run.told.map(({ names }) => names),
+      [
+        ['met', 'right'],
+        ['other', ''],
+      ],
+    );
+    assert.equal(run.operator.stats().late, 1);
+    run.advance(100);
+    assert.deepEqual(run.told.at(-1)?.names, ['alone', '']);
+  });
+
   test('memory of events that have gone is given back while others of the key stay', () => {
     const run = new JoinRun(joinPlan({ type: 'interval', lowerMs: 0, upperMs: 10 }));
     const events = Array.from({ length: 4000 }, (_, i): JoinEvent => ({ key: 0, name: `e${i}`, ts: i, note: 'text' }));

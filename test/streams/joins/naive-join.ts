@@ -35,7 +35,8 @@ export class NaiveJoin {
         }
       }
       if (this.#lastUse(event, side) > this.#watermark) (this.#sides[side] as Held[]).push(held);
-      else this.late += 1;
+      else if (event.ts <= this.#watermark) this.late += 1;
+      else if (side === 0 && this.#join.outer && !held.matched) this.#tell(held, null);
     }
   }
 

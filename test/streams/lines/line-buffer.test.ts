@@ -6,6 +6,7 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import type { ResultLine } from '../../../src/streams/engine/port.ts';
 import { LineWriter } from '../../../src/streams/engine/result-line.ts';
+import { FractionDigits } from '../../../src/streams/lines/fraction-digits.ts';
 import { LineBuffer } from '../../../src/streams/lines/line-buffer.ts';
 import { pieceOf } from '../../../src/streams/lines/line-piece.ts';
 import type { Keys, ResultRow } from '../../../src/streams/operator.ts';
@@ -118,6 +119,36 @@ describe('line buffer', () => {
       }),
       { numRuns: 2000 },
     );
+  });
+
+  test('fractions of many digits', () => {
+    const between = fc.double({ min: 1, max: 2e9, noNaN: true });
+    const product = fc.tuple(fc.nat(10 ** 8), fc.constantFrom(0.908, 1 / 3, 0.1, 1.1, 1e-3)).map(([a, b]) => a * b);
+    const beforePower = fc.tuple(fc.nat(30), fc.integer({ min: -5, max: 5 })).map(([exponent, steps]) => {
+      const power = 2 ** exponent;
+      return power + steps * power * 2 ** -52;
+    });
+    const dyadic = fc.tuple(fc.nat(2 ** 30), fc.nat(30)).map(([n, exponent]) => (n + 0.5) / 2 ** exponent);
+    fc.assert(
+      fc.property(fc.oneof(between, product, beforePower, dyadic), fc.boolean(), (size, isNegative) => {
+        const value = isNegative ? -size : size;
+        assert.equal(
+          written((out) => out.number(value)),
+          JSON.stringify(value),
+        );
+      }),
+      { numRuns: 20_000 },
+    );
+  });
+
+  test('the digits of nearly all fractions are told without the engine', () => {
+    const digits = new FractionDigits();
+    let told = 0;
+    for (let i = 1; i <= 1000; i++) if (digits.find(0.908 * i * 7919 + 1 / 3)) told += 1;
+    assert.ok(told > 950, `only ${told} of 1000`);
+    for (const other of [0.5, 1, 1e9, 1e9 + 0.5, Number.NaN, Number.POSITIVE_INFINITY]) {
+      assert.equal(digits.find(other), false);
+    }
   });
 
   test('grows, and holds nothing after it was taken', () => {

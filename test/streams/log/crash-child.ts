@@ -4,7 +4,7 @@
  */
 import { once } from 'node:events';
 import { LmdbEnvironment } from '../../../src/streams/lmdb/open.ts';
-import { LmdbLog } from '../../../src/streams/log/lmdb-log.ts';
+import { openLmdbLog } from '../../../src/streams/log/lmdb-log.ts';
 import { say, seeded } from './child.ts';
 import { crashBodyBytes } from './crash-body-bytes.ts';
 import { numberedRecord } from './records.ts';
@@ -13,7 +13,7 @@ const [directory = '', seed = '0'] = process.argv.slice(2);
 const random = seeded(Number(seed));
 
 await once(process.stdin, 'data');
-const log = new LmdbLog(new LmdbEnvironment(directory));
+const log = openLmdbLog(new LmdbEnvironment(directory));
 say('open', log.first, log.last);
 for (;;) {
   let durable = Promise.resolve();

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
-import { LmdbLog } from '../../../src/streams/log/lmdb-log.ts';
+import { openLmdbLog } from '../../../src/streams/log/lmdb-log.ts';
 import { Child, seeded } from './child.ts';
 import { crashBodyBytes } from './crash-body-bytes.ts';
 import { numberedRecord, plain } from './records.ts';
@@ -50,7 +50,7 @@ async function check(
   when: string,
 ): Promise<void> {
   const environment = scratch.open('data');
-  const log = new LmdbLog(environment);
+  const log = openLmdbLog(environment);
   assert.ok(log.last >= known.durable, `${when}: durable up to ${known.durable}, there up to ${log.last}`);
   assert.ok(log.first > known.truncated, `${when}: truncated up to ${known.truncated}, there from ${log.first}`);
   assert.ok(log.first <= Math.max(known.truncating, known.truncated) + 1, `${when}: ${log.first} on, nobody asked`);

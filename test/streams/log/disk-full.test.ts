@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { LmdbLog } from '../../../src/streams/log/lmdb-log.ts';
+import { openLmdbLog } from '../../../src/streams/log/lmdb-log.ts';
 import { Child } from './child.ts';
 import { numberedRecord, plain, readAll } from './records.ts';
 import { Scratch } from './scratch.ts';
@@ -25,7 +25,7 @@ async function fillAndRecover(scratch: Scratch, name: string, child: Child, make
   assert.equal(await child.says('recovered'), `recovered ${durable} true`);
   assert.equal(await child.says('done'), `done ${durable + 14}`);
   await child.ended();
-  const log = new LmdbLog(scratch.open(name));
+  const log = openLmdbLog(scratch.open(name));
   assert.deepEqual(
     await readAll(log, 0),
     Array.from({ length: durable + 14 }, (_, i) => ({ seq: i + 1, record: plain(numberedRecord(i + 1, 40_000)) })),

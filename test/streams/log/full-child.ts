@@ -3,7 +3,7 @@
  */
 import { once } from 'node:events';
 import { LmdbEnvironment } from '../../../src/streams/lmdb/open.ts';
-import { LmdbLog } from '../../../src/streams/log/lmdb-log.ts';
+import { openLmdbLog } from '../../../src/streams/log/lmdb-log.ts';
 import { LogUnavailable } from '../../../src/streams/log/port.ts';
 import { say } from './child.ts';
 import { numberedRecord } from './records.ts';
@@ -13,7 +13,7 @@ const AT_ONCE = 7;
 const BODY_BYTES = 40_000;
 
 const environment = new LmdbEnvironment(process.argv[2] as string);
-const log = new LmdbLog(environment);
+const log = openLmdbLog(environment);
 
 /** Appends some; false when one of them could not be made durable. */
 async function append(): Promise<boolean> {

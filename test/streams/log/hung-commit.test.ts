@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { StoreUnavailable } from '../../../src/streams/lmdb/open.ts';
-import { LmdbLog } from '../../../src/streams/log/lmdb-log.ts';
+import { openLmdbLog } from '../../../src/streams/log/lmdb-log.ts';
 import { LogUnavailable } from '../../../src/streams/log/port.ts';
 import { Child } from './child.ts';
 import { numberedRecord, plain, readAll } from './records.ts';
@@ -11,7 +11,7 @@ import { Scratch } from './scratch.ts';
 test('a commit that hangs is refused after a while; should it come through later, it is taken back before the log goes on', async () => {
   await using scratch = new Scratch();
   const environment = scratch.open('data', { commitMsMax: 300 });
-  const log = new LmdbLog(environment);
+  const log = openLmdbLog(environment);
   await log.append(numberedRecord(1, 100)).durable;
   const table = environment.table('log');
   const other = environment.table('other');

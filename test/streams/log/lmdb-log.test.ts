@@ -3,19 +3,19 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { open } from 'lmdb';
-import { LmdbLog } from '../../../src/streams/log/lmdb-log.ts';
+import { openLmdbLog } from '../../../src/streams/log/lmdb-log.ts';
 import { LogDamaged, LogUnavailable } from '../../../src/streams/log/port.ts';
 import { decodeRecord, encodeRecord } from '../../../src/streams/log/record-codec.ts';
 import { logContract } from './log-contract.ts';
 import { numberedRecord, plain, readAll } from './records.ts';
 import { Scratch } from './scratch.ts';
 
-logContract('LMDB', (scratch, bytesMax) => new LmdbLog(scratch.open(), bytesMax === undefined ? {} : { bytesMax }));
+logContract('LMDB', (scratch, bytesMax) => openLmdbLog(scratch.open(), bytesMax === undefined ? {} : { bytesMax }));
 
 /** A log with ten durable records, closed. */
 async function tenRecords(scratch: Scratch): Promise<void> {
   const environment = scratch.open();
-  const log = new LmdbLog(environment);
+  const log = openLmdbLog(environment);
   for (let i = 1; i <= 10; i++) await log.append(numberedRecord(i, 500)).durable;
   await log.close();
   await environment.close();
@@ -26,7 +26,7 @@ describe('a log that is opened again', () => {
     await using scratch = new Scratch();
     await tenRecords(scratch);
     const environment = scratch.open();
-    const log = new LmdbLog(environment);
+    const log = openLmdbLog(environment);
     assert.deepEqual([log.first, log.last], [1, 10]);
     const { bytes } = log;
     assert.ok(bytes > 5000);
@@ -34,7 +34,7 @@ describe('a log that is opened again', () => {
     await log.truncate(3);
     await log.close();
     await environment.close();
-    const again = new LmdbLog(scratch.open());
+    const again = openLmdbLog(scratch.open());
     assert.deepEqual([again.first, again.last], [4, 11]);
     assert.ok(Math.abs(again.bytes - bytes * 0.8) < 10);
     assert.deepEqual(
@@ -47,9 +47,9 @@ describe('a log that is opened again', () => {
     await using scratch = new Scratch();
     await tenRecords(scratch);
     const environment = scratch.open();
-    await new LmdbLog(environment).truncate(10);
+    await openLmdbLog(environment).truncate(10);
     await environment.close();
-    const log = new LmdbLog(scratch.open());
+    const log = openLmdbLog(scratch.open());
     assert.deepEqual([log.first, log.last, log.bytes], [11, 10, 0]);
     assert.equal(log.append(numberedRecord(11, 5)).seq, 11);
   });
@@ -86,7 +86,7 @@ describe('damage', () => {
       const altered = table.get(seq) as Buffer;
       altered[200] = (altered[200] as number) ^ 4;
       await environment.write(() => (remove ? table.remove(seq) : table.put(seq, altered)));
-      assert.throws(() => new LmdbLog(environment), LogDamaged);
+      assert.throws(() => openLmdbLog(environment), LogDamaged);
     });
   }
 
@@ -97,7 +97,7 @@ describe('damage', () => {
     const table = environment.table('log');
     const altered = (table.get(6) as Buffer).subarray(0, 400);
     await environment.write(() => table.put(6, altered));
-    const log = new LmdbLog(environment);
+    const log = openLmdbLog(environment);
     const seen: number[] = [];
     await assert.rejects(
       async () => {
@@ -111,11 +111,11 @@ describe('damage', () => {
   test('of the marker is told', async () => {
     await using scratch = new Scratch();
     const environment = scratch.open();
-    const log = new LmdbLog(environment);
+    const log = openLmdbLog(environment);
     log.append(numberedRecord(1, 5));
     await log.truncate(1);
     await environment.write(() => environment.table('log-marker').put('truncated', Buffer.alloc(24)));
-    assert.throws(() => new LmdbLog(environment), LogDamaged);
+    assert.throws(() => openLmdbLog(environment), LogDamaged);
   });
 });
 
@@ -126,14 +126,14 @@ test('a log whose table is gone is not taken for a new one', async () => {
   root.openDB({ name: 'log' }).dropSync();
   await root.close();
   const environment = scratch.open();
-  assert.throws(() => new LmdbLog(environment), /has lost its table log/);
+  assert.throws(() => openLmdbLog(environment), /has lost its table log/);
 });
 
 test('whoever opens the directory last owns it: an earlier owner can append nothing more, and cannot recover', async () => {
   await using scratch = new Scratch();
-  const first = new LmdbLog(scratch.open());
+  const first = openLmdbLog(scratch.open());
   await first.append(numberedRecord(1, 50)).durable;
-  const second = new LmdbLog(scratch.open());
+  const second = openLmdbLog(scratch.open());
   await assert.rejects(first.append(numberedRecord(666, 50)).durable, LogUnavailable);
   assert.equal(first.available, false);
   assert.equal(first.last, 1);
@@ -148,7 +148,7 @@ test('whoever opens the directory last owns it: an earlier owner can append noth
 
 test('refuses what would wait for the disk beyond its bound', async () => {
   await using scratch = new Scratch();
-  const log = new LmdbLog(scratch.open(), { pendingBytesMax: 3000 });
+  const log = openLmdbLog(scratch.open(), { pendingBytesMax: 3000 });
   const taken = [log.append(numberedRecord(1, 1000)), log.append(numberedRecord(2, 1000))];
   assert.throws(() => log.append(numberedRecord(3, 1000)), LogUnavailable);
   await Promise.all(taken.map(({ durable }) => durable));

@@ -22,6 +22,7 @@ export const anyRecord: fc.Arbitrary<LogRecord> = fc.oneof(
       correlationId: fc.string({ maxLength: 300 }),
       batchId: fc.string(),
       position: fc.string(),
+      setAside: fc.string(),
       body: fc.uint8Array({ maxLength: 2000 }),
     }),
   },
@@ -31,6 +32,16 @@ export const anyRecord: fc.Arbitrary<LogRecord> = fc.oneof(
       kind: fc.constant('tick' as const),
       nowMs: fc.integer({ min: 0 }),
       idle: fc.array(plainRecord({ stream: fc.string(), partition: fc.string({ unit: 'grapheme' }) })),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: plainRecord({
+      kind: fc.constant('time' as const),
+      stream: fc.string(),
+      partition: fc.string({ unit: 'grapheme' }),
+      tsMs: fc.integer(),
+      arrivalMs: fc.integer({ min: 0 }),
     }),
   },
   {
@@ -60,6 +71,7 @@ export function numberedRecord(number: number, bodyBytes: number): LogRecord {
     correlationId: '',
     batchId: `batch-${number}`,
     position: '',
+    setAside: '',
     body,
   };
 }

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { RedisConnection } from '../../../src/redis/connection.ts';
 import { Fenced, UnitFence } from '../../../src/streams/cluster/fence.ts';
-import { LogDamaged, LogUnavailable } from '../../../src/streams/log/port.ts';
-import { RedisLog } from '../../../src/streams/log/redis-log.ts';
+import { type EventLog, LogDamaged, LogUnavailable } from '../../../src/streams/log/port.ts';
+import { openRedisLog } from '../../../src/streams/log/redis-log.ts';
 import { QUIET } from '../../redis/redis-server.ts';
 import { TcpProxy } from '../../redis/tcp-proxy.ts';
 import { redisUnits } from '../cluster/redis-unit.ts';
@@ -13,12 +13,12 @@ import { numberedRecord, plain, readAll } from './records.ts';
 const units = redisUnits();
 
 logContract('Redis', async (_scratch, bytesMax) =>
-  RedisLog.open(await units.claim(), bytesMax === undefined ? {} : { bytesMax }),
+  openRedisLog(await units.claim(), bytesMax === undefined ? {} : { bytesMax }),
 );
 
-async function filled(records: number): Promise<{ fence: UnitFence; log: RedisLog }> {
+async function filled(records: number): Promise<{ fence: UnitFence; log: EventLog }> {
   const fence = await units.claim();
-  const log = await RedisLog.open(fence);
+  const log = await openRedisLog(fence);
   let durable = Promise.resolve();
   for (let i = 1; i <= records; i++) durable = log.append(numberedRecord(i, 500)).durable;
   await durable;
@@ -34,7 +34,7 @@ describe('a log that the next owner opens', () => {
     await log.truncate(3);
     const { bytes } = log;
     await log.close();
-    const next = await RedisLog.open(await units.takeOver(fence));
+    const next = await openRedisLog(await units.takeOver(fence));
     assert.deepEqual([next.first, next.last, next.bytes], [4, 1200, bytes]);
     assert.equal(next.append(numberedRecord(1201, 500)).seq, 1201);
     assert.deepEqual(
@@ -46,14 +46,14 @@ describe('a log that the next owner opens', () => {
   test('goes on counting when all of it was truncated', async () => {
     const { fence, log } = await filled(10);
     await log.truncate(10);
-    const next = await RedisLog.open(await units.takeOver(fence));
+    const next = await openRedisLog(await units.takeOver(fence));
     assert.deepEqual([next.first, next.last, next.bytes], [11, 10, 0]);
     assert.equal(next.append(numberedRecord(11, 5)).seq, 11);
   });
 
   test('takes nothing of the one before any more: not a record, not a truncation, not a recovery', async () => {
     const { fence, log } = await filled(5);
-    const next = await RedisLog.open(await units.takeOver(fence));
+    const next = await openRedisLog(await units.takeOver(fence));
     await next.append(numberedRecord(6, 500)).durable;
     let reason = '';
     fence.onLost = (why) => {
@@ -86,7 +86,7 @@ describe('a connection that breaks', () => {
     try {
       await redis.ready();
       const { fence } = await UnitFence.claim(redis, units.newKeys(), 1);
-      const log = await RedisLog.open(fence);
+      const log = await openRedisLog(fence);
       await log.append(numberedRecord(1, 500)).durable;
       proxy.blackHole();
       // Arrives when the hole is closed, after the sender has given up.
@@ -103,7 +103,7 @@ describe('a connection that breaks', () => {
         }
       }
       for (let i = 2; i <= 4; i++) await log.append(numberedRecord(i, 500)).durable;
-      const next = await RedisLog.open(await units.takeOver(fence));
+      const next = await openRedisLog(await units.takeOver(fence));
       assert.deepEqual(
         (await readAll(next, 0)).map(({ record }) => record),
         numbers(1, 4),
@@ -117,7 +117,7 @@ describe('a connection that breaks', () => {
   test('a record that arrived and was never confirmed goes when the log recovers, and its number is given again', async () => {
     const { fence, log } = await filled(3);
     // As if the answer to the call had been lost: it is there, and this side does not know.
-    const other = await RedisLog.open(fence);
+    const other = await openRedisLog(fence);
     await other.append(numberedRecord(666, 500)).durable;
     await assert.rejects(log.append(numberedRecord(4, 500)).durable, LogUnavailable);
     await log.recover();
@@ -155,12 +155,12 @@ describe('a Redis that is not what it was', () => {
   test('a record that was altered, or is missing, is told', async () => {
     const { fence } = await filled(5);
     await units.redis.command('XDEL', fence.keys.log, '3-0');
-    await assert.rejects(RedisLog.open(await units.takeOver(fence)), LogDamaged);
+    await assert.rejects(openRedisLog(await units.takeOver(fence)), LogDamaged);
   });
 });
 
 test('refuses what would wait for Redis beyond its bound', async () => {
-  const log = await RedisLog.open(await units.claim(), { pendingBytesMax: 3000 });
+  const log = await openRedisLog(await units.claim(), { pendingBytesMax: 3000 });
   const taken = [log.append(numberedRecord(1, 1000)), log.append(numberedRecord(2, 1000))];
   assert.throws(() => log.append(numberedRecord(3, 1000)), LogUnavailable);
   await Promise.all(taken.map(({ durable }) => durable));
@@ -168,14 +168,14 @@ test('refuses what would wait for Redis beyond its bound', async () => {
 });
 
 test('a record that should have a replica counts only when one has it', async () => {
-  const log = await RedisLog.open(await units.claim(), { replicasMin: 1 });
+  const log = await openRedisLog(await units.claim(), { replicasMin: 1 });
   await assert.rejects(log.append(numberedRecord(1, 10)).durable, /0 of 1 replicas/);
   await log.recover();
   assert.deepEqual(await readAll(log, 0), []);
 });
 
 test('many megabytes at once go in several calls, in order', async () => {
-  const log = await RedisLog.open(await units.claim());
+  const log = await openRedisLog(await units.claim());
   let durable = Promise.resolve();
   for (let i = 1; i <= 24; i++) durable = log.append(numberedRecord(i, 500_000)).durable;
   await durable;

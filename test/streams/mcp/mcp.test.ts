@@ -120,6 +120,33 @@ describe('streams over MCP', () => {
     assert.match(textOf(wrong), /missing.*it has w, hot/);
   });
 
+  test('what every tool answers is as its schema says, down to the members', async () => {
+    const { tools } = await client.listTools();
+    const members = (name: string, ...path: string[]): string[] => {
+      let schema = tools.find((tool) => tool.name === name)?.outputSchema as Record<string, never> | undefined;
+      for (const step of path) schema = schema?.[step];
+      return Object.keys(schema?.['properties'] ?? {});
+    };
+    const rowMembers = members('window_query', 'properties', 'rows', 'items');
+    assert.ok(rowMembers.includes('values') && rowMembers.includes('events'));
+    const alerts = members('alert_list', 'properties', 'alerts', 'items');
+    const list = await call('stream_list', {});
+    const [facts] = (list['structuredContent'] as { streams: object[] }).streams;
+    assert.deepEqual(
+      Object.keys(facts ?? {}).toSorted(),
+      members('stream_list', 'properties', 'streams', 'items').toSorted(),
+    );
+    const described = await call('stream_describe', { stream: 'load' });
+    assert.notEqual(described['isError'], true, textOf(described));
+    assert.deepEqual(
+      Object.keys(described['structuredContent'] as object).toSorted(),
+      members('stream_describe').toSorted(),
+    );
+    assert.deepEqual(alerts.toSorted(), [
+      ...['alert', 'atMs', 'events', 'id', 'key', 'message', 'result', 'severity', 'state', 'stream'],
+    ]);
+  });
+
   test('stream_publish counts, and the same batch id once', async () => {
     const events = [{ at, host: 'z', v: 2 }, { at: 'x' }];
     for (let n = 0; n < 2; n++) {
@@ -182,6 +209,17 @@ describe('streams over MCP', () => {
       alert?.events.map(({ text }) => JSON.parse(text)).sort((a, b) => a.at - b.at),
       events,
     );
+    const shown = await query({ key: { host: 'h' }, include: 'closed', evidence: true });
+    const [row] = shown.rows as unknown as { events: { id: string; text: string }[]; context: { events: string[] } }[];
+    assert.deepEqual(
+      row?.events.map(({ text }) => JSON.parse(text)).sort((a, b) => a.at - b.at),
+      events,
+    );
+    assert.deepEqual(
+      row?.events.map(({ id }) => id),
+      row?.context.events,
+    );
+    assert.equal('events' in ((await query({ key: { host: 'h' } })).rows[0] ?? {}), false);
     const described = await client.getPrompt({ name: 'describe_stream', arguments: { stream: 'load' } });
     assert.match(JSON.stringify(described.messages), /stream:\/\/load\/windows\/w/);
     const explained = await client.getPrompt({ name: 'explain_alert', arguments: { id: alert?.id ?? '' } });

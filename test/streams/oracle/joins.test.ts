@@ -146,6 +146,7 @@ function simulate(given: OracleCase): string[] {
         }
       }
       if (lastUse(event.ts, isLeft) > watermark) (isLeft ? lefts : rights).push(held);
+      else if (isLeft && event.ts > watermark && !held.matched && join.kind === 'left') tell(event, null);
     }
     watermark = Math.min(ofLeft.watermarks[index] as number, ofRight.watermarks[index] as number);
     const goes = (held: Held, ofSide: boolean): boolean => lastUse(held.event.ts, ofSide) <= watermark;

@@ -7,7 +7,8 @@
  * was still held at the watermark before the other's batch; a window pair when neither came after its last use; a
  * look-up takes the newest version that had come when the watermark passed the left event.
  * A row's bounds are the first and last time in it. Rows are compared as a multiset: several pairs may look alike.
- * Left rows without a partner are expected once the watermark has passed their last use.
+ * Left rows without a partner are expected once the watermark has passed their last use, at once when it has already and
+ * they are not late themselves.
  */
 import type { JoinDefinition, StreamDefinition } from '../../../src/streams/define/definition.ts';
 import { type Admitted, type AdmittedEvent, admit } from './admission.ts';
@@ -93,7 +94,7 @@ function joinSql(join: JoinDefinition, left: string, right: string, progress: st
   // No row of the right table: null, with its members.
   const alone = `
     SELECT left_row, (SELECT right_row FROM ${right} AS right_row LIMIT 0) AS right_row FROM ${left} AS left_row
-    WHERE ${isTold} AND left_row._wm < ${rule.lastUse}
+    WHERE ${isTold} AND left_row._wm < greatest(left_row._ts, ${rule.lastUse})
       AND (_step, _row) NOT IN (SELECT (pairs.left_row._step, pairs.left_row._row) FROM (${pairs}) AS pairs)`;
   return `${inner} UNION ALL SELECT ${[bounds, ...items].join(', ')} FROM (${alone}) AS alone`;
 }

@@ -106,7 +106,7 @@ export class ShardRun implements Emitter {
   query(query: Partial<StateQuery> = {}): ResultRow[] {
     this.#renew();
     const rows: ResultRow[] = [];
-    const all = { key: null, fromMs: Number.NEGATIVE_INFINITY, toMs: Infinity, by: '', limit: 100 };
+    const all = { key: null, match: null, fromMs: Number.NEGATIVE_INFINITY, toMs: Infinity, by: '', limit: 100 };
     this.operator.query({ ...all, ...query }, { emit: (row) => rows.push({ ...row }) });
     return rows;
   }

@@ -103,6 +103,27 @@ describe('Redis source', () => {
     assert.equal(await pendingOf(stream), 0);
   });
 
+  test('takes what a reader of its name that is no more was handed, though it went on behind it', async () => {
+    const stream = newStream();
+    await redis.run('XADD', stream, '1-0', 'event', '{"n":1}');
+    const host = new TestHost();
+    const source = sourceOf(host, stream, { field: 'event' });
+    host.holdFrom = 0;
+    await source.start(new Map());
+    await host.until(() => host.logged.length === 1);
+    // As Redis does for a connection whose other end lost its power while it waited for entries.
+    await redis.run('XADD', stream, '2-0', 'event', '{"n":2}');
+    await redis.run('XREADGROUP', 'GROUP', 'millrace', 'millrace-prices', 'COUNT', 1, 'STREAMS', stream, '>');
+    await redis.run('XADD', stream, '3-0', 'event', '{"n":3}');
+    host.release();
+    await host.until(() => host.lines().length === 2);
+    await redis.run('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+    await host.until(() => host.lines().length === 3);
+    await source.stop();
+    assert.deepEqual(host.lines(), ['{"n":1}', '{"n":3}', '{"n":2}']);
+    assert.equal(await pendingOf(stream), 0);
+  });
+
   test('comes back by itself when Redis does, and goes on where the log is', async () => {
     const own = await RedisServer.start();
     try {

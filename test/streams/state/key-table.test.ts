@@ -12,32 +12,11 @@ import type { Plan } from '../../../src/streams/plan.ts';
 import type { KeyMember } from '../../../src/streams/state/key-bytes.ts';
 import { KeyTable } from '../../../src/streams/state/key-table.ts';
 import { ShardMemory } from '../../../src/streams/state/memory.ts';
+import { streamPlan } from '../plan-parts.ts';
 
 function planOf(types: readonly FieldType[]): Plan {
   const fields = types.map((type, i) => ({ name: `f${i}`, type, optional: true }));
-  const stream = {
-    index: 0,
-    name: 's',
-    title: '',
-    description: '',
-    fields,
-    timestampField: -1,
-    timestampUnit: 'ms' as const,
-    key: fields.map((_, i) => i),
-    keepUnknown: false,
-    outOfOrderMs: 0,
-    idleAfterMs: 0,
-    maxFutureMs: 0,
-    durability: 'memory' as const,
-    partitions: 1,
-    dedupIdsMax: 0,
-    dedupTtlMs: 0,
-    keysMax: 0,
-    stateBytesMax: 0,
-    spillBytesMax: 0,
-    onFull: 'refuse' as const,
-    pendingBytesMax: 0,
-  };
+  const stream = streamPlan({ fields, key: fields.map((_, i) => i) });
   const group = { index: 0, inputs: [{ stream: 0, fields: stream.key }], keyNames: fields.map(({ name }) => name) };
   return { epoch: 1, shards: 1, streams: [stream], groups: [group], operators: [] };
 }

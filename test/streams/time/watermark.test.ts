@@ -5,6 +5,7 @@ import { trackerFromJson, trackerToJson } from '../../../src/streams/time/tracke
 import {
   createTracker,
   PARTITIONS_MAX,
+  REFUSED_PAUSE_MS,
   SHARED_PARTITION,
   silentPartitions,
   type TimeEvent,
@@ -120,15 +121,20 @@ describe('many partitions', () => {
 /** What is known without the tracker's clock: silence is added up step by step, and all that was ever said is kept. */
 class Model {
   readonly silentMs = new Map<string, number>();
+  /** What is left of the time that a refusal counts. */
+  readonly refusedMs = new Map<string, number>();
   readonly times = new Map<string, number[]>();
   readonly idle = new Set<string>();
   readonly paused = new Set<string | null>();
   watermark = -Infinity;
 
   pass(ms: number): void {
+    if (this.paused.has(null)) return;
     for (const name of this.silentMs.keys()) {
-      if (this.paused.has(null) || this.paused.has(name)) continue;
-      this.silentMs.set(name, (this.silentMs.get(name) as number) + ms);
+      const left = this.refusedMs.get(name) ?? 0;
+      this.refusedMs.set(name, Math.max(0, left - ms));
+      if (this.paused.has(name)) continue;
+      this.silentMs.set(name, (this.silentMs.get(name) as number) + Math.max(0, ms - left));
     }
   }
 
@@ -138,8 +144,13 @@ class Model {
     else if (event.kind === 'paused') {
       if (event.partition === null || this.times.has(event.partition)) this.paused.add(event.partition);
     } else if (event.kind === 'resumed') this.paused.delete(event.partition);
-    else {
+    else if (event.kind === 'refused') {
+      if (!this.times.has(event.partition)) return;
+      this.silentMs.set(event.partition, 0);
+      this.refusedMs.set(event.partition, REFUSED_PAUSE_MS);
+    } else {
       this.paused.clear();
+      this.refusedMs.clear();
       for (const name of this.silentMs.keys()) this.silentMs.set(name, 0);
     }
     this.watermark = Math.max(this.watermark, this.reached());
@@ -160,6 +171,7 @@ class Model {
   }
 
   #events(name: string, tsMax: number): void {
+    this.refusedMs.delete(name);
     if (this.times.has(name)) this.silentMs.set(name, 0);
     if (tsMax === -Infinity) return;
     this.times.set(name, [...(this.times.get(name) ?? []), tsMax]);
@@ -170,7 +182,7 @@ class Model {
 
 const name = fc.constantFrom(...NAMES);
 const step = fc.record({
-  waitMs: fc.oneof(fc.nat(300), fc.nat(3000)),
+  waitMs: fc.oneof(fc.nat(300), fc.nat(3000), fc.nat(2 * REFUSED_PAUSE_MS)),
   event: fc.oneof(
     {
       weight: 5,
@@ -188,6 +200,7 @@ const step = fc.record({
         partition: fc.option(name),
       }),
     },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant('refused' as const), partition: name }) },
     { weight: 1, arbitrary: fc.constant({ kind: 'restarted' as const }) },
   ),
 });

@@ -6,7 +6,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { WindowPlan } from '../../../src/streams/plan.ts';
-import { aggregate, batchOf, FLAT, kind, type Result, WindowRun } from './window-run.ts';
+import { FLAT } from '../plan-parts.ts';
+import { aggregate, batchOf, kind, type Result, WindowRun } from './window-run.ts';
 
 const SHARDS = 4;
 

@@ -4,8 +4,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { WindowPlan } from '../../../src/streams/plan.ts';
+import { FLAT } from '../plan-parts.ts';
 import { WindowOracle } from './window-oracle.ts';
-import { aggregate, type Event, FLAT, type Result, WindowRun } from './window-run.ts';
+import { aggregate, type Event, type Result, WindowRun } from './window-run.ts';
 
 const NEVER = Number.NEGATIVE_INFINITY;
 

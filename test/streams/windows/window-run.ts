@@ -17,6 +17,7 @@ import { KeyTable } from '../../../src/streams/state/key-table.ts';
 import { type MemoryImage, ShardMemory } from '../../../src/streams/state/memory.ts';
 import { sessionWindowKind } from '../../../src/streams/windows/session-window.ts';
 import { sliceWindowKind } from '../../../src/streams/windows/slice-window.ts';
+import { aggregatePlan, windowPlan } from '../plan-parts.ts';
 
 const NO_EVIDENCE: Evidence = { correlationIds: [], events: [], traces: [] };
 
@@ -48,91 +49,8 @@ export const kind = sliceWindowKind(new Map());
 const sessions = sessionWindowKind(new Map());
 const kindOf = ({ type }: WindowPlan): OperatorKind<WindowPlan> => (type === 'session' ? sessions : kind);
 
-export function aggregate(name: string, fn: AggregatePlan['fn'], of = ''): AggregatePlan {
-  return {
-    name,
-    fn,
-    of,
-    where: '',
-    q: 0.5,
-    relativeError: 0.01,
-    limit: 10,
-    alpha: 0.3,
-    perMs: 1000,
-    module: '',
-    exportName: '',
-  };
-}
-
-export const FLAT = [
-  aggregate('n', 'count'),
-  aggregate('sum', 'sum', 'value'),
-  aggregate('low', 'min', 'value'),
-  aggregate('high', 'max', 'value'),
-];
-
-export function windowPlan(window: Partial<WindowPlan>): Plan {
-  const operator: WindowPlan = {
-    kind: 'window',
-    index: 0,
-    name: 'w',
-    stream: 0,
-    group: 0,
-    feeds: [],
-    stateShape: '',
-    type: 'tumbling',
-    sizeMs: 10,
-    slideMs: window.sizeMs ?? 10,
-    offsetMs: 0,
-    gapMs: 0,
-    count: 0,
-    time: 'event',
-    where: '',
-    aggregates: FLAT,
-    allowedLatenessMs: 0,
-    sideOutput: false,
-    earlyMs: 0,
-    earlyCount: 0,
-    accumulation: 'accumulating',
-    top: null,
-    retainRows: 0,
-    ...window,
-  };
-  return {
-    epoch: 1,
-    shards: 1,
-    streams: [
-      {
-        index: 0,
-        name: 's',
-        title: '',
-        description: '',
-        fields: [
-          { name: 'key', type: 'string', optional: false },
-          { name: 'value', type: 'number', optional: false },
-        ],
-        timestampField: -1,
-        timestampUnit: 'ms',
-        key: [0],
-        keepUnknown: false,
-        outOfOrderMs: 0,
-        idleAfterMs: 0,
-        maxFutureMs: 0,
-        durability: 'memory',
-        partitions: 1,
-        dedupIdsMax: 0,
-        dedupTtlMs: 0,
-        keysMax: 0,
-        stateBytesMax: 0,
-        spillBytesMax: 0,
-        onFull: 'refuse',
-        pendingBytesMax: 0,
-      },
-    ],
-    groups: [{ index: 0, inputs: [{ stream: 0, fields: [0] }], keyNames: ['key'] }],
-    operators: [operator],
-  };
-}
+export const aggregate = (name: string, fn: AggregatePlan['fn'], of = ''): AggregatePlan =>
+  aggregatePlan({ name, fn, of });
 
 const encoder = new TextEncoder();
 
@@ -285,7 +203,14 @@ export class WindowRun {
   }
 
   query(query: Partial<StateQuery>): Result[] {
-    const all = { key: null, fromMs: Number.NEGATIVE_INFINITY, toMs: Number.POSITIVE_INFINITY, by: '', limit: 1e9 };
+    const all = {
+      key: null,
+      match: null,
+      fromMs: Number.NEGATIVE_INFINITY,
+      toMs: Number.POSITIVE_INFINITY,
+      by: '',
+      limit: 1e9,
+    };
     this.#operator.query?.({ ...all, ...query }, this.#emitter);
     return this.#take();
   }

@@ -1,8 +1,10 @@
 /**
- * Streams of one unit, wherever it is run: each question to the engine that can answer it.
+ * The streams of one unit, wherever it is run.
  *
- * Role: `StreamHome` over a seat. An ingested batch is forwarded as it came in and acknowledged when the owner says that
- * it is durable and applied. What another node asks is answered by the engine here, or not at all.
+ * Role: both ends of what nodes ask one another. Asked on this node: each question as a call of the engine and as a
+ * message, of which `unit-route.ts` takes the one that reaches the owner. Asked by another node (`answerAccept`,
+ * `answerAsk`): answered by the engine here, or not at all. A batch is forwarded as it came in, and acknowledged when the
+ * owner says that it is durable and applied.
  */
 import type { PeerMessage, PeerReply } from '../../cluster/peers/port.ts';
 import type { EngineLog } from '../engine/engine.ts';
@@ -20,10 +22,10 @@ import type { StreamService } from '../engine/service.ts';
 import type { Accepted, IncomingBatch } from '../sources/port.ts';
 import type { UnitEngine } from './unit-engine.ts';
 import { ACCEPT, ASK, answerNode, packArguments, type UnitMessage, unpackArguments } from './unit-messages.ts';
-import type { UnitSeat } from './unit-seat.ts';
+import type { UnitRoute } from './unit-route.ts';
 
-/** What can be asked about streams that have one home. */
-export type StreamHome = Pick<
+/** What can be asked of a family, the streams that belong together. */
+export type FamilyStreams = Pick<
   Streams,
   'accept' | 'alerts' | 'deadLetters' | 'define' | 'dropDeadLetters' | 'events' | 'query' | 'replayDeadLetters'
 >;
@@ -34,45 +36,48 @@ const METHODS = [
   'query',
   'alerts',
   'define',
+  'follow',
   'events',
   'deadLetters',
   'replayDeadLetters',
   'dropDeadLetters',
 ] as const;
 type Method = (typeof METHODS)[number];
-type Asked = { readonly [M in Method]: Awaited<ReturnType<StreamService[M]>> };
+type OfUnit = 'define' | 'follow';
+type Answering = Pick<StreamService, Exclude<Method, OfUnit>> & Pick<UnitEngine, OfUnit>;
+type Asked = { readonly [M in Method]: Awaited<ReturnType<Answering[M]>> };
 
 /** Where a unit's answer is put together with others', none is waited for longer. */
 const LIST_MS_MAX = 1000;
 
-export class UnitHome implements StreamHome {
-  readonly seat: UnitSeat;
+export class UnitStreams implements FamilyStreams {
+  readonly route: UnitRoute;
   readonly #askMsMax: number;
   readonly #log: EngineLog;
 
   /** `askMsMax`: for a forwarded batch or question to be answered. */
-  constructor(seat: UnitSeat, askMsMax: number, log: EngineLog) {
-    this.seat = seat;
+  constructor(route: UnitRoute, askMsMax: number, log: EngineLog) {
+    this.route = route;
     this.#askMsMax = askMsMax;
     this.#log = log;
   }
 
   accept(stream: string, source: string, batch: IncomingBatch): Promise<Accepted> {
     const { body, ...heading } = batch;
-    const facts = { unit: this.seat.unit.name, stream, source, heading };
+    const facts = { unit: this.route.unit.name, stream, source, heading };
     const message = { path: ACCEPT, facts, body, timeoutMs: this.#askMsMax };
-    return this.seat.ask((engine) => engine.service.accept(stream, source, batch), message);
+    return this.route.ask((engine) => engine.service.accept(stream, source, batch), message);
   }
 
   /** Those last known, when nobody tells. */
   async facts(): Promise<readonly StreamFacts[]> {
-    const { seat } = this;
+    const { route } = this;
     try {
-      seat.facts = await this.#ask('list', [], LIST_MS_MAX);
+      route.facts = await this.#ask('list', [], LIST_MS_MAX);
     } catch (error) {
-      this.#log.info({ err: error, unit: seat.unit.name }, 'the facts of these streams are those last known');
+      this.#log.info({ err: error, unit: route.unit.name }, 'the facts of these streams are those last known');
     }
-    return seat.facts;
+    return route.facts;
   }
 
   query(query: WindowQuery): Promise<WindowAnswer> {
@@ -88,13 +93,18 @@ export class UnitHome implements StreamHome {
     try {
       return await this.#ask('alerts', [filter], LIST_MS_MAX);
     } catch (error) {
-      this.#log.info({ err: error, unit: this.seat.unit.name }, 'alerts of these streams are left out');
+      this.#log.info({ err: error, unit: this.route.unit.name }, 'alerts of these streams are left out');
       return [];
     }
   }
 
   define(stream: string, kind: 'windows' | 'patterns', definition: unknown): Promise<DefineOutcome> {
     return this.#ask('define', [stream, kind, definition]);
+  }
+
+  /** Of a partition: what the first one has is in force in it too when this resolves. */
+  follow(): Promise<boolean> {
+    return this.#ask('follow', []);
   }
 
   events(stream: string, ids: readonly string[]): Promise<readonly { readonly id: string; readonly text: string }[]> {
@@ -114,9 +124,9 @@ export class UnitHome implements StreamHome {
   }
 
   #ask<M extends Method>(method: M, args: readonly unknown[], timeoutMs = this.#askMsMax): Promise<Asked[M]> {
-    const facts = { unit: this.seat.unit.name, method };
+    const facts = { unit: this.route.unit.name, method };
     const message: UnitMessage = { path: ASK, facts, body: packArguments(args), timeoutMs };
-    return this.seat.ask((engine) => askEngine(engine, method, args) as Promise<Asked[M]>, message);
+    return this.route.ask((engine) => askEngine(engine, method, args) as Promise<Asked[M]>, message);
   }
 
   /** Another node's batch. */
@@ -142,14 +152,14 @@ export class UnitHome implements StreamHome {
   }
 
   #answer(reply: PeerReply, work: (engine: UnitEngine) => Promise<unknown>): void {
-    answerNode(this.seat.answer(work), reply, (error) =>
-      this.#log.error({ err: error, unit: this.seat.unit.name }, 'a node could not be answered'),
+    answerNode(this.route.answer(work), reply, (error) =>
+      this.#log.error({ err: error, unit: this.route.unit.name }, 'a node could not be answered'),
     );
   }
 }
 
 async function askEngine(engine: UnitEngine, method: Method, args: readonly unknown[]): Promise<unknown> {
-  const target = method === 'define' ? engine : engine.service;
+  const target = method === 'define' || method === 'follow' ? engine : engine.service;
   const answer = (target as unknown as Record<Method, (...given: readonly unknown[]) => unknown>)[method];
   return answer.apply(target, [...args]);
 }

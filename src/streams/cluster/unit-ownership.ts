@@ -28,7 +28,7 @@ const ASK_MS = 2_000;
 /** A node that could not open a unit takes it from nobody who can for so long. */
 const ASK_AFTER_FAILURE_MS = 60_000;
 
-export interface OwnerPorts {
+export interface OwnershipPorts {
   readonly leases: Leases;
   readonly membership: Membership;
   open(unit: Unit, lease: Lease, lost: (reason: string) => void): Promise<UnitEngine>;
@@ -43,9 +43,9 @@ export interface OwnerPorts {
 
 export const leaseName = (unit: string): string => `stream:${unit}`;
 
-export class UnitOwner {
+export class UnitOwnership {
   readonly unit: Unit;
-  readonly #ports: OwnerPorts;
+  readonly #ports: OwnershipPorts;
   #engine: UnitEngine | null = null;
   #stopped = false;
   #turn: Promise<unknown> = Promise.resolve();
@@ -58,7 +58,7 @@ export class UnitOwner {
   /** Why the last opening failed; `''` when it did not, or when another node runs it. */
   trouble = '';
 
-  constructor(unit: Unit, ports: OwnerPorts) {
+  constructor(unit: Unit, ports: OwnershipPorts) {
     this.unit = unit;
     this.#ports = ports;
   }

@@ -3,8 +3,8 @@
  */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { PartitionedHome } from '../../../src/streams/cluster/partitioned-home.ts';
-import type { UnitHome } from '../../../src/streams/cluster/unit-home.ts';
+import { PartitionedStreams } from '../../../src/streams/cluster/partitioned-streams.ts';
+import type { UnitStreams } from '../../../src/streams/cluster/unit-streams.ts';
 import { type ResultLine, StreamRefusal, type WindowQuery } from '../../../src/streams/engine/port.ts';
 import type { SplitResult } from '../../../src/streams/engine/task.ts';
 import { planOf } from '../decode/plan-of.ts';
@@ -25,28 +25,31 @@ const lineOf = (id: string, end: number): ResultLine => ({
   ...{ id, stream: 'events', name: 'w', key: {}, start: 0, end, pane: 0, timing: 'on-time', final: true, values: {} },
 });
 
-function homeOf(home: Partial<UnitHome>, split: () => Promise<SplitResult> = async () => ONE): PartitionedHome {
-  const homes = [home, home] as unknown as UnitHome[];
-  return new PartitionedHome({ homes, splitter: { split }, plan: () => plan });
+function partitionedOf(
+  unit: Partial<UnitStreams>,
+  split: () => Promise<SplitResult> = async () => ONE,
+): PartitionedStreams {
+  const partitions = [unit, unit] as unknown as UnitStreams[];
+  return new PartitionedStreams({ partitions, splitter: { split }, plan: () => plan });
 }
 
 describe('partitions as one stream', () => {
   for (const when of ['before', 'after'] as const) {
     test(`a window that closes while all are asked, ${when} the open ones are told, is told once`, async () => {
       let closed = false;
-      const home = homeOf({
+      const streams = partitionedOf({
         async query({ include }: WindowQuery) {
           // The open ones are told in their turn among the batches, the closed ones at once.
           if (include === 'open') await new Promise((resolve) => setImmediate(resolve));
           if (when === 'before' && include === 'open') closed = true;
           const rows = (include === 'closed') === closed ? [lineOf('closing', 1000)] : [];
           if (include === 'open') setImmediate(() => (closed = true));
-          return { rows: [...rows, lineOf(include, 500)], watermark: null, truncated: false };
+          return { rows: [...rows, lineOf(include, 500)], watermark: null, truncated: false, truncatedBy: [] };
         },
       });
       const query = { stream: 'events', name: 'w', key: null, fromMs: 0, toMs: 1e9, by: '', limit: 10 } as const;
       if (when === 'after') setImmediate(() => setImmediate(() => (closed = true)));
-      const { rows } = await home.query({ ...query, include: 'all' });
+      const { rows } = await streams.query({ ...query, include: 'all' });
       const ids = rows.map(({ id }) => id);
       assert.equal(ids.filter((id) => id === 'closing').length, 2, `once from each of the two, not ${ids}`);
     });
@@ -59,7 +62,7 @@ describe('partitions as one stream', () => {
       release = () => resolve(ONE);
     });
     const taken: number[] = [];
-    const home = homeOf(
+    const streams = partitionedOf(
       {
         async accept(_stream, _source, { body }) {
           taken.push(body.byteLength);
@@ -72,7 +75,7 @@ describe('partitions as one stream', () => {
       },
     );
     const send = (bytes: number): Promise<unknown> =>
-      home.accept('events', 'test', { ...HEADING, body: new Uint8Array(bytes) });
+      streams.accept('events', 'test', { ...HEADING, body: new Uint8Array(bytes) });
     const waiting = [send(10), send(40), send(41)];
     await new Promise((resolve) => setImmediate(resolve));
     await assert.rejects(

@@ -1,9 +1,9 @@
 /**
- * One unit as this node sees it: its owner here, who runs it elsewhere, and what is in force.
+ * The way to a unit: to its engine when this node runs it, else to the node that holds its lease.
  *
- * Role: gets a question to where it can be answered: to the engine of this node, or to the node that holds the lease.
- * Who holds it is asked of the store and remembered for `HOLDER_MS`; what proves wrong is asked again once. A unit that
- * nobody runs, or that is moving, is refused with a time to wait.
+ * Role: keeps what this node knows of a unit: its own part in it (`ownership`), who runs it elsewhere, what is in force.
+ * Who holds the lease is asked of the store and remembered for `HOLDER_MS`; what proves wrong is asked again once. A unit
+ * that nobody runs, or that is moving, is refused with a time to wait.
  * Invariant: what another node sent here is never sent on.
  */
 import { type Peers, PeerUnavailable } from '../../cluster/peers/port.ts';
@@ -12,13 +12,13 @@ import type { StreamDefinition } from '../define/definition.ts';
 import { type StreamFacts, StreamRefusal } from '../engine/port.ts';
 import type { UnitEngine } from './unit-engine.ts';
 import { askNode, NotOwner, type UnitMessage } from './unit-messages.ts';
-import { leaseName, type UnitOwner } from './unit-owner.ts';
+import { leaseName, type UnitOwnership } from './unit-ownership.ts';
 import type { Unit } from './units.ts';
 
 const HOLDER_MS = 5_000;
 const RETRY_AFTER_MS = 1000;
 
-export interface SeatPorts {
+export interface RoutePorts {
   readonly nodeId: string;
   readonly leases: Leases;
   readonly peers: Peers;
@@ -26,19 +26,19 @@ export interface SeatPorts {
   readonly now: () => number;
 }
 
-export class UnitSeat {
+export class UnitRoute {
   readonly unit: Unit;
-  readonly owner: UnitOwner;
+  readonly ownership: UnitOwnership;
   /** In force with the owner, as far as is known here. */
   definitions: readonly StreamDefinition[];
   /** As the owner last told them. */
   facts: readonly StreamFacts[] = [];
-  readonly #ports: SeatPorts;
+  readonly #ports: RoutePorts;
   #holder: { readonly nodeId: string; readonly atMs: number } | null = null;
 
-  constructor(unit: Unit, owner: UnitOwner, ports: SeatPorts) {
+  constructor(unit: Unit, ownership: UnitOwnership, ports: RoutePorts) {
     this.unit = unit;
-    this.owner = owner;
+    this.ownership = ownership;
     this.definitions = unit.definitions;
     this.#ports = ports;
   }
@@ -49,7 +49,7 @@ export class UnitSeat {
 
   /** By the engine of this node. Rejects with `NotOwner`, or with `StreamRefusal` when it ends meanwhile. */
   async answer<T>(work: (engine: UnitEngine) => T | Promise<T>): Promise<T> {
-    const { engine } = this.owner;
+    const { engine } = this.ownership;
     if (engine === null) throw new NotOwner(`unit ${this.unit.name} is not run here`);
     try {
       return await work(engine);
@@ -62,13 +62,15 @@ export class UnitSeat {
   /** Here when this node runs it, else there. Rejects with `StreamRefusal`. */
   async ask<T>(here: (engine: UnitEngine) => T | Promise<T>, there: UnitMessage): Promise<T> {
     for (let tries = 1; ; tries++) {
-      const { engine } = this.owner;
+      const { engine } = this.ownership;
       if (engine !== null) return this.answer(here);
       const nodeId = await this.#holderNow(tries > 1);
       if (nodeId === null || nodeId === this.#ports.nodeId) throw this.#moving();
       try {
         return (await askNode(this.#ports.peers, nodeId, there)) as T;
       } catch (error) {
+        // The owner's own answer.
+        if (error instanceof StreamRefusal) throw error;
         this.#holder = null;
         if (error instanceof NotOwner && tries === 1) continue;
         if (error instanceof NotOwner) throw this.#moving();

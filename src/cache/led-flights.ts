@@ -1,0 +1,95 @@
+/**
+ * The flights that this node leads for all nodes: their leases are renewed while they last.
+ *
+ * Role: one timer for all of them, that stops when there are none. A flight that is over before a third of its lease
+ * costs no command. Those of one tool share a hash tag, and go together.
+ * Invariants: a node that dies, is cut off or stands still renews nothing, and others lead after the lease; what was
+ * lost in that way is not taken back.
+ */
+import type { RedisConnection } from '../redis/connection.ts';
+import { RedisUnavailable } from '../redis/unavailable.ts';
+import type { Look } from './look.ts';
+import { RENEW } from './redis-scripts.ts';
+
+/** Of one command. */
+const RENEWED_AT_ONCE_MAX = 100;
+
+export interface LedFlightsOptions {
+  readonly commands: RedisConnection;
+  readonly leaseMs: number;
+  readonly rowOf: (look: Look) => string;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+}
+
+export class LedFlights {
+  readonly #options: LedFlightsOptions;
+  readonly #led = new Set<Look>();
+  #timer: NodeJS.Timeout | null = null;
+  #renewing = false;
+
+  constructor(options: LedFlightsOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#led.size;
+  }
+
+  add(look: Look): void {
+    this.#led.add(look);
+    this.#timer ??= setInterval(() => void this.#tick(), Math.max(1, this.#options.leaseMs / 3)).unref();
+  }
+
+  delete(look: Look): void {
+    this.#led.delete(look);
+  }
+
+  close(): void {
+    this.#led.clear();
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#timer = null;
+  }
+
+  async #tick(): Promise<void> {
+    const { commands, leaseMs, now } = this.#options;
+    if (this.#led.size === 0) this.close();
+    if (this.#renewing || !commands.up) return;
+    const dueAtMs = now() - leaseMs / 3;
+    const due = new Map<string, Look[]>();
+    for (const look of this.#led) {
+      if (look.leasedAtMs > dueAtMs) continue;
+      const ofTool = due.get(look.tool);
+      if (ofTool === undefined) due.set(look.tool, [look]);
+      else ofTool.push(look);
+    }
+    this.#renewing = true;
+    try {
+      await Promise.all([...due.values()].flatMap((looks) => this.#renewAll(looks)));
+    } catch (cause) {
+      // Redis went away: what could not be renewed is due at the next tick, if it still stands then.
+      if (!(cause instanceof RedisUnavailable)) throw cause;
+    } finally {
+      this.#renewing = false;
+    }
+  }
+
+  #renewAll(looks: readonly Look[]): readonly Promise<void>[] {
+    const commands: Promise<void>[] = [];
+    for (let from = 0; from < looks.length; from += RENEWED_AT_ONCE_MAX) {
+      commands.push(this.#renew(looks.slice(from, from + RENEWED_AT_ONCE_MAX)));
+    }
+    return commands;
+  }
+
+  async #renew(looks: readonly Look[]): Promise<void> {
+    const { commands, leaseMs, now, rowOf } = this.#options;
+    const askedAtMs = now();
+    const tokens = looks.map(({ token }) => token);
+    const stand = (await commands.script(RENEW, looks.map(rowOf), [leaseMs, ...tokens])) as readonly number[];
+    looks.forEach((look, at) => {
+      if (stand[at] === 1) look.leasedAtMs = askedAtMs;
+      else this.delete(look);
+    });
+  }
+}

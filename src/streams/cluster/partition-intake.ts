@@ -1,0 +1,129 @@
+/**
+ * Batches of streams that are cut into partitions: each partition gets the part with its keys.
+ *
+ * Role: cuts batches by key in the worker pool and sends the parts. Batches of a stream are handed over in the order they
+ * came in, though several are cut at a time.
+ * What several partitions take is not one transaction: a batch that some of them could not take is refused as a whole,
+ * and taken by none twice when it comes again under the same batch id.
+ */
+import type { EngineThreads } from '../engine/pool-threads.ts';
+import { StreamRefusal } from '../engine/port.ts';
+import { type SplitResult, type SplitTask, ThreadLost } from '../engine/task.ts';
+import type { Plan, StreamPlan } from '../plan.ts';
+import type { Accepted, IncomingBatch } from '../sources/port.ts';
+import type { UnitStreams } from './unit-streams.ts';
+
+const RETRY_AFTER_MS = 1000;
+const SPLIT_TRIES_MAX = 3;
+
+export interface PartitionPorts {
+  /** By number. */
+  readonly partitions: readonly UnitStreams[];
+  readonly splitter: Pick<EngineThreads, 'split'>;
+  /** That of `splitter`, too. */
+  readonly plan: () => Plan;
+}
+
+/** Throws `StreamRefusal` where there is no such stream. */
+export function planOf({ plan }: PartitionPorts, stream: string): StreamPlan {
+  const found = plan().streams.find(({ name }) => name === stream);
+  if (found !== undefined) return found;
+  throw new StreamRefusal('unknown', `no stream named ${JSON.stringify(stream.slice(0, 64))}`);
+}
+
+export class PartitionIntake {
+  readonly #ports: PartitionPorts;
+  /** By stream: settles when the batch before has been handed over. */
+  readonly #turns = new Map<string, Promise<unknown>>();
+  /** By stream: bytes that are being cut, or wait for those before them. */
+  readonly #cutting = new Map<string, number>();
+
+  constructor(ports: PartitionPorts) {
+    this.#ports = ports;
+  }
+
+  async accept(stream: string, source: string, batch: IncomingBatch): Promise<Accepted> {
+    const plan = planOf(this.#ports, stream);
+    const bytes = this.#admit(plan, batch);
+    const split = this.#split(plan, batch);
+    const before = this.#turns.get(stream);
+    let sent: Promise<Accepted> | null = null;
+    const turn = Promise.allSettled([before, split]).then(async () => {
+      this.#cutting.set(stream, (this.#cutting.get(stream) as number) - bytes);
+      // What it comes to is awaited outside of the turn.
+      sent = this.#send(stream, source, batch, await split);
+      sent.catch(() => undefined);
+    });
+    this.#turns.set(
+      stream,
+      turn.catch(() => undefined),
+    );
+    await turn;
+    return sent as unknown as Promise<Accepted>;
+  }
+
+  /** Throws when too much waits to be cut. */
+  #admit({ name, pendingBytesMax }: StreamPlan, { body: { byteLength: bytes } }: IncomingBatch): number {
+    const cutting = this.#cutting.get(name) ?? 0;
+    if (cutting > 0 && cutting + bytes > pendingBytesMax) {
+      const text = `${cutting} bytes of stream ${name} wait to be cut by key; at most ${pendingBytesMax}`;
+      throw new StreamRefusal('pending', text, RETRY_AFTER_MS);
+    }
+    this.#cutting.set(name, cutting + bytes);
+    return bytes;
+  }
+
+  async #split({ index }: StreamPlan, { body, format }: Pick<IncomingBatch, 'body' | 'format'>): Promise<SplitResult> {
+    const bytes = body.byteLength;
+    const shared = new SharedArrayBuffer(Math.max(1, bytes));
+    new Uint8Array(shared).set(body);
+    return this.#cut({ kind: 'split', stream: index, format, body: shared, bodyBytes: bytes });
+  }
+
+  /** Again where the thread was lost, or knows only the plan that has replaced this one: cutting has no effects. */
+  async #cut(task: Omit<SplitTask, 'epoch'>): Promise<SplitResult> {
+    const { plan, splitter } = this.#ports;
+    for (let tries = 1; ; tries++) {
+      const { epoch } = plan();
+      try {
+        return await splitter.split({ ...task, epoch });
+      } catch (error) {
+        const again = error instanceof ThreadLost || plan().epoch !== epoch;
+        if (again && tries < SPLIT_TRIES_MAX) continue;
+        const reason = error instanceof Error ? error.message : String(error);
+        throw new StreamRefusal('unavailable', `the batch could not be cut by key: ${reason}`, RETRY_AFTER_MS);
+      }
+    }
+  }
+
+  async #send(stream: string, source: string, batch: IncomingBatch, split: SplitResult): Promise<Accepted> {
+    const { format, only, parts } = split;
+    if (only >= 0) return this.#unit(only).accept(stream, source, batch);
+    const outcomes = await Promise.allSettled(
+      parts.flatMap((body, i) =>
+        body === null ? [] : this.#unit(i).accept(stream, source, { ...batch, format, body }),
+      ),
+    );
+    const sum = { accepted: 0, rejected: 0, late: 0 };
+    const failures: unknown[] = [];
+    for (const outcome of outcomes) {
+      if (outcome.status === 'rejected') {
+        failures.push(outcome.reason);
+        continue;
+      }
+      sum.accepted += outcome.value.accepted;
+      sum.rejected += outcome.value.rejected;
+      sum.late += outcome.value.late;
+    }
+    if (failures.length === 0) return sum;
+    const [first] = failures;
+    if (failures.length === outcomes.length || !(first instanceof StreamRefusal)) throw first;
+    const taken = `${outcomes.length - failures.length} of ${outcomes.length} partitions have taken their part`;
+    const advice = batch.batchId === '' ? 'a batch id would make sending it again safe' : 'send it again under its id';
+    throw new StreamRefusal(first.refusal, `${first.message} (${taken}; ${advice})`, first.retryAfterMs);
+  }
+
+  #unit(partition: number): UnitStreams {
+    return this.#ports.partitions[partition] as UnitStreams;
+  }
+}

@@ -1,0 +1,156 @@
+/**
+ * `window_query`: the best rows are the best of all, a key given in part is found wherever it is, and an answer that may
+ * lack anything says what.
+ */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { StreamDefinition, WindowDefinition } from '../../../src/streams/define/definition.ts';
+import { StreamRefusal, type WindowAnswer, type WindowQuery } from '../../../src/streams/engine/port.ts';
+import { lastingStores } from './faults.ts';
+import { openRig, type Rig } from './rig.ts';
+
+const KEYS = 3000;
+const aggregates = { v: { fn: 'sum' as const, of: 'v' } };
+
+const WINDOWS: Readonly<Record<string, Partial<WindowDefinition>>> = {
+  tumbling: { sizeMs: 1_000_000 },
+  hopping: { sizeMs: 1_000_000, slideMs: 500_000 },
+  session: { gapMs: 100_000 },
+  count: { count: 1000 },
+  global: {},
+};
+
+const streamOf = (more: Partial<StreamDefinition>): StreamDefinition => ({
+  name: 's',
+  schema: {
+    fields: { at: 'integer', host: 'string', disk: 'integer', v: 'number' },
+    timestamp: { field: 'at' },
+    key: ['host', 'disk'],
+  },
+  time: { maxFutureMs: 0, idleAfterMs: 0 },
+  ...more,
+});
+
+const ask = (rig: Rig, query: Partial<WindowQuery>): Promise<WindowAnswer> =>
+  rig.service.query({
+    ...{ stream: 's', name: 'w', key: null, fromMs: -Infinity, toMs: Infinity, limit: 5, by: '', include: 'all' },
+    ...query,
+  });
+
+const valuesOf = ({ rows }: WindowAnswer): unknown[] => rows.map(({ values }) => values['v']);
+
+/** A value of each key that says nothing about where the key is. */
+const numberOf = (i: number): number => (i * 7919) % KEYS;
+
+/** Hosts `h0` … `h9`, each with as many disks. */
+const events = (at: number): object[] =>
+  Array.from({ length: KEYS }, (_, i) => ({ at, host: `h${i % 10}`, disk: Math.floor(i / 10), v: numberOf(i) }));
+
+describe('open rows', () => {
+  for (const [type, window] of Object.entries(WINDOWS)) {
+    test(`of a ${type} window: the highest of all keys, and of a key given in part`, async () => {
+      const definition = { name: 'w', type, aggregates, ...window } as WindowDefinition;
+      const rig = await openRig([streamOf({ windows: [definition] })]);
+      try {
+        await rig.send('s', events(600_000));
+        // Of a hopping window an event is in two.
+        const each = type === 'hopping' ? 2 : 1;
+        const best = await ask(rig, { by: 'v', limit: 4 * each });
+        const expected = [2999, 2998, 2997, 2996].flatMap((v) => Array.from({ length: each }, () => v));
+        assert.deepEqual([valuesOf(best), best.truncated, best.truncatedBy], [expected, true, ['limit']]);
+
+        const ofH7 = Array.from({ length: KEYS / 10 }, (_, i) => numberOf(10 * i + 7)).toSorted((a, b) => b - a);
+        const some = await ask(rig, { key: { host: 'h7' }, by: 'v', limit: each });
+        assert.deepEqual(
+          valuesOf(some),
+          ofH7.slice(0, 1).flatMap((v) => Array.from({ length: each }, () => v)),
+        );
+        assert.deepEqual(some.truncatedBy, ['limit']);
+        const all = await ask(rig, { key: { host: 'h7' }, limit: 1000 });
+        assert.deepEqual([all.rows.length, all.truncated], [(KEYS / 10) * each, false]);
+        const disk = await ask(rig, { key: { disk: 299 }, limit: 100 });
+        assert.deepEqual([disk.rows.length, disk.truncated], [10 * each, false]);
+        assert.deepEqual((await ask(rig, { key: { host: 'nobody' } })).rows, []);
+        const one = await ask(rig, { key: { host: 'h7', disk: 0 }, by: 'v' });
+        assert.deepEqual([one.rows.length, one.truncated], [each, false]);
+      } finally {
+        await rig.close();
+      }
+    });
+  }
+
+  test('more than an answer may hold are told, of a key given in part too', async () => {
+    const rig = await openRig([streamOf({ windows: [{ name: 'w', type: 'session', gapMs: 100_000, aggregates }] })]);
+    try {
+      const many = Array.from({ length: 2500 }, (_, i) => ({ at: 10, host: 'h', disk: i, v: i }));
+      await rig.send('s', many);
+      const answer = await ask(rig, { key: { host: 'h' }, limit: 1000 });
+      assert.deepEqual([answer.rows.length, answer.truncatedBy], [1000, ['limit']]);
+      const best = await ask(rig, { key: { host: 'h' }, by: 'v', limit: 2 });
+      assert.deepEqual(valuesOf(best), [2499, 2498]);
+    } finally {
+      await rig.close();
+    }
+  });
+});
+
+describe('closed rows', () => {
+  const small = streamOf({
+    windows: [{ name: 'w', type: 'tumbling', sizeMs: 1000, retainRows: 10, aggregates }],
+  });
+  const close = async (rig: Rig, second: number, keys: number): Promise<void> => {
+    const rows = Array.from({ length: keys }, (_, i) => ({ at: second * 1000, host: `h${i}`, disk: 0, v: i }));
+    await rig.send('s', rows);
+    await rig.send('s', [{ at: (second + 1) * 1000, host: 'next', disk: 0, v: 0 }]);
+  };
+
+  test('of which some are kept no more are told as such, where the range has any of them', async () => {
+    const rig = await openRig([small]);
+    try {
+      await close(rig, 0, 6);
+      assert.deepEqual((await ask(rig, { include: 'closed', limit: 100 })).truncatedBy, []);
+      await close(rig, 2, 30);
+      const best = await ask(rig, { include: 'closed', by: 'v', limit: 3 });
+      assert.deepEqual([best.truncated, best.truncatedBy], [true, ['limit', 'retained']]);
+      const early = await ask(rig, { include: 'closed', toMs: 1000, limit: 100 });
+      assert.deepEqual(early.truncatedBy, ['retained']);
+      const late = await ask(rig, { include: 'closed', fromMs: 3000, limit: 100 });
+      assert.deepEqual(late.truncatedBy, []);
+      assert.deepEqual((await ask(rig, { include: 'open', limit: 100 })).truncatedBy, []);
+      // The newest ones are all there as long as they are not asked for beyond what is kept.
+      assert.deepEqual((await ask(rig, { include: 'closed', limit: 1 })).truncatedBy, ['limit']);
+    } finally {
+      await rig.close();
+    }
+  });
+
+  test('and a restart does not forget that', async () => {
+    const stores = lastingStores();
+    let rig = await openRig([small], { stores });
+    await close(rig, 0, 30);
+    await close(rig, 2, 3);
+    const before = await ask(rig, { include: 'closed', limit: 100 });
+    assert.deepEqual(before.truncatedBy, ['retained']);
+    await rig.checkpoint();
+    await rig.abandon();
+    rig = await openRig([small], { stores });
+    try {
+      assert.deepEqual(await ask(rig, { include: 'closed', limit: 100 }), before);
+    } finally {
+      await rig.close();
+    }
+  });
+});
+
+test('a value that the operator does not have is refused with those it has', async () => {
+  const rig = await openRig([streamOf({ windows: [{ name: 'w', type: 'global', aggregates }] })]);
+  try {
+    await assert.rejects(ask(rig, { by: 'w' }), (error) => {
+      assert.ok(error instanceof StreamRefusal && error.refusal === 'invalid');
+      assert.match(error.message, /w has no value "w"; it has v/);
+      return true;
+    });
+  } finally {
+    await rig.close();
+  }
+});
