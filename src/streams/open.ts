@@ -66,6 +66,7 @@ export async function openStreams(options: StreamsOptions): Promise<OpenStreams>
   const outcomes = new Outcomes(NO_PLAN, {
     alerts,
     derive: (stream, seq, events) => engine.derive(stream, seq, events),
+    counted: (stream, results) => engine.counted(stream, results),
     changed: (change) => service.tell(change),
     now,
   });

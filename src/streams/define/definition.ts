@@ -97,8 +97,11 @@ export interface WindowDefinition {
   /** What a second result of a window holds: only news, all so far, or all so far after a retraction. Default `accumulating`. */
   accumulation?: 'discarding' | 'accumulating' | 'retracting';
   /**
-   * Keep only the best results of each close: `{by: 'n', limit: 10}` (descending), ties at the limit all kept when `ties`.
-   * tumbling, hopping, cumulating.
+   * Keep only the best keys of each window: `{by: 'n', limit: 10}` (descending, equal ones by the text of their key), ties
+   * at the limit all kept when `ties`. tumbling, hopping, cumulating. A pane is the whole ranking: its rows have one
+   * number and take the place of all rows of the pane before, which `retracting` takes back first. With lateness or
+   * early results not `discarding`; no `trigger.everyCount`; anomalies and alerts cannot look at such a window, and
+   * windows still open are shown with all their keys.
    */
   top?: { by: string; limit: number; ties?: boolean };
   /** How many closed results are kept for queries. Default 10,000 rows. */

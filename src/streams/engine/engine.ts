@@ -315,11 +315,13 @@ export class StreamEngine {
     });
   }
 
+  /** Results of a stream were given out. */
+  counted(stream: number, results: number): void {
+    const book = this.books[stream];
+    if (book !== undefined) book.counters.results += results;
+  }
+
   async #results(chunks: readonly ResultChunk[]): Promise<void> {
-    for (const { operator, count } of chunks) {
-      const book = this.books[this.plan.operators[operator]?.stream ?? -1];
-      if (book !== undefined) book.counters.results += count;
-    }
     await this.outcomes.take(chunks);
     this.#arrivals.clear();
   }

@@ -8,7 +8,7 @@
  */
 import type { AlertBook } from '../alerts/alert-book.ts';
 import { contextOfResult, NO_CONTEXT } from '../event-context.ts';
-import { bytesOfLines, linesOf } from '../lines/lines-of.ts';
+import { linesOf } from '../lines/lines-of.ts';
 import { BETWEEN_RECORDS } from '../operator.ts';
 import type { AlertPlan, OperatorPlan, Plan } from '../plan.ts';
 import { LineBatch } from '../sinks/line-batch.ts';
@@ -16,6 +16,7 @@ import type { Delivery } from './delivery.ts';
 import type { DerivedEvents } from './derived-body.ts';
 import { operatorName } from './image-chunks.ts';
 import type { ResultLine, StreamChange } from './port.ts';
+import { Rankings } from './rankings.ts';
 import { Retained } from './retained.ts';
 import type { ResultChunk } from './task.ts';
 
@@ -32,6 +33,8 @@ export interface OutcomePorts {
   readonly alerts: AlertBook;
   /** Results that become events of a stream; `seq` is between the log's whole numbers. */
   derive(stream: string, seq: number, events: DerivedEvents): void;
+  /** Results were given out. */
+  counted(stream: number, results: number): void;
   changed(change: StreamChange): void;
   now(): number;
 }
@@ -45,17 +48,20 @@ export class Outcomes {
   /** Of the round under way. */
   readonly #derived: { readonly target: string; readonly seq: number; readonly events: DerivedEvents }[] = [];
   #routes: readonly SinkRoute[] = [];
+  readonly rankings: Rankings;
   replaying = false;
 
   constructor(plan: Plan, ports: OutcomePorts) {
     this.#plan = plan;
     this.#ports = ports;
+    this.rankings = new Rankings(plan);
     this.#retained = new Map(plan.operators.map((operator) => [operatorName(plan, operator), new Retained(operator)]));
   }
 
   usePlan(plan: Plan): void {
     const before = this.#retained;
     this.#plan = plan;
+    this.rankings.usePlan(plan);
     this.#retained = new Map(
       plan.operators.map((operator) => {
         const name = operatorName(plan, operator);
@@ -93,13 +99,12 @@ export class Outcomes {
   }
 
   /** Resolves when the sinks have room. */
-  async take(chunks: readonly ResultChunk[]): Promise<number> {
+  async take(chunks: readonly ResultChunk[]): Promise<void> {
     const touched = new Set<number>();
     const perSink = new Map<Delivery, LineBatch[]>();
-    let count = 0;
-    for (const chunk of this.#merged(chunks)) {
+    for (const chunk of this.rankings.of(chunks)) {
       const operator = this.#plan.operators[chunk.operator] as OperatorPlan;
-      count += chunk.count;
+      this.#ports.counted(operator.stream, chunk.count);
       touched.add(chunk.operator);
       this.#retained.get(operatorName(this.#plan, operator))?.add(chunk);
       if (operator.kind === 'alert') this.#raise(operator, chunk);
@@ -112,7 +117,6 @@ export class Outcomes {
     for (const [delivery, batches] of perSink) for (const batch of batches) delivery.push(batch);
     if (!this.replaying) for (const operator of touched) this.#tell(this.#plan.operators[operator] as OperatorPlan);
     for (const { delivery } of this.#routes) await delivery.room();
-    return count;
   }
 
   #tell(operator: OperatorPlan): void {
@@ -158,65 +162,6 @@ export class Outcomes {
   #derive(): void {
     for (const { events, seq, target } of this.#derived.splice(0)) this.#ports.derive(target, seq, events);
   }
-
-  /** The best of all shards, where each shard gave its best. */
-  #merged(chunks: readonly ResultChunk[]): readonly ResultChunk[] {
-    if (!chunks.some(({ operator }) => this.#topOf(operator) !== null)) return chunks;
-    const merged: ResultChunk[] = [];
-    const groups = new Map<string, ResultChunk[]>();
-    for (const chunk of chunks) {
-      if (this.#topOf(chunk.operator) === null) {
-        merged.push(chunk);
-        continue;
-      }
-      const name = `${chunk.seq}/${chunk.operator}/${chunk.output}`;
-      const group = groups.get(name);
-      if (group !== undefined) group.push(chunk);
-      else groups.set(name, [chunk]);
-    }
-    for (const group of groups.values()) merged.push(this.#best(group));
-    return merged.sort((a, b) => a.seq - b.seq || a.operator - b.operator || a.shard - b.shard);
-  }
-
-  #topOf(operator: number): { readonly by: string; readonly limit: number; readonly ties: boolean } | null {
-    const plan = this.#plan.operators[operator];
-    return plan?.kind === 'window' ? plan.top : null;
-  }
-
-  #best(group: readonly ResultChunk[]): ResultChunk {
-    const first = group[0] as ResultChunk;
-    const top = this.#topOf(first.operator);
-    if (top === null) return first;
-    const windows = new Map<string, { line: string; value: number }[]>();
-    for (const { lines } of group) {
-      for (const line of linesOf(lines)) {
-        const { start, pane, values } = JSON.parse(line) as ResultLine;
-        const name = `${start}/${pane}`;
-        const rows = windows.get(name) ?? [];
-        windows.set(name, rows);
-        const value = values[top.by];
-        rows.push({ line, value: typeof value === 'number' ? value : Number.NEGATIVE_INFINITY });
-      }
-    }
-    const kept = [...windows.values()].flatMap((rows) => bestOf(rows, top));
-    return {
-      ...first,
-      count: kept.length,
-      start: Math.min(...group.map(({ start }) => start)),
-      end: Math.max(...group.map(({ end }) => end)),
-      lines: bytesOfLines(kept),
-    };
-  }
-}
-
-function bestOf(
-  rows: readonly { readonly line: string; readonly value: number }[],
-  { limit, ties }: { readonly limit: number; readonly ties: boolean },
-): string[] {
-  const sorted = rows.toSorted((a, b) => b.value - a.value || (a.line < b.line ? -1 : 1));
-  const last = sorted[limit - 1];
-  if (last === undefined) return sorted.map(({ line }) => line);
-  return sorted.filter(({ value }, i) => i < limit || (ties && value === last.value)).map(({ line }) => line);
 }
 
 /** A result as an event: members of the key and the values side by side, with `start` and `end`. */

@@ -1,19 +1,23 @@
 /**
- * The best of one close: which keys `top` keeps.
+ * The best of one firing in one shard: which keys may be among the best of all.
  *
- * Role: takes each key's value as it is computed and says afterwards who is in, best first; equal values go by the order
- * they were given in, and with `ties` all that equal the last one are in. What is no number ranks last.
+ * Role: takes each key's value as it is computed and says afterwards who is in, best first; equal values go by the key's
+ * text, as they do among the shards (`engine/rankings.ts`), and with `ties` all that equal the last one are in. What is no
+ * number ranks last.
  */
 export class Ranking {
   readonly #limit: number;
   readonly #ties: boolean;
+  readonly #nameOf: (key: number) => string;
   readonly #values: number[] = [];
   readonly #handles: number[] = [];
   readonly #keys: number[] = [];
 
-  constructor(limit: number, ties: boolean) {
+  /** `nameOf`: text of a key. */
+  constructor(limit: number, ties: boolean, nameOf: (key: number) => string) {
     this.#limit = limit;
     this.#ties = ties;
+    this.#nameOf = nameOf;
   }
 
   add(value: unknown, handle: number, key: number): void {
@@ -27,20 +31,32 @@ export class Ranking {
     const values = this.#values;
     const last = this.#threshold();
     const chosen: number[] = [];
-    let above = 0;
-    for (let i = 0; i < values.length; i++) if ((values[i] as number) > last) above += 1;
-    for (let i = 0; i < values.length; i++) {
-      const value = values[i] as number;
-      if (value > last || (value === last && (this.#ties || above++ < this.#limit))) chosen.push(i);
-    }
-    chosen.sort((a, b) => {
-      const [x, y] = [values[a] as number, values[b] as number];
-      return x === y ? a - b : y - x;
-    });
+    for (let i = 0; i < values.length; i++) if ((values[i] as number) >= last) chosen.push(i);
+    this.#sort(chosen);
+    if (!this.#ties && chosen.length > this.#limit) chosen.length = this.#limit;
     for (const i of chosen) visit(this.#handles[i] as number, this.#keys[i] as number);
     values.length = 0;
     this.#handles.length = 0;
     this.#keys.length = 0;
+  }
+
+  /** Texts are made of those only that have equals. */
+  #sort(chosen: number[]): void {
+    const names = new Map<number, string>();
+    const nameOf = (i: number): string => {
+      const known = names.get(i);
+      if (known !== undefined) return known;
+      const name = this.#nameOf(this.#keys[i] as number);
+      names.set(i, name);
+      return name;
+    };
+    chosen.sort((a, b) => {
+      const [x, y] = [this.#values[a] as number, this.#values[b] as number];
+      if (x !== y) return y - x;
+      const [m, n] = [nameOf(a), nameOf(b)];
+      // A query has a key once for each window.
+      return m === n ? a - b : m < n ? -1 : 1;
+    });
   }
 
   /** Value of the last one that is in: the root of a heap of the best. */

@@ -200,6 +200,16 @@ describe('a window', () => {
       'top.by: "all", expected an aggregate that gives a number, not a list',
     ],
     [
+      'top when one key has had so many events',
+      { top: { by: 'n', limit: 1 }, trigger: { everyCount: 3 } },
+      'trigger.everyCount: 3, expected nothing: top ranks all keys, and one key having so many events is no moment for the others',
+    ],
+    [
+      'top of what is new',
+      { top: { by: 'n', limit: 1 }, allowedLatenessMs: 5, accumulation: 'discarding' },
+      'accumulation: "discarding", expected accumulating or retracting: top ranks all that a window holds, not what is new in it',
+    ],
+    [
       'key of an unknown field',
       { key: ['bider'] },
       'key[0]: "bider", expected a field: auction, bidder, price, city, at; did you mean bidder?',
@@ -398,6 +408,16 @@ describe('what watches', () => {
       'nothing',
       { alerts: [{ ...alert, on: 'ww' }] },
       'alerts[0].on: "ww", expected a window, pattern or anomaly of the stream: w',
+    ],
+    [
+      'a ranking, key by key',
+      { windows: [tumbling({ top: { by: 'n', limit: 3 } })], alerts: [alert] },
+      'alerts[0].on: "w", expected a window without top: its results are looked at key by key, before they are ranked (a sink of type stream makes events of the ranking)',
+    ],
+    [
+      'the values of a ranking, key by key',
+      { windows: [tumbling({ top: { by: 'n', limit: 3 } })], anomalies: [anomaly] },
+      'anomalies[0].window: "w", expected a window without top: its results are looked at key by key, before they are ranked (a sink of type stream makes events of the ranking)',
     ],
     [
       'unknown values',
