@@ -65,7 +65,6 @@ export async function openStreams(options: StreamsOptions): Promise<OpenStreams>
   const engineParts = { threads, eventLog: stores.eventLog, deadLetters: stores.deadLetters, log, now };
   const outcomes = new Outcomes(NO_PLAN, {
     alerts,
-    derive: (stream, seq, events) => engine.derive(stream, seq, events),
     counted: (stream, results) => engine.counted(stream, results),
     changed: (change) => service.tell(change),
     now,

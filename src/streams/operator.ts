@@ -47,8 +47,8 @@ export interface OperatorInput {
   readonly provenance: Provenance;
 }
 
-/** Places between two records of the log. */
-export const BETWEEN_RECORDS = 4096;
+/** Places between two records of the log: more than there are streams. */
+export const BETWEEN_RECORDS = 512;
 
 /** Where the events of a batch come from: what context and contributing ids are made of. */
 export interface Provenance {

@@ -219,6 +219,12 @@ export interface SourceDefinition {
   [option: string]: unknown;
 }
 
+/**
+ * Type `stream`, with the name of a `stream`, makes events of the results: members of the key, values, `start`, `end`,
+ * `pane`, `timing` and `final`. What takes results back, and outputs beside the main one (late events, timeouts), are
+ * events only where the schema of that stream has a boolean field `retraction`, a text field `output` (`''`, `late`,
+ * `timeout`).
+ */
 export interface SinkDefinition {
   type: string;
   /** Windows, patterns, joins, views, anomalies or alerts of this stream; default: all of them. */

@@ -8,6 +8,7 @@
  */
 import type { DeadLetterStore } from '../dead-letters/port.ts';
 import { EventBatch } from '../decode/event-batch.ts';
+import { TICK } from '../feeds.ts';
 import { type EventLog, type LogRecord, LogUnavailable } from '../log/port.ts';
 import type { Plan } from '../plan.ts';
 import type { Accepted, IncomingBatch } from '../sources/port.ts';
@@ -60,8 +61,6 @@ export class StreamEngine {
   #queryId = 0;
   /** Poison events on their way to where they are kept. */
   readonly #burials = new Set<Promise<void>>();
-  /** Arrival of the records of the round under way, by sequence number. */
-  readonly #arrivals = new Map<number, number>();
 
   constructor(parts: EngineParts, plan: Plan, shards: ShardSet, outcomes: Outcomes) {
     this.parts = parts;
@@ -72,6 +71,7 @@ export class StreamEngine {
     this.pipeline = new Pipeline({
       threads: parts.threads,
       rounds: () => this.shards,
+      apart: (stream) => this.outcomes.derivations.graph.apart(stream),
       results: (chunks) => this.#results(chunks),
       answered: (rows, asked) => this.#answered(rows, asked),
       broken: (error) => {
@@ -159,6 +159,7 @@ export class StreamEngine {
     const outcome = new Promise<Accepted>((resolve, reject) => {
       this.pipeline.push({
         seq,
+        stream: book.plan.index,
         task,
         durable,
         steps: (decoded) => {
@@ -172,9 +173,11 @@ export class StreamEngine {
           // In this turn: a checkpoint that has the events has the id as well.
           if (record.batchId !== '') book.settle(record.batchId, accepted);
           this.#bury(record, seq, decoded as DecodeResult).then(() => resolve(accepted));
+          this.#derive(book.plan.index, seq, record.arrivalMs);
         },
         failed: (error) => {
           book.pendingBytes -= bytes;
+          this.#derive(book.plan.index, seq, record.arrivalMs);
           reject(refusalOf(error));
         },
       });
@@ -211,7 +214,6 @@ export class StreamEngine {
   }
 
   #stepsOf(book: StreamBook, record: EventsRecord, seq: number, decoded: DecodeResult | null): readonly Step[] {
-    this.#arrivals.set(Math.floor(seq), record.arrivalMs);
     if (record.position !== '') book.positions.set(`${record.source}|${record.partition}`, record.position);
     if (decoded === null || decoded.accepted === 0) return [];
     const { index: stream } = book.plan;
@@ -267,16 +269,17 @@ export class StreamEngine {
   tick(record: TickRecord, seq: number, durable: Promise<void>): void {
     this.pipeline.push({
       seq,
+      stream: TICK,
       task: null,
       durable,
       steps: () => {
-        this.#arrivals.set(seq, record.nowMs);
         const steps: Step[] = [{ kind: 'tick', seq, nowMs: record.nowMs }];
         for (const { stream, partition } of record.idle) this.#idle(stream, partition, record.nowMs, seq, steps);
         return steps;
       },
       applied: () => {
         this.appliedSeq = Math.max(this.appliedSeq, seq);
+        this.#derive(TICK, seq, record.nowMs);
       },
       failed: (error) => this.parts.log.warn({ err: error }, 'a tick could not be logged'),
     } satisfies Entry);
@@ -292,10 +295,18 @@ export class StreamEngine {
     }
   }
 
-  /** Results of one stream as events of another: they follow from the log and are not in it. */
-  derive(stream: string, seq: number, events: DerivedEvents): void {
-    const book = this.books.find(({ plan }) => plan.name === stream);
-    if (book === undefined) return;
+  /** What follows from the results of a record, or of a batch made of them, before anything later is looked at. */
+  #derive(stream: number, seq: number, arrivalMs: number): void {
+    if (this.pipeline.stopped) return;
+    this.outcomes.derivations.done(stream, seq, (target, at, events) =>
+      this.#enterDerived(target, at, arrivalMs, events),
+    );
+  }
+
+  /** Results as events of a stream: they follow from the log and are not in it. */
+  #enterDerived(index: number, seq: number, arrivalMs: number, events: DerivedEvents): void {
+    const book = this.books[index] as StreamBook;
+    const stream = book.plan.name;
     const { body, contextBytes, ofAll } = bodyOf(events);
     const record: EventsRecord = {
       kind: 'events',
@@ -304,7 +315,7 @@ export class StreamEngine {
       source: 'stream',
       partition: '',
       // Of the record it follows from, so that a replay stamps the same.
-      arrivalMs: this.#arrivals.get(Math.floor(seq)) ?? 0,
+      arrivalMs,
       ...ofAll,
       batchId: '',
       position: '',
@@ -323,7 +334,6 @@ export class StreamEngine {
 
   async #results(chunks: readonly ResultChunk[]): Promise<void> {
     await this.outcomes.take(chunks);
-    this.#arrivals.clear();
   }
 
   /** Original texts of `seq:row` ids, of records the log still has. */

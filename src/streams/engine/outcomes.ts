@@ -7,13 +7,12 @@
  * nobody is told of a change.
  */
 import type { AlertBook } from '../alerts/alert-book.ts';
-import { contextOfResult, NO_CONTEXT } from '../event-context.ts';
+import type { Feed } from '../feeds.ts';
 import { linesOf } from '../lines/lines-of.ts';
-import { BETWEEN_RECORDS } from '../operator.ts';
 import type { AlertPlan, OperatorPlan, Plan } from '../plan.ts';
 import { LineBatch } from '../sinks/line-batch.ts';
 import type { Delivery } from './delivery.ts';
-import type { DerivedEvents } from './derived-body.ts';
+import { Derivations } from './derivations.ts';
 import { operatorName } from './image-chunks.ts';
 import type { ResultLine, StreamChange } from './port.ts';
 import { Rankings } from './rankings.ts';
@@ -31,8 +30,6 @@ export interface SinkRoute {
 
 export interface OutcomePorts {
   readonly alerts: AlertBook;
-  /** Results that become events of a stream; `seq` is between the log's whole numbers. */
-  derive(stream: string, seq: number, events: DerivedEvents): void;
   /** Results were given out. */
   counted(stream: number, results: number): void;
   changed(change: StreamChange): void;
@@ -43,10 +40,8 @@ export class Outcomes {
   #plan: Plan;
   #retained: Map<string, Retained>;
   readonly #ports: OutcomePorts;
-  /** Results of a stream that become events of another. */
-  #derivations: readonly { readonly operator: number; readonly target: string }[] = [];
-  /** Of the round under way. */
-  readonly #derived: { readonly target: string; readonly seq: number; readonly events: DerivedEvents }[] = [];
+  /** Results that become events of streams. */
+  derivations: Derivations;
   #routes: readonly SinkRoute[] = [];
   readonly rankings: Rankings;
   replaying = false;
@@ -55,6 +50,7 @@ export class Outcomes {
     this.#plan = plan;
     this.#ports = ports;
     this.rankings = new Rankings(plan);
+    this.derivations = new Derivations(plan, []);
     this.#retained = new Map(plan.operators.map((operator) => [operatorName(plan, operator), new Retained(operator)]));
   }
 
@@ -72,13 +68,21 @@ export class Outcomes {
 
   useRoutes(routes: readonly SinkRoute[]): void {
     this.#routes = routes.filter(({ target }) => target === '');
-    this.#derivations = routes.flatMap((route) =>
-      route.target === ''
-        ? []
-        : this.#plan.operators.flatMap((operator) =>
-            this.#takes(route, operator) ? [{ operator: operator.index, target: route.target }] : [],
-          ),
-    );
+    this.derivations = new Derivations(this.#plan, this.#feedsOf(routes));
+  }
+
+  /** By sinks of type `stream`, and by actions of alerts. */
+  #feedsOf(routes: readonly SinkRoute[]): readonly Feed[] {
+    const { operators, streams } = this.#plan;
+    return operators.flatMap((operator) => {
+      const actions = operator.kind === 'alert' ? operator.actions : [];
+      const names = [
+        ...routes.flatMap((route) => (route.target !== '' && this.#takes(route, operator) ? [route.target] : [])),
+        ...actions.flatMap((action) => ('stream' in action ? [action.stream] : [])),
+      ];
+      const targets = names.map((name) => streams.findIndex((stream) => stream.name === name));
+      return targets.flatMap((target) => (target < 0 ? [] : [{ operator: operator.index, target }]));
+    });
   }
 
   get routes(): readonly SinkRoute[] {
@@ -109,11 +113,8 @@ export class Outcomes {
       this.#retained.get(operatorName(this.#plan, operator))?.add(chunk);
       if (operator.kind === 'alert') this.#raise(operator, chunk);
       this.#toSinks(operator, chunk, perSink);
-      for (const { operator: of, target } of this.#derivations) {
-        if (of === chunk.operator) this.#collect(target, chunk);
-      }
+      this.derivations.collect(chunk);
     }
-    this.#derive();
     for (const [delivery, batches] of perSink) for (const batch of batches) delivery.push(batch);
     if (!this.replaying) for (const operator of touched) this.#tell(this.#plan.operators[operator] as OperatorPlan);
     for (const { delivery } of this.#routes) await delivery.room();
@@ -142,29 +143,5 @@ export class Outcomes {
     const stream = this.#plan.streams[operator.stream]?.name ?? '';
     const lines = linesOf(chunk.lines).map((line) => JSON.parse(line) as ResultLine);
     this.#ports.alerts.take(stream, operator, lines, this.#ports.now(), this.replaying);
-    for (const action of operator.actions) if ('stream' in action) this.#collect(action.stream, chunk);
   }
-
-  #collect(target: string, chunk: ResultChunk): void {
-    // Between two records of the log, operators in order.
-    const seq = chunk.seq + (chunk.operator + 1) / BETWEEN_RECORDS;
-    const newest = this.#derived.findLast((each) => each.target === target);
-    const events: DerivedEvents = newest?.seq === seq ? newest.events : { lines: [], contexts: [] };
-    if (newest?.seq !== seq) this.#derived.push({ target, seq, events });
-    for (const line of linesOf(chunk.lines)) {
-      const result = JSON.parse(line) as ResultLine;
-      events.lines.push(eventOf(result));
-      events.contexts.push(result.context === undefined ? NO_CONTEXT : contextOfResult(result.context));
-    }
-  }
-
-  /** One batch per operator and record, whatever shards its results came from: it is told apart by its number alone. */
-  #derive(): void {
-    for (const { events, seq, target } of this.#derived.splice(0)) this.#ports.derive(target, seq, events);
-  }
-}
-
-/** A result as an event: members of the key and the values side by side, with `start` and `end`. */
-export function eventOf({ key, start, end, pane, timing, final, values }: ResultLine): string {
-  return JSON.stringify({ start, end, pane, timing, final, ...key, ...values });
 }
