@@ -14,7 +14,7 @@ import type { Plan } from '../plan.ts';
 import type { Accepted, IncomingBatch } from '../sources/port.ts';
 import { StreamBook } from './books.ts';
 import { BufferPool } from './buffer-pool.ts';
-import { bodyOf, type DerivedEvents } from './derived-body.ts';
+import { type DerivedEvents, recordOf } from './derived-body.ts';
 import { lettersOf } from './letters.ts';
 import type { Outcomes } from './outcomes.ts';
 import { type Entry, Pipeline } from './pipeline.ts';
@@ -307,20 +307,7 @@ export class StreamEngine {
   #enterDerived(index: number, seq: number, arrivalMs: number, events: DerivedEvents): void {
     const book = this.books[index] as StreamBook;
     const stream = book.plan.name;
-    const { body, contextBytes, ofAll } = bodyOf(events);
-    const record: EventsRecord = {
-      kind: 'events',
-      stream,
-      format: 'ndjson',
-      source: 'stream',
-      partition: '',
-      // Of the record it follows from, so that a replay stamps the same.
-      arrivalMs,
-      ...ofAll,
-      batchId: '',
-      position: '',
-      body,
-    };
+    const { contextBytes, record } = recordOf(stream, arrivalMs, events);
     this.enter(book, record, seq, DURABLE, contextBytes).catch((error: unknown) => {
       this.parts.log.warn({ err: error, stream }, 'results could not become events of this stream');
     });

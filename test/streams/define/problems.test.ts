@@ -369,6 +369,61 @@ describe('a join', () => {
   });
 });
 
+describe('events made of results', () => {
+  const view = { name: 'v' };
+  const to = (stream: string, of?: string[]): object => ({
+    type: 'stream',
+    stream,
+    ...(of === undefined ? {} : { of }),
+  });
+  const stream = (name: string, sinks: object[], more: object = {}): object => ({
+    ...bids(),
+    name,
+    views: [view],
+    sinks,
+    ...more,
+  });
+  const alert = { name: 'loud', on: 'v', actions: [{ stream: 'a' }] };
+  const join = {
+    name: 'j',
+    with: 'b',
+    type: 'window',
+    sizeMs: 10,
+    on: { left: ['auction'], right: ['auction'] },
+    select: { n: 'left.price' },
+  };
+  const TABLE: readonly [string, object[], string[]][] = [
+    [
+      'do not come back the way they went',
+      [stream('a', [to('b')]), stream('b', [to('a')])],
+      ['streams[1].sinks[0].stream: "a", expected a stream whose results do not come back: b → a → b'],
+    ],
+    [
+      'nor by a longer way, nor through an alert',
+      [stream('a', [to('b')]), stream('b', [to('c')]), stream('c', [], { alerts: [alert] })],
+      ['streams[2].alerts[0].actions[0].stream: "a", expected a stream whose results do not come back: c → a → b → c'],
+    ],
+    [
+      'nor to the other side of a join',
+      [stream('a', [to('b')], { joins: [join] }), stream('b', [])],
+      ['streams[0].sinks[0].stream: "b", expected a stream whose results do not come back: b → b'],
+    ],
+    [
+      'unless it is not the join that is handed on',
+      [stream('a', [to('b', ['v'])], { joins: [join] }), stream('b', [])],
+      [],
+    ],
+    [
+      'and may meet again',
+      [stream('a', [to('b'), to('c')]), stream('b', [to('d')]), stream('c', [to('d')]), stream('d', [])],
+      [],
+    ],
+  ];
+  for (const [name, streams, expected] of TABLE) {
+    test(name, () => assert.deepEqual(problemsOf(...streams), expected));
+  }
+});
+
 describe('what watches', () => {
   const watched = (more: object): unknown => ({ ...bids(), windows: [tumbling()], ...more });
   const anomaly = { name: 'z', window: 'w', value: 'n', type: 'zscore' };
