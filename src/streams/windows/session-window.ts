@@ -6,7 +6,7 @@
  * end − 1, and is kept for the allowed lateness; an event is late when the session it would be part of, merged with what
  * it touches, is past that. A session that fired and then grows fires again: at once when it still is behind the
  * watermark, when its new end is reached otherwise. With `retracting`, what an earlier firing said is taken back first,
- * under the bounds it had.
+ * under the bounds it had. In processing time a tick is the watermark up to the millisecond before it.
  * Role: which session an event belongs to, and what may end it; sessions are kept in `open-sessions.ts`, results are made
  * in `session-firing.ts`. Events are given to their rows in chunks (`RowAggregates.addRows`): what looks at aggregates has
  * to `#settle` those before.
@@ -246,7 +246,7 @@ class SessionWindow implements ShardOperator {
 
   tick(nowMs: number, out: Emitter): void {
     const { earlyMs, time } = this.#plan;
-    if (time === 'processing') this.#advance(nowMs, out);
+    if (time === 'processing') this.#advance(nowMs - 1, out);
     if (earlyMs === 0 || !this.#rows.periodBegins(nowMs, earlyMs)) return;
     const open = this.#open;
     for (const key of open.keys()) {

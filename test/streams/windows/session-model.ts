@@ -118,7 +118,7 @@ export class SessionModel {
 
   tick(nowMs: number): Result[] {
     const { earlyMs, time } = this.#plan;
-    const closed = time === 'processing' ? this.advance(nowMs) : [];
+    const closed = time === 'processing' ? this.advance(nowMs - 1) : [];
     if (earlyMs === 0) return closed;
     const before = this.#period;
     this.#period = Math.floor(nowMs / earlyMs);
