@@ -99,7 +99,7 @@ export interface ResultRow {
   retraction: boolean;
   /** `''`, or which other output of the operator this is: `late`, `timeout`. */
   output: '' | 'late' | 'timeout';
-  /** By position in `columns` of the operator. JSON values. */
+  /** By position in `columns` of the operator; of the output `late`, in the fields of its stream. JSON values. */
   values: unknown[];
   evidence: Evidence | null;
 }

@@ -91,7 +91,10 @@ export interface WindowDefinition {
   aggregates: Record<string, AggregateDefinition>;
   /** After the end, how long events still count. Default 0. */
   allowedLatenessMs?: number;
-  /** Events past the allowed lateness: counted and dropped, or kept as results of `{name}.late`. Default `drop`. */
+  /**
+   * Events past the allowed lateness: counted and dropped, or given out as results of the output `late`, with the event's
+   * fields as values and its time as bounds. Default `drop`.
+   */
   late?: 'drop' | 'side-output';
   trigger?: TriggerDefinition;
   /** What a second result of a window holds: only news, all so far, or all so far after a retraction. Default `accumulating`. */

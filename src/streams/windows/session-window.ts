@@ -99,7 +99,7 @@ class SessionWindow implements ShardOperator {
       const key = input.keys[i] as number;
       const ts = processing ? provenance.arrivalMs : (batch.ts[row] as number);
       let session = this.#extended(key, ts, watermark);
-      if (session === 0) session = this.#placed(input, key, ts, watermark, out);
+      if (session === 0) session = this.#placed(input, row, key, ts, watermark, out);
       if (session === 0) continue;
       if (this.#pending === CHUNK) this.#settle(input);
       rows.note(session, row);
@@ -145,7 +145,7 @@ class SessionWindow implements ShardOperator {
   }
 
   /** The session of any event: the one it opens, or those it touches made one; 0 when it is late. */
-  #placed(input: OperatorInput, key: number, ts: number, watermark: number, out: Emitter): number {
+  #placed(input: OperatorInput, event: number, key: number, ts: number, watermark: number, out: Emitter): number {
     const { allowedLatenessMs, gapMs, sideOutput } = this.#plan;
     const open = this.#open;
     const touched = this.#some;
@@ -160,7 +160,7 @@ class SessionWindow implements ShardOperator {
     }
     if (until - 1 + allowedLatenessMs <= watermark) {
       this.#rows.countLate();
-      if (sideOutput) this.#firing.late(key, ts, out);
+      if (sideOutput) this.#firing.late(key, ts, input.batch, event, out);
       return 0;
     }
     if (until - 1 <= watermark) this.#overdue = true;

@@ -125,7 +125,7 @@ export class WindowOracle {
       final: true,
       retraction: false,
       output: 'late',
-      values: this.#distinct ? [null, null, null, null, null] : [null, null, null, null],
+      values: [event.key, event.value],
     });
   }
 
