@@ -30,33 +30,51 @@ export class Ranking {
   take(visit: (handle: number, key: number) => void): void {
     const values = this.#values;
     const last = this.#threshold();
-    const chosen: number[] = [];
-    for (let i = 0; i < values.length; i++) if ((values[i] as number) >= last) chosen.push(i);
-    this.#sort(chosen);
-    if (!this.#ties && chosen.length > this.#limit) chosen.length = this.#limit;
-    for (const i of chosen) visit(this.#handles[i] as number, this.#keys[i] as number);
+    const above: number[] = [];
+    const level: number[] = [];
+    for (let i = 0; i < values.length; i++) {
+      const value = values[i] as number;
+      if (value > last) above.push(i);
+      else if (value === last) level.push(i);
+    }
+    const room = this.#ties ? level.length : this.#limit - above.length;
+    for (const i of this.#ordered(above)) visit(this.#handles[i] as number, this.#keys[i] as number);
+    for (const i of this.#first(level, room)) visit(this.#handles[i] as number, this.#keys[i] as number);
     values.length = 0;
     this.#handles.length = 0;
     this.#keys.length = 0;
   }
 
-  /** Texts are made of those only that have equals. */
-  #sort(chosen: number[]): void {
+  /** Best first. Texts are made of those only that have equals. */
+  #ordered(places: number[]): readonly number[] {
     const names = new Map<number, string>();
     const nameOf = (i: number): string => {
-      const known = names.get(i);
-      if (known !== undefined) return known;
-      const name = this.#nameOf(this.#keys[i] as number);
+      const name = names.get(i) ?? this.#nameOf(this.#keys[i] as number);
       names.set(i, name);
       return name;
     };
-    chosen.sort((a, b) => {
+    return places.sort((a, b) => {
       const [x, y] = [this.#values[a] as number, this.#values[b] as number];
       if (x !== y) return y - x;
       const [m, n] = [nameOf(a), nameOf(b)];
       // A query has a key once for each window.
       return m === n ? a - b : m < n ? -1 : 1;
     });
+  }
+
+  /** So many of those that are equal, by their texts: nearly all may be, and few be in. */
+  #first(level: number[], room: number): readonly number[] {
+    if (level.length <= room) return this.#ordered(level);
+    const kept: { readonly place: number; readonly name: string }[] = [];
+    for (const place of level) {
+      const name = this.#nameOf(this.#keys[place] as number);
+      if (kept.length === room && name >= (kept.at(-1) as { name: string }).name) continue;
+      let at = kept.length;
+      while (at > 0 && name < (kept[at - 1] as { name: string }).name) at -= 1;
+      kept.splice(at, 0, { place, name });
+      if (kept.length > room) kept.pop();
+    }
+    return kept.map(({ place }) => place);
   }
 
   /** Value of the last one that is in: the root of a heap of the best. */
