@@ -7,39 +7,23 @@
  * kept until the window has expired: a pane is always the ranking over all shards, every row has its number, and it
  * takes the place of the whole pane before. With `retracting` that pane is taken back first, row by row.
  * Invariants: rows go by value, best first, equal ones by the text of their key, so that the order knows no shards; what
- * is no number goes last. What is kept is a function of the results and part of the checkpoint.
- * Bounds: `WINDOWS_MAX` windows per operator; the oldest go, and what they still say is ranked among itself.
+ * is no number goes last. What is kept (`kept-rankings.ts`) is a function of the results and part of the checkpoint.
  */
 import { bytesOfLines, linesOf } from '../lines/lines-of.ts';
 import type { Plan, WindowPlan } from '../plan.ts';
 import { operatorName } from './image-chunks.ts';
+import { type KeptRanking, KeptRankings, type Row } from './kept-rankings.ts';
 import type { ResultLine } from './port.ts';
 import type { ResultChunk } from './task.ts';
 
-const WINDOWS_MAX = 65_536;
 /** Of one step: a tick may end windows of which it has given early results, late results come before later windows. */
 const TIMINGS: readonly ResultLine['timing'][] = ['early', 'late', 'on-time'];
-
-interface Row {
-  readonly text: string;
-  readonly line: ResultLine;
-  readonly value: number;
-  readonly key: string;
-}
 
 interface Firing {
   readonly start: number;
   readonly end: number;
   readonly timing: ResultLine['timing'];
   readonly byShard: Map<number, Row[]>;
-}
-
-interface Kept {
-  readonly end: number;
-  panes: number;
-  /** The newest pane, as it was given out; of `retracting` windows. */
-  said: readonly string[];
-  readonly byShard: Map<number, readonly Row[]>;
 }
 
 type Ranked = WindowPlan & { readonly top: NonNullable<WindowPlan['top']> };
@@ -60,8 +44,8 @@ export type RankingFacts = Readonly<
 
 export class Rankings {
   #plan: Plan;
-  /** By name of the operator, then by bounds. */
-  #kept = new Map<string, Map<string, Kept>>();
+  /** By name of the operator. */
+  #kept = new Map<string, KeptRankings>();
 
   constructor(plan: Plan) {
     this.#plan = plan;
@@ -70,7 +54,7 @@ export class Rankings {
   /** What operators hold that go on with their state, and are ranked as before, is kept. */
   usePlan(plan: Plan): void {
     const before = new Map(this.#plan.operators.map((operator) => [operatorName(this.#plan, operator), operator]));
-    const kept = new Map<string, Map<string, Kept>>();
+    const kept = new Map<string, KeptRankings>();
     for (const operator of plan.operators) {
       const name = operatorName(plan, operator);
       const windows = this.#kept.get(name);
@@ -130,10 +114,10 @@ export class Rankings {
   #pane({ byShard, end, start, timing }: Firing, plan: Ranked): string[] {
     const windows = this.#windowsOf(operatorName(this.#plan, plan));
     const name = `${start}/${end}`;
-    const kept: Kept = windows.get(name) ?? { end, panes: 0, said: [], byShard: new Map() };
+    const kept: KeptRanking = windows.get(name) ?? { end, panes: 0, said: [], byShard: new Map() };
     // A window closes in all shards at once: one that is silent has nothing in it.
-    if (timing === 'on-time') kept.byShard.clear();
-    for (const [shard, rows] of byShard) kept.byShard.set(shard, bestOf(rows, plan.top));
+    if (timing === 'on-time') windows.clear(kept);
+    for (const [shard, rows] of byShard) windows.put(name, kept, shard, bestOf(rows, plan.top));
     const best = bestOf([...kept.byShard.values()].flat(), plan.top);
     const final = timing === 'on-time' && best.some(({ line }) => line.final);
     const takenBack = kept.said.map((text) => retractionOf(text, timing));
@@ -141,16 +125,15 @@ export class Rankings {
     if (plan.accumulation === 'retracting') kept.said = said;
     kept.panes += 1;
     if (final) windows.delete(name);
-    else windows.set(name, kept);
-    if (timing === 'on-time') forgetExpired(windows, end - plan.allowedLatenessMs);
-    if (windows.size > WINDOWS_MAX) windows.delete(windows.keys().next().value as string);
+    if (timing === 'on-time') windows.forgetExpired(end - plan.allowedLatenessMs);
+    windows.keepToLimit();
     return [...takenBack, ...said];
   }
 
-  #windowsOf(operator: string): Map<string, Kept> {
+  #windowsOf(operator: string): KeptRankings {
     const known = this.#kept.get(operator);
     if (known !== undefined) return known;
-    const windows = new Map<string, Kept>();
+    const windows = new KeptRankings();
     this.#kept.set(operator, windows);
     return windows;
   }
@@ -159,7 +142,7 @@ export class Rankings {
   facts(): RankingFacts {
     const facts: Record<string, RankingFacts[string]> = {};
     for (const [operator, windows] of this.#kept) {
-      facts[operator] = [...windows].map(([name, { byShard, end, panes, said }]) => ({
+      facts[operator] = [...windows.entries()].map(([name, { byShard, end, panes, said }]) => ({
         name,
         end,
         panes,
@@ -179,8 +162,15 @@ export class Rankings {
       const { by } = operator.top;
       const kept = this.#windowsOf(name);
       for (const { byShard, end, name: bounds, panes, said } of windows) {
-        const rows = byShard.map(([shard, texts]) => [shard, texts.map((text) => rowOf(text, by))] as const);
-        kept.set(bounds, { end, panes, said, byShard: new Map(rows) });
+        const window: KeptRanking = { end, panes, said, byShard: new Map() };
+        for (const [shard, texts] of byShard) {
+          kept.put(
+            bounds,
+            window,
+            shard,
+            texts.map((text) => rowOf(text, by)),
+          );
+        }
       }
     }
   }
@@ -237,12 +227,4 @@ function retractionOf(text: string, timing: ResultLine['timing']): string {
   const { end, id, key, name, pane, start, stream, values } = JSON.parse(text) as ResultLine;
   const bounds = { start, end, pane, timing, final: false, retraction: true };
   return JSON.stringify({ id: `${id}/retraction`, stream, name, key, ...bounds, values });
-}
-
-/** Windows that end at `end` or before cannot fire again. */
-function forgetExpired(windows: Map<string, Kept>, end: number): void {
-  for (const [name, kept] of windows) {
-    if (kept.end > end) return;
-    windows.delete(name);
-  }
 }
