@@ -19,6 +19,7 @@ import { type Defined, type InForce, mergeDefined } from './defined.ts';
 import type { EngineLog, StreamEngine } from './engine.ts';
 import { chunksOf, groupName, groupsAnew, imagesFrom, operatorName, shapesOf, shared } from './image-chunks.ts';
 import type { DefineOutcome } from './port.ts';
+import type { RankingFacts } from './rankings.ts';
 import { createShard, type ShardParts } from './shard.ts';
 import { ShardSet } from './shard-set.ts';
 import type { ShardImage } from './task.ts';
@@ -54,6 +55,7 @@ interface Facts {
   readonly books: Readonly<Record<string, BookFacts>>;
   readonly sinks: Readonly<Record<string, SinkFacts>>;
   readonly alerts: AlertFacts;
+  readonly rankings: RankingFacts;
 }
 
 export class Lifecycle {
@@ -145,6 +147,7 @@ export class Lifecycle {
       const bytes = checkpoint.chunks.get(`retained/${name}`);
       if (bytes !== undefined) retained.restore(bytes);
     }
+    engine.outcomes.rankings.restore(facts.rankings);
     engine.outcomes.alerts.restore(facts.alerts);
     engine.appliedSeq = checkpoint.seq;
   }
@@ -329,6 +332,7 @@ export class Lifecycle {
       books: Object.fromEntries(engine.books.map((book) => [book.plan.name, book.facts()])),
       sinks: Object.fromEntries(this.#sinkFacts()),
       alerts: engine.outcomes.alerts.facts(),
+      rankings: engine.outcomes.rankings.facts(),
     };
     return {
       seq: engine.appliedSeq,
