@@ -42,7 +42,9 @@ function clusterAt(redisUrl: string) {
       const board = new LoadBoard();
       board.start(load);
       const setup = { id, redisUrl, tlsCaFile: '', commandMsMax: 2000, prefix, heartbeatMs: HEARTBEAT_MS };
-      const membership = new RedisMembership({ ...setup, board, log: QUIET });
+      starts += 1;
+      const presence = { key: `${prefix}there:${id}`, start: `${id} ${starts}` };
+      const membership = new RedisMembership({ ...setup, presence, board, log: QUIET });
       opened.push({ board, membership });
       return membership;
     },
@@ -55,6 +57,7 @@ function clusterAt(redisUrl: string) {
   };
 }
 
+let starts = 0;
 const open: { leave(): Promise<void>; board: LoadBoard }[] = [];
 afterEach(async () => {
   for (const { board, leave } of open.splice(0)) {
@@ -63,7 +66,6 @@ afterEach(async () => {
   }
 });
 
-let starts = 0;
 const presenceOf = (id: string): string => `mcp:there:${id}`;
 
 function member(id: string, url = redis.url, load: () => number = () => 0): RedisMembership {
