@@ -20,8 +20,7 @@
  *
  * Role of this file: joins them. Nodes look at their units when nodes come, go or change status, and every `LOOK_MS`;
  * what other nodes have put in force is read when they say so, and now and then, and partitions that run here follow
- * their first one. Streams that are not replicated have an
- * engine of this node alone, as without a cluster.
+ * their first one. Streams that are not replicated have an engine of this node alone, as without a cluster.
  */
 import type { Peers } from '../../cluster/peers/port.ts';
 import type { Leases, Membership } from '../../cluster/port.ts';
