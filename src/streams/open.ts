@@ -70,7 +70,7 @@ export async function openStreams(options: StreamsOptions): Promise<OpenStreams>
   const engineParts = { threads, eventLog: stores.eventLog, deadLetters: stores.deadLetters, log, now };
   const outcomes = new Outcomes(NO_PLAN, {
     alerts,
-    derive: (stream, seq, events) => engine.derive(stream, seq, events),
+    counted: (stream, results) => engine.counted(stream, results),
     changed: (change) => service.tell(change),
     arrivalMs: (seq) => engine.arrivalMs(seq),
   });

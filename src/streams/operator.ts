@@ -47,8 +47,8 @@ export interface OperatorInput {
   readonly provenance: Provenance;
 }
 
-/** Places between two records of the log. */
-export const BETWEEN_RECORDS = 4096;
+/** Places between two records of the log: more than there are streams. */
+export const BETWEEN_RECORDS = 512;
 
 /** Where the events of a batch come from: what context and contributing ids are made of. */
 export interface Provenance {
@@ -99,7 +99,7 @@ export interface ResultRow {
   retraction: boolean;
   /** `''`, or which other output of the operator this is: `late`, `timeout`. */
   output: '' | 'late' | 'timeout';
-  /** By position in `columns` of the operator. JSON values. */
+  /** By position in `columns` of the operator; of the output `late`, in the fields of its stream. JSON values. */
   values: unknown[];
   evidence: Evidence | null;
 }

@@ -13,7 +13,7 @@ import { Packr } from 'msgpackr';
 import { SEAL_BYTES, seal, seedOf, unsealed } from '../lmdb/sealed-value.ts';
 
 export const PIECE_BYTES = 2 ** 20;
-const VERSION = 1;
+const VERSION = 2;
 
 export interface Piece {
   readonly storedBytes: number;

@@ -212,12 +212,21 @@ export class EventBatch {
     return this.#text.toString('utf8', at, at + length);
   }
 
+  /** By field; null when absent. */
+  fieldValues(row: number): (string | number | boolean | null)[] {
+    return (this.plan.streams[this.stream]?.fields ?? []).map(({ type }, field) => {
+      if (type === 'string') return this.text(field, row);
+      const value = (this.values[field] as Float64Array)[row] as number;
+      if (Number.isNaN(value)) return null;
+      return type === 'boolean' ? value !== 0 : value;
+    });
+  }
+
   #fieldsJson(row: number): string {
     const event: Record<string, unknown> = {};
-    for (const [field, { name, type }] of (this.plan.streams[this.stream]?.fields ?? []).entries()) {
-      const value = type === 'string' ? this.text(field, row) : (this.values[field] as Float64Array)[row];
-      if (value === null || Number.isNaN(value)) continue;
-      event[name] = type === 'boolean' ? value !== 0 : value;
+    const values = this.fieldValues(row);
+    for (const [field, { name }] of (this.plan.streams[this.stream]?.fields ?? []).entries()) {
+      if (values[field] !== null) event[name] = values[field];
     }
     return JSON.stringify(event);
   }

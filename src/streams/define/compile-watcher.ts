@@ -45,6 +45,7 @@ export function anomalyPlan(
   checkAnomalyMembers(definition, path, findings);
   const window = definition.window === undefined ? null : windowNamed(definition.window, stream, parts, path);
   if (window === undefined) return null;
+  if (window !== null) checkUnranked(window, at(path, 'window'), findings);
   if (window === null) checkField(definition, stream, path);
   else checkWindowValue(definition, window, parts, path, findings);
   const key = definition.key === undefined ? of.key : keyFields(definition.key, of.fields, at(path, 'key'), findings);
@@ -141,6 +142,7 @@ export function alertPlan(
     findings.add(at(path, 'on'), definition.on, `a window, pattern or anomaly of the stream: ${listed(names)}`, names);
     return null;
   }
+  checkUnranked(source, at(path, 'on'), findings);
   const scope = scopeOfResults(parts, source);
   checkExpression(definition.when, scope, 'boolean', at(path, 'when'), findings);
   checkExpression(definition.clear, scope, 'boolean', at(path, 'clear'), findings);
@@ -167,6 +169,14 @@ export function alertPlan(
       'webhook' in action ? { webhook: action.webhook, headers: action.headers ?? {} } : { stream: action.stream },
     ),
   };
+}
+
+/** What looks at results does so in the shard of their key, where only that shard's ranking is known. */
+function checkUnranked(source: OperatorPlan, path: string, findings: Findings): void {
+  if (source.kind !== 'window' || source.top === null) return;
+  const expected =
+    'a window without top: its results are looked at key by key, before they are ranked (a sink of type stream makes events of the ranking)';
+  findings.add(path, source.name, expected);
 }
 
 function operatorsOf({ operators }: PlanParts, { plan }: StreamContext): readonly OperatorPlan[] {

@@ -119,11 +119,12 @@ function checkSizes({ sizeMs, slideMs, type }: WindowDefinition, path: string, f
 }
 
 function topOf(
-  { top }: WindowDefinition,
+  definition: WindowDefinition,
   aggregates: readonly CompiledAggregate[],
   path: string,
   findings: Findings,
 ): WindowPlan['top'] {
+  const { top } = definition;
   if (top === undefined) return null;
   const by = at(at(path, 'top'), 'by');
   const names = aggregates.map((each) => each.plan.name);
@@ -131,7 +132,24 @@ function topOf(
   if (type === undefined) findings.add(by, top.by, `an aggregate of the window: ${listed(names)}`, names);
   else if (type !== 'number' && type !== 'any')
     findings.add(by, top.by, `an aggregate that gives a number, not a ${type}`);
+  checkPanes(definition, path, findings);
   return { by: top.by, limit: top.limit, ties: top.ties ?? false };
+}
+
+/** A pane is a ranking of all keys: it needs all of their content, and a moment that all shards share. */
+function checkPanes(
+  { accumulation, allowedLatenessMs = 0, trigger = {} }: WindowDefinition,
+  path: string,
+  findings: Findings,
+): void {
+  const { everyCount = 0, everyMs = 0 } = trigger;
+  if (everyCount > 0) {
+    const expected = 'nothing: top ranks all keys, and one key having so many events is no moment for the others';
+    findings.add(at(at(path, 'trigger'), 'everyCount'), everyCount, expected);
+  }
+  if (accumulation !== 'discarding' || (allowedLatenessMs === 0 && everyMs === 0)) return;
+  const expected = 'accumulating or retracting: top ranks all that a window holds, not what is new in it';
+  findings.add(at(path, 'accumulation'), accumulation, expected);
 }
 
 /** Windows start at offset + n × period for any n: the smallest offset that says so. */

@@ -6,6 +6,7 @@
  * after what they are fed by.
  */
 import type { OperatorPlan, Plan, StreamPlan } from '../plan.ts';
+import { checkFeeds } from './compile-feeds.ts';
 import { joinPlan, viewPlan } from './compile-join.ts';
 import { checkPartitions } from './compile-partitions.ts';
 import { patternPlan } from './compile-pattern.ts';
@@ -81,6 +82,7 @@ class Compiler {
     }
     this.streams = streams.map(({ plan }) => plan);
     for (const stream of streams) this.#operatorsOf(stream);
+    checkFeeds(streams, this.#parts, findings);
     checkPartitions(streams, this.#parts, findings);
     if (findings.none) this.#finish();
   }

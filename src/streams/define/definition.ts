@@ -91,14 +91,20 @@ export interface WindowDefinition {
   aggregates: Record<string, AggregateDefinition>;
   /** After the end, how long events still count. Default 0. */
   allowedLatenessMs?: number;
-  /** Events past the allowed lateness: counted and dropped, or kept as results of `{name}.late`. Default `drop`. */
+  /**
+   * Events past the allowed lateness: counted and dropped, or given out as results of the output `late`, with the event's
+   * fields as values and its time as bounds. Default `drop`.
+   */
   late?: 'drop' | 'side-output';
   trigger?: TriggerDefinition;
   /** What a second result of a window holds: only news, all so far, or all so far after a retraction. Default `accumulating`. */
   accumulation?: 'discarding' | 'accumulating' | 'retracting';
   /**
-   * Keep only the best results of each close: `{by: 'n', limit: 10}` (descending), ties at the limit all kept when `ties`.
-   * tumbling, hopping, cumulating.
+   * Keep only the best keys of each window: `{by: 'n', limit: 10}` (descending, equal ones by the text of their key), ties
+   * at the limit all kept when `ties`. tumbling, hopping, cumulating. A pane is the whole ranking: its rows have one
+   * number and take the place of all rows of the pane before, which `retracting` takes back first. With lateness or
+   * early results not `discarding`; no `trigger.everyCount`; anomalies and alerts cannot look at such a window, and
+   * windows still open are shown with all their keys.
    */
   top?: { by: string; limit: number; ties?: boolean };
   /** How many closed results are kept for queries. Default 10,000 rows. */
@@ -219,6 +225,12 @@ export interface SourceDefinition {
   [option: string]: unknown;
 }
 
+/**
+ * Type `stream`, with the name of a `stream`, makes events of the results: members of the key, values, `start`, `end`,
+ * `pane`, `timing` and `final`. What takes results back, and outputs beside the main one (late events, timeouts), are
+ * events only where the schema of that stream has a boolean field `retraction`, a text field `output` (`''`, `late`,
+ * `timeout`).
+ */
 export interface SinkDefinition {
   type: string;
   /** Windows, patterns, joins, views, anomalies or alerts of this stream; default: all of them. */

@@ -68,7 +68,7 @@ const top = object(
     limit: whole(1, TOP_ROWS_MAX, 'Results kept.'),
     ties: flag('Keep all results that are level with the last one. Default false.').optional(),
   },
-  'Keep only the best results of each close.',
+  'Keep only the best keys of each window; a later pane is a whole ranking again.',
 );
 
 export const windowSchema = object({

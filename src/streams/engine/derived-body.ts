@@ -6,6 +6,7 @@
  * stands behind the events.
  */
 import { isSeveral, NO_CONTEXT, type OwnContext, writeContext } from '../event-context.ts';
+import type { EventsRecord } from './engine.ts';
 
 export interface DerivedEvents {
   readonly lines: string[];
@@ -13,14 +14,25 @@ export interface DerivedEvents {
   readonly contexts: OwnContext[];
 }
 
-export interface DerivedBody {
+/** `arrivalMs`: of the record they follow from, so that a replay stamps the same. */
+export function recordOf(
+  stream: string,
+  arrivalMs: number,
+  events: DerivedEvents,
+): { readonly record: EventsRecord; readonly contextBytes: number } {
+  const { body, contextBytes, ofAll } = bodyOf(events);
+  const from = { source: 'stream', partition: '', position: '', batchId: '', setAside: '' };
+  return { record: { kind: 'events', stream, format: 'ndjson', arrivalMs, ...from, ...ofAll, body }, contextBytes };
+}
+
+interface DerivedBody {
   readonly body: Buffer;
   /** At the end of the body. */
   readonly contextBytes: number;
   readonly ofAll: OwnContext;
 }
 
-export function bodyOf({ contexts, lines }: DerivedEvents): DerivedBody {
+function bodyOf({ contexts, lines }: DerivedEvents): DerivedBody {
   const events = `${lines.join('\n')}\n`;
   const { correlationId, traceparent } = contexts[0] ?? NO_CONTEXT;
   const alike = contexts.every((each) => each.correlationId === correlationId && each.traceparent === traceparent);

@@ -7,12 +7,13 @@
  * and changes its plan; `service.ts` answers questions about it.
  */
 import type { DeadLetterStore } from '../dead-letters/port.ts';
+import { TICK } from '../feeds.ts';
 import type { EventLog, LogRecord } from '../log/port.ts';
 import type { Plan } from '../plan.ts';
 import type { Accepted, IncomingBatch } from '../sources/port.ts';
 import { StreamBook } from './books.ts';
 import { BufferPool } from './buffer-pool.ts';
-import { bodyOf, type DerivedEvents } from './derived-body.ts';
+import { type DerivedEvents, recordOf } from './derived-body.ts';
 import { digestOf, Intake, partitionOf, refusalOf } from './intake.ts';
 import { letterOfBatch, lettersOf } from './letters.ts';
 import { originalsOf } from './originals.ts';
@@ -75,6 +76,7 @@ export class StreamEngine {
     this.pipeline = new Pipeline({
       threads: parts.threads,
       rounds: () => this.shards,
+      apart: (stream) => this.outcomes.derivations.graph.apart(stream),
       results: (chunks) => this.#results(chunks),
       answered: (rows, asked) => this.#answered(rows, asked),
       broken: (error) => {
@@ -99,14 +101,16 @@ export class StreamEngine {
   /** Of the log, now or replayed. */
   enterTime(record: TimeRecord, seq: number, durable: Promise<void>): Promise<void> {
     const { arrivalMs, partition, stream, tsMs } = record;
+    const book = this.books.find(({ plan }) => plan.name === stream);
+    const index = book?.plan.index ?? TICK;
     return new Promise((resolve, reject) => {
       this.pipeline.push({
         seq,
+        stream: index,
         task: null,
         durable,
         steps: () => {
           this.#arrivals.set(seq, arrivalMs);
-          const book = this.books.find(({ plan }) => plan.name === stream);
           if (book === undefined) return [];
           const before = book.watermark;
           book.observe({ kind: 'events', partition, tsMax: tsMs }, arrivalMs);
@@ -115,6 +119,7 @@ export class StreamEngine {
         },
         applied: () => {
           this.appliedSeq = Math.max(this.appliedSeq, seq);
+          this.#derive(index, seq, arrivalMs);
           resolve();
         },
         failed: (error) => reject(refusalOf(error)),
@@ -136,6 +141,7 @@ export class StreamEngine {
     const outcome = new Promise<Accepted>((resolve, reject) => {
       this.pipeline.push({
         seq,
+        stream: book.plan.index,
         task,
         durable,
         steps: (decoded) => {
@@ -149,9 +155,11 @@ export class StreamEngine {
           // In this turn: a checkpoint that has the events has the id as well.
           if (record.batchId !== '') book.settle(record.batchId, accepted);
           this.#bury(record, seq, decoded as DecodeResult).then(() => resolve(accepted));
+          this.#derive(book.plan.index, seq, record.arrivalMs);
         },
         failed: (error) => {
           book.pendingBytes -= bytes;
+          this.#derive(book.plan.index, seq, record.arrivalMs);
           reject(refusalOf(error));
         },
       });
@@ -258,6 +266,7 @@ export class StreamEngine {
   tick(record: TickRecord, seq: number, durable: Promise<void>): void {
     this.pipeline.push({
       seq,
+      stream: TICK,
       task: null,
       durable,
       steps: () => {
@@ -269,6 +278,7 @@ export class StreamEngine {
       },
       applied: () => {
         this.appliedSeq = Math.max(this.appliedSeq, seq);
+        this.#derive(TICK, seq, record.nowMs);
       },
       failed: (error) => this.parts.log.warn({ err: error }, 'a tick could not be logged'),
     } satisfies Entry);
@@ -295,25 +305,19 @@ export class StreamEngine {
     }
   }
 
-  /** Results of one stream as events of another: they follow from the log and are not in it. */
-  derive(stream: string, seq: number, events: DerivedEvents): void {
-    const book = this.books.find(({ plan }) => plan.name === stream);
-    if (book === undefined) return;
-    const { body, contextBytes, ofAll } = bodyOf(events);
-    const record: EventsRecord = {
-      kind: 'events',
-      stream,
-      format: 'ndjson',
-      source: 'stream',
-      partition: '',
-      // Of the record it follows from, so that a replay stamps the same.
-      arrivalMs: this.arrivalMs(seq),
-      ...ofAll,
-      batchId: '',
-      position: '',
-      setAside: '',
-      body,
-    };
+  /** What follows from the results of a record, or of a batch made of them, before anything later is looked at. */
+  #derive(stream: number, seq: number, arrivalMs: number): void {
+    if (this.pipeline.stopped) return;
+    this.outcomes.derivations.done(stream, seq, (target, at, events) =>
+      this.#enterDerived(target, at, arrivalMs, events),
+    );
+  }
+
+  /** Results as events of a stream: they follow from the log and are not in it. */
+  #enterDerived(index: number, seq: number, arrivalMs: number, events: DerivedEvents): void {
+    const book = this.books[index] as StreamBook;
+    const stream = book.plan.name;
+    const { contextBytes, record } = recordOf(stream, arrivalMs, events);
     this.enter(book, record, seq, DURABLE, contextBytes).catch((error: unknown) => {
       this.parts.log.warn({ err: error, stream }, 'results could not become events of this stream');
     });
@@ -324,11 +328,13 @@ export class StreamEngine {
     return this.#arrivals.get(Math.floor(seq)) ?? 0;
   }
 
+  /** Results of a stream were given out. */
+  counted(stream: number, results: number): void {
+    const book = this.books[stream];
+    if (book !== undefined) book.counters.results += results;
+  }
+
   async #results(chunks: readonly ResultChunk[]): Promise<void> {
-    for (const { operator, count } of chunks) {
-      const book = this.books[this.plan.operators[operator]?.stream ?? -1];
-      if (book !== undefined) book.counters.results += count;
-    }
     await this.outcomes.take(chunks);
     this.#arrivals.clear();
   }

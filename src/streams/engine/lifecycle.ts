@@ -29,6 +29,7 @@ import {
   shared,
 } from './image-chunks.ts';
 import type { DefineOutcome } from './port.ts';
+import type { RankingFacts } from './rankings.ts';
 import { createShard, type ShardParts } from './shard.ts';
 import { memoryBytesMax } from './shard-residence.ts';
 import { ShardSet } from './shard-set.ts';
@@ -69,6 +70,7 @@ interface Facts {
   readonly books: Readonly<Record<string, BookFacts>>;
   readonly sinks: Readonly<Record<string, SinkFacts>>;
   readonly alerts: AlertFacts;
+  readonly rankings: RankingFacts;
 }
 
 export class Lifecycle {
@@ -181,6 +183,7 @@ export class Lifecycle {
       const bytes = checkpoint.chunks.get(`retained/${name}`);
       if (bytes !== undefined) retained.restore(bytes);
     }
+    engine.outcomes.rankings.restore(facts.rankings);
     engine.outcomes.alerts.restore(facts.alerts);
     engine.appliedSeq = checkpoint.seq;
   }
@@ -263,10 +266,8 @@ export class Lifecycle {
     const verdicts = compatibility(before, plan);
     const kept = new Set(verdicts.filter((each) => each.kept).map((each) => each.operator));
     await this.#letGo(before, plan, kept);
-    const images = carryOver(before, plan, kept, {
-      shards: engine.shards.images,
-      fresh: (shard) => createShard(shard, plan, shardParts, 0),
-    });
+    const fresh = (shard: number): HeldShard => createShard(shard, plan, shardParts, 0);
+    const images = carryOver(before, plan, kept, { shards: engine.shards.images, fresh });
     const books = plan.streams.map((stream) => {
       const known = engine.books.find((book) => book.plan.name === stream.name);
       if (known === undefined) return new StreamBook(stream);
@@ -361,6 +362,7 @@ export class Lifecycle {
       books: Object.fromEntries(engine.books.map((book) => [book.plan.name, book.facts()])),
       sinks: Object.fromEntries(this.#sinkFacts()),
       alerts: engine.outcomes.alerts.facts(),
+      rankings: engine.outcomes.rankings.facts(),
     };
     return {
       seq: engine.appliedSeq,

@@ -7,15 +7,15 @@
  * alerts have ids, and while a log is replayed nobody is told of a change.
  */
 import type { AlertBook } from '../alerts/alert-book.ts';
-import { contextOfResult, NO_CONTEXT } from '../event-context.ts';
-import { bytesOfLines, linesOf } from '../lines/lines-of.ts';
-import { BETWEEN_RECORDS } from '../operator.ts';
+import type { Feed } from '../feeds.ts';
+import { linesOf } from '../lines/lines-of.ts';
 import type { AlertPlan, OperatorPlan, Plan } from '../plan.ts';
 import { LineBatch } from '../sinks/line-batch.ts';
 import type { Delivery } from './delivery.ts';
-import type { DerivedEvents } from './derived-body.ts';
+import { Derivations } from './derivations.ts';
 import { operatorName } from './image-chunks.ts';
 import type { ResultLine, StreamChange } from './port.ts';
+import { Rankings } from './rankings.ts';
 import { Retained } from './retained.ts';
 import type { ResultChunk } from './task.ts';
 
@@ -30,8 +30,8 @@ export interface SinkRoute {
 
 export interface OutcomePorts {
   readonly alerts: AlertBook;
-  /** Results that become events of a stream; `seq` is between the log's whole numbers. */
-  derive(stream: string, seq: number, events: DerivedEvents): void;
+  /** Results were given out. */
+  counted(stream: number, results: number): void;
   changed(change: StreamChange): void;
   /** When the record came that results of this number follow from. */
   arrivalMs(seq: number): number;
@@ -41,22 +41,24 @@ export class Outcomes {
   #plan: Plan;
   #retained: Map<string, Retained>;
   readonly #ports: OutcomePorts;
-  /** Results of a stream that become events of another. */
-  #derivations: readonly { readonly operator: number; readonly target: string }[] = [];
-  /** Of the round under way. */
-  readonly #derived: { readonly target: string; readonly seq: number; readonly events: DerivedEvents }[] = [];
+  /** Results that become events of streams. */
+  derivations: Derivations;
   #routes: readonly SinkRoute[] = [];
+  readonly rankings: Rankings;
   replaying = false;
 
   constructor(plan: Plan, ports: OutcomePorts) {
     this.#plan = plan;
     this.#ports = ports;
+    this.rankings = new Rankings(plan);
+    this.derivations = new Derivations(plan, []);
     this.#retained = new Map(plan.operators.map((operator) => [operatorName(plan, operator), new Retained(operator)]));
   }
 
   usePlan(plan: Plan): void {
     const before = this.#retained;
     this.#plan = plan;
+    this.rankings.usePlan(plan);
     this.#retained = new Map(
       plan.operators.map((operator) => {
         const name = operatorName(plan, operator);
@@ -67,13 +69,21 @@ export class Outcomes {
 
   useRoutes(routes: readonly SinkRoute[]): void {
     this.#routes = routes.filter(({ target }) => target === '');
-    this.#derivations = routes.flatMap((route) =>
-      route.target === ''
-        ? []
-        : this.#plan.operators.flatMap((operator) =>
-            this.#takes(route, operator) ? [{ operator: operator.index, target: route.target }] : [],
-          ),
-    );
+    this.derivations = new Derivations(this.#plan, this.#feedsOf(routes));
+  }
+
+  /** By sinks of type `stream`, and by actions of alerts. */
+  #feedsOf(routes: readonly SinkRoute[]): readonly Feed[] {
+    const { operators, streams } = this.#plan;
+    return operators.flatMap((operator) => {
+      const actions = operator.kind === 'alert' ? operator.actions : [];
+      const names = [
+        ...routes.flatMap((route) => (route.target !== '' && this.#takes(route, operator) ? [route.target] : [])),
+        ...actions.flatMap((action) => ('stream' in action ? [action.stream] : [])),
+      ];
+      const targets = names.map((name) => streams.findIndex((stream) => stream.name === name));
+      return targets.flatMap((target) => (target < 0 ? [] : [{ operator: operator.index, target }]));
+    });
   }
 
   get routes(): readonly SinkRoute[] {
@@ -94,26 +104,21 @@ export class Outcomes {
   }
 
   /** Resolves when the sinks have room. */
-  async take(chunks: readonly ResultChunk[]): Promise<number> {
+  async take(chunks: readonly ResultChunk[]): Promise<void> {
     const touched = new Set<number>();
     const perSink = new Map<Delivery, LineBatch[]>();
-    let count = 0;
-    for (const chunk of this.#merged(chunks)) {
+    for (const chunk of this.rankings.of(chunks)) {
       const operator = this.#plan.operators[chunk.operator] as OperatorPlan;
-      count += chunk.count;
+      this.#ports.counted(operator.stream, chunk.count);
       touched.add(chunk.operator);
       this.#retained.get(operatorName(this.#plan, operator))?.add(chunk);
       if (operator.kind === 'alert') this.#raise(operator, chunk);
       this.#toSinks(operator, chunk, perSink);
-      for (const { operator: of, target } of this.#derivations) {
-        if (of === chunk.operator) this.#collect(target, chunk);
-      }
+      this.derivations.collect(chunk);
     }
-    this.#derive();
     for (const [delivery, batches] of perSink) for (const batch of batches) delivery.push(batch);
     if (!this.replaying) for (const operator of touched) this.#tell(this.#plan.operators[operator] as OperatorPlan);
     for (const { delivery } of this.#routes) await delivery.room();
-    return count;
   }
 
   #tell(operator: OperatorPlan): void {
@@ -139,88 +144,5 @@ export class Outcomes {
     const stream = this.#plan.streams[operator.stream]?.name ?? '';
     const lines = linesOf(chunk.lines).map((line) => JSON.parse(line) as ResultLine);
     this.#ports.alerts.take(stream, operator, lines, this.#ports.arrivalMs(chunk.seq));
-    for (const action of operator.actions) if ('stream' in action) this.#collect(action.stream, chunk);
   }
-
-  #collect(target: string, chunk: ResultChunk): void {
-    // Between two records of the log, operators in order.
-    const seq = chunk.seq + (chunk.operator + 1) / BETWEEN_RECORDS;
-    const newest = this.#derived.findLast((each) => each.target === target);
-    const events: DerivedEvents = newest?.seq === seq ? newest.events : { lines: [], contexts: [] };
-    if (newest?.seq !== seq) this.#derived.push({ target, seq, events });
-    for (const line of linesOf(chunk.lines)) {
-      const result = JSON.parse(line) as ResultLine;
-      events.lines.push(eventOf(result));
-      events.contexts.push(result.context === undefined ? NO_CONTEXT : contextOfResult(result.context));
-    }
-  }
-
-  /** One batch per operator and record, whatever shards its results came from: it is told apart by its number alone. */
-  #derive(): void {
-    for (const { events, seq, target } of this.#derived.splice(0)) this.#ports.derive(target, seq, events);
-  }
-
-  /** The best of all shards, where each shard gave its best. */
-  #merged(chunks: readonly ResultChunk[]): readonly ResultChunk[] {
-    if (!chunks.some(({ operator }) => this.#topOf(operator) !== null)) return chunks;
-    const merged: ResultChunk[] = [];
-    const groups = new Map<string, ResultChunk[]>();
-    for (const chunk of chunks) {
-      if (this.#topOf(chunk.operator) === null) {
-        merged.push(chunk);
-        continue;
-      }
-      const name = `${chunk.seq}/${chunk.operator}/${chunk.output}`;
-      const group = groups.get(name);
-      if (group !== undefined) group.push(chunk);
-      else groups.set(name, [chunk]);
-    }
-    for (const group of groups.values()) merged.push(this.#best(group));
-    return merged.sort((a, b) => a.seq - b.seq || a.operator - b.operator || a.shard - b.shard);
-  }
-
-  #topOf(operator: number): { readonly by: string; readonly limit: number; readonly ties: boolean } | null {
-    const plan = this.#plan.operators[operator];
-    return plan?.kind === 'window' ? plan.top : null;
-  }
-
-  #best(group: readonly ResultChunk[]): ResultChunk {
-    const first = group[0] as ResultChunk;
-    const top = this.#topOf(first.operator);
-    if (top === null) return first;
-    const windows = new Map<string, { line: string; value: number }[]>();
-    for (const { lines } of group) {
-      for (const line of linesOf(lines)) {
-        const { start, pane, values } = JSON.parse(line) as ResultLine;
-        const name = `${start}/${pane}`;
-        const rows = windows.get(name) ?? [];
-        windows.set(name, rows);
-        const value = values[top.by];
-        rows.push({ line, value: typeof value === 'number' ? value : Number.NEGATIVE_INFINITY });
-      }
-    }
-    const kept = [...windows.values()].flatMap((rows) => bestOf(rows, top));
-    return {
-      ...first,
-      count: kept.length,
-      start: Math.min(...group.map(({ start }) => start)),
-      end: Math.max(...group.map(({ end }) => end)),
-      lines: bytesOfLines(kept),
-    };
-  }
-}
-
-function bestOf(
-  rows: readonly { readonly line: string; readonly value: number }[],
-  { limit, ties }: { readonly limit: number; readonly ties: boolean },
-): string[] {
-  const sorted = rows.toSorted((a, b) => b.value - a.value || (a.line < b.line ? -1 : 1));
-  const last = sorted[limit - 1];
-  if (last === undefined) return sorted.map(({ line }) => line);
-  return sorted.filter(({ value }, i) => i < limit || (ties && value === last.value)).map(({ line }) => line);
-}
-
-/** A result as an event: members of the key and the values side by side, with `start` and `end`. */
-export function eventOf({ key, start, end, pane, timing, final, values }: ResultLine): string {
-  return JSON.stringify({ start, end, pane, timing, final, ...key, ...values });
 }

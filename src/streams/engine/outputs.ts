@@ -6,7 +6,7 @@
  */
 import { LineBuffer } from '../lines/line-buffer.ts';
 import type { Emitter, EventResults, Keys, ResultRow, ShardOperator, StateQuery, ValueWriter } from '../operator.ts';
-import type { OperatorPlan } from '../plan.ts';
+import type { OperatorPlan, StreamPlan } from '../plan.ts';
 import { EventLines } from './event-lines.ts';
 import { LineWriter, linePartsOf } from './result-line.ts';
 import type { ResultChunk } from './task.ts';
@@ -46,7 +46,7 @@ export class Gathering {
     this.#seq = seq;
   }
 
-  output(plan: OperatorPlan, stream: string, columns: readonly string[], keys: Keys): OperatorOutput {
+  output(plan: OperatorPlan, stream: StreamPlan, columns: readonly string[], keys: Keys): OperatorOutput {
     return new OperatorOutput(this, stream, plan, columns, keys);
   }
 
@@ -122,17 +122,19 @@ export class OperatorOutput implements Emitter {
   readonly #gathering: Gathering;
   readonly #plan: OperatorPlan;
   readonly #writer: LineWriter;
-  readonly #stream: string;
+  readonly #stream: StreamPlan;
+  /** Of events that came too late, which have the values of events. Made when it is needed. */
+  #late: LineWriter | null = null;
   /** Made when it is needed: of most operators, it never is. */
   #events: EventLines | null = null;
   readonly #columns: readonly string[];
   readonly #keys: Keys;
   readonly #fed: { readonly operator: ShardOperator; readonly output: OperatorOutput }[] = [];
 
-  constructor(gathering: Gathering, stream: string, plan: OperatorPlan, columns: readonly string[], keys: Keys) {
+  constructor(gathering: Gathering, stream: StreamPlan, plan: OperatorPlan, columns: readonly string[], keys: Keys) {
     this.#gathering = gathering;
     this.#plan = plan;
-    this.#writer = lineWriterFor(stream, plan, columns);
+    this.#writer = lineWriterFor(stream.name, plan, columns);
     this.#stream = stream;
     this.#columns = columns;
     this.#keys = keys;
@@ -143,7 +145,8 @@ export class OperatorOutput implements Emitter {
   }
 
   emit(row: ResultRow): void {
-    this.#gathering.add(this.#plan.index, row, this.#writer, this.#keys, null);
+    const writer = row.output === 'late' ? this.#lateWriter() : this.#writer;
+    this.#gathering.add(this.#plan.index, row, writer, this.#keys, null);
     for (const { operator, output } of this.#fed) operator.result?.(row, this.#columns, output);
   }
 
@@ -153,9 +156,18 @@ export class OperatorOutput implements Emitter {
     return true;
   }
 
+  #lateWriter(): LineWriter {
+    this.#late ??= lineWriterFor(
+      this.#stream.name,
+      this.#plan,
+      this.#stream.fields.map(({ name }) => name),
+    );
+    return this.#late;
+  }
+
   emitEvents(results: EventResults): boolean {
     if (this.#fed.length > 0) return false;
-    this.#events ??= new EventLines(linePartsOf(this.#stream, this.#plan.name, this.#columns));
+    this.#events ??= new EventLines(linePartsOf(this.#stream.name, this.#plan.name, this.#columns));
     this.#gathering.addEvents(this.#plan.index, results, this.#events, this.#keys);
     return true;
   }

@@ -6,7 +6,8 @@
  * Invariants: a record's steps follow those of all earlier ones; a record is decoded (which remembers ids) and applied
  * only when it is durable; between rounds no shard is being worked on, so a barrier is: decode nothing more, wait until all that was decoded is applied.
  * Records derived from one that was applied go before those after it, and a barrier waits for them: they are not in the
- * log, so a checkpoint that has their origin without them would lose them.
+ * log, so a checkpoint that has their origin without them would lose them. A record that sees what may be derived from
+ * another one is not in a round with it.
  */
 import { StreamRefusal } from './port.ts';
 import type { QueryRows, ResultChunk, ShardReport, Step } from './task.ts';
@@ -22,6 +23,8 @@ const RETRY_AFTER_MS = 1000;
 /** A record on its way. `task` null: nothing to decode. */
 export interface Entry {
   readonly seq: number;
+  /** By index; `TICK` for time that passes. */
+  readonly stream: number;
   readonly task: DecodeTask | null;
   /** Resolves when the log has it. Rejects: it is left out. */
   readonly durable: Promise<void>;
@@ -61,6 +64,8 @@ type QueryStep = Extract<Step, { kind: 'query' }>;
 export interface PipelinePorts {
   readonly threads: StreamThreads;
   readonly rounds: () => Rounds;
+  /** Streams whose records see what is derived from those of this one (`FeedGraph`). */
+  apart(stream: number): ReadonlySet<number>;
   /** Results of a round, in order; resolves when there is room for more. */
   results(chunks: readonly ResultChunk[], seq: number): Promise<void>;
   /** `asked`: ids of the queries that were to be answered, whatever became of them. */
@@ -84,6 +89,10 @@ export class Pipeline {
 
   constructor(ports: PipelinePorts) {
     this.#ports = ports;
+  }
+
+  get stopped(): boolean {
+    return this.#stopped;
   }
 
   /** Records not applied yet. */
@@ -272,10 +281,12 @@ export class Pipeline {
 
   #takeReady(): readonly Moving[] {
     const most = this.#ports.rounds().anyAway ? ENTRIES_PER_LONG_ROUND : ENTRIES_PER_ROUND;
+    const apart = new Set<number>();
     let count = 0;
     while (count < most && count < this.#queue.length) {
-      const { state } = this.#queue[count] as Moving;
-      if (state !== 'ready' && state !== 'failed') break;
+      const { entry, state } = this.#queue[count] as Moving;
+      if ((state !== 'ready' && state !== 'failed') || apart.has(entry.stream)) break;
+      for (const stream of this.#ports.apart(entry.stream)) apart.add(stream);
       count += 1;
     }
     return this.#queue.splice(0, count);

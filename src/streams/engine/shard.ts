@@ -7,7 +7,7 @@
  */
 import { type EventBatch, groupInputs } from '../decode/event-batch.ts';
 import type { OperatorInput, OperatorKind, ShardOperator, StateQuery } from '../operator.ts';
-import type { OperatorPlan, Plan, WindowPlan } from '../plan.ts';
+import type { OperatorPlan, Plan, StreamPlan, WindowPlan } from '../plan.ts';
 import type { KeyTable } from '../state/key-table.ts';
 import { copyOfImage, ShardMemory } from '../state/memory.ts';
 import type { PartialCombiner } from '../windows/partials.ts';
@@ -119,7 +119,7 @@ export class Shard {
     const keys = this.#keys[plan.group] as KeyTable;
     const memory = this.#operatorMemories[plan.index] as ShardMemory;
     const operator = parts.kindOf(plan).attach(plan, memory, { plan: this.#plan, keys });
-    const stream = this.#plan.streams[plan.stream]?.name ?? '';
+    const stream = this.#plan.streams[plan.stream] as StreamPlan;
     const output = this.gathered.output(plan, stream, operator.columns, keys);
     return { plan, operator, output, late: operator.stats().late };
   }

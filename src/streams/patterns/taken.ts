@@ -9,8 +9,12 @@
  *   partial 2 ──► c1 ─┴─► b1 ──► a1      (links: `parent`)
  *
  * Invariants: links and the content of events never change once made; `mark` and `index` are scratch of the codec, and
- * `totals` is a cache of what the chain determines.
+ * `totals` is a cache of what the chain determines. So are `low` and `high`, 64 bits of all events of a chain and the
+ * steps that took them: two chains of one key have the same only if they are the same, but for one chance in 2^64.
  */
+import { BETWEEN_RECORDS } from '../operator.ts';
+
+const WORD = 2 ** 32;
 
 /** A field's value: NaN or null when absent. */
 export type KeptValue = number | string | boolean | null;
@@ -70,6 +74,9 @@ export class Taken {
   readonly first: KeptEvent;
   /** Events in the chain. */
   readonly size: number;
+  /** Signed 32 bits each. */
+  readonly low: number;
+  readonly high: number;
   totals: ChainTotals | null = null;
   mark = 0;
   index = 0;
@@ -80,7 +87,25 @@ export class Taken {
     this.step = step;
     this.first = parent === null ? event : parent.first;
     this.size = parent === null ? 1 : parent.size + 1;
+    const place = event.seq * BETWEEN_RECORDS;
+    const fine = place | 0;
+    const coarse = (place / WORD) | 0;
+    const low = mixLow(mixLow(parent === null ? 0 : parent.low, fine), coarse);
+    this.low = mixLow(mixLow(low, event.row), step);
+    const high = mixHigh(mixHigh(parent === null ? 0 : parent.high, step), event.row);
+    this.high = mixHigh(mixHigh(high, coarse), fine);
   }
+}
+
+/** For each value of the one argument, a permutation of the other's. */
+function mixLow(hash: number, value: number): number {
+  const mixed = Math.imul(hash ^ value, 0x9e3779b1) + 0x7f4a7c15;
+  return mixed ^ (mixed >>> 15);
+}
+
+function mixHigh(hash: number, value: number): number {
+  const mixed = Math.imul(hash ^ value, 0x85ebca6b) + 0x2545f491;
+  return mixed ^ (mixed >>> 13);
 }
 
 /** First or last event that a step took; null when it took none. */

@@ -192,7 +192,7 @@ class CountWindow implements ShardOperator {
   }
 
   query({ by, fromMs, key, limit, toMs }: StateQuery, out: Emitter): void {
-    const ranking = by === '' ? null : new Ranking(limit, false);
+    const ranking = by === '' ? null : new Ranking(limit, false, (keyId) => this.#keys.json(keyId));
     const column = this.columns.indexOf(by);
     let given = 0;
     for (const keyId of key === null ? this.#states.keys() : [this.#keys.find(key)]) {

@@ -7,7 +7,7 @@
  * and of events that have some of their own in another ring of EVENT_TRACES_KEPT of them: those come before the batch's.
  * An event made of a result may have several: each takes a slot of the ring, found by the event and its number.
  * A reference is (seq mod 2^31) × 2^21 + row of the batch; events past row 2^21 of a batch leave none. Of events made of
- * results it is 2^52 more, and their sequence numbers have twelve bits behind the point, which leave nine to the row. What
+ * results it is 2^52 more, and their sequence numbers have nine bits behind the point, which leave twelve to the row. What
  * the ring has forgotten is missing from the result, event ids are not.
  * Layout of the rings' buffer, which grows when texts come: a slot is
  *   Float64 seq   Uint32 bytes of traceparent   Uint32 bytes of correlation id   64 bytes   112 bytes

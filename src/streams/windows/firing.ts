@@ -5,14 +5,14 @@
  * panes, takes back what was said before (`retracting`) and begins content anew (`discarding`). It does not decide when
  * windows fire.
  * Rules: the first pane is 0. A retraction has the number and the values of the pane it takes back. With `top`, a
- * firing is the whole ranking: a key that was in an earlier one and is no longer is taken back by the retraction alone.
+ * firing is the ranking of this shard; panes and retractions are of the ranking of all, `engine/rankings.ts`.
  * A pane is final when its window has expired: nothing can come after it.
  */
-import type { Emitter, ResultRow } from '../operator.ts';
+import type { Emitter, Keys, ResultRow } from '../operator.ts';
 import { isScratch, type WindowContent } from './contents.ts';
 import { Ranking } from './ranking.ts';
-import { ROW_EVENTS, ROW_FLAGS } from './row-store.ts';
-import { PANE_FRESH, PANE_NUMBER, PANE_VALUES, type WindowState } from './window-state.ts';
+import { ROW_EVENTS } from './row-store.ts';
+import { PANE_NUMBER, PANE_VALUES, type WindowState } from './window-state.ts';
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -31,10 +31,10 @@ export class Firing {
   /** Rows to begin anew when the firing is over. */
   readonly #spent: number[] = [];
 
-  constructor(state: WindowState) {
+  constructor(state: WindowState, keys: Keys) {
     const { aggregates, paned, plan } = state;
     this.#state = state;
-    this.#ranking = plan.top === null ? null : new Ranking(plan.top.limit, plan.top.ties);
+    this.#ranking = plan.top === null ? null : new Ranking(plan.top.limit, plan.top.ties, (key) => keys.json(key));
     this.#by = plan.top === null ? -1 : aggregates.columns.indexOf(plan.top.by);
     this.#discarding = plan.accumulation === 'discarding' && paned;
     this.#retracting = plan.accumulation === 'retracting' && paned;
@@ -82,10 +82,7 @@ export class Firing {
   }
 
   end(): void {
-    if (this.#ranking !== null) {
-      this.#ranking.take((handle, key) => this.#fire(handle, key));
-      if (this.#retracting) this.#retractOthers();
-    }
+    this.#ranking?.take((handle, key) => this.#fire(handle, key));
     const { aggregates, own, store } = this.#state;
     for (const row of this.#spent) {
       aggregates.free(store, row * store.stride + own);
@@ -109,7 +106,7 @@ export class Firing {
     this.values(handle, row.values);
     row.keyId = key;
     row.pane = 0;
-    if (!state.paned) {
+    if (!state.paned || this.#ranking !== null) {
       row.evidence = state.evidence.of(this.#content, handle);
       this.#out.emit(row);
       return;
@@ -153,26 +150,10 @@ export class Firing {
   /** Remembers what a pane says. */
   #keep(pane: number, values: readonly unknown[]): void {
     const { panes } = this.#state;
-    if (this.#ranking !== null) {
-      const flags = pane * panes.step + ROW_FLAGS;
-      panes.words[flags] = (panes.words[flags] as number) | PANE_FRESH;
-    }
     const bytes = encoder.encode(JSON.stringify(values));
     const offset = panes.arena.alloc(4 + bytes.length);
     panes.arena.words[offset / 4] = bytes.length;
     panes.arena.bytes.set(bytes, offset + 4);
     panes.rows[pane * panes.stride + PANE_VALUES] = offset;
-  }
-
-  /** Takes back the panes of keys that are not in the ranking any more. */
-  #retractOthers(): void {
-    const { panes } = this.#state;
-    const record = panes.recordOf(this.#window);
-    if (record === 0) return;
-    for (let pane = panes.firstRow(record); pane !== 0; pane = panes.nextRow(pane)) {
-      const flags = pane * panes.step + ROW_FLAGS;
-      if (((panes.words[flags] as number) & PANE_FRESH) === 0) this.#retract(pane, panes.keyOf(pane));
-      else panes.words[flags] = (panes.words[flags] as number) & ~PANE_FRESH;
-    }
   }
 }

@@ -183,6 +183,11 @@ export class KeyedRows implements EvidenceSource {
     return this.#evidence.of(this, row);
   }
 
+  /** Of one event of the batch, by itself. */
+  evidenceOfEvent(eventRow: number): Evidence {
+    return this.#evidence.ofEvent(referenceTo(this.base, eventRow));
+  }
+
   gather(row: number): void {
     this.#evidence.addRow(this.store, row, this.evidenceAt);
   }

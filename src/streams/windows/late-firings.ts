@@ -3,10 +3,11 @@
  *
  * Role: collects (window, key) pairs, each once, and fires them in one go: pairs in order of the first touch after late
  * events, by window at an early trigger. With `top` the windows touched fire as wholes.
- * Late events that came too late become results of the output `late`: all values null, start and end the event's time,
- * the pane a running number (with the key it makes an id no other late event of the shard has), the event as evidence.
+ * Late events that came too late become results of the output `late`: the event's fields as values, start and end its
+ * time, the pane a running number (with the key it makes an id no other late event of the shard has), itself as evidence.
  * Between calls of the operator nothing is collected: `fire` empties it within the call that filled it.
  */
+import type { EventBatch } from '../decode/event-batch.ts';
 import type { Emitter, ResultRow } from '../operator.ts';
 import type { SliceContent, WindowContent } from './contents.ts';
 import type { Firing } from './firing.ts';
@@ -38,7 +39,7 @@ export class LateFirings {
     this.#keys.push(key);
   }
 
-  sideOutput(key: number, time: number, reference: number, out: Emitter): void {
+  sideOutput(key: number, time: number, batch: EventBatch, row: number, reference: number, out: Emitter): void {
     out.emit({
       keyId: key,
       start: time,
@@ -49,7 +50,7 @@ export class LateFirings {
       final: true,
       retraction: false,
       output: 'late',
-      values: this.#state.aggregates.columns.map(() => null),
+      values: batch.fieldValues(row),
       evidence: this.#state.evidence.ofEvent(reference),
     });
   }

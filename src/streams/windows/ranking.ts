@@ -1,19 +1,23 @@
 /**
- * The best of one close: which keys `top` keeps.
+ * The best of one firing in one shard: which keys may be among the best of all.
  *
- * Role: takes each key's value as it is computed and says afterwards who is in, best first; equal values go by the order
- * they were given in, and with `ties` all that equal the last one are in. What is no number ranks last.
+ * Role: takes each key's value as it is computed and says afterwards who is in, best first; equal values go by the key's
+ * text, as they do among the shards (`engine/rankings.ts`), and with `ties` all that equal the last one are in. What is no
+ * number ranks last.
  */
 export class Ranking {
   readonly #limit: number;
   readonly #ties: boolean;
+  readonly #nameOf: (key: number) => string;
   readonly #values: number[] = [];
   readonly #handles: number[] = [];
   readonly #keys: number[] = [];
 
-  constructor(limit: number, ties: boolean) {
+  /** `nameOf`: text of a key. */
+  constructor(limit: number, ties: boolean, nameOf: (key: number) => string) {
     this.#limit = limit;
     this.#ties = ties;
+    this.#nameOf = nameOf;
   }
 
   add(value: unknown, handle: number, key: number): void {
@@ -26,21 +30,51 @@ export class Ranking {
   take(visit: (handle: number, key: number) => void): void {
     const values = this.#values;
     const last = this.#threshold();
-    const chosen: number[] = [];
-    let above = 0;
-    for (let i = 0; i < values.length; i++) if ((values[i] as number) > last) above += 1;
+    const above: number[] = [];
+    const level: number[] = [];
     for (let i = 0; i < values.length; i++) {
       const value = values[i] as number;
-      if (value > last || (value === last && (this.#ties || above++ < this.#limit))) chosen.push(i);
+      if (value > last) above.push(i);
+      else if (value === last) level.push(i);
     }
-    chosen.sort((a, b) => {
-      const [x, y] = [values[a] as number, values[b] as number];
-      return x === y ? a - b : y - x;
-    });
-    for (const i of chosen) visit(this.#handles[i] as number, this.#keys[i] as number);
+    const room = this.#ties ? level.length : this.#limit - above.length;
+    for (const i of this.#ordered(above)) visit(this.#handles[i] as number, this.#keys[i] as number);
+    for (const i of this.#first(level, room)) visit(this.#handles[i] as number, this.#keys[i] as number);
     values.length = 0;
     this.#handles.length = 0;
     this.#keys.length = 0;
+  }
+
+  /** Best first. Texts are made of those only that have equals. */
+  #ordered(places: number[]): readonly number[] {
+    const names = new Map<number, string>();
+    const nameOf = (i: number): string => {
+      const name = names.get(i) ?? this.#nameOf(this.#keys[i] as number);
+      names.set(i, name);
+      return name;
+    };
+    return places.sort((a, b) => {
+      const [x, y] = [this.#values[a] as number, this.#values[b] as number];
+      if (x !== y) return y - x;
+      const [m, n] = [nameOf(a), nameOf(b)];
+      // A query has a key once for each window.
+      return m === n ? a - b : m < n ? -1 : 1;
+    });
+  }
+
+  /** So many of those that are equal, by their texts: nearly all may be, and few be in. */
+  #first(level: number[], room: number): readonly number[] {
+    if (level.length <= room) return this.#ordered(level);
+    const kept: { readonly place: number; readonly name: string }[] = [];
+    for (const place of level) {
+      const name = this.#nameOf(this.#keys[place] as number);
+      if (kept.length === room && name >= (kept.at(-1) as { name: string }).name) continue;
+      let at = kept.length;
+      while (at > 0 && name < (kept[at - 1] as { name: string }).name) at -= 1;
+      kept.splice(at, 0, { place, name });
+      if (kept.length > room) kept.pop();
+    }
+    return kept.map(({ place }) => place);
   }
 
   /** Value of the last one that is in: the root of a heap of the best. */

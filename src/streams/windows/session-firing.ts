@@ -5,6 +5,7 @@
  * Role: told by `session-window.ts` which session fires and how. Counts the panes, and remembers what was said where it
  * may have to be taken back. The aggregates of a session must have been given all its events.
  */
+import type { EventBatch } from '../decode/event-batch.ts';
 import type { Emitter, ResultRow } from '../operator.ts';
 import type { WindowPlan } from '../plan.ts';
 import type { KeyedRows } from './keyed-rows.ts';
@@ -72,8 +73,9 @@ export class SessionFiring {
   }
 
   /** An event that came too late, as a result of that output. */
-  late(key: number, ts: number, out: Emitter): void {
+  late(key: number, ts: number, batch: EventBatch, row: number, out: Emitter): void {
     const { result } = this.#rows;
+    const { values } = result;
     result.keyId = key;
     result.start = ts;
     result.end = ts;
@@ -81,9 +83,10 @@ export class SessionFiring {
     result.timing = 'late';
     result.final = true;
     result.output = 'late';
-    result.values.fill(null);
-    result.evidence = null;
+    result.values = batch.fieldValues(row);
+    result.evidence = this.#rows.evidenceOfEvent(row);
     out.emit(result);
     result.output = '';
+    result.values = values;
   }
 }

@@ -6,7 +6,7 @@
  * end − 1, and is kept for the allowed lateness; an event is late when the session it would be part of, merged with what
  * it touches, is past that. A session that fired and then grows fires again: at once when it still is behind the
  * watermark, when its new end is reached otherwise. With `retracting`, what an earlier firing said is taken back first,
- * under the bounds it had.
+ * under the bounds it had. In processing time a tick is the watermark up to the millisecond before it.
  * Role: which session an event belongs to, and what may end it; sessions are kept in `open-sessions.ts`, results are made
  * in `session-firing.ts`. Events are given to their rows in chunks (`RowAggregates.addRows`): what looks at aggregates has
  * to `#settle` those before.
@@ -100,7 +100,7 @@ class SessionWindow implements ShardOperator {
       const key = input.keys[i] as number;
       const ts = processing ? provenance.arrivalMs : (batch.ts[row] as number);
       let session = this.#extended(key, ts, watermark);
-      if (session === 0) session = this.#placed(input, key, ts, watermark, out);
+      if (session === 0) session = this.#placed(input, row, key, ts, watermark, out);
       if (session === 0) continue;
       if (this.#pending === CHUNK) this.#settle(input);
       rows.note(session, row);
@@ -146,7 +146,7 @@ class SessionWindow implements ShardOperator {
   }
 
   /** The session of any event: the one it opens, or those it touches made one; 0 when it is late. */
-  #placed(input: OperatorInput, key: number, ts: number, watermark: number, out: Emitter): number {
+  #placed(input: OperatorInput, event: number, key: number, ts: number, watermark: number, out: Emitter): number {
     const { allowedLatenessMs, gapMs, sideOutput } = this.#plan;
     const open = this.#open;
     const touched = this.#some;
@@ -161,7 +161,7 @@ class SessionWindow implements ShardOperator {
     }
     if (until - 1 + allowedLatenessMs <= watermark) {
       this.#rows.countLate();
-      if (sideOutput) this.#firing.late(key, ts, out);
+      if (sideOutput) this.#firing.late(key, ts, input.batch, event, out);
       return 0;
     }
     if (until - 1 <= watermark) this.#overdue = true;
@@ -247,7 +247,7 @@ class SessionWindow implements ShardOperator {
 
   tick(nowMs: number, out: Emitter): void {
     const { earlyMs, time } = this.#plan;
-    if (time === 'processing') this.#advance(nowMs, out);
+    if (time === 'processing') this.#advance(nowMs - 1, out);
     if (earlyMs === 0 || !this.#rows.periodBegins(nowMs, earlyMs)) return;
     const open = this.#open;
     for (const key of open.keys()) {
@@ -294,7 +294,7 @@ class SessionWindow implements ShardOperator {
 
   query({ by, fromMs, key, limit, toMs }: StateQuery, out: Emitter): void {
     const open = this.#open;
-    const ranking = by === '' ? null : new Ranking(limit, false);
+    const ranking = by === '' ? null : new Ranking(limit, false, (keyId) => this.#keys.json(keyId));
     const column = this.columns.indexOf(by);
     let given = 0;
     for (const keyId of key === null ? open.keys() : [this.#keys.find(key)]) {

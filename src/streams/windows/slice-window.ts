@@ -93,7 +93,7 @@ export class SliceWindow implements ShardOperator {
     this.#rows = new RowContent(state);
     this.#closing = state.chains === null ? null : new ChainContent(state, state.chains);
     this.#slices = state.chains === null ? null : new SliceContent(state);
-    this.#firing = new Firing(state);
+    this.#firing = new Firing(state, keys);
     this.#late = new LateFirings(state, this.#firing, this.#rows, this.#slices);
     this.#events = new WindowEvents(state, keys, where, this.#late, this);
   }

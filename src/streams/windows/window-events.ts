@@ -231,7 +231,7 @@ export class WindowEvents {
     if (this.#mode === GAP) return;
     const reference = referenceTo(referenceBase(input.provenance.seq), row);
     if (this.#mode === LATE) {
-      this.#tooLate(key, time, reference, out);
+      this.#tooLate(input, row, key, time, reference, out);
       return;
     }
     this.#put(input, row, key, reference, out);
@@ -304,9 +304,9 @@ export class WindowEvents {
     for (let window = Math.max(this.#first, this.#expired + 1); window <= last; window++) this.#late.touch(window, key);
   }
 
-  #tooLate(key: number, time: number, reference: number, out: Emitter): void {
+  #tooLate(input: OperatorInput, row: number, key: number, time: number, reference: number, out: Emitter): void {
     this.#state.late += 1;
-    if (this.#state.plan.sideOutput) this.#late.sideOutput(key, time, reference, out);
+    if (this.#state.plan.sideOutput) this.#late.sideOutput(key, time, input.batch, row, reference, out);
   }
 
   /** Overlapping windows that each need their own content: a row per window. */
@@ -323,7 +323,7 @@ export class WindowEvents {
       const last = geometry.lastWindow(slice);
       const first = geometry.firstWindow(slice);
       if (last < first) continue;
-      if (last <= this.#expired) this.#tooLate(key, time, referenceTo(base, row), out);
+      if (last <= this.#expired) this.#tooLate(input, row, key, time, referenceTo(base, row), out);
       for (let window = Math.max(first, this.#expired + 1); window <= last; window++) {
         this.#first = window;
         this.#last = window;

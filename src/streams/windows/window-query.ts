@@ -116,7 +116,7 @@ export class WindowQuery {
   }
 
   #rank(by: string, limit: number, out: Emitter, visitAll: (visit: Visit) => void): void {
-    const ranking = new Ranking(limit, false);
+    const ranking = new Ranking(limit, false, (key) => this.#keys.json(key));
     const column = this.#state.aggregates.columns.indexOf(by);
     const windows: number[] = [];
     const handles: number[] = [];

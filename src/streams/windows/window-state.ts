@@ -41,7 +41,6 @@ const PANE_STRIDE = ROW_HEAD + 2;
 /** Flags of rows, and of panes. */
 export const ROW_CHANGED = 1;
 export const PANE_TOUCHED = 1;
-export const PANE_FRESH = 2;
 
 interface RowLayout {
   readonly chained: boolean;

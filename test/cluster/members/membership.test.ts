@@ -43,7 +43,7 @@ function clusterAt(redisUrl: string) {
       board.start(load);
       const setup = { id, redisUrl, tlsCaFile: '', commandMsMax: 2000, prefix, heartbeatMs: HEARTBEAT_MS };
       starts += 1;
-      const presence = { key: `${prefix}${presenceOf(id)}`, start: `${id} ${starts}` };
+      const presence = { key: `${prefix}there:${id}`, start: `${id} ${starts}` };
       const membership = new RedisMembership({ ...setup, presence, board, log: QUIET });
       opened.push({ board, membership });
       return membership;
@@ -57,6 +57,7 @@ function clusterAt(redisUrl: string) {
   };
 }
 
+let starts = 0;
 const open: { leave(): Promise<void>; board: LoadBoard }[] = [];
 afterEach(async () => {
   for (const { board, leave } of open.splice(0)) {
@@ -65,7 +66,6 @@ afterEach(async () => {
   }
 });
 
-let starts = 0;
 const presenceOf = (id: string): string => `mcp:there:${id}`;
 
 function member(id: string, url = redis.url, load: () => number = () => 0): RedisMembership {

@@ -200,6 +200,16 @@ describe('a window', () => {
       'top.by: "all", expected an aggregate that gives a number, not a list',
     ],
     [
+      'top when one key has had so many events',
+      { top: { by: 'n', limit: 1 }, trigger: { everyCount: 3 } },
+      'trigger.everyCount: 3, expected nothing: top ranks all keys, and one key having so many events is no moment for the others',
+    ],
+    [
+      'top of what is new',
+      { top: { by: 'n', limit: 1 }, allowedLatenessMs: 5, accumulation: 'discarding' },
+      'accumulation: "discarding", expected accumulating or retracting: top ranks all that a window holds, not what is new in it',
+    ],
+    [
       'key of an unknown field',
       { key: ['bider'] },
       'key[0]: "bider", expected a field: auction, bidder, price, city, at; did you mean bidder?',
@@ -359,6 +369,61 @@ describe('a join', () => {
   });
 });
 
+describe('events made of results', () => {
+  const view = { name: 'v' };
+  const to = (stream: string, of?: string[]): object => ({
+    type: 'stream',
+    stream,
+    ...(of === undefined ? {} : { of }),
+  });
+  const stream = (name: string, sinks: object[], more: object = {}): object => ({
+    ...bids(),
+    name,
+    views: [view],
+    sinks,
+    ...more,
+  });
+  const alert = { name: 'loud', on: 'v', actions: [{ stream: 'a' }] };
+  const join = {
+    name: 'j',
+    with: 'b',
+    type: 'window',
+    sizeMs: 10,
+    on: { left: ['auction'], right: ['auction'] },
+    select: { n: 'left.price' },
+  };
+  const TABLE: readonly [string, object[], string[]][] = [
+    [
+      'do not come back the way they went',
+      [stream('a', [to('b')]), stream('b', [to('a')])],
+      ['streams[1].sinks[0].stream: "a", expected a stream whose results do not come back: b → a → b'],
+    ],
+    [
+      'nor by a longer way, nor through an alert',
+      [stream('a', [to('b')]), stream('b', [to('c')]), stream('c', [], { alerts: [alert] })],
+      ['streams[2].alerts[0].actions[0].stream: "a", expected a stream whose results do not come back: c → a → b → c'],
+    ],
+    [
+      'nor to the other side of a join',
+      [stream('a', [to('b')], { joins: [join] }), stream('b', [])],
+      ['streams[0].sinks[0].stream: "b", expected a stream whose results do not come back: b → b'],
+    ],
+    [
+      'unless it is not the join that is handed on',
+      [stream('a', [to('b', ['v'])], { joins: [join] }), stream('b', [])],
+      [],
+    ],
+    [
+      'and may meet again',
+      [stream('a', [to('b'), to('c')]), stream('b', [to('d')]), stream('c', [to('d')]), stream('d', [])],
+      [],
+    ],
+  ];
+  for (const [name, streams, expected] of TABLE) {
+    test(name, () => assert.deepEqual(problemsOf(...streams), expected));
+  }
+});
+
 describe('what watches', () => {
   const watched = (more: object): unknown => ({ ...bids(), windows: [tumbling()], ...more });
   const anomaly = { name: 'z', window: 'w', value: 'n', type: 'zscore' };
@@ -398,6 +463,16 @@ describe('what watches', () => {
       'nothing',
       { alerts: [{ ...alert, on: 'ww' }] },
       'alerts[0].on: "ww", expected a window, pattern or anomaly of the stream: w',
+    ],
+    [
+      'a ranking, key by key',
+      { windows: [tumbling({ top: { by: 'n', limit: 3 } })], alerts: [alert] },
+      'alerts[0].on: "w", expected a window without top: its results are looked at key by key, before they are ranked (a sink of type stream makes events of the ranking)',
+    ],
+    [
+      'the values of a ranking, key by key',
+      { windows: [tumbling({ top: { by: 'n', limit: 3 } })], anomalies: [anomaly] },
+      'anomalies[0].window: "w", expected a window without top: its results are looked at key by key, before they are ranked (a sink of type stream makes events of the ranking)',
     ],
     [
       'unknown values',

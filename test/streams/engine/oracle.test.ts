@@ -13,7 +13,7 @@ import { expectedWindows } from '../oracle/windows.ts';
 import { play, tapped } from './replay-case.ts';
 import { openRig } from './rig.ts';
 
-const SEEDS = Number(process.env['STREAM_SEEDS'] ?? 300);
+const SEEDS = Number(process.env['STREAM_SEEDS'] ?? 400);
 const FIRST = Number(process.env['STREAM_SEED'] ?? 1);
 
 describe('equals the batch answer', () => {

@@ -57,3 +57,61 @@ test('a replay gives the same ids', async () => {
   }
   assert.deepEqual(runs[1], runs[0]);
 });
+
+/** Both steps take any event of theirs, so that matches differ in an event long ago, or only in which step took it. */
+const CHOICES: StreamDefinition = {
+  name: 's',
+  schema: { fields: { at: 'integer', k: 'string', v: 'number' }, timestamp: { field: 'at' }, key: ['k'] },
+  patterns: [
+    {
+      name: 'some',
+      steps: [
+        { name: 'a', where: 'v == 0' },
+        {
+          name: 'b',
+          where: 'v == 1',
+          contiguity: 'followedByAny',
+          times: { min: 1, max: null },
+          inner: 'followedByAny',
+        },
+        { name: 'c', where: 'v == 2' },
+      ],
+    },
+    {
+      name: 'parted',
+      steps: [
+        { name: 'a', where: 'v == 1', contiguity: 'next', times: { min: 1, max: null }, inner: 'next' },
+        { name: 'b', where: 'v == 1', contiguity: 'next', times: { min: 1, max: null }, inner: 'next' },
+        { name: 'c', where: 'v == 2', contiguity: 'next' },
+      ],
+    },
+  ],
+  sinks: [{ type: 'tap' }],
+};
+
+test('matches that differ in one event of many, or in which step took it, have ids of their own', async () => {
+  const runs: string[][] = [];
+  for (const crash of [false, true]) {
+    const stores = lastingStores();
+    let rig = await openRig([CHOICES], { stores });
+    const values = [0, ...Array<number>(10).fill(1), 2];
+    const events = values.map((v, i) => ({ at: 1000 + i, k: 'a', v }));
+    await rig.send('s', events.slice(0, 7));
+    if (crash) {
+      await rig.checkpoint();
+      await rig.abandon();
+      rig = await openRig([CHOICES], { stores, tap: createTap() });
+    }
+    await rig.send('s', [...events.slice(7), { at: 9000, k: 'b', v: 3 }]);
+    await rig.settled();
+    const lines = rig.tap.lines();
+    assert.equal(idsOf(lines, 'some').length, 2 ** 10 - 1);
+    // Where they begin, and where the one step hands over to the other.
+    assert.equal(idsOf(lines, 'parted').length, (10 * 9) / 2);
+    const ids = [...idsOf(lines, 'some'), ...idsOf(lines, 'parted')];
+    assert.equal(new Set(ids).size, ids.length);
+    runs.push(lines);
+    await rig.close();
+  }
+  assert.deepEqual(runs[1], runs[0]);
+});

@@ -111,8 +111,12 @@ export function windowArbitrary(shape: CaseShape = CASE_SHAPE): fc.Arbitrary<Win
     offsetMs: fc.constantFrom(0, 0, 50),
     key: fc.constantFrom<(string[] | undefined)[]>(undefined, ['key'], ['key', 'city'], ['n'], []),
     where: maybe(conditions),
+    best: fc.option(fc.record({ limit: fc.integer({ min: 1, max: 4 }), ties: fc.boolean() }), {
+      nil: undefined,
+      freq: 2,
+    }),
   });
-  return rest.chain(({ type, accumulation, offsetMs, key, where, ...others }) =>
+  return rest.chain(({ type, accumulation, best, offsetMs, key, where, ...others }) =>
     fc.tuple(sizesOf(type), fc.array(aggregateOf(accumulation), { minLength: 1, maxLength: 4 })).map(
       ([sizes, aggregates]): WindowDefinition => ({
         name: 'w',
@@ -121,6 +125,9 @@ export function windowArbitrary(shape: CaseShape = CASE_SHAPE): fc.Arbitrary<Win
         ...(type === 'session' || offsetMs === 0 ? {} : { offsetMs }),
         ...(key === undefined ? {} : { key }),
         ...(where === undefined ? {} : { where }),
+        ...(best === undefined || type === 'session' || accumulation === 'discarding'
+          ? {}
+          : { top: { by: 'events', ...best } }),
         aggregates: Object.fromEntries([['events', 'count'], ...aggregates.map((each, i) => [`a${i}`, each])]),
         accumulation,
         ...others,

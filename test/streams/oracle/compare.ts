@@ -94,6 +94,7 @@ export function foldLines(lines: readonly ResultLine[], window: WindowDefinition
       folded.delete(name);
       continue;
     }
+    if (window.top !== undefined && line.pane > 0) dropBefore(folded, line);
     const adds = window.accumulation === 'discarding' && before !== undefined;
     const values = adds ? added(before.values, line.values, window) : line.values;
     folded.set(name, { line, values, final: line.final });
@@ -102,6 +103,13 @@ export function foldLines(lines: readonly ResultLine[], window: WindowDefinition
   for (const name of folded.keys()) if (!reported.has(name)) folded.delete(name);
   if (window.type === 'session') dropMerged(folded, window);
   return folded;
+}
+
+/** A pane of a ranking takes the place of the whole one before. */
+function dropBefore(folded: Map<string, Folded>, { end, pane, start }: ResultLine): void {
+  for (const [name, { line }] of folded) {
+    if (line.start === start && line.end === end && line.pane < pane) folded.delete(name);
+  }
 }
 
 /**

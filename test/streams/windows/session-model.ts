@@ -75,8 +75,10 @@ export class SessionModel {
     const end = Math.max(ts + gapMs, ...touched.map((session) => session.end));
     if (end - 1 + allowedLatenessMs <= this.#watermark) {
       this.late += 1;
-      if (sideOutput)
-        this.#say({ key, start: ts, end: ts, pane: this.late, timing: 'late', final: true, output: 'late' });
+      if (sideOutput) {
+        const bounds = { start: ts, end: ts, pane: this.late };
+        this.#say({ key, ...bounds, timing: 'late', final: true, output: 'late', values: [key, value] });
+      }
       return;
     }
     const [first, ...others] = touched;
@@ -118,7 +120,7 @@ export class SessionModel {
 
   tick(nowMs: number): Result[] {
     const { earlyMs, time } = this.#plan;
-    const closed = time === 'processing' ? this.advance(nowMs) : [];
+    const closed = time === 'processing' ? this.advance(nowMs - 1) : [];
     if (earlyMs === 0) return closed;
     const before = this.#period;
     this.#period = Math.floor(nowMs / earlyMs);

@@ -125,7 +125,7 @@ export class WindowOracle {
       final: true,
       retraction: false,
       output: 'late',
-      values: this.#distinct ? [null, null, null, null, null] : [null, null, null, null],
+      values: [event.key, event.value],
     });
   }
 
@@ -189,9 +189,6 @@ export class WindowOracle {
     const offered = top === null ? some : [...window.cells.values()];
     const chosen = top === null ? some : this.#best(offered);
     for (const cell of chosen) this.#fire(window, cell, timing, final);
-    if (top !== null) {
-      for (const cell of window.cells.values()) if (!chosen.includes(cell)) this.#retract(window, cell, timing);
-    }
     for (const cell of offered) cell.since = [];
   }
 
@@ -225,10 +222,12 @@ export class WindowOracle {
     const { end, start } = window;
     this.#retract(window, cell, timing);
     const values = this.#valuesOf(cell);
-    const pane = this.#paned ? cell.pane : 0;
+    // Rankings of a shard are no panes.
+    const paned = this.#paned && this.#plan.top === null;
+    const pane = paned ? cell.pane : 0;
     this.#out.push({ key: cell.key, start, end, pane, timing, final, retraction: false, output: '', values });
-    cell.pane += 1;
-    if (this.#paned && this.#plan.accumulation === 'retracting' && !final) cell.stands = values;
+    if (this.#plan.top === null) cell.pane += 1;
+    if (paned && this.#plan.accumulation === 'retracting' && !final) cell.stands = values;
   }
 
   /** What open windows would say now. */
