@@ -14,6 +14,7 @@ import {
   ALL_AWAY,
   batchesOf,
   countedWith,
+  keysOf,
   LAST,
   Rigs,
   type SpillBatch,
@@ -105,6 +106,29 @@ describe('what is on disk between rounds gives the same results', () => {
     await Promise.all(batches.map(({ events, stream }) => rig.send(stream, events)));
     assert.deepEqual(rig.tap.lines().sort(), expected.sort());
     await rigs.close(rig);
+  });
+
+  test('all at once, where one stream feeds the other', async () => {
+    await using rigs = new Rigs();
+    const windows: StreamDefinition['windows'] = [{ name: 'c', type: 'count', count: 3, aggregates: { n: 'count' } }];
+    const views: StreamDefinition['views'] = [{ name: 'up', select: { at: 'at', k: 'k' } }];
+    const runs: string[][] = [];
+    for (const limits of [{}, ALL_AWAY]) {
+      const [from, to] = [countedWith(limits), { ...countedWith(limits), name: 'fed' }];
+      const rig = await rigs.open([
+        { ...from, windows, views, sinks: [{ type: 'stream', stream: 'fed', of: ['up'] }] },
+        { ...to, windows, sinks: [{ type: 'tap' }] },
+      ]);
+      await rig.send('s', keysOf(1, 50));
+      const rest = Array.from({ length: 20 }, (_, i) => rig.send(i % 4 === 3 ? 'fed' : 's', keysOf(2 + i, 50)));
+      await Promise.all(rest);
+      await rig.settled();
+      assert.equal((await spilledBytes(rig, 'fed')) > 0, limits === ALL_AWAY);
+      runs.push(rig.tap.lines());
+      await rigs.close(rig);
+    }
+    assert.equal(runs[0]?.length, 7 * 50);
+    assert.deepEqual(runs[1], runs[0]);
   });
 
   test(`when the process ends and starts again, ${SEEDS} seeds`, async () => {
