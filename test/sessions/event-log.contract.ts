@@ -173,7 +173,8 @@ export function eventLogContract(name: string, make: MakeEventLog): void {
       );
       await fc.assert(
         fc.asyncProperty(hostile, async (id) => {
-          fc.pre(id !== known);
+          // One that is made like its own may be of an event that is told before it is stored.
+          fc.pre(decodeEventId(id)?.streamId !== 1);
           assert.equal(await log.after('s', id), null);
         }),
       );
