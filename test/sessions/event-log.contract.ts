@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { decodeEventId } from '../../src/sessions/event-id.ts';
 import { type EventLog, STANDALONE_STREAM } from '../../src/sessions/port.ts';
 
 export type MakeEventLog = (limits: { eventsMax: number; eventBytesMax: number }) => Promise<EventLog>;
