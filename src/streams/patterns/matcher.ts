@@ -67,25 +67,31 @@ export class Matcher {
     this.#taken = null;
   }
 
-  /** Time has come to `time`: no event before it will follow. */
+  /**
+   * Time has come to `time`: no event before it will follow. Of the partial matches whose time is over, those that began
+   * first end first: what ends with one of them may be a match that others are skipped for, however far time goes at once.
+   */
   advance(state: PatternState, time: number, out: MatchOutput): void {
-    if (this.#expire(state, time, out)) this.#giveOut(state, out);
+    const { skip, withinMs } = this.program;
+    if (withinMs === 0) return;
+    for (let oldest = state.partials[0]; oldest !== undefined; oldest = state.partials[0]) {
+      const due = oldest.taken.first.ts + withinMs;
+      if (time < due) return;
+      this.#expire(state, skip === 'noSkip' ? time - withinMs : due - withinMs, out);
+      this.#giveOut(state, out);
+    }
   }
 
-  #expire(state: PatternState, time: number, out: MatchOutput): boolean {
-    const { withinMs } = this.program;
-    if (withinMs === 0) return false;
-    const partials = state.partials;
-    let kept = 0;
-    for (let i = 0; i < partials.length; i++) {
-      const partial = partials[i] as PartialMatch;
-      if (time - partial.taken.first.ts < withinMs) partials[kept++] = partial;
-      else if ((partial.waits >>> this.#end) & 1 && this.program.never.length > 0) this.#done.push(partial.taken);
-      else out.timeout(partial.taken);
+  /** Those that began at `ts` or before: they stand in front. */
+  #expire({ partials }: PatternState, ts: number, out: MatchOutput): void {
+    let over = 0;
+    for (; over < partials.length; over++) {
+      const { taken, waits } = partials[over] as PartialMatch;
+      if (taken.first.ts > ts) break;
+      if ((waits >>> this.#end) & 1 && this.program.never.length > 0) this.#done.push(taken);
+      else out.timeout(taken);
     }
-    if (kept === partials.length) return false;
-    partials.length = kept;
-    return true;
+    partials.splice(0, over);
   }
 
   /** Offers the event to all positions a partial match waits at. */

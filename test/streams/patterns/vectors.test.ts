@@ -178,6 +178,19 @@ describe('within', () => {
     );
     assert.deepEqual(timeouts, ['a']);
   });
+  it('ends one after the other what ran out of time at once: a match skips what began in it', () => {
+    const pattern = {
+      steps: [step('a', 'a'), step('b', 'a'), step('no', 'b', { contiguity: 'notFollowedBy' })],
+      withinMs: 3,
+      skip: { mode: 'skipPastLast' as const, step: '' },
+    };
+    const { matches, timeouts } = run(pattern, stream('a1 a2'));
+    assert.deepEqual(
+      matches.map(({ names }) => names),
+      ['a1 a2'],
+    );
+    assert.deepEqual(timeouts, []);
+  });
   it('tells each partial match that ran out of time once', () => {
     const loop = { steps: [step('a', 'a'), step('b', 'b', many), step('c', 'c')], withinMs: 10 };
     assert.deepEqual(run(loop, stream('a b1 x b2 y')).timeouts, ['a b1', 'a b1 b2']);
