@@ -133,7 +133,7 @@ function promises(
         ['hangs-again', 2],
       ] as const) {
         const first = await a.call(tool, {}, keyed(`k-${tool}`));
-        assert.match(first.error.message, /200 ms/);
+        assert.match(first.error.message, /did not finish within \d+ ms/);
         await a.call(tool, {}, keyed(`k-${tool}`));
         assert.equal(stage.executions(tool), executions);
       }
