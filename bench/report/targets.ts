@@ -34,12 +34,14 @@ export interface Verdict {
 
 /** A ratio of rates below this share of its target is no noise of a short run on a busy machine. */
 const GROSS_SHARE = 0.4;
+/** Nor is a time per event so many times its target ratio: a short run measures code that is not compiled yet, too. */
+const GROSS_TIMES = 4;
 
 /** Missed by so much that something is broken. Only ratios of rates, and of times per event: they hold on any machine. */
 export function isGross({ outcome, target, value }: Verdict): boolean {
   const { atLeast, atMost, figure, over } = target;
   if (outcome !== 'missed' || over === '') return false;
-  if (figure === 'taskNsPerEvent' && atMost !== null) return value.median * GROSS_SHARE > atMost;
+  if (figure === 'taskNsPerEvent' && atMost !== null) return value.median > GROSS_TIMES * atMost;
   return figure === 'perSecond' && atLeast !== null && value.median < GROSS_SHARE * atLeast;
 }
 

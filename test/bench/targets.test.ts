@@ -67,6 +67,18 @@ describe('a target', () => {
     assert.deepEqual(gross, [true, false, false, false, false]);
   });
 
+  test('of a time per event is grossly missed beyond four times its ratio', () => {
+    const base = { scenario: 'echo', what: 'time', figure: 'taskNsPerEvent', atLeast: null, coresMin: 0 } as const;
+    const target: Target = { ...base, variant: 'ours', over: 'map', atMost: 0.25 };
+    const gross = [120, 90, 20].map((taskNsPerEvent) =>
+      judge(
+        [target],
+        report(variant('ours', 'millrace', { taskNsPerEvent }), variant('map', 'peer', { taskNsPerEvent: 100 })),
+      ).some(isGross),
+    );
+    assert.deepEqual(gross, [true, false, false]);
+  });
+
   test('of a scenario that was not run is left out', () => {
     assert.deepEqual(judge([{ ...base, scenario: 'lists', atLeast: 1 }], report(OURS)), []);
   });
