@@ -108,21 +108,6 @@ export type Step =
   /** Copies the shard's memory: what a checkpoint is made of. `into`: by shard, memory that nobody reads and that serves where it fits. */
   | { readonly kind: 'copy'; readonly into: readonly (HeldShard | undefined)[] };
 
-/** All memory of one shard. */
-export interface ShardImage {
-  readonly shard: number;
-  /** Changes when the memory was made, or restored, anew. */
-  readonly incarnation: number;
-  /** Tasks applied to this incarnation: a thread's views are good if it ran the last one itself. */
-  readonly version: number;
-  /** By group index. */
-  readonly groups: readonly MemoryImage[];
-  /** By operator index. */
-  readonly operators: readonly MemoryImage[];
-  /** Watermark of each stream, −Infinity before the first. */
-  readonly watermarks: readonly number[];
-}
-
 /** A buffer that lies in a file, see `spill-file.ts`. */
 export interface StoredBuffer {
   readonly file: string;
@@ -138,14 +123,25 @@ export interface HeldMemory {
   readonly buffers: readonly (SharedArrayBuffer | StoredBuffer)[];
 }
 
-/** A shard wherever it is: between tasks on disk, or in memory (then it is a `ShardImage`). */
+/** A shard wherever it is: between tasks on disk, or in memory. */
 export interface HeldShard {
   readonly shard: number;
+  /** Changes when the memory was made, or restored, anew. */
   readonly incarnation: number;
+  /** Tasks applied to this incarnation: a thread's views are good if it ran the last one itself. */
   readonly version: number;
+  /** By group index. */
   readonly groups: readonly HeldMemory[];
+  /** By operator index. */
   readonly operators: readonly HeldMemory[];
+  /** Watermark of each stream, −Infinity before the first. */
   readonly watermarks: readonly number[];
+}
+
+/** A shard that is in memory. */
+export interface ShardImage extends HeldShard {
+  readonly groups: readonly MemoryImage[];
+  readonly operators: readonly MemoryImage[];
 }
 
 /** Where a shard is to be after its steps. */

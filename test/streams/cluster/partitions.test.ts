@@ -175,13 +175,19 @@ describe('definitions of a stream in partitions', () => {
   const sizeOf = (definitions: string): number | undefined =>
     (JSON.parse(definitions) as StreamDefinition[])[0]?.windows?.find(({ name }) => name === 'more')?.sizeMs;
 
-  test('that two nodes give at once come in one order: all partitions end with the same', async () => {
+  /** `owner`: of the first partition. */
+  async function twoNodes() {
     const cluster = new FakeCluster();
     const definitions = cutStreams('readings', nodes.redis.url, PARTITIONS);
     await nodes.start({ cluster, definitions }, 'n1', 'n2');
     await allAtHome();
     const [owner] = nodes.ownersOf(UNITS[0] as string) as [RigNode];
     const other = nodes.running().find(({ id }) => id !== owner.id) as RigNode;
+    return { cluster, definitions, other, owner };
+  }
+
+  test('that two nodes give at once come in one order: all partitions end with the same', async () => {
+    const { cluster, other, owner } = await twoNodes();
     // What the first node says to the second comes after the second has said otherwise everywhere.
     const arrive = cluster.delay(owner.id);
     const early = owner.streams.service.define('readings', 'windows', more(60));
@@ -197,12 +203,7 @@ describe('definitions of a stream in partitions', () => {
   });
 
   test('reach a partition that could not be told, and one that changes its owner', async () => {
-    const cluster = new FakeCluster();
-    const definitions = cutStreams('readings', nodes.redis.url, PARTITIONS);
-    await nodes.start({ cluster, definitions }, 'n1', 'n2');
-    await allAtHome();
-    const [owner] = nodes.ownersOf(UNITS[0] as string) as [RigNode];
-    const other = nodes.running().find(({ id }) => id !== owner.id) as RigNode;
+    const { cluster, definitions, other, owner } = await twoNodes();
     const its = UNITS.findIndex((unit) => other.streams.owned.includes(unit));
     assert.ok(its > 0, 'one node has them all');
     const missed = async (sizeMs: number): Promise<void> => {
