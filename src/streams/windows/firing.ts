@@ -8,7 +8,7 @@
  * firing is the ranking of this shard; panes and retractions are of the ranking of all, `engine/rankings.ts`.
  * A pane is final when its window has expired: nothing can come after it.
  */
-import type { Emitter, Keys, ResultRow } from '../operator.ts';
+import { type Emitter, type Keys, newResultRow, type ResultRow } from '../operator.ts';
 import { isScratch, type WindowContent } from './contents.ts';
 import { Ranking } from './ranking.ts';
 import { ROW_EVENTS } from './row-store.ts';
@@ -38,19 +38,7 @@ export class Firing {
     this.#by = plan.top === null ? -1 : aggregates.columns.indexOf(plan.top.by);
     this.#discarding = plan.accumulation === 'discarding' && paned;
     this.#retracting = plan.accumulation === 'retracting' && paned;
-    this.#row = {
-      keyId: -1,
-      start: 0,
-      end: 0,
-      origin: '',
-      pane: 0,
-      timing: 'on-time',
-      final: false,
-      retraction: false,
-      output: '',
-      values: [],
-      evidence: null,
-    };
+    this.#row = newResultRow([]);
   }
 
   /** Keys are ranked: a firing must be offered all keys of the window. */
