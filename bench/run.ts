@@ -1,9 +1,10 @@
 /**
  * `npm run bench`: what was asked for, measured, shown and written down.
  *
- * Role: the process around the suite. The table goes to stdout, progress to stderr. The first SIGINT ends the run and
- * reports what there is; the second leaves at once. Exit code: 0 all well; 1 requests failed or a variant could not be
- * measured; 2 a target was missed in a full run, or grossly with --gate; 64 the command line is wrong.
+ * Role: the process around the suite. The table goes to stdout, progress to stderr. The first SIGINT or SIGTERM ends the
+ * run and reports what there is; the second leaves at once. Exit code: 0 all well; 1 requests failed or a variant could
+ * not be measured; 2 a target was missed in a full run, or grossly with --gate; 64 the command line is wrong; 130 it was
+ * ended by a signal.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { busyWarning, describeMachine } from './measure/machine.ts';
@@ -21,6 +22,9 @@ import { targetScenario } from './scenarios/target.ts';
 import { useServerNodeFlags } from './servers/commands.ts';
 import { endAll } from './servers/server-process.ts';
 import { runSuite } from './suite.ts';
+
+/** Who ends a run may tell this process, and its group. */
+const SAME_SIGNAL_MS = 300;
 
 const EXIT = { OK: 0, ERRORS: 1, TARGETS: 2, USAGE: 64, INTERRUPTED: 130 } as const;
 
@@ -71,14 +75,19 @@ async function bench(
 
 function interruption(): AbortSignal {
   const stop = new AbortController();
-  process.on('SIGINT', () => {
+  let firstMs = 0;
+  const onSignal = (): void => {
     if (stop.signal.aborted) {
+      if (performance.now() - firstMs < SAME_SIGNAL_MS) return;
       endAll();
       process.exit(EXIT.INTERRUPTED);
     }
     process.stderr.write('\nbench: stopping; once more to leave at once\n');
+    firstMs = performance.now();
     stop.abort();
-  });
+  };
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
   process.on('exit', endAll);
   return stop.signal;
 }

@@ -9,8 +9,9 @@
  * The thread's header names the slot while a tool's code runs for it in one piece, the encoding included.
  */
 import { Buffer } from 'node:buffer';
+import { foldedNow, foldedSince } from '../src/dispatch/folded-time.ts';
 import { JOB_FLAG, type JobExtras } from '../src/dispatch/job.ts';
-import { CANCEL, foldedNow, foldedSince, type JobBoard, OUTCOMES, RESULT_BYTES } from '../src/dispatch/job-board.ts';
+import { CANCEL, type JobBoard, OUTCOMES, RESULT_BYTES } from '../src/dispatch/job-board.ts';
 import { checkParamHeaders, checkStatelessEnvelope } from '../src/protocol/envelope-check.ts';
 import { encodeFault, FAULTS, type Fault, fault } from '../src/protocol/faults.ts';
 import { parseJson } from '../src/protocol/json.ts';
@@ -166,6 +167,7 @@ export class JobRunner {
     // What changed while others waited was not this call's doing.
     if (this.#pending.size > 0) this.#checkIntrinsics(NOBODY);
     this.#board.setCurrent(this.worker, context.slot);
+    this.#board.noteEntry(this.worker, context.entry.key);
     let value: unknown;
     let failed = false;
     try {
@@ -198,6 +200,7 @@ export class JobRunner {
     this.#pending.set(context.slot, context);
     const settle = (value: unknown, failed: boolean): void => {
       this.#pending.delete(context.slot);
+      this.#board.noteEntry(this.worker, context.entry.key);
       this.#checkIntrinsics(this.#pending.size === 0 ? context.entry.key : NOBODY);
       this.#answer(context, value, failed, performance.now() - blockingMs);
       this.#announce(context.slot);

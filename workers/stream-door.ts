@@ -11,6 +11,14 @@ import type { StreamAnswer, StreamMessage } from '../src/streams/engine/task.ts'
 type Tasks = typeof import('./stream-tasks.ts');
 
 let loading: Promise<Tasks> | null = null;
+/** Messages that are being answered. */
+let tasks = 0;
+let told: (count: number) => void = () => undefined;
+
+/** `listener` hears how many messages are being answered: they may keep the thread busy for as long as they need. */
+export function onStreamTasks(listener: (count: number) => void): void {
+  told = listener;
+}
 
 function load(): Promise<Tasks> {
   if (!import.meta.url.endsWith('.ts')) return import('./stream-tasks.ts');
@@ -19,11 +27,14 @@ function load(): Promise<Tasks> {
 
 export async function answerStream(message: StreamMessage): Promise<StreamAnswer> {
   loading ??= load();
+  told(++tasks);
   try {
-    return (await loading).answerStream(message);
+    return await (await loading).answerStream(message);
   } catch (error) {
     // The next task tries again.
     loading = null;
     throw error;
+  } finally {
+    told(--tasks);
   }
 }

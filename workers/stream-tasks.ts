@@ -6,9 +6,13 @@
  * Bound: one runner per engine, and the front-end thread bounds how many of those there are at a time.
  */
 import { loadReducers } from '../src/streams/aggregates/load-reducers.ts';
+import { leftOf } from '../src/streams/engine/kept-shards.ts';
 import { OperatorParts } from '../src/streams/engine/operators.ts';
 import { StreamTaskRunner } from '../src/streams/engine/run-task.ts';
 import {
+  type LeftShard,
+  NotKept,
+  type SentShard,
   SpillProblem,
   type StreamAnswer,
   type StreamMessage,
@@ -41,13 +45,14 @@ export async function answerStream({ engine, life, plan, task }: StreamMessage):
     return { ok: true, result: run(seat.runner, task) };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    if (error instanceof SpillProblem) return { ok: false, message, spill: error.trouble };
-    if (task === null) return { ok: false, message, spill: null };
-    return { ok: false, message: error instanceof Error ? (error.stack ?? message) : message, spill: null };
+    const isNotKept = error instanceof NotKept;
+    if (error instanceof SpillProblem) return { ok: false, message, spill: error.trouble, isNotKept };
+    if (task === null) return { ok: false, message, spill: null, isNotKept };
+    return { ok: false, message: error instanceof Error ? (error.stack ?? message) : message, spill: null, isNotKept };
   }
 }
 
-function run(runner: StreamTaskRunner, task: StreamTask): StreamTaskResult {
+function run(runner: StreamTaskRunner, task: StreamTask<SentShard>): StreamTaskResult<LeftShard> {
   if (task.kind === 'decode') return runner.decode(task);
-  return task.kind === 'split' ? runner.split(task) : runner.apply(task);
+  return task.kind === 'split' ? runner.split(task) : leftOf(task, runner.apply(task));
 }

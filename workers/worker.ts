@@ -1,5 +1,5 @@
 /**
- * A worker thread: what Piscina loads. Its default export runs one batch of board slots.
+ * A worker thread: what `entry.ts` loads. `runTask` runs one batch of board slots.
  *
  * Role: joins the runner to the thread's messages. Results of synchronous jobs are complete when the batch's promise
  * resolves; as soon as a job of a batch is pending, what is done already is announced over the control port, and each
@@ -15,11 +15,13 @@ import { ResultEncoder } from './encode-result.ts';
 import { ManifestHost } from './manifest-host.ts';
 import type { RunnerPort } from './port.ts';
 import { JobRunner, RAN } from './runner.ts';
-import { answerStream } from './stream-door.ts';
+import { answerStream, onStreamTasks } from './stream-door.ts';
 import { guardThread } from './thread-guard.ts';
 
 /** How often the thread shows that its event loop turns. */
 const BEAT_MS = 25;
+/** How often it says that its heap is full, while it is. */
+const FULL_MS = 100;
 /** Before the first batch. */
 const NO_HEADER = -1;
 
@@ -87,17 +89,35 @@ const runner = new JobRunner({
 guardThread((kind, stack) => port.stray(host.keyInStack(stack), kind, stack));
 
 control.on('message', (message: ControlIn) => {
-  if (message.type === 'cancel') runner.cancel(message.slot, message.sequence, message.reason);
+  if (message.type === 'look') look();
+  else if (message.type === 'cancel') runner.cancel(message.slot, message.sequence, message.reason);
   else if (message.type === 'answer')
     runner.answer(message.slot, message.sequence, message.askId, message.resultJson, message.error);
   else runner.taskStarted(message.slot, message.sequence, message.taskId);
 });
 
+let toldFullAtMs = Number.NEGATIVE_INFINITY;
+
 function beat(): void {
-  if (runner.worker !== NO_HEADER) board.beat(runner.worker, Math.round(process.memoryUsage().arrayBuffers / 1048576));
+  const { arrayBuffers, heapUsed } = process.memoryUsage();
+  if (runner.worker !== NO_HEADER) board.beat(runner.worker, Math.round(arrayBuffers / 1048576));
+  if (setup.heapBytesMax > 0 && heapUsed > setup.heapBytesMax) tellFull();
+}
+
+function tellFull(): void {
+  const nowMs = performance.now();
+  if (nowMs - toldFullAtMs < FULL_MS) return;
+  toldFullAtMs = nowMs;
+  send({ type: 'full' });
 }
 
 setInterval(beat, BEAT_MS);
+
+let streamTasks = 0;
+onStreamTasks((count) => {
+  streamTasks = count;
+  if (runner.worker !== NO_HEADER) board.setStreamTasks(runner.worker, count);
+});
 
 /** Microtask turns given to handlers that are asynchronous in form only, before the batch is answered. */
 const GRACE_TURNS = 4;
@@ -107,7 +127,7 @@ const MAILBOX_MS_MAX = 0.5;
 const CLOCK_EVERY = 4;
 
 /** What the pool calls, for both kinds of message. A batch is answered with the results too large for their slots. */
-export default function runTask(
+export function runTask(
   message: Batch | StreamMessage,
 ): OverflowResult[] | null | Promise<OverflowResult[] | null> | Promise<StreamAnswer> {
   return 'task' in message ? answerStream(message) : runBatch(message);
@@ -152,7 +172,22 @@ function emptyMailbox(): boolean {
 function takeHeader(worker: number): void {
   runner.worker = worker;
   board.setPosted(worker, posted);
+  board.setStreamTasks(worker, streamTasks);
   beat();
+}
+
+/** Sent for: the mailbox alone, without a batch. */
+function look(): void {
+  if (emptyMailbox()) void lookedSoon();
+  else send({ type: 'looked', overflow: takeOverflow() });
+}
+
+/** What settles within a few turns is announced ahead of the word that the mailbox was gone through. */
+async function lookedSoon(): Promise<void> {
+  for (let turn = 0; turn < GRACE_TURNS; turn++) await null;
+  const overflow = takeOverflow();
+  announceSettled();
+  send({ type: 'looked', overflow });
 }
 
 /** What settles within a few turns is answered with the batch, or announced together with its answer. */

@@ -33,5 +33,7 @@ function receive(message: ToClient): void {
 }
 
 process.on('message', (message) => receive(message as ToClient));
-// Ctrl-C reaches the whole group: the harness decides, and tells this process.
+// Signals reach the whole group: the harness decides, and tells this process.
 process.on('SIGINT', () => undefined);
+process.on('SIGTERM', () => undefined);
+process.on('disconnect', () => process.exit());

@@ -126,4 +126,5 @@ process.on('message', (message) => {
 });
 // The harness decides when this process ends.
 process.on('SIGINT', () => undefined);
+process.on('SIGTERM', () => undefined);
 process.on('disconnect', () => process.exit());

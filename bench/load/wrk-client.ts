@@ -9,6 +9,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { endsWithHarness } from '../servers/ends-with-harness.ts';
 import { type GroupReport, type LoadGroup, type LoadJob, type LoadReport, STOPPED_EARLY } from './job.ts';
 import { parseWrk, type WrkResult, wrkScript } from './wrk-script.ts';
 
@@ -61,7 +62,9 @@ function shoot(script: string, url: string, connections: number, ms: number, sto
   const args = ['-t', String(threads(connections)), '-c', String(connections), '-d', `${seconds}s`];
   args.push('--timeout', `${TIMEOUT_S}s`, '-s', script, url);
   return new Promise((resolve, reject) => {
-    const child = spawn('wrk', args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    // Detached: it prints nothing when it is ended by what a supervisor sends to the whole group.
+    const child = spawn('wrk', args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+    endsWithHarness(child);
     const stop = (): void => void child.kill('SIGINT');
     const timer = setTimeout(stop, ms);
     stopped.addEventListener('abort', stop, { once: true });

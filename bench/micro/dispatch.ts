@@ -117,6 +117,7 @@ const dispatcher: JobDispatcher = new JobDispatcher({
   callerIndex: 1,
   bus: null as never,
   wake: ignore,
+  full: ignore,
   stray: ignore,
   inlineMax: 0,
 });

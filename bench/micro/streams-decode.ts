@@ -88,9 +88,11 @@ function decoding(name: string, format: WireFormat, bodies: readonly Uint8Array[
         stream: 0,
         format,
         body,
+        bodyAt: 0,
         bodyBytes: body.byteLength,
         contextBytes: 0,
         spare: null,
+        looksOnly: false,
       } as const;
       accepted += decodeBatch(plan, { ...task, provenance: PROVENANCE, dedup: null }).accepted;
     }

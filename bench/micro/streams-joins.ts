@@ -1,8 +1,8 @@
 /**
  * What it costs a join to keep an event until it expires: a row in its key's block, against the key's events encoded as
- * a whole after each batch; and what ways of copying its texts into shared memory cost.
+ * a whole after each batch; the same of events that do not come in order of time; and what ways of copying its texts into shared memory cost.
  *
- * Run: node dist/bench/micro/streams-joins.js [rounds]
+ * Run: node dist/bench/micro/streams-joins.js [rounds] [part of the names]
  * Each variant runs in turn in every round; the median of the rounds is shown, in CPU time.
  */
 import { Packr } from 'msgpackr';
@@ -16,6 +16,7 @@ const EVENTS = 200_000;
 const BATCH = 1000;
 /** Event time an event is held for, of which each event takes 1. */
 const HELD_MS = 20_000;
+const DISORDER_MS = 10_000;
 const TEXT_BYTES = 100;
 const FIELDS: readonly FieldPlan[] = [
   { name: 'n', type: 'number', optional: false },
@@ -27,11 +28,13 @@ const NO_CONTEXT = new Uint8Array(0);
 const STREAM = { index: 0, name: 's', fields: FIELDS } as unknown as StreamPlan;
 const PLAN = { streams: [STREAM], groups: [], operators: [] } as unknown as Plan;
 
-function batchFrom(first: number): EventBatch {
+/** Events of a batch are up to `disorderMs` behind the newest one before them. */
+function batchFrom(first: number, disorderMs: number): EventBatch {
   const batch = EventBatch.allocate(PLAN, 0, BATCH, BATCH * TEXT_BYTES);
   batch.bytes.fill(120);
   for (let row = 0; row < BATCH; row++) {
-    batch.ts[row] = first + row;
+    const backMs = disorderMs === 0 ? 0 : ((first + row) * 7927) % disorderMs;
+    batch.ts[row] = first + row - backMs;
     (batch.values[0] as Float64Array)[row] = row;
     (batch.at[1] as Uint32Array)[row] = row * TEXT_BYTES;
     (batch.length[1] as Uint32Array)[row] = TEXT_BYTES;
@@ -40,10 +43,13 @@ function batchFrom(first: number): EventBatch {
   return batch;
 }
 
-const batches = Array.from({ length: EVENTS / BATCH }, (_, i) => batchFrom(i * BATCH));
+const batchesOf = (disorderMs: number): EventBatch[] =>
+  Array.from({ length: EVENTS / BATCH }, (_, i) => batchFrom(i * BATCH, disorderMs));
+const inOrder = batchesOf(0);
+const disordered = batchesOf(DISORDER_MS);
 const keyOf = (ts: number, keys: number): number => (ts * 7919) % keys;
 
-function inRows(keys: number): void {
+function inRows(keys: number, batches = inOrder): void {
   const layout = new RowLayout(FIELDS, ['n', 'text']);
   const state = new JoinState(JoinState.create(), KEYS as never, [layout, layout], true);
   const rows = state.sides[0];
@@ -51,7 +57,7 @@ function inRows(keys: number): void {
     state.beginTurn();
     for (let row = 0; row < BATCH; row++) {
       const ts = batch.ts[row] as number;
-      const keyId = keyOf(ts, keys);
+      const keyId = keyOf(seq * BATCH + row, keys);
       state.insert(keyId, 0, rows.placeOf(state.block(keyId, 0), ts), batch, row, seq, NO_CONTEXT);
       state.settle(keyId, rows.tsAt(state.block(keyId, 0), 0) + HELD_MS);
     }
@@ -73,7 +79,7 @@ function encoded(keys: number): void {
     decode: (bytes: Uint8Array): Held[] => packr.unpack(bytes) as Held[],
   };
   const states = new SharedKeyedStates<Held[]>(SharedKeyedStates.create(), KEYS as never, codec);
-  for (const [seq, batch] of batches.entries()) {
+  for (const [seq, batch] of inOrder.entries()) {
     for (let row = 0; row < BATCH; row++) {
       const ts = batch.ts[row] as number;
       const keyId = keyOf(ts, keys);
@@ -119,6 +125,10 @@ const variants: (readonly [name: string, run: () => void])[] = [
     [`${keys} keys, rows in blocks`, (): void => inRows(keys)] as const,
     [`${keys} keys, encoded per batch`, (): void => encoded(keys)] as const,
   ]),
+  ...[10, 100, 10_000].map(
+    (keys) =>
+      [`${keys} keys, in rows, ${DISORDER_MS / 1000} s of disorder`, (): void => inRows(keys, disordered)] as const,
+  ),
   ...[10, 60, 120, 250, 500].flatMap((length) => [
     [`${length} bytes one by one`, (): void => copying(length, byBytes)] as const,
     [`${length} bytes four by four`, (): void => copying(length, byFour)] as const,
@@ -126,16 +136,18 @@ const variants: (readonly [name: string, run: () => void])[] = [
   ]),
 ];
 const rounds = Number(process.argv[2] ?? 5);
-const found = variants.map((): number[] => []);
+const namesOnly = process.argv[3] ?? '';
+const chosen = variants.filter(([name]) => name.includes(namesOnly));
+const found = chosen.map((): number[] => []);
 for (let round = 0; round <= rounds; round++) {
-  for (const [i, [, run]] of variants.entries()) {
+  for (const [i, [, run]] of chosen.entries()) {
     const before = process.cpuUsage();
     run();
     const { system, user } = process.cpuUsage(before);
     if (round > 0) (found[i] as number[]).push(((user + system) * 1000) / EVENTS);
   }
 }
-for (const [i, [name]] of variants.entries()) {
+for (const [i, [name]] of chosen.entries()) {
   const sorted = (found[i] as number[]).toSorted((a, b) => a - b);
-  console.log(`${name.padEnd(32)} ${(sorted[sorted.length >> 1] as number).toFixed(0).padStart(6)} ns per event`);
+  console.log(`${name.padEnd(36)} ${(sorted[sorted.length >> 1] as number).toFixed(0).padStart(6)} ns per event`);
 }

@@ -27,6 +27,8 @@ interface Variant {
   /** Events per second of event time. */
   readonly rate: number;
   readonly disorderMs: number;
+  /** Each hundredth event is up to so much late; allowed. */
+  readonly lateMs?: number;
   readonly window: Partial<WindowPlan>;
   readonly control?: boolean;
 }
@@ -42,7 +44,7 @@ function randomFrom(seed: number): () => number {
   };
 }
 
-function batchesOf(plan: Plan, { disorderMs, events, keys, rate }: Variant): EventBatch[] {
+function batchesOf(plan: Plan, { disorderMs, events, keys, lateMs = 0, rate }: Variant): EventBatch[] {
   const random = randomFrom(7);
   const names = Array.from({ length: keys }, (_, i) => `sensor-${i}`);
   const hashes = Uint32Array.from(names, (name) => hashKey([name]));
@@ -53,7 +55,8 @@ function batchesOf(plan: Plan, { disorderMs, events, keys, rate }: Variant): Eve
     for (let row = 0; row < BATCH; row++) {
       const key = Math.floor(random() * keys);
       const bytes = encoded[key] as Uint8Array;
-      batch.ts[row] = 1_700_000_000_000 + ((done + row) * 1000) / rate - random() * disorderMs;
+      const backMs = lateMs > 0 && row % 100 === 99 ? lateMs : disorderMs;
+      batch.ts[row] = 1_700_000_000_000 + ((done + row) * 1000) / rate - random() * backMs;
       batch.values[1]![row] = random() * 100;
       batch.at[0]![row] = row * 16;
       batch.length[0]![row] = bytes.length;
@@ -98,7 +101,7 @@ function run(plan: Plan, batches: readonly EventBatch[], variant: Variant): { ns
       provenance: { seq: i + 1, source: '', partition: '', arrivalMs: 0, traceparent: '', correlationId: '' },
     };
     windows.events?.(input, sink);
-    watermark = (batch.ts[BATCH - 1] as number) - variant.disorderMs - 1;
+    watermark = (batch.ts[BATCH - 2] as number) - variant.disorderMs - 1;
     windows.advance?.(watermark, sink);
     keys.sweep();
   }
@@ -162,6 +165,14 @@ const session = (keys: number, rate: number): Variant => ({
   disorderMs: 0,
   window: { type: 'session', gapMs: Math.max(2, (2000 * keys) / rate) },
 });
+/** A key has some 400 sessions that may still change. */
+const lateSession = (keys: number): Variant => ({
+  ...session(keys, 10_000),
+  name: 'session, 1 % late',
+  events: 400_000,
+  lateMs: 300 * keys,
+  window: { type: 'session', gapMs: (2000 * keys) / 10_000, allowedLatenessMs: 300 * keys },
+});
 const P99 = [...FLAT, aggregatePlan({ name: 'p99', fn: 'quantile', of: 'value', q: 0.99 })];
 const p99 = (keys: number, rate: number, sizeMs: number): Variant => ({
   name: `p99 tumbling ${sizeMs / 1000} s`,
@@ -175,6 +186,8 @@ const p99 = (keys: number, rate: number, sizeMs: number): Variant => ({
 const ALL: readonly Variant[] = [
   session(1000, 100_000),
   session(100_000, 100_000),
+  lateSession(10),
+  lateSession(100),
   p99(100, 100_000, 1000),
   p99(1000, 100_000, 1000),
   p99(1000, 100_000, 10_000),
@@ -226,7 +239,7 @@ const made = new Map<string, EventBatch[]>();
 for (let round = 0; round < rounds; round++) {
   for (const [i, variant] of VARIANTS.entries()) {
     const plan = windowPlan({ sizeMs: 60_000, ...variant.window });
-    const id = `${variant.keys}/${variant.rate}/${variant.disorderMs}`;
+    const id = `${variant.keys}/${variant.rate}/${variant.disorderMs}/${variant.lateMs}`;
     const batches = made.get(id) ?? batchesOf(plan, variant);
     made.set(id, batches);
     const { ns, results: count } = variant.control ? runMap(batches, variant) : run(plan, batches, variant);

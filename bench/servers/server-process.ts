@@ -3,9 +3,10 @@
  *
  * Role: every variant of every round gets a fresh one, so nothing compiled, cached or leaked by one run helps or hurts
  * the next. A server says that it is ready with a line `… ready URL` on stdout.
- * Invariant: whatever happens to the harness, no server outlives it (`endAll`).
+ * Invariant: whatever happens to the harness, no server outlives it (`endAll`, `endsWithHarness`).
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { endsWithHarness } from './ends-with-harness.ts';
 
 const READY_MS_MAX = 60_000;
 const END_MS_MAX = 5000;
@@ -35,6 +36,7 @@ export async function startServer({ args, command, env = {} }: ServerCommand): P
   const stdio: ['ignore', 'pipe', 'pipe'] = ['ignore', 'pipe', 'pipe'];
   const child = spawn(command, args, { stdio, detached: true, env: { ...process.env, ...env } });
   alive.add(child);
+  endsWithHarness(child);
   child.once('exit', () => alive.delete(child));
   child.once('error', () => alive.delete(child));
   try {

@@ -5,6 +5,7 @@
  */
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { endsWithHarness } from '../servers/ends-with-harness.ts';
 import type { Measured, Refused } from './measure.ts';
 import type { NexmarkArguments } from './nexmark-process.ts';
 import type { PeerArguments } from './peer-process.ts';
@@ -24,6 +25,7 @@ function apart(name: string, given: object, stopped: AbortSignal | undefined): P
   return new Promise((resolve, reject) => {
     const args = [...process.execArgv, beside(name), JSON.stringify(given)];
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], signal: stopped });
+    endsWithHarness(child);
     let output = '';
     let errors = '';
     child.stdout.on('data', (chunk: Buffer) => {

@@ -2,15 +2,18 @@
  * The flights that this node leads for all nodes: their leases are renewed while they last.
  *
  * Role: one timer for all of them, that stops when there are none. A flight that is over before a third of its lease
- * costs no command. Those of one tool share a hash tag, and go together.
- * Invariants: a node that dies, is cut off or stands still renews nothing, and others lead after the lease; what was
- * lost in that way is not taken back.
+ * costs no command. Those of one tool share a hash tag, and go together. When the connection was lost all are renewed at
+ * once: a replica that took over may not know of them.
+ * Invariants: a node that dies, is cut off or stands still renews nothing, and others lead after the lease; what others
+ * have taken in that way is not taken back. A flight of which Redis has no trace is made again, unless it is over.
  */
 import type { RedisConnection } from '../redis/connection.ts';
 import { RedisUnavailable } from '../redis/unavailable.ts';
 import type { Look } from './look.ts';
 import { RENEW } from './redis-scripts.ts';
 
+/** Within a lease. */
+export const RENEWALS = 3;
 /** Of one command. */
 const RENEWED_AT_ONCE_MAX = 100;
 
@@ -18,6 +21,9 @@ export interface LedFlightsOptions {
   readonly commands: RedisConnection;
   readonly leaseMs: number;
   readonly rowOf: (look: Look) => string;
+  readonly generationKeyOf: (tool: string) => string;
+  /** It was over before it was renewed. */
+  readonly renewedTooLate: (look: Look) => void;
   /** Monotonic milliseconds. */
   readonly now: () => number;
 }
@@ -38,11 +44,17 @@ export class LedFlights {
 
   add(look: Look): void {
     this.#led.add(look);
-    this.#timer ??= setInterval(() => void this.#tick(), Math.max(1, this.#options.leaseMs / 3)).unref();
+    this.#timer ??= setInterval(() => void this.#tick(), Math.max(1, this.#options.leaseMs / RENEWALS)).unref();
   }
 
   delete(look: Look): void {
     this.#led.delete(look);
+  }
+
+  /** The connection is back. */
+  renewAll(): void {
+    for (const look of this.#led) look.leasedAtMs = Number.NEGATIVE_INFINITY;
+    void this.#tick();
   }
 
   close(): void {
@@ -55,7 +67,7 @@ export class LedFlights {
     const { commands, leaseMs, now } = this.#options;
     if (this.#led.size === 0) this.close();
     if (this.#renewing || !commands.up) return;
-    const dueAtMs = now() - leaseMs / 3;
+    const dueAtMs = now() - leaseMs / RENEWALS;
     const due = new Map<string, Look[]>();
     for (const look of this.#led) {
       if (look.leasedAtMs > dueAtMs) continue;
@@ -83,13 +95,15 @@ export class LedFlights {
   }
 
   async #renew(looks: readonly Look[]): Promise<void> {
-    const { commands, leaseMs, now, rowOf } = this.#options;
+    const { commands, generationKeyOf, leaseMs, now, renewedTooLate, rowOf } = this.#options;
     const askedAtMs = now();
-    const tokens = looks.map(({ token }) => token);
-    const stand = (await commands.script(RENEW, looks.map(rowOf), [leaseMs, ...tokens])) as readonly number[];
+    const keys = [generationKeyOf((looks[0] as Look).tool), ...looks.map(rowOf)];
+    const flights = looks.flatMap(({ generation, token }) => [token, generation]);
+    const stand = (await commands.script(RENEW, keys, [leaseMs, ...flights])) as readonly number[];
     looks.forEach((look, at) => {
-      if (stand[at] === 1) look.leasedAtMs = askedAtMs;
-      else this.delete(look);
+      if (stand[at] !== 1) this.delete(look);
+      else if (this.#led.has(look)) look.leasedAtMs = askedAtMs;
+      else renewedTooLate(look);
     });
   }
 }

@@ -3,11 +3,13 @@
  *
  *   asking ──► kept                                        over
  *     ▲  └───► nobody leads ──► leading ──► landed, left   over
- *     │  └───► led elsewhere ─┐
+ *     │  └───► led elsewhere ─┐   or lost: Redis does not know any more who leads, and may be told again
  *     └─ woken, or in time ── waiting ──► left             over
  *
  * Role: what is known of it while it lasts; `redis-cache.ts` asks. Who waits is woken by what is published, and asks by
  * itself when a lease has run out: messages may be lost.
+ * A flight of which Redis has no trace while its lease lasts is still believed in: Redis lost it, and whoever leads says so
+ * again.
  * Invariants: a look that is woken while it asks asks once more, since the answer may be older than the news; it waits
  * for `FLIGHTS_AWAITED_MAX` flights at most, so that a call that fails everywhere is not made in turns for ever.
  */
@@ -25,7 +27,13 @@ export class Look {
   gone = false;
   /** When Redis was last asked for a lease that it gave; monotonic milliseconds. */
   leasedAtMs = 0;
+  /** Of its tool, as Redis said last; -1: it did not say. */
+  generation = -1;
   #leader = '';
+  /** The lease of the flight it waits for lasts at least as long; monotonic milliseconds. */
+  #ledUntilMs = Number.NEGATIVE_INFINITY;
+  /** The flight it waits for, or asks for just now, was said to be over. */
+  #isOver = false;
   #awaited = 0;
   #woken = false;
   #timer: NodeJS.Timeout | null = null;
@@ -38,12 +46,32 @@ export class Look {
   }
 
   /** False: it has waited for enough flights, and this is one more. */
-  follows(leader: string): boolean {
+  follows(leader: string, ledUntilMs: number): boolean {
+    // What was asked may be older than the news.
+    this.#ledUntilMs = this.#isOver ? Number.NEGATIVE_INFINITY : ledUntilMs;
     if (leader !== this.#leader) {
       this.#leader = leader;
       this.#awaited += 1;
     }
     return this.#awaited <= FLIGHTS_AWAITED_MAX;
+  }
+
+  /** It asks now. Whether it waits for a flight whose lease cannot be over. */
+  asks(nowMs: number): boolean {
+    this.#isOver = false;
+    return this.trustMs(nowMs) > 0;
+  }
+
+  /** So long it need not believe that nobody leads, whatever Redis has lost. */
+  trustMs(nowMs: number): number {
+    return Math.max(0, this.#ledUntilMs - nowMs);
+  }
+
+  /** The flight it waits for is over. */
+  over(): void {
+    this.#isOver = true;
+    this.#ledUntilMs = Number.NEGATIVE_INFINITY;
+    this.wake();
   }
 
   /** Resolves when it is woken, at the latest after this time. */

@@ -5,7 +5,8 @@
  * nothing leads the flight of the key from then on, under a lease; who finds it led waits, and has whoever leads tell
  * all nodes when it is over. When that is not heard, looking again as the lease runs out finds it.
  * A generation rises with every invalidation, for ever; a result of another generation than the present one reads as
- * absent, so that nothing has to be looked for and deleted. Other nodes hear of an invalidation over pub/sub; when
+ * absent, so that nothing has to be looked for and deleted. A flight that a failover has lost is made again by its leader
+ * when it is connected again, or renews; a call that begins elsewhere before that is made beside it. Other nodes hear of an invalidation over pub/sub; when
  * messages may have been missed, the memory level is emptied.
  * Invariants: without Redis the memory level goes on and nothing waits; no answer here ever rejects; a miss that nobody
  * else waits for costs two commands, the look and the landing.
@@ -16,7 +17,7 @@ import { pack, unpack } from '../redis/packed.ts';
 import type { Script } from '../redis/script.ts';
 import type { RedisSubscriber } from '../redis/subscriber.ts';
 import { Invalidations } from './invalidations.ts';
-import { LedFlights } from './led-flights.ts';
+import { LedFlights, RENEWALS } from './led-flights.ts';
 import { Look } from './look.ts';
 import { MemoryResultCache } from './memory-cache.ts';
 import type { CachedResult, ResultCache } from './port.ts';
@@ -35,12 +36,15 @@ const VERSION = 1;
 type Reply =
   | { readonly kind: 'kept'; readonly result: CachedResult }
   | { readonly kind: 'led'; readonly token: string; readonly leftMs: number }
+  /** Redis has no trace of the flight that is waited for: whoever leads makes it again. */
+  | { readonly kind: 'lost' }
   /** By the look itself, from now on. */
   | { readonly kind: 'free' }
   /** An invalidation, which comes on another connection, has overtaken the reply. */
   | { readonly kind: 'overtaken' };
 
 const FREE: Reply = Object.freeze({ kind: 'free' });
+const LOST: Reply = Object.freeze({ kind: 'lost' });
 const OVERTAKEN: Reply = Object.freeze({ kind: 'overtaken' });
 
 export interface RedisCacheOptions {
@@ -73,7 +77,12 @@ export class RedisResultCache implements ResultCache {
   constructor(options: RedisCacheOptions) {
     this.#options = options;
     this.#memory = new MemoryResultCache(options);
-    this.#led = new LedFlights({ ...options, rowOf: ({ key, tool }) => this.#keys(tool, key)[0] });
+    this.#led = new LedFlights({
+      ...options,
+      rowOf: ({ key, tool }) => this.#keys(tool, key)[0],
+      generationKeyOf: (tool) => this.#generationKey(tool),
+      renewedTooLate: (look) => this.#giveBack(look),
+    });
     this.#invalidations = new Invalidations({
       ...options,
       ttlMs: GENERATION_TTL_MS,
@@ -84,7 +93,7 @@ export class RedisResultCache implements ResultCache {
     this.#channel = `${options.prefix}cache:changes`;
     this.#unsubscribe = [
       options.subscriber.on(this.#channel, (message) => this.#heard(message)),
-      options.commands.onChange((up) => (up ? this.#invalidations.tellAgain() : this.#wakeAll())),
+      options.commands.onChange((up) => (up ? this.#back() : this.#wakeAll())),
     ];
   }
 
@@ -156,8 +165,11 @@ export class RedisResultCache implements ResultCache {
           this.#end(look.key, look);
           return reply.result;
         }
-        if (reply.kind === 'free' || (reply.kind === 'led' && !look.follows(reply.token))) break;
-        if (reply.kind === 'led') await look.pause(this.#lookAgainMs(reply.leftMs));
+        if (reply.kind === 'free') break;
+        if (reply.kind === 'led') {
+          if (!look.follows(reply.token, this.#options.now() + reply.leftMs)) break;
+          await look.pause(this.#lookAgainMs(reply.leftMs));
+        } else if (reply.kind === 'lost') await look.pause(this.#lookForLostMs(look));
         if (look.gone) return undefined;
       }
     } catch {
@@ -173,13 +185,16 @@ export class RedisResultCache implements ResultCache {
     const { key, token, tool } = look;
     const before = this.#memory.generation(tool);
     look.leasedAtMs = now();
-    const reply = (await commands.script(LOOK, this.#keys(tool, key), [token, leaseMs])) as readonly unknown[];
+    const args = [token, leaseMs, look.asks(look.leasedAtMs) ? 1 : 0];
+    const reply = (await commands.script(LOOK, this.#keys(tool, key), args)) as readonly unknown[];
     const generation = Number(String(reply[0]));
+    look.generation = generation;
     const known = this.#memory.generation(tool);
     if (known !== before && generation < known) return OVERTAKEN;
     this.#memory.enter(tool, generation);
     const leftMs = Number(reply[3]);
     if (reply.length === 1) return FREE;
+    if (reply.length === 2) return LOST;
     if (String(reply[1]) === 'led') return { kind: 'led', token: String(reply[2]), leftMs };
     const resultJson = unpack(VERSION, reply[2]);
     // Of a version that is not known here: the call is made, and its result takes the place of the other.
@@ -191,6 +206,12 @@ export class RedisResultCache implements ResultCache {
   /** A lease that was not renewed has run out by then. */
   #lookAgainMs(leftMs: number): number {
     return Math.max(LOOK_AGAIN_MS_MIN, leftMs) + Math.random() * LOOK_AGAIN_SPREAD * this.#options.leaseMs;
+  }
+
+  /** By then whoever leads has renewed its lease, or it is over. */
+  #lookForLostMs(look: Look): number {
+    const { leaseMs, now } = this.#options;
+    return Math.max(LOOK_AGAIN_MS_MIN, Math.min(look.trustMs(now()), leaseMs / RENEWALS));
   }
 
   #lead(look: Look): undefined {
@@ -226,6 +247,11 @@ export class RedisResultCache implements ResultCache {
       .catch(() => undefined);
   }
 
+  #back(): void {
+    this.#invalidations.tellAgain();
+    this.#led.renewAll();
+  }
+
   #wakeAll(): void {
     for (const look of this.#looks.values()) look.wake();
   }
@@ -250,7 +276,7 @@ export class RedisResultCache implements ResultCache {
     const told = unpack(VERSION, message);
     if (!Array.isArray(told) || typeof told[0] !== 'string') return;
     const [tool, what]: unknown[] = told;
-    if (typeof what === 'string') this.#looks.get(what)?.wake();
+    if (typeof what === 'string') this.#looks.get(what)?.over();
     if (typeof what !== 'number') return;
     if (what > this.#memory.generation(tool as string)) this.#memory.enter(tool as string, what);
     // Whoever leads a flight of an earlier generation finds nothing that could be served.

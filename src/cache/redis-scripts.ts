@@ -11,8 +11,9 @@
 import { Script } from '../redis/script.ts';
 
 /**
- * Keys: row, generation. Arguments: token, lease.
- * `{g, 'kept', result, ms left}`; `{g, 'led', token, ms left of its lease}`; `{g}`: the flight is the asker's now.
+ * Keys: row, generation. Arguments: token, lease, whether the asker waits for a flight whose lease cannot be over 0/1.
+ * `{g, 'kept', result, ms left}`; `{g, 'led', token, ms left of its lease}`; `{g, 'lost'}`: there is no trace of the
+ * flight that the asker waits for; `{g}`: the flight is the asker's now.
  */
 export const LOOK = new Script(`
 local g = redis.call('GET', KEYS[2]) or '0'
@@ -24,6 +25,7 @@ if row[1] == g then
     return {g, 'led', row[3], redis.call('PTTL', KEYS[1])}
   end
 end
+if not row[1] and ARGV[3] == '1' then return {g, 'lost'} end
 if row[1] then redis.call('DEL', KEYS[1]) end
 redis.call('HSET', KEYS[1], 'g', g, 't', ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
@@ -56,11 +58,21 @@ redis.call('DEL', KEYS[1])
 return row[2] and 1 or 0
 `);
 
-/** Keys: rows of one tool. Arguments: lease, then their tokens in order. For each: whether the flight still stands. */
+/**
+ * Keys: generation, rows of one tool. Arguments: lease, then the token and the generation of each in order. For each:
+ * whether the flight stands. One of which there is no trace, of the present generation, is made again, as if somebody
+ * waited: Redis has lost it.
+ */
 export const RENEW = new Script(`
+local g = redis.call('GET', KEYS[1]) or '0'
 local stands = {}
-for i, key in ipairs(KEYS) do
-  stands[i] = redis.call('HGET', key, 't') == ARGV[i + 1] and redis.call('PEXPIRE', key, ARGV[1]) or 0
+for i = 2, #KEYS do
+  local row, token = redis.call('HMGET', KEYS[i], 'g', 't'), ARGV[2 * i - 2]
+  if not row[1] and ARGV[2 * i - 1] == g then
+    redis.call('HSET', KEYS[i], 'g', g, 't', token, 'w', '1')
+    row[2] = token
+  end
+  stands[i - 1] = row[2] == token and redis.call('PEXPIRE', KEYS[i], ARGV[1]) or 0
 end
 return stands
 `);

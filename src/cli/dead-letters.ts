@@ -34,6 +34,8 @@ export interface Refused {
 
 /** Outcomes of replayed letters, and how many were dropped. */
 export interface Tally {
+  /** Letters that were there. One may have the events of a whole batch. */
+  readonly letters: number;
   readonly accepted: number;
   readonly rejected: number;
   /** Accepted, and too late for a window. */
@@ -68,21 +70,31 @@ export class DeadLetters {
     for (let read = 0; read < LETTERS_READ_MAX; ) {
       const letters = await this.page(after);
       if (isRefused(letters)) return letters;
+      // A page of large letters is a short one.
+      if (letters.length === 0) return true;
       take(letters);
       read += letters.length;
-      if (letters.length < PAGE_LETTERS_MAX) return true;
       after = letters.at(-1)?.id ?? '';
     }
     return false;
+  }
+
+  /** Whether none comes after these. */
+  async areAll(letters: readonly Letter[]): Promise<boolean | Refused> {
+    const last = letters.at(-1);
+    if (last === undefined) return true;
+    const next = await this.page(last.id);
+    return isRefused(next) ? next : next.length === 0;
   }
 
   /** At most `PAGE_LETTERS_MAX` ids. Ids that are not there count nowhere. */
   async order(action: Action, ids: readonly string[]): Promise<Tally | Refused> {
     const body = await this.#ask(this.#url, { action, ids });
     if (isRefused(body)) return body;
-    const counted = action === 'drop' ? ['dropped'] : ['accepted', 'rejected', 'late'];
+    const counted = action === 'drop' ? ['dropped'] : ['letters', 'accepted', 'rejected', 'late'];
     if (!isObject(body) || counted.some((name) => typeof body[name] !== 'number')) return NOT_MILLRACE;
     return {
+      letters: count(body[action === 'drop' ? 'dropped' : 'letters']),
       accepted: count(body['accepted']),
       rejected: count(body['rejected']),
       late: count(body['late']),

@@ -102,7 +102,7 @@ async function list({ asked, letters, origin, terminal }: World): Promise<number
   const first = asked.all ? [] : await letters.page('');
   if (isRefused(first)) return refuse(terminal, origin, first);
   found.push(...first);
-  const complete = asked.all ? await letters.each((page) => void found.push(...page)) : found.length < PAGE_LETTERS_MAX;
+  const complete = asked.all ? await letters.each((page) => void found.push(...page)) : await letters.areAll(found);
   if (isRefused(complete)) return refuse(terminal, origin, complete);
   const { stream } = asked;
   if (asked.json) terminal.out(printableJson({ stream, letters: found, complete }));
@@ -142,7 +142,7 @@ async function act(action: Action, { asked, letters, origin, terminal }: World):
     if (!complete)
       writeProblems(terminal, [`only the oldest ${LETTERS_READ_MAX} are taken: run it again for the rest`]);
   }
-  let tally: Tally = { accepted: 0, rejected: 0, late: 0, dropped: 0 };
+  let tally: Tally = { letters: 0, accepted: 0, rejected: 0, late: 0, dropped: 0 };
   for (let from = 0; from < ids.length; from += PAGE_LETTERS_MAX) {
     const done = await letters.order(action, ids.slice(from, from + PAGE_LETTERS_MAX));
     if (isRefused(done)) {
@@ -152,7 +152,7 @@ async function act(action: Action, { asked, letters, origin, terminal }: World):
     tally = sum(tally, done);
   }
   const { accepted, dropped, late, rejected } = tally;
-  const missing = Math.max(0, ids.length - accepted - rejected - dropped);
+  const missing = ids.length - tally.letters;
   const counts = action === 'drop' ? { dropped } : { accepted, rejected, late };
   if (asked.json) terminal.out(printableJson({ stream: asked.stream, action, asked: ids.length, ...counts, missing }));
   else if (ids.length === 0) terminal.out(`${origin} has no dead letters of ${asked.stream}\n`);
@@ -164,6 +164,7 @@ async function act(action: Action, { asked, letters, origin, terminal }: World):
 }
 
 const sum = (a: Tally, b: Tally): Tally => ({
+  letters: a.letters + b.letters,
   accepted: a.accepted + b.accepted,
   rejected: a.rejected + b.rejected,
   late: a.late + b.late,

@@ -102,6 +102,7 @@ function sharedSettings(config: FullConfig): SharedSettings {
       labels: cluster.labels,
       forwardMsMax: cluster.forwardTimeoutMs,
       forwardedMax: cluster.maxForwarded,
+      expectedNodes: cluster.expectedNodes,
     },
     cache: { resultsMax: cache.max, bytesMax: cache.maxBytes },
     idempotencyTtlMs: config.idempotencyTtlMs,

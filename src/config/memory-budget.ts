@@ -5,6 +5,7 @@
  * what every limit at once would take: heaps grown to the end, every connection a slow reader. No server meets its
  * peak, so a peak beyond the machine is told, not refused; under memory pressure `residentMiBMax` acts first.
  */
+import { GARBAGE_SHARE } from '../dispatch/heap-watch.ts';
 import { boardBytes } from '../dispatch/job-board.ts';
 import type { Settings } from './settings.ts';
 
@@ -56,7 +57,12 @@ export function memoryBudget(settings: Settings, machineMiB: number): MemoryBudg
   });
   const lines = [
     line('process', '', PROCESS_BYTES, 0),
-    line('workers', 'workers, workerHeapMib', workers * IDLE_WORKER_BYTES, workers * settings.workerHeapMiB * MIB),
+    line(
+      'workers',
+      'workers, workerHeapMib',
+      workers * IDLE_WORKER_BYTES,
+      workers * settings.workerHeapMiB * (1 + GARBAGE_SHARE) * MIB,
+    ),
     line('job board', 'queueSize, maxConcurrent', boardBytes(workers + 1, jobSlots(settings)), 0),
     line('waiting bodies', 'queueSize, maxConcurrent, maxRequestBytes', 0, calls * settings.requestBytesMax),
     line('results', 'maxConcurrent, maxResultBytes', 0, settings.maxConcurrent * settings.resultBytesMax),

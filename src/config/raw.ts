@@ -103,6 +103,13 @@ const cluster = z.strictObject({
   labels: list(64, 'Labels of this node: tools that require others are not run here.'),
   forwardTimeoutMs: integer(2000, 10, MINUTE_MS, 'ms', 'For another node to take a forwarded call.'),
   maxForwarded: integer(1000, 1, 100_000, 'calls', 'Calls forwarded to other nodes at once.'),
+  expectedNodes: integer(
+    3,
+    1,
+    1000,
+    'nodes',
+    'Nodes that share rate limits, for one that has not seen the others yet.',
+  ),
 });
 
 const cache = z.strictObject({

@@ -34,7 +34,7 @@ export interface Settings {
   readonly killGraceMs: number;
   /** One encoded result. Default 16 MiB. */
   readonly resultBytesMax: number;
-  /** V8 heap of one worker. Default 512. */
+  /** What the V8 heap of one worker may hold when its garbage is gone. Default 512. */
   readonly workerHeapMiB: number;
   /** Resident memory of the process at which the worker that grows is ended; 0: off. Default 4096. */
   readonly residentMiBMax: number;
@@ -123,6 +123,8 @@ export interface ClusterSettings {
   readonly labels: readonly string[];
   readonly forwardMsMax: number;
   readonly forwardedMax: number;
+  /** As many as are assumed until those that are there are known. */
+  readonly expectedNodes: number;
 }
 
 export interface RateLimit {

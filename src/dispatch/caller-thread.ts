@@ -57,7 +57,8 @@ export class CallerThread {
   post(message: ControlIn): void {
     if (message.type === 'cancel') this.#runner.cancel(message.slot, message.sequence, message.reason);
     else if (message.type === 'task') this.#runner.taskStarted(message.slot, message.sequence, message.taskId);
-    else this.#runner.answer(message.slot, message.sequence, message.askId, message.resultJson, message.error);
+    else if (message.type === 'answer')
+      this.#runner.answer(message.slot, message.sequence, message.askId, message.resultJson, message.error);
   }
 }
 

@@ -40,6 +40,8 @@ export interface DispatcherPorts {
   readonly now: () => number;
   /** Work has arrived: the supervisor starts its timer if it stands still. */
   readonly wake: () => void;
+  /** A thread's heap is past its limit. */
+  readonly full: (load: WorkerLoad | null) => void;
   /** A worker says that something was left behind on it. */
   readonly stray: (load: WorkerLoad | null, message: Extract<ControlOut, { type: 'stray' }>) => void;
   readonly inlineMax: number;
@@ -247,8 +249,7 @@ export class JobDispatcher implements Dispatcher {
     job.settled = true;
     const { flights } = this.#ports;
     if (job.slot === -1) return;
-    if (job.worker === -1 || flights.board.takeBack(job.slot)) {
-      this.free(job, 'ignore');
+    if (this.#freeUnstarted(job)) {
       this.#planFlush();
       return;
     }
@@ -256,6 +257,13 @@ export class JobDispatcher implements Dispatcher {
     job.deadlineAtMs = Math.min(job.deadlineAtMs, this.#ports.now() + job.timeoutMs);
     flights.board.cancel(job.slot, CANCEL.CLIENT);
     this.post(job, { type: 'cancel', slot: job.slot, sequence: job.sequence, reason });
+  }
+
+  /** Of a job that is settled: true when it had not started, and holds nothing any more. */
+  #freeUnstarted(job: Job): boolean {
+    if (job.worker !== -1 && !this.#ports.flights.board.takeBack(job.slot)) return false;
+    this.free(job, 'ignore');
+    return true;
   }
 
   answer(job: Job, askId: number, resultJson: string | null, error: { code: number; message: string } | null): void {
@@ -286,11 +294,13 @@ export class JobDispatcher implements Dispatcher {
 
   /** What a worker, or the front-end thread's own runner, has to say. */
   control(load: WorkerLoad | null, message: ControlOut): void {
-    const { bus, flights, log, stray } = this.#ports;
-    if (message.type === 'done') this.#settled(load, message);
+    const { bus, flights, full, log, stray } = this.#ports;
+    if (message.type === 'looked') this.#looked(load, message.overflow);
+    else if (message.type === 'done') this.#settled(load, message);
     else if (message.type === 'publish') bus.publish(message.change);
     else if (message.type === 'forget') this.onForget?.(message.tool);
     else if (message.type === 'stray') stray(load, message);
+    else if (message.type === 'full') full(load);
     else if (message.type === 'log') logFromTool(log, message);
     else {
       const job = flights.named(message.slot, message.sequence);
@@ -314,6 +324,18 @@ export class JobDispatcher implements Dispatcher {
       job.progress = message.progress;
     }
     job.sink.emitted(job, Buffer.from(message.message));
+  }
+
+  /** A worker has gone through its mailbox. It may be heard of while results are being looked for, hence the flush. */
+  #looked(load: WorkerLoad | null, overflow: readonly OverflowResult[] | null): void {
+    const { flights, meters, now } = this.#ports;
+    if (load !== null) {
+      load.stuck = false;
+      const ran = flights.board.mailbox(load.worker.index).countSeen();
+      if (ran > 0) meters.batchSent(ran);
+    }
+    if (overflow !== null) this.#delivery.large(overflow, now());
+    this.#planFlush();
   }
 
   #settled(load: WorkerLoad | null, message: Extract<ControlOut, { type: 'done' }>): void {
@@ -348,10 +370,15 @@ export class JobDispatcher implements Dispatcher {
     this.#idle = null;
   }
 
-  /** The end of patience: new jobs are refused, and those that still run are answered so. */
+  /** The end of patience: new jobs are refused, and those that are here; of these none starts any more. */
   stop(): void {
     this.#draining = true;
     const f = fault('draining', 'the server is shutting down', { retryAfterMs: 1000 });
-    for (const job of this.#ports.flights.jobs) if (job !== null) this.refuse(job, f);
+    for (const job of this.#ports.flights.jobs) {
+      if (job === null) continue;
+      this.refuse(job, f);
+      if (job.slot !== -1) this.#freeUnstarted(job);
+    }
+    this.#planFlush();
   }
 }

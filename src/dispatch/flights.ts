@@ -9,8 +9,10 @@
  */
 import { Buffer } from 'node:buffer';
 import type { PoolWorker } from '../pool/port.ts';
+import { FOLDED_AHEAD_MS_MAX, foldedAfter, foldedNow } from './folded-time.ts';
 import type { Job } from './job.ts';
-import { FreeSlots, foldedNow, type JobBoard, SEQUENCE_MASK } from './job-board.ts';
+import { FreeSlots, type JobBoard, SEQUENCE_MASK } from './job-board.ts';
+import { Pulse } from './pulse.ts';
 
 export class WorkerLoad {
   readonly worker: PoolWorker;
@@ -32,17 +34,15 @@ export class WorkerLoad {
   stuck = false;
   /** Jobs whose clients were answered while the handler goes on. */
   abandoned = 0;
-  beats = -1;
   /** Control messages of the worker that have been delivered when it was last asked for them. */
   heard = 0;
-  /** Monotonic milliseconds at which `beats` last changed. */
-  beatAtMs = 0;
+  readonly pulse: Pulse;
   /** Chosen in this flush, not sent yet. */
   outbox: Job[] = [];
 
   constructor(worker: PoolWorker, nowMs: number) {
     this.worker = worker;
-    this.beatAtMs = nowMs;
+    this.pulse = new Pulse(nowMs);
   }
 
   retire(reason: string, nowMs: number): void {
@@ -52,10 +52,8 @@ export class WorkerLoad {
   }
 }
 
-/** A reading of the wall clock is used again for so long. */
+/** A reading of the threads' clock is used again for so long. */
 const FOLDED_MS_MAX = 1;
-/** Folded times cannot tell more apart. */
-const DEADLINE_AHEAD_MS_MAX = 0x3fffffff;
 
 export class Flights {
   readonly board: JobBoard;
@@ -66,7 +64,7 @@ export class Flights {
   readonly #expectedUs: Float64Array;
   readonly #free: FreeSlots;
   #sequence = 0;
-  /** Wall clock at `#foldedFor`: one reading for all jobs of about the same time. */
+  /** The threads' clock at `#foldedFor`: one reading for all jobs of about the same time. */
   #folded = 0;
   #foldedFor = Number.NaN;
 
@@ -96,20 +94,20 @@ export class Flights {
   /** Makes the job runnable by the worker it is charged to. */
   assign(job: Job, load: WorkerLoad, expectedUs: number, nowMs: number): void {
     // It may have turned unseen since it was last watched.
-    if (load.jobs === 0) load.beatAtMs = nowMs;
+    if (load.jobs === 0) load.pulse.restart(nowMs);
     job.worker = load.worker.index;
     load.jobs += 1;
     load.expectedUs += expectedUs;
     this.#expectedUs[job.slot] = expectedUs;
     this.#sequence = (this.#sequence + 1) & SEQUENCE_MASK;
     job.sequence = this.#sequence;
-    const aheadMs = Math.min(DEADLINE_AHEAD_MS_MAX, Math.max(0, Math.round(job.deadlineAtMs - nowMs)));
+    const aheadMs = Math.min(FOLDED_AHEAD_MS_MAX, Math.max(0, Math.round(job.deadlineAtMs - nowMs)));
     const sinceMs = nowMs - this.#foldedFor;
     if (!(sinceMs >= 0 && sinceMs < FOLDED_MS_MAX)) {
       this.#foldedFor = nowMs;
       this.#folded = foldedNow();
     }
-    const deadlineAt = (this.#folded + aheadMs) % 0x7fffffff;
+    const deadlineAt = foldedAfter(this.#folded, aheadMs);
     this.board.publish(job.slot, job.entry.key, job.revision.index, job.flags, deadlineAt, this.#sequence);
   }
 

@@ -17,6 +17,7 @@
  * travels by message instead (length -1).
  */
 import { Buffer } from 'node:buffer';
+import { foldedNow } from './folded-time.ts';
 import { Mailbox, mailboxWords } from './mailbox.ts';
 
 export const SLOT_BYTES = 8192;
@@ -47,7 +48,7 @@ const WORD = {
   /** HTTP status | outcome << 16 */
   STATUS: 7,
   BLOCKING_US: 8,
-  /** Low 31 bits of epoch milliseconds. */
+  /** By `folded-time.ts`. */
   STARTED_AT: 9,
   DEADLINE_AT: 10,
   /** From the call to its end, waiting included: never less than what it kept the thread busy. */
@@ -64,23 +65,19 @@ const WORKER = {
   BUFFERS_MIB: 2,
   /** Control messages the worker has posted. */
   POSTED: 3,
+  /** Tasks of the live streams that run, or load what they need. */
+  STREAM_TASKS: 4,
+  /** Key of the entry whose code was called last, or -1. */
+  LAST_ENTRY: 5,
+  /** How often that was another one than before. */
+  ENTRY_CHANGES: 6,
+  /** Of the last beat, by `folded-time.ts`; 0 before the first. */
+  BEAT_AT: 7,
 } as const;
 
 /** Position in this list is the outcome code in the slot. */
 export const OUTCOMES = ['ok', 'tool-error', 'invalid', 'timeout', 'internal', 'input-required'] as const;
 export type JobOutcome = (typeof OUTCOMES)[number];
-
-/** Epoch milliseconds folded into a positive 31-bit word; compare with `since`. */
-export function foldedNow(): number {
-  return Date.now() % 0x7fffffff;
-}
-
-/** Milliseconds from one folded time to another, right across the fold. */
-export function foldedSince(from: number, to: number): number {
-  const span = to - from;
-  if (span < -0x3fffffff) return span + 0x7fffffff;
-  return span > 0x3fffffff ? span - 0x7fffffff : span;
-}
 
 /** Bytes of a board; what the memory budget counts. */
 export function boardBytes(workers: number, slots: number): number {
@@ -132,11 +129,11 @@ export class JobBoard {
 
   /** Byte offset of the request area; body first, extras behind it. */
   requestAt(slot: number): number {
-    return (this.#word(slot) << 2) + HEADER_BYTES;
+    return 4 * this.#word(slot) + HEADER_BYTES;
   }
 
   resultAt(slot: number): number {
-    return (this.#word(slot) << 2) + HEADER_BYTES + REQUEST_BYTES;
+    return 4 * this.#word(slot) + HEADER_BYTES + REQUEST_BYTES;
   }
 
   state(slot: number): number {
@@ -301,11 +298,17 @@ export class JobBoard {
 
   beat(worker: number, buffersMiB: number): void {
     this.#words[worker * WORKER_WORDS + WORKER.BUFFERS_MIB] = buffersMiB;
+    this.#words[worker * WORKER_WORDS + WORKER.BEAT_AT] = foldedNow();
     Atomics.add(this.#words, worker * WORKER_WORDS + WORKER.BEATS, 1);
   }
 
   beats(worker: number): number {
     return Atomics.load(this.#words, worker * WORKER_WORDS + WORKER.BEATS);
+  }
+
+  /** Folded time of the last beat, 0 before the first. */
+  beatAt(worker: number): number {
+    return this.#words[worker * WORKER_WORDS + WORKER.BEAT_AT] as number;
   }
 
   /** Control messages the worker has posted; told after each, before the state of the job it speaks of changes. */
@@ -317,12 +320,45 @@ export class JobBoard {
     return Atomics.load(this.#words, worker * WORKER_WORDS + WORKER.POSTED);
   }
 
+  /** Shows a beat, too: a thread that begins or ends a task does not stand. */
+  setStreamTasks(worker: number, count: number): void {
+    Atomics.add(this.#words, worker * WORKER_WORDS + WORKER.BEATS, 1);
+    Atomics.store(this.#words, worker * WORKER_WORDS + WORKER.STREAM_TASKS, count);
+  }
+
+  streamTasks(worker: number): number {
+    return Atomics.load(this.#words, worker * WORKER_WORDS + WORKER.STREAM_TASKS);
+  }
+
+  /** Code of this entry is about to run there. */
+  noteEntry(worker: number, entryKey: number): void {
+    const at = worker * WORKER_WORDS;
+    if (this.#words[at + WORKER.LAST_ENTRY] === entryKey) return;
+    this.#words[at + WORKER.LAST_ENTRY] = entryKey;
+    this.#words[at + WORKER.ENTRY_CHANGES] = (this.#words[at + WORKER.ENTRY_CHANGES] as number) + 1;
+  }
+
+  /** Whose code was called last on that thread; -1: nobody's. */
+  lastEntry(worker: number): number {
+    return this.#words[worker * WORKER_WORDS + WORKER.LAST_ENTRY] as number;
+  }
+
+  /** No other entry's code was ever called on that thread. */
+  ranOneEntry(worker: number): boolean {
+    return this.#words[worker * WORKER_WORDS + WORKER.ENTRY_CHANGES] === 1;
+  }
+
   /** A new thread takes over a header. */
   resetWorker(worker: number): void {
     this.setCurrent(worker, -1);
     this.setPosted(worker, 0);
+    this.setStreamTasks(worker, 0);
     this.mailbox(worker).reset();
-    this.#words[worker * WORKER_WORDS + WORKER.BUFFERS_MIB] = 0;
+    const at = worker * WORKER_WORDS;
+    this.#words[at + WORKER.BUFFERS_MIB] = 0;
+    this.#words[at + WORKER.BEAT_AT] = 0;
+    this.#words[at + WORKER.LAST_ENTRY] = -1;
+    this.#words[at + WORKER.ENTRY_CHANGES] = 0;
   }
 
   buffersMiB(worker: number): number {

@@ -96,7 +96,7 @@ export class Job implements Arrival {
   progress = Number.NEGATIVE_INFINITY;
   /** How it ended; set before `JobSink.completed`. */
   outcome: Outcome = 'ok';
-  /** Monotonic milliseconds; set before `JobSink.completed`. */
+  /** Monotonic milliseconds at which it was over for its client; set before `JobSink.completed`, and at its deadline. */
   endedAtMs = 0;
   /** The body, owned by the job only while it waits without a slot; null otherwise. */
   overflow: Uint8Array | null = null;

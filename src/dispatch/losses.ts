@@ -5,7 +5,8 @@
  * jobs of that worker then go four ways: finished ones are delivered, those not started run elsewhere, the culprit is
  * answered with an error, and the others that ran are repeated once if their annotations allow it.
  * Blame needs certainty: the call in whose own code the thread was, or the only one there. Of several that ran side by
- * side none is blamed.
+ * side none is blamed. What stands on a thread without a call was most likely left there by the tool that ran last: the
+ * log names it, and it counts towards quarantine if no other ever ran there.
  */
 import type { Admission } from '../admission/admission.ts';
 import type { ServiceTimes } from '../admission/service-times.ts';
@@ -14,8 +15,9 @@ import type { ControlOut, LossCause, WorkerPool } from '../pool/port.ts';
 import { fault } from '../protocol/faults.ts';
 import type { JobDispatcher } from './dispatcher.ts';
 import type { Flights, WorkerLoad } from './flights.ts';
+import { foldedNow, foldedSince } from './folded-time.ts';
 import type { Job } from './job.ts';
-import { foldedNow, foldedSince, STATE } from './job-board.ts';
+import { STATE } from './job-board.ts';
 import type { Quarantine } from './quarantine.ts';
 
 export interface LossesPorts {
@@ -37,6 +39,10 @@ export interface LossesPorts {
 interface Verdict {
   readonly reason: string;
   readonly culprit: Job | null;
+  /** Key of the entry whose code was called last, where no call is to blame but what one has left behind; else -1. */
+  readonly leftBy: number;
+  /** Nobody else's code was ever called on that thread. */
+  readonly certain: boolean;
 }
 
 const REASON: Record<LossCause, string> = { killed: 'killed', memory: 'memory', exit: 'exit', error: 'crash' };
@@ -48,6 +54,10 @@ const SAID: Record<string, string> = {
   crash: 'it crashed the worker',
   killed: 'its worker was ended',
 };
+
+/** In place of an entry's key. */
+const NOBODY = -1;
+const LEFT = 'left-running';
 
 export class Losses {
   readonly #ports: LossesPorts;
@@ -61,8 +71,19 @@ export class Losses {
   /** Ends a worker, because of what the culprit does if there is a certain one. */
   kill(load: WorkerLoad, reason: 'deadline' | 'memory' | 'abandoned', culprit: Job | null): void {
     if (load.ending) return;
-    this.#verdicts.set(load.worker.threadId, { reason, culprit });
+    this.#verdicts.set(load.worker.threadId, { reason, culprit, leftBy: NOBODY, certain: culprit !== null });
     load.retire(reason, this.#ports.now());
+    this.end(load);
+  }
+
+  /** Ends a worker that stands though no call is on it: one that has ended left something behind that does not. */
+  killLeftover(load: WorkerLoad): void {
+    if (load.ending) return;
+    const { board } = this.#ports.flights;
+    const { index, threadId } = load.worker;
+    const leftBy = board.lastEntry(index);
+    this.#verdicts.set(threadId, { reason: LEFT, culprit: null, leftBy, certain: board.ranOneEntry(index) });
+    load.retire(LEFT, this.#ports.now());
     this.end(load);
   }
 
@@ -92,17 +113,20 @@ export class Losses {
     const { flights, log, meters } = this.#ports;
     const verdict = this.#verdicts.get(load.worker.threadId) ?? this.#verdictOf(load, cause);
     this.#verdicts.delete(load.worker.threadId);
-    const { culprit, reason } = verdict;
-    const name = culprit?.entry.name ?? '';
+    const { certain, culprit, leftBy, reason } = verdict;
+    const key = culprit?.entry.key ?? leftBy;
+    const name = culprit?.entry.name ?? this.#ports.entryName(leftBy);
     meters.workerLost(reason, name);
     const detail = { worker: load.worker.index, reason, entry: name, cause: message };
-    if (load.retiring !== '' && culprit === null) log.info(detail, 'worker replaced');
+    if (reason === LEFT)
+      log.warn(detail, 'worker lost: it stood without a call; the entry is the one that ran there last');
+    else if (load.retiring !== '' && reason !== 'memory' && culprit === null) log.info(detail, 'worker replaced');
     else log.warn(detail, 'worker lost');
     flights.board.setCurrent(load.worker.index, -1);
     if (culprit !== null) this.#observe(culprit);
     for (const job of this.#jobsOf(load)) this.#dealWith(job, load, verdict);
     flights.loads[load.worker.index] = null;
-    if (culprit !== null) this.#blame(culprit.entry.key, name);
+    if (certain && key !== NOBODY) this.#blame(key, name);
     this.#ports.dispatcher().pump();
   }
 
@@ -115,8 +139,10 @@ export class Losses {
   }
 
   #verdictOf(load: WorkerLoad, cause: LossCause): Verdict {
-    if (cause === 'killed' && load.retiring !== '') return { reason: load.retiring, culprit: null };
-    return { reason: REASON[cause], culprit: this.culprit(load) };
+    if (cause === 'killed' && load.retiring !== '')
+      return { reason: load.retiring, culprit: null, leftBy: NOBODY, certain: false };
+    const culprit = this.culprit(load);
+    return { reason: REASON[cause], culprit, leftBy: NOBODY, certain: culprit !== null };
   }
 
   #dealWith(job: Job, load: WorkerLoad, verdict: Verdict): void {

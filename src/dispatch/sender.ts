@@ -3,20 +3,21 @@
  * Decides which worker runs which job, and what travels together.
  *
  * Role: adaptive batching. Jobs expected to be cheap go into the mailbox of the fullest worker with room while sockets
- * are still being read, and one task sends for that worker; where a mailbox will not do (a body too large for its slot,
+ * are still being read, and one message sends for that worker; where a mailbox will not do (a body too large for its slot,
  * a catalogue the worker has not answered for), they share one task per worker and tick, up to a small sum of expected
- * times. Expensive or unknown ones go to a worker that has nothing left to run. What fits nowhere waits in `ready`,
- * which holds only jobs that have their permit; while something waits there, nothing overtakes it by mailbox. An
- * isolated job needs a worker with nothing on it; while there is none, one worker at a time is set aside for it and
- * empties, as long as another takes what comes meanwhile.
- * Why the bounds: a task costs about 18 µs, so BATCH_US of work makes it cheap; PIPE_US is what a job may have to wait
- * behind others on a worker, and keeps one batch on the way while another runs. Waiting with all that a turn brings
- * until its end left a core idle while the worker ran: sent for after CALL_US, it runs while the rest is read.
+ * times. Expensive or unknown ones go to a worker that has nothing left to run, by mailbox if one will do. What fits
+ * nowhere waits in `ready`, which holds only jobs that have their permit; while something waits there, nothing overtakes
+ * it by mailbox. An isolated job needs a worker with nothing on it; while there is none, one worker at a time is set aside
+ * for it and empties, as long as another takes what comes meanwhile.
+ * Why the bounds: a task costs about 18 µs, a message a third of it, so BATCH_US of work makes it cheap; PIPE_US is what
+ * a job may have to wait behind others on a worker, and keeps one batch on the way while another runs. Waiting with all
+ * that a turn brings until its end left a core idle while the worker ran: sent for after CALL_US, it runs while the rest
+ * is read.
  */
 import type { ServiceTimes } from '../admission/service-times.ts';
 import type { Catalogue, CatalogueHolder, Entry, Manifest, ManifestEntry } from '../catalogue/entry.ts';
 import type { Meters } from '../observe/port.ts';
-import type { Batch, OverflowBody, OverflowResult, WorkerPool } from '../pool/port.ts';
+import type { Batch, ControlIn, OverflowBody, OverflowResult, WorkerPool } from '../pool/port.ts';
 import type { Flights, WorkerLoad } from './flights.ts';
 import type { Job } from './job.ts';
 import type { Mailbox } from './mailbox.ts';
@@ -27,7 +28,7 @@ const BATCH_US = 400;
 const PIPE_US = 1500;
 /** Work that has gathered in a mailbox before its worker is sent for in the middle of a turn. */
 const CALL_US = 60;
-const NONE: readonly number[] = [];
+const LOOK: ControlIn = { type: 'look' };
 /** What an entry never seen before is charged, so that nothing is put behind it. */
 const UNKNOWN_US = 20_000;
 
@@ -109,8 +110,7 @@ export class Sender {
   /** Sends for the worker if nobody has. */
   #call(load: WorkerLoad, mailbox: Mailbox): void {
     mailbox.waitingUs = 0;
-    if (!mailbox.mustCall()) return;
-    this.#run(load, { worker: load.worker.index, slots: NONE, sequences: NONE, manifest: null, overflow: null });
+    if (mailbox.mustCall()) this.#ports.pool.post(load.worker, LOOK);
   }
 
   /** An expensive or unknown job needs a whole worker; an isolated one waits for its own and holds up nobody. */
@@ -169,9 +169,18 @@ export class Sender {
     if (load === this.#target) this.#targetUs += expectedUs;
     this.#ports.flights.assign(job, load, expectedUs, nowMs);
     this.#ports.meters.queueWaited(nowMs - job.acceptedAtMs);
-    load.outbox.push(job);
+    // The worker is sent for once all are handed out.
+    if (this.#mayPost(job) && this.#takesPost(load))
+      this.#ports.flights.board.mailbox(load.worker.index).put(job.slot, job.sequence);
+    else load.outbox.push(job);
     if (!this.#ports.batching) this.#send(load);
     return true;
+  }
+
+  /** It has answered for what is served now, and has room. */
+  #takesPost(load: WorkerLoad): boolean {
+    const { catalogue, flights } = this.#ports;
+    return load.epochHeard === catalogue.current.epoch && flights.board.mailbox(load.worker.index).hasRoom();
   }
 
   /** The worker of this tick's batch while it has room, else the fullest one that has. */

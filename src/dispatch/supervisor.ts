@@ -1,14 +1,16 @@
 /**
- * Time: deadlines, jobs stuck behind a slow neighbour, tools that do not stop, memory that grows.
+ * Time: deadlines, jobs stuck behind a slow neighbour, tools that do not stop, memory that grows (heaps: `heap-watch.ts`).
  *
- * Role: one coarse timer looks at the board every TICK_MS while there is work, instead of a timer per job. What it
- * finds it hands to the dispatcher (answers), the pool (ends a thread) or the workers (cancellation).
+ * Role: one coarse timer looks at the board every TICK_MS while there is work, instead of a timer per job; a slow one
+ * (`idle-watch.ts`) while there is none. What it finds it hands to the dispatcher (answers), the pool (ends a thread) or
+ * the workers (cancellation).
  *
  *   past its deadline, waiting      → refused, never starts
- *   past its deadline, running      → refused now, the tool sees its signal; after the grace:
+ *   past its deadline, done, large  → refused now, its result is still on its way
+ *   past its deadline, running      → refused now, the tool sees its signal; the grace after that:
  *        its worker stands in it    → the worker is ended, the job was the culprit
  *        otherwise                  → the job is abandoned; too many of those and the worker is replaced
- *   a worker's loop stands          → it is ended when nobody on it has time left
+ *   a worker's loop stands          → it is ended when nobody on it has time left, or there is no call on it at all
  *   a worker stands for STUCK_MS    → finished results are delivered, jobs not started are taken back, none follow
  *   a worker is to be replaced      → it gets no more jobs and is ended when those it has are done
  */
@@ -16,14 +18,16 @@ import type { Admission } from '../admission/admission.ts';
 import { fault } from '../protocol/faults.ts';
 import type { JobDispatcher } from './dispatcher.ts';
 import type { Flights, WorkerLoad } from './flights.ts';
+import { foldedNow, foldedSince } from './folded-time.ts';
+import type { HeapWatch } from './heap-watch.ts';
+import { IdleWatch } from './idle-watch.ts';
 import type { Job } from './job.ts';
-import { CANCEL, foldedNow, foldedSince, STATE } from './job-board.ts';
+import { CANCEL, STATE } from './job-board.ts';
 import type { Losses } from './losses.ts';
+import { type Moment, STANDING_MS } from './pulse.ts';
 
 export const TICK_MS = 10;
 const STUCK_MS = 4;
-/** A worker whose loop has not turned for this long stands; a busy machine delays it by less. */
-const STANDING_MS = 250;
 /** It has stood for so long that calls which still have time are not waited for. */
 const STANDING_MS_MAX = 5000;
 /** Handlers that ignored their deadline and still wait, per worker, before it is replaced as soon as can be. */
@@ -42,7 +46,11 @@ export interface SupervisorPorts {
   readonly dispatcher: JobDispatcher;
   readonly flights: Flights;
   readonly losses: Losses;
+  /** Null: V8 alone limits heaps. */
+  readonly heaps: HeapWatch | null;
   readonly now: () => number;
+  /** CPU time of the process in milliseconds. */
+  readonly cpuMs: () => number;
   readonly residentBytes: () => number;
 }
 
@@ -56,6 +64,8 @@ export interface SupervisorOptions {
 export class Supervisor {
   readonly #ports: SupervisorPorts;
   readonly #options: SupervisorOptions;
+  readonly #idle: IdleWatch;
+  readonly #idleTick = (): void => this.idleTick();
   #timer: NodeJS.Timeout | null = null;
   #ticks = 0;
   /** When memory last made an end of a worker, and how much there was. */
@@ -65,45 +75,76 @@ export class Supervisor {
   constructor(ports: SupervisorPorts, options: SupervisorOptions) {
     this.#ports = ports;
     this.#options = options;
+    this.#idle = new IdleWatch(ports.flights, options.callerIndex, (load) => ports.losses.killLeftover(load));
   }
 
   /** Starts the timer if it stands still; it stops by itself when nothing is left. */
   wake(): void {
-    if (this.#timer === null) this.#timer = setInterval(() => this.tick(), TICK_MS);
+    if (this.#timer !== null) return;
+    this.#timer = setInterval(() => this.tick(), TICK_MS);
+    this.#idle.start(this.#idleTick);
   }
 
   stop(): void {
+    this.#rest();
+    this.#idle.stop();
+    this.#ports.heaps?.stop();
+  }
+
+  #rest(): void {
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
   }
 
+  /** While calls are watched, so are the threads. */
+  idleTick(): void {
+    if (this.#timer !== null) return;
+    const at = this.#moment();
+    this.#idle.look(at);
+    this.#ports.heaps?.look(at.nowMs);
+  }
+
+  /** A thread says that its heap is full. What it is asked for that is let go again by the slow timer, if no other. */
+  full(load: WorkerLoad | null): void {
+    this.#idle.start(this.#idleTick);
+    if (load !== null) this.#ports.heaps?.full(load);
+  }
+
+  #moment(): Moment {
+    const { cpuMs, now } = this.#ports;
+    return { nowMs: now(), cpuMs: cpuMs() };
+  }
+
   tick(): void {
-    const { admission, dispatcher, flights, now } = this.#ports;
-    const nowMs = now();
+    const { admission, dispatcher, flights, heaps } = this.#ports;
+    const at = this.#moment();
+    const { nowMs } = at;
     admission.expire(nowMs, (job) => {
       dispatcher.refuse(job, timeoutFault(job, 'before it could start'));
       dispatcher.release(job);
     });
     for (const load of flights.loads) {
-      if (load !== null && load.worker.index !== this.#options.callerIndex) this.#watchWorker(load, nowMs);
+      if (load !== null && load.worker.index !== this.#options.callerIndex) this.#watchWorker(load, at);
     }
+    heaps?.look(nowMs);
     for (const job of flights.jobs) if (job !== null && job.deadlineAtMs <= nowMs) this.#overdue(job, nowMs);
     this.#ticks += 1;
     if (this.#ticks % MEMORY_TICKS === 0) this.#watchMemory(nowMs);
     dispatcher.pump();
-    if (dispatcher.active === 0) this.stop();
+    if (dispatcher.active === 0) this.#rest();
   }
 
-  #watchWorker(load: WorkerLoad, nowMs: number): void {
+  #watchWorker(load: WorkerLoad, at: Moment): void {
     const { flights, losses } = this.#ports;
-    const beats = flights.board.beats(load.worker.index);
-    if (beats !== load.beats) {
-      load.beats = beats;
-      load.beatAtMs = nowMs;
-    }
+    const { board } = flights;
+    const { index } = load.worker;
+    const { nowMs } = at;
+    // In this order: a stream task that ends or begins shows a beat.
+    load.pulse.look(board.beats(index), board.current(index) !== -1, at);
+    const isForeign = board.streamTasks(index) > 0;
     load.stuck = this.#isStuck(load, nowMs);
     if (load.stuck) this.#freeNeighbours(load);
-    if (this.#stands(load, nowMs) && flights.board.current(load.worker.index) === -1) this.#endStanding(load, nowMs);
+    if (load.stuck && !isForeign && board.current(index) === -1) this.#endStanding(load, at);
     if (load.retiring === '') return;
     if (load.jobs <= load.abandoned) losses.end(load);
     else if (!load.ending && nowMs - load.retiringAtMs > RETIRE_MS_MAX) load.retiring = '';
@@ -137,9 +178,13 @@ export class Supervisor {
       dispatcher.free(job, 'dropped');
       return;
     }
-    if (board.state(job.slot) !== STATE.RUNNING) return;
-    if (board.cancelled(job.slot) !== CANCEL.DEADLINE) this.#stop(job);
-    if (nowMs - job.deadlineAtMs < this.#options.killGraceMs) return;
+    const state = board.state(job.slot);
+    // It leaves its worker by message, which a neighbour that runs holds up; it gives back what it holds when it comes.
+    if (state === STATE.DONE && board.resultBytes(job.slot) === -1)
+      dispatcher.refuse(job, timeoutFault(job, 'before its result had come'));
+    if (state !== STATE.RUNNING) return;
+    if (board.cancelled(job.slot) !== CANCEL.DEADLINE) this.#stop(job, nowMs);
+    if (nowMs - job.endedAtMs < this.#options.killGraceMs) return;
     const load = flights.loads[job.worker] as WorkerLoad;
     if (job.worker !== this.#options.callerIndex) this.#giveUp(job, load, nowMs);
     else if (!job.abandoned) dispatcher.abandon(job);
@@ -164,7 +209,7 @@ export class Supervisor {
 
   /** A thread shows that its loop turns from its first batch on. */
   #stands(load: WorkerLoad, nowMs: number): boolean {
-    return load.epoch !== -1 && nowMs - load.beatAtMs > STANDING_MS;
+    return load.epoch !== -1 && load.pulse.stands(nowMs);
   }
 
   /**
@@ -172,7 +217,10 @@ export class Supervisor {
    * left, or after a long while if any has none, the worker is ended. So it is when there is no call at all, but
    * something one has left behind.
    */
-  #endStanding(load: WorkerLoad, nowMs: number): void {
+  #endStanding(load: WorkerLoad, at: Moment): void {
+    const standsMs = load.epoch === -1 ? 0 : load.pulse.loopsMs(at, this.#silentThreads(at.nowMs));
+    if (standsMs === 0) return;
+    const { nowMs } = at;
     const { flights, losses } = this.#ports;
     const lateFrom = nowMs - this.#options.killGraceMs;
     let running = 0;
@@ -180,19 +228,26 @@ export class Supervisor {
     for (const job of flights.jobs) {
       if (job === null || job.worker !== load.worker.index || flights.board.state(job.slot) !== STATE.RUNNING) continue;
       running += 1;
-      if (job.deadlineAtMs <= lateFrom) late += 1;
+      if (flights.board.cancelled(job.slot) === CANCEL.DEADLINE && job.endedAtMs <= lateFrom) late += 1;
     }
-    const standsMs = nowMs - load.beatAtMs;
-    let isOver = late === running;
-    if (running === 0) isOver = standsMs > STANDING_MS + this.#options.killGraceMs;
-    else if (late > 0 && standsMs > STANDING_MS_MAX) isOver = true;
-    if (isOver) losses.kill(load, 'deadline', losses.culprit(load));
+    if (running === 0) {
+      if (standsMs > STANDING_MS + this.#options.killGraceMs) losses.killLeftover(load);
+    } else if (late === running || (late > 0 && standsMs > STANDING_MS_MAX))
+      losses.kill(load, 'deadline', losses.culprit(load));
   }
 
-  /** The client is answered; the tool is asked to stop. */
-  #stop(job: Job): void {
+  /** Each of them may have had a part of what the process took. */
+  #silentThreads(nowMs: number): number {
+    let count = 0;
+    for (const load of this.#ports.flights.loads) if (load?.pulse.stands(nowMs) === true) count += 1;
+    return count;
+  }
+
+  /** The client is answered; the tool is asked to stop, and has the grace from now on. */
+  #stop(job: Job, nowMs: number): void {
     const { dispatcher, flights } = this.#ports;
     const { sequence, slot } = job;
+    job.endedAtMs = nowMs;
     flights.board.cancel(slot, CANCEL.DEADLINE);
     dispatcher.post(job, { type: 'cancel', slot, sequence, reason: 'the deadline passed' });
     dispatcher.refuse(job, timeoutFault(job, 'while it ran'));
@@ -212,7 +267,7 @@ export class Supervisor {
     let worstScore = -1;
     for (const load of flights.loads) {
       if (load === null || load.jobs === 0 || load.ending || load.worker.index === this.#options.callerIndex) continue;
-      const standsMs = Math.max(0, nowMs - load.beatAtMs);
+      const standsMs = Math.max(0, load.pulse.silentMs(nowMs));
       const score = flights.board.buffersMiB(load.worker.index) + standsMs;
       if (score > worstScore) {
         worst = load;

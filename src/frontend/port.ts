@@ -6,7 +6,7 @@
  * with the whole body, or `call.aborted()` when the client leaves first. After an answer has ended, or after
  * `aborted()`, nothing is called again and every method of `Reply` is a harmless no-op.
  * Invariants an adapter keeps: no byte is buffered for a reader past `streamBufferBytesMax`; a body past
- * `call.bodyBytesMax` is answered 413 before it is buffered; `bytes` is lent for the length of the call only.
+ * `call.bodyBytesMax` is answered 413 before it is buffered; `bytes` may be lent for the length of the call only.
  */
 
 /** The request line and headers. Only valid during `HttpHandler.head` (uWebSockets.js reads them in place). */
@@ -64,8 +64,8 @@ export interface EventStream {
 export interface HttpCall {
   /** Largest body it accepts, in bytes; 0 for none. */
   readonly bodyBytesMax: number;
-  /** The whole body. `bytes` is only valid during this call: copy what must stay. */
-  body(bytes: Uint8Array): void;
+  /** The whole body. When it is lent, `bytes` is only valid during this call: copy what must stay. */
+  body(bytes: Uint8Array, isLent: boolean): void;
   /**
    * The client has gone before the answer ended, or its body was refused (413) or did not come in time. Called at most
    * once, never after the end, and never from within a call to the reply or its stream.

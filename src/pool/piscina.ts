@@ -12,6 +12,7 @@
 import { type MessagePort, receiveMessageOnPort, type Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type { StreamAnswer, StreamMessage } from '../streams/engine/task.ts';
+import { keepLoopsEndable } from './endable-loops.ts';
 import type {
   Batch,
   ControlIn,
@@ -39,6 +40,7 @@ const FAILED_STARTS_MAX = 6;
 
 export interface PiscinaPoolOptions {
   readonly workers: number;
+  /** V8's own limit. */
   readonly heapMiB: number;
   readonly setup: WorkerSetup;
   readonly events: PoolEvents;
@@ -66,13 +68,13 @@ interface Live extends PoolWorker {
   /** Control messages delivered. */
   received: number;
   killed: boolean;
-  /** Runs from `kill` on. */
+  /** Runs from `kill` on, until it is written off or its time is over. */
   patience: NodeJS.Timeout | null;
 }
 
-/** Compiled code runs `worker.js`; a checkout run through a TypeScript loader hands that loader on. */
+/** A checkout run through a TypeScript loader hands that loader on, which in a thread knows `require` only. */
 const fromSource = import.meta.url.endsWith('.ts');
-const workerUrl = new URL(fromSource ? '../../workers/worker.ts' : '../../workers/worker.js', import.meta.url);
+const workerUrl = new URL(fromSource ? '../../workers/worker.ts' : '../../workers/entry.js', import.meta.url);
 
 export class PiscinaPool implements WorkerPool, StreamCarrier {
   readonly size: number;
@@ -96,8 +98,10 @@ export class PiscinaPool implements WorkerPool, StreamCarrier {
     this.size = options.workers;
     this.#events = options.events;
     this.#freeIndexes = Array.from({ length: options.workers }, (_, i) => options.workers - 1 - i);
+    keepLoopsEndable();
     this.#piscina = new Piscina({
       filename: workerUrl.href,
+      name: 'runTask',
       minThreads: options.workers,
       // The others stand in for threads that do not end.
       maxThreads: 2 * options.workers,
@@ -182,6 +186,7 @@ export class PiscinaPool implements WorkerPool, StreamCarrier {
 
   /** Its calls are lost now; it comes to no code of ours any more when its native call returns. */
   #writeOff(live: Live): void {
+    live.patience = null;
     if (this.#stale >= this.size) {
       this.#events.trouble(new Error('a thread does not end, and as many as there are workers have not before it'));
       return;
@@ -189,9 +194,20 @@ export class PiscinaPool implements WorkerPool, StreamCarrier {
     this.#stale += 1;
     live.thread.once('exit', () => {
       this.#stale -= 1;
+      this.#writeOffNext();
     });
     this.#retire(live, 'it is in native code that does not return');
     this.#start();
+  }
+
+  /** There was no room to write it off when its time was over. */
+  #writeOffNext(): void {
+    if (this.#closing) return;
+    for (const live of this.#live.values()) {
+      if (!live.killed || live.patience !== null) continue;
+      this.#writeOff(live);
+      return;
+    }
   }
 
   utilization(worker: PoolWorker): number {

@@ -19,6 +19,8 @@ export interface WorkerSetup {
   readonly stateSecret: SharedArrayBuffer;
   readonly resultBytesMax: number;
   readonly jsonDepthMax: number;
+  /** The thread says `full` when its heap is larger; 0: never. */
+  readonly heapBytesMax: number;
 }
 
 /** A body that did not fit its slot. */
@@ -58,7 +60,9 @@ export type ControlIn =
       readonly resultJson: string | null;
       readonly error: { readonly code: number; readonly message: string } | null;
     }
-  | { readonly type: 'task'; readonly slot: number; readonly sequence: number; readonly taskId: string };
+  | { readonly type: 'task'; readonly slot: number; readonly sequence: number; readonly taskId: string }
+  /** Something lies in its mailbox. It says `looked` when it has dealt with that. */
+  | { readonly type: 'look' };
 
 /** Worker → front end, beside the results. What belongs to a job carries its slot and sequence number. */
 export type ControlOut =
@@ -68,6 +72,8 @@ export type ControlOut =
       readonly sequences: readonly number[];
       readonly overflow: readonly OverflowResult[];
     }
+  /** The mailbox is empty, or its time is over; results of synchronous calls too large for their slots. */
+  | { readonly type: 'looked'; readonly overflow: readonly OverflowResult[] | null }
   | {
       readonly type: 'emit';
       readonly slot: number;
@@ -102,6 +108,8 @@ export type ControlOut =
       readonly correlationId: string;
       readonly message: string;
     }
+  /** Its heap is larger than it may be, garbage included. */
+  | { readonly type: 'full' }
   /** Something a tool left behind failed, or it changed the language's own objects: the worker should be replaced. */
   | {
       readonly type: 'stray';
@@ -109,6 +117,15 @@ export type ControlOut =
       readonly kind: 'error' | 'exit' | 'pollution';
       readonly message: string;
     };
+
+/** What a thread's heap holds, asked from outside. Null when that thread cannot be asked, or has ended. */
+export interface HeapProbe {
+  usedBytes(worker: PoolWorker): Promise<number | null>;
+  /** Resolves when the thread has collected its garbage. */
+  collect(worker: PoolWorker): Promise<void>;
+  /** Nobody asks for a while. */
+  rest(): void;
+}
 
 export type LossCause = 'killed' | 'memory' | 'exit' | 'error';
 

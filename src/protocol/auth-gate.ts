@@ -48,9 +48,9 @@ export class AuthGate implements HttpCall {
     return this.#call.bodyBytesMax;
   }
 
-  body(bytes: Uint8Array): void {
-    if (this.#state === 'open') this.#call.body(bytes);
-    else if (this.#state === 'waiting') this.#body = Buffer.from(bytes);
+  body(bytes: Uint8Array, isLent: boolean): void {
+    if (this.#state === 'open') this.#call.body(bytes, isLent);
+    else if (this.#state === 'waiting') this.#body = isLent ? Buffer.from(bytes) : bytes;
   }
 
   aborted(): void {
@@ -64,6 +64,6 @@ export class AuthGate implements HttpCall {
     this.#call.admit(principal);
     const body = this.#body;
     this.#body = null;
-    if (body !== null) this.#call.body(body);
+    if (body !== null) this.#call.body(body, false);
   }
 }

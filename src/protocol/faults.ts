@@ -75,7 +75,23 @@ export function fault(name: FaultName, message: string, data?: object): Fault {
 
 /** A call refused for load: `retryAfterMs` stands in `data` and, in seconds, in the `Retry-After` header. */
 export function overloadFault(message: string, retryAfterMs: number): Fault {
-  return { name: 'overloaded', message, data: { retryAfterMs } };
+  return new Overload(message, retryAfterMs);
+}
+
+/** The one fault that is made by the thousand: written without asking what is in it. */
+class Overload implements Fault {
+  readonly name = 'overloaded';
+  readonly message: string;
+  readonly data: { readonly retryAfterMs: number };
+
+  constructor(message: string, retryAfterMs: number) {
+    this.message = message;
+    this.data = { retryAfterMs };
+  }
+
+  dataJson(): string {
+    return `{"retryAfterMs":${this.data.retryAfterMs}}`;
+  }
 }
 
 /**
@@ -84,8 +100,20 @@ export function overloadFault(message: string, retryAfterMs: number): Fault {
  */
 export function encodeFault(idJson: string, f: Fault): string {
   const id = idJson === '' ? '' : `"id":${idJson},`;
-  const data = f.data === undefined ? '' : `,"data":${JSON.stringify(f.data)}`;
-  return `{"jsonrpc":"2.0",${id}"error":{"code":${FAULTS[f.name].code},"message":${JSON.stringify(f.message)}${data}}}`;
+  const data = f.data === undefined ? '' : `,"data":${f instanceof Overload ? f.dataJson() : JSON.stringify(f.data)}`;
+  return `{"jsonrpc":"2.0",${id}"error":{"code":${FAULTS[f.name].code},"message":${messageJson(f.message)}${data}}}`;
+}
+
+let lastMessage = '';
+let lastMessageJson = '""';
+
+/** Under overload one message is said again and again. */
+function messageJson(message: string): string {
+  if (message !== lastMessage) {
+    lastMessageJson = JSON.stringify(message);
+    lastMessage = message;
+  }
+  return lastMessageJson;
 }
 
 /** What the nodes share is away; a later attempt may find it. */

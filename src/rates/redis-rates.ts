@@ -8,7 +8,8 @@
  * Slack, for each node and bucket: the tokens of two draws, given up after `LENT_MS_MAX`, and those of one on credit. Over any
  * time T the nodes let through at most perSecond × T + burst + nodes × 3 × draw calls; a draw is a tenth of what a node
  * may use in a second, at least one.
- * Without Redis each node keeps to its part: perSecond and burst divided by the nodes known. So it does with a bucket that
+ * Without Redis each node keeps to its part: perSecond and burst divided by the nodes known, or by those expected as long
+ * as it has not seen the others. So it does with a bucket that
  * Redis refuses to write (it is full, it misses replicas, a part of a Cluster is gone), which is asked again now and then.
  */
 import type { RateLimit } from '../config/settings.ts';
@@ -68,7 +69,7 @@ export interface RedisRatesOptions {
   readonly commands: RedisConnection;
   readonly prefix: string;
   readonly limits: readonly RateLimit[];
-  /** Nodes known to be there, this one among them. */
+  /** Nodes that share the budgets, this one among them. */
   readonly nodes: () => number;
   /** Monotonic milliseconds. */
   readonly now: () => number;

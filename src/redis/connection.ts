@@ -139,11 +139,14 @@ export class RedisConnection {
    */
   async script(script: Script, keys: readonly string[], args: readonly RedisArgument[]): Promise<RedisReply> {
     const rest = [keys.length, ...keys, ...args];
+    // As a list: there may be more of them than the stack has room for.
+    const call = (name: string, text: string): Promise<RedisReply> =>
+      this.#run(() => this.#redis.callBuffer(name, [text, ...rest]));
     try {
-      return await this.commandBytes('EVALSHA', script.digest, ...rest);
+      return await call('EVALSHA', script.digest);
     } catch (error) {
       if (!(error instanceof RedisUnavailable) || error.code !== 'NOSCRIPT') throw error;
-      return this.commandBytes('EVAL', script.text, ...rest);
+      return call('EVAL', script.text);
     }
   }
 

@@ -8,6 +8,7 @@ import { MemoryResultCache } from '../cache/memory-cache.ts';
 import type { ResultCache } from '../cache/port.ts';
 import { FLIGHT_LEASE_MS, RedisResultCache } from '../cache/redis-cache.ts';
 import type { CatalogueHolder, Entry } from '../catalogue/entry.ts';
+import type { Membership } from '../cluster/port.ts';
 import type { Settings } from '../config/settings.ts';
 import { KeyedCalls } from '../ledger/keyed-calls.ts';
 import { MemoryLedger } from '../ledger/memory-ledger.ts';
@@ -105,8 +106,13 @@ function openRates({ now, settings, shared }: GuardParts): RateBudgets | null {
   if (limits.length === 0) return null;
   if (shared.redis === null) return new MemoryRates(limits, now);
   const { commands } = shared.redis;
-  const nodes = (): number => shared.membership.nodes.length;
-  return new RedisRates({ commands, prefix: settings.cluster.prefix, limits, nodes, now });
+  const { expectedNodes, prefix } = settings.cluster;
+  return new RedisRates({ commands, prefix, limits, nodes: sharersOf(shared.membership, expectedNodes), now });
+}
+
+/** Nodes that a budget is for. A node that was started while Redis is away sees nobody: that does not make it all its own. */
+function sharersOf(membership: Membership, expected: number): () => number {
+  return () => (membership.known ? membership.nodes.length : Math.max(membership.nodes.length, expected));
 }
 
 /** A tool of this node that was replaced or taken away: what it answered before means nothing any more. */

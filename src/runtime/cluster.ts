@@ -120,7 +120,7 @@ export class ClusterNode {
     return this.#catalogue.complete;
   }
 
-  /** Names of tools that a node has run within the last hour. */
+  /** Names of tools that a node ran lately and that were not taken away on purpose. */
   get seenTools(): readonly string[] {
     return this.#catalogue.seen;
   }

@@ -106,7 +106,13 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
 
 export async function createRuntimeFrom(settings: Settings, log: Log, parts: RuntimeParts = {}): Promise<Runtime> {
   const runtime = new MillraceRuntime(settings, log, parts, await openSharedState(settings, log));
-  await runtime.start();
+  try {
+    await runtime.start();
+  } catch (cause) {
+    // Nobody else can: threads, timers and connections would keep the process.
+    await runtime.close(0);
+    throw cause;
+  }
   return runtime;
 }
 

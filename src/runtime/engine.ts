@@ -12,6 +12,7 @@ import type { Settings } from '../config/settings.ts';
 import { CallerThread } from '../dispatch/caller-thread.ts';
 import { JobDispatcher } from '../dispatch/dispatcher.ts';
 import { Flights, WorkerLoad } from '../dispatch/flights.ts';
+import { HEAP_ROOM_MIB, HeapWatch } from '../dispatch/heap-watch.ts';
 import type { Job } from '../dispatch/job.ts';
 import { JobBoard } from '../dispatch/job-board.ts';
 import { Losses } from '../dispatch/losses.ts';
@@ -19,6 +20,7 @@ import { Quarantine } from '../dispatch/quarantine.ts';
 import { Sender } from '../dispatch/sender.ts';
 import { ABANDONED_MAX, Supervisor } from '../dispatch/supervisor.ts';
 import type { Log, Meters } from '../observe/port.ts';
+import { openHeapProbe } from '../pool/heap-probe.ts';
 import { PiscinaPool } from '../pool/piscina.ts';
 import type { PoolEvents, StreamCarrier, WorkerPool, WorkerSetup } from '../pool/port.ts';
 import { JSON_DEPTH_MAX } from '../protocol/json.ts';
@@ -70,6 +72,11 @@ export function slotsFor(settings: Pick<Settings, 'maxConcurrent' | 'queueSize' 
   return settings.queueSize + settings.maxConcurrent + CALLER_RUNS_MAX + inline + abandoned;
 }
 
+function processCpuMs(): number {
+  const { system, user } = process.cpuUsage();
+  return (system + user) / 1000;
+}
+
 export function createEngine(options: EngineOptions): Engine {
   return new JoinedEngine(options);
 }
@@ -88,6 +95,8 @@ class JoinedEngine implements Engine {
   readonly #quarantine: Quarantine;
   readonly #losses: Losses;
   readonly #supervisor: Supervisor;
+  /** Null: V8 alone keeps the heaps within their limit. */
+  readonly #probe = openHeapProbe();
   #allUp: () => void = () => undefined;
   #noneUp: (error: Error) => void = () => undefined;
   readonly #workerListeners: (() => void)[] = [];
@@ -108,7 +117,7 @@ class JoinedEngine implements Engine {
     this.#losses = this.#makeLosses();
     this.pool = new PiscinaPool({
       workers: settings.workers,
-      heapMiB: settings.workerHeapMiB,
+      heapMiB: settings.workerHeapMiB + (this.#probe === null ? 0 : HEAP_ROOM_MIB),
       setup: this.#setup(),
       events: this.#poolEvents(),
     });
@@ -134,7 +143,13 @@ class JoinedEngine implements Engine {
       stateSecret: this.#options.stateSecret.shared,
       resultBytesMax: this.#options.settings.resultBytesMax,
       jsonDepthMax: JSON_DEPTH_MAX,
+      heapBytesMax: this.#heapBytesMax(),
     };
+  }
+
+  /** 0: not watched from here. */
+  #heapBytesMax(): number {
+    return this.#probe === null ? 0 : this.#options.settings.workerHeapMiB * 1048576;
   }
 
   #makeLosses(): Losses {
@@ -207,6 +222,7 @@ class JoinedEngine implements Engine {
       meters,
       now,
       wake: () => this.#supervisor.wake(),
+      full: (load) => this.#supervisor.full(load),
       stray: (load, message) => this.#losses.stray(load, message),
       inlineMax: settings.maxConcurrent,
     });
@@ -235,7 +251,9 @@ class JoinedEngine implements Engine {
         dispatcher,
         flights,
         losses: this.#losses,
+        heaps: this.#makeHeapWatch(),
         now,
+        cpuMs: processCpuMs,
         residentBytes: () => process.memoryUsage.rss(),
       },
       {
@@ -246,12 +264,22 @@ class JoinedEngine implements Engine {
     );
   }
 
+  #makeHeapWatch(): HeapWatch | null {
+    if (this.#probe === null) return null;
+    const { now } = this.#options;
+    return new HeapWatch(
+      { flights: this.flights, losses: this.#losses, probe: this.#probe, now },
+      this.#heapBytesMax(),
+    );
+  }
+
   streamPorts(): PoolPorts {
     const { flights, pool } = this;
     return {
       size: pool.size,
       workers: () => flights.loads.filter((load): load is WorkerLoad => load !== null && load.worker.threadId !== 0),
       run: (load, message) => pool.runStream(load.worker, message),
+      isInCall: (load) => flights.board.current(load.worker.index) !== -1,
       kill: (load) => pool.kill(load.worker),
     };
   }

@@ -5,18 +5,21 @@
  *
  * Role: known at the start, and looked after from then on. A Redis that came back empty gets it again, or would give the
  * next node another one; a node that could not ask, or whose Redis was given another one meanwhile, takes what is there:
- * what Redis says is the same for all of them.
+ * what Redis says is the same for all of them. A secret that another version of this program left there is not used and
+ * not replaced: the node keeps its own, and says so.
  */
 import type { Settings } from '../config/settings.ts';
 import type { Log } from '../observe/port.ts';
 import type { RedisConnection } from '../redis/connection.ts';
+import { pack, unpack } from '../redis/packed.ts';
 import { Script } from '../redis/script.ts';
 import { RedisUnavailable } from '../redis/unavailable.ts';
 
 /** After the last node: what was sealed with it can be opened that long. */
 const TTL_MS = 30 * 86_400_000;
+const VERSION = 1;
 
-/** KEYS: the secret. ARGV: one for whoever comes first, ttl in ms. Gives the one that is there. */
+/** KEYS: the secret, packed. ARGV: one for whoever comes first, ttl in ms. Gives the one that is there. */
 const SHARE = new Script(`
 local there = redis.call('GET', KEYS[1])
 if there then
@@ -34,6 +37,8 @@ export class NodeSecret {
   #current: string;
   #timer: NodeJS.Timeout | null = null;
   #stopListening: (() => void) | null = null;
+  /** Of a secret that cannot be read, every heartbeat would tell. */
+  #toldUnknown = false;
   /** Called when it has become another one. */
   onChange: ((secret: string) => void) | null = null;
 
@@ -74,15 +79,28 @@ export class NodeSecret {
   #lookAgain(): void {
     this.#look().catch((error: unknown) => {
       // Away, as its owner has said: the next heartbeat tries again.
-      if (!(error instanceof RedisUnavailable)) this.#log.error({ err: error }, 'the secret of the nodes is lost');
+      if (error instanceof RedisUnavailable || this.#toldUnknown) return;
+      this.#toldUnknown = error instanceof UnknownSecret;
+      this.#log.error({ err: error }, 'the secret of the nodes cannot be used');
     });
   }
 
   async #look(): Promise<void> {
     const key = `${this.#settings.cluster.prefix}secret`;
-    const there = String(await this.#redis.script(SHARE, [key], [this.#current, TTL_MS]));
+    const packed = await this.#redis.script(SHARE, [key], [pack(VERSION, this.#current), TTL_MS]);
+    const there = unpack(VERSION, packed);
+    if (typeof there !== 'string' || there === '') throw new UnknownSecret(packed, key);
     if (there === this.#current) return;
     this.#current = there;
     this.onChange?.(this.#current);
+  }
+}
+
+class UnknownSecret extends Error {
+  override readonly name = 'UnknownSecret';
+
+  constructor(packed: unknown, key: string) {
+    const version = Buffer.isBuffer(packed) && packed.length > 0 ? packed[0] : 'none';
+    super(`${key} was written by another version of this program: version ${version}, expected ${VERSION}`);
   }
 }

@@ -69,6 +69,7 @@ export function assembleProtocol(options: ProtocolOptions): Protocol {
     log,
     metaJson: JSON.stringify({ 'io.modelcontextprotocol/serverInfo': serverInfo }),
     now: Date.now,
+    monotonicMs: now,
     randomId: () => randomBytes(20).toString('base64url'),
   });
   const listen = new Listen({ bus, tasks, settings, serverInfoJson: JSON.stringify(serverInfo), log });
@@ -97,11 +98,9 @@ export function assembleProtocol(options: ProtocolOptions): Protocol {
     sweep() {
       store.sweep(now());
       if (connectionHub !== hub) connectionHub.store.sweep(now());
-      tasks.sweep(Date.now());
+      tasks.sweep(now());
     },
-    forgetResults(tool) {
-      guards.forget(tool);
-    },
+    forgetResults: (tool) => guards.forget(tool),
     endStreams() {
       listen.closeAll('the server is shutting down');
       hub.endListening();

@@ -172,6 +172,9 @@ function refusedBy({ message, status, wwwAuthenticate }: AuthRefusal): Refused {
   return { status, message, headers: [['WWW-Authenticate', wwwAuthenticate]] };
 }
 
+const sumOf = (counts: Readonly<Record<string, number>> = {}): number =>
+  Object.values(counts).reduce((sum, each) => sum + each, 0);
+
 function registerStreamGauges(meters: Meters, streams: Opened): void {
   for (const { name } of streams.service.definitions) {
     const of = (): StreamFacts | undefined => streams.listOwn().find((each) => each.name === name);
@@ -193,10 +196,14 @@ function registerStreamGauges(meters: Meters, streams: Opened): void {
       spilledOf,
       labels,
     );
-    const droppedOf = (): number => Object.values(of()?.partialsDropped ?? {}).reduce((sum, each) => sum + each, 0);
+    const droppedOf = (): number => sumOf(of()?.partialsDropped);
     meters.gauge('millrace_stream_partials_dropped', 'Partial matches given up at a limit.', droppedOf, labels);
+    const evictedOf = (): number => sumOf(of()?.keysEvicted);
+    meters.gauge('millrace_stream_keys_evicted', 'Idle keys let go for want of room.', evictedOf, labels);
     const refusedOf = (): number => of()?.resultsRefused ?? 0;
     meters.gauge('millrace_stream_results_refused', 'Results that sinks refused for good.', refusedOf, labels);
+    const lostOf = (): number => of()?.alertCallsLost ?? 0;
+    meters.gauge('millrace_stream_alert_calls_lost', 'Webhook calls of alerts no receiver took.', lostOf, labels);
     const lagOf = (): number => Math.max(0, Date.now() - (of()?.watermark ?? Date.now()));
     meters.gauge('millrace_stream_watermark_lag_ms', 'Wall clock minus watermark.', lagOf, labels);
   }

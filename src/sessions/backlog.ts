@@ -3,10 +3,12 @@
  *
  *   queue   [ being sent | waiting … ]
  *
+ *   place   taken + queue    of what was written last; stored once `taken` has come there
+ *
  * Role: pure bookkeeping for `RedisEventLog`. Bounded as the log itself is: what the log would push out anyway when it
  * came there is dropped here first, leaving its number, so that nobody takes the stream for complete.
  */
-import { STANDALONE_STREAM } from './port.ts';
+import { STANDALONE_STREAM, type StoredListener } from './port.ts';
 
 /** `m`: message. `k`: an id without one. `d`: a message that was dropped. */
 export type EventKind = 'm' | 'k' | 'd';
@@ -41,6 +43,10 @@ export class Backlog {
   /** Nothing is sent while this is above 0. */
   held = 0;
   bytes = 0;
+  /** It will be looked at by the end of the turn. */
+  due = false;
+  /** The last batch could not be stored. */
+  failing = false;
   readonly #limits: BacklogLimits;
   #queue: PendingEvent[] = [];
   #messages = 0;
@@ -50,6 +56,7 @@ export class Backlog {
   #nextStandalone = 0;
   readonly #next = new Map<number, number>();
   #waiters: Waiter[] = [];
+  readonly #listeners = new Set<StoredListener>();
 
   constructor(limits: BacklogLimits) {
     this.#limits = limits;
@@ -129,6 +136,7 @@ export class Backlog {
   }
 
   sent(): void {
+    this.failing = false;
     this.#remove(this.sending);
     this.sending = 0;
     for (const waiter of this.#waiters.splice(0)) {
@@ -138,6 +146,7 @@ export class Backlog {
   }
 
   failed(error: unknown): void {
+    this.failing = true;
     this.sending = 0;
     for (const waiter of this.#waiters.splice(0)) waiter.reject(error);
   }
@@ -149,12 +158,32 @@ export class Backlog {
     for (const waiter of this.#waiters.splice(0)) waiter.resolve();
   }
 
+  /** Tells `listener` of what is stored from now on. Returns the place of what was written last. */
+  listen(listener: StoredListener): number {
+    this.#listeners.add(listener);
+    return this.#taken + this.#queue.length;
+  }
+
+  /** To be called after `sent`; whoever is told may say more at once. */
+  tellStored(): void {
+    this.#tell(this.#taken);
+  }
+
+  /** Nothing can be stored for now. As `tellStored`. */
+  waitNoMore(): void {
+    this.#tell(Number.POSITIVE_INFINITY);
+  }
+
   /** Resolves when all that waits now is through. */
   through(): Promise<void> {
     const until = this.#taken + this.#queue.length;
     return new Promise((resolve, reject) => {
       this.#waiters.push({ until, resolve, reject });
     });
+  }
+
+  #tell(place: number): void {
+    for (const listener of this.#listeners) if (!listener.stored(place)) this.#listeners.delete(listener);
   }
 
   #remove(count: number): void {

@@ -188,6 +188,10 @@ export class MemoryEventLog implements EventLog {
     // There is nobody else to read it.
   }
 
+  untilStored(): number {
+    return 0;
+  }
+
   drop(sessionId: string): void {
     this.#sessions.delete(sessionId);
   }

@@ -3,7 +3,7 @@
  * The embedded session store: every session of this process, in memory.
  *
  * Role: answers "whose session is this?" once per request of the session era. Holds at most `max` sessions; past that
- * the least recently used one ends. A session also ends `ttlMs` after its last use.
+ * the least recently used one ends. A session also ends `ttlMs` after its last use, unless it is busy.
  *
  *   oldest ⇄ … ⇄ newest     a ring through `#ring`, in order of last use
  *
@@ -67,6 +67,7 @@ class MemorySession implements Session {
 }
 
 export class MemorySessionStore implements SessionStore {
+  isBusy: ((session: Session) => boolean) | null = null;
   onEnd: ((session: Session, why: SessionEnd) => void) | null = null;
   /** Never called: there are no other nodes. */
   onSubscriptions: ((session: Session, uri: string) => void) | null = null;
@@ -95,16 +96,23 @@ export class MemorySessionStore implements SessionStore {
   get(id: string, principalId: string | null, nowMs: number): Session | undefined {
     const session = this.#byId.get(id);
     if (session === undefined || session.principalId !== principalId) return undefined;
-    if (nowMs - session.lastSeenAtMs > this.#limits.ttlMs) {
+    if (this.#isOver(session, nowMs)) {
       this.#end(session, 'expired');
       return undefined;
     }
-    session.lastSeenAtMs = nowMs;
-    if (this.#ring.older !== session) {
-      unlink(session);
-      link(this.#ring, session);
-    }
+    this.#use(session, nowMs);
     return session;
+  }
+
+  #isOver(session: MemorySession, nowMs: number): boolean {
+    return nowMs - session.lastSeenAtMs > this.#limits.ttlMs && this.isBusy?.(session) !== true;
+  }
+
+  #use(session: MemorySession, nowMs: number): void {
+    session.lastSeenAtMs = nowMs;
+    if (this.#ring.older === session) return;
+    unlink(session);
+    link(this.#ring, session);
   }
 
   delete(id: string): boolean {
@@ -116,7 +124,10 @@ export class MemorySessionStore implements SessionStore {
 
   sweep(nowMs: number): void {
     const ring = this.#ring;
-    while (ring.newer !== ring && nowMs - ring.newer.lastSeenAtMs > this.#limits.ttlMs) this.#endOldest('expired');
+    while (ring.newer !== ring && nowMs - ring.newer.lastSeenAtMs > this.#limits.ttlMs) {
+      if (this.#isOver(ring.newer, nowMs)) this.#endOldest('expired');
+      else this.#use(ring.newer, nowMs);
+    }
   }
 
   #endOldest(why: SessionEnd): void {

@@ -54,6 +54,8 @@ export interface SessionStore {
   sweep(nowMs: number): void;
   /** Held here. */
   readonly size: number;
+  /** Asked of a session that was not used for its time to live: whether something of it is still under way here. */
+  isBusy: ((session: Session) => boolean) | null;
   /** Told of every ending, so that streams and pending questions can be closed. */
   onEnd: ((session: Session, why: SessionEnd) => void) | null;
   /** Told when another node subscribed a session held here to a resource, or ended that. */
@@ -62,6 +64,12 @@ export interface SessionStore {
 
 /** Stream id of a session's GET stream. */
 export const STANDALONE_STREAM = 0;
+
+/** Holds back what it wrote until it is stored. */
+export interface StoredListener {
+  /** All that was written before `place` can be read by other nodes, or cannot be stored for now. True: it waits for more. */
+  stored(place: number): boolean;
+}
 
 /** What a session's streams sent, kept for resumption. Bounded by events and bytes per session, oldest dropped. */
 export interface EventLog {
@@ -87,6 +95,11 @@ export interface EventLog {
   standaloneHolder(sessionId: string): MaybePromise<string>;
   /** All that was written here so far can be read by other nodes, or will never be. */
   stored(sessionId: string): MaybePromise<void>;
+  /**
+   * The place of what was written to the session last, which `listener` is told of when it is stored. 0: there is nothing
+   * to wait for: it is stored, or no other node serves the session, or it cannot be stored for now.
+   */
+  untilStored(sessionId: string, listener: StoredListener): number;
   /** Told when what was written to the standalone stream was refused: another node has taken it. */
   onFenced: ((sessionId: string) => void) | null;
   /** The session is over. `released`: here only. */
@@ -117,6 +130,6 @@ export interface SessionRelay {
   /** The same, kept for a while if it cannot be sent; it may be heard more than once. */
   broadcastKept(kind: string, sessionId: string, payload: string): void;
   tell(tag: string, kind: string, sessionId: string, payload: string): void;
-  /** Null: that node is gone, or does not answer. Rejects when nothing can be sent. */
+  /** Null: that node is gone, as far as can be told. Rejects when nothing can be sent, or it is there and does not answer. */
   ask(tag: string, kind: string, sessionId: string, payload: string): Promise<string | null>;
 }

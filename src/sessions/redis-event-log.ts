@@ -1,17 +1,19 @@
 /**
  * The event log in Redis: `Last-Event-ID` resumes a stream on any node.
  *
- * Role: gives every event an id at once, and sends it to Redis right after, in batches, one per session under way at a
- * time. Ids are unique because each stream has one writer: the node whose number is in the stream's id; for the
- * standalone stream the node that took it last. Taking it raises its epoch, and what a former writer sends under an
- * older epoch is refused.
+ * Role: gives every event an id at once, and sends it to Redis at the end of the turn: all that a session said in it by
+ * one script, one per session under way at a time. Ids are unique because each stream has one writer: the node whose
+ * number is in the stream's id; for the standalone stream the node that took it last. Taking it raises its epoch, and
+ * what a former writer sends under an older epoch is refused.
  *
- *   append ──► id, to the client ──► backlog ──batch──► Redis: kept, trimmed by events and bytes, TTL
+ *   append ──► id ──► backlog ──end of the turn──► Redis: kept, trimmed by events and bytes, TTL ──stored──► to the client
  *
- * What is sent is not stored yet. A node that dies in that time, usually one round trip, takes with it what was not
- * stored: such a message may have reached its client or not, as with any broken connection. A client that has seen more
- * than Redis holds is believed, up to `UNSTORED_MAX` events, and gets what follows; the standalone stream's numbering
- * goes on above it. Nobody is ever given a part: what was dropped leaves its number, and resuming before it is refused.
+ * Who writes a stream holds each event back until it is stored (`untilStored`), so whatever a client has seen every node
+ * can read, and a node that dies takes nothing with it that somebody has seen. Except while nothing can be stored: when
+ * Redis is away, full or does not answer in time, events go to the client alone until a batch has succeeded again. A
+ * client that has seen more than Redis holds is therefore believed, up to `UNSTORED_MAX` events, and gets what follows;
+ * the standalone stream's numbering goes on above it. Nobody is ever given a part: what was dropped leaves its number,
+ * and resuming before it is refused.
  * Invariants: sequences are consecutive in a stream; a backlog is bounded per session as the log is, and by
  * `BACKLOG_BYTES_MAX` for all; while Redis is away it waits, and goes out in order when Redis is back.
  */
@@ -21,7 +23,7 @@ import { Backlog, type EventKind, type PendingEvent } from './backlog.ts';
 import { decodeEventId, encodeEventId } from './event-id.ts';
 import { EVENT_OVERHEAD_BYTES, type EventLogLimits } from './memory-event-log.ts';
 import type { NodeNumber } from './node-number.ts';
-import { type EventLog, type SessionEnd, STANDALONE_STREAM } from './port.ts';
+import { type EventLog, type SessionEnd, STANDALONE_STREAM, type StoredListener } from './port.ts';
 import { sessionKeys } from './redis-keys.ts';
 import { AFTER, APPEND, TAKE } from './redis-log-scripts.ts';
 
@@ -55,12 +57,21 @@ export class RedisEventLog implements EventLog {
   #bytes = 0;
   #waiting = 0;
   #retry: NodeJS.Timeout | null = null;
+  /** Events that wait in one turn, from which on they do not wait for its end. */
+  readonly #eagerAt: number;
+  /** Sessions that said something in this turn. */
+  #due: string[] = [];
+  readonly #endTurn = (): void => this.#pumpDue();
   #closed = false;
   readonly #stopListening: () => void;
 
   constructor(options: RedisEventLogOptions) {
     this.#options = options;
-    this.#stopListening = options.commands.onChange((up) => up && this.#pumpAll());
+    this.#eagerAt = Math.min(BATCH_EVENTS_MAX, options.limits.eventsMax);
+    this.#stopListening = options.commands.onChange((up) => {
+      if (up) this.#pumpAll();
+      else this.#waitNoMore();
+    });
   }
 
   newStream(_sessionId: string): number {
@@ -140,6 +151,14 @@ export class RedisEventLog implements EventLog {
     return backlog.through();
   }
 
+  untilStored(sessionId: string, listener: StoredListener): number {
+    const backlog = this.#backlogs.get(sessionId);
+    if (backlog === undefined || backlog.empty || backlog.failing || this.#closed) return 0;
+    // What is over the limit is not kept, so nobody need wait for it.
+    if (!this.#options.commands.up || this.#bytes > BACKLOG_BYTES_MAX) return 0;
+    return backlog.listen(listener);
+  }
+
   drop(sessionId: string, why: SessionEnd): void {
     const backlog = this.#backlogs.get(sessionId);
     if (why === 'released') {
@@ -151,6 +170,7 @@ export class RedisEventLog implements EventLog {
       this.#count(backlog, -1);
       backlog.clear();
       this.#backlogs.delete(sessionId);
+      backlog.waitNoMore();
     }
     // What is left behind while Redis is away ends with its time to live.
     this.#options.commands.command('DEL', ...this.#keys(sessionId).slice(1)).catch(() => undefined);
@@ -171,6 +191,7 @@ export class RedisEventLog implements EventLog {
     await Promise.race([all, time]);
     clearTimeout(late);
     this.#closed = true;
+    this.#waitNoMore();
   }
 
   #keys(sessionId: string): ReturnType<typeof sessionKeys> {
@@ -197,7 +218,9 @@ export class RedisEventLog implements EventLog {
     backlog.push(streamId, sequence, kind, kind === 'm' ? message : '');
     if (this.#waiting > BACKLOG_EVENTS_MAX) backlog.shed();
     this.#count(backlog, 1);
-    this.#pump(sessionId, backlog);
+    // Before the backlog has to forget the first ones.
+    if (backlog.length >= this.#eagerAt) this.#pump(sessionId, backlog);
+    else this.#pumpSoon(sessionId, backlog);
     return encodeEventId(streamId, sequence);
   }
 
@@ -205,6 +228,27 @@ export class RedisEventLog implements EventLog {
   #count(backlog: Backlog, sign: 1 | -1): void {
     this.#bytes += sign * backlog.bytes;
     this.#waiting += sign * backlog.length;
+  }
+
+  /** What a turn says goes out together, in one step. */
+  #pumpSoon(sessionId: string, backlog: Backlog): void {
+    // What waits is sent when the batch under way is through.
+    if (backlog.due || backlog.sending > 0) return;
+    backlog.due = true;
+    if (this.#due.length === 0) setImmediate(this.#endTurn);
+    this.#due.push(sessionId);
+  }
+
+  #pumpDue(): void {
+    const due = this.#due;
+    this.#due = [];
+    for (const sessionId of due) {
+      const backlog = this.#backlogs.get(sessionId);
+      // Dropped meanwhile.
+      if (backlog === undefined) continue;
+      backlog.due = false;
+      this.#pump(sessionId, backlog);
+    }
   }
 
   #pump(sessionId: string, backlog: Backlog): void {
@@ -227,12 +271,15 @@ export class RedisEventLog implements EventLog {
   #sent(sessionId: string, backlog: Backlog, outcome: number): void {
     // Dropped meanwhile.
     if (this.#backlogs.get(sessionId) !== backlog) return;
+    // Before anybody is told: of what was refused nothing may reach the client.
+    if (outcome === 1) this.onFenced?.(sessionId);
     this.#count(backlog, -1);
     // Without its session nothing of it can be asked for.
     if (outcome < 0) backlog.clear();
     else backlog.sent();
     this.#count(backlog, 1);
-    if (outcome === 1) this.onFenced?.(sessionId);
+    if (outcome < 0) backlog.waitNoMore();
+    else backlog.tellStored();
     this.#pump(sessionId, backlog);
     this.#dropIdle(sessionId, backlog);
   }
@@ -240,6 +287,7 @@ export class RedisEventLog implements EventLog {
   #failed(sessionId: string, backlog: Backlog, error: unknown): void {
     if (this.#backlogs.get(sessionId) !== backlog) return;
     backlog.failed(error);
+    backlog.waitNoMore();
     if (!(error instanceof RedisUnavailable)) {
       this.#options.log.warn({ err: error }, 'events of a session could not be stored');
     }
@@ -249,6 +297,10 @@ export class RedisEventLog implements EventLog {
       this.#retry = null;
       this.#pumpAll();
     }, RETRY_MS);
+  }
+
+  #waitNoMore(): void {
+    for (const backlog of this.#backlogs.values()) backlog.waitNoMore();
   }
 
   #pumpAll(): void {

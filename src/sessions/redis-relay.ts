@@ -8,9 +8,11 @@
  * Pub/sub loses what is published while a listener is away, so nothing here is the only copy of anything: records and
  * events are in Redis, `ask` waits for an answer and says when there is none, and whoever keeps a copy checks it.
  * Invariants: a node hears nothing of what it broadcast itself; at most `ASKS_MAX` answers are waited for, each for
- * `ANSWER_MS_MAX`. Of one server, the number of listeners tells at once that a node is gone; a Cluster does not count
- * reliably, so there the time has to pass.
+ * `ANSWER_MS_MAX`. Of one server, the number of listeners tells within `GONE_MS` that a node is gone, for one that lost its
+ * connection is back by then, and one that listens and does not answer in time may answer later; a Cluster does not count
+ * reliably, so there the time has to pass, and tells it.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { RedisConnection } from '../redis/connection.ts';
 import { pack, unpack } from '../redis/packed.ts';
 import { shardOf } from '../redis/shard.ts';
@@ -37,6 +39,9 @@ const CHANNELS = 16;
 const VERSION = 1;
 const ASKS_MAX = 10_000;
 const ANSWER_MS_MAX = 1_500;
+/** Nobody listens for so long: no node comes back. */
+const GONE_MS = 500;
+const AGAIN_MS = 50;
 /** Kind of an answer; its payload is the answer. */
 const ANSWER = 'answer to';
 
@@ -45,6 +50,7 @@ type Wire = readonly [from: string, kind: string, sessionId: string, payload: st
 
 interface Waiting {
   readonly resolve: (answer: string | null) => void;
+  readonly reject: (cause: RedisUnavailable) => void;
   readonly timer: NodeJS.Timeout;
 }
 
@@ -93,13 +99,21 @@ export class RedisSessionRelay implements SessionRelay {
       throw new RedisUnavailable('busy', `${ASKS_MAX} questions to other nodes are open`, false);
     }
     const number = this.#nextAsk++;
-    const answer = new Promise<string | null>((resolve) => {
-      const timer = setTimeout(() => this.#settle(number, null), ANSWER_MS_MAX);
-      this.#waiting.set(number, { resolve, timer });
+    const isCounted = this.#options.subscriber.publishCommand === 'PUBLISH';
+    const answer = new Promise<string | null>((resolve, reject) => {
+      const timer = setTimeout(() => this.#late(number, isCounted), ANSWER_MS_MAX);
+      this.#waiting.set(number, { resolve, reject, timer });
     });
+    // It may be settled before it is waited for below.
+    answer.catch(() => undefined);
     try {
-      const listeners = await this.#send(this.#nodeChannel(tag), [this.tag, kind, sessionId, payload, number]);
-      if (listeners === 0 && this.#options.subscriber.publishCommand === 'PUBLISH') this.#settle(number, null);
+      const channel = this.#nodeChannel(tag);
+      const isGoneAt = performance.now() + GONE_MS;
+      while ((await this.#send(channel, [this.tag, kind, sessionId, payload, number])) === 0 && isCounted) {
+        if (performance.now() >= isGoneAt) this.#settle(number, null);
+        if (!this.#waiting.has(number)) break;
+        await delay(AGAIN_MS);
+      }
     } catch (error) {
       this.#settle(number, null);
       throw error;
@@ -137,6 +151,16 @@ export class RedisSessionRelay implements SessionRelay {
     this.#waiting.delete(number);
     clearTimeout(waiting.timer);
     waiting.resolve(answer);
+  }
+
+  #late(number: number, isThere: boolean): void {
+    const waiting = this.#waiting.get(number);
+    if (waiting === undefined || !isThere) {
+      this.#settle(number, null);
+      return;
+    }
+    this.#waiting.delete(number);
+    waiting.reject(new RedisUnavailable('slow', 'another node does not answer in time', true));
   }
 
   #received(bytes: Buffer): void {

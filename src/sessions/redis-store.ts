@@ -10,7 +10,8 @@
  *   unknown ──read──► copy ──used──► copy        changed, or after a gap: read again
  *                       └── deleted, evicted, not used for `ttlMs` (expired; or released, if it is used elsewhere)
  *
- * Invariants: a session lives from `ttlMs` to `ttlMs` + `TOUCH_MS_MAX` after its last use on any node; while Redis is
+ * Invariants: a session lives from `ttlMs` to `ttlMs` + `TOUCH_MS_MAX` after its last use on any node, and is in use where
+ * it is busy; while Redis is
  * away copies are served on until they were not used here for `ttlMs`, and whoever asks for more is told that it cannot
  * be had (`RedisUnavailable`), never that there is no session. A deletion made elsewhere meanwhile is seen when Redis is
  * back. After Redis lost its data the sessions are gone: copies are not written back, for they may have been deleted.
@@ -54,6 +55,7 @@ interface Loading {
 }
 
 export class RedisSessionStore implements SessionStore {
+  isBusy: ((session: Session) => boolean) | null = null;
   onEnd: ((session: Session, why: SessionEnd) => void) | null = null;
   onSubscriptions: ((session: Session, uri: string) => void) | null = null;
   readonly #options: RedisStoreOptions;
@@ -116,7 +118,11 @@ export class RedisSessionStore implements SessionStore {
     let looked = 0;
     for (const copy of this.#copies.values()) {
       if (nowMs - copy.touchedAtMs <= this.#options.limits.ttlMs || ++looked > SWEEP_MAX) return;
-      if (nowMs - copy.lastSeenAtMs > this.#options.limits.ttlMs) this.#retire(copy);
+      if (nowMs - copy.lastSeenAtMs <= this.#options.limits.ttlMs) continue;
+      if (this.isBusy?.(copy) === true) {
+        copy.lastSeenAtMs = nowMs;
+        this.#touch(copy, nowMs);
+      } else this.#retire(copy);
     }
   }
 

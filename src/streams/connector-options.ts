@@ -82,7 +82,8 @@ export function optionalInteger(
 export function redisUrl(options: Options, name: string): string {
   const url = requiredText(options, name, 'url');
   if (/^rediss?:\/\/[^/]/.test(url) && URL.canParse(url)) return url;
-  throw DefinitionProblem.of(`${name}.url`, {}, 'redis://host:port or rediss://host:port');
+  const expected = 'redis://host:port or rediss://host:port';
+  throw new DefinitionProblem([{ path: `${name}.url`, value: 'a text (not shown)', expected, suggestion: null }]);
 }
 
 /** `http://…` or `https://…`. */

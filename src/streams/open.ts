@@ -26,6 +26,8 @@ import type { Stores } from './stores.ts';
 
 export interface StreamsOptions {
   readonly definitions: readonly StreamDefinition[];
+  /** What of them is declared; the rest was defined at run time, where they were in force before. Default: all. */
+  readonly declared?: readonly StreamDefinition[];
   /** Power of two. */
   readonly shards: number;
   readonly logBytesMax: number;
@@ -38,6 +40,8 @@ export interface StreamsOptions {
   readonly log: EngineLog;
   /** Wall clock, ms. */
   readonly now: () => number;
+  /** Aborted: it need not be opened any more. Then nothing is waited for, and opening rejects. */
+  readonly unwanted?: AbortSignal;
 }
 
 export interface OpenStreams {
@@ -55,6 +59,8 @@ export interface OpenStreams {
 
 /** For webhooks of alerts when all is to be settled; what was not taken by then is part of the checkpoint. */
 const CALLS_MS_MAX = 5000;
+/** For showing the events behind results, and too few to be worth a checkpoint. A short log is written to the same pages. */
+const LOG_BYTES_KEPT = 64 * 1024 * 1024;
 
 const NO_PLAN: Plan = { epoch: 0, shards: 1, streams: [], groups: [], operators: [] };
 
@@ -100,20 +106,32 @@ export async function openStreams(options: StreamsOptions): Promise<OpenStreams>
   });
   let routes: Awaited<ReturnType<Connectors['useSinks']>> = [];
   const service: StreamService = new StreamService(engine, lifecycle, alerts);
+  const opened = endWhenUnwanted(options, engine, connectors);
   try {
-    await lifecycle.start(definitions);
+    await lifecycle.start(definitions, options.declared);
     await connectors.useSources(lifecycle.definitions);
   } catch (error) {
     engine.state = 'stopped';
-    engine.pipeline.stop();
-    await connectors.stopSources();
-    await connectors.closeSinks();
-    await folder.close();
-    await stores.close();
+    await letGo({ engine, connectors, folder, stores });
     throw error;
+  } finally {
+    opened();
   }
   const clock = new Clock(engine, lifecycle, { checkpointMs, tickMs, logBytesMax, log, now });
   return handleOf({ service, engine, lifecycle, connectors, clock, alerts, folder, stores });
+}
+
+/** Until what it gives is called. */
+function endWhenUnwanted({ log, unwanted }: StreamsOptions, engine: StreamEngine, connectors: Connectors): () => void {
+  const end = (): void => {
+    engine.state = 'stopped';
+    engine.pipeline.stop();
+    // The replay may be waiting for one of them to have room.
+    connectors.closeSinks().catch((error: unknown) => log.warn({ err: error }, 'a sink could not be closed'));
+  };
+  if (unwanted?.aborted === true) end();
+  unwanted?.addEventListener('abort', end);
+  return () => unwanted?.removeEventListener('abort', end);
 }
 
 interface Parts {
@@ -127,7 +145,8 @@ interface Parts {
   readonly stores: Stores;
 }
 
-function handleOf({ alerts, clock, connectors, engine, folder, lifecycle, service, stores }: Parts): OpenStreams {
+function handleOf(parts: Parts): OpenStreams {
+  const { alerts, clock, connectors, engine, lifecycle, service } = parts;
   return {
     service,
     tick: () => clock.tick(),
@@ -140,22 +159,30 @@ function handleOf({ alerts, clock, connectors, engine, folder, lifecycle, servic
     async abandon() {
       clock.stop();
       engine.state = 'stopped';
-      engine.pipeline.stop();
-      await connectors.stopSources();
-      await connectors.closeSinks();
       alerts.close();
-      await folder.close();
-      await stores.close();
+      await letGo(parts);
     },
     async close() {
       clock.stop();
-      await connectors.stopSources();
-      await finish(engine, lifecycle, connectors, alerts);
-      alerts.close();
-      await folder.close();
-      await stores.close();
+      try {
+        await connectors.stopSources();
+        await finish(engine, lifecycle, connectors, alerts);
+      } finally {
+        // A state that cannot be saved is in the log. What it was to be saved to is let go all the same.
+        alerts.close();
+        await letGo(parts);
+      }
     },
   };
+}
+
+async function letGo(parts: Pick<Parts, 'engine' | 'connectors' | 'folder' | 'stores'>): Promise<void> {
+  const { connectors, engine, folder, stores } = parts;
+  engine.pipeline.stop();
+  await connectors.stopSources();
+  await connectors.closeSinks();
+  await folder.close();
+  await stores.close();
 }
 
 /** Before the first plan. */
@@ -167,10 +194,12 @@ function nothingYet(parts: ShardParts, threads: StreamThreads, folder: SpillFold
     threadLost: nobody,
     spillDamaged: nobody,
     notStored: nobody,
+    notCopied: nobody,
   };
   return new ShardSet(NO_PLAN, parts, threads, deaf, null, 0, folder);
 }
 
+/** Everything is applied, given out and saved, as far as that goes. */
 async function finish(
   engine: StreamEngine,
   lifecycle: Lifecycle,
@@ -185,8 +214,6 @@ async function finish(
     await alerts.settled(CALLS_MS_MAX);
     await lifecycle.checkpoint();
   }
-  engine.pipeline.stop();
-  await connectors.closeSinks();
 }
 
 function positionsOf(engine: StreamEngine, stream: string, source: string): ReadonlyMap<string, string> {
@@ -214,7 +241,7 @@ class Clock {
   readonly #checkpoints: NodeJS.Timeout;
   #savedSeq = -1;
   #recovering = false;
-  #working = false;
+  #storing = false;
 
   constructor(engine: StreamEngine, lifecycle: Lifecycle, options: ClockOptions) {
     this.#engine = engine;
@@ -236,10 +263,9 @@ class Clock {
       return;
     }
     if (this.#idle().length > 0 || waitsForTime(this.#engine.plan)) this.tick();
-    const { parts, shards } = this.#engine;
+    const { shards } = this.#engine;
     if (shards.notStored !== '') this.#storeAgain();
-    if (parts.eventLog.bytes > this.#options.logBytesMax / 2) this.#save();
-    else if (shards.redoIsLong) this.#shorten();
+    if (this.#logIsLong) this.#save();
   }
 
   #idle(): { stream: string; partition: string }[] {
@@ -265,35 +291,35 @@ class Clock {
       });
   }
 
+  /**
+   * A checkpoint is due, which makes room: the log is half full, or longer than the state. That is no reason to save more
+   * state than memory holds.
+   */
+  get #logIsLong(): boolean {
+    const { parts, shards } = this.#engine;
+    const most = shards.anyAway ? Number.POSITIVE_INFINITY : Math.max(LOG_BYTES_KEPT, shards.bytes);
+    return parts.eventLog.bytes > Math.min(this.#options.logBytesMax / 2, most);
+  }
+
   /** A round of nothing: what memory has no room for is written, if the disk takes it now. */
   #storeAgain(): void {
-    this.#apart('state could not be written to disk', () => {
-      return this.#engine.pipeline.barrier(() => this.#engine.shards.round([], 0));
-    });
-  }
-
-  /** What would have to be applied again is let go. That is no reason to save more state than memory holds. */
-  #shorten(): void {
-    const lifecycle = this.#lifecycle;
-    if (!this.#engine.shards.anyAway || !lifecycle.savesState) this.#save();
-    else this.#apart('the state could not be copied', () => lifecycle.rebase());
-  }
-
-  /** One at a time. */
-  #apart(trouble: string, work: () => Promise<unknown>): void {
-    if (this.#working) return;
-    this.#working = true;
-    work()
-      .catch((error: unknown) => this.#options.log.error({ err: error }, trouble))
+    if (this.#storing) return;
+    this.#storing = true;
+    const { pipeline, shards } = this.#engine;
+    pipeline
+      .barrier(() => shards.round([], 0))
+      .catch((error: unknown) => this.#options.log.error({ err: error }, 'state could not be written to disk'))
       .finally(() => {
-        this.#working = false;
+        this.#storing = false;
       });
   }
 
+  /** Not while a plan gets its place in the log; there will be another one. */
   tick(): void {
+    if (this.#engine.planGate.isClosed) return;
     const record = { kind: 'tick', nowMs: this.#options.now(), idle: this.#idle() } as const;
     try {
-      const { durable, seq } = this.#engine.parts.eventLog.append(record);
+      const { durable, seq } = this.#engine.writer.append(record);
       this.#engine.tick(record, seq, durable);
     } catch (error) {
       this.#options.log.warn({ err: error }, 'a tick could not be logged');
@@ -301,8 +327,9 @@ class Clock {
   }
 
   #save(): void {
-    const { appliedSeq, shards } = this.#engine;
-    if (appliedSeq === this.#savedSeq && !shards.redoIsLong) return;
+    const { appliedSeq, state } = this.#engine;
+    // What is as it was is worth saving again where the log is long: of several checkpoints the oldest goes, and with it its part.
+    if (state !== 'running' || (appliedSeq === this.#savedSeq && !this.#logIsLong)) return;
     this.#lifecycle.checkpoint().then(
       () => {
         this.#savedSeq = appliedSeq;

@@ -40,8 +40,9 @@ export interface TaskManagerOptions {
   readonly log: Pick<Log, 'error' | 'warn' | 'info'>;
   /** `_meta` of the results, as JSON; `''` leaves it out. */
   readonly metaJson: string;
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since the epoch: for what clients are told. */
   readonly now: () => number;
+  readonly monotonicMs: () => number;
   /** At least 128 bits of randomness, as text. */
   readonly randomId: () => string;
 }
@@ -70,7 +71,7 @@ export class TaskManager implements Tasks, TaskEnds {
     this.#shared = 'claimMs' in options.store ? options.store : null;
     this.#keeper = this.#shared === null ? null : new TaskKeeper(this.#shared, this, options.log);
     const { bus, log, store } = options;
-    this.#resting = new RestingTasks({ release: (taskId) => this.#keeper?.release(taskId), now: options.now });
+    this.#resting = new RestingTasks({ release: (taskId) => this.#keeper?.release(taskId), now: options.monotonicMs });
     this.#writes = new TaskWrites({ store, bus, log, written: (task, answer) => this.#written(task, answer) });
   }
 
@@ -79,8 +80,8 @@ export class TaskManager implements Tasks, TaskEnds {
   }
 
   create(job: Job, principalId: string | null, wish: TaskWish, body: Uint8Array | null): MaybePromise<Created> {
-    const { now, randomId, settings } = this.#options;
-    const record = newRecord(randomId(), principalId, wish, settings, now());
+    const { monotonicMs, now, randomId, settings } = this.#options;
+    const record = newRecord(randomId(), principalId, wish, settings, now(), monotonicMs());
     const call = this.#shared === null ? undefined : callOf(job, body);
     const stored = this.#options.store.put(record, call);
     if (!(stored instanceof Promise)) return this.#created(job, record, stored);
@@ -276,7 +277,7 @@ export class TaskManager implements Tasks, TaskEnds {
     }
     return andThen(this.#options.store.get(taskId), (record) => {
       const known =
-        record !== undefined && record.principalId === principalId && !isExpired(record, this.#options.now());
+        record !== undefined && record.principalId === principalId && !isExpired(record, this.#options.monotonicMs());
       return known ? use(record) : UNKNOWN_TASK;
     });
   }

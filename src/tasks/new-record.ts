@@ -13,6 +13,7 @@ export function newRecord(
   wish: TaskWish,
   settings: Settings['tasks'],
   now: number,
+  bornAtMs: number,
 ): TaskRecord {
   const { ttlMsMax, pollIntervalMs } = settings;
   return {
@@ -20,6 +21,7 @@ export function newRecord(
     principalId,
     status: 'working',
     statusMessage: '',
+    bornAtMs,
     createdAt: now,
     lastUpdatedAt: now,
     ttlMs: wish.ttlMs === null ? ttlMsMax : Math.min(positive(wish.ttlMs, ttlMsMax), ttlMsMax),

@@ -16,6 +16,8 @@ export interface TaskRecord {
   readonly principalId: string | null;
   status: TaskStatus;
   statusMessage: string;
+  /** Monotonic milliseconds of the process that made it; 0 of one that was read from a store outside of it. */
+  readonly bornAtMs: number;
   /** Milliseconds since the epoch. */
   readonly createdAt: number;
   lastUpdatedAt: number;
@@ -56,7 +58,7 @@ export interface TaskStore {
   put(record: TaskRecord, call?: TaskCall): MaybePromise<PutAnswer>;
   get(taskId: string): MaybePromise<TaskRecord | undefined>;
   delete(taskId: string): MaybePromise<void>;
-  /** Drops what has expired; a store with a clock of its own does not look at `nowMs`. */
+  /** Drops what has expired; `nowMs`: monotonic. A store with a clock of its own does not look at it. */
   sweep(nowMs: number): void;
   readonly size: number;
 }
@@ -90,7 +92,8 @@ export interface SharedTaskStore extends TaskStore {
   renew(): Promise<TaskNews>;
   /**
    * Claims tasks whose claims have run out, a few at a time; for a while not those of nodes that are there and do not
-   * renew: they stand still, and their workers go on.
+   * renew: they stand still, and their workers go on. For a while after the store was away none but those given back:
+   * nobody could renew meanwhile.
    */
   takeOrphans(): Promise<readonly Orphan[]>;
   /** Lets another node have the task at once. */

@@ -49,6 +49,7 @@ export function unpackRecord(bytes: unknown): TaskRecord | undefined {
     principalId,
     status,
     statusMessage,
+    bornAtMs: 0,
     createdAt,
     lastUpdatedAt,
     ttlMs,

@@ -8,13 +8,16 @@
  *   {prefix}{tasks}:claims    ids of running tasks by the time their claim is to be looked at: when it runs out, later
  *                             when it is waited for, 0 when it was given back          ms
  *   {prefix}{tasks}:since     changes when the store was emptied
+ *   {prefix}{tasks}:looked    hash: a when somebody last looked for claims that ran out, f when they may be taken again   ms
  *   {prefix}{tasks}:node:<id> the start of a node that is there, told by its heartbeat: see `cluster/heartbeat/presence.ts`
  *
  * Role: the rules of claims and fencing. A token rises with every claim and with every end from elsewhere; a write names
  * the token it was claimed with, or is refused. A claim that ran out is anybody's, unless its node is there: then the
  * node's front end stands still while its workers go on, and the claim is waited for, though not for ever. Whether the
- * node is there is asked in the step that takes the claim. Times are those of Redis. All keys have one hash tag, so that
- * there can be one bound for all tasks.
+ * node is there is asked in the step that takes the claim. When nobody has looked for a while nobody could write either,
+ * whether they were all gone or the store was: then claims and heartbeats that are missing say nothing until whoever lives
+ * has had the time to come back. Times are those of Redis. All keys have one hash tag, so that there can be one bound for
+ * all tasks.
  */
 import { Script } from '../redis/script.ts';
 
@@ -152,14 +155,31 @@ end
 `;
 
 /**
- * Keys: since, claims. Arguments: start of task keys, claim, how many, start of node keys, how long a node that is there
- * is waited for, node, its start. Answers token, record, call, nodes lost, and whether it was this start's already, of
- * each.
+ * Until which time a claim must have run out to be taken: 0, given back ones only, while nodes that live may be on their
+ * way back.
+ */
+const TAKES_UNTIL = `
+local function takes_until(looked, pause, grace, waits, ttl)
+  local row = redis.call('HMGET', looked, 'a', 'f')
+  local from = tonumber(row[2] or '0')
+  if row[1] and now - row[1] > tonumber(pause) then from = now + grace end
+  redis.call('HSET', looked, 'a', text(now), 'f', text(from))
+  redis.call('PEXPIRE', looked, ttl)
+  return (waits == '1' or now < from) and 0 or now
+end
+`;
+
+/**
+ * Keys: since, claims, looked. Arguments: start of task keys, claim, how many, start of node keys, how long a node that is
+ * there is waited for, node, its start, the longest pause between looks after which nobody is taken for gone, for how
+ * long then, whether this node waits 0/1, ttl of the indexes. Answers token, record, call, nodes lost, and whether it was
+ * this start's already, of each.
  */
 export const TAKE_ORPHANS = new Script(`
-${TIME}${FORGET_ANSWERS}${WAITED_FOR}
+${TIME}${FORGET_ANSWERS}${WAITED_FOR}${TAKES_UNTIL}
 local taken = {}
-local out = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'WITHSCORES', 'LIMIT', 0, ${LOOKED_AT})
+local upto = takes_until(KEYS[3], ARGV[8], ARGV[9], ARGV[10], ARGV[11])
+local out = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', upto, 'WITHSCORES', 'LIMIT', 0, ${LOOKED_AT})
 for i = 1, #out, 2 do
   local id, key = out[i], ARGV[1] .. out[i]
   local row = redis.call('HMGET', key, 'k', 'r', 'c', 'o', 's')

@@ -26,6 +26,14 @@ const END_ATTEMPTS = 20;
  * collections of garbage stand in the way of a front end; after that it will hardly come back.
  */
 const PATIENCE_CLAIMS = 10;
+/**
+ * Nodes that live are back, and have said so, so long after Redis is: a connection is made again within five seconds, and
+ * brings a heartbeat. At least a claim, in which each of them renews.
+ */
+const RETURN_MS_MIN = 6_000;
+/** Part of a claim in which somebody looks for orphans, unless nobody can; but no pause so short is an outage. */
+const LOOKS_WITHIN_CLAIMS = 2 / 3;
+const OUTAGE_MS_MIN = 2_000;
 
 export interface RedisTaskStoreOptions {
   readonly commands: RedisConnection;
@@ -56,7 +64,11 @@ export class RedisTaskStore implements SharedTaskStore {
   readonly #endedKey: string;
   readonly #claimsKey: string;
   readonly #sinceKey: string;
+  readonly #lookedKey: string;
   readonly #channel: string;
+  /** Until then those that live may be missing: the connection of this node was lost and is back; monotonic milliseconds. */
+  #waitsUntilMs = 0;
+  #wasLost = false;
   /** Of the tasks this node runs, by id; bounded by their count. */
   readonly #claims = new Map<string, Claim>();
   #size = 0;
@@ -71,8 +83,19 @@ export class RedisTaskStore implements SharedTaskStore {
     this.#endedKey = `${this.#base}ended`;
     this.#claimsKey = `${this.#base}claims`;
     this.#sinceKey = `${this.#base}since`;
+    this.#lookedKey = `${this.#base}looked`;
     this.#channel = `${this.#base}news`;
+    options.commands.onChange((up) => this.#changed(up));
     options.subscriber.on(this.#channel, (message) => this.onNews?.(message.toString('utf8')));
+  }
+
+  #changed(up: boolean): void {
+    if (up && this.#wasLost) this.#waitsUntilMs = performance.now() + this.#returnMs;
+    this.#wasLost ||= !up;
+  }
+
+  get #returnMs(): number {
+    return Math.max(RETURN_MS_MIN, this.claimMs);
   }
 
   /** As of the last answer of Redis. */
@@ -165,10 +188,14 @@ export class RedisTaskStore implements SharedTaskStore {
   }
 
   async takeOrphans(): Promise<readonly Orphan[]> {
-    const keys = [this.#sinceKey, this.#claimsKey];
+    const keys = [this.#sinceKey, this.#claimsKey, this.#lookedKey];
     const { nodeId, prefix, start } = this.#options;
     const patienceMs = PATIENCE_CLAIMS * this.claimMs;
-    const args = [this.#taskBase, this.claimMs, ORPHANS_AT_ONCE, presenceKey(prefix, ''), patienceMs, nodeId, start];
+    const pauseMs = Math.max(OUTAGE_MS_MIN, LOOKS_WITHIN_CLAIMS * this.claimMs);
+    const waits = performance.now() < this.#waitsUntilMs ? 1 : 0;
+    const node = [presenceKey(prefix, ''), patienceMs, nodeId, start];
+    const outage = [pauseMs, this.#returnMs, waits, TTL_MS_MAX];
+    const args = [this.#taskBase, this.claimMs, ORPHANS_AT_ONCE, ...node, ...outage];
     const [since, taken] = (await this.#run(TAKE_ORPHANS, keys, args)) as readonly [
       Buffer,
       readonly (readonly RedisReply[])[],

@@ -42,7 +42,7 @@ export function isTerminal(status: TaskStatus): boolean {
   return TRANSITIONS[status] === FINAL;
 }
 
-/** A task's time counts from its creation. */
+/** A task's time counts from its creation, whatever the wall clock is set to meanwhile. */
 export function isExpired(record: TaskRecord, nowMs: number): boolean {
-  return record.ttlMs !== null && nowMs - record.createdAt > record.ttlMs;
+  return record.ttlMs !== null && nowMs - record.bornAtMs > record.ttlMs;
 }

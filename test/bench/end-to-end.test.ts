@@ -1,14 +1,15 @@
 /**
  * The command itself, once, with times too short to measure anything: servers start, answer, are loaded and end, and
- * the three forms of the report are written. And Ctrl-C.
+ * the three forms of the report are written. And signals, which leave nothing behind.
  */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
+import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { decodeReport } from '../../bench/report/json.ts';
 import { scriptedServer } from './scripted-server.ts';
@@ -41,6 +42,62 @@ async function run(file: string, args: string[], whenSaid?: readonly [RegExp, (p
   });
   const [code] = (await once(child, 'close')) as [number | null];
   return { code, out, err };
+}
+
+const CHILD_GONE_MS_MAX = 30_000;
+
+/** Processes that were started by this one, and by them. */
+function descendants(pid: number): number[] {
+  const rows = execFileSync('ps', ['-A', '-o', 'pid=,ppid=']).toString().trim().split('\n');
+  const pairs = rows.map((row) => row.trim().split(/\s+/).map(Number) as [number, number]);
+  const of = (parent: number): number[] =>
+    pairs.flatMap(([child, itsParent]) => (itsParent === parent ? [child, ...of(child)] : []));
+  return of(pid);
+}
+
+/** Also of one that has ended and that nobody has waited for yet. */
+function isGone(pid: number): boolean {
+  try {
+    return /^(Z.*)?$/.test(
+      execFileSync('ps', ['-o', 'stat=', '-p', String(pid)])
+        .toString()
+        .trim(),
+    );
+  } catch {
+    return true; // ps fails when it finds none.
+  }
+}
+
+async function allGone(pids: readonly number[]): Promise<number[]> {
+  const untilMs = Date.now() + CHILD_GONE_MS_MAX;
+  for (;;) {
+    const left = pids.filter((pid) => !isGone(pid));
+    if (left.length === 0 || Date.now() > untilMs) return left;
+    await wait(50);
+  }
+}
+
+/** A server, something that keeps it busy, and what looks after the server. */
+const CHILDREN_MIN = 3;
+
+async function signalledWhileLoading(signal: NodeJS.Signals): Promise<Ended & { readonly left: number[] }> {
+  const args = ['--scenario', 'echo', '--quick', '--variant', 'millrace 2026', '--client', 'own'];
+  let children: number[] = [];
+  const whenLoading = async (pid: number): Promise<void> => {
+    const untilMs = Date.now() + CHILD_GONE_MS_MAX;
+    while (children.length < CHILDREN_MIN && Date.now() < untilMs) {
+      children = descendants(pid);
+      await wait(50);
+    }
+    process.kill(pid, signal);
+  };
+  const ended = await run(
+    'run',
+    [...args, '--duration', '120', '--warmup', '0', '--connections', '2'],
+    [/\[1\/1\] echo/, (pid) => void whenLoading(pid)],
+  );
+  assert.ok(children.length >= CHILDREN_MIN, `${children.length} children\n${ended.err}`);
+  return { ...ended, left: await allGone(children) };
 }
 
 describe('npm run bench', () => {
@@ -111,6 +168,19 @@ describe('npm run bench', () => {
       assert.match(out, used);
       assert.ok(!out.includes('secret-of-the-test'));
     });
+
+  test('ends its servers and its load on SIGTERM, and reports what there is', async () => {
+    const { code, err, left, out } = await signalledWhileLoading('SIGTERM');
+    assert.equal(code, 130, err);
+    assert.match(err, /stopping; once more to leave at once/);
+    assert.match(out, /Interrupted: this is what had been measured/);
+    assert.deepEqual(left, []);
+  });
+
+  test('leaves no process behind when it is killed', async () => {
+    const { left } = await signalledWhileLoading('SIGKILL');
+    assert.deepEqual(left, []);
+  });
 
   test('says what is wrong with the command line and with the target', async () => {
     const usage = await run('run', ['--rounds', 'many']);

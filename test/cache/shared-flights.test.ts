@@ -160,6 +160,87 @@ describe('flights across nodes', () => {
     assert.equal(executions.all.length, 1);
   });
 
+  /** The rows of flights and results. */
+  const rowsOf = async (prefix: string): Promise<readonly string[]> => {
+    const keys = (await run('KEYS', `${prefix}cache:{${TOOL}}:*`)) as readonly string[];
+    return keys.filter((key) => !key.endsWith(':gen'));
+  };
+
+  test('a flight that Redis has lost is told again: who waits goes on waiting, and who comes waits too', async () => {
+    // Believed in for longer than a busy machine takes for what is done here.
+    const { a, b, execution, executions, first, prefix, row, second } = await waitingPair({ leaseMs: 10_000 });
+    const token = await run('HGET', row, 't');
+    await a.proxy.refuse();
+    await run('DEL', row);
+    const looks = await commandCalls('hmget');
+    // As when its messages were interrupted.
+    (b.node.results as RedisResultCache).gap();
+    await until('another look', async () => (await commandCalls('hmget')) > looks);
+    await b.commands.command('PING');
+    assert.equal(executions.all.length, 1);
+    await a.proxy.accept();
+    await until('the flight to be known again', async () => (await run('HGET', row, 't')) === token);
+    const { commands, subscriber } = await redis.clients();
+    const late = new CallingNode(kept(redisCache({ commands, subscriber }, prefix)), executions);
+    const third = late.call();
+    await until('that it waits', () => waitingOn([late]) === 1);
+    execution.succeed('once');
+    assert.deepEqual(await Promise.all([first.answer, second.answer, third.answer]), Array(3).fill('result once'));
+    assert.equal(executions.all.length, 1);
+  });
+
+  test('a flight that Redis has lost with its connection is told again at once', async () => {
+    const { a, b, executions, prefix, wanted } = await pair({ leaseMs: 300_000 });
+    const first = a.node.call();
+    const execution = await executions.begun(1);
+    const [row = ''] = await rowsOf(prefix);
+    const token = await run('HGET', row, 't');
+    await run('DEL', row);
+    a.proxy.cut();
+    await until('the flight to be known again', async () => (await run('HGET', row, 't')) === token);
+    const second = b.node.call();
+    await until('that it waits', wanted);
+    execution.succeed('once');
+    assert.deepEqual(await Promise.all([first.answer, second.answer]), ['result once', 'result once']);
+    assert.equal(executions.all.length, 1);
+  });
+
+  test('a flight that others have taken, or that was invalidated, is not told again', async () => {
+    const { a, b, executions, prefix } = await pair({ leaseMs: 60_000 });
+    const first = a.node.call();
+    const execution = await executions.begun(1);
+    const [row = ''] = await rowsOf(prefix);
+    await run('DEL', row);
+    const second = b.node.call();
+    const other = await executions.begun(2);
+    const token = await run('HGET', row, 't');
+    const asked = async (): Promise<number> => (await commandCalls('evalsha')) + (await commandCalls('eval'));
+    const reconnected = async (): Promise<void> => {
+      const before = await asked();
+      a.proxy.cut();
+      await until('a renewal', async () => (await asked()) > before);
+      // Answered in order: also what Redis had to be told whole.
+      for (let n = 0; n < 2; n += 1) await a.commands.command('PING');
+    };
+    await reconnected();
+    assert.equal(await run('HGET', row, 't'), token);
+    other.succeed('second');
+    assert.equal(await second.answer, 'result second');
+    execution.succeed('first');
+    assert.equal(await first.answer, 'result first');
+
+    const third = a.node.call({ n: 2 });
+    const outdated = await executions.begun(3);
+    const lost = (await rowsOf(prefix)).find((key) => key !== row) ?? '';
+    b.node.calls.invalidate(TOOL);
+    await until('the invalidation', async () => (await run('GET', `${prefix}cache:{${TOOL}}:gen`)) !== null);
+    await run('DEL', lost);
+    await reconnected();
+    assert.equal(await run('EXISTS', lost), 0);
+    outdated.succeed('third');
+    assert.equal(await third.answer, 'result third');
+  });
+
   test('a result whose message is lost is found when the lease would have run out', async () => {
     const { a, executions, prefix, wanted } = await pair();
     const { commands } = await redis.clients();

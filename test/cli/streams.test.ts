@@ -19,7 +19,12 @@ interface Order {
 }
 
 /** A server that keeps letters and does what it is told, and what it was asked. */
-async function queueOf(context: { after(done: () => void): void }, ids: string[], badAgain: readonly string[] = []) {
+async function queueOf(
+  context: { after(done: () => void): void },
+  ids: string[],
+  badAgain: readonly string[] = [],
+  eventsPerLetter = 1,
+) {
   const orders: Order[] = [];
   const tokens = new Set<string | undefined>();
   let kept = ids;
@@ -36,7 +41,8 @@ async function queueOf(context: { after(done: () => void): void }, ids: string[]
     const there = order.ids.filter((id) => kept.includes(id));
     const rejected = there.filter((id) => badAgain.includes(id));
     kept = kept.filter((id) => !there.includes(id));
-    const replayed = { accepted: there.length - rejected.length, rejected: rejected.length, late: 0 };
+    const accepted = (there.length - rejected.length) * eventsPerLetter;
+    const replayed = { letters: there.length, accepted, rejected: rejected.length, late: 0 };
     if (order.action === 'replay') kept = [...kept, ...rejected.map((id) => `9${id}`)];
     response.end(JSON.stringify(order.action === 'replay' ? replayed : { dropped: there.length }));
   });
@@ -48,11 +54,16 @@ async function queueOf(context: { after(done: () => void): void }, ids: string[]
 
 const many = (letters: number): string[] => Array.from({ length: letters }, (_, i) => `${i + 1}:0`);
 
+const NO_MORE = [200, '{"letters":[]}'] as const;
+
 describe('streams dlq list', () => {
   test('prints a table of the letters, cut where they are long', async (context) => {
     const text = `{"n":"${'x'.repeat(100)}"}`;
     const letters = [letter('2:0'), letter('12:1', { text }), letter('13:0', { text: '/w==', base64: true })];
-    const url = await serverWith(context, { [PATH]: [200, JSON.stringify({ letters })] });
+    const url = await serverWith(context, {
+      [PATH]: [200, JSON.stringify({ letters })],
+      [`${PATH}?after=13%3A0`]: NO_MORE,
+    });
     assert.deepEqual(await dlq('list', 'clicks', '--url', `${url}/mcp`), {
       code: 0,
       err: '',
@@ -93,7 +104,7 @@ describe('streams dlq list', () => {
   test('lets no control character of an event reach the terminal, and keeps it in JSON', async (context) => {
     const text = 'a\u001b[2Jb\u009bc\nd';
     const answer = JSON.stringify({ letters: [letter('2:0', { text, reason: text })] });
-    const url = await serverWith(context, { [PATH]: [200, answer] });
+    const url = await serverWith(context, { [PATH]: [200, answer], [`${PATH}?after=2%3A0`]: NO_MORE });
     const { out } = await dlq('list', 'clicks', '--url', url);
     assert.match(out, /a\[2Jbcd {2}a\[2Jbcd\n$/);
     const asJson = (await dlq('list', 'clicks', '--url', url, '--json')).out;
@@ -146,6 +157,15 @@ describe('streams dlq replay and drop', () => {
     });
   });
 
+  test('know a letter that is not there from the many events of one that is', async (context) => {
+    const { url } = await queueOf(context, many(1), [], 20);
+    assert.deepEqual(await dlq('replay', 'clicks', '--ids', '1:0,5:0', '--url', url), {
+      code: 1,
+      out: '2 dead letters of clicks: 20 accepted, 0 refused again, 1 not there or taken before\n',
+      err: '',
+    });
+  });
+
   test('say how far they came when the server refuses in between', async (context) => {
     let orders = 0;
     const server = createServer((request, response) => {
@@ -153,7 +173,7 @@ describe('streams dlq replay and drop', () => {
       orders += 1;
       const busy = orders === 2;
       response.writeHead(busy ? 429 : 200);
-      response.end(busy ? '{"error":"too much waits"}' : '{"accepted":100,"rejected":0,"late":3}');
+      response.end(busy ? '{"error":"too much waits"}' : '{"letters":100,"accepted":100,"rejected":0,"late":3}');
     });
     context.after(() => void server.close());
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -3,7 +3,7 @@
  */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { type Ended, type Rig, startRig, textOf } from './harness.ts';
+import { type Rig, startRig, textOf, withPath } from './harness.ts';
 
 const quarantined = async (rig: Rig, tool: string): Promise<boolean> =>
   (await rig.call(tool, { ms: 0 }).ended).fault?.name === 'quarantined';
@@ -13,7 +13,7 @@ const lost = (rig: Rig): string[] => rig.log.filter((line) => line.includes('wor
 describe('one worker', () => {
   test('a call that cannot see its deadline since a neighbour computes is not blamed, nor is the neighbour ended', async () => {
     const rig = await startRig({ workers: 1, killGraceMs: 50, quarantineAfter: 1 });
-    const deaf = rig.call('rests-deaf', { ms: 300 }, { timeoutMs: 350 });
+    const deaf = await rig.running('rests-deaf', { ms: 100_000 }, { timeoutMs: 350 });
     const busy = rig.call('busy', { ms: 900 });
     assert.equal((await deaf.ended).fault?.name, 'timeout');
     assert.equal(textOf(await busy.ended), 'spun');
@@ -23,16 +23,18 @@ describe('one worker', () => {
   });
 
   test('of several that may have ended the worker none is blamed; those that may be are repeated', async () => {
-    const rig = await startRig({ workers: 1, quarantineAfter: 1, requestTimeoutMs: 3000 });
-    const innocent = rig.call('pause', { ms: 300 });
-    const deaf = rig.call('rests-deaf', { ms: 300 });
-    const culprit = rig.call('really-exits', { ms: 50 });
-    assert.equal((await culprit.ended).fault?.name, 'workerLost');
-    assert.equal((await deaf.ended).fault?.name, 'workerLost');
-    assert.equal(textOf(await innocent.ended), 'rested');
-    assert.equal(innocent.job.attempts, 1);
-    assert.equal(await quarantined(rig, 'rests-deaf'), false);
-    assert.equal(await quarantined(rig, 'pause'), false);
+    const rig = await startRig({ workers: 1, quarantineAfter: 1 });
+    await withPath(async (path) => {
+      const innocent = await rig.begun('rests-once', path);
+      const deaf = await rig.running('rests-deaf', { ms: 100_000 });
+      const culprit = rig.call('really-exits', { ms: 50 });
+      assert.equal((await culprit.ended).fault?.name, 'workerLost');
+      assert.equal((await deaf.ended).fault?.name, 'workerLost');
+      assert.equal(textOf(await innocent.ended), 'rested');
+      assert.equal(innocent.job.attempts, 1);
+      assert.equal(await quarantined(rig, 'rests-deaf'), false);
+      assert.equal((await rig.call('rests-once', { path }).ended).fault, null);
+    });
     await rig.close();
   });
 
@@ -70,8 +72,9 @@ describe('one worker', () => {
   });
 
   test('a tool that was cheap until it never came back is not taken for cheap any more', async () => {
-    const rig = await startRig({ workers: 1, maxConcurrent: 1, queueSize: 1 });
-    for (let i = 0; i < 40; i++) await rig.call('one-at-a-time').ended;
+    // On a busy machine the longest call of a cheap tool counts: far below the budget, as the endless one is above it.
+    const rig = await startRig({ workers: 1, maxConcurrent: 1, queueSize: 1, callerRunsBudgetMs: 500 });
+    const endlessMs = 1500;
     const whenFull = async (): Promise<string> => {
       const blocker = rig.call('pause', { ms: 100 });
       const waiting = rig.call('pause', { ms: 1 });
@@ -79,8 +82,14 @@ describe('one worker', () => {
       await Promise.all([blocker.ended, waiting.ended]);
       return ended.fault?.name ?? textOf(ended);
     };
-    assert.equal(await whenFull(), 'once');
-    assert.equal((await rig.call('one-at-a-time', { spin: true }).ended).fault?.name, 'timeout');
+    let whatFirst = '';
+    for (let round = 0; round < 50 && whatFirst !== 'once'; round++) {
+      for (let i = 0; i < 40; i++) await rig.call('one-at-a-time', {}, { timeoutMs: 60_000 }).ended;
+      whatFirst = await whenFull();
+    }
+    assert.equal(whatFirst, 'once');
+    const endless = await rig.overrun('one-at-a-time', { spin: true }, { timeoutMs: endlessMs });
+    assert.equal(endless.fault?.name, 'timeout');
     await rig.logged('worker lost');
     // Nothing but the caller could run it, and that must not.
     assert.equal(await whenFull(), 'overloaded');
@@ -90,46 +99,43 @@ describe('one worker', () => {
 
 test('a loop after an await is ended though the other worker has never had a call', async () => {
   const rig = await startRig({ workers: 2, killGraceMs: 50 });
-  // On a loaded machine its time can be over before a thread has come to it.
-  let fault: Ended['fault'];
-  do ({ fault } = await rig.call('loop-after-await', {}, { timeoutMs: 2000 }).ended);
-  while (fault?.message.endsWith('before it could start'));
+  const { fault } = await rig.loseWorker('loop-after-await', { timeoutMs: 2000 });
   assert.equal(fault?.name, 'timeout');
   await rig.logged('"entry":"loop-after-await"');
   await rig.close();
 });
 
 test('calls behind a loop after an await are taken to another worker long before its deadline', async () => {
-  const rig = await startRig({ workers: 2, requestTimeoutMs: 4000 });
+  const rig = await startRig({ workers: 2 });
   for (let i = 0; i < 8; i++) await rig.call('polite', { text: 'warm' }).ended;
-  const spins = [rig.call('spins-later', { ms: 2500 })];
+  const loop = rig.call('holds-later', {}, { timeoutMs: 600_000 });
   await rig.standing();
-  const begun = performance.now();
   const texts = await Promise.all(Array.from({ length: 50 }, (_, i) => rig.call('polite', { text: `${i}` }).ended));
   assert.deepEqual(
     texts.map(textOf),
     texts.map((_, i) => `${i}`),
   );
-  assert.ok(performance.now() - begun < 1500);
-  for (const { ended } of spins) assert.equal(textOf(await ended), 'spun');
+  assert.equal(loop.sink.endings, 0);
+  rig.engine.dispatcher.cancel(loop.job, 'enough');
+  await rig.engine.dispatcher.idle();
+  assert.deepEqual(lost(rig), []);
   await rig.close();
 });
 
 test('a worker that cannot be replaced, since a call on it goes on, is used meanwhile', async () => {
-  const rig = await startRig({ workers: 1, requestTimeoutMs: 20_000 });
-  const long = rig.call('pause', { ms: 30_000 }, { timeoutMs: 60_000 });
+  const rig = await startRig({ workers: 1 });
+  const long = await rig.running('pause', { ms: 600_000 }, { timeoutMs: 600_000 });
   await rig.call('throws-later').ended;
   await rig.logged('left something behind');
-  const begun = performance.now();
   assert.equal(textOf(await rig.call('polite', { text: 'p' }).ended), 'p');
-  assert.ok(performance.now() - begun < 5000);
+  assert.equal(long.sink.endings, 0);
   rig.engine.dispatcher.cancel(long.job, 'enough');
   await rig.engine.dispatcher.idle();
   await rig.close();
 });
 
 test('a loop that a finished call has left behind ends its worker', async () => {
-  const rig = await startRig({ workers: 1, killGraceMs: 50, requestTimeoutMs: 15_000 });
+  const rig = await startRig({ workers: 1, killGraceMs: 50 });
   // Loaded, so that it cannot be kept RUNNING by the loop while its module is imported.
   await rig.call('polite', { text: 'p' }).ended;
   assert.equal(textOf(await rig.call('loops-later').ended), 'fine');

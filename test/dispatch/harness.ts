@@ -2,6 +2,9 @@
  * An engine with real worker threads over the hostile tools, and sinks that record what a job was told.
  */
 import { Buffer } from 'node:buffer';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createCatalogue, type MutableCatalogue } from '../../src/catalogue/compile.ts';
 import type { Definition } from '../../src/catalogue/define.ts';
 import type { SourcedDefinition } from '../../src/catalogue/entries.ts';
@@ -16,6 +19,7 @@ import { REVISION_2026_07_28, type Revision } from '../../src/protocol/revisions
 import { SharedSecret } from '../../src/protocol/shared-secret.ts';
 import { createEngine, type Engine } from '../../src/runtime/engine.ts';
 import { MemoryBus } from '../../src/subscriptions/memory-bus.ts';
+import * as greedy from './fixtures/greedy-tools.ts';
 import * as hostile from './fixtures/hostile-tools.ts';
 import * as sly from './fixtures/sly-tools.ts';
 import * as stray from './fixtures/stray-tools.ts';
@@ -94,13 +98,27 @@ export interface Rig {
   heard(sink: RecordingSink, count: number): Promise<void>;
   /** Resolves when a worker runs the job, or it has ended. */
   started(job: Job): Promise<void>;
+  /** Calls a tool that does not stop until one of its calls runs: on a busy machine others are too late to start. */
+  running(tool: string, args?: object, options?: CallOptions): Promise<Called>;
+  /** The same; resolves with the ending of the one that ran. */
+  overrun(tool: string, args?: object, options?: CallOptions): Promise<Ended>;
+  /** Calls a tool that does not stop until a worker was ended for it: on a busy machine some do not come to their loop. */
+  loseWorker(tool: string, options?: CallOptions): Promise<Ended>;
+  /** Calls a tool that makes this file when it runs, until it is there. */
+  begun(tool: string, path: string, options?: CallOptions): Promise<Called>;
   /** Resolves when no client waits for an answer. */
   settledDown(): Promise<void>;
   /** Resolves when the supervisor has found that a worker stands. */
   standing(): Promise<void>;
   readonly meters: RuntimeMeters;
-  call(tool: string, args?: object, options?: CallOptions): { job: Job; sink: RecordingSink; ended: Promise<Ended> };
+  call(tool: string, args?: object, options?: CallOptions): Called;
   close(): Promise<void>;
+}
+
+export interface Called {
+  readonly job: Job;
+  readonly sink: RecordingSink;
+  readonly ended: Promise<Ended>;
 }
 
 export interface CallOptions {
@@ -122,8 +140,11 @@ export function bodyOf(tool: string, args: object, id: number, meta: object = {}
   );
 }
 
+/** No call is late on a busy machine unless its test says when it is. */
+const TIMEOUT_MS = 60_000;
+
 export async function startRig(raw: Parameters<typeof compileSettings>[0] = {}): Promise<Rig> {
-  const settings: Settings = compileSettings({ workers: 2, killGraceMs: 100, ...raw });
+  const settings: Settings = compileSettings({ workers: 2, killGraceMs: 100, requestTimeoutMs: TIMEOUT_MS, ...raw });
   const log: string[] = [];
   const logger = createLog(
     'debug',
@@ -142,6 +163,7 @@ export async function startRig(raw: Parameters<typeof compileSettings>[0] = {}):
     secret: SharedSecret.of('test'),
   });
   catalogue.replace([
+    ...sourced('greedy-tools', greedy),
     ...sourced('hostile-tools', hostile),
     ...sourced('sly-tools', sly),
     ...sourced('stray-tools', stray),
@@ -158,7 +180,7 @@ export async function startRig(raw: Parameters<typeof compileSettings>[0] = {}):
   });
   await engine.ready;
   let nextId = 1;
-  return {
+  const rig: Rig = {
     engine,
     catalogue,
     log,
@@ -170,6 +192,33 @@ export async function startRig(raw: Parameters<typeof compileSettings>[0] = {}):
     started: (job) => {
       const { slot } = job;
       return until(() => job.slot !== slot || engine.flights.board.state(slot) === STATE.RUNNING);
+    },
+    async running(tool, args, options) {
+      for (;;) {
+        const called = rig.call(tool, args, options);
+        await rig.started(called.job);
+        if (called.sink.endings === 0) return called;
+      }
+    },
+    async overrun(tool, args, options) {
+      for (;;) {
+        const ended = await rig.call(tool, args, options).ended;
+        if (!NEVER_STARTED.test(ended.fault?.message ?? ended.message.error?.message ?? '')) return ended;
+      }
+    },
+    async loseWorker(tool, options) {
+      for (;;) {
+        const from = log.length;
+        const { ended, job } = rig.call(tool, {}, options);
+        const ending = await ended;
+        await until(() => job.slot === -1);
+        if (log.slice(from).some((line) => line.includes('worker lost'))) return ending;
+      }
+    },
+    async begun(tool, path, options) {
+      const called = rig.call(tool, { path }, options);
+      await until(() => existsSync(path) || called.sink.endings > 0);
+      return called;
     },
     standing: () => until(() => engine.flights.loads.some((load) => load?.stuck === true)),
     call(tool, args = {}, options = {}) {
@@ -186,17 +235,32 @@ export async function startRig(raw: Parameters<typeof compileSettings>[0] = {}):
     },
     close: () => engine.close(),
   };
+  return rig;
 }
 
-/** Looks once a turn; the test's own timeout is the limit. */
-/** Gives up after a time no machine needs. */
-const PATIENCE_MS = 60_000;
+/** In the queue, or while its worker loaded the module. */
+const NEVER_STARTED = /before (it|the call) could start$/;
 
-async function until(holds: () => boolean): Promise<void> {
+/** Gives up after a time no machine needs. */
+const PATIENCE_MS = 120_000;
+/** Threads that are waited for need the core more than whoever waits. */
+const LOOK_MS = 2;
+
+export async function until(holds: () => boolean): Promise<void> {
   const end = performance.now() + PATIENCE_MS;
   while (!holds()) {
     if (performance.now() > end) throw new Error(`it did not come to be within ${PATIENCE_MS} ms: ${holds}`);
-    await new Promise((resolve) => setImmediate(resolve));
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  }
+}
+
+/** The work is done with a path nobody else uses. */
+export async function withPath(work: (path: string) => Promise<void>): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-'));
+  try {
+    await work(join(folder, 'begun'));
+  } finally {
+    rmSync(folder, { recursive: true });
   }
 }
 

@@ -116,6 +116,8 @@ test('a task that was cancelled has no more time to stop than a call has to run'
   // A late word of the store about a task nobody wants.
   rig.dispatcher.taskStarted(job, 'task-1', 3_600_000);
   rig.tick(200);
+  assert.equal(rig.admission.inFlight, 1, 'it was told to stop only now');
+  rig.tick(60);
   assert.equal(rig.admission.inFlight, 0);
   assert.equal(rig.jobs[0]?.sink.endings, 0);
 });

@@ -47,7 +47,7 @@ for (const workers of [1, 2]) {
 }
 
 test('an isolated call gets its worker though others keep both occupied with waiting', async () => {
-  const rig = await startRig({ workers: 2, requestTimeoutMs: 3000 });
+  const rig = await startRig({ workers: 2 });
   let on = true;
   const keepUp = async (): Promise<void> => {
     while (on) await rig.call('rests-deaf', { ms: 40 }).ended;
@@ -62,13 +62,14 @@ test('an isolated call gets its worker though others keep both occupied with wai
 });
 
 test('an isolated call that waits for its worker in vain does not keep it from others', async () => {
-  const rig = await startRig({ workers: 1, requestTimeoutMs: 4000 });
-  const long = rig.call('pause', { ms: 1500 });
-  await rig.started(long.job);
+  const rig = await startRig({ workers: 1 });
+  const long = await rig.running('pause', { ms: 600_000 }, { timeoutMs: 600_000 });
   const waits = rig.call('alone', {}, { timeoutMs: 100 });
   assert.equal((await waits.ended).fault?.name, 'timeout');
   await polite(rig);
-  assert.equal(textOf(await long.ended), 'rested');
+  assert.equal(long.sink.endings, 0);
+  rig.engine.dispatcher.cancel(long.job, 'enough');
+  await rig.engine.dispatcher.idle();
   await rig.close();
 });
 
@@ -76,11 +77,11 @@ test('a cap of one: never two at once, and its place comes back from every endin
   const rig = await startRig({ workers: 2, quarantineAfter: 1000, killGraceMs: 50 });
   const spinning = rig.call('one-at-a-time', { spin: true });
   const cancelled = rig.call('one-at-a-time');
-  const next = rig.call('one-at-a-time', {}, { timeoutMs: 3000 });
+  const next = rig.call('one-at-a-time', {}, { timeoutMs: 60_000 });
   rig.engine.dispatcher.cancel(cancelled.job, 'gone');
   assert.equal((await spinning.ended).fault?.name, 'timeout');
   assert.equal(textOf(await next.ended), 'once');
-  const many = Array.from({ length: 20 }, () => rig.call('one-at-a-time', {}, { timeoutMs: 3000 }).ended);
+  const many = Array.from({ length: 20 }, () => rig.call('one-at-a-time', {}, { timeoutMs: 60_000 }).ended);
   for (const ended of await Promise.all(many)) assert.equal(textOf(ended), 'once');
   await rig.engine.dispatcher.idle();
   assert.equal(rig.engine.admission.inFlight, 0);

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { FreeSlots, foldedSince, JobBoard, REQUEST_BYTES, SEQUENCE_MASK, STATE } from '../../src/dispatch/job-board.ts';
+import { FreeSlots, JobBoard, REQUEST_BYTES, SEQUENCE_MASK, SLOT_BYTES, STATE } from '../../src/dispatch/job-board.ts';
 
 test('a body and its extras come back as they were, and what does not fit says so', () => {
   const board = JobBoard.create(1, 3);
@@ -70,13 +70,6 @@ test('an old message about a slot that was taken back and assigned again wins no
   assert.deepEqual([board.state(0), board.sequence(0)], [STATE.DONE, 2]);
 });
 
-test('folded times order across the fold', () => {
-  const fold = 0x7fffffff;
-  assert.equal(foldedSince(fold - 5, 5), 10);
-  assert.equal(foldedSince(5, fold - 5), -10);
-  assert.equal(foldedSince(100, 250), 150);
-});
-
 test('free slots are handed out once each', () => {
   const free = new FreeSlots(4);
   const taken = [free.take(), free.take(), free.take(), free.take()];
@@ -84,4 +77,14 @@ test('free slots are handed out once each', () => {
   assert.equal(free.take(), -1);
   free.give(taken[2] as number);
   assert.equal(free.take(), taken[2]);
+});
+
+test('each slot has a place of its own, however many there are', () => {
+  // Beyond 2 and 4 GiB: places are looked at, memory is not.
+  const slots = 600_000;
+  const board = new JobBoard(new SharedArrayBuffer(64), 1, slots);
+  for (let slot = 1; slot < slots; slot++) {
+    assert.equal(board.requestAt(slot) - board.requestAt(slot - 1), SLOT_BYTES);
+    assert.equal(board.resultAt(slot) - board.requestAt(slot), REQUEST_BYTES);
+  }
 });

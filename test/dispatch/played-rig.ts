@@ -17,7 +17,7 @@ import { Quarantine } from '../../src/dispatch/quarantine.ts';
 import { Sender } from '../../src/dispatch/sender.ts';
 import { Supervisor } from '../../src/dispatch/supervisor.ts';
 import { RuntimeMeters } from '../../src/observe/meters.ts';
-import type { Batch, OverflowResult, PoolWorker, WorkerPool } from '../../src/pool/port.ts';
+import type { Batch, ControlIn, OverflowResult, PoolWorker, WorkerPool } from '../../src/pool/port.ts';
 import { REVISION_2026_07_28 } from '../../src/protocol/revisions.ts';
 import { RecordingSink } from './harness.ts';
 
@@ -50,8 +50,15 @@ class PlayedPool implements WorkerPool {
     );
   }
 
-  post(): void {
-    // Nobody listens: the test itself plays the tools.
+  /** The worker has gone through its mailbox, and says so. */
+  looked: (worker: PoolWorker, overflow: readonly OverflowResult[] | null) => void = () => undefined;
+
+  /** Nobody listens, the test itself plays the tools; but a worker that is sent for comes. */
+  post(worker: PoolWorker, message: ControlIn): void {
+    if (message.type !== 'look') return;
+    const batch: Batch = { worker: worker.index, slots: [], sequences: [], manifest: null, overflow: null };
+    const resolve = (overflow: readonly OverflowResult[] | null): void => this.looked(worker, overflow);
+    this.handed.push({ worker, batch, running: new Set(), large: [], resolve, reject: () => undefined });
   }
   catchUp(): void {
     // Nothing is ever posted.
@@ -99,6 +106,8 @@ const answerOf = (id: number): string => `{"jsonrpc":"2.0","id":${id},"result":{
 export class PlayedRig {
   readonly #known: boolean;
   nowMs = 0;
+  /** That the process has for itself. */
+  cores = 1;
   /** Of the whole process; above 1000 the supervisor looks for a worker to end. */
   residentBytes = 0;
   nextThread = 1;
@@ -169,6 +178,7 @@ export class PlayedRig {
       callerIndex: WORKERS,
       bus: null as never,
       wake: () => undefined,
+      full: () => undefined,
       stray: () => undefined,
       inlineMax: 0,
     });
@@ -178,11 +188,17 @@ export class PlayedRig {
         dispatcher: this.dispatcher,
         flights,
         losses: this.losses,
+        heaps: null,
         now,
+        cpuMs: () => this.nowMs * this.cores,
         residentBytes: () => this.residentBytes,
       },
       { killGraceMs: 50, residentBytesMax: 1000, callerIndex: WORKERS },
     );
+    pool.looked = (worker, overflow) => {
+      const load = this.flights.loads[worker.index];
+      if (load?.worker === worker) this.dispatcher.control(load, { type: 'looked', overflow });
+    };
     for (let index = 0; index < WORKERS; index++) this.up(index);
   }
 
@@ -366,8 +382,8 @@ export class PlayedRig {
       while (this.pool.handed.length > 0) this.endBatch(0, false);
       while (this.pending.length > 0) this.settlePending(0, true);
       for (const tell of this.late.splice(0)) tell();
-      await Promise.resolve();
-      await Promise.resolve();
+      // What was announced is looked into after the turn.
+      await new Promise((resolve) => setImmediate(resolve));
       this.dispatcher.pump();
       this.tick(1);
     }

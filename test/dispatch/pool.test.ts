@@ -5,19 +5,20 @@
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { execFileSync } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { closeSync, constants, mkdirSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
-import { foldedNow, JobBoard, STATE } from '../../src/dispatch/job-board.ts';
+import { foldedAfter, foldedNow } from '../../src/dispatch/folded-time.ts';
+import { JobBoard, STATE } from '../../src/dispatch/job-board.ts';
 import { PiscinaPool } from '../../src/pool/piscina.ts';
 import type { ControlOut, LossCause, PoolWorker, WorkerSetup } from '../../src/pool/port.ts';
 import { REVISION_2026_07_28 } from '../../src/protocol/revisions.ts';
 import { SharedSecret } from '../../src/protocol/shared-secret.ts';
 import * as sly from './fixtures/sly-tools.ts';
-import { bodyOf, sourced } from './harness.ts';
+import { bodyOf, sourced, until, withPath } from './harness.ts';
 
 const WORKERS = 2;
+const CLOSINGS = 24;
 const SECRET = SharedSecret.of('secret');
 
 type Changeable<T> = { -readonly [K in keyof T]: T[K] };
@@ -45,6 +46,7 @@ class PoolRig {
       stateSecret: SECRET.shared,
       resultBytesMax: 1_000_000,
       jsonDepthMax: 64,
+      heapBytesMax: 0,
     };
     this.pool = new PiscinaPool({
       workers: WORKERS,
@@ -71,8 +73,8 @@ class PoolRig {
     });
   }
 
-  async until(holds: () => boolean): Promise<void> {
-    while (!holds()) await new Promise((resolve) => setImmediate(resolve));
+  until(holds: () => boolean): Promise<void> {
+    return until(holds);
   }
 
   allUp(): Promise<void> {
@@ -89,7 +91,7 @@ class PoolRig {
     });
     const key = entries.findIndex(({ name }) => name === tool);
     this.board.writeBody(slot, bodyOf(tool, args, sequence, { progressToken: 'p' }), '');
-    this.board.publish(slot, key, REVISION_2026_07_28.index, 2, foldedNow() + 10_000, sequence);
+    this.board.publish(slot, key, REVISION_2026_07_28.index, 2, foldedAfter(foldedNow(), 100_000), sequence);
     const manifest = { epoch: 1, entries };
     const batch = { worker: worker.index, slots: [slot], sequences: [sequence], manifest, overflow: null };
     await this.pool.run(worker, batch).catch(() => null);
@@ -115,6 +117,33 @@ class PoolRig {
     const worker = this.live.get(index);
     if (worker === undefined) throw new Error(`worker ${index} is not up`);
     return worker;
+  }
+}
+
+/** A reader that stands in native code until it is released: a thread in there cannot be ended. */
+class StandingReader {
+  readonly path: string;
+  #pipe = -1;
+
+  constructor(folder: string, name: string) {
+    this.path = join(folder, name);
+    execFileSync('mkfifo', [this.path]);
+  }
+
+  /** Whether it stands: a pipe lets nobody open it to write, without waiting, before another has it open to read. */
+  stands(): boolean {
+    try {
+      this.#pipe = openSync(this.path, constants.O_WRONLY | constants.O_NONBLOCK);
+      return true;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENXIO') return false;
+      throw error;
+    }
+  }
+
+  release(): void {
+    writeSync(this.#pipe, 'x');
+    closeSync(this.#pipe);
   }
 }
 
@@ -148,6 +177,20 @@ test('threads that end while they start are started again, until they come up', 
   rig.pool.kill(rig.worker(0));
   await rig.until(() => rig.live.size < WORKERS);
   await rig.allUp();
+});
+
+test('a pool can be closed at any moment of its start', async () => {
+  const beganMs = performance.now();
+  rig = new PoolRig();
+  await rig.allUp();
+  const startMs = performance.now() - beganMs;
+  await rig.pool.close();
+  // What Node.js does not survive takes the whole process along: this file would fail.
+  for (let i = 0; i <= CLOSINGS; i++) {
+    rig = new PoolRig();
+    await new Promise((resolve) => setTimeout(resolve, (startMs * i) / CLOSINGS));
+    await rig.pool.close();
+  }
 });
 
 test('that none comes up is told', async () => {
@@ -212,22 +255,46 @@ test("what a tool posts to the parent port of its thread is nobody's", async () 
 test('a thread that stands in native code is replaced while it does, and as often as there are workers', async () => {
   rig = new PoolRig();
   await rig.allUp();
-  const folder = mkdtempSync(join(tmpdir(), 'millrace-'));
-  const path = join(folder, 'pipe');
-  execFileSync('mkfifo', [path]);
-  for (let stands = 1; stands <= WORKERS; stands++) {
-    const worker = rig.worker(0);
-    const over = rig.run(worker, 'reads-pipe', { path });
-    await rig.until(() => rig.board.current(worker.index) !== -1);
-    rig.pool.kill(worker);
-    await over;
+  await withPath(async (folder) => {
+    mkdirSync(folder);
+    const readers = Array.from({ length: WORKERS }, (_, stands) => new StandingReader(folder, String(stands)));
+    for (const reader of readers) {
+      const worker = rig.worker(0);
+      const over = rig.run(worker, 'reads-pipe', { path: reader.path });
+      await rig.until(() => reader.stands());
+      rig.pool.kill(worker);
+      await over;
+      await rig.allUp();
+      for (const other of [...rig.live.values()]) assert.equal(rig.text(await rig.run(other, 'cheap')), 'worker');
+    }
+    assert.equal(rig.lost.length, WORKERS);
+    for (const reader of readers) reader.release();
+  });
+});
+
+test('a thread that stands when as many do already is replaced as soon as one of those has ended', async () => {
+  rig = new PoolRig();
+  await rig.allUp();
+  await withPath(async (folder) => {
+    mkdirSync(folder);
+    const readers = Array.from({ length: WORKERS + 1 }, (_, stands) => new StandingReader(folder, String(stands)));
+    const overs: Promise<number>[] = [];
+    for (const [stands, reader] of readers.entries()) {
+      const worker = rig.worker(0);
+      const over = rig.run(worker, 'reads-pipe', { path: reader.path });
+      overs.push(over);
+      await rig.until(() => reader.stands());
+      rig.pool.kill(worker);
+      if (stands === WORKERS) break;
+      await over;
+      await rig.allUp();
+    }
+    await rig.until(() => rig.troubles.some(({ message }) => message.includes('as many as there are workers')));
+    assert.equal(rig.lost.length, WORKERS);
+    readers[0]?.release();
+    await overs.at(-1);
     await rig.allUp();
-    for (const other of [...rig.live.values()]) assert.equal(rig.text(await rig.run(other, 'cheap')), 'worker');
-  }
-  assert.equal(rig.lost.length, WORKERS);
-  // Open for both: a writer alone would wait for ever when the thread was ended before it came to read.
-  const pipe = openSync(path, 'r+');
-  writeSync(pipe, 'x');
-  closeSync(pipe);
-  rmSync(folder, { recursive: true });
+    assert.equal(rig.lost.length, WORKERS + 1);
+    for (const reader of readers.slice(1)) reader.release();
+  });
 });

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { REVISION_2025_11_25 } from '../../src/protocol/revisions.ts';
-import { RecordingSink, type Rig, startRig, textOf } from './harness.ts';
+import { RecordingSink, type Rig, startRig, textOf, withPath } from './harness.ts';
 
 const LARGE = 20_000;
 
@@ -17,7 +17,7 @@ async function looksCheap(rig: Rig, tool: string, args: object): Promise<void> {
 describe('results larger than their slots', () => {
   let rig: Rig;
   before(async () => {
-    rig = await startRig({ workers: 1, requestTimeoutMs: 10_000 });
+    rig = await startRig({ workers: 1 });
   });
   after(() => rig.close());
 
@@ -48,7 +48,7 @@ describe('results larger than their slots', () => {
 
   test('requests and results too large, on a worker that is lost meanwhile', async () => {
     const text = 'ü'.repeat(LARGE);
-    const loop = rig.call('loop-forever');
+    const loop = await rig.running('loop-forever', {}, { timeoutMs: 1000 });
     const waiting = Array.from({ length: 4 }, () => rig.call('polite', { text }));
     assert.equal((await loop.ended).fault?.name, 'timeout');
     for (const { ended } of waiting) assert.equal(textOf(await ended), text);
@@ -63,21 +63,22 @@ describe('results larger than their slots', () => {
 
 describe('calls that are repeated', () => {
   test('progress only rises, though the call began anew', async () => {
-    const rig = await startRig({ workers: 1, requestTimeoutMs: 5000, killGraceMs: 50 });
-    const call = rig.call('reports-and-rests', { ms: 500 }, { meta: { progressToken: 'p' } });
-    await rig.heard(call.sink, 3);
-    await rig.call('loop-forever').ended;
-    assert.equal(textOf(await call.ended), 'reported');
-    assert.equal(call.job.attempts, 1);
-    const told = call.sink.emitted_.map(
-      (line) => (JSON.parse(line) as { params: { progress: number } }).params.progress,
-    );
+    const rig = await startRig({ workers: 1, killGraceMs: 50 });
+    const sink = new RecordingSink();
+    await withPath(async (path) => {
+      const call = await rig.begun('reports-and-rests', path, { meta: { progressToken: 'p' }, sink });
+      await rig.heard(sink, 3);
+      await rig.loseWorker('loop-forever');
+      assert.equal(textOf(await call.ended), 'reported');
+      assert.equal(call.job.attempts, 1);
+    });
+    const told = sink.emitted_.map((line) => (JSON.parse(line) as { params: { progress: number } }).params.progress);
     assert.deepEqual(told, [1, 2, 3, 4]);
     await rig.close();
   });
 
   test('not when it has asked its client something: the old answer would be taken for the new one', async () => {
-    const rig = await startRig({ workers: 1, requestTimeoutMs: 5000, killGraceMs: 50 });
+    const rig = await startRig({ workers: 1, killGraceMs: 50 });
     let asked!: () => void;
     const question = new Promise<void>((resolve) => {
       asked = resolve;
@@ -90,7 +91,7 @@ describe('calls that are repeated', () => {
     const extras = { clientCapabilities: { elicitation: {} } };
     const call = rig.call('asks-and-rests', {}, { sink: new AskedSink(), revision: REVISION_2025_11_25, extras });
     await question;
-    await rig.call('loop-forever').ended;
+    await rig.loseWorker('loop-forever');
     const ended = await call.ended;
     assert.equal(ended.fault?.name, 'workerLost');
     assert.equal(call.job.attempts, 0);

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as hostile from './fixtures/hostile-tools.ts';
 import * as stray from './fixtures/stray-tools.ts';
-import { sourced, startRig, textOf } from './harness.ts';
+import { sourced, startRig, textOf, withPath } from './harness.ts';
 
 const version = (n: number): ReturnType<typeof sourced> => [
   ...sourced('hostile-tools', hostile, `?v=${n}`),
@@ -13,7 +13,7 @@ const version = (n: number): ReturnType<typeof sourced> => [
 ];
 
 test('a call that waits while the catalogue is swapped several times runs what it was accepted for', async () => {
-  const rig = await startRig({ workers: 1, maxConcurrent: 2, requestTimeoutMs: 10_000 });
+  const rig = await startRig({ workers: 1, maxConcurrent: 2 });
   const calls = [];
   for (let n = 1; n <= 4; n++) {
     // Keeps the worker, which has not heard of this version when the next one comes.
@@ -31,16 +31,15 @@ test('a call that waits while the catalogue is swapped several times runs what i
 
 test('a call whose worker is lost after a swap is repeated by the entry it was accepted for', async () => {
   const rig = await startRig({ workers: 1, killGraceMs: 20 });
-  await rig.call('polite', { text: 'loaded' }).ended;
-  const call = rig.call('pause', { ms: 400 });
-  await rig.started(call.job);
-  const loop = rig.call('loop-forever', {}, { timeoutMs: 600 });
-  await rig.started(loop.job);
-  rig.catalogue.replace(version(1));
-  rig.catalogue.replace(version(2));
-  assert.equal((await loop.ended).fault?.name, 'timeout');
-  assert.equal(textOf(await call.ended), 'rested');
-  assert.equal(call.job.attempts, 1);
+  await withPath(async (path) => {
+    const call = await rig.begun('rests-once', path);
+    const loop = await rig.running('loop-forever', {}, { timeoutMs: 1000 });
+    rig.catalogue.replace(version(1));
+    rig.catalogue.replace(version(2));
+    assert.equal((await loop.ended).fault?.name, 'timeout');
+    assert.equal(textOf(await call.ended), 'rested');
+    assert.equal(call.job.attempts, 1);
+  });
   await rig.close();
 });
 

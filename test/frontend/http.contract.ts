@@ -133,6 +133,36 @@ export function httpContract(kind: 'uws' | 'node'): void {
       }
     });
 
+    test('a body that is not lent stays as it came, whatever comes after it', async () => {
+      const received: Buffer[] = [];
+      const note = (call: ScriptedCall): void => void received.push(call.received);
+      opened.script.on('body', note);
+      const sent: string[] = [];
+      const client = await RawClient.open(opened.port);
+      for (const length of [100, 9_000, 17_000, 40_000, BODY_BYTES_MAX]) {
+        for (const parts of [1, 2, 20]) {
+          const body = String.fromCharCode(97 + sent.length).repeat(length);
+          const chunk = `${length.toString(16)}\r\n${body}\r\n0\r\n\r\n`;
+          for (const [text, framing] of [
+            [body, `Content-Length: ${length}`],
+            [chunk, 'Transfer-Encoding: chunked'],
+          ] as const) {
+            sent.push(body);
+            client.write(request('POST', '/accepted', '', [framing]));
+            for (let part = 0; part < parts; part++) {
+              client.write(text.slice((text.length * part) / parts, (text.length * (part + 1)) / parts));
+              await turns();
+            }
+            assert.equal((await client.response()).status, 202);
+          }
+        }
+      }
+      opened.script.off('body', note);
+      client.destroy();
+      assert.equal(received.length, sent.length);
+      for (const [i, body] of received.entries()) assert.ok(body.equals(Buffer.from(sent[i] as string)), `body ${i}`);
+    });
+
     test('refuses a declared body that is too large before any of it is read', async () => {
       const aborted = opened.script.next<ScriptedCall>('aborted');
       const answer = await exchange(request('POST', '/echo', '', ['Content-Length: 900000000']));

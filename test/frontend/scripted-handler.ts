@@ -56,9 +56,9 @@ export class ScriptedCall implements HttpCall {
     this.#onBody = onBody;
   }
 
-  body(bytes: Uint8Array): void {
+  body(bytes: Uint8Array, isLent: boolean): void {
     this.bodies++;
-    this.received = Buffer.from(bytes);
+    this.received = isLent ? Buffer.from(bytes) : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#onBody(this);
     this.#script.emit('body', this);
   }

@@ -62,7 +62,7 @@ function ask(endpoints: ReadonlyMap<string, Endpoint>, path: string, method: str
       remoteAddress: () => '',
     };
     const head: RequestHead = { method, path, query: '', header: () => '' };
-    endpoint.head(head, reply)?.body(new Uint8Array(0));
+    endpoint.head(head, reply)?.body(new Uint8Array(0), true);
   });
 }
 

@@ -59,7 +59,7 @@ describe('authentication', () => {
     const { taken } = send('POST', CALL);
     settle({ id: 'ann', scopes: [] });
     await settled();
-    taken?.body(call('echo'));
+    taken?.body(call('echo'), true);
     assert.equal(dispatcher.jobs.length, 1);
     taken?.aborted();
     assert.equal(dispatcher.cancelled.length, 1);

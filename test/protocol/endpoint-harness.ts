@@ -66,7 +66,7 @@ export function setUp(authenticate: ((header: string) => Verdict | Promise<Verdi
   const send = (method: string, headers: Record<string, string>, body?: Uint8Array) => {
     const reply = new FakeReply();
     const taken: HttpCall | null = endpoint.head(fakeHead(method, headers), reply);
-    if (body !== undefined) taken?.body(body);
+    if (body !== undefined) taken?.body(body, true);
     return { reply, taken };
   };
   return { ...table, sessions, endpoint, send, beats: (n: number) => Array.from({ length: n }, () => beat()) };

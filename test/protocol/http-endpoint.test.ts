@@ -360,7 +360,7 @@ describe('the session era', () => {
     const got = send('GET', { ...SESSION, accept: 'text/event-stream', 'last-event-id': 'e7' });
     assert.equal(sessions.facts?.lastEventId, 'e7');
     assert.equal(got.taken?.bodyBytesMax, 0);
-    got.taken?.body(new Uint8Array());
+    got.taken?.body(new Uint8Array(), true);
     got.taken?.aborted();
     sessions.answers = true;
     assert.equal(send('DELETE', SESSION).taken, null);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { SharedRedis } from '../redis/shared-redis.ts';
+import { SharedRedis, until } from '../redis/shared-redis.ts';
+import { TcpProxy } from '../redis/tcp-proxy.ts';
 import { Node, Stage } from '../tasks/node-pair.ts';
 
 test('a call beyond the budget is refused with 429 and told when to try again; other tools are not', async () => {
@@ -26,6 +27,47 @@ test('a call beyond the budget is refused with 429 and told when to try again; o
     assert.equal(stage.executions('limited'), 2);
   } finally {
     await node.runtime.close(0);
+  }
+});
+
+test('a node that is started while Redis is away takes the part of one of the nodes that are expected', async () => {
+  const redis = await SharedRedis.single();
+  const proxy = await TcpProxy.start(redis.server?.port ?? 0);
+  await proxy.refuse();
+  const stage = new Stage();
+  const node = await Node.start(
+    {
+      redisUrl: `redis://127.0.0.1:${proxy.port}`,
+      heartbeatMs: 200,
+      cluster: { expectedNodes: 5 },
+      rateLimits: [{ tool: 'limited', perSecond: 0.1, burst: 2, by: 'all' as const }],
+    },
+    [stage.tool('limited')],
+  );
+  const troubles = async (): Promise<number> =>
+    Number(/^millrace_degraded (\d+)$/m.exec(await node.runtime.metrics())?.[1]);
+  const refusedForMs = async (): Promise<number> => {
+    const answer = await until('a refusal', async () => {
+      const { error, status } = await node.call('limited');
+      return status === 429 ? error : undefined;
+    });
+    return Number(answer.data?.['retryAfterMs']);
+  };
+  try {
+    const aloneMs = await refusedForMs();
+    assert.ok(aloneMs > 30_000 && aloneMs <= 50_000, String(aloneMs));
+    assert.equal(stage.executions('limited'), 1);
+    // Once it has seen that there is nobody else the budget is its own.
+    await proxy.accept();
+    await until('itself to be registered', async () => (await troubles()) === 0);
+    await proxy.refuse();
+    await until('the loss', async () => (await troubles()) > 0);
+    const knownMs = await refusedForMs();
+    assert.ok(knownMs <= 10_000, String(knownMs));
+  } finally {
+    await node.runtime.close(0);
+    await proxy.end();
+    await redis.end();
   }
 });
 

@@ -41,6 +41,11 @@ export class TcpProxy {
     return this.#port;
   }
 
+  /** Pieces that are held back now. */
+  get heldPieces(): number {
+    return this.#held.length;
+  }
+
   /** Nothing gets through in either direction, and no connection ends, until `heal`. New ones are taken, and silent. */
   blackHole(): void {
     this.#isBlackHole = true;

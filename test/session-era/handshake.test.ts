@@ -129,6 +129,24 @@ describe('the session of a request', () => {
     assert.equal(harness.hub.size, 0);
   });
 
+  test('is in use while a request of it runs, whether its client says anything meanwhile or not', () => {
+    const harness = new Harness();
+    const sessionId = harness.open();
+    const { reply } = harness.post(call(1), { sessionId });
+    for (let i = 0; i < 3; i++) {
+      harness.nowMs += LIMITS.ttlMs + 1;
+      harness.store.sweep(harness.nowMs);
+    }
+    assert.equal(harness.methods.get('1').cancelled, '');
+    harness.nowMs += LIMITS.ttlMs + 1;
+    assert.equal(harness.post({ jsonrpc: '2.0', id: 2, method: 'ping' }, { sessionId }).reply.status, 200);
+    harness.methods.answer('1');
+    assert.equal(reply.status, 200);
+    harness.nowMs += LIMITS.ttlMs + 1;
+    harness.store.sweep(harness.nowMs);
+    assert.equal(harness.hub.size, 0);
+  });
+
   test('is the least recently used one that goes when there are too many', () => {
     const harness = new Harness();
     const ids = Array.from({ length: LIMITS.max }, () => harness.open());

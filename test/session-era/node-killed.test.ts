@@ -6,40 +6,11 @@
  * be the numbers from 0 on, each once.
  */
 import assert from 'node:assert/strict';
-import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
-import { extname } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { RedisServer } from '../redis/redis-server.ts';
+import { ChildNode } from './child-node.ts';
 import { type EventReader, progressOf, SessionClient, textOf } from './http-client.ts';
 import { Nodes } from './nodes.ts';
-
-const PROGRAM = fileURLToPath(new URL(`./node-child${extname(import.meta.url)}`, import.meta.url));
-
-class ChildNode {
-  readonly url: string;
-  readonly #process: ChildProcess;
-
-  constructor(url: string, process: ChildProcess) {
-    this.url = url;
-    this.#process = process;
-  }
-
-  static async start(redisUrl: string): Promise<ChildNode> {
-    const child = fork(PROGRAM, [redisUrl], { execArgv: process.execArgv });
-    const [said] = await Promise.race([once(child, 'message'), once(child, 'exit')]);
-    if (typeof said !== 'string') throw new Error('the node did not start');
-    return new ChildNode(said, child);
-  }
-
-  async kill(): Promise<void> {
-    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
-    const gone = once(this.#process, 'exit');
-    this.#process.kill('SIGKILL');
-    await gone;
-  }
-}
 
 /** The numbers of the events of all connections of one stream, in the order they came. */
 function sequences(...readers: readonly EventReader[]): number[] {

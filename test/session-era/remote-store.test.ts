@@ -13,6 +13,12 @@ class RemoteStore implements SessionStore {
   get size(): number {
     return this.#store.size;
   }
+  get isBusy(): ((session: Session) => boolean) | null {
+    return this.#store.isBusy;
+  }
+  set isBusy(ask: ((session: Session) => boolean) | null) {
+    this.#store.isBusy = ask;
+  }
   get onEnd(): ((session: Session, why: SessionEnd) => void) | null {
     return this.#store.onEnd;
   }

@@ -55,6 +55,15 @@ class Client {
     this.#reply = reply;
     this.#read = 0;
   }
+
+  /** An id reaches it once it is stored; without one it has nothing to come back with. */
+  async begun(): Promise<void> {
+    const lastId = (): string => {
+      this.read();
+      return this.lastEventId;
+    };
+    await eventually('the first id', lastId, (id) => id !== '', 20_000);
+  }
 }
 
 const METHOD = 'notifications/resources/updated';
@@ -107,7 +116,7 @@ describe('resumption among nodes', () => {
     const client = new Client();
     say();
     client.resume(reply);
-    client.read();
+    await client.begun();
     const comeBack = async (on: number): Promise<void> => {
       client.break();
       ({ reply, exchange } = node(on).get({ sessionId, lastEventId: client.lastEventId }));
@@ -159,6 +168,11 @@ describe('resumption among nodes', () => {
     const first = node(0).post(call(1), { sessionId }).reply;
     const { channel } = node(0).methods.get();
     channel.send(progress(0));
+    await eventually(
+      'what was said first',
+      () => first.events.messages,
+      (messages) => messages.length === 1,
+    );
     const lastEventId = first.events.events.at(-1)?.id ?? '';
     const replies: FakeReply[] = [];
     for (const on of [1, 2, 1]) {
@@ -208,6 +222,7 @@ describe('resumption among nodes', () => {
       ({ reply, exchange } = node(on).get({ sessionId, lastEventId: client.lastEventId }));
       await answered(reply);
       client.resume(reply);
+      if (client.lastEventId === '') await client.begun();
     };
     for (const s of steps) {
       if (s.do === 'say') publish();

@@ -189,6 +189,9 @@ class RemoteLog implements EventLog {
   stored(): void {
     this.#log.stored();
   }
+  untilStored(): number {
+    return this.#log.untilStored();
+  }
   drop(sessionId: string): void {
     this.#log.drop(sessionId);
   }

@@ -82,6 +82,42 @@ describe('a backlog', () => {
     assert.equal(backlog.length, 1, 'what could not be sent waits on');
   });
 
+  test('tells whoever waits for a place how far it has come, until nobody waits', () => {
+    const backlog = new Backlog(LIMITS);
+    const told: number[] = [];
+    let until = 0;
+    const listener = {
+      stored: (place: number): boolean => {
+        told.push(place);
+        return place < until;
+      },
+    };
+    const say = (): void => {
+      backlog.push(1, backlog.issue(1), 'm', 'x');
+      until = backlog.listen(listener);
+    };
+    for (let i = 0; i < 3; i++) say();
+    assert.equal(until, 3);
+    backlog.begin(2, 100);
+    backlog.sent();
+    backlog.tellStored();
+    say();
+    backlog.begin(9, 100);
+    backlog.sent();
+    backlog.tellStored();
+    backlog.tellStored();
+    assert.deepEqual(told, [2, 4]);
+    say();
+    backlog.begin(9, 100);
+    backlog.failed(new Error('away'));
+    backlog.waitNoMore();
+    assert.equal(told.at(-1), Number.POSITIVE_INFINITY);
+    assert.ok(backlog.failing);
+    backlog.begin(9, 100);
+    backlog.sent();
+    assert.equal(backlog.failing, false);
+  });
+
   test('numbers the standalone stream only while this node writes it, and goes on where it was', () => {
     const backlog = new Backlog(LIMITS);
     assert.throws(() => backlog.issue(STANDALONE_STREAM));

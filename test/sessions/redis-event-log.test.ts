@@ -97,6 +97,57 @@ describe('the event log of several nodes', () => {
     assert.equal(await b.events.after('s', '0.zzzz'), null);
   });
 
+  test('what a session says in a turn goes out in one step, and whoever waits is told when it can be read', async () => {
+    const [a, b] = nodes(2) as [RedisNode, RedisNode];
+    await a.known('s');
+    const calls = async (): Promise<number> => {
+      const stats = String(await server.run('INFO', 'commandstats'));
+      return Number(/cmdstat_evalsha:calls=(\d+)/.exec(stats)?.[1] ?? 0);
+    };
+    const before = await calls();
+    const stream = a.events.newStream('s');
+    const first = a.events.mark('s', stream);
+    for (let i = 0; i < 20; i++) a.events.append('s', stream, `${i}`);
+    let place = 0;
+    const told = await new Promise<number>((resolve) => {
+      const stored = (at: number): boolean => {
+        resolve(at);
+        return false;
+      };
+      place = a.events.untilStored('s', { stored });
+    });
+    assert.equal(place, 21);
+    assert.equal(told, place);
+    assert.equal((await calls()) - before, 1);
+    assert.equal((await b.events.after('s', first))?.events.length, 20);
+    assert.equal(a.events.untilStored('s', { stored: () => false }), 0, 'nothing waits');
+  });
+
+  test('nobody waits for what cannot be stored: Redis is full', async () => {
+    const [a] = nodes(1) as [RedisNode];
+    await a.known('s');
+    const stream = a.events.newStream('s');
+    const nextTold = (): Promise<number> =>
+      new Promise((resolve) => {
+        a.events.append('s', stream, 'x');
+        const stored = (at: number): boolean => {
+          resolve(at);
+          return false;
+        };
+        const place = a.events.untilStored('s', { stored });
+        if (place === 0) resolve(0);
+      });
+    await server.run('CONFIG', 'SET', 'maxmemory', '1', 'maxmemory-policy', 'noeviction');
+    try {
+      assert.equal(await nextTold(), Number.POSITIVE_INFINITY);
+      assert.equal(await nextTold(), 0, 'as long as it is known');
+    } finally {
+      await server.run('CONFIG', 'SET', 'maxmemory', '0');
+    }
+    await eventually('storing again', nextTold, (at) => at > 0 && at !== Number.POSITIVE_INFINITY);
+    await a.events.stored('s');
+  });
+
   test('a number that never came counts as dropped, and a batch that comes again changes nothing', async () => {
     const [a] = nodes(1) as [RedisNode];
     await a.known('s');
@@ -129,6 +180,8 @@ describe('the event log of several nodes', () => {
     // The script that ends a session is known again, the one that appends is not.
     await a.store.delete(other.id);
     a.events.append(id, 4, 'late');
+    // It is on its way by the end of the turn.
+    await new Promise((resolve) => setImmediate(resolve));
     assert.equal(await a.store.delete(id), true);
     await a.events.stored(id);
     assert.deepEqual(await server.run('KEYS', `${a.prefix}session:*`), []);

@@ -28,6 +28,8 @@ export function fakeTime(): StoreTime {
 
 /** Since the last use a session may live on for so long, as a share of its time to live. */
 const GRACE = 0.5;
+/** Between sweeps, and for a store elsewhere to answer. */
+const LOOK_MS = 100;
 
 const initOf = (principalId: string | null): SessionInit => ({
   revision: REVISION_2025_06_18,
@@ -200,6 +202,30 @@ export function sessionStoreContract(name: string, make: MakeSessionStore, timeO
       assert.deepEqual(ended, [`${id} expired`]);
       assert.equal(await store.get(id, null, time.nowMs()), undefined);
       assert.equal(store.size, 0);
+    });
+
+    test('a busy session lives on, and ends after its time when it is busy no more', async () => {
+      // A store elsewhere has to hear of it within a quarter of that, on a busy machine too.
+      const ttlMs = 2000;
+      const store = await make({ max: 4, ttlMs });
+      const time = timeOf();
+      const ended: string[] = [];
+      const { id } = await store.create(initOf(null), time.nowMs());
+      const untilMs = time.nowMs() + ttlMs * (1 + GRACE);
+      let isBusy = true;
+      store.isBusy = (session) => isBusy && session.id === id;
+      store.onEnd = (_session, why) => ended.push(why);
+      while (time.nowMs() < untilMs) {
+        await time.pass(LOOK_MS);
+        store.sweep(time.nowMs());
+      }
+      assert.deepEqual(ended, []);
+      assert.equal((await store.get(id, null, time.nowMs()))?.id, id);
+      isBusy = false;
+      await time.pass(ttlMs * (1 + GRACE));
+      store.sweep(time.nowMs());
+      await time.pass(LOOK_MS);
+      assert.deepEqual(ended, ['expired']);
     });
 
     test('a deleted session is gone, and deleting it again says so', async () => {

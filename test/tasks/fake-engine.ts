@@ -67,6 +67,7 @@ export class FakeEngine {
       },
       metaJson: options.metaJson ?? '',
       now: () => this.nowMs,
+      monotonicMs: () => this.nowMs,
       randomId: () => {
         this.#ids += 1;
         return `task-${this.#ids}`;

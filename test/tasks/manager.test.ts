@@ -242,7 +242,7 @@ describe('cancelling a task', () => {
   test('of one whose job is not on this node marks the record', async () => {
     const store = new MemoryTaskStore({ tasksMax: 2 });
     const engine = new FakeEngine({ store });
-    store.put(taskRecord('elsewhere', { createdAt: engine.nowMs }));
+    store.put(taskRecord('elsewhere', { bornAtMs: engine.nowMs }));
     assert.equal(await engine.tasks.cancel('elsewhere', 'ann'), '{"resultType":"complete"}');
     assert.equal((await engine.view('elsewhere')).status, 'cancelled');
     assert.deepEqual(

@@ -10,7 +10,7 @@ taskStoreContract('memory', async (tasksMax) => {
   const store = new MemoryTaskStore({ tasksMax });
   return {
     store,
-    later: async (ms) => store.sweep(taskRecord('any').createdAt + ms),
+    later: async (ms) => store.sweep(taskRecord('any').bornAtMs + ms),
     close: async () => undefined,
   };
 });

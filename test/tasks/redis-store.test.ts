@@ -217,6 +217,35 @@ function suite(name: string, start: () => Promise<SharedRedis>): void {
         assert.deepEqual(await taken(b), ['4']);
       });
 
+      test('is not taken when nobody could look for long, until those that live have had time to come back', async () => {
+        const looked = `${prefix}{tasks}:looked`;
+        const lookedAgo = async (agoMs: number): Promise<unknown> =>
+          command('HSET', looked, 'a', (await serverMs()) - agoMs);
+        for (const id of ['1', '2', '3']) await a.put(taskRecord(id), CALL);
+        assert.deepEqual(await taken(b), []);
+        for (const id of ['1', '2']) await ranOut(id, 1000);
+        await lookedAgo(CLAIM_MS);
+        for (let looks = 0; looks < 2; looks += 1) assert.deepEqual(await taken(b), []);
+        await a.release('3');
+        assert.deepEqual(await taken(b), ['3'], 'what was given back is nobody’s');
+        const leftMs = Number(await command('HGET', looked, 'f')) - (await serverMs());
+        assert.ok(leftMs > CLAIM_MS / 2 && leftMs <= CLAIM_MS + 1000, `${leftMs} ms are left to come back`);
+        // One comes back with its task; the other task was of a node that did not.
+        assert.deepEqual(await a.renew(), { lost: [], answered: [], missing: [] });
+        await ranOut('2', 1000);
+        await command('HSET', looked, 'f', await serverMs());
+        assert.deepEqual(await taken(b), ['2']);
+        assert.equal(await a.put(taskRecord('1', { status: 'completed' })), 'stored');
+      });
+
+      test('is taken at once when others have looked all the time', async () => {
+        await a.put(taskRecord('1'), CALL);
+        assert.deepEqual(await taken(b), []);
+        await command('HSET', `${prefix}{tasks}:looked`, 'a', (await serverMs()) - CLAIM_MS / 2);
+        await ranOut('1', 1000);
+        assert.deepEqual(await taken(b), ['1']);
+      });
+
       test('does not stand before those of nodes that have gone', async () => {
         await presence('a', 'a1').tell(1);
         const gone = await storeWith(prefix, CLAIM_MS, 1000);
@@ -301,7 +330,8 @@ function suite(name: string, start: () => Promise<SharedRedis>): void {
       await store.put(taskRecord('1'), CALL);
       await store.put(taskRecord('2', { status: 'completed', ttlMs: null }));
       const { commands } = await redis.clients();
-      for (const key of ['t:1', 't:2', 'all', 'ended', 'claims', 'since']) {
+      await store.takeOrphans();
+      for (const key of ['t:1', 't:2', 'all', 'ended', 'claims', 'since', 'looked']) {
         const ttl = Number(await commands.command('PTTL', `${prefix}{tasks}:${key}`));
         assert.ok(ttl > 0, `${key}: ${ttl}`);
       }

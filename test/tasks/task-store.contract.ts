@@ -21,6 +21,7 @@ export function taskRecord(taskId: string, changes: Partial<TaskRecord> = {}): T
     principalId: 'ann',
     status: 'working',
     statusMessage: '',
+    bornAtMs: 0,
     createdAt: 1_000,
     lastUpdatedAt: 1_000,
     ttlMs: 60_000,

@@ -37,6 +37,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   workers: [
     'catalogue',
     'cluster/heartbeat',
+    'dispatch/folded-time.ts',
     'dispatch/job-board.ts',
     'dispatch/job.ts',
     'mount',
@@ -82,7 +83,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/rates': ['protocol/canonical-json.ts', 'redis'],
   // Beside the path.
   'src/redis': [],
-  'src/config': ['catalogue/import-module.ts', 'dispatch/job-board.ts', 'redis/address.ts'],
+  'src/config': ['catalogue/import-module.ts', 'dispatch/heap-watch.ts', 'dispatch/job-board.ts', 'redis/address.ts'],
   'src/observe': ['frontend/refusal.ts'],
 };
 
@@ -132,6 +133,7 @@ export const HOMES: readonly (readonly [dependency: RegExp, homes: readonly stri
   [/^node:https?$/, ['src/cluster/peers', 'src/frontend/node', 'bench']],
   [/^node:(net|tls|dgram|http2)$/, ['src/frontend/node', 'bench']],
   [/^node:worker_threads$/, ['src/cluster/heartbeat', 'src/pool', 'src/observe/log.ts', 'workers', 'bench']],
+  [/^node:inspector$/, ['src/pool/heap-probe.ts']],
   [/^node:child_process$/, ['bench']],
   [/^jose/, ['src/auth']],
   [/^pino/, ['src/observe/log.ts']],
@@ -154,6 +156,3 @@ export const ENVIRONMENT_HOMES: readonly string[] = ['src/config/environment.ts'
 export const TYPES_ALSO: readonly (readonly [dependency: RegExp, file: string])[] = [
   [/^@modelcontextprotocol\/sdk/, 'src/runtime/mounts.ts'],
 ];
-
-/** Piscina runs the default export of a worker file. */
-export const DEFAULT_EXPORT_HOMES: readonly string[] = ['workers/worker.ts'];

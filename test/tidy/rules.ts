@@ -4,15 +4,7 @@
  * Each rule is shown in `tidy.test.ts` to catch a file that breaks it, and then held against the whole tree.
  */
 import ts from 'typescript';
-import {
-  DEFAULT_EXPORT_HOMES,
-  ENVIRONMENT_HOMES,
-  HOMES,
-  MAY_IMPORT,
-  NEVER,
-  SEAMS,
-  TYPES_ALSO,
-} from './import-table.ts';
+import { ENVIRONMENT_HOMES, HOMES, MAY_IMPORT, NEVER, SEAMS, TYPES_ALSO } from './import-table.ts';
 import { type Import, lineOf, nodesOf, type SourceFile } from './source-tree.ts';
 
 export type Rule = (file: SourceFile) => string[];
@@ -75,8 +67,7 @@ export const noExportStar: Rule = perNode((node) =>
     : null,
 );
 
-export const noDefaultExport: Rule = perNode((node, file) => {
-  if (DEFAULT_EXPORT_HOMES.includes(file.path)) return null;
+export const noDefaultExport: Rule = perNode((node) => {
   const isAssignment = ts.isExportAssignment(node);
   return isAssignment ||
     (node.kind === ts.SyntaxKind.DefaultKeyword && node.parent.kind !== ts.SyntaxKind.DefaultClause)

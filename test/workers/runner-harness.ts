@@ -3,8 +3,9 @@
  */
 import { Buffer } from 'node:buffer';
 import type { Definition, ToolDefinition } from '../../src/catalogue/define.ts';
+import { foldedAfter, foldedNow } from '../../src/dispatch/folded-time.ts';
 import { JOB_FLAG, type JobExtras } from '../../src/dispatch/job.ts';
-import { foldedNow, JobBoard, OUTCOMES, STATE } from '../../src/dispatch/job-board.ts';
+import { JobBoard, OUTCOMES, STATE } from '../../src/dispatch/job-board.ts';
 import { RequestStateCodec } from '../../src/protocol/request-state.ts';
 import { REVISION_2026_07_28, type Revision } from '../../src/protocol/revisions.ts';
 import { SharedSecret } from '../../src/protocol/shared-secret.ts';
@@ -107,7 +108,7 @@ export class RunnerRig {
     const body = JSON.stringify({ jsonrpc: '2.0', id: sequence, method: 'tools/call', params });
     const extras = options.extras === undefined ? '' : JSON.stringify(options.extras);
     const large = this.board.writeBody(slot, Buffer.from(body), extras) ? null : Buffer.from(body);
-    const deadlineAt = foldedNow() + (options.deadlineMs ?? 10_000);
+    const deadlineAt = foldedAfter(foldedNow(), options.deadlineMs ?? 10_000);
     this.board.publish(slot, this.entry(name).key, revision.index, JOB_FLAG.CAN_STREAM, deadlineAt, sequence);
     options.beforeRun?.();
     const ran = this.runner.run(slot, sequence, large, large === null ? '' : extras);

@@ -61,6 +61,8 @@ export class ClusterCatalogue {
   /** Names that this node ran before and does not now. */
   #dropped: readonly string[] = [];
   #seen: readonly string[] = [];
+  /** It has said once what it runs, since it was started. */
+  #hasSaid = false;
   #told = '';
   /** Epoch under which `own` was written; null: it is not there. */
   #writtenAs: number | null = null;
@@ -122,7 +124,7 @@ export class ClusterCatalogue {
     return names;
   }
 
-  /** Names of tools that a node has run within the last hour, as far as is known here. */
+  /** Names of tools that a node ran lately and that were not taken away on purpose, as far as is known here. */
   get seen(): readonly string[] {
     return this.#seen;
   }
@@ -212,7 +214,11 @@ export class ClusterCatalogue {
     try {
       if (!membership.fenced) await board.forget(dropped);
       if (this.#dropped === dropped) this.#dropped = [];
-      this.#seen = await board.saw(membership.fenced ? [] : this.#ownNames);
+      // Has said goodbye by now.
+      if (this.#closed) return;
+      const isSilent = membership.fenced || this.#own === null;
+      this.#seen = await board.saw(membership.id, isSilent ? [] : this.#ownNames, !isSilent && !this.#hasSaid);
+      this.#hasSaid ||= !isSilent;
     } catch (error) {
       this.#away(error);
     }
@@ -274,7 +280,9 @@ export class ClusterCatalogue {
     for (const stop of this.#stops) stop();
     try {
       const epoch = this.#epoch;
-      if (epoch !== null) await this.#options.board.remove(this.#options.membership.id, epoch);
+      if (epoch === null) return;
+      await this.#options.board.left(this.#ownNames);
+      await this.#options.board.remove(this.#options.membership.id, epoch);
     } catch (error) {
       this.#away(error);
     }

@@ -95,8 +95,9 @@ export class ServedCalls {
     return null;
   }
 
-  over(key: string): void {
-    this.#calls.delete(key);
+  /** An asker that was started anew counts from the beginning: the number may be that of a later call by now. */
+  over(key: string, call: ServedCall): void {
+    if (this.#calls.get(key) === call) this.#calls.delete(key);
   }
 }
 
@@ -191,6 +192,6 @@ class ServedCall implements JobSink, PeerCall {
   #finish(): void {
     this.#over = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#calls.over(this.#key);
+    this.#calls.over(this.#key, this);
   }
 }

@@ -7,9 +7,12 @@
  *   not registered ──beat──► beating ──a higher epoch under this id──► fenced: reads, never writes again
  *
  * Invariants: one beat and one look at a time; while Redis is away nothing is queued, the next beat tries again; a change
- * of facts is told at once, by a message to everybody, who then look.
+ * of facts is told at once, by a message to everybody, who then look. Nothing is said before the first beat has come to
+ * something, and that has failed only when the first attempt to reach Redis has: the connection that listens may stand
+ * before the one that asks.
  */
 import type { RedisConnection } from '../../redis/connection.ts';
+import { pack, unpack } from '../../redis/packed.ts';
 import type { RedisSubscriber } from '../../redis/subscriber.ts';
 import { RedisUnavailable } from '../../redis/unavailable.ts';
 import type { NodeFacts } from '../port.ts';
@@ -22,8 +25,12 @@ import { StallWatch } from './stall-watch.ts';
 
 /** Ids read of the registry; more are not looked at. */
 const NODES_MAX = 1000;
+/** Of the layout of `News`. */
+const NEWS_VERSION = 1;
 /** The set of ids goes when no node was there for so long. */
 const LIST_TTL_MS = 24 * 3600 * 1000;
+/** A first attempt to reach Redis that has come to nothing by then, and by the first beat, has failed. */
+const FIRST_MS = 2000;
 
 export interface HeartPorts {
   readonly commands: RedisConnection;
@@ -53,6 +60,10 @@ export class Heart {
   #busy = false;
   #closed = false;
   #trouble = '';
+  /** The first attempt to reach Redis is still under way. */
+  #isOpening = true;
+  /** The first beat has come to something, or failed: before that there is nothing to be seen, and nothing to be said. */
+  #hasBeaten = false;
   /** All nodes of the registry were seen once. */
   #read = false;
   /** What to publish with the next beat that gets through. */
@@ -80,10 +91,11 @@ export class Heart {
     subscriber.on(this.#channel, (message) => this.#heard(message));
     subscriber.onGap = () => this.#look();
     subscriber.start();
-    commands.onChange((up) => up && this.#beat());
+    commands.onChange((up) => up && this.#opened());
     // A first attempt that fails is tried again by the connection; until then the beats say so.
-    commands.ready().catch(() => this.#beat());
+    commands.ready().catch(() => this.#opened());
     this.#timers = [
+      setTimeout(() => this.#isOpening && this.#opened(), Math.max(FIRST_MS, heartbeatMs)),
       setInterval(() => this.#beat(), heartbeatMs),
       setInterval(() => this.#tick(), Math.min(TURN_MS, heartbeatMs / 2)),
     ];
@@ -99,6 +111,11 @@ export class Heart {
     this.#beat();
   }
 
+  #opened(): void {
+    this.#isOpening = false;
+    this.#beat();
+  }
+
   #tick(): void {
     const { board, now } = this.#ports;
     const busy = this.#watch.stalled(board.turns, now());
@@ -111,13 +128,14 @@ export class Heart {
   }
 
   #beat(): void {
-    if (this.#closed) return;
+    if (this.#closed || this.#isOpening) return;
     if (this.#beating !== null) {
       this.#beatAgain = true;
       return;
     }
     this.#beating = this.#beatOnce().finally(() => {
       this.#beating = null;
+      this.#hasBeaten = true;
       if (this.#beatAgain) this.#beat();
       else this.#look();
       this.#beatAgain = false;
@@ -136,8 +154,12 @@ export class Heart {
         this.#fence(Number(reply[1]));
         return;
       }
-      // It lost what it had, heartbeats of others too that nobody has read: they are not known to be late.
-      if (this.#epoch !== 0 && reply[2] === 0) this.#known.away();
+      if (reply[2] === 0) {
+        // It lost what it had, heartbeats of others too that nobody has read: they are not known to be late.
+        if (this.#epoch !== 0) this.#known.away();
+        // Whoever could read meanwhile has found this node gone.
+        this.#news ??= 'joined';
+      }
       this.#epoch = Number(reply[1]);
       await this.#presence.tell(this.#epoch);
       await commands.script(LIST, [`${prefix}nodes`], [id, LIST_TTL_MS]);
@@ -158,7 +180,7 @@ export class Heart {
   }
 
   #look(): void {
-    if (this.#closed) return;
+    if (this.#closed || !this.#hasBeaten) return;
     if (this.#looking !== null) {
       this.#lookAgain = true;
       return;
@@ -173,7 +195,6 @@ export class Heart {
 
   async #lookOnce(): Promise<void> {
     const { commands, now } = this.#ports;
-    // The first beat is still on its way, or has failed: then there is nothing to be seen yet.
     const askedAtMs = now();
     const epoch = this.#epoch;
     try {
@@ -233,13 +254,11 @@ export class Heart {
   async #publish(what: News['what']): Promise<void> {
     const { commands, subscriber } = this.#ports;
     const news: News = { what, id: this.#setup.id, epoch: this.#epoch };
-    await commands.command(subscriber.publishCommand, this.#channel, JSON.stringify(news));
+    await commands.command(subscriber.publishCommand, this.#channel, pack(NEWS_VERSION, news));
   }
 
   #tell(): void {
-    // Before the first beat has come to something there is nothing to say about this node.
-    const isBefore = this.#epoch === 0 && this.#trouble === '';
-    if (this.#closed || isBefore) return;
+    if (this.#closed || !this.#hasBeaten) return;
     const nodes = this.#known.list(this.#ports.now());
     const sighting = { nodes, epoch: this.#epoch, read: this.#read, fenced: this.#fenced, trouble: this.#trouble };
     this.#ports.tell({ kind: 'seen', sighting });
@@ -278,14 +297,9 @@ export class Heart {
   }
 }
 
-/** Null: not from a node. */
+/** Null: not from a node, or from one of another version; what it says is seen with the next look. */
 function newsOf(message: Buffer): News | null {
-  try {
-    const { epoch, id, what } = JSON.parse(message.toString()) as Partial<News>;
-    const known = what === 'joined' || what === 'changed' || what === 'left';
-    return known && typeof id === 'string' && typeof epoch === 'number' ? { what, id, epoch } : null;
-  } catch {
-    // Somebody else publishes there.
-    return null;
-  }
+  const { epoch, id, what } = (unpack(NEWS_VERSION, message) ?? {}) as Partial<News>;
+  const known = what === 'joined' || what === 'changed' || what === 'left';
+  return known && typeof id === 'string' && typeof epoch === 'number' ? { what, id, epoch } : null;
 }

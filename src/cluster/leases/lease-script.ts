@@ -57,8 +57,12 @@ export function isFenced(error: unknown): boolean {
 /** ARGV: node id, instance, ttl in ms. Replies the token; nil: somebody else holds it. */
 export const ACQUIRE = new Script(`${CLOCK}
 local kept = redis.call('HMGET', KEYS[1], 'holder', 'instance', 'token', 'until')
-local taken = kept[1] and kept[1] ~= '' and (tonumber(kept[4]) or 0) > millis
-if taken and kept[2] ~= ARGV[2] then return false end
+local left = (tonumber(kept[4]) or 0) - millis
+if kept[1] and kept[1] ~= '' and left > 0 and kept[2] ~= ARGV[2] then
+  -- The clock was set back: a holder that lives renews it, one that is gone must not hold it for as long as that.
+  if left > tonumber(ARGV[3]) then redis.call('HSET', KEYS[1], 'until', string.format('%.0f', millis + ARGV[3])) end
+  return false
+end
 local token = string.format('%.0f', math.max((tonumber(kept[3]) or 0) + 1, micros))
 redis.call('HSET', KEYS[1], 'holder', ARGV[1], 'instance', ARGV[2], 'token', token,
   'until', string.format('%.0f', millis + ARGV[3]))

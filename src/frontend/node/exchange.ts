@@ -145,7 +145,7 @@ export class NodeExchange implements EdgeReply, OpenExchange {
     this.#parts = [];
     const body = parts.length === 1 ? parts[0] : Buffer.concat(parts);
     if (this.#edge.intake.paused) this.#hold(body ?? NOTHING);
-    else this.#handOn(call, body ?? NOTHING);
+    else this.#handOn(call, body ?? NOTHING, parts.length === 1);
   }
 
   #hold(body: Uint8Array): void {
@@ -161,12 +161,12 @@ export class NodeExchange implements EdgeReply, OpenExchange {
     if (!this.open || call === null) return;
     this.#parts = [];
     this.#req.socket.resume();
-    this.#handOn(call, body ?? NOTHING);
+    this.#handOn(call, body ?? NOTHING, true);
   }
 
-  #handOn(call: HttpCall, body: Uint8Array): void {
+  #handOn(call: HttpCall, body: Uint8Array, isLent: boolean): void {
     try {
-      call.body(body);
+      call.body(body, isLent);
     } catch (cause) {
       this.broke(cause);
     }

@@ -8,6 +8,7 @@ import type { Log } from '../../observe/port.ts';
 import { encodeFault, faultFrom } from '../../protocol/faults.ts';
 import { Intake } from '../intake.ts';
 import type { FrontEndLimits } from '../port.ts';
+import { AddressTexts } from './address-texts.ts';
 import { ReceiveDeadlines } from './receive-deadlines.ts';
 
 export class UwsEdge {
@@ -21,6 +22,7 @@ export class UwsEdge {
   sockets = 0;
 
   readonly deadlines: ReceiveDeadlines;
+  readonly addresses: AddressTexts = new AddressTexts();
   readonly intake: Intake = new Intake();
   readonly internalError: string = encodeFault('', faultFrom(null));
   readonly limits: FrontEndLimits;

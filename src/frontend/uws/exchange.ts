@@ -30,6 +30,10 @@ import { statusLine } from './status.ts';
 const NOTHING = new Uint8Array(0);
 /** First allocation for a body that comes in parts; doubles up to the limit of the call. */
 const PARTS_BYTES_MIN = 16 * 1024;
+/** Who has sent a part of this many of the body is given room for all that was declared. */
+const DECLARED_PARTS = 8;
+/** Memory for a body that is fuller than this is given away with it. */
+const FULL = 7 / 8;
 /** Answers up to this length are not all checked for a reader that has stopped. */
 const UNCHECKED_LENGTH_MAX = 4096;
 const CHECKED_SHARE = 0.125;
@@ -56,6 +60,7 @@ export class UwsExchange implements EdgeReply, Receiving {
   /** Parts of a body that did not come at once: `#parts[0…#received)`. */
   #parts: Uint8Array = NOTHING;
   #received = 0;
+  #declaredBytes = 0;
   /** The answer's body while the socket has not taken all of it. */
   #rest: Uint8Array = NOTHING;
 
@@ -74,6 +79,7 @@ export class UwsExchange implements EdgeReply, Receiving {
       this.#tellAborted(call);
     }
     this.#call = call;
+    this.#declaredBytes = declaredBytes;
     if (!this.#ended) {
       this.#listen();
       if (call !== null && this.open) {
@@ -128,7 +134,7 @@ export class UwsExchange implements EdgeReply, Receiving {
   }
 
   remoteAddress(): string {
-    return this.#ended ? '' : Buffer.from(this.#res.getRemoteAddressAsText()).toString('latin1');
+    return this.#ended ? '' : this.#edge.addresses.textOf(this.#res);
   }
 
   /** The stream ended normally, or has been closed for a slow reader. */
@@ -206,27 +212,28 @@ export class UwsExchange implements EdgeReply, Receiving {
     if (!this.open || call === null) return;
     this.#inTurn = true;
     if (isLast && this.#received === 0 && chunk.byteLength <= call.bodyBytesMax) {
-      this.#whole(call, new Uint8Array(chunk));
+      this.#whole(call, new Uint8Array(chunk), true);
     } else if (this.#received + chunk.byteLength > call.bodyBytesMax) {
       refuse(this, BODY_TOO_LARGE);
       this.#call = null;
       this.#tellAborted(call);
     } else {
       this.#keep(new Uint8Array(chunk), call.bodyBytesMax);
-      if (isLast) this.#whole(call, this.#parts.subarray(0, this.#received));
+      const isLent = this.#received < FULL * this.#parts.byteLength;
+      if (isLast) this.#whole(call, this.#parts.subarray(0, this.#received), isLent);
     }
     this.#inTurn = false;
   }
 
-  #whole(call: HttpCall, body: Uint8Array): void {
+  #whole(call: HttpCall, body: Uint8Array, isLent: boolean): void {
     this.#bodyDone = true;
     this.#edge.deadlines.leave(this);
-    if (this.#edge.intake.paused) this.#hold(body);
-    else this.#handOn(call, body);
+    if (this.#edge.intake.paused) this.#hold(body, isLent);
+    else this.#handOn(call, body, isLent);
   }
 
-  #hold(body: Uint8Array): void {
-    this.#parts = body.slice();
+  #hold(body: Uint8Array, isLent: boolean): void {
+    this.#parts = isLent ? body.slice() : body;
     this.#edge.intake.hold(this);
     this.#res.pause();
   }
@@ -236,12 +243,12 @@ export class UwsExchange implements EdgeReply, Receiving {
     const call = this.#call;
     if (this.#ended || call === null) return;
     this.#res.resume();
-    this.#handOn(call, this.#parts);
+    this.#handOn(call, this.#parts, false);
   }
 
-  #handOn(call: HttpCall, body: Uint8Array): void {
+  #handOn(call: HttpCall, body: Uint8Array, isLent: boolean): void {
     try {
-      call.body(body);
+      call.body(body, isLent);
     } catch (cause) {
       this.broke(cause);
     }
@@ -251,7 +258,9 @@ export class UwsExchange implements EdgeReply, Receiving {
   #keep(part: Uint8Array, bytesMax: number): void {
     const needed = this.#received + part.byteLength;
     if (needed > this.#parts.byteLength) {
-      const grown = new Uint8Array(Math.min(bytesMax, Math.max(PARTS_BYTES_MIN, needed, 2 * this.#parts.byteLength)));
+      const room = Math.min(bytesMax, Math.max(PARTS_BYTES_MIN, needed, 2 * this.#parts.byteLength));
+      const isDeclared = this.#declaredBytes >= needed && this.#declaredBytes <= DECLARED_PARTS * needed;
+      const grown = Buffer.allocUnsafeSlow(isDeclared ? this.#declaredBytes : room);
       grown.set(this.#parts.subarray(0, this.#received));
       this.#parts = grown;
     }

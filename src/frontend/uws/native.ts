@@ -31,6 +31,8 @@ export interface NativeResponse {
   onWritable(writable: (offset: number) => boolean): NativeResponse;
   onAborted(aborted: () => void): NativeResponse;
   onData(data: (chunk: ArrayBuffer, isLast: boolean) => void): NativeResponse;
+  /** 4 or 16 bytes. */
+  getRemoteAddress(): ArrayBuffer;
   getRemoteAddressAsText(): ArrayBuffer;
   cork(corked: () => void): NativeResponse;
   /** Stops and resumes reading the socket of this request. */

@@ -9,6 +9,7 @@ import type { Outcome } from '../../observe/port.ts';
 import type { Channel, RequestEnvelope } from '../channel.ts';
 import { Envelope } from '../envelope.ts';
 import { encodeFault, FAULTS, type Fault, type FaultName } from '../faults.ts';
+import { idJsonAtEdge } from '../id-at-edge.ts';
 import { parseJson } from '../json.ts';
 import { idJsonOf } from '../message-shape.ts';
 import type { Revision } from '../revisions.ts';
@@ -22,6 +23,12 @@ export function idJsonOfBody(body: Uint8Array | null): string {
   if (scanner.scan(body) === 'request') return scanner.idJson;
   const parsed = parseJson(body);
   return parsed.ok ? idJsonOf(parsed.value) : '';
+}
+
+/** The same for an answer that says nothing of the body: mostly found without a look at all of it. */
+export function idJsonForRefusal(body: Uint8Array | null): string {
+  const idJson = body === null ? '' : idJsonAtEdge(body);
+  return idJson === '' ? idJsonOfBody(body) : idJson;
 }
 
 /** `resultJson` is the result object. */

@@ -16,7 +16,7 @@ import type { Ask, Job, JobExtras, JobSink, TaskWish } from '../../dispatch/job.
 import type { MaybePromise } from '../../sessions/port.ts';
 import type { Caller, Channel, OpenRequest } from '../channel.ts';
 import { encodeFault, type Fault, faultFrom } from '../faults.ts';
-import { idJsonOfBody, outcomeOf, retryAfterMsOf, statusOf } from './answers.ts';
+import { idJsonForRefusal, idJsonOfBody, outcomeOf, retryAfterMsOf, statusOf } from './answers.ts';
 import type { MethodDeps } from './method-deps.ts';
 
 /** What `Tasks.create` answers. */
@@ -205,7 +205,7 @@ export class RequestCall implements JobSink, OpenRequest {
     if (this.#over) return;
     this.#over = true;
     this.#finish(outcomeOf(fault.name));
-    if (this.#idJson === '') this.#idJson = idJsonOfBody(this.#heldBody());
+    if (this.#idJson === '') this.#idJson = idJsonForRefusal(this.#heldBody());
     this.#channel.respond(
       statusOf(fault, this.#caller.revision),
       encodeFault(this.#idJson, fault),

@@ -5,7 +5,8 @@
  *
  * Role: reads the log whenever the owner says that there is more, and ends when the owner says that the stream is over.
  * Messages between nodes may be lost and nodes die: with every beat the owner is asked whether the stream goes on and is
- * still carried here, and the log is read again. An owner that is gone ends it, after what it left behind.
+ * still carried here, and the log is read again. An owner that is gone ends it, after what it left behind; one that only
+ * stands still is asked again.
  * Invariants: one reading at a time; the connection gets the events in order, each once, for each reading begins after
  * the last event that was written. A client that reads slowly is waited for.
  */
@@ -127,7 +128,7 @@ export class FollowedStream implements Beating, OpenExchange {
         else this.more(answer !== LIVE);
       },
       () => {
-        // Redis is away: nothing can be read either.
+        // Redis is away, so that nothing can be read either, or the owner stands still.
         this.#asking = false;
       },
     );

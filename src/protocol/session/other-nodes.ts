@@ -89,7 +89,7 @@ export async function takeOver(state: SessionState, relay: SessionRelay, lastEve
   const own = state.collects ? NOTHING : null;
   // From before the other one lets go: or a change in between would be collected by nobody.
   state.collect();
-  const left = holder === '' ? own : heldIn(await relay.ask(holder, 'release', sessionId, ''));
+  const left = holder === '' ? own : heldIn(await released(relay, holder, sessionId));
   // Kept from now on, for the other one has forgotten it: were the stream not taken, whoever takes it asks here.
   if (!state.ended) state.hold(left);
   if (!(await events.takeStandalone(sessionId, lastEventId))) return false;
@@ -97,6 +97,11 @@ export async function takeOver(state: SessionState, relay: SessionRelay, lastEve
   // Another node took it meanwhile, and this one after it: neither collected all the time.
   if (!state.ended && state.elsewhere) state.hold(null);
   return true;
+}
+
+/** One that does not answer is not waited for: what it writes from now on is refused. */
+function released(relay: SessionRelay, holder: string, sessionId: string): Promise<string | null> {
+  return relay.ask(holder, 'release', sessionId, '').catch(() => null);
 }
 
 const NOTHING: HeldNotices = { lists: 0, uris: [] };
@@ -125,16 +130,27 @@ function heldIn(answer: string | null): HeldNotices | null {
 async function follow(state: SessionState | undefined, streamId: number, from: string): Promise<string> {
   if (state === undefined || !(streamId > 0)) return OVER;
   state.stream(streamId)?.follow(from);
-  await state.host.events.stored(state.session.id);
+  if (!(await isStored(state))) return LIVE;
   return state.stream(streamId) === undefined ? OVER : LIVE;
 }
 
 async function following(state: SessionState | undefined, streamId: number, from: string): Promise<string> {
   if (state === undefined || !(streamId > 0)) return OVER;
-  await state.host.events.stored(state.session.id);
+  if (!(await isStored(state))) return LIVE;
   const stream = state.stream(streamId);
   if (stream === undefined) return OVER;
   return stream.follower === from ? LIVE : MOVED;
+}
+
+/** False: what was said cannot be stored for now. Whoever reads it elsewhere has not come to its end. */
+async function isStored(state: SessionState): Promise<boolean> {
+  try {
+    await state.host.events.stored(state.session.id);
+    return true;
+  } catch {
+    // The log has told why.
+    return false;
+  }
 }
 
 /** What this node wrote to the session's own stream was refused: another node holds it. */

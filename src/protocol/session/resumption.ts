@@ -62,7 +62,10 @@ async function listenAmongNodes(state: SessionState, relay: SessionRelay, reply:
 
 function listenHere(state: SessionState, reply: Reply): OpenExchange | null {
   const stream = state.stream(STANDALONE_STREAM);
-  return stream === undefined ? null : carry(stream, reply, stream.primingFrame());
+  if (stream === undefined) return null;
+  const connection = reply.openStream();
+  stream.begin(connection);
+  return new CarryingExchange(stream, connection);
 }
 
 /** Carries on after `lastEventId`. A fault when that cannot be done; `reply` is then unused. */
@@ -133,7 +136,11 @@ function carryOn(state: SessionState, streamId: number, frames: string, reply: R
   if (!reply.open) return null;
   if (state.ended) return SESSION_ENDED;
   const stream = state.stream(streamId);
-  if (stream !== undefined) return carry(stream, reply, frames);
+  if (stream !== undefined) {
+    const connection = reply.openStream();
+    stream.resume(connection, frames);
+    return new CarryingExchange(stream, connection);
+  }
   if (frames === '') {
     reply.send(204, '', '');
     return null;
@@ -142,12 +149,6 @@ function carryOn(state: SessionState, streamId: number, frames: string, reply: R
   connection.write(frames);
   connection.end();
   return null;
-}
-
-function carry(stream: SessionStream, reply: Reply, opening: string): OpenExchange {
-  const connection = reply.openStream();
-  stream.attach(connection, opening);
-  return new CarryingExchange(stream, connection);
 }
 
 function framesOf(missed: Missed): string {

@@ -6,7 +6,7 @@
  * index of who subscribed to it.
  * Invariants: a state exists only for a session of the store and goes with it, whether it was deleted, expired or
  * evicted; so everything here is bounded by the store's cap and each session's own limits. A session with an open
- * stream or connection is in use and does not expire.
+ * stream or connection, or with a request that runs, is in use and does not expire.
  */
 
 import type { Principal } from '../../catalogue/define.ts';
@@ -79,6 +79,7 @@ export class SessionHub implements SessionHost {
     this.nowMs = options.nowMs;
     this.recent = this.relay === null ? null : new RecentChanges(options.nowMs);
     this.keepAlive = new KeepAlive(options.limits.streamKeepAliveMs, options.repeat ?? repeatWithTimer);
+    this.store.isBusy = ({ id }) => (this.#states.get(id)?.calls.size ?? 0) > 0;
     this.store.onEnd = (session, why) => this.#ended(session, why);
     this.store.onSubscriptions = (session, uri) => {
       const state = this.#states.get(session.id);

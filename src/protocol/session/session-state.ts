@@ -117,7 +117,7 @@ export class SessionState {
     this.#streams ??= new Map();
     const stream = new SessionStream(this.host, this.session, this.host.events.newStream(this.session.id));
     this.#streams.set(stream.streamId, stream);
-    stream.attach(reply.openStream(), stream.primingFrame());
+    stream.begin(reply.openStream());
     return stream;
   }
 

@@ -4,15 +4,20 @@
  * Role: gives every message an event id, keeps it in the event log, and writes it to the connection that carries the
  * stream at the moment, if there is one. Connections come and go; the stream goes on.
  *
- *   write ──► event log ──► connection (0 or 1)      a GET with Last-Event-ID attaches another one
+ *   write ──► event log ──stored──► connection (0 or 1)      a GET with Last-Event-ID attaches another one
+ *                └──► held ──┘
  *
- * Invariants: a message is in the log before it is on the wire, in the same turn and the same order, so that a
- * connection attached after a replay continues without gap or duplicate; a newer connection replaces an older one,
- * which ends. Who may attach and when the stream is over is decided by others. A client that came back on another node
- * is served there from the log (`followed-stream.ts`); this side then tells that node when there is more to read.
+ * Invariants: a message is in the log, where every node that may serve the session can read it, before it is on the
+ * wire, and in the same order, so that a connection attached after a replay continues without gap or duplicate, here or
+ * elsewhere. With a log of this node alone that is the turn in which it is written; with one elsewhere it is held until
+ * then, `HELD_CHARS_MAX` at most, past which it goes out unstored, as it does while nothing can be stored. What is held
+ * belongs to the connection: whoever attaches after a replay has it from there. A newer connection replaces an older
+ * one, which ends. Who may attach and when the stream is over is decided by others. A client that came back on another
+ * node is served there from the log (`followed-stream.ts`); this side then tells that node when there is more to read.
  */
 import type { EventStream } from '../../frontend/port.ts';
-import type { EventLog, Session, SessionRelay } from '../../sessions/port.ts';
+import type { EventLog, Session, SessionRelay, StoredListener } from '../../sessions/port.ts';
+import { HeldFrames } from './held-frames.ts';
 import { type Beating, type KeepAlive, NO_SLOT } from './keep-alive.ts';
 import type { Outlet } from './notices.ts';
 
@@ -35,7 +40,11 @@ export const MOVED = 'moved';
 /** A comment: nothing to the client, life to every proxy on the way. */
 const KEEP_ALIVE_FRAME = ':\n\n';
 
-export class SessionStream implements Beating, Outlet {
+/** Held by one stream. Reached: what can be coalesced waits, as for a slow reader. */
+const HELD_CHARS_READY = 65_536;
+const HELD_CHARS_MAX = 1_048_576;
+
+export class SessionStream implements Beating, Outlet, StoredListener {
   keepAliveSlot = NO_SLOT;
   readonly streamId: number;
   /** Called when the connection can take more again, or when there is a new one. */
@@ -46,6 +55,10 @@ export class SessionStream implements Beating, Outlet {
   readonly #session: Session;
   #connection: EventStream | null = null;
   #spoke = false;
+  /** Not stored yet. Made with the first: a log of this node alone needs none. */
+  #held: HeldFrames | null = null;
+  /** The connection ends when what is held is written; what is said meanwhile is for the next one. */
+  #isLeaving = false;
   /** The node that carries it to the client; `''`: this one, or none. */
   #follower = '';
   /** The follower is being told of what was said; `again`: of more than was known of when that began. */
@@ -68,11 +81,11 @@ export class SessionStream implements Beating, Outlet {
   }
 
   get congested(): boolean {
-    return this.#connection?.congested === true;
+    return this.#connection?.congested === true || (this.#held !== null && this.#held.chars > HELD_CHARS_READY);
   }
 
   get ready(): boolean {
-    return this.connected && !this.congested;
+    return this.connected && !this.congested && !this.#isLeaving;
   }
 
   /** `message` is lent. */
@@ -80,7 +93,7 @@ export class SessionStream implements Beating, Outlet {
     const text = typeof message === 'string' ? message : textOf(message);
     const id = this.#host.events.append(this.#session.id, this.streamId, text);
     this.written++;
-    this.#frame(eventFrame(id, text));
+    this.#say(eventFrame(id, text));
     if (this.#follower !== '') this.#tellFollower();
   }
 
@@ -97,43 +110,66 @@ export class SessionStream implements Beating, Outlet {
 
   /** Nothing more will be said. */
   finish(): void {
-    this.end();
+    this.#leave('');
     this.#host.events.finish(this.#session.id, this.streamId);
     this.#over = true;
     if (this.#follower !== '') this.#tellFollower();
   }
 
-  /** Makes `connection` the one that carries the stream. `opening` is what it says first, as frames, or `''`. */
-  attach(connection: EventStream, opening: string): void {
-    const old = this.#connection;
-    this.#connection = null;
-    this.#leaveFollower('');
-    if (old !== null) release(old);
-    this.#connection = connection;
-    connection.onDrain = () => this.onReady?.();
-    this.#host.keepAlive.add(this);
-    if (opening !== '') this.#frame(opening);
+  /** Makes `connection` the one that carries the stream from now on. */
+  begin(connection: EventStream): void {
+    this.#carry(connection);
+    // An id to resume from before there is a message, for revisions whose clients expect an empty event.
+    if (this.#session.revision.ssePolling) {
+      this.#say(`id: ${this.#host.events.mark(this.#session.id, this.streamId)}\ndata: \n\n`);
+    }
     if (this.ready) this.onReady?.();
   }
 
-  /** An id to resume from before there is a message. `''` for revisions whose clients do not expect an empty event. */
-  primingFrame(): string {
-    if (!this.#session.revision.ssePolling) return '';
-    return `id: ${this.#host.events.mark(this.#session.id, this.streamId)}\ndata: \n\n`;
+  /** As `begin`, for a client that has read the log: `replayed`, as frames, is all that was written since its last id. */
+  resume(connection: EventStream, replayed: string): void {
+    this.#held?.clear();
+    this.#carry(connection);
+    if (replayed !== '') this.#frame(replayed);
+    if (this.ready) this.onReady?.();
+  }
+
+  #carry(connection: EventStream): void {
+    const old = this.#connection;
+    this.#connection = null;
+    this.#isLeaving = false;
+    this.#leaveFollower('');
+    if (old !== null) release(old);
+    this.#connection = connection;
+    connection.onDrain = () => {
+      if (this.ready) this.onReady?.();
+    };
+    this.#host.keepAlive.add(this);
   }
 
   /** Ends the connection and tells the client when to come back for the rest. */
   sendAway(retryMs: number): void {
-    this.#frame(`retry: ${retryMs}\n\n`);
-    this.end();
+    this.#leave(`retry: ${retryMs}\n\n`);
   }
 
   /** The connection broke. Another one that has taken over is left alone. */
   detach(connection: EventStream): void {
     if (this.#connection !== connection) return;
     this.#connection = null;
+    this.#held?.clear();
     connection.onDrain = null;
     this.#host.keepAlive.remove(this);
+  }
+
+  stored(place: number): boolean {
+    const held = this.#held;
+    if (held === null) return false;
+    const wasReady = this.ready;
+    const frames = held.take(place);
+    if (frames !== '') this.#frame(frames);
+    if (this.#isLeaving && held.empty) this.end();
+    else if (!wasReady && this.ready) this.onReady?.();
+    return !held.empty;
   }
 
   /** Ends the connection, if there is one. */
@@ -182,6 +218,31 @@ export class SessionStream implements Beating, Outlet {
       await events.stored(this.#session.id);
       relay?.tell(this.#follower, kind, this.#session.id, String(this.streamId));
     }
+  }
+
+  /** To the connection, as soon as it is stored. */
+  #say(frame: string): void {
+    if (!this.connected || this.#isLeaving) return;
+    const place = this.#host.events.untilStored(this.#session.id, this);
+    if (place === 0) {
+      this.#frame(this.#held === null ? frame : this.#held.take(Number.POSITIVE_INFINITY) + frame);
+      return;
+    }
+    this.#held ??= new HeldFrames();
+    this.#held.add(frame, place);
+    if (this.#held.chars > HELD_CHARS_MAX) this.stored(Number.POSITIVE_INFINITY);
+  }
+
+  /** Ends the connection after what was said, and `frame`. */
+  #leave(frame: string): void {
+    if (this.#isLeaving) return;
+    if (this.#held === null || this.#held.empty) {
+      if (frame !== '') this.#frame(frame);
+      this.end();
+      return;
+    }
+    if (frame !== '') this.#held.addToLast(frame);
+    this.#isLeaving = true;
   }
 
   #frame(frame: string): void {

@@ -34,8 +34,11 @@ export class Custom implements ArenaPart {
 
   addValue(arena: Arena, rows: Float64Array, at: number, value: unknown, ts: number): void {
     const open = this.#openOf(arena, rows);
-    const state = open.get(at) ?? this.#decoded(arena, rows, at);
-    open.set(at, this.#reducer.add(state, value, ts) ?? state);
+    const known = open.get(at);
+    const state = known === undefined ? this.#decoded(arena, rows, at) : known;
+    // Null is a state like any other.
+    const after = this.#reducer.add(state, value, ts);
+    open.set(at, after === undefined ? state : after);
   }
 
   addEvent(arena: Arena, rows: Float64Array, at: number, batch: EventBatch, row: number): void {
@@ -54,8 +57,10 @@ export class Custom implements ArenaPart {
     if ((fromRows[fromAt] as number) === 0) return;
     const other = this.#decoded(from, fromRows, fromAt);
     const open = this.#openOf(arena, rows);
-    const state = open.get(at) ?? this.#decoded(arena, rows, at);
-    open.set(at, this.#reducer.merge(state, other) ?? state);
+    const known = open.get(at);
+    const state = known === undefined ? this.#decoded(arena, rows, at) : known;
+    const after = this.#reducer.merge(state, other);
+    open.set(at, after === undefined ? state : after);
   }
 
   result(arena: Arena, rows: Float64Array, at: number, spanMs: number): unknown {

@@ -72,7 +72,9 @@ export function momentsColumn(program: Program, over: Over): number {
       `{ const d = v - ${own(mean)}; ${own(mean)} += d / ${own(n)}; ${own(squares)} += d * (v - ${own(mean)}); }`,
     );
     program.onMerge(
-      `{ const n = ${own(n)}, m = ${other(n)}, d = ${other(mean)} - ${own(mean)}; if (m > 0) {
+      `{ const n = ${own(n)}, m = ${other(n)}, d = ${other(mean)} - ${own(mean)};
+if (n === 0) { ${own(mean)} = ${other(mean)}; ${own(squares)} = ${other(squares)}; }
+else if (m > 0) {
   ${own(mean)} += d * (m / (n + m)); ${own(squares)} += ${other(squares)} + d * d * (n * (m / (n + m))); } }`,
     );
     return mean;

@@ -14,6 +14,13 @@ import type { RowReader, Source } from './source.ts';
 
 type Compiled = Pick<RowAggregates, 'init' | 'add' | 'addRows' | 'merge' | 'results' | 'free' | 'flush'>;
 
+/**
+ * By their text, those that only functions are handed in to: what V8 made of a program outlives the definition that it was
+ * made for. The first ones stay, as definitions do.
+ */
+const kept = new Map<string, { readonly values: readonly unknown[]; readonly compiled: Compiled }>();
+const PROGRAMS_KEPT_MAX = 256;
+
 /** Statements for the events of one condition: for all of them, and for those that have a value of a source. */
 interface Branch {
   readonly always: string[];
@@ -154,7 +161,14 @@ ${this.#results.join('\n')}
 free(s, at) { ${rows} ${this.#free.join(' ')} },
 flush(s) { ${this.#flush.join(' ')} },
 };`;
-    return new Function(...this.#values.values(), text)(...this.#values.keys()) as Compiled;
+    const values = [...this.#values.keys()];
+    const known = kept.get(text);
+    if (known?.values.every((value, i) => value === values[i])) return known.compiled;
+    const compiled = new Function(...this.#values.values(), text)(...values) as Compiled;
+    if (kept.size < PROGRAMS_KEPT_MAX && values.every((value) => typeof value === 'function')) {
+      kept.set(text, { values, compiled });
+    }
+    return compiled;
   }
 
   #branch(where: RowReader | null): Branch {

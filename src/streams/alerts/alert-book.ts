@@ -6,15 +6,19 @@
  * `webhook-calls.ts`. The MCP notification is the update of the alert's resource, which the engine publishes for every
  * result.
  * Invariant: who is told is a function of the log: a replay decides alike, and silence holds through a restart.
- * Bounds: `ALERTS_MAX` remembered, `GROUPS_MAX` groups and beginnings, oldest first.
+ * Bounds: `ALERTS_MAX` remembered, of `CHARACTERS_MAX` as JSON, `GROUPS_MAX` groups and beginnings, oldest first. Keys may
+ * be as large as a body: names that are long are digests.
  */
+import { createHash } from 'node:crypto';
 
 import type { RaisedAlert, ResultLine } from '../engine/port.ts';
 import type { AlertPlan } from '../plan.ts';
 import { type WebhookCall, WebhookCalls } from './webhook-calls.ts';
 
 export const ALERTS_MAX = 10_000;
+const CHARACTERS_MAX = 64 * 1024 * 1024;
 const GROUPS_MAX = 100_000;
+const NAME_CHARACTERS_MAX = 256;
 
 export interface AlertBookOptions {
   readonly log: { warn(fields: object, message: string): void };
@@ -31,7 +35,8 @@ export interface AlertFacts {
 export class AlertBook {
   readonly #calls: WebhookCalls;
   /** Newest state of each alert and key, oldest change first. */
-  readonly #alerts = new Map<string, RaisedAlert>();
+  readonly #alerts = new Map<string, { readonly alert: RaisedAlert; readonly characters: number }>();
+  #characters = 0;
   /** Group → time a beginning was last told. */
   readonly #told = new Map<string, number>();
   /** Alerts and keys whose beginning was told, and whose end was not yet. */
@@ -52,19 +57,27 @@ export class AlertBook {
 
   #remember(alert: RaisedAlert): void {
     const name = nameOf(alert);
-    this.#alerts.delete(name);
-    this.#alerts.set(name, alert);
+    this.#forget(name);
+    const { length: characters } = JSON.stringify(alert);
+    this.#alerts.set(name, { alert, characters });
+    this.#characters += characters;
     for (const oldest of this.#alerts.keys()) {
-      if (this.#alerts.size <= ALERTS_MAX) return;
-      this.#alerts.delete(oldest);
+      const { size } = this.#alerts;
+      if (size === 1 || (size <= ALERTS_MAX && this.#characters <= CHARACTERS_MAX)) return;
+      this.#forget(oldest);
     }
+  }
+
+  #forget(name: string): void {
+    this.#characters -= this.#alerts.get(name)?.characters ?? 0;
+    this.#alerts.delete(name);
   }
 
   #mayTell(plan: AlertPlan, alert: RaisedAlert): boolean {
     const name = nameOf(alert);
     if (alert.state === 'cleared') return this.#begun.delete(name);
     const members = plan.groupBy.length === 0 ? alert.key : plan.groupBy.map((member) => alert.key[member]);
-    const group = `${alert.stream}/${plan.name}/${JSON.stringify(members)}`;
+    const group = shortOf(`${alert.stream}/${plan.name}/${JSON.stringify(members)}`);
     const last = this.#told.get(group);
     if (last !== undefined && alert.atMs - last < plan.silenceMs) return false;
     if (plan.silenceMs > 0) {
@@ -86,10 +99,19 @@ export class AlertBook {
     }
   }
 
+  /** Of alerts that are not among these, by `{stream}/{alert}`, none is raised any more: nobody knows how they go on. */
+  keep(kept: ReadonlySet<string>): void {
+    for (const [name, { alert: known }] of this.#alerts) {
+      if (kept.has(`${known.stream}/${known.alert}`)) continue;
+      if (known.state === 'raised') this.#forget(name);
+      this.#begun.delete(name);
+    }
+  }
+
   /** Newest first. `stream` `''`: of all. */
   list({ active, limit, stream }: { stream: string; active: boolean; limit: number }): readonly RaisedAlert[] {
     const found: RaisedAlert[] = [];
-    for (const alert of [...this.#alerts.values()].reverse()) {
+    for (const { alert } of [...this.#alerts.values()].reverse()) {
       if (found.length >= limit) break;
       if (stream !== '' && alert.stream !== stream) continue;
       if (active && alert.state !== 'raised') continue;
@@ -98,9 +120,14 @@ export class AlertBook {
     return found;
   }
 
+  /** Webhook calls about alerts of this stream that were given up or refused for good, since the start. */
+  callsLost(stream: string): number {
+    return this.#calls.lost(stream);
+  }
+
   facts(): AlertFacts {
     return {
-      alerts: [...this.#alerts.values()],
+      alerts: [...this.#alerts.values()].map(({ alert }) => alert),
       told: [...this.#told],
       begun: [...this.#begun],
       calls: this.#calls.pending(),
@@ -124,7 +151,10 @@ export class AlertBook {
   }
 }
 
-const nameOf = ({ alert, key, stream }: RaisedAlert): string => `${stream}/${alert}/${JSON.stringify(key)}`;
+const nameOf = ({ alert, key, stream }: RaisedAlert): string => shortOf(`${stream}/${alert}/${JSON.stringify(key)}`);
+
+const shortOf = (name: string): string =>
+  name.length <= NAME_CHARACTERS_MAX ? name : createHash('sha256').update(name).digest('hex');
 
 function dropOldest(held: Map<string, number> | Set<string>): void {
   for (const oldest of held.keys()) {

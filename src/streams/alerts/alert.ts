@@ -8,7 +8,7 @@
  * Invariant: retractions, late and timeout outputs and early panes of a window decide like any other result, except
  * that a retraction decides nothing.
  */
-import { compileScoped, objectEnvironment, type ScopedExpression } from '../expressions/scoped.ts';
+import { compileScoped, type Environment, objectEnvironment, type ScopedExpression } from '../expressions/scoped.ts';
 import { resultScope } from '../expressions/scopes.ts';
 import { compileTemplate, type Template } from '../expressions/template.ts';
 import type { Emitter, Keys, OperatorKind, OperatorStats, ResultRow, ShardOperator } from '../operator.ts';
@@ -56,7 +56,13 @@ class Alert implements ShardOperator {
 
   result(row: ResultRow, columns: readonly string[], out: Emitter): void {
     if (row.retraction || row.output !== '') return;
-    const environment = objectEnvironment(namesOf(row, columns, this.#keys));
+    // A pattern or an anomaly is an event by itself: each one is told, and none is ever "over".
+    const isEach = this.#when === null && this.#clear === null;
+    const environment = environmentOf(row, columns, this.#keys);
+    if (isEach && this.#plan.consecutive === 1) {
+      this.#tell(row, columns, true, out, this.#message.render(environment));
+      return;
+    }
     const holds = this.#when === null || this.#when.test(environment);
     const state = this.#states.get(row.keyId) ?? { raised: false, held: 0 };
     const before = { ...state };
@@ -66,8 +72,7 @@ class Alert implements ShardOperator {
     if (state.raised || state.held > 0) this.#states.put(row.keyId, state, Number.POSITIVE_INFINITY);
     else if (before.raised || before.held > 0) this.#states.delete(row.keyId);
     this.#states.flush();
-    // A pattern or an anomaly is an event by itself: each one is told, and none is ever "over".
-    if (state.raised !== before.raised || (this.#when === null && this.#clear === null)) {
+    if (state.raised !== before.raised || (isEach && state.raised)) {
       this.#tell(row, columns, state.raised, out, this.#message.render(environment));
     }
   }
@@ -91,11 +96,13 @@ class Alert implements ShardOperator {
   }
 }
 
-function namesOf(row: ResultRow, columns: readonly string[], keys: Keys): Record<string, unknown> {
+/** Names of two parts are members of the key, whatever values are named; `start` and `end` are values where these exist. */
+function environmentOf(row: ResultRow, columns: readonly string[], keys: Keys): Environment {
   const names: Record<string, unknown> = { start: row.start, end: row.end };
-  if (row.keyId >= 0) names['key'] = JSON.parse(keys.json(row.keyId));
   for (let i = 0; i < columns.length; i++) names[columns[i] as string] = row.values[i];
-  return names;
+  const values = objectEnvironment(names);
+  const key = objectEnvironment(row.keyId < 0 ? {} : JSON.parse(keys.json(row.keyId)));
+  return { member: (path, slot) => (path.length > 1 ? key.member(path.slice(1), slot) : values.member(path, slot)) };
 }
 
 /** Names were checked against the source's columns when the plan was compiled. */

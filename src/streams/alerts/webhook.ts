@@ -4,7 +4,12 @@
  * Role: shared by alerts and the webhook sink. 2xx is taken; 408, 425, 429, 5xx and network errors may be tried again,
  * not before the time of `Retry-After`; anything else, redirects among it, will not get better.
  */
+import { createHash } from 'node:crypto';
+
 const CALL_MS_MAX = 10_000;
+/** Of an idempotency key: receivers keep them, and bound headers. */
+const KEY_CHARACTERS_MAX = 1024;
+const DIGEST_CHARACTERS = 64;
 
 export interface WebhookFailure {
   readonly message: string;
@@ -23,14 +28,10 @@ export async function callWebhook(
   body: unknown,
   signal: AbortSignal,
 ): Promise<WebhookFailure | null> {
+  const request = requestOf(url, headers, idempotencyKey, body);
+  if (request instanceof Error) return { message: request.message, retry: false, retryAfterMs: 0 };
   try {
-    const response = await fetch(url, {
-      method: 'POST',
-      headers: { 'Content-Type': 'application/json', 'Idempotency-Key': headerSafe(idempotencyKey), ...headers },
-      body: JSON.stringify(body),
-      signal: AbortSignal.any([signal, AbortSignal.timeout(CALL_MS_MAX)]),
-      redirect: 'manual',
-    });
+    const response = await fetch(request, { signal: AbortSignal.any([signal, AbortSignal.timeout(CALL_MS_MAX)]) });
     await response.body?.cancel();
     if (response.ok) return null;
     const { status } = response;
@@ -42,6 +43,25 @@ export async function callWebhook(
   }
 }
 
+/** An error: it cannot be written, and that will not get better. */
+function requestOf(
+  url: string,
+  headers: Readonly<Record<string, string>>,
+  idempotencyKey: string,
+  body: unknown,
+): Request | Error {
+  try {
+    return new Request(url, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json', 'Idempotency-Key': headerSafe(idempotencyKey), ...headers },
+      body: JSON.stringify(body),
+      redirect: 'manual',
+    });
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
+  }
+}
+
 /** Seconds or a date (RFC 9110, 10.2.3); 0 for anything else. */
 export function retryAfterMs(header: string, nowMs: number): number {
   if (/^\d{1,9}$/.test(header)) return Number(header) * 1000;
@@ -49,7 +69,10 @@ export function retryAfterMs(header: string, nowMs: number): number {
   return Number.isNaN(atMs) ? 0 : Math.max(0, atMs - nowMs);
 }
 
-/** Header values are visible ASCII. */
+/** Header values are visible ASCII. Of a long text the end, which tells one window of a key from the next, is in a digest. */
 function headerSafe(text: string): string {
-  return encodeURI(text).slice(0, 1024);
+  const safe = encodeURI(text);
+  if (safe.length <= KEY_CHARACTERS_MAX) return safe;
+  const digest = createHash('sha256').update(text).digest('hex');
+  return `${safe.slice(0, KEY_CHARACTERS_MAX - DIGEST_CHARACTERS)}${digest}`;
 }

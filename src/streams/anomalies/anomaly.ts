@@ -80,8 +80,8 @@ class Anomaly implements ShardOperator {
 
   result(row: ResultRow, columns: readonly string[], out: Emitter): void {
     if (row.retraction || row.output !== '' || row.timing !== 'on-time') return;
-    const value = row.values[columns.indexOf(this.#plan.value)];
-    if (typeof value !== 'number' || Number.isNaN(value)) return;
+    const value = numberOf(row.values[columns.indexOf(this.#plan.value)], this.#plan.type);
+    if (Number.isNaN(value)) return;
     const verdict = this.#judge(row.keyId, value, row.start);
     if (verdict !== null) {
       this.#row.origin = row.origin;
@@ -90,13 +90,15 @@ class Anomaly implements ShardOperator {
     this.#states.flush();
   }
 
-  /** Null when the value is none to tell of. */
+  /** Null when the value is none to tell of. Timers are the times of what was seen: `afterMs` may change. */
   #judge(keyId: number, value: number, ts: number): Verdict | null {
     const state = this.#states.get(keyId) ?? createDetector(this.#plan);
-    // What comes late has been overtaken: the newest time stays.
-    const verdict = detect(this.#plan, state, value, Number.isNaN(state.lastTs) ? ts : Math.max(ts, state.lastTs));
-    const timer = this.#plan.type === 'missing' ? state.lastTs + this.#plan.afterMs : Number.POSITIVE_INFINITY;
-    this.#states.put(keyId, state, timer);
+    // What comes late has been overtaken: the key is not seen again by it.
+    const isNews = !(ts <= state.lastTs);
+    const verdict = detect(this.#plan, state, value, ts);
+    if (this.#plan.type !== 'missing') this.#states.put(keyId, state, Number.POSITIVE_INFINITY);
+    else if (isNews) this.#states.put(keyId, state, state.lastTs);
+    else this.#states.put(keyId, state, this.#states.timer(keyId));
     return verdict?.anomalous === true ? verdict : null;
   }
 
@@ -109,7 +111,7 @@ class Anomaly implements ShardOperator {
   }
 
   #tellMissing(untilMs: number, out: Emitter): void {
-    for (const keyId of this.#states.due(untilMs)) {
+    for (const keyId of this.#states.due(untilMs - this.#plan.afterMs)) {
       const state = this.#states.get(keyId);
       if (state === undefined) continue;
       this.#row.origin = '';
@@ -155,4 +157,10 @@ class Anomaly implements ShardOperator {
   stats(): OperatorStats {
     return { rows: this.#states.size, bytes: this.#states.byteLength, late: 0 };
   }
+}
+
+/** NaN for none. Where only the presence of a value counts, texts and lists count as well. */
+function numberOf(value: unknown, type: AnomalyPlan['type']): number {
+  if (typeof value === 'number') return value;
+  return type === 'missing' && value !== null && value !== undefined ? 0 : Number.NaN;
 }

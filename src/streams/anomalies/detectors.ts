@@ -2,13 +2,17 @@
  * Anomaly detectors: pure functions of (state, value, time).
  *
  * Each looks at one key's values in the order they come and says how far the newest one is from what was expected;
- * an anomalous value is learnt from like any other, except by `zscore`, where one outlier would widen the band.
+ * an anomalous value is learnt from like any other, except by `zscore`, where one outlier would widen the band. A value
+ * whose square is beyond all numbers is learnt by none: the variance would be infinite, and the key deaf from then on.
  * - zscore: deviations from the running mean (Welford), of all values that were no anomalies.
  * - ewma: exponentially weighted mean and variance (West 1979: diff·alpha), deviations from it.
  * - seasonal: a running mean and variance per bucket of the season, so that a Monday morning is compared with others.
- * - rate: change per second since the value before.
+ * - rate: change per second since the value before, by the times of the events: one that comes late has none before it.
  */
 import type { AnomalyPlan } from '../plan.ts';
+
+/** Differences of two have squares, and sums of these are numbers. */
+const LEARNT_MAX = 1e150;
 
 export interface DetectorState {
   /** Values seen; per bucket for `seasonal`. */
@@ -16,6 +20,7 @@ export interface DetectorState {
   mean: number[];
   /** Sum of squared deviations (zscore, seasonal) or the weighted variance (ewma). */
   spread: number[];
+  /** Of the value with the highest time. */
   lastTs: number;
   lastValue: number;
 }
@@ -41,8 +46,10 @@ export function detect(plan: AnomalyPlan, state: DetectorState, value: number, t
       : plan.type === 'missing'
         ? null
         : banded(plan, state, value, ts);
-  state.lastTs = ts;
-  state.lastValue = value;
+  if (!(ts < state.lastTs)) {
+    state.lastTs = ts;
+    state.lastValue = value;
+  }
   return verdict;
 }
 
@@ -50,7 +57,7 @@ function rate(plan: AnomalyPlan, { lastTs, lastValue }: DetectorState, value: nu
   const seconds = (ts - lastTs) / 1000;
   if (!(seconds > 0)) return null;
   const change = Math.abs(value - lastValue) / seconds;
-  return { anomalous: change > plan.maxPerSecond, expected: lastValue, score: change / plan.maxPerSecond };
+  return { anomalous: change > plan.maxPerSecond, expected: lastValue, score: finite(change / plan.maxPerSecond) };
 }
 
 function banded(plan: AnomalyPlan, state: DetectorState, value: number, ts: number): Verdict | null {
@@ -68,11 +75,15 @@ function banded(plan: AnomalyPlan, state: DetectorState, value: number, ts: numb
 
 /** Where nothing ever varied, any difference is infinitely far. */
 function scoreOf(difference: number, deviation: number): number {
-  if (deviation > 0) return Math.abs(difference) / deviation;
+  if (deviation > 0) return finite(Math.abs(difference) / deviation);
   return difference === 0 ? 0 : Number.MAX_VALUE;
 }
 
+/** Results are JSON, which has no infinity. */
+const finite = (score: number): number => Math.min(Number.MAX_VALUE, score);
+
 function learn(plan: AnomalyPlan, state: DetectorState, bucket: number, value: number): void {
+  if (Math.abs(value) > LEARNT_MAX) return;
   const count = (state.count[bucket] as number) + 1;
   const mean = state.mean[bucket] as number;
   const spread = state.spread[bucket] as number;

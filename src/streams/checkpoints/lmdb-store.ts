@@ -85,8 +85,14 @@ class LmdbPieces implements PieceStore {
     return `cannot be read: ${String(error)}`;
   }
 
-  /** Pieces of ids that have no manifest: saves that did not finish, removals that a crash cut short. */
+  /**
+   * Of ids that are not kept: saves that did not finish, or were told not to have and are there, removals that a crash cut
+   * short.
+   */
   async #removeLeftovers(kept: ReadonlySet<number>): Promise<void> {
+    for (const [id, seq] of this.#manifests.keys({ limit: MANIFESTS_MAX }) as [number, number][]) {
+      if (!kept.has(id)) await this.#environment.write(() => this.#manifests.remove([id, seq]));
+    }
     let after = 0;
     for (;;) {
       const [key] = this.#pieces.keys({ from: [after], limit: 1 }) as [number, number, number][];

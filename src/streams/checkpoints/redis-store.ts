@@ -63,8 +63,13 @@ class RedisPieces implements PieceStore {
 
   async begin(kept: ReadonlySet<number>): Promise<number> {
     const { keys, redis } = this.#fence;
-    const begun = listOf(await redis.command('SMEMBERS', keys.begun)).map(Number);
-    for (const id of begun) if (!kept.has(id)) await this.#remove(id, '');
+    // A manifest of one that is not kept: the answer of `finish` was lost, or that was carried out late.
+    const left = new Map<number, string>();
+    for (const id of listOf(await redis.command('SMEMBERS', keys.begun))) left.set(Number(id), '');
+    for (const field of listOf(await redis.command('HKEYS', keys.manifests))) {
+      left.set(Number.parseInt(String(field), 10), String(field));
+    }
+    for (const [id, field] of left) if (!kept.has(id)) await this.#remove(id, field);
     this.#collected = [];
     this.#bytes = 0;
     return Number(await this.#fence.run(BEGIN, [keys.begun], []));

@@ -16,6 +16,7 @@ import {
   type DeadLetterFacts,
   type DefineOutcome,
   type RaisedAlert,
+  type Replayed,
   type StreamChange,
   type StreamFacts,
   StreamRefusal,
@@ -135,7 +136,7 @@ export class ClusterStreams implements Streams {
     return this.#familyOf(stream).deadLetters(stream, after, limit);
   }
 
-  async replayDeadLetters(stream: string, ids: readonly string[]): Promise<Accepted> {
+  async replayDeadLetters(stream: string, ids: readonly string[]): Promise<Replayed> {
     return this.#familyOf(stream).replayDeadLetters(stream, ids);
   }
 

@@ -6,6 +6,8 @@
 import type { StreamDefinition } from '../define/definition.ts';
 import type { StreamFacts } from '../engine/port.ts';
 
+type ByOperator = Readonly<Record<string, number>>;
+
 /** One of each name, in the order of their first. */
 export function factsOfAll(facts: readonly StreamFacts[]): readonly StreamFacts[] {
   const byName = new Map<string, StreamFacts>();
@@ -33,11 +35,13 @@ function together(a: StreamFacts, b: StreamFacts): StreamFacts {
     spilledBytes: a.spilledBytes + b.spilledBytes,
     deadLetters: a.deadLetters + b.deadLetters,
     partialsDropped: summed(a.partialsDropped, b.partialsDropped),
+    keysEvicted: summed(a.keysEvicted, b.keysEvicted),
     resultsRefused: a.resultsRefused + b.resultsRefused,
+    alertCallsLost: a.alertCallsLost + b.alertCallsLost,
   };
 }
 
-function summed(a: StreamFacts['partialsDropped'], b: StreamFacts['partialsDropped']): Record<string, number> {
+function summed(a: ByOperator, b: ByOperator): Record<string, number> {
   const sums = { ...a };
   for (const [name, count] of Object.entries(b)) sums[name] = (sums[name] ?? 0) + count;
   return sums;
@@ -62,7 +66,9 @@ export function factsBefore({
     spilledBytes: 0,
     deadLetters: 0,
     partialsDropped: {},
+    keysEvicted: {},
     resultsRefused: 0,
+    alertCallsLost: 0,
   };
 }
 

@@ -116,7 +116,7 @@ class ClusterNode implements OpenClusterStreams {
       const ownership = new UnitOwnership(unit, {
         leases,
         membership,
-        open: (_unit, lease, lost) => this.#open(i, lease, lost),
+        open: (_unit, lease, lost, unwanted) => this.#open(i, lease, lost, unwanted),
         askToYield: (nodeId, name) => this.#askToYield(nodeId, name),
         changed: () => this.#ownershipChanged(i),
         log,
@@ -168,11 +168,12 @@ class ClusterNode implements OpenClusterStreams {
     index: number,
     lease: Parameters<typeof UnitEngine.open>[2],
     lost: (reason: string) => void,
+    unwanted: AbortSignal,
   ): Promise<UnitEngine> {
     const { unit } = this.#routes[index] as UnitRoute;
     const { clock = steadyClock, threads } = this.#options;
     const options = { ...this.#options, clock, threads: (parts: ShardParts) => threads(index + 1, parts) };
-    const engine = await UnitEngine.open(options, unit, lease, lost);
+    const engine = await UnitEngine.open(options, unit, lease, lost, unwanted);
     engine.service.onChange((change) => this.service.tell(change));
     engine.service.onDefined(() => this.#defined(index, engine));
     return engine;

@@ -11,12 +11,14 @@ import {
   type DeadLetterFacts,
   type DefineOutcome,
   type RaisedAlert,
+  type Replayed,
   type ResultLine,
   StreamRefusal,
   type WindowAnswer,
   type WindowQuery,
 } from '../engine/port.ts';
 import { QUERY_ROWS_MAX } from '../engine/service.ts';
+import { byRank, byValue } from '../rank.ts';
 import type { Accepted, IncomingBatch } from '../sources/port.ts';
 import { earliest } from './facts.ts';
 import { PartitionIntake, type PartitionPorts, planOf } from './partition-intake.ts';
@@ -61,9 +63,9 @@ export class PartitionedStreams implements FamilyStreams {
 
   async #queryAll(query: WindowQuery): Promise<WindowAnswer> {
     const answers = await Promise.all(this.#units.map(async (unit, i) => tagged(await unit.query(query), i)));
-    const order = query.by === '' ? endOf : (line: ResultLine) => numberIn(line, query.by);
+    const rows = answers.flatMap((answer) => answer.rows);
     return {
-      rows: answers.flatMap(({ rows }) => rows).sort((a, b) => order(b) - order(a) || 0),
+      rows: rows.sort((a, b) => (query.by === '' ? byRank(endOf(a), endOf(b)) : byValue(a, b, query.by))),
       watermark: earliest(answers.map(({ watermark }) => watermark)),
       ...truncationOf(answers, false),
     };
@@ -131,10 +133,11 @@ export class PartitionedStreams implements FamilyStreams {
     return letters;
   }
 
-  async replayDeadLetters(stream: string, ids: readonly string[]): Promise<Accepted> {
-    const sum = { accepted: 0, rejected: 0, late: 0 };
+  async replayDeadLetters(stream: string, ids: readonly string[]): Promise<Replayed> {
+    const sum = { letters: 0, accepted: 0, rejected: 0, late: 0 };
     for (const [partition, its] of this.#byPartition(ids)) {
-      const { accepted, late, rejected } = await this.#unit(partition).replayDeadLetters(stream, its);
+      const { accepted, late, letters, rejected } = await this.#unit(partition).replayDeadLetters(stream, its);
+      sum.letters += letters;
       sum.accepted += accepted;
       sum.rejected += rejected;
       sum.late += late;
@@ -199,8 +202,3 @@ export const newestFirst = (alerts: readonly RaisedAlert[], limit: number): Rais
   alerts.toSorted((a, b) => b.atMs - a.atMs).slice(0, limit);
 
 const endOf = ({ end }: ResultLine): number => end ?? Number.MAX_VALUE;
-
-function numberIn({ values }: ResultLine, by: string): number {
-  const value = values[by];
-  return typeof value === 'number' ? value : -Number.MAX_VALUE;
-}

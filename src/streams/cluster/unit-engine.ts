@@ -78,18 +78,26 @@ export class UnitEngine {
     this.#keeping = setInterval(() => void fence.keep().catch(() => undefined), KEEP_MS).unref();
   }
 
-  /** `lost`: called once when it must end. Rejects when Redis is away, the log damaged, or another owner has come. */
+  /**
+   * `lost`: called once when it must end; `unwanted`: aborted when it need not be opened any more. Rejects then, and when
+   * Redis is away, the log damaged, or another owner has come.
+   */
   static async open(
     options: UnitEngineOptions,
     unit: Unit,
     lease: Lease,
     lost: (reason: string) => void,
+    unwanted: AbortSignal,
   ): Promise<UnitEngine> {
     const { clock, prefix, redis } = options;
     const { fence, nowMs } = await UnitFence.claim(redis, unitKeys(prefix, unit.name), lease.token);
     const now = clock(nowMs);
     const inForce = await definitionsInForce(fence, unit.definitions);
-    const streams = await openReleasing(options, unit, fence, inForce, now);
+    const streams = await openReleasing(options, unit, fence, {
+      ...{ definitions: inForce, declared: unit.definitions },
+      now,
+      unwanted,
+    });
     const engine = new UnitEngine(lease, fence, streams, unit.definitions, firstHeadOf(unit, prefix));
     try {
       await engine.#remember();
@@ -174,15 +182,14 @@ async function openReleasing(
   options: UnitEngineOptions,
   unit: Unit,
   fence: UnitFence,
-  definitions: readonly StreamDefinition[],
-  now: () => number,
+  its: Pick<StreamsOptions, 'declared' | 'definitions' | 'now' | 'unwanted'>,
 ): Promise<OpenStreams> {
   const { checkpointMs, kinds, log, logBytesMax, shards, tickMs } = options;
   let threads: EngineThreads | null = null;
   const release = (): void => threads?.release();
   try {
     const streams = await openStreams({
-      definitions,
+      ...its,
       shards,
       logBytesMax,
       checkpointMs,
@@ -194,7 +201,6 @@ async function openReleasing(
         return threads;
       },
       log,
-      now,
     });
     const { abandon, close } = streams;
     return { ...streams, abandon: () => abandon().finally(release), close: () => close().finally(release) };

@@ -12,7 +12,7 @@
 export const UNIT_TTL_MS = 30 * 86_400_000;
 
 export interface UnitKeys {
-  /** Hash: `token` of the owner, `attempt`, `first` and `last` record of the log, `definitions` in force, as `declared`. */
+  /** Hash: `token` of the owner, `attempt`, `first` and `last` record of the log, `definitions` in force, as `declared` (packed). */
   readonly head: string;
   /** Redis stream: record n is the entry `n-0`. */
   readonly log: string;

@@ -31,7 +31,8 @@ const ASK_AFTER_FAILURE_MS = 60_000;
 export interface OwnershipPorts {
   readonly leases: Leases;
   readonly membership: Membership;
-  open(unit: Unit, lease: Lease, lost: (reason: string) => void): Promise<UnitEngine>;
+  /** Rejects, soon, when it is `unwanted` before it is open. */
+  open(unit: Unit, lease: Lease, lost: (reason: string) => void, unwanted: AbortSignal): Promise<UnitEngine>;
   /** Resolves when the other node has given it back, or never had it; rejects when it does not or cannot be asked. */
   askToYield(nodeId: string, unit: string): Promise<void>;
   /** The engine came or went. */
@@ -47,6 +48,8 @@ export class UnitOwnership {
   readonly unit: Unit;
   readonly #ports: OwnershipPorts;
   #engine: UnitEngine | null = null;
+  /** Of the engine that is being opened. */
+  #opening: AbortController | null = null;
   #stopped = false;
   #turn: Promise<unknown> = Promise.resolve();
   /** Waits for its turn. */
@@ -136,13 +139,16 @@ export class UnitOwnership {
     const unit = this.unit.name;
     this.#freeSinceMs = null;
     let reason = '';
+    const opening = new AbortController();
     const lost = (why: string): void => {
       reason = why;
+      opening.abort();
       this.#lost(lease, why);
     };
     lease.onLost = () => lost('the lease was lost');
+    this.#opening = opening;
     try {
-      const engine = await this.#ports.open(this.unit, lease, lost);
+      const engine = await this.#ports.open(this.unit, lease, lost, opening.signal);
       if (this.#stopped || reason !== '' || !engine.live) {
         await (this.#stopped ? engine.close() : engine.abandon());
         throw new Error(reason === '' ? 'the node is stopping' : reason);
@@ -151,6 +157,8 @@ export class UnitOwnership {
     } catch (error) {
       await this.#giveBack(lease);
       throw error;
+    } finally {
+      this.#opening = null;
     }
     this.#failures = 0;
     this.trouble = '';
@@ -224,12 +232,14 @@ export class UnitOwnership {
   /** Closes for good. */
   stop(): Promise<void> {
     this.#stopped = true;
+    this.#opening?.abort();
     return this.#inTurn(() => this.#closeEngine());
   }
 
   /** Ends at once and gives nothing back, as a crash would. */
   async abandon(): Promise<void> {
     this.#stopped = true;
+    this.#opening?.abort();
     await this.#engine?.abandon();
   }
 

@@ -8,6 +8,7 @@
  */
 import { type Peers, PeerUnavailable } from '../../cluster/peers/port.ts';
 import type { Leases } from '../../cluster/port.ts';
+import { RedisUnavailable } from '../../redis/unavailable.ts';
 import type { StreamDefinition } from '../define/definition.ts';
 import { type StreamFacts, StreamRefusal } from '../engine/port.ts';
 import type { UnitEngine } from './unit-engine.ts';
@@ -54,8 +55,10 @@ export class UnitRoute {
     try {
       return await work(engine);
     } catch (error) {
-      if (engine.live || error instanceof StreamRefusal) throw error;
-      throw this.#moving();
+      if (error instanceof StreamRefusal) throw error;
+      if (!engine.live) throw this.#moving();
+      if (!(error instanceof RedisUnavailable)) throw error;
+      throw new StreamRefusal('unavailable', `${this.#shown}: ${error.message}`, RETRY_AFTER_MS);
     }
   }
 

@@ -13,6 +13,7 @@ import type {
   DeadLetterFacts,
   DefineOutcome,
   RaisedAlert,
+  Replayed,
   StreamFacts,
   Streams,
   WindowAnswer,
@@ -115,7 +116,7 @@ export class UnitStreams implements FamilyStreams {
     return this.#ask('deadLetters', [stream, after, limit]);
   }
 
-  replayDeadLetters(stream: string, ids: readonly string[]): Promise<Accepted> {
+  replayDeadLetters(stream: string, ids: readonly string[]): Promise<Replayed> {
     return this.#ask('replayDeadLetters', [stream, ids]);
   }
 

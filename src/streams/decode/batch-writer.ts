@@ -11,7 +11,7 @@
 
 import type { Rejected } from '../engine/task.ts';
 import type { Provenance } from '../operator.ts';
-import { ABSENT, EventBatch } from './event-batch.ts';
+import { ABSENT, BODY_AT, EventBatch } from './event-batch.ts';
 import { INTEGER, STRING } from './field-types.ts';
 import { PADDING_BYTES } from './json-cursor.ts';
 import type { StreamSchema } from './stream-schema.ts';
@@ -53,6 +53,8 @@ export class BatchWriter {
   used: number;
   tsMax = Number.NEGATIVE_INFINITY;
   duplicates = 0;
+  /** An id was a later batch's before: what that one was read to is no longer right. */
+  tookAway = false;
   readonly rejected: Rejected[] = [];
   rejectedMore = 0;
   /** Takes the places of all that are refused, which are not listed then. */
@@ -61,6 +63,8 @@ export class BatchWriter {
   otherMs = Number.NaN;
   otherAt = 0;
   otherBytes = 0;
+  /** What reads into it; held with it (`StreamSchema.idle`). */
+  reader: unknown = null;
 
   constructor(
     schema: StreamSchema,
@@ -81,7 +85,8 @@ export class BatchWriter {
     this.capacity = capacity;
     const byteLength = this.used + room + PADDING_BYTES;
     const batch = EventBatch.allocate(schema.plan, schema.stream.index, capacity, byteLength, spare);
-    batch.bytes.set(body);
+    const isInPlace = batch.buffer === body.buffer && body.byteOffset === BODY_AT;
+    if (!isInPlace) batch.bytes.set(body);
     batch.bytes.fill(0, body.length, this.used);
     this.batch = batch;
     this.bytes = batch.bytes;

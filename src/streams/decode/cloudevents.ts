@@ -21,7 +21,7 @@ import {
   TIME,
   TYPE,
 } from './cloudevent-attributes.ts';
-import { BatchIds, type DedupSet, DUPLICATE } from './dedup-set.ts';
+import { BatchIds, type DedupSet, DUPLICATE, TAKEN_AWAY } from './dedup-set.ts';
 import { type ElementReader, passValue } from './json-array.ts';
 import { DEPTH_MAX, JsonCursor, PADDING_BYTES } from './json-cursor.ts';
 import { copyText, DEPTH_REASON, readJsonEvent } from './json-event.ts';
@@ -38,6 +38,8 @@ export class CloudEventElements implements ElementReader {
   readonly cursor: JsonCursor;
   /** Rows name the whole CloudEvent as their original bytes, not its data. */
   wholeEvents = false;
+  /** Their ids are looked up and not remembered. */
+  looksOnly = false;
   readonly #writer: BatchWriter;
   readonly #scanner: ObjectScanner;
   readonly #envelope: EnvelopeScanner;
@@ -119,7 +121,8 @@ export class CloudEventElements implements ElementReader {
     cursor.at = this.#dataAt;
     cursor.space();
     if (this.#scanner.scan()) {
-      cursor.space();
+      // Of data in the envelope the end is known: white space behind it is not its own.
+      if (cursor.at !== this.#dataEnd) cursor.space();
       if (cursor.at === this.#dataEnd) return '';
     }
     this.#writer.used = used;
@@ -207,7 +210,11 @@ export class CloudEventElements implements ElementReader {
     const high = Math.imul((hash[1] as number) ^ (low >>> 13), 0x9e3779b1) ^ low;
     if (!this.#ids.add(low, high)) return true;
     const writer = this.#writer;
-    const found = dedup.add(low, high, this.#seq, writer.arrivalMs, writer.schema.stream.dedupTtlMs);
+    const ttlMs = writer.schema.stream.dedupTtlMs;
+    const found = this.looksOnly
+      ? dedup.look(low, high, this.#seq, writer.arrivalMs, ttlMs)
+      : dedup.add(low, high, this.#seq, writer.arrivalMs, ttlMs);
+    if (found === TAKEN_AWAY) writer.tookAway = true;
     return found === DUPLICATE;
   }
 

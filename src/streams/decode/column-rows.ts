@@ -1,15 +1,21 @@
 /**
  * Single rows of a body of format `columns`: a row's values, and some of its rows as a body of their own.
  *
- * Role: for rows that are looked at one by one because something is wrong with them, and for batches that are cut. What
- * is wrong with a row stays so: values go on as they are.
+ * Role: for rows that are looked at one by one because something is wrong with them, for their dead letters, and for
+ * batches that are cut. What is wrong with a row stays so: values go on as they are.
  */
 import { Buffer } from 'node:buffer';
+import type { FieldPlan } from '../plan.ts';
 import { ABSENT_BIT, assembled, BOOL_ABSENT, type ColumnLayout, type ColumnsLayout } from './column-format.ts';
 import { isUtf8 } from './utf8.ts';
 
 /** Not UTF-8: a text that has no place in its column. */
 const NO_TEXT = Uint8Array.of(0xff);
+
+export interface SingleRow {
+  readonly format: 'ndjson' | 'columns';
+  readonly bytes: Uint8Array;
+}
 
 /** The rows, in this order. */
 export function pickRows(
@@ -51,6 +57,24 @@ function pickedTexts(column: Uint8Array, rows: readonly number[], total: number)
   }
   picked[rows.length] = at;
   return Buffer.concat([new Uint8Array(picked.buffer), ...pieces]);
+}
+
+/** The columns that a stream reads. Others may name the same bytes for every row. */
+export function columnsRead({ columns, rows }: ColumnsLayout, fields: readonly FieldPlan[]): ColumnsLayout {
+  const last = fields.map(({ name }) => columns.findLast((column) => column.name === name));
+  return { rows, columns: last.filter((column) => column !== undefined) };
+}
+
+/** One row by itself: as a line of JSON where that can say all of it, else as a body of that row alone. */
+export function singleRow(body: Uint8Array, layout: ColumnsLayout, row: number): SingleRow {
+  const values = Object.create(null) as Record<string, unknown>;
+  for (const column of layout.columns) {
+    const value = valueAt(body, column, row, layout.rows);
+    const isPlain = typeof value === 'number' ? Number.isFinite(value) : !(value instanceof Uint8Array);
+    if (!isPlain) return { format: 'columns', bytes: pickRows(body, layout, [row]) };
+    values[column.name] = value;
+  }
+  return { format: 'ndjson', bytes: Buffer.from(JSON.stringify(values)) };
 }
 
 /** A value as `object-row.ts` judges it; bytes for a text that is none. */

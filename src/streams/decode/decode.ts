@@ -1,7 +1,7 @@
 /**
  * Bytes of a batch to columns: the task that every accepted batch goes through, on any thread.
  *
- * Role: chooses the reader of the format, gives every row its key hashes, and reports what was refused. A function of its
+ * Role: chooses the reader of the format, fills the columns of keys, and reports what was refused. A function of its
  * arguments: same plan, same task, same result, but for the ids of CloudEvents, which it looks up in the shared set and
  * puts into it.
  */
@@ -15,7 +15,7 @@ import { readColumns } from './columns.ts';
 import { DedupSet } from './dedup-set.ts';
 import type { EventBatch } from './event-batch.ts';
 import { EventElements, readElements } from './json-array.ts';
-import { fillHashes } from './key-hash.ts';
+import { fillKeys } from './key-columns.ts';
 import { setContexts } from './line-contexts.ts';
 import { estimateMaps, readMaps } from './msgpack.ts';
 import { estimateRows, readLines } from './ndjson.ts';
@@ -25,17 +25,27 @@ const LINE_FEED = 10;
 const BRACE = 123;
 const NO_BODY = new Uint8Array(0);
 
+const IDLE: ReadTask = {
+  dedup: null,
+  format: 'ndjson',
+  looksOnly: false,
+  provenance: { seq: 0, source: '', partition: '', arrivalMs: 0, traceparent: '', correlationId: '' },
+  spare: null,
+};
+
 /** What follows from the batch beside its columns. */
 export type AfterDecoding = (batch: EventBatch) => DecodeResult['partials'];
 
 export function decodeBatch(plan: Plan, task: DecodeTask, after: AfterDecoding = () => []): DecodeResult {
   const startedMs = performance.now();
-  const body = new Uint8Array(task.body, 0, task.bodyBytes);
-  const writer = readBody(schemaOf(plan, task.stream), task, body);
+  const body = new Uint8Array(task.body, task.bodyAt, task.bodyBytes);
+  const schema = schemaOf(plan, task.stream);
+  schema.idle ??= readBody(schema, IDLE, NO_BODY);
+  const writer = readBody(schema, task, body);
   const { contextBytes } = task;
-  if (contextBytes > 0) setContexts(writer, new Uint8Array(task.body, task.bodyBytes, contextBytes));
+  if (contextBytes > 0) setContexts(writer, new Uint8Array(task.body, task.bodyAt + task.bodyBytes, contextBytes));
   const batch = writer.finish();
-  fillHashes(batch);
+  fillKeys(batch);
   return {
     batch: batch.buffer,
     batchBytes: batch.byteLength,
@@ -43,6 +53,7 @@ export function decodeBatch(plan: Plan, task: DecodeTask, after: AfterDecoding =
     partials: after(batch),
     accepted: writer.row,
     duplicates: writer.duplicates,
+    tookAway: writer.tookAway,
     rejected: writer.rejected,
     rejectedMore: writer.rejectedMore,
     tsMax: writer.tsMax,
@@ -51,7 +62,7 @@ export function decodeBatch(plan: Plan, task: DecodeTask, after: AfterDecoding =
 }
 
 /** What a body is read by. */
-type ReadTask = Pick<DecodeTask, 'dedup' | 'format' | 'provenance' | 'spare'> &
+type ReadTask = Pick<DecodeTask, 'dedup' | 'format' | 'looksOnly' | 'provenance' | 'spare'> &
   Partial<Pick<DecodeTask, 'contextBytes'>>;
 
 /**
@@ -93,6 +104,7 @@ export function readBody(
       const dedup = task.dedup === null ? null : new DedupSet(task.dedup);
       const elements = new CloudEventElements(writer, dedup, provenance.seq);
       elements.wholeEvents = places !== null;
+      elements.looksOnly = task.looksOnly;
       readElements(writer, elements, task.format === 'cloudevent' ? 'object' : 'array');
       return writer;
     }

@@ -5,11 +5,14 @@
  * Role: an event whose `source` and `id` were seen in another batch is a repetition. Ids are kept as 64-bit hashes (with
  * a million ids, the chance that a new one is taken for a repetition is below 10^-12) with the sequence number of their
  * batch: when a batch is decoded once more, because a thread died or after a restart, its own ids are no repetitions.
+ * Batches are decoded side by side, and the earlier one in the log has an id, as in every replay: it takes it away from a
+ * later one, which is decoded again then.
  *
  * Layout, 32-bit words:
  *   0 slots per generation   1 ids per generation   2 current generation   3 rotating (1: a thread is at it)
  *   8…  ids held, by generation     12… second of the newest id     16… second of the oldest id
- *   32… generations × slots × [hash low ≠ 0, hash high ≠ 0, seq mod 2^32]; a low word of 0 is an empty slot
+ *   32… generations × slots × [hash low ≠ 0, hash high ≠ 0, tag]; a low word of 0 is an empty slot, the tag is seq mod
+ *       2^32, or 0 when its batch was given up: then the id is the next one's that has it
  *
  * Bounds: `GENERATIONS` tables, each for its share of the ids. When the current one is full, or spans its share of the
  * time to live, the oldest is emptied and becomes the current one: the newest (1 − 1/GENERATIONS) × idsMax ids are always
@@ -34,21 +37,40 @@ const COUNTS = 8;
 const NEWEST = 12;
 const OLDEST = 16;
 const HEADER_WORDS = 32;
+const NOBODYS = 0;
+
+/** Never that of nobody. */
+const tagOf = (seq: number): number => seq | 0 || 1;
+
+/** Positive: later in the log. */
+const aheadOf = (tag: number, other: number): number => (tag - other) | 0;
 
 export const NEW = 0;
 /** Added by the same batch, now or in an earlier try. */
 export const OWN = 1;
 export const DUPLICATE = 2;
+/** New, but a later batch that is not applied yet took it for its own. */
+export const TAKEN_AWAY = 3;
+
+const idsPerGeneration = (idsMax: number): number => Math.max(1, Math.ceil(idsMax / GENERATIONS));
 
 /** An empty set for so many ids, kept by whoever gives tasks to decode. */
 export function createDedup(idsMax: number): SharedArrayBuffer {
-  const ids = Math.max(1, Math.ceil(idsMax / GENERATIONS));
+  const ids = idsPerGeneration(idsMax);
   const slots = Math.ceil(ids * SLOTS_PER_ID) + PROBES_MAX;
   const buffer = new SharedArrayBuffer((HEADER_WORDS + GENERATIONS * slots * SLOT_WORDS) * 4);
   const words = new Int32Array(buffer);
   words[SLOTS] = slots;
   words[IDS_MAX] = ids;
   return buffer;
+}
+
+/** The same ids in a set for so many; the oldest are left out where it has no room for all. Nobody may be adding any. */
+export function resizedDedup(buffer: SharedArrayBuffer, idsMax: number): SharedArrayBuffer {
+  if (new Int32Array(buffer)[IDS_MAX] === idsPerGeneration(idsMax)) return buffer;
+  const resized = createDedup(idsMax);
+  new DedupSet(resized).takeAll(new DedupSet(buffer));
+  return resized;
 }
 
 export class DedupSet {
@@ -62,34 +84,84 @@ export class DedupSet {
     this.#idsMax = this.#words[IDS_MAX] as number;
   }
 
-  /** Adds an id unless it is there. `nowMs`: arrival of its batch. */
+  /** Adds an id unless an earlier batch has it. `nowMs`: arrival of its batch. */
   add(low: number, high: number, seq: number, nowMs: number, ttlMs: number): number {
     const words = this.#words;
     const now = Math.floor(nowMs / 1000) | 0;
     const ttl = Math.ceil(ttlMs / 1000);
     const hashLow = low | 0 || 1;
     const hashHigh = high | 0 || 1;
-    const tag = seq | 0;
+    const tag = tagOf(seq);
     let current = Atomics.load(words, CURRENT);
     if (this.#isDue(current, now, ttl)) {
       this.#rotate(current, now);
       current = Atomics.load(words, CURRENT);
     }
+    const known = this.#findIn(current, hashLow, hashHigh, now, ttl);
+    if (known >= 0 && Atomics.load(words, known + 2) !== NOBODYS) return this.#own(known, tag);
+    let isTakenAway = false;
+    for (;;) {
+      const added = this.#claim(current, hashLow, hashHigh, tag, now);
+      const latest = Atomics.load(words, CURRENT);
+      isTakenAway ||= added === TAKEN_AWAY;
+      if (added === DUPLICATE) return added;
+      if (added === OWN || latest === current) return isTakenAway ? TAKEN_AWAY : added;
+      // Another thread began a new generation meanwhile, and whoever looked into this one before may add the id to that
+      // one: who has it there has it.
+      current = latest;
+    }
+  }
+
+  /**
+   * What `add` said of an id when its batch was taken, as far as the set still knows; nothing is added. An id that a later
+   * batch has was not a repetition then.
+   */
+  look(low: number, high: number, seq: number, nowMs: number, ttlMs: number): number {
+    const current = Atomics.load(this.#words, CURRENT);
+    const now = Math.floor(nowMs / 1000) | 0;
+    const at = this.#findIn(current, low | 0 || 1, high | 0 || 1, now, Math.ceil(ttlMs / 1000));
+    const owner = at < 0 ? NOBODYS : Atomics.load(this.#words, at + 2);
+    if (owner === NOBODYS) return NEW;
+    const ahead = aheadOf(owner, tagOf(seq));
+    if (ahead === 0) return OWN;
+    return ahead > 0 ? NEW : DUPLICATE;
+  }
+
+  /** Whose the id in a slot is from now on: the earliest batch's that has it. */
+  #own(at: number, tag: number): number {
+    for (;;) {
+      const owner = Atomics.load(this.#words, at + 2);
+      if (owner === tag) return OWN;
+      if (owner !== NOBODYS && aheadOf(owner, tag) < 0) return DUPLICATE;
+      if (Atomics.compareExchange(this.#words, at + 2, owner, tag) !== owner) continue;
+      return owner === NOBODYS ? NEW : TAKEN_AWAY;
+    }
+  }
+
+  /** The batch was given up: its ids are free for whoever has them next. Looks at all that are held. */
+  forget(seq: number): void {
+    const words = this.#words;
+    const tag = tagOf(seq);
+    for (let generation = 0; generation < GENERATIONS; generation++) {
+      if (Atomics.load(words, COUNTS + generation) === 0) continue;
+      const from = HEADER_WORDS + generation * this.#slots * SLOT_WORDS;
+      for (let at = from; at < from + this.#slots * SLOT_WORDS; at += SLOT_WORDS) {
+        Atomics.compareExchange(words, at + 2, tag, NOBODYS);
+      }
+    }
+  }
+
+  /** In the current generation and those before it; −1 when it is in none. */
+  #findIn(current: number, hashLow: number, hashHigh: number, now: number, ttl: number): number {
+    const words = this.#words;
     for (let back = 0; back < GENERATIONS; back++) {
       const generation = (current - back + GENERATIONS) % GENERATIONS;
       if (Atomics.load(words, COUNTS + generation) === 0) continue;
       if (now - Atomics.load(words, NEWEST + generation) > ttl) continue;
       const at = this.#find(generation, hashLow, hashHigh);
-      if (at >= 0) return Atomics.load(words, at + 2) === tag ? OWN : DUPLICATE;
+      if (at >= 0) return at;
     }
-    for (;;) {
-      const added = this.#claim(current, hashLow, hashHigh, tag, now);
-      const latest = Atomics.load(words, CURRENT);
-      if (added !== NEW || latest === current) return added;
-      // Another thread began a new generation meanwhile, and whoever looked into this one before may add the id to that
-      // one: who has it there has it.
-      current = latest;
-    }
+    return -1;
   }
 
   #first(generation: number, hashLow: number, hashHigh: number): number {
@@ -135,11 +207,39 @@ export class DedupSet {
         return NEW;
       }
       if (found === hashLow && this.#highAt(at) === hashHigh) {
-        return Atomics.load(words, at + 2) === tag ? OWN : DUPLICATE;
+        return this.#own(at, tag);
       }
       at += SLOT_WORDS;
     }
     return NEW;
+  }
+
+  /** Generation by generation, so that none counts for longer. */
+  takeAll(other: DedupSet): void {
+    const current = other.#words[CURRENT] as number;
+    for (let back = GENERATIONS - 1; back >= 0; back--) {
+      const generation = (current - back + GENERATIONS) % GENERATIONS;
+      if (other.#words[COUNTS + generation] !== 0) this.#takeGeneration(other, generation);
+    }
+  }
+
+  #takeGeneration(other: DedupSet, generation: number): void {
+    const words = this.#words;
+    const theirs = other.#words;
+    const newest = theirs[NEWEST + generation] as number;
+    const from = HEADER_WORDS + generation * other.#slots * SLOT_WORDS;
+    let isBegun = false;
+    for (let at = from; at < from + other.#slots * SLOT_WORDS; at += SLOT_WORDS) {
+      const tag = theirs[at + 2] as number;
+      // Free, claimed by a process that ended, or of a batch that was given up.
+      if (theirs[at] === 0 || theirs[at + 1] === 0 || tag === NOBODYS) continue;
+      const current = words[CURRENT] as number;
+      const count = words[COUNTS + current] as number;
+      if (count >= this.#idsMax || (!isBegun && count > 0)) this.#rotate(current, newest);
+      isBegun = true;
+      this.#claim(words[CURRENT] as number, theirs[at] as number, theirs[at + 1] as number, tag, newest);
+      words[OLDEST + (words[CURRENT] as number)] = theirs[OLDEST + generation] as number;
+    }
   }
 
   #isDue(current: number, now: number, ttl: number): boolean {

@@ -4,14 +4,17 @@
  * apply it, whatever thread they run on.
  *
  * Layout of the one buffer: `HEADER_WORDS` 32-bit words, then, each aligned to 8 bytes, in this order:
+ *   bytes     Uint8 × bytesCapacity  the original body first (of columns: nothing), then what had to be rewritten
+ *                                    (unescaped strings, contexts, texts of columns)
  *   ts        Float64 × capacity     event time, ms
  *   per field Float64 × capacity     number, integer, boolean (0/1); NaN when absent
  *          or Uint32 × 2 × capacity  string: offset into `bytes`, then length; length ABSENT when absent
  *   eventAt, eventBytes, contextAt, contextBytes   Uint32 × capacity each: original bytes of the event; JSON text of
  *                                                  its own context, 0 bytes when it has none
- *   hashes    Uint32 × capacity per key group of the stream, in the order of the plan's groups and inputs
- *   bytes     Uint8 × bytesCapacity  the original body first (of columns: nothing), then what had to be rewritten
- *                                    (unescaped strings, contexts, texts of columns)
+ *   per key group of the stream, in the order of the plan's groups and inputs (`key-columns.ts`):
+ *     hashes, numbers, order   Uint32 × capacity each
+ *     ends                     Uint32 × (shards + 1)
+ * A body that stands at `BODY_AT` of memory that is large enough is decoded where it is.
  * The writer makes it with capacities that suffice and sets `count` last.
  */
 import { Buffer } from 'node:buffer';
@@ -19,6 +22,8 @@ import type { Plan } from '../plan.ts';
 import { msgpackJson } from './msgpack-value.ts';
 
 const HEADER_WORDS = 8;
+/** Where the bytes begin. */
+export const BODY_AT = HEADER_WORDS * 4;
 const COUNT = 0;
 const CAPACITY = 1;
 const BYTES_CAPACITY = 2;
@@ -40,6 +45,16 @@ export interface GroupInput {
   /** 0, or 1 for the right side of a join. */
   readonly side: number;
   readonly fields: readonly number[];
+}
+
+/** What shards need to know of the keys of one group. */
+export interface KeyColumns {
+  /** Which key of the batch the row's is, from 0; with `FIRST_OF_KEY` in the first row of each. */
+  readonly numbers: Uint32Array;
+  /** Rows by the shard of their key, rising within each. */
+  readonly order: Uint32Array;
+  /** Where the rows of each shard end in `order`; behind that, the number of different keys, 0: they have no numbers. */
+  readonly ends: Uint32Array;
 }
 
 const inputsOf = new WeakMap<Plan, (readonly GroupInput[])[]>();
@@ -94,12 +109,15 @@ export class EventBatch {
   readonly contextBytes: Uint32Array;
   /** By position in `groupInputs(plan, stream)`. */
   readonly hashes: readonly Uint32Array[];
+  readonly keys: readonly KeyColumns[];
   readonly bytes: Uint8Array;
   /** The same, to be read in words. */
   readonly view: DataView;
   /** The same, to be read as text: `TextDecoder` refuses shared memory. */
   readonly #text: Buffer;
   readonly #header: Uint32Array;
+  /** What the batch takes of its buffer with the room that was asked for. */
+  readonly byteLength: number;
 
   /** Room for `capacity` events and `bytesCapacity` bytes of text; in `spare` when that is large enough. */
   static allocate(
@@ -111,8 +129,9 @@ export class EventBatch {
   ): EventBatch {
     const fields = plan.streams[stream]?.fields.length ?? 0;
     const columns = aligned(capacity * 8) * (fields + 1);
-    const words = aligned(capacity * 4) * (4 + groupInputs(plan, stream).length);
-    const byteLength = HEADER_WORDS * 4 + columns + words + aligned(bytesCapacity);
+    const groups = groupInputs(plan, stream).length;
+    const words = aligned(capacity * 4) * (4 + 3 * groups) + aligned((plan.shards + 1) * 4) * groups;
+    const byteLength = BODY_AT + columns + words + aligned(bytesCapacity);
     const fits = spare !== null && spare.byteLength >= byteLength;
     const buffer = fits ? spare : new SharedArrayBuffer(roomFor(byteLength));
     const header = new Uint32Array(buffer, 0, HEADER_WORDS);
@@ -133,15 +152,19 @@ export class EventBatch {
     this.stream = stream;
     this.capacity = capacity;
     this.#header = header;
-    let at = HEADER_WORDS * 4;
+    const bytesCapacity = header[BYTES_CAPACITY] as number;
+    this.bytes = new Uint8Array(buffer, BODY_AT, bytesCapacity);
+    this.view = new DataView(buffer, BODY_AT, bytesCapacity);
+    this.#text = Buffer.from(buffer, BODY_AT, bytesCapacity);
+    let at = BODY_AT + aligned(bytesCapacity);
     const doubles = (): Float64Array => {
       const column = new Float64Array(buffer, at, capacity);
       at += aligned(capacity * 8);
       return column;
     };
-    const words = (): Uint32Array => {
-      const column = new Uint32Array(buffer, at, capacity);
-      at += aligned(capacity * 4);
+    const words = (count: number): Uint32Array => {
+      const column = new Uint32Array(buffer, at, count);
+      at += aligned(count * 4);
       return column;
     };
     this.ts = doubles();
@@ -163,19 +186,18 @@ export class EventBatch {
     this.values = values;
     this.at = ats;
     this.length = lengths;
-    this.eventAt = words();
-    this.eventBytes = words();
-    this.contextAt = words();
-    this.contextBytes = words();
-    this.hashes = groupInputs(plan, stream).map(words);
-    this.bytes = new Uint8Array(buffer, at, header[BYTES_CAPACITY]);
-    this.view = new DataView(buffer, at, header[BYTES_CAPACITY]);
-    this.#text = Buffer.from(buffer, at, header[BYTES_CAPACITY]);
-  }
-
-  /** Of the buffer, what the batch takes with the room that was asked for. */
-  get byteLength(): number {
-    return this.bytes.byteOffset + this.bytes.byteLength;
+    this.eventAt = words(capacity);
+    this.eventBytes = words(capacity);
+    this.contextAt = words(capacity);
+    this.contextBytes = words(capacity);
+    const groups = groupInputs(plan, stream);
+    this.hashes = groups.map(() => words(capacity));
+    this.keys = groups.map(() => ({
+      numbers: words(capacity),
+      order: words(capacity),
+      ends: words(plan.shards + 1),
+    }));
+    this.byteLength = at;
   }
 
   get count(): number {
@@ -192,6 +214,17 @@ export class EventBatch {
 
   set bytesUsed(value: number) {
     this.#header[BYTES_USED] = value;
+  }
+
+  /** How many different keys the rows have in the k-th group that takes them; 0 where they were not told apart. */
+  differentKeys(k: number): number {
+    return (this.keys[k] as KeyColumns).ends[this.plan.shards] as number;
+  }
+
+  /** Rows whose keys in that group belong to a shard, rising. */
+  rowsOfShard(k: number, shard: number): Uint32Array {
+    const { ends, order } = this.keys[k] as KeyColumns;
+    return order.subarray(shard === 0 ? 0 : ends[shard - 1], ends[shard]);
   }
 
   /** A string field's text; null when absent. */

@@ -36,7 +36,7 @@ export function readJsonEvent(writer: BatchWriter, cursor: JsonCursor, from: num
   cursor.space();
   const valid = cursor.skip();
   if (!valid && cursor.tooDeep) return DEPTH_REASON;
-  if (valid) cursor.space();
+  if (valid && cursor.at !== to) cursor.space();
   if (!valid || cursor.at !== to) return syntaxReason(cursor.bytes, cursor.at, from, to);
   const used = writer.used;
   const reason = readObject(writer, JSON.parse(copyText(cursor.bytes, from, to)));

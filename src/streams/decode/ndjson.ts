@@ -27,6 +27,7 @@ export function estimateRows(body: Uint8Array, separator: number): number {
 export function readLines(writer: BatchWriter): void {
   const cursor = new JsonCursor(writer.bytes, 32);
   const scanner = new ObjectScanner(writer, cursor);
+  writer.reader = scanner;
   const shapes = writer.schema.shapes.lines;
   const end = writer.bodyBytes;
   shapes.start();

@@ -38,7 +38,7 @@ export function splitBatch(plan: Plan, task: SplitTask): SplitResult {
   const arrivalMs = TIME_MS_MAX;
   const provenance = { seq: 0, source: '', partition: '', arrivalMs, traceparent: '', correlationId: '' };
   const places: Places = { at: [], bytes: [] };
-  const writer = readBody(schema, { format, provenance, dedup: null, spare: null }, body, places);
+  const writer = readBody(schema, { format, provenance, dedup: null, looksOnly: false, spare: null }, body, places);
   const batch = writer.finish();
   const done = (only: number, parts: readonly (Uint8Array | null)[] = [], as = format): SplitResult => {
     return { only, format: as, parts, us: Math.round((performance.now() - startedMs) * 1000) };

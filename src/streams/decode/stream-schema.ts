@@ -26,6 +26,8 @@ export class StreamSchema {
   /** This field holds times too fine for safe integers, and any whole double will do. −1: none. */
   readonly wideField: number;
   readonly shapes = new ShapeCache();
+  /** What reads its events, idle: as long as there is one, V8 keeps the code that it compiled for such objects. */
+  idle: unknown = null;
 
   constructor(plan: Plan, stream: StreamPlan) {
     this.plan = plan;

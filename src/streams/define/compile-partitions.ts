@@ -5,7 +5,7 @@
  * keys and nothing else, so that operators across keys (unkeyed windows, the best of all keys) have no place in it, what
  * meets in a join must have been cut alike, and what a partition reads or writes outside must be its own.
  */
-import { columnTypes, type PlanParts } from '../expressions/result-columns.ts';
+import { columnNames, type PlanParts } from '../expressions/result-columns.ts';
 import type { OperatorPlan } from '../plan.ts';
 import type { StreamContext } from './compile-stream.ts';
 import { listed } from './compile-stream.ts';
@@ -17,9 +17,6 @@ export const PARTITION_PLACEHOLDER = '{partition}';
 
 /** Sinks that writers of several partitions can share. */
 const SHARED_SINKS = ['redis', 'stream', 'webhook'];
-
-/** Values of what an alert tells. */
-const ALERT_COLUMNS = ['state', 'severity', 'message', 'values'];
 
 const MEMBERS = {
   window: 'windows',
@@ -146,7 +143,7 @@ function checkHandedOn(
     telling.has(name) || derived.some(({ of = [] }) => of.length === 0 || of.includes(name));
   for (const operator of parts.operators) {
     if (operator.stream !== plan.index || !isHandedOn(operator.name)) continue;
-    const names = operator.kind === 'alert' ? ALERT_COLUMNS : [...(columnTypes(parts, operator)?.keys() ?? [])];
+    const names = columnNames(parts, operator);
     const member = MEMBERS[operator.kind];
     const index = (definition[member] ?? []).findIndex(({ name }) => name === operator.name);
     for (const field of key) {

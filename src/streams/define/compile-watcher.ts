@@ -28,7 +28,7 @@ const ALLOWED: Readonly<Record<AnomalyDefinition['type'], readonly Member[]>> = 
   zscore: ['threshold', 'warmup'],
   ewma: ['threshold', 'warmup', 'alpha'],
   seasonal: ['threshold', 'warmup'],
-  rate: ['warmup'],
+  rate: [],
   missing: [],
 };
 

@@ -167,7 +167,7 @@ class Compiler {
     for (const operator of this.operators) {
       const source = operator.kind === 'anomaly' || operator.kind === 'alert' ? operator.source : -1;
       operator.feeds = this.#feeds.get(operator.index) ?? [];
-      operator.stateShape = shapeOf(operator, this.streams, this.operators[source]?.name);
+      operator.stateShape = shapeOf(operator, this.streams, this.operators[source]);
     }
   }
 }

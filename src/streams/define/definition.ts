@@ -58,7 +58,7 @@ export type AggregateDefinition =
       alpha?: number;
       /** `rate`: per this many milliseconds. Default 1000. */
       perMs?: number;
-      /** `custom`: module and export with `init, add, merge, result`. */
+      /** `custom`: module and export with `init, add, merge, result`. At run time only those that a declared window has. */
       module?: string;
       export?: string;
     };
@@ -175,7 +175,7 @@ export interface AnomalyDefinition {
   threshold?: number;
   /** ewma: weight of the newest value. Default 0.1. */
   alpha?: number;
-  /** Values seen before anything is an anomaly. Default 20. */
+  /** zscore, ewma, seasonal: values seen before anything is an anomaly. Default 20. */
   warmup?: number;
   /** seasonal: length of the season and its buckets. */
   seasonMs?: number;
@@ -222,6 +222,8 @@ export interface ViewDefinition {
 /** A connector that pulls; see `../sources/port.ts`. HTTP, WebSocket and `stream_publish` are always there. */
 export interface SourceDefinition {
   type: string;
+  /** Its place is kept under it; by default under the number in the list, so a list that changes is better given names. */
+  name?: string;
   [option: string]: unknown;
 }
 
@@ -233,6 +235,8 @@ export interface SourceDefinition {
  */
 export interface SinkDefinition {
   type: string;
+  /** As of a source. */
+  name?: string;
   /** Windows, patterns, joins, views, anomalies or alerts of this stream; default: all of them. */
   of?: string[];
   [option: string]: unknown;

@@ -107,7 +107,7 @@ const anomaly = object({
 
 const view = object({ name: name(), where: expression('').optional(), select: select('').optional() });
 
-const WEB_ADDRESS = 'an http or https address';
+const WEB_ADDRESS = 'an http or https address without user and password: headers can say who calls';
 const headers = z
   .record(z.string(), text(OPTION_CHARACTERS_MAX), 'an object of texts')
   .refine((all) => Object.keys(all).length <= HEADERS_PER_WEBHOOK_MAX, `at most ${HEADERS_PER_WEBHOOK_MAX} headers`);
@@ -123,7 +123,9 @@ const action = z.union(
 );
 
 function isWebAddress(address: string): boolean {
-  return URL.canParse(address) && /^https?:$/.test(new URL(address).protocol);
+  if (!URL.canParse(address)) return false;
+  const { password, protocol, username } = new URL(address);
+  return /^https?:$/.test(protocol) && username === '' && password === '';
 }
 
 const alert = object({

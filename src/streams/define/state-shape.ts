@@ -9,7 +9,7 @@
  */
 import { childrenOf, type Node } from '../expressions/ast.ts';
 import { parse } from '../expressions/parse.ts';
-import type { FieldPlan, OperatorPlan, StreamPlan } from '../plan.ts';
+import type { AggregatePlan, FieldPlan, OperatorPlan, StreamPlan, WindowPlan } from '../plan.ts';
 import { canonical } from './check-expression.ts';
 
 /**
@@ -17,26 +17,28 @@ import { canonical } from './check-expression.ts';
  * To be raised with every change after which memory from before would be misread.
  */
 const KEYS_LAYOUT = 1;
-const LAYOUTS = { window: 1, session: 2, pattern: 1, join: 2, anomaly: 1, alert: 1, view: 1 } as const;
+const LAYOUTS = { window: 2, session: 3, count: 3, pattern: 1, join: 2, anomaly: 2, alert: 1, view: 1 } as const;
 
-/** `sourceName`: of the operator it takes results of; `''` for events. Expressions have been checked. */
-export function shapeOf(operator: OperatorPlan, streams: readonly StreamPlan[], sourceName = ''): string {
+/** `source`: the operator it takes results of; undefined for events. Expressions have been checked. */
+export function shapeOf(operator: OperatorPlan, streams: readonly StreamPlan[], source?: OperatorPlan): string {
   const { kind } = operator;
-  const own = LAYOUTS[kind === 'window' && operator.type === 'session' ? 'session' : kind];
-  const layout = `keys ${KEYS_LAYOUT}, own ${own}`;
-  return JSON.stringify({ kind, layout, ...partsOf(operator, streams, sourceName) });
+  const layout = `keys ${KEYS_LAYOUT}, own ${LAYOUTS[kind === 'window' ? layoutOf(operator) : kind]}`;
+  return JSON.stringify({ kind, layout, ...partsOf(operator, streams, source) });
 }
 
-function partsOf(operator: OperatorPlan, streams: readonly StreamPlan[], source: string): object {
+/** Windows of three kinds of memory. */
+function layoutOf({ type }: WindowPlan): 'window' | 'session' | 'count' {
+  if (type === 'session') return 'session';
+  return type === 'count' || type === 'global' ? 'count' : 'window';
+}
+
+function partsOf(operator: OperatorPlan, streams: readonly StreamPlan[], from: OperatorPlan | undefined): object {
+  const source = from?.name ?? '';
   const fields = streams[operator.stream]?.fields ?? [];
   switch (operator.kind) {
     case 'window': {
       const { accumulation, count, gapMs, offsetMs, sizeMs, slideMs, time, type } = operator;
-      const aggregates = operator.aggregates.map(({ of, where, ...rest }) => ({
-        ...rest,
-        of: canonical(of),
-        where: canonical(where),
-      }));
+      const aggregates = operator.aggregates.map(canonicalAggregate);
       const early = { timed: operator.earlyMs > 0, counted: operator.earlyCount > 0 };
       const where = canonical(operator.where);
       const texts = [where, ...aggregates.flatMap((each) => [each.of, each.where])];
@@ -66,7 +68,8 @@ function partsOf(operator: OperatorPlan, streams: readonly StreamPlan[], source:
     }
     case 'anomaly': {
       const { alpha, buckets, seasonMs, type, value } = operator;
-      return { type, source, value, alpha, seasonMs, buckets };
+      const of = from?.kind === 'window' ? { of: windowValue(from, value) } : {};
+      return { type, source, value, ...of, alpha, seasonMs, buckets };
     }
     case 'alert':
       return { source };
@@ -74,6 +77,19 @@ function partsOf(operator: OperatorPlan, streams: readonly StreamPlan[], source:
       return {};
   }
 }
+
+/** What a value of a window is: all that has been learned of it is about that. */
+function windowValue(window: WindowPlan, value: string): object {
+  const { aggregates, count, gapMs, sizeMs, slideMs, time, type } = window;
+  const aggregate = aggregates.filter(({ name }) => name === value).map(canonicalAggregate)[0];
+  return { ...aggregate, per: { type, sizeMs, slideMs, gapMs, count, time, where: canonical(window.where) } };
+}
+
+const canonicalAggregate = ({ of, where, ...rest }: AggregatePlan): AggregatePlan => ({
+  ...rest,
+  of: canonical(of),
+  where: canonical(where),
+});
 
 interface Selected {
   readonly name: string;

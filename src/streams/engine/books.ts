@@ -5,7 +5,7 @@
  * function of the records (time comes with them), so that a replay makes the same books.
  * Bounds: partitions by the tracker; batches that wait by `pendingBytesMax`; batch ids by `batchIdsMax` and `dedupTtlMs`.
  */
-import { createDedup } from '../decode/dedup-set.ts';
+import { createDedup, resizedDedup } from '../decode/dedup-set.ts';
 import type { StreamPlan } from '../plan.ts';
 import type { Accepted } from '../sources/port.ts';
 import { type TrackerJson, trackerFromJson, trackerToJson } from '../time/tracker-json.ts';
@@ -20,6 +20,7 @@ import {
   type WatermarkTracker,
 } from '../time/watermark.ts';
 import { StreamRefusal } from './port.ts';
+import type { DecodeResult, ShardReport } from './task.ts';
 import { WhenFull } from './when-full.ts';
 
 export interface Counters {
@@ -31,13 +32,21 @@ export interface Counters {
   results: number;
 }
 
-interface KnownBatch {
+/** A batch that came under an id. */
+export interface KnownBatch {
   readonly atMs: number;
   readonly digest: number;
   /** What becomes of it. */
   readonly outcome: Promise<Accepted>;
   /** What became of it; null until it is applied. */
   accepted: Accepted | null;
+  /**
+   * The same batch in an earlier record, of which nobody knows yet whether it is applied. Only a replay has that: when it
+   * was taken the earlier one had been left out (its threads were lost), and was sent again.
+   */
+  earlier: KnownBatch | null;
+  /** What its turn in the order of the log has brought. */
+  turn: 'waiting' | 'counted' | 'left out';
 }
 
 /** JSON form, part of a checkpoint's facts. */
@@ -74,6 +83,12 @@ export class StreamBook {
   readonly #batches = new Map<string, KnownBatch>();
 
   constructor(plan: StreamPlan) {
+    this.plan = plan;
+  }
+
+  /** What was given before goes on under it. */
+  usePlan(plan: StreamPlan): void {
+    if (this.dedup !== null) this.dedup = resizedDedup(this.dedup, plan.dedupIdsMax);
     this.plan = plan;
   }
 
@@ -140,22 +155,54 @@ export class StreamBook {
     throw new StreamRefusal('conflict', 'this batch id (Idempotency-Key) was used for a batch with another body');
   }
 
-  remember(batchId: string, atMs: number, digest: number, outcome: Promise<Accepted>): void {
-    this.#batches.delete(batchId);
-    this.#batches.set(batchId, { atMs, digest, outcome, accepted: null });
-    // What was not taken may be sent again.
-    outcome.catch(() => this.#batches.delete(batchId));
+  remember(batchId: string, atMs: number, digest: number, outcome: Promise<Accepted>): KnownBatch {
     const { batchIdsMax, dedupTtlMs } = this.plan;
+    const before = this.#batches.get(batchId);
+    const isSame = before !== undefined && before.digest === digest && atMs - before.atMs <= dedupTtlMs;
+    const batch: KnownBatch = {
+      atMs,
+      digest,
+      outcome,
+      accepted: null,
+      earlier: isSame ? before : null,
+      turn: 'waiting',
+    };
+    this.#batches.delete(batchId);
+    this.#batches.set(batchId, batch);
+    // What was not taken may be sent again.
+    outcome.catch(() => this.#forget(batchId, batch));
     for (const [id, { atMs: seenMs }] of this.#batches) {
-      if (this.#batches.size <= batchIdsMax && atMs - seenMs <= dedupTtlMs) return;
+      if (this.#batches.size <= batchIdsMax && atMs - seenMs <= dedupTtlMs) break;
       this.#batches.delete(id);
     }
+    return batch;
   }
 
-  /** The batch is applied. */
-  settle(batchId: string, accepted: Accepted): void {
-    const known = this.#batches.get(batchId);
-    if (known !== undefined) known.accepted = accepted;
+  #forget(batchId: string, batch: KnownBatch): void {
+    batch.turn = 'left out';
+    if (this.#batches.get(batchId) !== batch) return;
+    if (batch.earlier === null || batch.earlier.turn === 'left out') this.#batches.delete(batchId);
+    else this.#batches.set(batchId, batch.earlier);
+  }
+
+  /** The batch's turn, in order of the log. True when an earlier record of it counts: this one does not. */
+  repeats(batch: KnownBatch): boolean {
+    while (batch.earlier !== null && batch.earlier.turn !== 'counted') batch.earlier = batch.earlier.earlier;
+    batch.turn = 'counted';
+    return batch.earlier !== null;
+  }
+
+  /** What became of a batch; `late`: of its events. */
+  count(isSetAside: boolean, decoded: DecodeResult, late: number): Accepted {
+    const { counters } = this;
+    const accepted = isSetAside ? 0 : decoded.accepted;
+    const rejected = decoded.accepted - accepted + decoded.rejected.length + decoded.rejectedMore;
+    counters.batches += 1;
+    counters.accepted += accepted;
+    counters.duplicates += decoded.duplicates;
+    counters.rejected += rejected;
+    counters.late += late;
+    return { accepted, rejected, late };
   }
 
   facts(): BookFacts {
@@ -176,8 +223,21 @@ export class StreamBook {
     Object.assign(this.counters, facts.counters);
     for (const [name, position] of facts.positions) this.positions.set(name, position);
     for (const { id, atMs, digest, outcome } of facts.batches) {
-      this.remember(id, atMs, digest, Promise.resolve(outcome));
-      this.settle(id, outcome);
+      const batch = this.remember(id, atMs, digest, Promise.resolve(outcome));
+      batch.accepted = outcome;
+      batch.turn = 'counted';
     }
   }
+}
+
+/** Events of a record that were late for a window, of the window that had most of them. */
+export function lateOf(seq: number, reports: readonly ShardReport[]): number {
+  const byOperator = new Map<number, number>();
+  for (const { letGo } of reports) {
+    for (const entry of letGo) {
+      if (entry.kind !== 'late' || entry.seq !== seq) continue;
+      byOperator.set(entry.operator, (byOperator.get(entry.operator) ?? 0) + entry.count);
+    }
+  }
+  return Math.max(0, ...byOperator.values());
 }

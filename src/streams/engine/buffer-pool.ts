@@ -52,10 +52,10 @@ export class BufferPool {
     this.#bytes += buffer.byteLength;
   }
 
-  /** A copy of the bytes, at the begin of a buffer. */
-  copyOf(bytes: Uint8Array): SharedArrayBuffer {
-    const buffer = this.take(bytes.byteLength) ?? new SharedArrayBuffer(roomFor(bytes.byteLength));
-    new Uint8Array(buffer, 0, bytes.byteLength).set(bytes);
+  /** A buffer of at least `byteLength` bytes, with a copy of the bytes at this place. */
+  copyOf(bytes: Uint8Array, at: number, byteLength: number): SharedArrayBuffer {
+    const buffer = this.take(byteLength) ?? new SharedArrayBuffer(roomFor(byteLength));
+    new Uint8Array(buffer, at, bytes.byteLength).set(bytes);
     return buffer;
   }
 }

@@ -22,7 +22,11 @@ export function carryOver(
   kept: ReadonlySet<string>,
   { fresh, shards }: CarriedOver,
 ): HeldShard[] {
-  const groups = new Map(before.groups.map(({ index }) => [groupName(before, index), index]));
+  // Views hold no keys, and which ids their tables have given is no function of the log.
+  const holding = new Set(before.operators.flatMap(({ group, kind }) => (kind === 'view' ? [] : [group])));
+  const groups = new Map(
+    before.groups.filter(({ index }) => holding.has(index)).map(({ index }) => [groupName(before, index), index]),
+  );
   const operators = new Map(before.operators.map((operator) => [operatorName(before, operator), operator]));
   return Array.from({ length: after.shards }, (_, shard) => {
     const begun = fresh(shard);

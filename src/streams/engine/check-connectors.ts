@@ -7,6 +7,8 @@
  */
 import type { SinkDefinition, SourceDefinition, StreamDefinition } from '../define/definition.ts';
 import { at, DefinitionProblem, Findings } from '../define/definition-problem.ts';
+import { name } from '../define/schema-parts.ts';
+import { shaped } from '../define/shape-problems.ts';
 import type { SourceHost } from '../sources/port.ts';
 import type { ConnectorKinds } from './connectors.ts';
 
@@ -17,6 +19,7 @@ const NOBODY: SourceHost = {
   now: () => 0,
 };
 
+const CONNECTOR_NAME = name().optional();
 const SOURCE_MEMBERS = ['type', 'name'];
 const SINK_MEMBERS = ['type', 'name', 'of'];
 /** Of a sink that the engine is itself. */
@@ -29,8 +32,27 @@ export function checkConnectors(definitions: readonly StreamDefinition[], kinds:
     const path = at('streams', i);
     for (const [n, source] of sources.entries()) checkSource(source, name, at(at(path, 'sources'), n), kinds, findings);
     for (const [n, sink] of sinks.entries()) checkSink(sink, at(at(path, 'sinks'), n), kinds, findings);
+    checkConnectorNames(sources, 'source', at(path, 'sources'), findings);
+    checkConnectorNames(sinks, 'sink', at(path, 'sinks'), findings);
   }
   findings.throwIfAny();
+}
+
+/** Of two of one name one would not be there: places are kept under names. */
+function checkConnectorNames(
+  connectors: readonly (SourceDefinition | SinkDefinition)[],
+  what: string,
+  path: string,
+  findings: Findings,
+): void {
+  const used = new Set<string>();
+  for (const [n, { name }] of connectors.entries()) {
+    const here = at(at(path, n), 'name');
+    const read = shaped(CONNECTOR_NAME, name, here, findings) ?? null;
+    if (read === null) continue;
+    if (used.has(read)) findings.add(here, read, `a name that no other ${what} of the stream has`);
+    used.add(read);
+  }
 }
 
 function checkSource(

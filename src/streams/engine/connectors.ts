@@ -4,15 +4,16 @@
  * Role: between definitions and connectors. A connector whose declaration did not change goes on untouched; sinks exist
  * before the plan that needs them is used, sources start when the engine runs.
  * Names: `{stream}/{type}#{n}`, or `{stream}/{name}` where the declaration has a `name`; positions and cursors are kept
- * under them.
+ * under them. The number is that in the list: sources that read by partition go on where any of their type was.
  */
 import type { SinkDefinition, SourceDefinition, StreamDefinition } from '../define/definition.ts';
+import { SOURCES_PER_STREAM_MAX } from '../define/limits.ts';
 import { SINK_KINDS } from '../sinks/kinds.ts';
 import type { Sink, SinkKind } from '../sinks/port.ts';
 import { SOURCE_KINDS } from '../sources/kinds.ts';
 import type { Source, SourceHost, SourceKind } from '../sources/port.ts';
+import type { SinkFacts } from './checkpoint-facts.ts';
 import { Delivery, type DeliveryLog } from './delivery.ts';
-import type { SinkFacts } from './lifecycle.ts';
 import type { SinkRoute } from './outcomes.ts';
 import { StreamRefusal, type Streams } from './port.ts';
 
@@ -24,6 +25,11 @@ interface RunningSource {
 interface OpenSink {
   readonly declared: string;
   readonly route: SinkRoute;
+}
+
+interface WantedSink {
+  readonly stream: string;
+  readonly sink: SinkDefinition;
 }
 
 /** Connector types by name: those there are, and those of tests. */
@@ -48,49 +54,68 @@ export interface ConnectorPorts {
 export class Connectors {
   readonly #ports: ConnectorPorts;
   readonly #sources = new Map<string, RunningSource>();
-  #sinks = new Map<string, OpenSink>();
+  readonly #sinks = new Map<string, OpenSink>();
 
   constructor(ports: ConnectorPorts) {
     this.#ports = ports;
   }
 
-  /** Opens what is new, closes what has gone. Rejects, naming the sink, when one cannot be made. */
+  /**
+   * Closes what has gone or has changed, then opens what is new: no two of them write to one place at a time. Rejects,
+   * naming the sink, when one cannot be made.
+   */
   async useSinks(
     definitions: readonly StreamDefinition[],
     before: ReadonlyMap<string, SinkFacts>,
   ): Promise<readonly SinkRoute[]> {
-    const next = new Map<string, OpenSink>();
+    const wanted = new Map<string, WantedSink>();
     for (const { name: stream, sinks = [] } of definitions) {
-      for (const [n, sink] of sinks.entries()) {
-        const name = nameOf(stream, sink, n);
-        const declared = JSON.stringify(sink);
-        const known = this.#sinks.get(name);
-        next.set(
-          name,
-          known?.declared === declared ? known : await this.#openSink(name, stream, sink, declared, before),
-        );
-      }
+      for (const [n, sink] of sinks.entries()) wanted.set(nameOf(stream, sink, n), { stream, sink });
     }
-    for (const [name, { declared, route }] of this.#sinks) {
-      if (next.get(name)?.declared !== declared) await route.delivery.close();
+    const facts = new Map(before);
+    const moved = new Map<string, SinkFacts>();
+    for (const [name, open] of this.#sinks) {
+      if (open.declared === JSON.stringify(wanted.get(name)?.sink)) continue;
+      this.#sinks.delete(name);
+      const { delivery } = open.route;
+      await delivery.handOver();
+      const now = this.#nameNow(open, wanted);
+      if (now === null) continue;
+      // As it was under another number: what waits is its own.
+      moved.set(now, { cursor: delivery.cursor, pending: delivery.pending() });
+      facts.delete(name);
     }
-    this.#sinks = next;
-    return [...next.values()].map(({ route }) => route);
+    for (const [name, its] of moved) facts.set(name, its);
+    const routes: SinkRoute[] = [];
+    for (const [name, { sink, stream }] of wanted) {
+      const known = this.#sinks.get(name) ?? (await this.#openSink(name, stream, sink, facts));
+      this.#sinks.set(name, known);
+      routes.push(known.route);
+    }
+    return routes;
+  }
+
+  /** Where the list has what is not in its place there any more; null: nowhere. */
+  #nameNow({ declared, route }: OpenSink, wanted: ReadonlyMap<string, WantedSink>): string | null {
+    for (const [name, { sink, stream }] of wanted) {
+      const isIt = stream === route.stream && JSON.stringify(sink) === declared;
+      if (isIt && this.#sinks.get(name)?.declared !== declared) return name;
+    }
+    return null;
   }
 
   async #openSink(
     name: string,
     stream: string,
     declaration: SinkDefinition,
-    declared: string,
     before: ReadonlyMap<string, SinkFacts>,
   ): Promise<OpenSink> {
     const { of = [], type, ...options } = declaration;
     const target = type === 'stream' ? String(options['stream']) : '';
     const delivery = new Delivery(name, target === '' ? this.#makeSink(type, options, name) : NOWHERE, this.#ports.log);
-    const { cursor = 0, pending = [] } = before.get(name) ?? {};
+    const { cursor = null, pending = [] } = before.get(name) ?? {};
     await delivery.open(cursor, pending, this.#ports.lastSeq());
-    return { declared, route: { delivery, stream, of, target } };
+    return { declared: JSON.stringify(declaration), route: { delivery, stream, of, target } };
   }
 
   #makeSink(type: string, options: Readonly<Record<string, unknown>>, name: string): Sink {
@@ -136,10 +161,32 @@ export class Connectors {
       () => log.info({ source: name }, 'the source has ended'),
       (error: unknown) => log.warn({ err: error, source: name }, 'the source has failed'),
     );
-    await source.start(this.#ports.positions(stream, name));
+    await source.start(this.#placesOf(name, stream, declaration, kind));
   }
 
+  /** Of a source without a name of its own others of the list may have come and gone. */
+  #placesOf(
+    name: string,
+    stream: string,
+    declaration: SourceDefinition,
+    { readsByPartition = false }: SourceKind,
+  ): ReadonlyMap<string, string> {
+    const { positions } = this.#ports;
+    if (!readsByPartition || typeof declaration['name'] === 'string') return positions(stream, name);
+    const places = new Map<string, string>();
+    for (let n = 0; n < SOURCES_PER_STREAM_MAX; n++) {
+      for (const [partition, position] of positions(stream, nameOf(stream, declaration, n))) {
+        if (Number.parseInt(position, 10) > Number.parseInt(places.get(partition) ?? '0', 10))
+          places.set(partition, position);
+      }
+    }
+    return places;
+  }
+
+  /** All of them, for good. */
   async stopSources(): Promise<void> {
+    // What they wait for may be behind results that wait for room.
+    for (const { route } of this.#sinks.values()) route.delivery.leave();
     for (const { source } of this.#sources.values()) await source.stop();
     this.#sources.clear();
   }

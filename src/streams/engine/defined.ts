@@ -3,9 +3,14 @@
  *
  * Role: pure. The declaration decides: an operator of its own of the same name wins, and what no longer fits it (the
  * stream is gone, a field is) is left out and told; the rest stays in force as it was defined.
+ * Rule: code comes from the declaration alone. Who may define a window may not have this process load a module.
  */
+import { isDeepStrictEqual } from 'node:util';
+import { ReducerProblem } from '../aggregates/load-reducers.ts';
+import { reducerKey } from '../aggregates/reducer.ts';
 import type { StreamDefinition } from '../define/definition.ts';
-import { DefinitionProblem } from '../define/definition-problem.ts';
+import { DefinitionProblem, Findings } from '../define/definition-problem.ts';
+import type { AggregatePlan, Plan } from '../plan.ts';
 
 /** A window or pattern that came by a call. */
 export interface Defined {
@@ -26,16 +31,17 @@ export interface Merged extends InForce {
 
 const OPERATORS = ['windows', 'patterns', 'joins', 'views', 'anomalies', 'alerts'] as const;
 
-/** `check` throws `DefinitionProblem` when definitions do not fit together. */
+/** `given`: goes before what was. `check` throws `DefinitionProblem` when definitions do not fit together. */
 export function mergeDefined(
-  declared: readonly StreamDefinition[],
+  given: InForce,
   before: InForce,
   check: (definitions: readonly StreamDefinition[]) => unknown,
 ): Merged {
-  let definitions = declared;
-  const defined: Defined[] = [];
+  let { definitions } = given;
+  const defined = [...given.defined];
   const leftOut: { operator: string; why: string }[] = [];
   for (const each of before.defined) {
+    if (given.defined.some((known) => isDeepStrictEqual(known, each))) continue;
     const attempt = withOne(definitions, before.definitions, each);
     const why = typeof attempt === 'string' ? attempt : problemOf(() => check(attempt));
     if (why === '' && typeof attempt !== 'string') {
@@ -45,6 +51,25 @@ export function mergeDefined(
   }
   return { definitions, defined, leftOut };
 }
+
+/** Windows and patterns among the definitions that are not declared so. */
+export function definedBeside(
+  declared: readonly StreamDefinition[],
+  definitions: readonly StreamDefinition[],
+): readonly Defined[] {
+  if (declared === definitions) return [];
+  return definitions.flatMap((definition) => {
+    const own = declared.find(({ name }) => name === definition.name);
+    return (['windows', 'patterns'] as const).flatMap((kind) =>
+      (definition[kind] ?? [])
+        .filter((each) => !own?.[kind]?.some((other) => isDeepStrictEqual(plain(other), plain(each))))
+        .map(({ name }): Defined => ({ stream: definition.name, kind, name })),
+    );
+  });
+}
+
+/** As it reads after it was kept: what is undefined is left out. */
+const plain = (definition: object): unknown => JSON.parse(JSON.stringify(definition));
 
 /** A text says why not. */
 function withOne(
@@ -69,4 +94,28 @@ function problemOf(check: () => unknown): string {
     if (error instanceof DefinitionProblem) return error.message;
     throw error;
   }
+}
+
+/** Of an earlier start: the declaration, which people look at, may say nothing of it. */
+export function ofBefore(cause: unknown): never {
+  if (!(cause instanceof ReducerProblem || cause instanceof DefinitionProblem)) throw cause;
+  const text = 'the definitions in force before this start need what is not there any more, once more';
+  throw new Error(`${text}: ${cause.message}`, { cause });
+}
+
+/** Reducers of the plan after that the one before has not: of a plan that comes by a call there must be none. */
+export function strangeReducers(before: Plan, after: Plan): Findings {
+  const known = new Set(customOf(before).map(({ exportName, module }) => reducerKey(module, exportName)));
+  const findings = new Findings();
+  for (const { exportName, module, name } of customOf(after)) {
+    const key = reducerKey(module, exportName);
+    if (!known.has(key)) findings.add(`aggregates.${name}.module`, key, 'a reducer that a declared window has');
+  }
+  return findings;
+}
+
+function customOf({ operators }: Plan): readonly AggregatePlan[] {
+  return operators.flatMap((operator) =>
+    operator.kind === 'window' ? operator.aggregates.filter(({ fn }) => fn === 'custom') : [],
+  );
 }

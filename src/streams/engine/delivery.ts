@@ -5,9 +5,11 @@
  * delivered yet is part of the checkpoint, so that the log need not be kept for it.
  * A sink that is away when it is opened is opened later; until then batches wait as they came, since only the sink knows
  * which of them it has. What a sink refuses for good is left out, counted and said in the log: those behind it go on.
- * Bounds: `PENDING_BYTES_MAX` bytes wait; then `room` makes the pipeline wait, and sources with it. Retries pause
+ * Bounds: `PENDING_BYTES_MAX` bytes wait; then `room` makes the pipeline wait, and sources with it: when the streams end,
+ * only while the sink does not fail. Retries pause
  * `RETRY_MS` doubled up to `RETRY_MS_MAX`, or as long as the sink asks, up to `RETRY_AFTER_MS_MAX`.
  */
+import { BETWEEN_RECORDS } from '../operator.ts';
 import { LineBatch } from '../sinks/line-batch.ts';
 import { type Sink, SinkAway, type SinkBatch, SinkRefusal } from '../sinks/port.ts';
 
@@ -36,8 +38,11 @@ export class Delivery {
   #opened = false;
   /** Newest record of the log when the sink was to be opened. */
   #lastSeq = 0;
+  /** A checkpoint of this log knows the sink. */
+  #known = false;
   #running = false;
   #closed = false;
+  #leaving = false;
   #timer: NodeJS.Timeout | null = null;
   #waiters: (() => void)[] = [];
 
@@ -61,11 +66,14 @@ export class Delivery {
   }
 
   /**
-   * `pending`: of the checkpoint, not delivered by then as far as this side knew. `lastSeq`: newest record of the log. A
-   * sink that is further is from another log, of a `memory` stream before a restart say: its place means nothing here.
+   * `cursor`: of the checkpoint, null when that does not know the sink; `pending`: not delivered by then as far as this
+   * side knew. `lastSeq`: newest record of the log. A sink that is further, and unknown, is from another log, of a `memory`
+   * stream before a restart say: its place means nothing here. One that is known has all there is: the log has lost its
+   * newest records.
    */
-  async open(cursor: number, pending: readonly SinkBatch[], lastSeq: number): Promise<void> {
-    this.#cursor = cursor;
+  async open(cursor: number | null, pending: readonly SinkBatch[], lastSeq: number): Promise<void> {
+    this.#cursor = cursor ?? 0;
+    this.#known = cursor !== null;
     this.#lastSeq = lastSeq;
     try {
       await this.#open();
@@ -78,20 +86,30 @@ export class Delivery {
 
   async #open(): Promise<void> {
     const place = await this.#sink.open();
-    const isOfThisLog = Math.floor(place) <= this.#lastSeq;
-    if (!isOfThisLog) {
-      const facts = { sink: this.name, sinkSeq: place, logSeq: this.#lastSeq };
-      this.#log.info(facts, "the sink holds results of another log; this one's follow them");
-    }
     this.#opened = true;
-    this.#cursor = Math.max(this.#cursor, isOfThisLog ? place : 0);
+    this.#cursor = Math.max(this.#cursor, this.#placeHere(place));
     while ((this.#queue[0]?.seq ?? Number.POSITIVE_INFINITY) <= this.#cursor) this.#shift();
+  }
+
+  /** How far in this log a sink is that says so. Derived results of the newest record are not past it. */
+  #placeHere(place: number): number {
+    if (Math.floor(place) <= this.#lastSeq) return place;
+    const facts = { sink: this.name, sinkSeq: place, logSeq: this.#lastSeq };
+    if (this.#known) {
+      this.#log.warn(facts, 'the sink holds results of records that the log has lost');
+      return this.#lastSeq + 1 - 1 / BETWEEN_RECORDS;
+    }
+    this.#log.info(facts, "the sink holds results of another log; this one's follow them");
+    return 0;
   }
 
   /** A `LineBatch` is this side's from here on. */
   push(given: SinkBatch): void {
-    if (given.seq <= this.#cursor || this.#closed) return;
     const batch = given instanceof LineBatch ? given : LineBatch.of(given);
+    if (given.seq <= this.#cursor || this.#closed) {
+      batch.letGo();
+      return;
+    }
     const newest = this.#queue.at(-1);
     // The first one may be on its way: it stays as it is.
     const merges = this.#opened && this.#queue.length > 1;
@@ -103,7 +121,13 @@ export class Delivery {
 
   /** Resolves when there is room again. */
   async room(): Promise<void> {
-    while (this.#bytes > PENDING_BYTES_MAX && !this.#closed) await this.#change();
+    while (this.#bytes > PENDING_BYTES_MAX && !this.#closed && !(this.#leaving && this.failing)) await this.#change();
+  }
+
+  /** The streams end: nobody waits any more for room in a sink that fails. */
+  leave(): void {
+    this.#leaving = true;
+    this.#changed();
   }
 
   /** Resolves when nothing waits, or at the first failure. */
@@ -116,10 +140,21 @@ export class Delivery {
   }
 
   async close(): Promise<void> {
+    this.#end();
+    await this.#sink.close();
+  }
+
+  /** As `close`, for another one that goes on from what this one has under way: that is waited for. */
+  async handOver(): Promise<void> {
+    this.#end();
+    while (this.#running) await this.#change();
+    await this.#sink.close();
+  }
+
+  #end(): void {
     this.#closed = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#changed();
-    await this.#sink.close();
   }
 
   #change(): Promise<void> {
@@ -151,7 +186,9 @@ export class Delivery {
   }
 
   #shift(): void {
-    this.#bytes -= this.#queue.shift()?.byteLength ?? 0;
+    const batch = this.#queue.shift();
+    this.#bytes -= batch?.byteLength ?? 0;
+    batch?.letGo();
   }
 
   /** False: again later. */

@@ -10,19 +10,15 @@
  * by a boolean field `retraction`, and a text field `output` (`''` for the main one). Otherwise they would count as news.
  * Bound: what one round gave; the pipeline takes nothing further until it is applied.
  */
-import { contextOfResult, NO_CONTEXT } from '../event-context.ts';
 import { type Feed, FeedGraph } from '../feeds.ts';
-import { linesOf } from '../lines/lines-of.ts';
 import { BETWEEN_RECORDS } from '../operator.ts';
 import type { Plan } from '../plan.ts';
 import type { DerivedEvents } from './derived-body.ts';
-import type { ResultLine } from './port.ts';
+import { collectInto, type Wants } from './result-event.ts';
 import type { ResultChunk } from './task.ts';
 
-interface Target {
+interface Target extends Wants {
   readonly index: number;
-  readonly takesRetractions: boolean;
-  readonly takesOutputs: boolean;
 }
 
 /** Of one record. */
@@ -101,23 +97,4 @@ export class Derivations {
     for (const stream of by) if (this.#graph.below(stream).has(target)) return true;
     return false;
   }
-}
-
-function collectInto(events: DerivedEvents, { lines }: ResultChunk, target: Target): void {
-  for (const line of linesOf(lines)) {
-    const result = JSON.parse(line) as ResultLine;
-    if (result.retraction === true && !(target.takesRetractions && isOfResult('retraction', result))) continue;
-    events.lines.push(eventOf(result, target));
-    events.contexts.push(result.context === undefined ? NO_CONTEXT : contextOfResult(result.context));
-  }
-}
-
-/** A value or a member of the key of that name would stand in its place. */
-const isOfResult = (name: string, { key, values }: ResultLine): boolean => !(name in key) && !(name in values);
-
-/** A result as an event: members of the key and the values side by side, with bounds, pane and what kind of result it is. */
-function eventOf(result: ResultLine, { takesOutputs, takesRetractions }: Target): string {
-  const { end, final, key, output = '', pane, retraction = false, start, timing, values } = result;
-  const kinds = { ...(takesRetractions ? { retraction } : {}), ...(takesOutputs ? { output } : {}) };
-  return JSON.stringify({ start, end, pane, timing, final, ...kinds, ...key, ...values });
 }

@@ -7,18 +7,23 @@
  * and changes its plan; `service.ts` answers questions about it.
  */
 import type { DeadLetterStore } from '../dead-letters/port.ts';
+import { DedupSet } from '../decode/dedup-set.ts';
+import { BODY_AT } from '../decode/event-batch.ts';
 import { TICK } from '../feeds.ts';
 import type { EventLog, LogRecord } from '../log/port.ts';
 import type { Plan } from '../plan.ts';
 import type { Accepted, IncomingBatch } from '../sources/port.ts';
-import { StreamBook } from './books.ts';
+import { type KnownBatch, lateOf, StreamBook } from './books.ts';
 import { BufferPool } from './buffer-pool.ts';
+import { Burials } from './burials.ts';
 import { type DerivedEvents, recordOf } from './derived-body.ts';
 import { digestOf, Intake, partitionOf, refusalOf } from './intake.ts';
 import { letterOfBatch, lettersOf } from './letters.ts';
+import { LogWriter } from './log-writer.ts';
 import { originalsOf } from './originals.ts';
 import type { Outcomes } from './outcomes.ts';
 import { type Entry, Pipeline } from './pipeline.ts';
+import { PlanGate } from './plan-gate.ts';
 import { StreamRefusal } from './port.ts';
 import type { ShardSet } from './shard-set.ts';
 import type { DecodeResult, DecodeTask, QueryRows, ResultChunk, ShardReport, Step, StreamThreads } from './task.ts';
@@ -26,6 +31,8 @@ import type { DecodeResult, DecodeTask, QueryRows, ResultChunk, ShardReport, Ste
 const RETRY_AFTER_MS = 1000;
 /** As much as the redo of the shards lets go of at once, and bodies. */
 const BUFFER_BYTES_MAX = 96 * 1024 * 1024;
+/** Of small batches the next one, which may be large, is not foretold. */
+const BATCH_BYTES_PER_BYTE_MAX = 16;
 const DURABLE = Promise.resolve();
 
 export type EventsRecord = Extract<LogRecord, { kind: 'events' }>;
@@ -51,6 +58,9 @@ export class StreamEngine {
   readonly parts: EngineParts;
   readonly pipeline: Pipeline;
   readonly buffers = new BufferPool(BUFFER_BYTES_MAX);
+  readonly planGate = new PlanGate();
+  /** All that is appended to the log goes through it. */
+  readonly writer: LogWriter;
   plan: Plan;
   shards: ShardSet;
   outcomes: Outcomes;
@@ -59,11 +69,13 @@ export class StreamEngine {
   state: 'starting' | 'running' | 'stopped' | 'broken' = 'starting';
   /** Newest record applied. */
   appliedSeq = 0;
+  /** Why what the log holds cannot be applied; null while it can. */
+  #failure: Error | null = null;
   readonly #intake = new Intake(this);
   readonly #queries = new Map<number, (rows: readonly QueryRows[]) => void>();
   #queryId = 0;
   /** Poison events on their way to where they are kept. */
-  readonly #burials = new Set<Promise<void>>();
+  readonly #burials: Burials;
   /** Arrival of the records of the round under way, by sequence number. */
   readonly #arrivals = new Map<number, number>();
 
@@ -73,17 +85,36 @@ export class StreamEngine {
     this.shards = shards;
     this.outcomes = outcomes;
     this.books = plan.streams.map((stream) => new StreamBook(stream));
+    this.writer = new LogWriter(parts.eventLog);
+    this.#burials = new Burials(parts.deadLetters, parts.log);
     this.pipeline = new Pipeline({
       threads: parts.threads,
       rounds: () => this.shards,
       apart: (stream) => this.outcomes.derivations.graph.apart(stream),
-      results: (chunks) => this.#results(chunks),
+      results: (chunks, reports) => this.#results(chunks, reports),
       answered: (rows, asked) => this.#answered(rows, asked),
       broken: (error) => {
         this.state = 'broken';
+        const why = error instanceof Error ? error.message : String(error);
+        this.#failure = new Error(`what the log holds cannot be applied: ${why}`, { cause: error });
         parts.log.error({ err: error }, 'the streams cannot go on');
       },
     });
+  }
+
+  /** Throws when its start cannot be gone on with: what broke it, or `StreamRefusal` when it was stopped. */
+  checkStarting(): void {
+    if (this.#failure !== null) throw this.#failure;
+    if (this.state !== 'starting') throw new StreamRefusal('stopped', `the streams are ${this.state}`, RETRY_AFTER_MS);
+  }
+
+  /** Between rounds. */
+  usePlan(plan: Plan, books: StreamBook[], shards: ShardSet): void {
+    this.plan = plan;
+    this.books = books;
+    this.shards = shards;
+    this.outcomes.usePlan(plan);
+    this.pipeline.dropQuestions();
   }
 
   bookNamed(stream: string): StreamBook {
@@ -138,6 +169,8 @@ export class StreamEngine {
     const bytes = record.body.byteLength;
     const task = this.taskOf(book, record, seq, contextBytes);
     book.pendingBytes += bytes;
+    let batch: KnownBatch | null = null;
+    let isRepeated = false;
     const outcome = new Promise<Accepted>((resolve, reject) => {
       this.pipeline.push({
         seq,
@@ -145,42 +178,56 @@ export class StreamEngine {
         task,
         durable,
         steps: (decoded) => {
-          this.#reuse(book, task, decoded, record.setAside !== '');
-          return this.#stepsOf(book, record, seq, decoded);
+          isRepeated = batch !== null && book.repeats(batch);
+          this.#reuse(book, task, decoded, isRepeated || record.setAside !== '');
+          return isRepeated ? [] : this.#stepsOf(book, record, seq, decoded);
         },
         applied: (decoded, reports) => {
           book.pendingBytes -= bytes;
           this.appliedSeq = Math.max(this.appliedSeq, Math.floor(seq));
-          const accepted = this.#count(book, record, seq, decoded as DecodeResult, reports);
+          const known = isRepeated ? (batch?.earlier?.accepted ?? null) : null;
+          const accepted = known ?? book.count(record.setAside !== '', decoded as DecodeResult, lateOf(seq, reports));
           // In this turn: a checkpoint that has the events has the id as well.
-          if (record.batchId !== '') book.settle(record.batchId, accepted);
-          this.#bury(record, seq, decoded as DecodeResult).then(() => resolve(accepted));
+          if (batch !== null) Object.assign(batch, { accepted, earlier: null });
+          const buried = isRepeated ? DURABLE : this.#bury(book, record, seq, decoded as DecodeResult);
+          buried.then(() => resolve(accepted));
           this.#derive(book.plan.index, seq, record.arrivalMs);
         },
         failed: (error) => {
           book.pendingBytes -= bytes;
-          this.#derive(book.plan.index, seq, record.arrivalMs);
+          // Sent again, its events count. A start that reads this record first takes those for the repetition.
+          if (task.dedup !== null) new DedupSet(task.dedup).forget(seq);
+          // Others wait for what is derived. Of a record of the log nothing is; one that was refused may share its number.
+          if (!Number.isInteger(seq)) this.#derive(book.plan.index, seq, record.arrivalMs);
           reject(refusalOf(error));
         },
       });
     });
-    if (record.batchId !== '') book.remember(record.batchId, record.arrivalMs, digestOf(record), outcome);
+    if (record.batchId !== '') batch = book.remember(record.batchId, record.arrivalMs, digestOf(record), outcome);
     return outcome;
   }
 
   taskOf(book: StreamBook, record: EventsRecord, seq: number, contextBytes: number): DecodeTask {
     const { arrivalMs, correlationId, format, partition, source, traceparent } = record;
+    const { buffers } = this;
+    const bytes = record.body.byteLength;
+    const batchBytes = Math.ceil(bytes * Math.min(book.batchBytesPerByte, BATCH_BYTES_PER_BYTE_MAX));
+    // Contexts stand behind the body, where the batch writes; a batch of columns has no body.
+    const isInPlace = contextBytes === 0 && format !== 'columns' && batchBytes >= BODY_AT + bytes;
+    const body = isInPlace ? buffers.copyOf(record.body, BODY_AT, batchBytes) : buffers.copyOf(record.body, 0, bytes);
     return {
       kind: 'decode',
       epoch: this.plan.epoch,
       stream: book.plan.index,
       format,
-      body: this.buffers.copyOf(record.body),
-      bodyBytes: record.body.byteLength - contextBytes,
+      body,
+      bodyAt: isInPlace ? BODY_AT : 0,
+      bodyBytes: bytes - contextBytes,
       contextBytes,
-      spare: this.buffers.take(Math.ceil(record.body.byteLength * book.batchBytesPerByte)),
+      spare: isInPlace ? body : buffers.take(batchBytes),
       provenance: { seq, source, partition, arrivalMs, traceparent, correlationId },
       dedup: format.startsWith('cloudevent') && record.setAside === '' ? book.dedupSet() : null,
+      looksOnly: false,
     };
   }
 
@@ -192,7 +239,7 @@ export class StreamEngine {
     isSetAside: boolean,
   ): void {
     if (decoded === null) return;
-    this.buffers.give(body);
+    if (body !== spare) this.buffers.give(body);
     if (decoded.accepted === 0 || isSetAside) this.buffers.give(decoded.batch);
     if (!decoded.usesSpare && spare !== null) this.buffers.give(spare);
     book.batchBytesPerByte = decoded.batchBytes / Math.max(1, bodyBytes + contextBytes);
@@ -220,46 +267,20 @@ export class StreamEngine {
     return steps;
   }
 
-  #count(
-    book: StreamBook,
-    { setAside }: EventsRecord,
-    seq: number,
-    decoded: DecodeResult,
-    reports: readonly ShardReport[],
-  ): Accepted {
-    const late = lateOf(seq, reports);
-    const accepted = setAside === '' ? decoded.accepted : 0;
-    const rejected = decoded.accepted - accepted + decoded.rejected.length + decoded.rejectedMore;
-    book.counters.batches += 1;
-    book.counters.accepted += accepted;
-    book.counters.duplicates += decoded.duplicates;
-    book.counters.rejected += rejected;
-    book.counters.late += late;
-    return { accepted, rejected, late };
-  }
-
   /** Never rejects: the other events are counted, so the batch must not be sent again for the sake of these. */
-  #bury(record: EventsRecord, seq: number, decoded: DecodeResult): Promise<void> {
+  #bury(book: StreamBook, record: EventsRecord, seq: number, decoded: DecodeResult): Promise<void> {
     const { accepted, rejected, rejectedMore } = decoded;
     const isSetAside = record.setAside !== '';
     if (rejected.length === 0 && !isSetAside) return DURABLE;
     const rows = isSetAside
       ? [letterOfBatch(record, seq, accepted + rejected.length + rejectedMore)]
-      : lettersOf(record, seq, decoded);
-    const burial = this.parts.deadLetters
-      .add(rows)
-      .catch((error: unknown) => {
-        const facts = { err: error, stream: record.stream, seq, events: rows.length };
-        this.parts.log.error(facts, 'poison events could not be kept as dead letters');
-      })
-      .finally(() => this.#burials.delete(burial));
-    this.#burials.add(burial);
-    return burial;
+      : lettersOf(record, seq, decoded, book.plan.fields);
+    return this.#burials.add(rows);
   }
 
   /** Resolves when the poison events of all that was applied are kept: the log is then not needed for them. */
   async buried(): Promise<void> {
-    await Promise.all(this.#burials);
+    await this.#burials.settled();
   }
 
   /** Time passes for windows of processing time, and for partitions that are silent. */
@@ -334,7 +355,8 @@ export class StreamEngine {
     if (book !== undefined) book.counters.results += results;
   }
 
-  async #results(chunks: readonly ResultChunk[]): Promise<void> {
+  async #results(chunks: readonly ResultChunk[], reports: readonly ShardReport[]): Promise<void> {
+    this.outcomes.evictions.count(this.plan, reports);
     await this.outcomes.take(chunks);
     this.#arrivals.clear();
   }
@@ -361,14 +383,4 @@ export class StreamEngine {
       this.#queries.delete(id);
     }
   }
-}
-
-function lateOf(seq: number, reports: readonly ShardReport[]): number {
-  const byOperator = new Map<number, number>();
-  for (const { late } of reports) {
-    for (const entry of late) {
-      if (entry.seq === seq) byOperator.set(entry.operator, (byOperator.get(entry.operator) ?? 0) + entry.count);
-    }
-  }
-  return Math.max(0, ...byOperator.values());
 }

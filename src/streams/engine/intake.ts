@@ -25,6 +25,7 @@ export class Intake {
   }
 
   async accept(stream: string, source: string, batch: IncomingBatch): Promise<Accepted> {
+    if (this.#engine.planGate.holds) await this.#passGate(stream, batch.body.byteLength);
     if (this.#engine.state !== 'running')
       throw new StreamRefusal('stopped', `the streams are ${this.#engine.state}`, RETRY_AFTER_MS);
     const book = this.#engine.bookNamed(stream);
@@ -59,6 +60,14 @@ export class Intake {
     }
   }
 
+  async #passGate(stream: string, bytes: number): Promise<void> {
+    const book = this.#engine.bookNamed(stream);
+    this.#refuseIfPending(book, bytes);
+    book.pendingBytes += bytes;
+    await this.#engine.planGate.pass();
+    book.pendingBytes -= bytes;
+  }
+
   #take(book: StreamBook, record: EventsRecord): Promise<Accepted> {
     if (this.#full(book) !== '') return this.#takeWhenFull(book, record);
     book.whenFull.hadRoom();
@@ -68,15 +77,14 @@ export class Intake {
   #append(book: StreamBook, record: EventsRecord): Promise<Accepted> {
     let appended: ReturnType<EventLog['append']>;
     try {
-      appended = this.#engine.parts.eventLog.append(record);
+      appended = this.#engine.writer.append(record);
     } catch (error) {
       throw refusalOf(error);
     }
     const { seq, durable } = appended;
-    const waits = book.plan.durability === 'memory' ? DURABLE : durable;
-    // Looked at by the pipeline; a stream that does not wait for it has nothing to say about it either.
-    durable.catch(() => undefined);
-    return this.#engine.enter(book, record, seq, waits);
+    if (book.plan.durability !== 'memory') return this.#engine.enter(book, record, seq, durable);
+    this.#engine.writer.letGo(appended);
+    return this.#engine.enter(book, record, seq, DURABLE);
   }
 
   #refuseIfPending(book: StreamBook, bytes: number): void {
@@ -91,6 +99,12 @@ export class Intake {
     const { notStored } = this.#engine.shards;
     if (onFull !== 'spill' || notStored === '') return;
     throw new StreamRefusal('full', `state cannot be written to disk: ${notStored}`, RETRY_AFTER_MS);
+  }
+
+  /** One that is looked at since the stream is full comes again rather than waits. */
+  #refuseIfHeld(book: StreamBook): void {
+    if (!this.#engine.planGate.isClosed) return;
+    throw new StreamRefusal('full', `${this.#full(book)}; its definition is being changed`, RETRY_AFTER_MS);
   }
 
   /** Why the stream takes nothing more; `''` when it does. */
@@ -114,6 +128,7 @@ export class Intake {
       earliest: () => this.#earliest(book, record),
       timeIs: (tsMs) => this.#timeIs(book, record, tsMs),
       append: (decided) => {
+        this.#refuseIfHeld(book);
         if (this.#engine.state !== 'running')
           throw new StreamRefusal('stopped', 'the streams are stopping', RETRY_AFTER_MS);
         // It was looked at meanwhile.
@@ -141,9 +156,10 @@ export class Intake {
   #timeIs(book: StreamBook, record: EventsRecord, tsMs: number): Promise<void> {
     const partition = partitionOf(record);
     if (!book.isNews(partition, tsMs)) return DURABLE;
+    this.#refuseIfHeld(book);
     const time = { kind: 'time', stream: book.plan.name, partition, tsMs, arrivalMs: record.arrivalMs } as const;
     try {
-      const { durable, seq } = this.#engine.parts.eventLog.append(time);
+      const { durable, seq } = this.#engine.writer.append(time);
       return this.#engine.enterTime(time, seq, durable);
     } catch (error) {
       throw refusalOf(error);

@@ -7,16 +7,15 @@
  * its state by it.
  * Invariants: the log is cut only up to the oldest checkpoint that is kept; a checkpoint holds what sinks have not taken.
  */
-import type { AlertFacts } from '../alerts/alert-book.ts';
-import type { Checkpoint, CheckpointStore, CheckpointToSave } from '../checkpoints/port.ts';
+import { CHECKPOINTS_KEPT, type Checkpoint, type CheckpointStore, type CheckpointToSave } from '../checkpoints/port.ts';
 import { compatibility, IS_NEW } from '../define/compatibility.ts';
 import type { StreamDefinition } from '../define/definition.ts';
-import type { LoggedRecord } from '../log/port.ts';
+import { type LoggedRecord, LogUnavailable } from '../log/port.ts';
 import type { Plan } from '../plan.ts';
-import type { SinkBatch } from '../sinks/port.ts';
-import { type BookFacts, StreamBook } from './books.ts';
+import { StreamBook } from './books.ts';
 import { carryOver } from './carry-over.ts';
-import { type Defined, type InForce, mergeDefined } from './defined.ts';
+import type { Facts, SinkFacts } from './checkpoint-facts.ts';
+import { type Defined, definedBeside, type InForce, mergeDefined, ofBefore, strangeReducers } from './defined.ts';
 import type { EngineLog, StreamEngine } from './engine.ts';
 import {
   chunksOf,
@@ -29,8 +28,8 @@ import {
   shared,
 } from './image-chunks.ts';
 import type { DefineOutcome } from './port.ts';
-import type { RankingFacts } from './rankings.ts';
 import { createShard, type ShardParts } from './shard.ts';
+import { eventsFor } from './shard-events.ts';
 import { memoryBytesMax } from './shard-residence.ts';
 import { ShardSet } from './shard-set.ts';
 import { filesOf, storeBuffer } from './spill-file.ts';
@@ -57,30 +56,13 @@ export interface LifecycleOptions {
   readonly log: EngineLog;
 }
 
-export interface SinkFacts {
-  readonly cursor: number;
-  readonly pending: readonly SinkBatch[];
-}
-
-interface Facts {
-  readonly shards: number;
-  /** Of the memory of operators, by their names; see `define/state-shape.ts`. */
-  readonly shapes: Readonly<Record<string, string>>;
-  readonly incarnation: number;
-  readonly books: Readonly<Record<string, BookFacts>>;
-  readonly sinks: Readonly<Record<string, SinkFacts>>;
-  readonly alerts: AlertFacts;
-  readonly rankings: RankingFacts;
-}
-
 export class Lifecycle {
   #inForce: InForce = { definitions: [], defined: [] };
+  #declared: readonly StreamDefinition[] = [];
   readonly #options: LifecycleOptions;
   /** Keys are where they are: this stays, whatever is configured, for as long as there is a checkpoint. */
   #shards: number;
   #saving: Promise<void> | null = null;
-  /** Who makes a new base has the one before it to himself. */
-  #rebased: Promise<unknown> = Promise.resolve();
 
   constructor(options: LifecycleOptions) {
     this.#options = options;
@@ -91,40 +73,57 @@ export class Lifecycle {
     return this.#inForce.definitions;
   }
 
-  /** Resolves when the state is what the log says and the declaration is in force, with what was defined beside it. */
-  async start(declared: readonly StreamDefinition[]): Promise<void> {
+  /**
+   * Resolves when the state is what the log says and the definitions are in force, with what was defined beside them.
+   * Rejects when the engine breaks or is stopped meanwhile.
+   */
+  async start(definitions: readonly StreamDefinition[], declared = definitions): Promise<void> {
+    this.#declared = declared;
     const { engine, log, store } = this.#options;
     engine.outcomes.replaying = true;
-    const checkpoint = store === null ? null : await this.#restoreNewest(store, declared);
+    const checkpoint = store === null ? null : await this.#restoreNewest(store, definitions);
     const from = checkpoint ?? 0;
     let replayed = 0;
     for await (const logged of engine.parts.eventLog.read(from)) {
+      engine.checkStarting();
       await this.#replay(logged);
       replayed += 1;
     }
     await engine.pipeline.idle();
+    engine.checkStarting();
     if (replayed > 0 || checkpoint !== null) log.info({ checkpoint: from, replayed }, 'streams restored');
     engine.outcomes.replaying = false;
     // How much state there is: a stream that is full is so from the first batch.
-    if (checkpoint !== null && engine.state === 'starting') await engine.shards.round([], Number.POSITIVE_INFINITY);
+    if (checkpoint !== null) await engine.shards.round([], Number.POSITIVE_INFINITY);
     for (const book of engine.books) book.observe({ kind: 'restarted' }, engine.parts.now());
-    await this.#declare(declared);
+    await this.#declare(definitions);
+    engine.checkStarting();
     engine.state = 'running';
   }
 
-  async #declare(declared: readonly StreamDefinition[]): Promise<void> {
+  async #declare(definitions: readonly StreamDefinition[]): Promise<void> {
     const { compile, engine, log } = this.#options;
     const before = this.#inForce;
-    const merged = mergeDefined(declared, before, (given) => compile(given, engine.plan.epoch + 1, this.#shards));
+    const given = { definitions, defined: definedBeside(this.#declared, definitions) };
+    const merged = mergeDefined(given, before, (all) => compile(all, engine.plan.epoch + 1, this.#shards));
     for (const facts of merged.leftOut) log.warn(facts, 'what was defined at run time is not in force any more');
     if (JSON.stringify(merged.definitions) === JSON.stringify(before.definitions)) {
       this.#inForce = { definitions: merged.definitions, defined: merged.defined };
       return;
     }
-    const { operators } = await this.#putInForce(merged);
+    const { operators } = await this.#putInForce(merged).catch(async (error: unknown) => {
+      if (!(error instanceof LogUnavailable)) throw error;
+      await this.#makeRoom();
+      return this.#putInForce(merged);
+    });
     for (const { kept, name, why } of operators) {
       if (!kept && why !== IS_NEW) log.warn({ operator: name, why }, 'the definition has changed: its state is gone');
     }
+  }
+
+  /** The log is full: it is cut up to the oldest checkpoint that is kept. */
+  async #makeRoom(): Promise<void> {
+    for (let saved = 0; saved < CHECKPOINTS_KEPT; saved++) await this.checkpoint();
   }
 
   /** The record it is of; null when there is none. What memory has no room for goes to files while it is read. */
@@ -174,7 +173,7 @@ export class Lifecycle {
       return book;
     });
     const watermarks = books.map(({ watermark }) => watermark);
-    await prepare(this.definitions, plan, new Map(Object.entries(facts.sinks)));
+    await prepare(this.definitions, plan, new Map(Object.entries(facts.sinks))).catch(ofBefore);
     const chunkOf = (name: string): Uint8Array | StoredBuffer | undefined =>
       stored.get(name) ?? checkpoint.chunks.get(name);
     const images = imagesFrom(plan, chunkOf, watermarks, { groups: anew, fresh });
@@ -184,6 +183,7 @@ export class Lifecycle {
       if (bytes !== undefined) retained.restore(bytes);
     }
     engine.outcomes.rankings.restore(facts.rankings);
+    engine.outcomes.evictions.restore(facts.evictions);
     engine.outcomes.alerts.restore(facts.alerts);
     engine.appliedSeq = checkpoint.seq;
   }
@@ -191,28 +191,31 @@ export class Lifecycle {
   async #replay({ record, seq }: LoggedRecord): Promise<void> {
     const { engine, log } = this.#options;
     const durable = Promise.resolve();
+    const failed = (error: unknown): void => {
+      // When the start is over, all that follow fail with it.
+      if (engine.state !== 'starting') return;
+      log.error({ err: error, seq }, 'a record of the log could not be applied again');
+    };
     if (record.kind === 'tick') engine.tick(record, seq, durable);
-    else if (record.kind === 'time')
-      engine.enterTime(record, seq, durable).catch((error: unknown) => {
-        log.error({ err: error, seq }, 'a record of the log could not be applied again');
-      });
+    else if (record.kind === 'time') engine.enterTime(record, seq, durable).catch(failed);
     else if (record.kind === 'plan') {
       await engine.pipeline.idle();
-      await this.#change(JSON.parse(record.definitionsJson) as InForce);
+      engine.checkStarting();
+      await this.#change(JSON.parse(record.definitionsJson) as InForce).catch(ofBefore);
       engine.appliedSeq = seq;
     } else {
       const book = engine.books.find(({ plan }) => plan.name === record.stream);
       if (book === undefined) return;
-      engine.enter(book, record, seq, durable).catch((error: unknown) => {
-        log.error({ err: error, seq }, 'a record of the log could not be applied again');
-      });
+      engine.enter(book, record, seq, durable).catch(failed);
       if (book.pendingBytes > book.plan.pendingBytesMax) await engine.pipeline.idle();
     }
   }
 
   /** Puts definitions in force, `added` new among them. Rejects with `DefinitionProblem`, changing nothing. */
-  define(definitions: readonly StreamDefinition[], added: Defined): Promise<DefineOutcome> {
+  async define(definitions: readonly StreamDefinition[], added: Defined): Promise<DefineOutcome> {
     const { kind, name, stream } = added;
+    const { compile, engine } = this.#options;
+    strangeReducers(engine.plan, compile(definitions, engine.plan.epoch + 1, this.#shards)).throwIfAny();
     const others = this.#inForce.defined.filter(
       (each) => each.stream !== stream || each.kind !== kind || each.name !== name,
     );
@@ -221,21 +224,32 @@ export class Lifecycle {
 
   /** Puts in force what is so elsewhere. */
   adopt(definitions: readonly StreamDefinition[]): Promise<DefineOutcome> {
-    return this.#putInForce({ definitions, defined: this.#inForce.defined });
+    return this.#putInForce({ definitions, defined: definedBeside(this.#declared, definitions) });
   }
 
-  /** What came before them is applied first. */
+  /** What came before them is applied first: whatever is in the log before their record. */
   async #putInForce({ defined, definitions }: InForce): Promise<DefineOutcome> {
-    const { compile, engine } = this.#options;
+    const { compile, engine, log } = this.#options;
     const next = { definitions, defined };
     const plan = compile(definitions, engine.plan.epoch + 1, this.#shards);
-    const outcome = await engine.pipeline.barrier(async () => {
-      const seq = await this.#logPlan(next, plan);
-      const changed = await this.#change(next);
-      engine.appliedSeq = seq;
-      return changed;
+    const { pipeline, planGate } = engine;
+    planGate.close();
+    let outcome: DefineOutcome;
+    try {
+      await pipeline.idle();
+      outcome = await pipeline.barrier(async () => {
+        const seq = await this.#logPlan(next, plan);
+        const changed = await this.#change(next);
+        engine.appliedSeq = seq;
+        return changed;
+      });
+    } finally {
+      planGate.open();
+    }
+    await this.checkpoint().catch((error: unknown) => {
+      // It is in force all the same, and in the log.
+      if (engine.state !== 'stopped') log.error({ err: error }, 'the checkpoint of a definition could not be saved');
     });
-    await this.checkpoint();
     return outcome;
   }
 
@@ -246,7 +260,7 @@ export class Lifecycle {
     await prepare(next.definitions, plan, facts);
     try {
       const record = { kind: 'plan', definitionsJson: JSON.stringify(next) } as const;
-      const { durable, seq } = engine.parts.eventLog.append(record);
+      const { durable, seq } = engine.writer.append(record);
       await durable;
       return seq;
     } catch (error) {
@@ -271,10 +285,11 @@ export class Lifecycle {
     const books = plan.streams.map((stream) => {
       const known = engine.books.find((book) => book.plan.name === stream.name);
       if (known === undefined) return new StreamBook(stream);
-      known.plan = stream;
+      known.usePlan(stream);
       return known;
     });
     this.#inForce = next;
+    engine.outcomes.keep(kept);
     this.#use(plan, images, engine.shards.incarnation + 1, books);
     return { operators: verdicts.map(({ operator, kept: keeps, why }) => ({ name: operator, kept: keeps, why })) };
   }
@@ -295,36 +310,17 @@ export class Lifecycle {
     const { engine, folder, log, planUsed, shardParts } = this.#options;
     const { threads } = engine.parts;
     threads.usePlan(plan);
-    engine.plan = plan;
-    engine.books = books;
-    engine.shards = new ShardSet(plan, shardParts, threads, eventsFor(log, engine), images, incarnation, folder);
-    engine.outcomes.usePlan(plan);
+    const events = eventsFor(log, engine);
+    engine.usePlan(plan, books, new ShardSet(plan, shardParts, threads, events, images, incarnation, folder));
     planUsed();
   }
 
   /** Saves the state as of now; one at a time. Rejects when the store cannot; the earlier checkpoints stay. */
   checkpoint(): Promise<void> {
-    this.#saving ??= this.#alone(() => this.#save()).finally(() => {
+    this.#saving ??= this.#save().finally(() => {
       this.#saving = null;
     });
     return this.#saving;
-  }
-
-  /** Checkpoints are kept, and take their time: without, one is but a new base. */
-  get savesState(): boolean {
-    return this.#options.store !== null;
-  }
-
-  /** Lets go of the steps since the last base; nothing is saved. */
-  rebase(): Promise<void> {
-    const { engine } = this.#options;
-    return this.#alone(() => engine.pipeline.barrier(() => engine.shards.rebase()));
-  }
-
-  #alone(work: () => Promise<void>): Promise<void> {
-    const done = this.#rebased.then(work);
-    this.#rebased = done.catch(() => undefined);
-    return done;
   }
 
   async #save(): Promise<void> {
@@ -339,6 +335,7 @@ export class Lifecycle {
       return;
     }
     try {
+      await engine.writer.settled();
       await store.save(checkpoint);
     } finally {
       checkpoint.release();
@@ -349,12 +346,13 @@ export class Lifecycle {
   /** `release`: it is saved, or never will be. */
   #capture(): CheckpointToSave & { release(): void } {
     const { engine, folder } = this.#options;
-    const { base } = engine.shards;
+    const base = engine.shards.pinBase();
     const others = new Map<string, Uint8Array>();
     for (const [name, retained] of engine.outcomes.retained) others.set(`retained/${name}`, retained.toBytes());
     for (const { dedup, plan } of engine.books) {
       if (dedup !== null) others.set(`dedup/${plan.name}`, new Uint8Array(dedup.slice(0)));
     }
+    const unpin = folder.pin(base.held.flatMap(filesOf));
     const facts: Facts = {
       shards: engine.plan.shards,
       shapes: shapesOf(engine.plan),
@@ -363,13 +361,17 @@ export class Lifecycle {
       sinks: Object.fromEntries(this.#sinkFacts()),
       alerts: engine.outcomes.alerts.facts(),
       rankings: engine.outcomes.rankings.facts(),
+      evictions: engine.outcomes.evictions.facts(),
     };
     return {
       seq: engine.appliedSeq,
       definitionsJson: JSON.stringify(this.#inForce),
       factsJson: JSON.stringify(facts),
-      chunks: allOf(chunksOf(engine.plan, base), others),
-      release: folder.pin(base.flatMap(filesOf)),
+      chunks: allOf(chunksOf(engine.plan, base.held), others),
+      release: () => {
+        base.release();
+        unpin();
+      },
     };
   }
 
@@ -385,15 +387,4 @@ export class Lifecycle {
 
 function* allOf<T>(...parts: readonly Iterable<T>[]): Generator<T> {
   for (const part of parts) yield* part;
-}
-
-function eventsFor(log: EngineLog, engine: StreamEngine): ConstructorParameters<typeof ShardSet>[3] {
-  return {
-    stepFailed: (step, error) =>
-      log.error({ err: error, step: step.kind }, 'a step could not be applied and is left out'),
-    released: (batch) => engine.buffers.give(batch),
-    threadLost: (error) => log.warn({ err: error }, 'a thread was lost; its shards are restored'),
-    spillDamaged: (error) => log.error({ err: error }, 'state on disk is damaged; its shard is restored'),
-    notStored: (cause) => log.error({ cause }, 'state cannot be written to disk and stays in memory'),
-  };
 }

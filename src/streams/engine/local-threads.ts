@@ -18,7 +18,7 @@ import type {
 } from './task.ts';
 
 export class LocalThreads implements StreamThreads {
-  readonly size = 1;
+  readonly size: number = 1;
   readonly #runner: StreamTaskRunner;
 
   constructor(parts: ShardParts) {

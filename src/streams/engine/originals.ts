@@ -2,8 +2,11 @@
  * The events behind results: from ids (`seq:row`) to the texts that came in.
  *
  * Role: reads the log, as far as it still reaches back, and decodes the record again in the pool.
+ * Invariant: only of records that were applied. To decode an earlier one would take its ids for known before its turn.
  */
+import { placeOf } from '../dead-letters/port.ts';
 import { EventBatch } from '../decode/event-batch.ts';
+import { LogDamaged } from '../log/port.ts';
 import type { StreamEngine } from './engine.ts';
 
 /** Those that are not there any more are left out. */
@@ -13,11 +16,23 @@ export async function originalsOf(
 ): Promise<{ id: string; text: string }[]> {
   const found: { id: string; text: string }[] = [];
   for (const id of ids) {
-    const [seq, row] = id.split(':').map(Number) as [number, number];
-    const text = Number.isInteger(seq) && Number.isInteger(row) ? await originalOf(engine, seq, row) : null;
+    const place = placeOf(id);
+    const text = place === null ? null : await heldOriginalOf(engine, ...place);
     if (text !== null) found.push({ id, text });
   }
   return found;
+}
+
+async function heldOriginalOf(engine: StreamEngine, seq: number, row: number): Promise<string | null> {
+  const { eventLog } = engine.parts;
+  if (seq < eventLog.first || seq > engine.appliedSeq) return null;
+  try {
+    return await originalOf(engine, seq, row);
+  } catch (error) {
+    // A checkpoint let go of it while it was read.
+    if (error instanceof LogDamaged && seq < eventLog.first) return null;
+    throw error;
+  }
 }
 
 async function originalOf(engine: StreamEngine, seq: number, row: number): Promise<string | null> {
@@ -26,9 +41,10 @@ async function originalOf(engine: StreamEngine, seq: number, row: number): Promi
     if (at !== seq || record.kind !== 'events') return null;
     const book = engine.books.find(({ plan }) => plan.name === record.stream);
     if (book === undefined) return null;
+    const { plan } = engine;
     // Under its own number, ids are its own: the rows are those of the first time.
-    const decoded = await threads.decode(engine.taskOf(book, record, seq, 0));
-    const batch = new EventBatch(engine.plan, decoded.batch);
+    const decoded = await threads.decode({ ...engine.taskOf(book, record, seq, 0), looksOnly: true });
+    const batch = new EventBatch(plan, decoded.batch);
     return row < batch.count ? batch.original(row) : null;
   }
   return null;

@@ -8,11 +8,13 @@
  */
 import type { AlertBook } from '../alerts/alert-book.ts';
 import type { Feed } from '../feeds.ts';
+import { apart, lineMemory } from '../lines/line-memory.ts';
 import { linesOf } from '../lines/lines-of.ts';
 import type { AlertPlan, OperatorPlan, Plan } from '../plan.ts';
 import { LineBatch } from '../sinks/line-batch.ts';
 import type { Delivery } from './delivery.ts';
 import { Derivations } from './derivations.ts';
+import { Evictions } from './evictions.ts';
 import { operatorName } from './image-chunks.ts';
 import type { ResultLine, StreamChange } from './port.ts';
 import { Rankings } from './rankings.ts';
@@ -45,6 +47,7 @@ export class Outcomes {
   derivations: Derivations;
   #routes: readonly SinkRoute[] = [];
   readonly rankings: Rankings;
+  readonly evictions = new Evictions();
   replaying = false;
 
   constructor(plan: Plan, ports: OutcomePorts) {
@@ -55,6 +58,13 @@ export class Outcomes {
     this.#retained = new Map(plan.operators.map((operator) => [operatorName(plan, operator), new Retained(operator)]));
   }
 
+  /** Before another plan is used: what operators that do not go on have said is not that of others of their names. */
+  keep(operators: ReadonlySet<string>): void {
+    for (const name of this.#retained.keys()) if (!operators.has(name)) this.#retained.delete(name);
+    this.#ports.alerts.keep(operators);
+    this.evictions.keep(operators);
+  }
+
   usePlan(plan: Plan): void {
     const before = this.#retained;
     this.#plan = plan;
@@ -62,7 +72,7 @@ export class Outcomes {
     this.#retained = new Map(
       plan.operators.map((operator) => {
         const name = operatorName(plan, operator);
-        return [name, before.get(name) ?? new Retained(operator)];
+        return [name, before.get(name)?.use(operator) ?? new Retained(operator)];
       }),
     );
   }
@@ -105,9 +115,10 @@ export class Outcomes {
 
   /** Resolves when the sinks have room. */
   async take(chunks: readonly ResultChunk[]): Promise<void> {
+    for (const { lines } of chunks) lineMemory.hold(lines);
     const touched = new Set<number>();
     const perSink = new Map<Delivery, LineBatch[]>();
-    for (const chunk of this.rankings.of(chunks)) {
+    for (const chunk of apart(this.rankings.of(chunks))) {
       const operator = this.#plan.operators[chunk.operator] as OperatorPlan;
       this.#ports.counted(operator.stream, chunk.count);
       touched.add(chunk.operator);
@@ -117,6 +128,7 @@ export class Outcomes {
       this.derivations.collect(chunk);
     }
     for (const [delivery, batches] of perSink) for (const batch of batches) delivery.push(batch);
+    for (const { lines } of chunks) lineMemory.release(lines);
     if (!this.replaying) for (const operator of touched) this.#tell(this.#plan.operators[operator] as OperatorPlan);
     for (const { delivery } of this.#routes) await delivery.room();
   }

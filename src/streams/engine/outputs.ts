@@ -5,8 +5,10 @@
  * that its sequence number says which log record it follows from.
  */
 import { LineBuffer } from '../lines/line-buffer.ts';
+import type { LineSpace } from '../lines/line-memory.ts';
 import type { Emitter, EventResults, Keys, ResultRow, ShardOperator, StateQuery, ValueWriter } from '../operator.ts';
-import type { OperatorPlan, StreamPlan } from '../plan.ts';
+import type { OperatorPlan, Plan, StreamPlan } from '../plan.ts';
+import { rankOf } from '../rank.ts';
 import { EventLines } from './event-lines.ts';
 import { LineWriter, linePartsOf } from './result-line.ts';
 import type { ResultChunk } from './task.ts';
@@ -39,6 +41,12 @@ export class Gathering {
   readonly #open = new Map<string, OpenChunk>();
   /** The chunk the last result went to. */
   #latest: OpenChunk | null = null;
+  #space: LineSpace | null = null;
+
+  /** Where lines go until the next `take`; without it, to memory of their own. */
+  use(space: LineSpace): void {
+    this.#space = space;
+  }
 
   begin(seq: number): void {
     if (seq === this.#seq) return;
@@ -46,8 +54,8 @@ export class Gathering {
     this.#seq = seq;
   }
 
-  output(plan: OperatorPlan, stream: StreamPlan, columns: readonly string[], keys: Keys): OperatorOutput {
-    return new OperatorOutput(this, stream, plan, columns, keys);
+  output(operator: OperatorPlan, plan: Plan, columns: readonly string[], keys: Keys): OperatorOutput {
+    return new OperatorOutput(this, plan, operator, columns, keys);
   }
 
   /** `values`: what writes the row's values; null: they are in it. */
@@ -97,23 +105,24 @@ export class Gathering {
   #cut(chunk: OpenChunk): void {
     this.#latest = null;
     this.#open.delete(`${chunk.operator}${chunk.output}`);
-    this.#closed.push(closedOf(chunk));
+    this.#closed.push(closedOf(chunk, this.#space));
   }
 
   #close(): void {
     this.#latest = null;
-    for (const chunk of this.#open.values()) this.#closed.push(closedOf(chunk));
+    for (const chunk of this.#open.values()) this.#closed.push(closedOf(chunk, this.#space));
     this.#open.clear();
   }
 
   take(shard: number): ResultChunk[] {
     this.#close();
+    this.#space = null;
     return this.#closed.splice(0).map((chunk) => ({ ...chunk, shard }));
   }
 }
 
-function closedOf({ lines, ...chunk }: OpenChunk): Closed {
-  const closed = { ...chunk, lines: lines.take() };
+function closedOf({ lines, ...chunk }: OpenChunk, space: LineSpace | null): Closed {
+  const closed = { ...chunk, lines: space === null ? lines.take() : space.put(lines) };
   if (spare.length < SPARE_MAX && lines.bytes.length <= SPARE_BYTES_MAX) spare.push(lines);
   return closed;
 }
@@ -131,11 +140,11 @@ export class OperatorOutput implements Emitter {
   readonly #keys: Keys;
   readonly #fed: { readonly operator: ShardOperator; readonly output: OperatorOutput }[] = [];
 
-  constructor(gathering: Gathering, stream: StreamPlan, plan: OperatorPlan, columns: readonly string[], keys: Keys) {
+  constructor(gathering: Gathering, plan: Plan, operator: OperatorPlan, columns: readonly string[], keys: Keys) {
     this.#gathering = gathering;
-    this.#plan = plan;
-    this.#writer = lineWriterFor(stream.name, plan, columns);
-    this.#stream = stream;
+    this.#plan = operator;
+    this.#writer = lineWriterFor(plan, operator, columns);
+    this.#stream = plan.streams[operator.stream] as StreamPlan;
     this.#columns = columns;
     this.#keys = keys;
   }
@@ -157,10 +166,12 @@ export class OperatorOutput implements Emitter {
   }
 
   #lateWriter(): LineWriter {
-    this.#late ??= lineWriterFor(
-      this.#stream.name,
-      this.#plan,
-      this.#stream.fields.map(({ name }) => name),
+    const { fields, name } = this.#stream;
+    this.#late ??= new LineWriter(
+      name,
+      this.#plan.name,
+      fields.map((field) => field.name),
+      false,
     );
     return this.#late;
   }
@@ -183,8 +194,8 @@ export class QueryAnswer implements Emitter {
   readonly #limit: number;
   readonly #match: [string, string | number | boolean | null][] | null;
 
-  constructor(stream: string, plan: OperatorPlan, columns: readonly string[], keys: Keys, query: StateQuery) {
-    this.#writer = lineWriterFor(stream, plan, columns);
+  constructor(plan: Plan, operator: OperatorPlan, columns: readonly string[], keys: Keys, query: StateQuery) {
+    this.#writer = lineWriterFor(plan, operator, columns);
     this.#keys = keys;
     this.#by = query.by === '' ? -1 : columns.indexOf(query.by);
     this.#limit = query.limit;
@@ -193,9 +204,8 @@ export class QueryAnswer implements Emitter {
 
   emit(row: ResultRow): void {
     if (this.lines.length >= this.#limit || !this.#isOfKey(row.keyId)) return;
-    const value = this.#by < 0 ? 0 : row.values[this.#by];
     this.lines.push(this.#writer.line(row, this.#keys));
-    this.order.push(typeof value === 'number' ? value : Number.NEGATIVE_INFINITY);
+    this.order.push(this.#by < 0 ? 0 : rankOf(row.values[this.#by]));
   }
 
   #isOfKey(keyId: number): boolean {
@@ -206,6 +216,13 @@ export class QueryAnswer implements Emitter {
   }
 }
 
-function lineWriterFor(stream: string, { kind, name }: OperatorPlan, columns: readonly string[]): LineWriter {
-  return new LineWriter(stream, name, columns, kind === 'pattern' || kind === 'join' || kind === 'view');
+function lineWriterFor(plan: Plan, operator: OperatorPlan, columns: readonly string[]): LineWriter {
+  const stream = plan.streams[operator.stream] as StreamPlan;
+  return new LineWriter(stream.name, operator.name, columns, isByEvents(plan, operator));
+}
+
+/** A key may have many results of one time; an alert has as many as what it watches. */
+function isByEvents(plan: Plan, operator: OperatorPlan): boolean {
+  const { kind } = operator.kind === 'alert' ? (plan.operators[operator.source] as OperatorPlan) : operator;
+  return kind === 'pattern' || kind === 'join' || kind === 'view';
 }

@@ -3,6 +3,7 @@
  *
  * Role: keeps threads busy with decoding while rounds of steps are applied, and decides nothing: `StreamBooks` turns a
  * decoded record into steps (watermarks), `ShardSet` applies them.
+ * Of an id that several have the earliest counts: those that were decoded before it are decoded again.
  * Invariants: a record's steps follow those of all earlier ones; a record is decoded (which remembers ids) and applied
  * only when it is durable; between rounds no shard is being worked on, so a barrier is: decode nothing more, wait until all that was decoded is applied.
  * Records derived from one that was applied go before those after it, and a barrier waits for them: they are not in the
@@ -38,13 +39,22 @@ export interface Entry {
 
 interface Moving {
   readonly entry: Entry;
-  /** `logging`: not durable yet; then it waits to be decoded. */
-  state: 'logging' | 'waiting' | 'working' | 'ready' | 'failed';
+  /** `logging`: not durable yet; then it waits to be decoded, or the log has `refused` it and it only waits for its turn. */
+  state: 'logging' | 'refused' | 'waiting' | 'working' | 'ready' | 'failed';
   decoded: DecodeResult | null;
+  /** What it is being decoded to is not right any more. */
+  isStale: boolean;
   error: unknown;
 }
 
+interface NextRound {
+  readonly entries: readonly Moving[];
+  readonly queries: readonly QueryStep[];
+}
+
 export interface Rounds {
+  /** After a round: lets go of what no redo needs any more, when that is much. */
+  shorten(): Promise<void>;
   /** Part of the state is on disk: the more records a round has, the less the way there and back costs each. */
   readonly anyAway: boolean;
   round(
@@ -66,8 +76,8 @@ export interface PipelinePorts {
   readonly rounds: () => Rounds;
   /** Streams whose records see what is derived from those of this one (`FeedGraph`). */
   apart(stream: number): ReadonlySet<number>;
-  /** Results of a round, in order; resolves when there is room for more. */
-  results(chunks: readonly ResultChunk[], seq: number): Promise<void>;
+  /** Results of a round, in order, and what shards say of it; resolves when there is room for more. */
+  results(chunks: readonly ResultChunk[], reports: readonly ShardReport[]): Promise<void>;
   /** `asked`: ids of the queries that were to be answered, whatever became of them. */
   answered(rows: readonly QueryRows[], asked: readonly number[]): void;
   /** The shards can no longer be worked on. */
@@ -100,22 +110,29 @@ export class Pipeline {
     return this.#queue.length;
   }
 
+  /** After `stop` it is refused at once. */
   push(entry: Entry): void {
-    const moving: Moving = { entry, state: 'logging', decoded: null, error: null };
+    if (this.#stopped) {
+      // Refused in any case, whatever becomes of it.
+      entry.durable.catch(() => undefined);
+      entry.failed(stopping());
+      return;
+    }
+    const moving: Moving = { entry, state: 'logging', decoded: null, isStale: false, error: null };
     if (isDerived(moving)) this.#insert(moving);
     else this.#queue.push(moving);
     entry.durable.then(
       () => this.#turn(moving, 'waiting'),
       (error: unknown) => {
         moving.error = error;
-        this.#turn(moving, 'failed');
+        this.#turn(moving, 'refused');
       },
     );
   }
 
-  /** Behind those of the same record, before those of later ones. */
+  /** Behind those of the same record, before those of later ones, and before what is in the log: that is later. */
   #insert(moving: Moving): void {
-    const at = this.#queue.findIndex(({ entry }) => entry.seq > moving.entry.seq);
+    const at = this.#queue.findIndex((each) => !isDerived(each) || each.entry.seq > moving.entry.seq);
     this.#queue.splice(at < 0 ? this.#queue.length : at, 0, moving);
   }
 
@@ -128,10 +145,19 @@ export class Pipeline {
   /** Answered from the state after the records applied so far. */
   ask(step: QueryStep): void {
     this.#queries.push(step);
+    if (this.#stopped) this.dropQuestions();
     this.#pump();
   }
 
-  /** Runs `work` when everything begun is applied and nothing else is; records that come meanwhile wait. */
+  /** What was asked is not answered: there is another plan now. */
+  dropQuestions(): void {
+    this.#ports.answered([], idsOf(this.#queries.splice(0)));
+  }
+
+  /**
+   * Runs `work` when everything begun is applied and nothing else is; records that come meanwhile wait. Rejects with
+   * `StreamRefusal` when the pipeline stops before: what was begun is gone then, with what it has left in books and ids.
+   */
   async barrier<T>(work: () => Promise<T>): Promise<T> {
     while (this.#held) await this.#change();
     this.#held = true;
@@ -139,6 +165,7 @@ export class Pipeline {
       while (this.#applying || this.#decoding > 0 || this.#queue.some(isBegun)) {
         await this.#change();
       }
+      if (this.#stopped) throw stopping();
       this.#working = true;
       return await work();
     } finally {
@@ -156,9 +183,9 @@ export class Pipeline {
 
   stop(): void {
     this.#stopped = true;
-    const refusal = new StreamRefusal('stopped', 'the streams are stopping', RETRY_AFTER_MS);
+    const refusal = stopping();
     for (const { entry } of this.#queue.splice(0)) entry.failed(refusal);
-    this.#ports.answered([], idsOf(this.#queries.splice(0)));
+    this.dropQuestions();
     this.#changed();
   }
 
@@ -185,17 +212,19 @@ export class Pipeline {
       if (this.#decoding >= max || moving.state === 'logging') return;
       if (moving.state !== 'waiting') continue;
       if (this.#held && !isDerived(moving)) return;
-      moving.state = 'working';
-      this.#decoding += 1;
       void this.#prepare(moving);
     }
   }
 
   async #prepare(moving: Moving): Promise<void> {
-    const { task } = moving.entry;
+    moving.state = 'working';
+    this.#decoding += 1;
     let state: Moving['state'] = 'ready';
     try {
-      moving.decoded = task === null ? null : await this.#decode(task);
+      do {
+        moving.isStale = false;
+        moving.decoded = await this.#decode(moving);
+      } while (moving.isStale);
     } catch (error) {
       moving.error = error;
       state = 'failed';
@@ -209,20 +238,39 @@ export class Pipeline {
     this.#turn(moving, state);
   }
 
-  async #decode(task: DecodeTask): Promise<DecodeResult> {
+  async #decode(moving: Moving): Promise<DecodeResult | null> {
+    const { task } = moving.entry;
+    if (task === null) return null;
+    let isLost = false;
     for (let tries = 1; ; tries++) {
       try {
-        return await this.#ports.threads.decode(task);
+        const decoded = await this.#ports.threads.decode(task);
+        // A lost thread did not say whether it had.
+        if (decoded.tookAway || (isLost && task.dedup !== null)) this.#decodeAgainBehind(moving);
+        return decoded;
       } catch (error) {
         if (!(error instanceof ThreadLost) || tries >= DECODE_TRIES_MAX) throw error;
+        isLost = true;
       }
+    }
+  }
+
+  /** What was decoded before its turn, and found ids to be its own that are those of this one. */
+  #decodeAgainBehind(first: Moving): void {
+    for (const moving of this.#queue.slice(this.#queue.indexOf(first) + 1)) {
+      const { stream, task } = moving.entry;
+      if (stream !== first.entry.stream || task === null || task.dedup === null) continue;
+      if (moving.state === 'working') moving.isStale = true;
+      // At once: a barrier counts it among those that were begun.
+      if (moving.state === 'ready') void this.#prepare(moving);
     }
   }
 
   async #apply(): Promise<void> {
     this.#applying = true;
     try {
-      while (!this.#stopped && (await this.#round()));
+      // Nothing may happen between the look that finds nothing and the end: what gets ready meanwhile finds this at work.
+      for (let next = this.#next(); next !== null; next = this.#next()) await this.#round(next);
     } catch (error) {
       this.#ports.broken(error);
       this.stop();
@@ -232,38 +280,33 @@ export class Pipeline {
     }
   }
 
-  /** False when there is nothing to do, or not yet. */
-  async #round(): Promise<boolean> {
-    if (this.#gathers()) return false;
-    const beganMs = performance.now();
+  /** Null when there is nothing to do, or not yet. */
+  #next(): NextRound | null {
+    if (this.#stopped || this.#gathers()) return null;
     const entries = this.#takeReady();
     const queries = this.#queries.splice(0);
-    if (entries.length === 0 && queries.length === 0) return false;
-    const steps: Step[] = [];
-    let rows = 0;
-    let seq = 0;
-    for (const { entry, state, decoded } of entries) {
-      if (state === 'failed') continue;
-      steps.push(...entry.steps(decoded));
-      rows += decoded?.accepted ?? 0;
-      seq = entry.seq;
-    }
-    steps.push(...queries);
-    const size = Math.max(rows, queries.length > 0 ? 1 : 0);
-    const outcome = await this.#roundOf(steps, size, seq).catch((error: unknown) => {
+    return entries.length === 0 && queries.length === 0 ? null : { entries, queries };
+  }
+
+  async #round({ entries, queries }: NextRound): Promise<void> {
+    const beganMs = performance.now();
+    let told = 0;
+    try {
+      const outcome = await this.#outcomeOf(entries, queries);
+      if (queries.length > 0) this.#ports.answered(outcome.queries, idsOf(queries));
+      for (const { entry, state, decoded, error } of entries) {
+        if (state !== 'ready') entry.failed(error);
+        else entry.applied(decoded, outcome.reports);
+        told += 1;
+      }
+    } catch (error) {
       // Whoever waits for these is told; the log has them.
-      for (const { entry } of entries) entry.failed(error);
+      for (const { entry } of entries.slice(told)) entry.failed(error);
       this.#ports.answered([], idsOf(queries));
       throw error;
-    });
-    if (queries.length > 0) this.#ports.answered(outcome.queries, idsOf(queries));
-    for (const { entry, state, decoded, error } of entries) {
-      if (state === 'failed') entry.failed(error);
-      else entry.applied(decoded, outcome.reports);
     }
     this.#gatherUntilMs = 2 * performance.now() - beganMs;
     this.#pump();
-    return true;
   }
 
   /** A long round is worth waiting for what is being decoded, as long as the last one took. Each decoded record asks anew. */
@@ -273,9 +316,21 @@ export class Pipeline {
     return (last === undefined || last.state !== 'ready') && performance.now() < this.#gatherUntilMs;
   }
 
-  async #roundOf(steps: readonly Step[], rows: number, seq: number): ReturnType<Rounds['round']> {
-    const outcome = steps.length === 0 ? NOTHING : await this.#ports.rounds().round(steps, rows);
-    if (outcome.results.length > 0 || seq > 0) await this.#ports.results(outcome.results, seq);
+  async #outcomeOf(entries: readonly Moving[], queries: readonly QueryStep[]): ReturnType<Rounds['round']> {
+    const steps: Step[] = [];
+    let rows = 0;
+    let seq = 0;
+    for (const { entry, state, decoded } of entries) {
+      if (state !== 'ready') continue;
+      steps.push(...entry.steps(decoded));
+      rows += decoded?.accepted ?? 0;
+      seq = entry.seq;
+    }
+    steps.push(...queries);
+    const size = Math.max(rows, queries.length > 0 ? 1 : 0);
+    const outcome = steps.length === 0 ? NOTHING : await this.#ports.rounds().round(steps, size);
+    if (outcome.results.length > 0 || seq > 0) await this.#ports.results(outcome.results, outcome.reports);
+    await this.#ports.rounds().shorten();
     return outcome;
   }
 
@@ -285,7 +340,7 @@ export class Pipeline {
     let count = 0;
     while (count < most && count < this.#queue.length) {
       const { entry, state } = this.#queue[count] as Moving;
-      if ((state !== 'ready' && state !== 'failed') || apart.has(entry.stream)) break;
+      if (!isSettled(state) || apart.has(entry.stream)) break;
       for (const stream of this.#ports.apart(entry.stream)) apart.add(stream);
       count += 1;
     }
@@ -293,11 +348,16 @@ export class Pipeline {
   }
 }
 
+const stopping = (): StreamRefusal => new StreamRefusal('stopped', 'the streams are stopping', RETRY_AFTER_MS);
+
 const idsOf = (queries: readonly QueryStep[]): number[] => queries.map(({ id }) => id);
 
 /** Their numbers are between those of the log. */
 const isDerived = ({ entry }: Moving): boolean => !Number.isInteger(entry.seq);
 
+const isSettled = (state: Moving['state']): boolean => state === 'ready' || state === 'failed' || state === 'refused';
+
+/** What the log refused is not: it may be behind records that a barrier holds back. */
 function isBegun(moving: Moving): boolean {
   const { state } = moving;
   return state === 'working' || state === 'ready' || state === 'failed' || isDerived(moving);

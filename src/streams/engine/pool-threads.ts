@@ -7,21 +7,25 @@
  * task of it; a plan whose modules do not load there is tried again, on whatever worker is next.
  */
 import type { Plan } from '../plan.ts';
+import { KeptShards } from './kept-shards.ts';
 import {
   type ApplyResult,
   type ApplyTask,
   type DecodeResult,
   type DecodeTask,
+  type LeftShard,
   PlanNotLoaded,
   PROGRESS_BYTES,
   PROGRESS_DISK,
   PROGRESS_STEPS,
+  type SentShard,
   SpillProblem,
   type SplitResult,
   type SplitTask,
   type StreamAnswer,
   type StreamMessage,
   type StreamTask,
+  type StreamTaskResult,
   type StreamThreads,
   ThreadLost,
 } from './task.ts';
@@ -37,6 +41,7 @@ const LOAD_RETRY_MS = 100;
 
 /** So often within the limit a task is looked at. */
 const CHECKS_PER_LIMIT = 4;
+const NO_THREAD = -1;
 const NO_PROGRESS = new Int32Array(PROGRESS_BYTES / Int32Array.BYTES_PER_ELEMENT);
 
 /** A worker as the dispatcher knows it. */
@@ -52,6 +57,8 @@ export interface PoolPorts {
   readonly size: number;
   workers(): readonly StreamWorker[];
   run(worker: StreamWorker, message: StreamMessage): Promise<StreamAnswer>;
+  /** A call has the thread: it is looked after by others, and a task behind it has not begun. */
+  isInCall(worker: StreamWorker): boolean;
   kill(worker: StreamWorker): void;
 }
 
@@ -63,6 +70,7 @@ interface Seat {
   plan: Plan | null;
   /** Plan each thread was given, by thread id, and whether it has taken it. */
   readonly given: Map<number, { readonly epoch: number; readonly taken: Promise<void> }>;
+  readonly kept: KeptShards;
 }
 
 /** Threads of an engine that ends before the node does; they cut batches for other engines, too. */
@@ -75,9 +83,12 @@ export interface EngineThreads extends StreamThreads {
 interface Waiting {
   readonly seat: Seat;
   readonly task: StreamTask;
-  readonly resolve: (answer: StreamAnswer) => void;
+  readonly resolve: (answer: WholeAnswer) => void;
   readonly reject: (error: unknown) => void;
 }
+
+type Failed = Extract<StreamAnswer, { ok: false }>;
+type WholeAnswer = Failed | { readonly ok: true; readonly result: StreamTaskResult };
 
 /** A task on a worker. */
 interface Running {
@@ -159,9 +170,10 @@ export class PoolThreads implements StreamThreads {
   /** A worker has come up, or one has room. */
   pump(): void {
     while (this.#waiting.length > 0) {
-      const worker = this.#choose();
+      const { reject, resolve, seat, task } = this.#waiting[0] as Waiting;
+      const worker = this.#choose(task.kind === 'apply' ? seat.kept.keeperOf(task) : NO_THREAD);
       if (worker === null) return;
-      const { reject, resolve, seat, task } = this.#waiting.shift() as Waiting;
+      this.#waiting.shift();
       this.#start(worker, seat, task).then(resolve, reject);
     }
   }
@@ -175,7 +187,7 @@ export class PoolThreads implements StreamThreads {
     for (let tries = 1; ; tries++) {
       if (this.#closed) throw new Error('the workers are stopping');
       try {
-        const answer = await new Promise<StreamAnswer>((resolve, reject) => {
+        const answer = await new Promise<WholeAnswer>((resolve, reject) => {
           this.#waiting.push({ seat, task, resolve, reject });
           this.pump();
         });
@@ -193,6 +205,8 @@ export class PoolThreads implements StreamThreads {
     const { threadId } = worker.worker;
     const known = seat.given.get(threadId);
     if (known?.epoch === plan.epoch) return known.taken;
+    // A thread that gets a plan attaches all shards anew.
+    seat.kept.forget(threadId);
     const taken = this.#load(worker, seat, plan);
     const given = { epoch: plan.epoch, taken };
     seat.given.set(threadId, given);
@@ -212,23 +226,27 @@ export class PoolThreads implements StreamThreads {
     }
   }
 
-  #choose(): StreamWorker | null {
+  /** Of those with the fewest tasks the one that has kept what the task is about, or is the least busy. */
+  #choose(keeper: number): StreamWorker | null {
     let best: StreamWorker | null = null;
     let fewest = TASKS_PER_WORKER;
     for (const candidate of this.#ports.workers()) {
       if (candidate.retiring !== '' || candidate.stuck) continue;
       const running = this.#running.get(candidate.worker.threadId)?.length ?? 0;
       if (running > fewest || running >= TASKS_PER_WORKER) continue;
-      if (best !== null && running === fewest && candidate.expectedUs >= best.expectedUs) continue;
+      if (best !== null && running === fewest) {
+        if (best.worker.threadId === keeper) continue;
+        if (candidate.worker.threadId !== keeper && candidate.expectedUs >= best.expectedUs) continue;
+      }
       best = candidate;
       fewest = running;
     }
     return best;
   }
 
-  async #start(worker: StreamWorker, seat: Seat, task: StreamTask): Promise<StreamAnswer> {
+  async #start(worker: StreamWorker, seat: Seat, task: StreamTask): Promise<WholeAnswer> {
     const { threadId } = worker.worker;
-    const { engine, life, plan } = seat;
+    const { plan } = seat;
     const running: Running = { hung: false };
     this.#running.set(threadId, [...(this.#running.get(threadId) ?? []), running]);
     const pace = this.#paces[task.kind];
@@ -239,12 +257,13 @@ export class PoolThreads implements StreamThreads {
       if (plan !== null) await this.#give(worker, seat, plan);
       const begun = performance.now();
       watch = this.#watch(worker, running, task);
-      const answer = await this.#ports.run(worker, { engine, life, plan: null, task });
+      const answer = await this.#send(worker, seat, task);
       pace.observe((performance.now() - begun) * 1000);
       return answer;
     } catch (error) {
       if (this.#closed || error instanceof PlanNotLoaded) throw error;
       seat.given.delete(threadId);
+      seat.kept.forget(threadId);
       throw new ThreadLost(error instanceof Error ? error.message : String(error), running.hung);
     } finally {
       clearInterval(watch);
@@ -256,6 +275,20 @@ export class PoolThreads implements StreamThreads {
     }
   }
 
+  async #send(worker: StreamWorker, { engine, kept, life }: Seat, task: StreamTask): Promise<WholeAnswer> {
+    const { threadId } = worker.worker;
+    const ask = (sent: StreamTask<SentShard>): Promise<StreamAnswer> =>
+      this.#ports.run(worker, { engine, life, plan: null, task: sent });
+    if (task.kind !== 'apply') return (await ask(task)) as WholeAnswer;
+    let answer = await ask(kept.forThread(task, threadId));
+    if (!answer.ok && answer.isNotKept) {
+      kept.forget(threadId);
+      answer = await ask(task);
+    }
+    if (!answer.ok) return answer;
+    return { ok: true, result: kept.whole(task, threadId, answer.result as ApplyResult<LeftShard>) };
+  }
+
   /** Ends the worker when the task does not go on. Those behind the first one have not begun. */
   #watch(worker: StreamWorker, running: Running, task: StreamTask): NodeJS.Timeout {
     const progress = task.kind === 'apply' ? new Int32Array(task.progress) : NO_PROGRESS;
@@ -263,8 +296,8 @@ export class PoolThreads implements StreamThreads {
     let checks = 0;
     return setInterval(() => {
       const now = Atomics.load(progress, PROGRESS_STEPS) + Atomics.load(progress, PROGRESS_DISK);
-      const begun = this.#running.get(worker.worker.threadId)?.[0] === running;
-      checks = begun && now === before ? checks + 1 : 0;
+      const isFirst = this.#running.get(worker.worker.threadId)?.[0] === running;
+      checks = isFirst && now === before && !this.#ports.isInCall(worker) ? checks + 1 : 0;
       before = now;
       if (checks < CHECKS_PER_LIMIT || running.hung) return;
       running.hung = true;
@@ -273,4 +306,10 @@ export class PoolThreads implements StreamThreads {
   }
 }
 
-const newSeat = (engine: number, life: number): Seat => ({ engine, life, plan: null, given: new Map() });
+const newSeat = (engine: number, life: number): Seat => ({
+  engine,
+  life,
+  plan: null,
+  given: new Map(),
+  kept: new KeptShards(),
+});

@@ -64,8 +64,12 @@ export interface StreamFacts {
   readonly deadLetters: number;
   /** Partial matches given up because a limit was reached, by pattern. */
   readonly partialsDropped: Readonly<Record<string, number>>;
+  /** Keys whose state was let go because there was no room for it, by operator; of those that have let any go. */
+  readonly keysEvicted: Readonly<Record<string, number>>;
   /** Results that a sink has refused for good, since the start. */
   readonly resultsRefused: number;
+  /** Webhook calls of alerts that were refused for good, or given up because too many waited, since the start. */
+  readonly alertCallsLost: number;
 }
 
 /** Open and closed results of a window, pattern, join, view or anomaly. */
@@ -166,6 +170,12 @@ export interface StreamChange {
   readonly kind: 'window' | 'pattern' | 'join' | 'view' | 'anomaly' | 'alert' | 'stream';
 }
 
+/** What became of the events of dead letters. */
+export interface Replayed extends Accepted {
+  /** Those that were there: one that a full stream has set aside has all events of its batch. */
+  readonly letters: number;
+}
+
 export interface Streams {
   readonly plan: Plan;
   readonly definitions: readonly StreamDefinition[];
@@ -174,7 +184,7 @@ export interface Streams {
   /** At once where all streams are of this node. */
   list(): readonly StreamFacts[] | Promise<readonly StreamFacts[]>;
   query(query: WindowQuery): Promise<WindowAnswer>;
-  /** Newest first. */
+  /** Newest first. Throws or rejects with `StreamRefusal` for a stream that is not there. */
   alerts(filter: AlertFilter): readonly RaisedAlert[] | Promise<readonly RaisedAlert[]>;
   /** Adds or replaces a window or pattern of a stream. */
   define(stream: string, kind: 'windows' | 'patterns', definition: unknown): Promise<DefineOutcome>;
@@ -183,7 +193,7 @@ export interface Streams {
   /** Oldest first, after the id given (`''`: from the oldest). */
   deadLetters(stream: string, after: string, limit: number): Promise<readonly DeadLetterFacts[]>;
   /** Accepts them again; those that are good now leave the queue. */
-  replayDeadLetters(stream: string, ids: readonly string[]): Promise<Accepted>;
+  replayDeadLetters(stream: string, ids: readonly string[]): Promise<Replayed>;
   dropDeadLetters(stream: string, ids: readonly string[]): Promise<number>;
   /** Called once per operator and round that has results. Returns the way to stop. */
   onChange(listener: (change: StreamChange) => void): () => void;

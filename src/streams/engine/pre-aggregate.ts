@@ -3,8 +3,8 @@
  *
  * Role: runs where a batch was decoded, on any thread. A group of a stream takes part when every operator that sees its
  * events is a window that can merge what was aggregated (`canPreAggregate`); a batch does when its keys repeat: it has
- * `EVENTS_MIN` events or more and, by their hashes, at most one key in `REPEATED_MIN` events. Otherwise looking up each key
- * twice costs more than it saves.
+ * `EVENTS_MIN` events or more and at most one key in `REPEATED_MIN` events. Otherwise looking up each key twice costs more
+ * than it saves.
  * Invariant: a function of plan and batch, so that a replay decides alike. Events with a context of their own are left
  * single, since a merged row knows its batch only.
  */
@@ -15,8 +15,6 @@ import type { Partials } from './task.ts';
 
 const EVENTS_MIN = 256;
 const REPEATED_MIN = 16;
-/** Bits of the sketch that counts distinct hashes: at most so many keys can be told to repeat. */
-const SKETCH_BITS = 1 << 16;
 
 /** Makes combiners: of `sliceWindowKind`. */
 export type MakeCombiner = (operator: WindowPlan, plan: Plan) => PartialCombiner | null;
@@ -30,7 +28,6 @@ export class PreAggregation {
   /** By stream, by input of it: the combiners of the group, or null. */
   readonly #inputs: readonly (readonly (readonly Combined[] | null)[])[];
   readonly #plan: Plan;
-  readonly #sketch = new Uint32Array(SKETCH_BITS / 32);
   #rows = new Uint32Array(1024);
 
   constructor(plan: Plan, make: MakeCombiner) {
@@ -49,7 +46,7 @@ export class PreAggregation {
   #combine(batch: EventBatch, input: number, combined: readonly Combined[], seq: number): Partials | null {
     const { count } = batch;
     const hashes = batch.hashes[input] as Uint32Array;
-    if (count < EVENTS_MIN || batch.hasContexts || !this.#repeats(hashes, count)) return null;
+    if (count < EVENTS_MIN || batch.hasContexts || !repeats(batch, input)) return null;
     const { fields } = groupInputs(this.#plan, batch.stream)[input] as { fields: readonly number[] };
     const rows = this.#allRows(count);
     return combined.map(({ combiner, operator }) => ({
@@ -58,28 +55,17 @@ export class PreAggregation {
     }));
   }
 
-  /** Linear counting: distinct hashes, reckoned from the bits that stay clear (Whang and others 1990). */
-  #repeats(hashes: Uint32Array, count: number): boolean {
-    const sketch = this.#sketch;
-    sketch.fill(0);
-    let set = 0;
-    for (let row = 0; row < count; row++) {
-      const bit = (hashes[row] as number) & (SKETCH_BITS - 1);
-      const word = sketch[bit >>> 5] as number;
-      const mask = 1 << (bit & 31);
-      if ((word & mask) !== 0) continue;
-      sketch[bit >>> 5] = word | mask;
-      set += 1;
-    }
-    return set < SKETCH_BITS / 2 && -SKETCH_BITS * Math.log(1 - set / SKETCH_BITS) * REPEATED_MIN <= count;
-  }
-
   #allRows(count: number): Uint32Array {
     if (this.#rows.length < count || this.#rows[1] !== 1) {
       this.#rows = Uint32Array.from({ length: Math.max(count, this.#rows.length) }, (_, row) => row);
     }
     return this.#rows;
   }
+}
+
+function repeats(batch: EventBatch, input: number): boolean {
+  const keys = batch.differentKeys(input);
+  return keys > 0 && keys * REPEATED_MIN <= batch.count;
 }
 
 function combinersOf(plan: Plan, stream: number, group: number, make: MakeCombiner): readonly Combined[] | null {

@@ -6,14 +6,16 @@
  * panes follow each other (lateness, early results), shards fire by themselves, so that what each of them said last is
  * kept until the window has expired: a pane is always the ranking over all shards, every row has its number, and it
  * takes the place of the whole pane before. With `retracting` that pane is taken back first, row by row.
- * Invariants: rows go by value, best first, equal ones by the text of their key, so that the order knows no shards; what
- * is no number goes last. What is kept (`kept-rankings.ts`) is a function of the results and part of the checkpoint.
+ * Invariants: rows go by value, best first, equal ones by the text of their key, so that the order knows no shards: the rule
+ * is that of `rank.ts`. What is kept (`kept-rankings.ts`) is a function of the results and part of the checkpoint.
  */
 import { bytesOfLines, linesOf } from '../lines/lines-of.ts';
 import type { Plan, WindowPlan } from '../plan.ts';
+import { byRank, byText, rankOf } from '../rank.ts';
 import { operatorName } from './image-chunks.ts';
 import { type KeptRanking, KeptRankings, type Row } from './kept-rankings.ts';
 import type { ResultLine } from './port.ts';
+import { byOrigin } from './round-outcome.ts';
 import type { ResultChunk } from './task.ts';
 
 /** Of one step: a tick may end windows of which it has given early results, late results come before later windows. */
@@ -82,7 +84,7 @@ export class Rankings {
       else group.push(chunk);
     }
     for (const group of groups.values()) ranked.push(...this.#best(group));
-    return ranked.sort((a, b) => a.seq - b.seq || a.operator - b.operator || a.shard - b.shard);
+    return ranked.sort(byOrigin);
   }
 
   /** Null for what is not ranked; other outputs of the window are not. */
@@ -181,13 +183,7 @@ const topText = (operator: Plan['operators'][number]): string =>
 
 function rowOf(text: string, by: string): Row {
   const line = JSON.parse(text) as ResultLine;
-  const value = line.values[by];
-  return {
-    text,
-    line,
-    value: typeof value === 'number' ? value : Number.NEGATIVE_INFINITY,
-    key: JSON.stringify(line.key),
-  };
+  return { text, line, value: rankOf(line.values[by]), key: JSON.stringify(line.key) };
 }
 
 /** In the order in which windows end. */
@@ -213,7 +209,7 @@ function firingsOf(group: readonly ResultChunk[], { top }: Ranked): readonly Fir
 }
 
 function bestOf(rows: readonly Row[], { limit, ties }: Ranked['top']): readonly Row[] {
-  const sorted = rows.toSorted((a, b) => (a.value === b.value ? (a.key < b.key ? -1 : 1) : b.value - a.value));
+  const sorted = rows.toSorted((a, b) => byRank(a.value, b.value) || byText(a.key, b.key));
   const last = sorted[limit - 1];
   if (last === undefined) return sorted;
   return sorted.filter(({ value }, i) => i < limit || (ties && value === last.value));

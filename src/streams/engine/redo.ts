@@ -3,11 +3,12 @@
  *
  * Role: beside `ShardSet`, which has the copies. Knows which steps were left out in which shards, since they are left out
  * of what is done again as well. A base that is newer than the first step says how many it has had already.
- * Bound: `STEPS_MAX` steps, and bytes of batches as `isLong` says; then a new base is due.
+ * Bound: `STEPS_MAX` steps, and bytes of batches as `isLong` says; then a new base is due. Few bytes, so that the memory of
+ * batches comes again while it is in the cache.
  */
 import type { Step } from './task.ts';
 
-const BYTES_MIN = 64 * 1024 * 1024;
+const BYTES_MIN = 16 * 1024 * 1024;
 const STEPS_MAX = 100_000;
 
 export type StepsOfShards = readonly [shards: readonly number[], steps: readonly Step[]];
@@ -17,6 +18,8 @@ export class Redo {
   /** Steps that could not be applied, and the shards they were left out in. */
   readonly #leftOut = new Map<Step, Set<number>>();
   #bytes = 0;
+  /** Grows with each base that could not be made. */
+  #patience = 1;
 
   get length(): number {
     return this.#steps.length;
@@ -24,7 +27,13 @@ export class Redo {
 
   /** What would have to be applied again is larger than this, and than what is not worth a copy. */
   isLong(bytesMax: number): boolean {
-    return this.#steps.length > STEPS_MAX || this.#bytes > Math.max(BYTES_MIN, bytesMax);
+    const times = this.#patience;
+    return this.#steps.length > STEPS_MAX * times || this.#bytes > Math.max(BYTES_MIN, bytesMax) * times;
+  }
+
+  /** No base could be made now. */
+  wait(): void {
+    this.#patience *= 2;
   }
 
   remember(step: Step): void {
@@ -60,6 +69,7 @@ export class Redo {
     this.#steps = [];
     this.#leftOut.clear();
     this.#bytes = 0;
+    this.#patience = 1;
     return batches;
   }
 }

@@ -4,7 +4,7 @@
  * Members, in this order: `id` (the identity idempotent sinks use: `{stream}/{operator}/{key}/{start}/{end}/{pane}` of a
  * window, cumulating ones share their start; with the id of its first event before the pane where windows of a key may
  * have the same bounds, which is so of those by count; with the ids of the events, of patterns the newest and a digest,
- * in place of the pane where a key can have many results of one time), `stream`, `name`, `key`, `start`, `end` (ms; null when unbounded), `pane`, `timing`, `final`,
+ * in place of the pane where a key can have many results of one time, and of alerts on these), `stream`, `name`, `key`, `start`, `end` (ms; null when unbounded), `pane`, `timing`, `final`,
  * `retraction` (only when true), `output` (only when not the main one), `values`, and `context` when there is evidence.
  * Results that are one event each have their own writer, `event-lines.ts`.
  */

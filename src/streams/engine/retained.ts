@@ -3,15 +3,18 @@
  *
  * Role: what `window_query` and resources show of windows that have closed. Kept as chunks of bytes; lines are parsed
  * only when somebody asks. Part of the checkpoint, so that a restart does not forget what was closed before.
- * Bounds: `rowsMax` per operator (`retainRows`, 10,000 where nothing is declared); whole chunks go, oldest first. Of
- * which times some have gone is remembered, so that an answer that may lack them says so.
+ * Bounds: `rowsMax` per operator (`retainRows`, 10,000 where nothing is declared), and as many bytes as rows of 1 KiB
+ * would have, or `BYTES_MIN`, for keys may be as large as a body; whole chunks go, oldest first. Of which times some have gone is remembered, so that an answer that may lack them says so.
  */
+import { lineMemory } from '../lines/line-memory.ts';
 import { linesOf } from '../lines/lines-of.ts';
 import type { OperatorPlan } from '../plan.ts';
 import type { ResultLine, WindowQuery } from './port.ts';
 import type { ResultChunk } from './task.ts';
 
 export const RETAINED_ROWS = 10_000;
+const BYTES_PER_ROW = 1024;
+const BYTES_MIN = 64 * 1024 * 1024;
 
 interface Kept {
   readonly output: ResultChunk['output'];
@@ -21,15 +24,28 @@ interface Kept {
   readonly lines: Uint8Array;
 }
 
+type Range = Pick<WindowQuery, 'fromMs' | 'toMs'>;
+
 export class Retained {
-  readonly #rowsMax: number;
+  #rowsMax: number;
+  /** Windows end before their end; other results may be of one instant, and are in a range that begins with it. */
+  readonly #hasInstants: boolean;
   #chunks: Kept[] = [];
   #rows = 0;
+  #bytes = 0;
   /** Bounds of what has gone; empty at first. */
   #gone = { start: Number.POSITIVE_INFINITY, end: Number.NEGATIVE_INFINITY };
 
   constructor(operator: OperatorPlan) {
-    this.#rowsMax = operator.kind === 'window' ? operator.retainRows : RETAINED_ROWS;
+    this.#rowsMax = rowsMaxOf(operator);
+    this.#hasInstants = operator.kind !== 'window';
+  }
+
+  /** The operator goes on under another plan, which may keep more or fewer. */
+  use(operator: OperatorPlan): this {
+    this.#rowsMax = rowsMaxOf(operator);
+    this.#keepToLimit();
+    return this;
   }
 
   get rows(): number {
@@ -38,10 +54,19 @@ export class Retained {
 
   add({ output, start, end, count, lines }: Kept): void {
     this.#chunks.push({ output, start, end, count, lines });
+    lineMemory.hold(lines);
     this.#rows += count;
-    while (this.#rows > this.#rowsMax && this.#chunks.length > 1) {
+    this.#bytes += lines.byteLength;
+    this.#keepToLimit();
+  }
+
+  #keepToLimit(): void {
+    const bytesMax = Math.max(BYTES_MIN, this.#rowsMax * BYTES_PER_ROW);
+    while ((this.#rows > this.#rowsMax || this.#bytes > bytesMax) && this.#chunks.length > 1) {
       const oldest = this.#chunks.shift() as Kept;
       this.#rows -= oldest.count;
+      this.#bytes -= oldest.lines.byteLength;
+      lineMemory.release(oldest.lines);
       const { end: goneEnd, start: goneStart } = this.#gone;
       this.#gone = { start: Math.min(goneStart, oldest.start), end: Math.max(goneEnd, oldest.end) };
     }
@@ -59,16 +84,20 @@ export class Retained {
     const wanted = query.by === '' ? query.limit + 1 : Number.POSITIVE_INFINITY;
     for (let i = this.#chunks.length - 1; i >= 0 && found.length < wanted; i--) {
       const chunk = this.#chunks[i] as Kept;
-      if (chunk.end <= query.fromMs || chunk.start >= query.toMs) continue;
+      if (!this.#mayOverlap(chunk, query)) continue;
       const rows = linesOf(chunk.lines);
       for (let n = rows.length - 1; n >= 0 && found.length < wanted; n--) {
         const line = JSON.parse(rows[n] as string) as ResultLine;
         if (matches(line, query)) found.push(line);
       }
     }
-    const { end, start } = this.#gone;
-    const mayLack = start < query.toMs && (end > query.fromMs || start >= query.fromMs) && start <= end;
+    const mayLack = this.#gone.start <= this.#gone.end && this.#mayOverlap(this.#gone, query);
     return { rows: found, isAll: !mayLack || found.length >= wanted };
+  }
+
+  /** Of results between `start` and `end` one may be in the range. */
+  #mayOverlap({ end, start }: { start: number; end: number }, { fromMs, toMs }: Range): boolean {
+    return start < toMs && (end > fromMs || start >= fromMs || (this.#hasInstants && end === fromMs));
   }
 
   /** For the checkpoint. */
@@ -106,6 +135,9 @@ export class Retained {
     }
   }
 }
+
+const rowsMaxOf = (operator: OperatorPlan): number =>
+  operator.kind === 'window' ? operator.retainRows : RETAINED_ROWS;
 
 const finiteOrText = (value: number): number | string => (Number.isFinite(value) ? value : String(value));
 

@@ -9,7 +9,9 @@
 import { decodeBatch } from '../decode/decode.ts';
 import { EventBatch } from '../decode/event-batch.ts';
 import { splitBatch } from '../decode/split.ts';
+import { LineSpace } from '../lines/line-memory.ts';
 import type { Plan } from '../plan.ts';
+import { isKept } from './kept-shards.ts';
 import { PreAggregation } from './pre-aggregate.ts';
 import { copyOfShard, Shard, type ShardParts } from './shard.ts';
 import { bytesOf, DiskWork, isAtRest, isImage, loadShard, SpareBuffers, storeShard } from './spill-file.ts';
@@ -19,9 +21,11 @@ import {
   type DecodeResult,
   type DecodeTask,
   type HeldShard,
+  NotKept,
   PROGRESS_STEPS,
   type QueryRows,
   type ResultChunk,
+  type SentShard,
   type ShardImage,
   type ShardReport,
   type SpillOrder,
@@ -32,6 +36,13 @@ import {
 } from './task.ts';
 
 const PLANS_MAX = 2;
+
+/** What a task gives, and where its lines go. */
+interface Given {
+  readonly space: LineSpace;
+  readonly results: ResultChunk[];
+  readonly queries: Map<number, { id: number; lines: string[]; order: number[] } & QueryRows>;
+}
 
 export class StreamTaskRunner {
   readonly #parts: ShardParts;
@@ -84,22 +95,27 @@ export class StreamTaskRunner {
     return made;
   }
 
-  apply(task: ApplyTask): ApplyResult {
+  apply(task: ApplyTask<SentShard>): ApplyResult {
     const begun = performance.now();
     const plan = this.#planOf(task.epoch);
+    const sent = task.shards.map((shard) => this.#heldOf(shard));
     // One that threw has left its batches, and their memory may hold others by now.
     this.#batches.clear();
     const shards: ShardReport[] = [];
-    const results: ResultChunk[] = [];
-    const queries = new Map<number, { id: number; lines: string[]; order: number[] }>();
+    const given: Given = { space: new LineSpace(task.room), results: [], queries: new Map() };
     const progress = new Int32Array(task.progress);
     for (const away of task.spill?.away ?? []) this.#shards.delete(away);
-    for (const [i, held] of task.shards.entries()) {
+    for (const [i, held] of sent.entries()) {
       const order = task.spill?.shards[i] ?? null;
-      shards.push(this.#applyTo(held, plan, task.steps, order, progress, queries, results));
+      shards.push(this.#applyTo(held, plan, task.steps, order, progress, given));
     }
     this.#batches.clear();
-    return { shards, results, queries: [...queries.values()], us: (performance.now() - begun) * 1000 };
+    return {
+      shards,
+      results: given.results,
+      queries: [...given.queries.values()],
+      us: (performance.now() - begun) * 1000,
+    };
   }
 
   #applyTo(
@@ -108,11 +124,11 @@ export class StreamTaskRunner {
     steps: readonly Step[],
     order: SpillOrder | null,
     progress: Int32Array,
-    queries: Map<number, { id: number; lines: string[]; order: number[] } & QueryRows>,
-    results: ResultChunk[],
+    { queries, results, space }: Given,
   ): ShardReport {
     const disk = new DiskWork(progress);
     const shard = this.#take(held, plan, disk);
+    shard.gathered.use(space);
     let copy: ShardImage | null = null;
     for (const step of steps) {
       Atomics.add(progress, PROGRESS_STEPS, 1);
@@ -134,8 +150,17 @@ export class StreamTaskRunner {
     shard.sweep();
     shard.version += 1;
     results.push(...shard.gathered.take(shard.index));
-    const facts = { ...shard.held(), dropped: shard.dropped, late: shard.late.splice(0), copy };
+    const facts = { ...shard.held(), dropped: shard.dropped, letGo: shard.letGo.splice(0), copy };
     return { ...facts, ...this.#leave(shard, held, order, steps, disk) };
+  }
+
+  /** Throws when it was kept no longer. */
+  #heldOf(sent: SentShard): HeldShard {
+    if (!isKept(sent)) return sent;
+    const { incarnation, shard, version } = sent;
+    const known = this.#shards.get(shard);
+    if (known?.incarnation === incarnation && known.version === version) return known.image();
+    throw new NotKept(`shard ${shard} of version ${version} was kept no longer`);
   }
 
   #take(held: HeldShard, plan: Plan, disk: DiskWork): Shard {

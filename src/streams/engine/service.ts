@@ -11,14 +11,17 @@ import type { StreamDefinition } from '../define/definition.ts';
 import { DefinitionProblem } from '../define/definition-problem.ts';
 import { columnTypes } from '../expressions/result-columns.ts';
 import type { OperatorPlan, Plan } from '../plan.ts';
+import { byValue } from '../rank.ts';
 import type { Accepted, IncomingBatch } from '../sources/port.ts';
 import type { StreamEngine } from './engine.ts';
 import { operatorName } from './image-chunks.ts';
+import { refusalOf } from './intake.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import {
   type DeadLetterFacts,
   type DefineOutcome,
   type RaisedAlert,
+  type Replayed,
   type ResultLine,
   type StreamChange,
   type StreamFacts,
@@ -81,7 +84,9 @@ export class StreamService implements Streams {
       spilledBytes: this.#engine.shards.storedBytes(plan.index),
       deadLetters: letters.get(plan.name) ?? 0,
       partialsDropped: this.#partialsDropped(plan.index),
+      keysEvicted: this.#engine.outcomes.evictions.of(this.plan, plan.index),
       resultsRefused: this.#resultsRefused(plan.name),
+      alertCallsLost: this.#alerts.callsLost(plan.name),
     }));
   }
 
@@ -96,19 +101,22 @@ export class StreamService implements Streams {
   }
 
   async query(query: WindowQuery): Promise<WindowAnswer> {
+    const { plan } = this;
     const operator = this.#operatorNamed(query.stream, query.name);
     this.#checkValue(operator, query.by);
     const limit = Math.min(query.limit, QUERY_ROWS_MAX);
     const rows: ResultLine[] = [];
     const truncatedBy: Truncation[] = [];
     if (query.include !== 'closed') rows.push(...(await this.#open(operator, { ...query, limit })));
+    // In another plan the operator may have another place, or be another one.
+    if (this.plan !== plan) return this.query(query);
     if (query.include !== 'open') {
-      const retained = this.#engine.outcomes.retained.get(operatorName(this.plan, operator));
+      const retained = this.#engine.outcomes.retained.get(operatorName(plan, operator));
       const closed = retained?.find({ ...query, limit }) ?? { rows: [], isAll: true };
       rows.push(...closed.rows);
       if (!closed.isAll) truncatedBy.push('retained');
     }
-    if (query.by !== '') rows.sort((a, b) => numberOf(b, query.by) - numberOf(a, query.by));
+    if (query.by !== '') rows.sort((a, b) => byValue(a, b, query.by));
     const watermark = finite(this.#engine.books[operator.stream]?.watermark ?? Number.NEGATIVE_INFINITY);
     if (rows.length > limit) truncatedBy.unshift('limit');
     return { rows: rows.slice(0, limit), watermark, truncated: truncatedBy.length > 0, truncatedBy };
@@ -163,6 +171,7 @@ export class StreamService implements Streams {
     readonly active: boolean;
     readonly limit: number;
   }): readonly RaisedAlert[] {
+    if (filter.stream !== '') this.#engine.bookNamed(filter.stream);
     return this.#alerts.list(filter);
   }
 
@@ -207,7 +216,7 @@ export class StreamService implements Streams {
       return outcome;
     } catch (error) {
       if (error instanceof DefinitionProblem) throw new StreamRefusal('invalid', error.message);
-      throw error;
+      throw refusalOf(error);
     }
   }
 
@@ -225,9 +234,9 @@ export class StreamService implements Streams {
     return letters.map(factsOf);
   }
 
-  async replayDeadLetters(stream: string, ids: readonly string[]): Promise<Accepted> {
+  async replayDeadLetters(stream: string, ids: readonly string[]): Promise<Replayed> {
     this.#engine.bookNamed(stream);
-    const sum = { accepted: 0, rejected: 0, late: 0 };
+    const sum = { letters: 0, accepted: 0, rejected: 0, late: 0 };
     for (const id of ids) {
       const letter = await this.#letter(stream, id);
       if (letter === null) continue;
@@ -242,6 +251,7 @@ export class StreamService implements Streams {
         correlationId: letter.correlationId,
       });
       await this.#engine.parts.deadLetters.remove(stream, [id]);
+      sum.letters += 1;
       sum.accepted += outcome.accepted;
       sum.rejected += outcome.rejected;
       sum.late += outcome.late;
@@ -281,11 +291,6 @@ export class StreamService implements Streams {
 }
 
 const finite = (value: number): number | null => (Number.isFinite(value) ? value : null);
-
-function numberOf(line: ResultLine, by: string): number {
-  const value = line.values[by];
-  return typeof value === 'number' ? value : Number.NEGATIVE_INFINITY;
-}
 
 const strict = new TextDecoder('utf-8', { fatal: true });
 

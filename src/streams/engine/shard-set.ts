@@ -8,8 +8,10 @@
  * Invariants: one task at a time works on a shard; `redo` holds every step applied since `base`; when that is more than
  * the state itself, a new base is made.
  */
+import { lineMemory } from '../lines/line-memory.ts';
 import type { Plan } from '../plan.ts';
 import { Redo } from './redo.ts';
+import { byOrigin, mergeReports, type RoundOutcome, sharedBytesOf } from './round-outcome.ts';
 import { copyOfShard, createShard, type ShardParts } from './shard.ts';
 import { ShardResidence } from './shard-residence.ts';
 import { filesOf, isAtRest } from './spill-file.ts';
@@ -35,12 +37,6 @@ const RESTORES_MAX = 5;
 /** Fewer rows than this are not worth several messages. */
 const ROWS_PER_PART = 1024;
 
-export interface RoundOutcome {
-  readonly results: readonly ResultChunk[];
-  readonly queries: readonly QueryRows[];
-  readonly reports: readonly ShardReport[];
-}
-
 export interface ShardSetEvents {
   /** The state has a batch for good: its memory can be used for another one. */
   released(batch: SharedArrayBuffer): void;
@@ -51,6 +47,8 @@ export interface ShardSetEvents {
   spillDamaged(error: SpillProblem): void;
   /** Shards stay in memory that has no room for them. */
   notStored(cause: string): void;
+  /** A base that was due could not be made: what is to be applied again after a loss grows. */
+  notCopied(error: unknown): void;
 }
 
 /** A shard as it was, and how many steps of `redo` had been applied to it then. */
@@ -83,9 +81,13 @@ export class ShardSet {
    */
   readonly #spare: (HeldShard | undefined)[] = [];
   readonly #redo = new Redo();
+  /** A base that is read; nothing may be written to it. */
+  #pinned: readonly HeldShard[] = [];
   #incarnation: number;
-  /** A shard could be neither read nor written: what others have of the round is not known. */
-  #lost: SpillProblem | null = null;
+  /** Of long results of the last task: the next one mostly has about as many. */
+  #lineBytes = 0;
+  /** Why a round was not applied to all shards: others have it. */
+  #lost: Error | null = null;
 
   /** `images`: of a checkpoint, or null for fresh memory. `folder`: for what memory has no room for. */
   constructor(
@@ -121,9 +123,14 @@ export class ShardSet {
     return this.#images;
   }
 
-  /** The memory as of the newest `rebase`. */
+  /** The memory as of the newest base. */
   get base(): readonly HeldShard[] {
     return this.#base.map(({ held }) => held);
+  }
+
+  /** State of all streams, in use. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   /** State of a stream. */
@@ -152,9 +159,32 @@ export class ShardSet {
   }
 
   /** A new base is due: what would have to be applied again is larger than the state, or than what it may take. */
-  get redoIsLong(): boolean {
+  get #redoIsLong(): boolean {
     const bytes = Math.min(this.#bytes, this.#residence?.budget(this) ?? Number.POSITIVE_INFINITY);
     return this.#redo.isLong(bytes);
+  }
+
+  /** Between rounds: makes a new base when one is due. */
+  async shorten(): Promise<void> {
+    if (!this.#redoIsLong) return;
+    try {
+      await this.rebase();
+    } catch (error) {
+      this.#redo.wait();
+      this.#events.notCopied(error);
+    }
+  }
+
+  /** The base as it is now, which stays as it is until `release`. */
+  pinBase(): { readonly held: readonly HeldShard[]; release(): void } {
+    const held = this.base;
+    this.#pinned = held;
+    return {
+      held,
+      release: () => {
+        if (this.#pinned === held) this.#pinned = [];
+      },
+    };
   }
 
   /** Applies the steps to every shard. Rejects when no thread can, whatever the steps are: nothing can go on then. */
@@ -166,7 +196,9 @@ export class ShardSet {
     if (this.#lost !== null) throw this.#lost;
     const parts = this.#parts(rows, shards);
     const outcomes = await Promise.all(parts.map((part) => this.#applyPart(part, steps))).catch((error: unknown) => {
-      if (error instanceof SpillProblem) this.#lost = error;
+      // A copy changes nothing, unless its shard could be neither read nor written.
+      const isCopy = steps.every(({ kind }) => kind === 'copy');
+      if (error instanceof SpillProblem || !isCopy) this.#lost = asError(error);
       throw error;
     });
     for (const step of steps) this.#redo.remember(step);
@@ -185,7 +217,8 @@ export class ShardSet {
     const copies = reports.flatMap(({ copy }) => (copy === null ? [] : [copy]));
     // One that is missing was left out by a thread: what leads from the old base to now is still needed.
     if (copies.length < toCopy.length) throw new Error('the state could not be copied');
-    this.#spare.splice(0, this.#spare.length, ...this.base);
+    const spare = this.base.map((held) => (this.#pinned.includes(held) ? undefined : held));
+    this.#spare.splice(0, this.#spare.length, ...spare);
     // What is on disk is its own copy: the file is not written again.
     this.#base = this.#images.map((held) => ({ held, from: 0 }));
     for (const copy of copies) this.#base[copy.shard] = { held: copy, from: 0 };
@@ -269,8 +302,9 @@ export class ShardSet {
     const shards = part.map((shard) => this.#images[shard] as HeldShard);
     const progress = new SharedArrayBuffer(PROGRESS_BYTES);
     const spill = this.#residence?.orders(part) ?? null;
+    const room = this.#lineBytes === 0 ? null : lineMemory.block(this.#lineBytes);
     const result = await this.#threads
-      .apply({ kind: 'apply', epoch: this.plan.epoch, shards, spill, steps, progress })
+      .apply({ kind: 'apply', epoch: this.plan.epoch, shards, spill, steps, progress, room })
       .catch((error: unknown) => {
         throw failureOf(error, new Int32Array(progress), steps);
       });
@@ -278,6 +312,7 @@ export class ShardSet {
       this.#images[image.shard] = image;
       this.#note(image.shard, { bytes, held, dropped });
     }
+    this.#lineBytes = sharedBytesOf(result.results);
     if (spill !== null) {
       const notStored = this.#residence?.used(spill, result.shards) ?? '';
       if (notStored !== '') this.#events.notStored(notStored);
@@ -361,17 +396,4 @@ export class ShardSet {
   }
 }
 
-function mergeReports(before: readonly ShardReport[], after: readonly ShardReport[]): readonly ShardReport[] {
-  if (before.length === 0) return after;
-  return after.map((report, i) => {
-    const earlier = before[i];
-    return earlier === undefined
-      ? report
-      : { ...report, late: [...earlier.late, ...report.late], copy: report.copy ?? earlier.copy };
-  });
-}
-
-/** In order of the log, then of the plan, then of the shards: the same whatever thread was first. */
-function byOrigin(a: ResultChunk, b: ResultChunk): number {
-  return a.seq - b.seq || a.operator - b.operator || a.output.localeCompare(b.output) || a.shard - b.shard;
-}
+const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));

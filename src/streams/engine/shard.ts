@@ -7,12 +7,13 @@
  */
 import { type EventBatch, groupInputs } from '../decode/event-batch.ts';
 import type { OperatorInput, OperatorKind, ShardOperator, StateQuery } from '../operator.ts';
-import type { OperatorPlan, Plan, StreamPlan, WindowPlan } from '../plan.ts';
+import type { OperatorPlan, Plan, WindowPlan } from '../plan.ts';
 import type { KeyTable } from '../state/key-table.ts';
 import { copyOfImage, ShardMemory } from '../state/memory.ts';
+import { RowKeys } from '../state/row-keys.ts';
 import type { PartialCombiner } from '../windows/partials.ts';
 import { Gathering, type OperatorOutput, QueryAnswer } from './outputs.ts';
-import type { Held, HeldShard, LateCount, Partials, ShardImage, Step } from './task.ts';
+import type { EvictedCount, Held, HeldShard, LateCount, Partials, ShardImage, Step } from './task.ts';
 
 /** How the parts of a shard are made: a table of operator kinds, and key tables. Tests bring their own. */
 export interface ShardParts {
@@ -78,7 +79,7 @@ export class Shard {
   readonly index: number;
   readonly incarnation: number;
   version: number;
-  readonly late: LateCount[] = [];
+  readonly letGo: (LateCount | EvictedCount)[] = [];
   readonly gathered = new Gathering();
   readonly #plan: Plan;
   readonly #mask: number;
@@ -91,8 +92,11 @@ export class Shard {
   /** By stream. */
   readonly #heldBy: readonly HeldBy[];
   readonly #watermarks: number[];
-  #rows = new Uint32Array(1024);
-  #ids = new Uint32Array(1024);
+  readonly #intern = new RowKeys();
+  /** Key tables whose ids operators go by: views do not. */
+  readonly #told: readonly KeyTable[];
+  /** Of the record at hand. */
+  #seq = Number.NaN;
 
   constructor(image: ShardImage, plan: Plan, parts: ShardParts) {
     this.index = image.shard;
@@ -113,14 +117,14 @@ export class Shard {
       for (const fed of operator.feeds) output.feed(this.#at(fed).operator, this.#at(fed).output);
     }
     this.#members = plan.groups.map((group) => this.#operators.filter(({ plan: { group: of } }) => of === group.index));
+    this.#told = this.#keys.filter((_, group) => this.#members[group]?.some(({ plan: { kind } }) => kind !== 'view'));
   }
 
   #attach(plan: OperatorPlan, parts: ShardParts): Attached {
     const keys = this.#keys[plan.group] as KeyTable;
     const memory = this.#operatorMemories[plan.index] as ShardMemory;
     const operator = parts.kindOf(plan).attach(plan, memory, { plan: this.#plan, keys });
-    const stream = this.#plan.streams[plan.stream] as StreamPlan;
-    const output = this.gathered.output(plan, stream, operator.columns, keys);
+    const output = this.gathered.output(plan, this.#plan, operator.columns, keys);
     return { plan, operator, output, late: operator.stats().late };
   }
 
@@ -145,8 +149,19 @@ export class Shard {
     return this.#operators.map(({ operator }) => operator.dropped?.() ?? 0);
   }
 
+  /**
+   * Keys that nobody holds go before each record: which ids are used again, and with them what is told first of two at
+   * the same time, must not depend on how records were gathered into tasks.
+   */
+  #begin(seq: number): void {
+    if (seq === this.#seq) return;
+    this.#seq = seq;
+    for (let i = 0; i < this.#told.length; i++) (this.#told[i] as KeyTable).sweep();
+    this.gathered.begin(seq);
+  }
+
   events(step: EventsStep, batch: EventBatch): void {
-    this.gathered.begin(step.seq);
+    this.#begin(step.seq);
     const inputs = groupInputs(this.#plan, step.stream);
     for (let k = 0; k < inputs.length; k++) {
       const input = inputs[k] as (typeof inputs)[number];
@@ -155,17 +170,16 @@ export class Shard {
         this.#merge(step, ahead, this.#keys[input.group] as KeyTable);
         continue;
       }
-      const hashes = batch.hashes[k] as Uint32Array;
-      const count = this.#select(hashes, batch.count);
-      if (count === 0) continue;
+      const rows = batch.rowsOfShard(k, this.index);
+      if (rows.length === 0) continue;
       const keys = this.#keys[input.group] as KeyTable;
-      keys.internRows(batch, input.fields, hashes, this.#rows, count, this.#ids);
+      this.#intern.rows(batch, k, input.fields, rows, keys);
       const given: OperatorInput = {
         batch,
         side: input.side,
-        count,
-        rows: this.#rows,
-        keys: this.#ids,
+        count: rows.length,
+        rows,
+        keys: this.#intern.ids,
         watermark: step.watermark,
         provenance: step.provenance,
       };
@@ -185,36 +199,18 @@ export class Shard {
     }
   }
 
-  /** Rows of the batch whose hash leads here. */
-  #select(hashes: Uint32Array, total: number): number {
-    if (this.#rows.length < total) {
-      const room = 2 ** Math.ceil(Math.log2(total));
-      this.#rows = new Uint32Array(room);
-      this.#ids = new Uint32Array(room);
-    }
-    const rows = this.#rows;
-    const mask = this.#mask;
-    const mine = this.index;
-    let count = 0;
-    for (let row = 0; row < total; row++) {
-      rows[count] = row;
-      if (((hashes[row] as number) & mask) === mine) count += 1;
-    }
-    return count;
-  }
-
   #countLate(seq: number): void {
     for (let i = 0; i < this.#operators.length; i++) {
       const attached = this.#operators[i] as Attached;
       const { late } = attached.operator.stats();
       if (late === attached.late) continue;
-      this.late.push({ seq, operator: i, count: late - attached.late });
+      this.letGo.push({ kind: 'late', seq, operator: i, count: late - attached.late });
       attached.late = late;
     }
   }
 
   advance(seq: number, stream: number, watermark: number): void {
-    this.gathered.begin(seq);
+    this.#begin(seq);
     this.#watermarks[stream] = watermark;
     for (const { plan, operator, output } of this.#operators) {
       if (operator.advance === undefined) continue;
@@ -229,12 +225,12 @@ export class Shard {
   }
 
   tick(seq: number, nowMs: number): void {
-    this.gathered.begin(seq);
+    this.#begin(seq);
     for (const { operator, output } of this.#operators) operator.tick?.(nowMs, output);
   }
 
   silent(seq: number, stream: number, timeMs: number): void {
-    this.gathered.begin(seq);
+    this.#begin(seq);
     for (const { operator, output, plan } of this.#operators) {
       if (plan.stream === stream) operator.silent?.(timeMs, output);
     }
@@ -252,7 +248,10 @@ export class Shard {
       operators.reduce((sum, { operator }) => sum + operator.stats().bytes, 0);
     const over = Math.max(1 - keysMax / keys, 1 - bytesMax / bytes);
     if (!(over > 0)) return;
-    for (const { operator } of operators) operator.evictIdle?.(Math.min(1, over + EVICTED_BEYOND));
+    for (const { operator, plan } of operators) {
+      const count = operator.evictIdle?.(Math.min(1, over + EVICTED_BEYOND)) ?? 0;
+      if (count > 0) this.letGo.push({ kind: 'evicted', operator: plan.index, count });
+    }
     for (const table of tables) table.sweep();
   }
 
@@ -263,8 +262,7 @@ export class Shard {
 
   query(operator: number, query: StateQuery): QueryAnswer {
     const { operator: asked, plan } = this.#at(operator);
-    const stream = this.#plan.streams[plan.stream]?.name ?? '';
-    const answer = new QueryAnswer(stream, plan, asked.columns, this.#keys[plan.group] as KeyTable, query);
+    const answer = new QueryAnswer(this.#plan, plan, asked.columns, this.#keys[plan.group] as KeyTable, query);
     // Which rows match is seen when they are given: none may be left out before.
     asked.query?.(query.match === null ? query : { ...query, limit: Number.POSITIVE_INFINITY }, answer);
     return answer;

@@ -27,7 +27,9 @@ export function failureOf(error: unknown, progress: Int32Array, steps: readonly 
     });
   }
   const begun = Atomics.load(progress, PROGRESS_STEPS);
-  return begun > 0 ? new Hung(error, steps[(begun - 1) % steps.length] as Step) : error;
+  // Where no step had begun, none of them is to blame.
+  if (begun === 0) return new ThreadLost(error.message);
+  return new Hung(error, steps[(begun - 1) % steps.length] as Step);
 }
 
 export const isDamage = (error: unknown): error is SpillProblem =>

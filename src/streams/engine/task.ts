@@ -19,14 +19,18 @@ export interface DecodeTask {
   readonly format: WireFormat;
   /** The body, in shared memory so that nobody copies it again. */
   readonly body: SharedArrayBuffer;
+  /** Where it begins there. */
+  readonly bodyAt: number;
   readonly bodyBytes: number;
   /** Bytes behind the body: of each of its lines the context, see `decode/line-contexts.ts`; 0 for none. */
   readonly contextBytes: number;
-  /** Memory for the batch, if it is large enough; null for none. */
+  /** Memory for the batch, if it is large enough; null for none. That of the body itself: it is decoded where it stands. */
   readonly spare: SharedArrayBuffer | null;
   readonly provenance: Provenance;
   /** Remembered ids of CloudEvents; null when the format has none. */
   readonly dedup: SharedArrayBuffer | null;
+  /** Of events that were taken before: their ids are looked up, and none is remembered. */
+  readonly looksOnly: boolean;
 }
 
 /** An event that cannot be taken. `at`, `bytes`: where it stands in the body. */
@@ -48,6 +52,8 @@ export interface DecodeResult {
   readonly usesSpare: boolean;
   readonly accepted: number;
   readonly duplicates: number;
+  /** It has ids that later batches of the stream took for theirs: those are to be decoded again. */
+  readonly tookAway: boolean;
   readonly rejected: readonly Rejected[];
   /** Rejected ones beyond the list's bound. */
   readonly rejectedMore: number;
@@ -144,6 +150,23 @@ export interface ShardImage extends HeldShard {
   readonly operators: readonly MemoryImage[];
 }
 
+/** A shard that the thread it goes to has kept from its own last task: only named. See `kept-shards.ts`. */
+export interface KeptShard {
+  readonly shard: number;
+  readonly incarnation: number;
+  readonly version: number;
+  /** Of its memory as the other side knows it: of groups, then of operators. */
+  readonly generations: readonly number[];
+}
+
+export type SentShard = HeldShard | KeptShard;
+
+/** A shard after a task; null: memory that is in the same buffers as before. */
+export interface LeftShard extends Omit<HeldShard, 'groups' | 'operators'> {
+  readonly groups: readonly (HeldMemory | null)[];
+  readonly operators: readonly (HeldMemory | null)[];
+}
+
 /** Where a shard is to be after its steps. */
 export interface SpillOrder {
   /** A name nobody has used: files are written once. */
@@ -165,15 +188,17 @@ export const PROGRESS_STEPS = 0;
 /** Word that counts what is read and written, when it begins and when it ends. */
 export const PROGRESS_DISK = 1;
 
-export interface ApplyTask {
+export interface ApplyTask<Shard = HeldShard> {
   readonly kind: 'apply';
   readonly epoch: number;
-  readonly shards: readonly HeldShard[];
+  readonly shards: readonly Shard[];
   /** Null: all stay in memory. */
   readonly spill: SpillOrders | null;
   readonly steps: readonly Step[];
   /** Two 32-bit words, see `PROGRESS_STEPS`. Who waits sees whether it goes on. */
   readonly progress: SharedArrayBuffer;
+  /** Memory for results, this task's alone; null: none of the last one's were long. */
+  readonly room: SharedArrayBuffer | null;
 }
 
 /** Results of one operator for one step in one shard, as NDJSON. See `result-line.ts` for a line's members. */
@@ -203,9 +228,9 @@ export interface Held {
   readonly bytes: number;
 }
 
-export interface ShardReport {
+export interface ShardReport<Shard = HeldShard> {
   /** The shard after the steps. */
-  readonly image: HeldShard;
+  readonly image: Shard;
   /** Why it is in memory though it should be on disk; `''` otherwise. */
   readonly notStored: string;
   /** By stream. */
@@ -214,27 +239,38 @@ export interface ShardReport {
   readonly bytes: number;
   /** Partial matches given up since the memory was created, by operator; 0 of what is no pattern. */
   readonly dropped: readonly number[];
-  /** Late events that were dropped, by step and operator. */
-  readonly late: readonly LateCount[];
+  /** Late events that were dropped, and keys that were let go, by operator. */
+  readonly letGo: readonly (LateCount | EvictedCount)[];
   /** Made by the last `copy` step; null without one. */
   readonly copy: ShardImage | null;
 }
 
 export interface LateCount {
+  readonly kind: 'late';
   readonly seq: number;
   readonly operator: number;
   readonly count: number;
 }
 
-export interface ApplyResult {
-  readonly shards: readonly ShardReport[];
+/** Keys whose state there was no room for. */
+export interface EvictedCount {
+  readonly kind: 'evicted';
+  readonly operator: number;
+  readonly count: number;
+}
+
+export interface ApplyResult<Shard = HeldShard> {
+  readonly shards: readonly ShardReport<Shard>[];
   readonly results: readonly ResultChunk[];
   readonly queries: readonly QueryRows[];
   readonly us: number;
 }
 
-export type StreamTask = DecodeTask | SplitTask | ApplyTask;
-export type StreamTaskResult = DecodeResult | SplitResult | ApplyResult;
+export type StreamTask<Shard = HeldShard> = DecodeTask | SplitTask | ApplyTask<Shard>;
+export type StreamTaskResult<Shard = HeldShard> = DecodeResult | SplitResult | ApplyResult<Shard>;
+
+/** The thread has not kept a shard that it is thought to have; nothing has begun. */
+export class NotKept extends Error {}
 
 /** To a worker thread: a task, or the plan that tasks will be of, which takes loading code and modules. */
 export interface StreamMessage {
@@ -244,13 +280,13 @@ export interface StreamMessage {
   readonly life: number;
   /** Sent by itself, before the first task of it. */
   readonly plan: Plan | null;
-  readonly task: StreamTask | null;
+  readonly task: StreamTask<SentShard> | null;
 }
 
 /** From it: an exception of the task is a value, so that a rejection means that the thread is lost. */
 export type StreamAnswer =
-  | { readonly ok: true; readonly result: StreamTaskResult | null }
-  | { readonly ok: false; readonly message: string; readonly spill: SpillTrouble | null };
+  | { readonly ok: true; readonly result: StreamTaskResult<LeftShard> | null }
+  | { readonly ok: false; readonly message: string; readonly spill: SpillTrouble | null; readonly isNotKept: boolean };
 
 /** What is the matter with a file that a shard was read from or written to. */
 export interface SpillTrouble {

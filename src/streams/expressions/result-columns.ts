@@ -23,6 +23,9 @@ export interface PlanParts {
 const OF_ITS_INPUT: readonly string[] = ['first', 'last'];
 const LISTS: readonly string[] = ['top', 'collect'];
 
+/** What an alert says of itself; the values of the result it watches are in `values`. */
+const ALERT_COLUMNS: readonly string[] = ['state', 'severity', 'message', 'values'];
+
 /** Of a pattern without `select`; every match also names its newest step. */
 const MATCH_COLUMNS: NamedTypes = new Map<string, ValueType>([
   ['firstTs', 'number'],
@@ -76,13 +79,18 @@ export function columnTypes({ streams }: PlanParts, operator: OperatorPlan): Nam
       const names = steps.map(({ name }) => name);
       const chosen =
         operator.select.length === 0 ? MATCH_COLUMNS : selectedTypes(operator.select, patternScope(fields, names));
-      return new Map([['step', 'string' as ValueType], ...chosen]);
+      return chosen.has('step') ? chosen : new Map([...chosen, ['step', 'string']]);
     }
     case 'anomaly':
       return ANOMALY_COLUMNS;
     case 'alert':
       return null;
   }
+}
+
+/** Names of the values of an operator's results, as they are given out. */
+export function columnNames(plan: PlanParts, operator: OperatorPlan): readonly string[] {
+  return [...(columnTypes(plan, operator)?.keys() ?? ALERT_COLUMNS)];
 }
 
 const fieldsOf = (streams: readonly StreamPlan[], index: number): readonly FieldPlan[] => streams[index]?.fields ?? [];

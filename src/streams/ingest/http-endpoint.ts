@@ -7,13 +7,14 @@
  * `traceparent`, `X-Correlation-Id`, `X-Partition` (source partition of the watermark; default one per stream),
  * CloudEvents in binary mode (`ce-*` headers, the body is the data).
  * Answer: 200 `{"accepted":n,"rejected":n,"late":n}`; 4xx and 5xx `{"error":text}`, with `Retry-After` where the same
- * request may succeed later. `GET` and `POST /streams/{stream}/dead-letters` list and replay poison events. Upgraded, the
+ * request may succeed later. `GET` and `POST /streams/{stream}/dead-letters` list and replay poison events; a page may be
+ * short, the last one is empty. Upgraded, the
  * path of events is a WebSocket: see `socket-batches.ts`.
  */
 import type { HeaderPairs, HttpCall, Reply, RequestHead, UpgradeTicket } from '../../frontend/port.ts';
 import { JSON_TYPE, refuseMethod } from '../../frontend/refusal.ts';
 import type { Endpoint } from '../../frontend/router.ts';
-import { STREAM_REFUSALS, StreamRefusal, type Streams } from '../engine/port.ts';
+import { type DeadLetterFacts, STREAM_REFUSALS, StreamRefusal, type Streams } from '../engine/port.ts';
 import type { WireFormat } from '../engine/task.ts';
 import { scopedBatchId } from '../sources/port.ts';
 import { type BinaryEvent, binaryEventOf, wrapBinaryEvent } from './binary-cloud-event.ts';
@@ -34,6 +35,8 @@ export const STREAMS_PREFIX = '/streams/';
 const PATH = /^\/streams\/([A-Za-z_][A-Za-z0-9_-]{0,63})\/(events|dead-letters)$/;
 const TEXT_MAX = 256;
 const LETTERS_MAX = 100;
+/** Of the letters of one page, each of which may be as large as a body. The first one is in it, whatever it has. */
+const LETTERS_CHARACTERS_MAX = 4 * 1024 * 1024;
 const KEY_TOO_LONG = `an Idempotency-Key has at most ${TEXT_MAX} characters`;
 
 export interface IngestOptions {
@@ -124,7 +127,7 @@ export class StreamEndpoint implements Required<Endpoint> {
     if (head.method === 'GET') {
       const after = (query.get('after') ?? '').slice(0, TEXT_MAX);
       return this.#call(reply, admission, async () => ({
-        letters: await streams.deadLetters(stream, after, LETTERS_MAX),
+        letters: pageOf(await streams.deadLetters(stream, after, LETTERS_MAX)),
       }));
     }
     if (head.method !== 'POST') {
@@ -146,7 +149,7 @@ export class StreamEndpoint implements Required<Endpoint> {
     if (isRefused(admission)) return refuse(reply, admission);
     return {
       bodyBytesMax: this.#options.bodyBytesMax,
-      body: (bytes) => void this.#work(reply, admission, Buffer.from(bytes), work),
+      body: (bytes, isLent) => void this.#work(reply, admission, isLent ? Buffer.from(bytes) : bytes, work),
       aborted: () => undefined,
     };
   }
@@ -199,6 +202,15 @@ function wrapped(event: BinaryEvent, type: string, data: Uint8Array): Uint8Array
   if (body === null)
     throw new StreamRefusal('invalid', 'the data of a CloudEvent in binary mode must be JSON in UTF-8');
   return body;
+}
+
+function pageOf(letters: readonly DeadLetterFacts[]): readonly DeadLetterFacts[] {
+  let characters = 0;
+  const cut = letters.findIndex(({ text }, i) => {
+    characters += text.length;
+    return i > 0 && characters > LETTERS_CHARACTERS_MAX;
+  });
+  return cut < 0 ? letters : letters.slice(0, cut);
 }
 
 function orderOf(bytes: Uint8Array): { action: 'replay' | 'drop'; ids: readonly string[] } {

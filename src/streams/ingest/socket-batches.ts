@@ -2,7 +2,7 @@
  * `/streams/{stream}/events` as a WebSocket: one batch per message, one answer per message, in order.
  *
  * Messages: text is NDJSON, or a JSON array when it begins with `[`; binary is MessagePack. A message may begin with an id
- * of its own, 1 to 128 bytes: a line `#id` of text, a string before the maps of MessagePack.
+ * of its own, 1 to 128 bytes of UTF-8: a line `#id` of text, a string before the maps of MessagePack.
  * Answers: `{"accepted":n,"rejected":n,"late":n}` as over HTTP, or `{"error":text,"retryAfterMs":n}`; 0 when the same
  * message would be refused again. A message that was refused is not held: who needs the order waits for the answers.
  * Headers of the upgrade go for all messages. A message with an id is the batch `{Idempotency-Key}/#{id}`: sent again, on
@@ -14,6 +14,7 @@
  * `pendingBytesMax`, is the backpressure: a front end cannot stop reading one socket. Until a token has been checked
  * `WINDOW_UNCHECKED` messages are held.
  */
+import { isUtf8 } from 'node:buffer';
 import type { MessageConnection, MessagePeer } from '../../frontend/port.ts';
 import { type RefusalName, STREAM_REFUSALS, StreamRefusal, type Streams } from '../engine/port.ts';
 import type { WireFormat } from '../engine/task.ts';
@@ -198,7 +199,7 @@ function tooMany(): Promise<never> {
 }
 
 function noId(): Promise<object> {
-  const error = `a message that begins with "#" or a string begins with a line, or a string, that is an id of 1 to ${ID_BYTES_MAX} bytes`;
+  const error = `a message that begins with "#" or a string begins with a line, or a string, that is an id of 1 to ${ID_BYTES_MAX} bytes of UTF-8`;
   return Promise.resolve({ error, retryAfterMs: 0 });
 }
 
@@ -226,8 +227,9 @@ function cutBinary(bytes: Uint8Array): Cut {
 
 function cutAt(bytes: Uint8Array, at: number, length: number, bodyAt: number): Cut {
   const fits = length > 0 && length <= ID_BYTES_MAX && at + length <= bytes.length;
-  const id = fits ? Buffer.from(bytes.subarray(at, at + length)).toString('utf8') : null;
-  return { id, body: bytes.subarray(bodyAt) };
+  const id = fits ? bytes.subarray(at, at + length) : null;
+  // What is no UTF-8 would become the same text as others.
+  return { id: id !== null && isUtf8(id) ? Buffer.from(id).toString('utf8') : null, body: bytes.subarray(bodyAt) };
 }
 
 function retryAfterMs(refusal: RefusalName, ms: number): number {

@@ -148,11 +148,28 @@ export class SideRows {
     else out.string(this.#to, words[at] as number, length);
   }
 
-  /** Index a row of this time would have: behind those of the same time. */
+  /**
+   * Index a row of this time would have: behind those of the same time. That is mostly at the end, or not far from it:
+   * steps back that double, then halves of the last one.
+   */
   placeOf(block: number, ts: number): number {
-    let index = this.count(block);
-    while (index > 0 && this.tsAt(block, index - 1) > ts) index -= 1;
-    return index;
+    let high = this.count(block);
+    if (high === 0) return 0;
+    const { doubles } = this.#arena;
+    const base = this.rowAt(block, 0) >>> 3;
+    const step = this.#stride >>> 3;
+    let low = high - 1;
+    for (let back = 2; low >= 0 && (doubles[base + low * step] as number) > ts; back *= 2) {
+      high = low;
+      low -= back;
+    }
+    low = Math.max(0, low + 1);
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((doubles[base + middle * step] as number) > ts) high = middle;
+      else low = middle + 1;
+    }
+    return low;
   }
 
   /** Puts a row of a batch at `index`; gives the block, which may have moved. */

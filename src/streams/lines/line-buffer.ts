@@ -19,6 +19,9 @@ const BYTES_AT_START = 4096;
 const SLACK = 16;
 /** Of `integer`: sign and 16 digits. */
 const INTEGER_BYTES_MAX = 17;
+/** Of `copyAndDigits`: three words. */
+export const COPIED_BYTES_MAX = 24;
+const DIGITS_MAX = 8;
 const EIGHT_DIGITS = 1e8;
 /** Fractions are looked for among millionths: with whole parts of up to nine digits they have at most 15 digits. */
 const WHOLE_MAX = 1e9;
@@ -91,6 +94,22 @@ export class LineBuffer {
     const at = this.at;
     for (let i = 0; i < length; i += 4) view.setInt32(at + i, other.getInt32(i, true), true);
     this.at = at + length;
+  }
+
+  /**
+   * Up to COPIED_BYTES_MAX bytes of ASCII from another one, which has as many there, and a whole number below 10^8. What
+   * is written behind those bytes first is ASCII, too, or zeros: no double that is no number.
+   */
+  copyAndDigits(from: LineBuffer, fromAt: number, length: number, value: number): void {
+    this.room(COPIED_BYTES_MAX + DIGITS_MAX);
+    const view = this.view;
+    const other = from.view;
+    const at = this.at;
+    view.setFloat64(at, other.getFloat64(fromAt, true), true);
+    view.setFloat64(at + 8, other.getFloat64(fromAt + 8, true), true);
+    view.setFloat64(at + 16, other.getFloat64(fromAt + 16, true), true);
+    this.at = at + length;
+    this.#digits(value);
   }
 
   text(text: string): void {

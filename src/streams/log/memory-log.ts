@@ -3,9 +3,10 @@
  *
  * Role: what the engine replays when a thread is lost. Records are durable at once as far as the level promises
  * anything. Bounded by bytes: only `truncate` makes room, because a record that no checkpoint covers yet is needed.
- * Bodies are kept, not copied.
+ * Bodies are copied (`body-segments.ts`), and copied again for whoever reads them: they may be truncated meanwhile.
  */
 import { setImmediate } from 'node:timers/promises';
+import { BodySegments } from './body-segments.ts';
 import type { Appended, EventLog, LoggedRecord, LogRecord } from './port.ts';
 import { LogDamaged, LogUnavailable } from './port.ts';
 
@@ -23,6 +24,7 @@ export interface MemoryLogOptions {
 export class MemoryLog implements EventLog {
   readonly #bytesMax: number;
   #records: LogRecord[] = [];
+  readonly #bodies = new BodySegments();
   #first = 1;
   #bytes = 0;
   #closed = false;
@@ -51,7 +53,7 @@ export class MemoryLog implements EventLog {
     if (this.#closed) throw new LogUnavailable('the log is closed');
     const bytes = this.#bytes + sizeOf(record);
     if (bytes > this.#bytesMax) throw new LogUnavailable(`the log would hold ${bytes} of ${this.#bytesMax} bytes`);
-    this.#records.push(record);
+    this.#records.push(record.kind === 'events' ? { ...record, body: this.#bodies.put(record.body) } : record);
     this.#bytes = bytes;
     return { seq: this.last, durable: DURABLE };
   }
@@ -61,7 +63,7 @@ export class MemoryLog implements EventLog {
     for (let seq = after + 1; seq <= end; seq++) {
       const record = this.#records[seq - this.#first];
       if (record === undefined) throw new LogDamaged(seq, `records up to ${this.#first - 1} were truncated`);
-      yield { seq, record };
+      yield { seq, record: record.kind === 'events' ? { ...record, body: record.body.slice() } : record };
       if (seq % RECORDS_PER_TURN === 0) await setImmediate();
     }
   }
@@ -71,7 +73,10 @@ export class MemoryLog implements EventLog {
     if (seq < this.#first) return DURABLE;
     const gone = this.#records.splice(0, seq - this.#first + 1);
     this.#first = seq + 1;
-    for (const record of gone) this.#bytes -= sizeOf(record);
+    for (const record of gone) {
+      this.#bytes -= sizeOf(record);
+      if (record.kind === 'events') this.#bodies.drop(record.body);
+    }
     return DURABLE;
   }
 

@@ -9,8 +9,9 @@
  * lack what had not reached it. With `replicasMin` the promise resolves only when so many replicas have it too (WAIT),
  * which narrows that and does not close it; on a Cluster, where WAIT cannot be sent to the node that was written to, use
  * the server's `min-replicas-to-write`.
- * When the connection breaks, nobody knows whether the last call was carried out. `recover` raises the attempt, so that
- * a call still on its way does nothing, and removes what was not acknowledged, as the port says.
+ * When the connection breaks, nobody knows whether the last call was carried out. `recover` begins an attempt higher than
+ * any before, so that a call still on its way does nothing, be it a recovery, and removes what was not acknowledged, as the
+ * port says.
  */
 import type { RedisConnection, RedisReply } from '../../redis/connection.ts';
 import { guarded, type UnitFence } from '../cluster/fence.ts';
@@ -47,8 +48,15 @@ end
 redis.call('HSET', KEYS[1], 'last', string.format('%.0f', seq))
 return 1`);
 
-/** ARGV: token, newest durable record, `''` for what the head says. Gives attempt, first, last; or last alone. */
+/**
+ * ARGV: token, newest durable record, `''` for what the head says, attempt to begin, `''` for the next one. Gives attempt,
+ * first, last; or last alone when records are missing; nothing when a later attempt has begun: then this call is late, and
+ * what it would remove may have been confirmed since.
+ */
 const SETTLE = guarded(`
+local attempt = tonumber(redis.call('HGET', KEYS[1], 'attempt') or '0')
+local begun = ARGV[3] == '' and attempt + 1 or tonumber(ARGV[3])
+if begun <= attempt then return {} end
 redis.call('HSETNX', KEYS[1], 'first', '1')
 redis.call('HSETNX', KEYS[1], 'last', '0')
 local head = redis.call('HMGET', KEYS[1], 'first', 'last')
@@ -67,12 +75,23 @@ if cut then
   if durable == '0' then redis.call('DEL', KEYS[2]) else redis.call('XSETID', KEYS[2], durable .. '-0') end
 end
 redis.call('HSET', KEYS[1], 'last', durable)
-return {redis.call('HINCRBY', KEYS[1], 'attempt', 1), head[1], durable}`);
+redis.call('HSET', KEYS[1], 'attempt', begun)
+return {begun, head[1], durable}`);
 
-/** ARGV: token, oldest record that stays. Gives the beginning of that one. */
+/**
+ * ARGV: token, oldest record that stays, unless more was removed since. Gives the beginning of that one. XTRIM stops at the
+ * trace of a record that a recovery removed, though one of the same number may stand before it.
+ */
 const TRUNCATE = guarded(`
-redis.call('XTRIM', KEYS[2], 'MINID', '=', ARGV[2] .. '-0')
-redis.call('HSET', KEYS[1], 'first', ARGV[2])
+if tonumber(ARGV[2]) > tonumber(redis.call('HGET', KEYS[1], 'first')) then
+  redis.call('XTRIM', KEYS[2], 'MINID', '=', ARGV[2] .. '-0')
+  redis.call('HSET', KEYS[1], 'first', ARGV[2])
+  while true do
+    local left = redis.call('XRANGE', KEYS[2], '-', '(' .. ARGV[2] .. '-0', 'COUNT', 16)
+    if #left == 0 then break end
+    for _, entry in ipairs(left) do redis.call('XDEL', KEYS[2], entry[1]) end
+  end
+end
 local oldest = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)
 if #oldest == 0 then return '' end
 return string.sub(oldest[1][2][2], 1, 16)`);
@@ -94,6 +113,8 @@ class RedisRecords implements RecordStore {
   readonly #fence: UnitFence;
   readonly #replicasMin: number;
   #attempt: string;
+  /** Newest attempt that was asked for, whatever became of it. */
+  #asked = 0;
   /** Settles when the write before has. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -134,7 +155,13 @@ class RedisRecords implements RecordStore {
   }
 
   async recover({ seq: durable }: Place): Promise<void> {
-    const [attempt, ...others] = listOf(await this.#fence.run(SETTLE, [this.#fence.keys.log], [String(durable)]));
+    const { keys, redis } = this.#fence;
+    const known = Number(await redis.command('HGET', keys.head, 'attempt'));
+    // Above every one that was asked for before: none of those does anything from now on, however late it comes.
+    this.#asked = Math.max(this.#asked, known) + 1;
+    const reply = await this.#fence.run(SETTLE, [keys.log], [String(durable), String(this.#asked)]);
+    const [attempt, ...others] = listOf(reply);
+    if (attempt === undefined) throw new LogUnavailable('another attempt is under way');
     if (others.length === 0) {
       const text = `the log in Redis ends at ${String(attempt)}, record ${durable} was confirmed`;
       this.#fence.lose(text);
@@ -150,7 +177,7 @@ interface OpenedEnds extends Ends {
 
 async function openedEnds(fence: UnitFence): Promise<OpenedEnds> {
   const { keys, redis } = fence;
-  const [attempt, firstText, lastText] = listOf(await fence.run(SETTLE, [keys.log], [''])).map(String);
+  const [attempt, firstText, lastText] = listOf(await fence.run(SETTLE, [keys.log], ['', ''])).map(String);
   const first = Number(firstText);
   const last = Number(lastText);
   const count = Number(await redis.command('XLEN', keys.log));

@@ -4,6 +4,7 @@
 
 import type { StreamFacts, Streams } from '../engine/port.ts';
 import { StreamRefusal } from '../engine/port.ts';
+import { columnNames } from '../expressions/result-columns.ts';
 import type { Plan } from '../plan.ts';
 
 export interface StreamDescription extends StreamFacts {
@@ -20,6 +21,7 @@ export interface OperatorDescription {
   readonly kind: string;
   readonly type: string;
   readonly key: readonly string[];
+  /** Names of the values its results carry. */
   readonly values: readonly string[];
   readonly uri: string;
 }
@@ -55,19 +57,11 @@ export function operatorsOf(plan: Plan, stream: number): OperatorDescription[] {
       kind: operator.kind,
       type: 'type' in operator ? operator.type : '',
       key: plan.groups[operator.group]?.keyNames ?? [],
-      values: valuesOf(operator),
+      values: columnNames(plan, operator),
       uri: uriOf(name, operator.kind, operator.name),
     }));
 }
 
 export function uriOf(stream: string, kind: string, operator: string): string {
   return `stream://${stream}/${kind === 'anomaly' ? 'anomalies' : `${kind}s`}/${operator}`;
-}
-
-function valuesOf(operator: Plan['operators'][number]): readonly string[] {
-  if (operator.kind === 'window') return operator.aggregates.map((aggregate) => aggregate.name);
-  if (operator.kind === 'pattern' || operator.kind === 'join' || operator.kind === 'view') {
-    return operator.select.map((member) => member.name);
-  }
-  return [];
 }

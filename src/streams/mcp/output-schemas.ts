@@ -78,7 +78,18 @@ const FACTS = {
     additionalProperties: COUNT,
     description: 'By pattern: partial matches given up because a limit was reached.',
   },
+  keysEvicted: {
+    type: 'object',
+    additionalProperties: COUNT,
+    description:
+      'By operator, where there are any: idle keys whose state was let go because there was no room for it ' +
+      '(`onFull: evict-idle`); a key that comes back begins anew.',
+  },
   resultsRefused: { ...COUNT, description: 'Results that a sink refused for good, since the start.' },
+  alertCallsLost: {
+    ...COUNT,
+    description: 'Webhook calls of alerts refused for good, or given up because too many waited, since the start.',
+  },
 } as const;
 
 export const STREAMS = objectOf({ streams: listOf(objectOf(FACTS)) });

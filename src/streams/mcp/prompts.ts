@@ -2,8 +2,8 @@
  * Prompts that help a model to read a stream: one describes it, one explains an alert with its evidence.
  */
 import { definePrompt, type PromptDefinition } from '../../catalogue/define.ts';
-import type { Streams } from '../engine/port.ts';
-import { describeStream } from './describe.ts';
+import { StreamRefusal, type Streams } from '../engine/port.ts';
+import { describeStream, type StreamDescription } from './describe.ts';
 
 const EVIDENCE_MAX = 8;
 const ALERTS_SEARCHED = 200;
@@ -27,10 +27,21 @@ function describePrompt(streams: Streams): PromptDefinition {
       ],
     },
     async ({ stream = '' }) => {
-      const description = await describeStream(streams, stream);
+      const description = await described(streams, stream);
+      if (typeof description === 'string') return description;
       return `Stream ${stream}, as the server describes it:\n${JSON.stringify(description, null, 2)}\n\nSay in a few sentences what its events are, what each window, pattern and alert tells, and use window_query to find what is unusual in it now. Times are milliseconds since 1970; results after the watermark are not complete.`;
     },
   );
+}
+
+/** A text says why not: a model can act on it. */
+async function described(streams: Streams, stream: string): Promise<StreamDescription | string> {
+  try {
+    return await describeStream(streams, stream);
+  } catch (error) {
+    if (error instanceof StreamRefusal) return `The stream cannot be described: ${error.message}.`;
+    throw error;
+  }
 }
 
 function explainPrompt(streams: Streams): PromptDefinition {

@@ -1,14 +1,14 @@
 /**
  * The stream resources: `stream://{stream}` and one below it per window, pattern, join, view, anomaly and alert.
  *
- * Role: what clients read and subscribe to. A read gives the newest results; an update is told once per close, however
- * many keys closed. Each is listed, and the templates complete names for clients that ask.
+ * Role: what clients read and subscribe to. A read gives the newest results, closed and open; an update is told once per
+ * close, however many keys closed. Each is listed, and the templates complete names for clients that ask.
  */
 import { defineResource, type ResourceDefinition } from '../../catalogue/define.ts';
 import { StreamRefusal, type Streams } from '../engine/port.ts';
 import { describeStream, operatorsOf } from './describe.ts';
+import { newestResults } from './newest.ts';
 
-const ROWS = 100;
 const MIME = 'application/json';
 
 export function streamResources(streams: Streams): readonly ResourceDefinition[] {
@@ -51,17 +51,7 @@ function operatorResource(
 }
 
 async function newest(streams: Streams, stream: string, name: string): Promise<string> {
-  const answer = await streams.query({
-    stream,
-    name,
-    key: null,
-    fromMs: Number.NEGATIVE_INFINITY,
-    toMs: Number.POSITIVE_INFINITY,
-    limit: ROWS,
-    by: '',
-    include: 'all',
-  });
-  return JSON.stringify(answer);
+  return JSON.stringify(await newestResults(streams, stream, name));
 }
 
 function templates(streams: Streams): readonly ResourceDefinition[] {

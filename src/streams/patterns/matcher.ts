@@ -73,25 +73,25 @@ export class Matcher {
    */
   advance(state: PatternState, time: number, out: MatchOutput): void {
     const { skip, withinMs } = this.program;
-    if (withinMs === 0) return;
-    for (let oldest = state.partials[0]; oldest !== undefined; oldest = state.partials[0]) {
-      const due = oldest.taken.first.ts + withinMs;
-      if (time < due) return;
-      this.#expire(state, skip === 'noSkip' ? time - withinMs : due - withinMs, out);
+    if (withinMs === 0 || state.partials.length === 0) return;
+    for (let first = begunFirst(state); first + withinMs <= time; first = begunFirst(state)) {
+      this.#expire(state, skip === 'noSkip' ? time - withinMs : first, out);
       this.#giveOut(state, out);
+      if (state.partials.length === 0) return;
     }
   }
 
-  /** Those that began at `ts` or before: they stand in front. */
+  /** Those that began at `ts` or before. Where events come as they arrive they may stand anywhere. */
   #expire({ partials }: PatternState, ts: number, out: MatchOutput): void {
-    let over = 0;
-    for (; over < partials.length; over++) {
-      const { taken, waits } = partials[over] as PartialMatch;
-      if (taken.first.ts > ts) break;
-      if ((waits >>> this.#end) & 1 && this.program.never.length > 0) this.#done.push(taken);
+    let kept = 0;
+    for (let i = 0; i < partials.length; i++) {
+      const partial = partials[i] as PartialMatch;
+      const { taken, waits } = partial;
+      if (taken.first.ts > ts) partials[kept++] = partial;
+      else if ((waits >>> this.#end) & 1 && this.program.never.length > 0) this.#done.push(taken);
       else out.timeout(taken);
     }
-    partials.splice(0, over);
+    partials.length = kept;
   }
 
   /** Offers the event to all positions a partial match waits at. */
@@ -249,6 +249,16 @@ export class Matcher {
         return 0;
     }
   }
+}
+
+/** Time of the first event of the partial match that began first. */
+function begunFirst({ partials }: PatternState): number {
+  let first = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < partials.length; i++) {
+    const { ts } = (partials[i] as PartialMatch).taken.first;
+    if (ts < first) first = ts;
+  }
+  return first;
 }
 
 /** Keeps the order by first event; of equal ones the earlier match stays first. */

@@ -5,6 +5,7 @@
  * its key; values are those the match would have so far.
  */
 import type { Emitter, Keys, ResultRow, StateQuery } from '../operator.ts';
+import { byRank, rankOf } from '../rank.ts';
 import type { CompiledPattern } from './compile.ts';
 import type { PatternState } from './key-state.ts';
 
@@ -35,10 +36,9 @@ export function giveOpenMatches(
       const end = pattern.program.withinMs === 0 ? Infinity : start + pattern.program.withinMs;
       if (end <= query.fromMs || start >= query.toMs) continue;
       const values = pattern.values(taken);
-      const value = values[by];
       found.push({
         row: openRow(keyId, start, end, pane, values),
-        order: typeof value === 'number' ? value : Number.NEGATIVE_INFINITY,
+        order: rankOf(values[by]),
       });
     }
     if (found.length > 2 * query.limit + 1024) found = best(found, by, query.limit);
@@ -54,7 +54,7 @@ function queriedKeys(states: PatternStates, keys: Keys, query: StateQuery): Iter
 
 /** By key and start, as they were found, unless by a value. */
 function best(found: Found[], by: number, limit: number): Found[] {
-  if (by >= 0) found.sort((a, b) => b.order - a.order || a.row.keyId - b.row.keyId || a.row.pane - b.row.pane);
+  if (by >= 0) found.sort((a, b) => byRank(a.order, b.order) || a.row.keyId - b.row.keyId || a.row.pane - b.row.pane);
   return found.slice(0, limit);
 }
 

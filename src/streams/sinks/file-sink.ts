@@ -11,9 +11,9 @@ import { requiredText } from '../connector-options.ts';
 import { chunksOf } from './line-batch.ts';
 import type { Sink, SinkBatch, SinkKind } from './port.ts';
 
-const TAIL_BYTES = 64 * 1024;
-/** A batch is shorter; where no mark is found within so much, the file is somebody else's. */
-const SEARCH_BYTES_MAX = 256 * 1024 * 1024;
+const PART_BYTES = 1024 * 1024;
+/** Of a mark, with the line feed before it. */
+const MARK_BYTES_MAX = 64;
 const MARK = '{"millrace":{"seq":';
 
 export const fileSinkKind: SinkKind = {
@@ -113,20 +113,22 @@ async function isPartOfMark(file: FileHandle, size: number): Promise<boolean> {
   return FIRST_MARK.startsWith(buffer.toString('latin1'));
 }
 
-/** Reads backwards until a whole mark line is found. */
+/** Reads backwards until a whole mark line is found. What a crash has left behind it may be as large as a batch. */
 async function lastMark(file: FileHandle, size: number): Promise<{ end: number; seq: number }> {
-  let tail = Buffer.alloc(0);
-  for (let from = size; from > Math.max(0, size - SEARCH_BYTES_MAX); ) {
-    const bytes = Math.min(TAIL_BYTES, from);
+  /** What follows the part that is looked at: a mark may begin in the one and end in the other. */
+  let behind = Buffer.alloc(0);
+  for (let from = size; from > 0; ) {
+    const bytes = Math.min(PART_BYTES, from);
     from -= bytes;
     const { buffer } = await file.read(Buffer.alloc(bytes), 0, bytes, from);
-    tail = Buffer.concat([buffer, tail]);
-    for (let at = tail.lastIndexOf(MARK); at >= 0; at = at === 0 ? -1 : tail.lastIndexOf(MARK, at - 1)) {
-      const end = tail.indexOf(10, at);
-      const startsLine = from + at === 0 || (at > 0 && tail[at - 1] === 10);
-      const match = /^\{"millrace":\{"seq":([\d.]+)\}\}$/.exec(tail.toString('utf8', at, Math.max(at, end)));
+    const part = Buffer.concat([buffer, behind]);
+    for (let at = part.lastIndexOf(MARK); at >= 0; at = at === 0 ? -1 : part.lastIndexOf(MARK, at - 1)) {
+      const end = part.indexOf(10, at);
+      const startsLine = from + at === 0 || (at > 0 && part[at - 1] === 10);
+      const match = /^\{"millrace":\{"seq":([\d.]+)\}\}$/.exec(part.toString('latin1', at, Math.max(at, end)));
       if (end >= 0 && startsLine && match !== null) return { end: from + end + 1, seq: Number(match[1]) };
     }
+    behind = part.subarray(0, MARK_BYTES_MAX);
   }
   return { end: 0, seq: 0 };
 }

@@ -3,6 +3,7 @@
  *
  * Role: what waits in a `Delivery`. A sink that wants bytes takes them by `chunksOf`.
  */
+import { lineMemory } from '../lines/line-memory.ts';
 import { bytesOfLines, linesOf } from '../lines/lines-of.ts';
 import type { SinkBatch } from './port.ts';
 
@@ -14,6 +15,7 @@ export class LineBatch implements SinkBatch {
   /** Each line with its line feed. */
   readonly chunks: Uint8Array[] = [];
   #lines: string[] | null = null;
+  #isOver = false;
 
   constructor(seq: number) {
     this.seq = seq;
@@ -27,6 +29,7 @@ export class LineBatch implements SinkBatch {
 
   add(chunk: Uint8Array, count: number): void {
     this.chunks.push(chunk);
+    lineMemory.hold(chunk);
     this.count += count;
     this.byteLength += chunk.byteLength;
     this.#lines = null;
@@ -41,7 +44,16 @@ export class LineBatch implements SinkBatch {
     this.#lines = null;
   }
 
+  /** Nobody reads it any more: its memory is written again. */
+  letGo(): void {
+    for (const chunk of this.chunks) lineMemory.release(chunk);
+    this.chunks.length = 0;
+    this.#isOver = true;
+  }
+
   get lines(): readonly string[] {
+    if (this.#isOver && this.#lines === null)
+      throw new Error('the lines of a batch are looked at after it was written');
     this.#lines ??=
       this.chunks.length === 1 ? linesOf(this.chunks[0] as Uint8Array) : this.chunks.flatMap((chunk) => linesOf(chunk));
     return this.#lines;

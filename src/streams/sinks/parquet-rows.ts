@@ -9,6 +9,9 @@
 import { type ColumnSource, parquetWriteBuffer } from 'hyparquet-writer';
 import type { ResultLine } from '../engine/port.ts';
 
+/** Of a `Date`, to either side of 1970. */
+const DATE_MS_MAX = 8.64e15;
+
 /** `notes`: names and texts of the file's own metadata. */
 export function parquetOf(lines: readonly string[], notes: Readonly<Record<string, string>>): Uint8Array {
   const rows = lines.map((line) => JSON.parse(line) as ResultLine);
@@ -72,8 +75,11 @@ function texts(name: string, data: (string | null)[]): ColumnSource {
 }
 
 function times(name: string, data: (number | null)[]): ColumnSource {
-  return { name, type: 'TIMESTAMP', nullable: true, data: data.map((ms) => (ms === null ? null : new Date(ms))) };
+  return { name, type: 'TIMESTAMP', nullable: true, data: data.map((ms) => (ms === null ? null : dateOf(ms))) };
 }
+
+/** A window at an end of all dates reaches beyond it, where there is none. */
+const dateOf = (ms: number): Date => new Date(Math.max(-DATE_MS_MAX, Math.min(DATE_MS_MAX, ms)));
 
 function memberColumns(prefix: string, members: readonly Readonly<Record<string, unknown>>[]): ColumnSource[] {
   const names = new Set(members.flatMap((each) => Object.keys(each)));

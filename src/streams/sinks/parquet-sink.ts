@@ -6,7 +6,8 @@
  *   part-00000008.tmp            is being written; left behind by a crash, it is deleted
  *
  * Options: `path` (the folder), `rows` (a file is finished when it has so many, default 100,000), `everyMs` (and when its
- * oldest row is so old, default 60,000). A file may be longer than `rows` by one batch. What is still open when the sink
+ * oldest row is so old, default 60,000). A file may be longer than `rows` by one batch, and is shorter where rows are
+ * long (`JOURNAL_BYTES_MAX`). What is still open when the sink
  * is closed becomes a file, too.
  * Role: `write` is one durable append; from time to time what was appended is written as a Parquet file under another
  * name, which is safe before it gets its own. Only then the appended part goes: where both are there, it is what is
@@ -15,12 +16,15 @@
 import { mkdir, open, readdir, readFile, rename, unlink } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { optionalInteger, requiredText } from '../connector-options.ts';
+import { linesOf } from '../lines/lines-of.ts';
 import { FileSink, syncFolder } from './file-sink.ts';
 import { countOf } from './line-batch.ts';
 import { parquetOf } from './parquet-rows.ts';
 import type { Sink, SinkBatch, SinkKind } from './port.ts';
 
 const DAY_MS = 86_400_000;
+/** Of what is read at a time to make a file of it. */
+const JOURNAL_BYTES_MAX = 64 * 1024 * 1024;
 const PART = /^part-(\d{8,15})-([\d.]+)\.parquet$/;
 const OPEN = /^open-(\d{8,15})\.ndjson$/;
 const TEMPORARY = /^part-\d{8,15}\.tmp$/;
@@ -85,7 +89,7 @@ class ParquetSink implements Sink {
     this.#journal = journal;
     if (seq > 0) {
       this.#seq = seq;
-      this.#rows = (await this.#lines()).length;
+      this.#rows = (await this.#lines(journal)).length;
     }
     if (this.#rows > 0) this.#schedule();
   }
@@ -95,12 +99,16 @@ class ParquetSink implements Sink {
       if (this.#closed) throw new Error(`${this.#folder} is not open`);
       if (this.#journal === null) await this.#begin();
       // Before anything is written: when it fails, the batch has not been taken and comes again.
-      if (this.#rows >= this.#limits.rows) await this.#finishPart();
+      if (this.#isFull) await this.#finishPart();
       await (this.#journal as FileSink).write(batch);
       this.#seq = batch.seq;
       this.#rows += countOf(batch);
       if (this.#rows > 0) this.#schedule();
     });
+  }
+
+  get #isFull(): boolean {
+    return this.#rows >= this.#limits.rows || (this.#journal?.size ?? 0) >= JOURNAL_BYTES_MAX;
   }
 
   #schedule(): void {
@@ -120,8 +128,12 @@ class ParquetSink implements Sink {
   }
 
   async #finishPart(): Promise<void> {
-    if (this.#rows === 0 || this.#journal === null) return;
-    const bytes = parquetOf(await this.#lines(), { 'millrace.seq': String(this.#seq), 'millrace.sink': this.#name });
+    const journal = this.#journal;
+    if (this.#rows === 0 || journal === null) return;
+    const bytes = parquetOf(await this.#lines(journal), {
+      'millrace.seq': String(this.#seq),
+      'millrace.sink': this.#name,
+    });
     const part = this.#padded;
     const temporary = join(this.#folder, `part-${part}.tmp`);
     const file = await open(temporary, 'w');
@@ -133,15 +145,16 @@ class ParquetSink implements Sink {
     }
     await rename(temporary, join(this.#folder, `part-${part}-${this.#seq}.parquet`));
     await syncFolder(this.#folder);
-    await this.#journal.close();
+    await journal.close();
     await unlink(this.#journalPath);
     this.#part += 1;
     await this.#begin();
   }
 
-  async #lines(): Promise<string[]> {
-    const text = await readFile(this.#journalPath, 'utf8');
-    return text.split('\n').filter((line) => line !== '' && !line.startsWith('{"millrace":'));
+  /** Of whole batches: one that was not taken comes again, whatever of it is there. */
+  async #lines({ size }: FileSink): Promise<string[]> {
+    const bytes = await readFile(this.#journalPath);
+    return linesOf(bytes.subarray(0, size)).filter((line) => !line.startsWith('{"millrace":'));
   }
 
   get #padded(): string {

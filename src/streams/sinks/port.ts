@@ -24,7 +24,7 @@ export interface Sink {
   open(): Promise<number>;
   /**
    * Resolves when the batch is safe there. Rejects: the same batch is delivered again, with growing pauses; but with
-   * `SinkRefusal`, it never is.
+   * `SinkRefusal`, it never is. Until it resolves the batch can be read; then its memory is written again.
    */
   write(batch: SinkBatch): Promise<void>;
   close(): Promise<void>;

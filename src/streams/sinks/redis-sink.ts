@@ -4,16 +4,18 @@
  * Options: `url`, `stream` (the key), `maxLen` (about so many entries are kept; 0, the default: all), `tlsCaFile` (of
  * certificate authorities, for `rediss:`; default those of the system).
  * Entries: `id` (the identity of the result) and `result` (its JSON).
- * Cursor: the key `{stream}:millrace:{sink}`, in the same hash slot. A script adds the entries and moves the cursor, or
- * finds the cursor there already and adds nothing: the answer to the first try was lost. Streams that go from node to node
- * give the token of their lease (`fence`): the key `…:{sink}:token` holds the newest, and a writer with an older one is
- * refused. A first try that comes after its second one, and after others, over a connection that was given up, is known by
- * its number: `…:{sink}:writer` holds who wrote the newest batch, and that writer's count. All of them end `PLACE_TTL_MS`
- * after the last writer: later than any log that could bring the same results again.
+ * Cursor: the key `{stream}:millrace:{sink}`, in the same hash slot. A script adds the entries and moves the cursor. Streams
+ * that go from node to node give the token of their lease (`fence`): the key `…:{sink}:token` holds the newest, and a writer
+ * with an older one is refused. A batch that is there, since the answer to its first try was lost, or since that came after
+ * its second one, and after others, over a connection that was given up, is known by its number, and adds nothing:
+ * `…:{sink}:writer` holds who wrote the newest batch, and that writer's count. The cursor does not tell: a log that began
+ * anew comes by the same place. All of them end `PLACE_TTL_MS` after the last writer: later than any log that could bring
+ * the same results again.
  * Leaves to Redis: whether what it has taken survives it (`appendonly`, replicas).
  */
 import { randomUUID } from 'node:crypto';
 import { RedisConnection, type RedisReply } from '../../redis/connection.ts';
+import { Script } from '../../redis/script.ts';
 import { RedisUnavailable } from '../../redis/unavailable.ts';
 import { optionalInteger, optionalText, redisUrl, requiredText } from '../connector-options.ts';
 import { type Sink, SinkAway, type SinkBatch, type SinkKind } from './port.ts';
@@ -34,8 +36,7 @@ if ${token} ~= '0' then
 end`;
 
 /** KEYS: stream, cursor, token, writer. ARGV: place, maxLen, token or 0, writer, its count, then id and result in turn. */
-const ADD = `${guard('KEYS[3]', 'ARGV[3]')}
-if redis.call('GET', KEYS[2]) == ARGV[1] then return 0 end
+const ADD = new Script(`${guard('KEYS[3]', 'ARGV[3]')}
 local writer, count = string.match(redis.call('GET', KEYS[4]) or '', '^(%S+) (%d+)$')
 if writer == ARGV[4] and tonumber(count) >= tonumber(ARGV[5]) then return 0 end
 for i = 6, #ARGV, 2 do
@@ -44,12 +45,12 @@ for i = 6, #ARGV, 2 do
 end
 redis.call('SET', KEYS[2], ARGV[1], 'PX', ${PLACE_TTL_MS})
 redis.call('SET', KEYS[4], ARGV[4] .. ' ' .. ARGV[5], 'PX', ${PLACE_TTL_MS})
-return 1`;
+return 1`);
 
 /** KEYS: cursor, token. ARGV: token or 0. Gives the cursor. */
-const OPEN = `${guard('KEYS[2]', 'ARGV[1]')}
+const OPEN = new Script(`${guard('KEYS[2]', 'ARGV[1]')}
 redis.call('PEXPIRE', KEYS[1], ${PLACE_TTL_MS})
-return redis.call('GET', KEYS[1])`;
+return redis.call('GET', KEYS[1])`);
 
 export const redisSinkKind: SinkKind = {
   type: 'redis',
@@ -103,7 +104,7 @@ class RedisSink implements Sink {
   async open(): Promise<number> {
     try {
       await this.#redis.ready();
-      const cursor = Number((await this.#place()) ?? 0);
+      const cursor = Number(String((await this.#place()) ?? 0));
       if (Number.isFinite(cursor)) return cursor;
       throw new Error(`${this.#cursorKey} at ${this.#redis.address} does not hold a place in a log`);
     } catch (error) {
@@ -115,7 +116,7 @@ class RedisSink implements Sink {
 
   /** The cursor; keeps it and the token up. */
   #place(): Promise<RedisReply> {
-    return this.#redis.command('EVAL', OPEN, 2, this.#cursorKey, this.#tokenKey, this.#token);
+    return this.#redis.script(OPEN, [this.#cursorKey, this.#tokenKey], [this.#token]);
   }
 
   async write({ lines, seq }: SinkBatch): Promise<void> {
@@ -125,7 +126,7 @@ class RedisSink implements Sink {
     this.#newest = seq;
     const keys = [this.#stream, this.#cursorKey, this.#tokenKey, `${this.#cursorKey}:writer`];
     const batch = [String(seq), this.#maxLen, this.#token, this.#writer, this.#count];
-    await this.#redis.command('EVAL', ADD, keys.length, ...keys, ...batch, ...pairs);
+    await this.#redis.script(ADD, keys, [...batch, ...pairs]);
   }
 
   get #tokenKey(): string {

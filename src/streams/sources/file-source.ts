@@ -6,18 +6,24 @@
  * or iso; default ms), `batchLines` (at most, default 1000).
  * A file ends: what is written to it later is not waited for. Lines are handed on as soon as they have been read, so
  * that a program that writes to standard input now and then is not held back.
- * Position: bytes of the file that have been taken; standard input cannot be taken up again.
+ * Position: bytes of the file that have been taken, and a checksum of the first of them; standard input cannot be taken up
+ * again. A file that is shorter, or begins otherwise, is another one, of which nothing was taken: the source fails.
  */
 import { createReadStream } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { crc32 } from 'node:zlib';
 import { optionalChoice, optionalInteger, optionalNumber, optionalText, requiredText } from '../connector-options.ts';
 import { DefinitionProblem } from '../define/definition-problem.ts';
-import { type BatchMaker, type PacedBatch, PacedSource } from './paced-source.ts';
+import { type BatchMaker, monotonic, type PacedBatch, PacedSource } from './paced-source.ts';
 import type { SourceKind } from './port.ts';
 import { PACE_UNITS, ReplayPace } from './replay-pace.ts';
 
 const BATCH_BYTES_MAX = 1024 * 1024;
 /** A line longer than this is no line: the file is something else. */
 const LINE_BYTES_MAX = 16 * 1024 * 1024;
+
+/** At the beginning of a file: tells it from another one. */
+const HEAD_BYTES = 4096;
 
 interface ReplayOptions {
   readonly path: string;
@@ -29,6 +35,7 @@ interface ReplayOptions {
 export const fileSourceKind: SourceKind = {
   type: 'file',
   options: ['path', 'speed', 'timestamp', 'unit', 'batchLines'],
+  readsByPartition: true,
   create(options, stream, host) {
     const name = `${stream}/file`;
     const speed = optionalNumber(options, name, 'speed', 0, 0, 1e9);
@@ -40,7 +47,7 @@ export const fileSourceKind: SourceKind = {
       throw DefinitionProblem.of(`${name}.timestamp`, undefined, 'the field that paces the replay, since speed is set');
     }
     const open = (position: string): Promise<Replay> => {
-      const pace = speed > 0 ? new ReplayPace({ name, speed, timestamp, unit }, () => host.now()) : null;
+      const pace = speed > 0 ? new ReplayPace({ name, speed, timestamp, unit }, monotonic) : null;
       return Promise.resolve(new Replay({ path, batchLines, pace }, position));
     };
     return new PacedSource(host, path, open);
@@ -50,39 +57,73 @@ export const fileSourceKind: SourceKind = {
 class Replay implements BatchMaker {
   readonly notBeforeMs = 0;
   readonly #options: ReplayOptions;
-  readonly #chunks: AsyncIterator<Buffer>;
-  readonly #input: NodeJS.ReadableStream & { destroy?: () => void };
+  /** From the first `next` on: what fails before somebody waits for it would end the process. */
+  #input: (NodeJS.ReadableStream & { destroy?: () => void }) | null = null;
+  #chunks: AsyncIterator<Buffer> | null = null;
   #rest = Buffer.alloc(0);
   #ended = false;
   #closed = false;
   #taken: number;
+  /** Of what was taken, the first bytes. */
+  #head = Buffer.alloc(0);
+  /** Checksum of them when the position was logged; `''`: it has none. */
+  readonly #mark: string;
 
   constructor(options: ReplayOptions, position: string) {
     this.#options = options;
-    this.#taken = position === '' ? 0 : Number(position);
-    this.#input =
-      options.path === '-'
-        ? process.stdin
-        : createReadStream(options.path, { start: this.#taken, highWaterMark: BATCH_BYTES_MAX });
-    this.#chunks = (this.#input as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
+    const [taken = '', mark = ''] = position.split(' ');
+    this.#taken = Number(taken);
+    this.#mark = mark;
   }
 
   async next(): Promise<PacedBatch | null> {
+    this.#chunks ??= await this.#begin();
     while (!this.#closed) {
       const { dueMs, end } = this.#batch();
       if (end > 0) return this.#take(end, dueMs);
       if (this.#ended) return this.#rest.length === 0 ? null : this.#takeRest();
-      await this.#readMore();
+      await this.#readMore(this.#chunks);
     }
     return null;
   }
 
-  async #readMore(): Promise<void> {
+  async #begin(): Promise<AsyncIterator<Buffer>> {
+    const { path } = this.#options;
+    if (this.#taken > 0) await this.#check(path);
+    this.#input =
+      path === '-' ? process.stdin : createReadStream(path, { start: this.#taken, highWaterMark: BATCH_BYTES_MAX });
+    return (this.#input as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
+  }
+
+  async #check(path: string): Promise<void> {
+    const file = await open(path);
+    try {
+      const why = await this.#whyAnother(file);
+      if (why !== '') {
+        const advice = 'under another name of the source it is read from its beginning';
+        throw new Error(`${path} ${why}: it is another file; ${advice}`);
+      }
+    } finally {
+      await file.close();
+    }
+  }
+
+  async #whyAnother(file: FileHandle): Promise<string> {
+    const { size } = await file.stat();
+    if (size < this.#taken) return `has ${size} bytes, of which ${this.#taken} were taken`;
+    const head = Buffer.alloc(Math.min(HEAD_BYTES, this.#taken));
+    const { bytesRead } = await file.read(head, 0, head.length, 0);
+    this.#head = head.subarray(0, bytesRead);
+    if (this.#mark === '' || this.#mark === markOf(this.#head)) return '';
+    return `does not begin as it did when ${this.#taken} bytes of it were taken`;
+  }
+
+  async #readMore(chunks: AsyncIterator<Buffer>): Promise<void> {
     if (this.#rest.length > LINE_BYTES_MAX) {
       throw new Error(`${this.#options.path}: no end of line in ${LINE_BYTES_MAX} bytes from byte ${this.#taken}`);
     }
     try {
-      const { done, value } = await this.#chunks.next();
+      const { done, value } = await chunks.next();
       if (done === true) this.#ended = true;
       else this.#rest = Buffer.concat([this.#rest, value]);
     } catch (error) {
@@ -115,13 +156,18 @@ class Replay implements BatchMaker {
     const body = this.#rest.subarray(0, end);
     this.#rest = this.#rest.subarray(end);
     this.#taken += end;
-    const position = this.#options.path === '-' ? '' : String(this.#taken);
+    if (this.#head.length < HEAD_BYTES) {
+      this.#head = Buffer.concat([this.#head, body.subarray(0, HEAD_BYTES - this.#head.length)]);
+    }
+    const position = this.#options.path === '-' ? '' : `${this.#taken} ${markOf(this.#head)}`;
     return { format: 'ndjson', body, position, dueMs };
   }
 
   close(): Promise<void> {
     this.#closed = true;
-    this.#input.destroy?.();
+    this.#input?.destroy?.();
     return Promise.resolve();
   }
 }
+
+const markOf = (head: Buffer): string => crc32(head).toString(16);

@@ -19,8 +19,8 @@ import {
 } from './generator-data.ts';
 import { NexmarkEvents } from './nexmark-ndjson.ts';
 import { NEXMARK_DEFAULTS } from './nexmark-skeleton.ts';
-import { type BatchMaker, type PacedBatch, PacedSource } from './paced-source.ts';
-import type { SourceHost, SourceKind } from './port.ts';
+import { type BatchMaker, monotonic, type PacedBatch, PacedSource } from './paced-source.ts';
+import type { SourceKind } from './port.ts';
 
 const PLACES_MAX = Number.MAX_SAFE_INTEGER;
 /** In one batch, however fast they are made. */
@@ -51,7 +51,7 @@ export const generatorSourceKind: SourceKind = {
       batchPlaces: Math.max(1, Math.min(BATCH_PLACES_MAX, wanted)),
     };
     const make = generatorOf(options, name, rate);
-    return new PacedSource(host, '', (position) => Promise.resolve(new Generating(make(), pace, position, host)));
+    return new PacedSource(host, '', (position) => Promise.resolve(new Generating(make(), pace, position)));
   },
 };
 
@@ -83,12 +83,12 @@ class Generating implements BatchMaker {
   readonly #startMs: number;
   #next: number;
 
-  constructor(generator: EventGenerator, pace: Pace, position: string, host: SourceHost) {
+  constructor(generator: EventGenerator, pace: Pace, position: string) {
     this.#generator = generator;
     this.#pace = pace;
     this.#first = position === '' ? 0 : Number(position);
     this.#next = this.#first;
-    this.#startMs = host.now();
+    this.#startMs = monotonic();
   }
 
   next(): Promise<PacedBatch | null> {

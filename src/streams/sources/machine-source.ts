@@ -8,7 +8,7 @@
 import { readFile } from 'node:fs/promises';
 import { cpus, freemem, hostname, loadavg, totalmem } from 'node:os';
 import { optionalNumber } from '../connector-options.ts';
-import { type BatchMaker, type PacedBatch, PacedSource } from './paced-source.ts';
+import { type BatchMaker, monotonic, type PacedBatch, PacedSource } from './paced-source.ts';
 import type { SourceHost, SourceKind } from './port.ts';
 
 const HOUR_MS = 3_600_000;
@@ -38,7 +38,7 @@ class Sampler implements BatchMaker {
   constructor(host: SourceHost, everyMs: number) {
     this.#host = host;
     this.#everyMs = everyMs;
-    this.#atMs = host.now();
+    this.#atMs = monotonic();
   }
 
   get notBeforeMs(): number {
@@ -48,7 +48,7 @@ class Sampler implements BatchMaker {
   async next(): Promise<PacedBatch> {
     const readings = [...this.#processors(), ...(await this.#interfaces()), ...memoryAndLoad()];
     const at = this.#host.now();
-    this.#atMs = at;
+    this.#atMs = monotonic();
     const host = hostname();
     const lines = readings.map((reading) => JSON.stringify({ host, ...reading, at }));
     return { format: 'ndjson', body: Buffer.from(lines.join('\n')), position: '', dueMs: 0 };
@@ -68,7 +68,7 @@ class Sampler implements BatchMaker {
   async #interfaces(): Promise<Reading[]> {
     const before = this.#network;
     this.#network = await networkBytes();
-    const seconds = Math.max(0.001, (this.#host.now() - this.#atMs) / 1000);
+    const seconds = Math.max(0.001, (monotonic() - this.#atMs) / 1000);
     return [...this.#network].flatMap(([part, [received, sent]]): Reading[] => {
       const earlier = before.get(part);
       if (earlier === undefined) return [];

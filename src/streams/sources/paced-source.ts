@@ -3,21 +3,23 @@
  *
  * Role: the loop every generating or replaying source shares: `next` gives the bytes of the next batch and when they are
  * due, null at the end. A refusal that may pass (overload, log not available) is tried again with the same batch; while
- * one is pending nothing further is made (backpressure).
+ * one is pending nothing further is made (backpressure). Their pace is of the monotonic clock: the host's may be set.
  */
 import type { IncomingBatch, Source, SourceHost } from './port.ts';
 import { acceptUntilTaken, pauseUnless } from './until-taken.ts';
 
 const PAUSE_MS_MAX = 60_000;
 
+export const monotonic = (): number => performance.now();
+
 export interface PacedBatch extends Pick<IncomingBatch, 'format' | 'body' | 'position'> {
-  /** Clock of the host, ms: not before this. */
+  /** Monotonic ms: not before this. */
   readonly dueMs: number;
 }
 
 /** Makes batches from where `position` says, `''` for the beginning. */
 export interface BatchMaker {
-  /** Clock of the host, ms: the next batch is not made before this. */
+  /** Monotonic ms: the next batch is not made before this. */
   readonly notBeforeMs: number;
   next(): Promise<PacedBatch | null>;
   /** May come while `next` waits, which then gives null, and again at the end. */
@@ -84,7 +86,7 @@ export class PacedSource implements Source {
 
   /** Returns early when the source is stopped. */
   async #until(atMs: number): Promise<void> {
-    for (let waitMs = atMs - this.#host.now(); waitMs > 0 && !this.#stopped; waitMs = atMs - this.#host.now()) {
+    for (let waitMs = atMs - monotonic(); waitMs > 0 && !this.#stopped; waitMs = atMs - monotonic()) {
       await pauseUnless(this.#stop.signal, Math.min(PAUSE_MS_MAX, Math.ceil(waitMs)));
     }
   }

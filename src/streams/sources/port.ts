@@ -45,10 +45,15 @@ export interface SourceKind {
   readonly type: string;
   /** What a declaration may have beside `type` and `name`. */
   readonly options: readonly string[];
+  /** The partition alone says what is read, and positions begin with a number that grows: one in the list is as good as another. */
+  readonly readsByPartition?: boolean;
   /** Throws `DefinitionProblem` naming the option, its value and what was expected. */
   create(options: Readonly<Record<string, unknown>>, stream: string, host: SourceHost): Source;
 }
 
+/** Half of a pair: UTF-8, in which logs are written, has no form for it, and would read back as another text. */
+const LONE_SURROGATE = /\p{Surrogate}/u;
+
 /** Ids that senders choose are their own: of another sender the same id is another batch. `sender` `''`: nobody signs. */
 export const scopedBatchId = (sender: string, key: string): string =>
-  key === '' ? '' : `${encodeURIComponent(sender)}|${key}`;
+  key === '' ? '' : `${encodeURIComponent(sender)}|${LONE_SURROGATE.test(key) ? JSON.stringify(key) : key}`;

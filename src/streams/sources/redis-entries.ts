@@ -41,6 +41,12 @@ export function listOf(reply: RedisReply): readonly RedisReply[] {
   return Array.isArray(reply) ? (reply as readonly RedisReply[]) : [];
 }
 
+/** Of a reply that is names and values in turn. */
+export function memberOf(reply: RedisReply, name: string): string {
+  const list = listOf(reply);
+  return String(list[list.indexOf(name) + 1]);
+}
+
 /** `ms-n` against `ms-n`; `''` is before everything. */
 export function isAfter(id: string, other: string): boolean {
   if (other === '') return true;

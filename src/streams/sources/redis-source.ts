@@ -9,13 +9,15 @@
  * groups have done with is trimmed down to about so many entries; 0, the default: never), `tlsCaFile` (of certificate
  * authorities, for `rediss:`; default those of the system).
  *
- * Exactly once: an entry is acknowledged after `accept` has resolved, and its id is in the log with its events. Of the
- * entries Redis still holds as pending for this consumer after a crash, those up to the id in the log are acknowledged
- * without being accepted again. After a connection that broke, only those that it took itself: others were handed to a
- * reader of the same name that is no more, and are taken like those that are claimed. Entries that are claimed are older than that id; they are taken under a consumer name
- * of their own, `{consumer}.claimed`, one by one with the entry's id as the batch id, which the engine remembers.
- * What stays: an entry whose first consumer logged it and ended before acknowledging it is in both logs.
- * Every failure of Redis begins again at the pending entries, after a pause.
+ * Exactly once: an entry is acknowledged after `accept` has resolved, and its id is in the log with its events, beside the
+ * reader it was handed to (`redis-readers.ts`). Of what Redis still holds as pending for that reader, the entries up to
+ * the id are acknowledged without being accepted again, and the others are taken in order. What was handed to any other
+ * reader of this source, and what is claimed, may be older than that id: it is taken one by one with the entry's id as the
+ * batch id, which the engine remembers. So nothing is acknowledged that is not known to be in the log, however often a
+ * node loses its power. What others left is looked for at each beginning and every `LEFT_MS`.
+ * What stays: an entry whose first consumer, of another node, logged it and ended before acknowledging it is in both logs.
+ * Entries up to the id that the group hands over as new ones, since it was set back, are taken for known.
+ * Every failure of Redis begins again, under a new name, after a pause.
  */
 import { RedisConnection } from '../../redis/connection.ts';
 import { pauseMs } from '../../redis/topology.ts';
@@ -29,7 +31,17 @@ import {
   requiredText,
 } from '../connector-options.ts';
 import type { Source, SourceHost, SourceKind } from './port.ts';
-import { type Entry, entriesOf, entriesRead, eventLine, isAfter, listOf, type Mapping } from './redis-entries.ts';
+import {
+  type Entry,
+  entriesOf,
+  entriesRead,
+  eventLine,
+  isAfter,
+  listOf,
+  type Mapping,
+  memberOf,
+} from './redis-entries.ts';
+import { CLAIMED, FORGET, nameOf, newTag, type Position, positionOf, positionText, tagOf } from './redis-readers.ts';
 import { RedisTrimmer } from './redis-trimmer.ts';
 import { acceptUntilTaken, pauseUnless } from './until-taken.ts';
 
@@ -37,6 +49,8 @@ const BATCH_BYTES_MAX = 1024 * 1024;
 const HOUR_MS = 3_600_000;
 const ANSWER_MS_MAX = 10_000;
 const CLAIM_CHECK_MS_MIN = 1000;
+/** Between looks at what other readers left; one that was heard of since then may still be at it. */
+const LEFT_MS = 5_000;
 
 interface RedisSourceOptions extends Mapping {
   readonly url: string;
@@ -97,11 +111,12 @@ class RedisSource implements Source {
   readonly #redis: RedisConnection;
   readonly #trimmer: RedisTrimmer;
   readonly #stop = new AbortController();
-  #position = '';
-  /** What is pending up to the position is in the log; afterwards only what this source took itself. */
-  #isResumed = false;
-  /** Ids of entries that are in the log, and whose acknowledgement Redis has not answered. */
-  readonly #unanswered = new Set<string>();
+  #position: Position = { id: '', tag: '' };
+  /** Of the connection that reads now. */
+  #tag = '';
+  /** Monotonic ms, as `#claimAtMs`. */
+  #leftAtMs = 0;
+  #toldKept = false;
   #claimAtMs = 0;
   /** Waits for entries that may not come. */
   #blocked = false;
@@ -125,7 +140,7 @@ class RedisSource implements Source {
 
   /** Resolves at once: Redis may be away for now. */
   start(positions: ReadonlyMap<string, string>): Promise<void> {
-    this.#position = positions.get(this.#options.key) ?? '';
+    this.#position = positionOf(positions.get(this.#options.key) ?? '');
     this.#loop = this.#run().then(this.#finish, this.#fail);
     return Promise.resolve();
   }
@@ -148,11 +163,13 @@ class RedisSource implements Source {
       try {
         await this.#redis.ready();
         await this.#ensureGroup();
-        await this.#takePending();
+        this.#tag = newTag();
+        await this.#takeLeft(0);
         failures = 0;
         while (!this.#stopped) {
           await this.#takeNew();
           await this.#claim();
+          if (performance.now() >= this.#leftAtMs) await this.#takeLeft(LEFT_MS);
         }
       } catch (error) {
         if (error instanceof NotTaken) throw error.cause;
@@ -169,7 +186,7 @@ class RedisSource implements Source {
   async #ensureGroup(): Promise<void> {
     const { from, group, key } = this.#options;
     // A group that Redis has lost goes on where the log is.
-    const start = this.#position !== '' ? this.#position : from === 'end' ? '$' : '0';
+    const start = this.#position.id !== '' ? this.#position.id : from === 'end' ? '$' : '0';
     try {
       await this.#redis.command('XGROUP', 'CREATE', key, group, start, 'MKSTREAM');
     } catch (error) {
@@ -177,40 +194,79 @@ class RedisSource implements Source {
     }
   }
 
-  /** Handed over before, and not acknowledged. */
-  async #takePending(): Promise<void> {
-    const { consumer } = this.#options;
-    for (let after = '0', entries = await this.#read(consumer, after); entries.length > 0 && !this.#stopped; ) {
-      const [known, strays] = [[] as Entry[], [] as Entry[]];
-      for (const entry of entries.filter(({ id }) => !isAfter(id, this.#position))) {
-        (this.#isResumed && !this.#unanswered.has(entry.id) ? strays : known).push(entry);
-      }
-      await this.#acknowledge([...known, ...entries.filter(({ fields }) => fields === null)]);
-      await this.#takeClaimed(strays.filter(({ fields }) => fields !== null));
-      await this.#take(entries.filter(({ fields, id }) => fields !== null && isAfter(id, this.#position)));
-      after = (entries.at(-1) as Entry).id;
-      entries = await this.#read(consumer, after);
+  /** Handed to other readers of this source, not heard of for `idleMs`, and not acknowledged. */
+  async #takeLeft(idleMs: number): Promise<void> {
+    const { consumer, group, key } = this.#options;
+    this.#leftAtMs = performance.now() + LEFT_MS;
+    const done: string[] = [];
+    const left: string[] = [];
+    for (const facts of listOf(await this.#redis.command('XINFO', 'CONSUMERS', key, group))) {
+      const name = memberOf(facts, 'name');
+      const tag = tagOf(consumer, name);
+      if (tag === null || tag === this.#tag) continue;
+      if (memberOf(facts, 'pending') === '0') done.push(name);
+      else if (Number(memberOf(facts, 'idle')) >= idleMs) left.push(name);
     }
-    this.#isResumed = true;
-    const claimer = `${consumer}.claimed`;
-    for (let entries = await this.#read(claimer, '0'); entries.length > 0 && !this.#stopped; ) {
-      await this.#takeClaimed(entries);
-      entries = await this.#read(claimer, (entries.at(-1) as Entry).id);
+    // What the log goes on from comes first: in order, and before anything is taken under a new name.
+    left.sort((a, b) => Number(this.#isInOrder(b)) - Number(this.#isInOrder(a)));
+    for (const name of left) await this.#takePending(name);
+    await this.#forget([...done, ...left]);
+  }
+
+  /** The log has all of it up to the position, and nothing after it. */
+  #isInOrder(name: string): boolean {
+    return tagOf(this.#options.consumer, name) === this.#position.tag;
+  }
+
+  async #takePending(name: string): Promise<void> {
+    for (let after = '0'; !this.#stopped; ) {
+      const entries = await this.#read(name, after);
+      if (entries.length === 0) return;
+      if (this.#isInOrder(name)) {
+        await this.#acknowledge(entries.filter(({ fields, id }) => fields === null || !this.#isNew(id)));
+        await this.#take(
+          entries.filter(({ fields, id }) => fields !== null && this.#isNew(id)),
+          this.#position.tag,
+        );
+      } else await this.#takeClaimed(entries);
+      after = (entries.at(-1) as Entry).id;
+    }
+  }
+
+  #isNew(id: string): boolean {
+    return isAfter(id, this.#position.id);
+  }
+
+  async #forget(names: readonly string[]): Promise<void> {
+    const { consumer, group, key } = this.#options;
+    const gone = names.filter((name) => name !== consumer && name !== nameOf(consumer, CLAIMED));
+    if (gone.length === 0 || this.#stopped) return;
+    try {
+      await this.#redis.script(FORGET, [key], [group, ...gone]);
+    } catch (error) {
+      if (!(error instanceof RedisUnavailable) || error.why !== 'refused') throw error;
+      // It may not run scripts there: names stay behind, and nothing else.
+      if (this.#toldKept) return;
+      this.#toldKept = true;
+      this.#host.log.warn({ err: error, source: this.#name }, 'consumers that are over cannot be removed');
     }
   }
 
   async #takeNew(): Promise<void> {
     this.#blocked = true;
-    const entries = await this.#read(this.#options.consumer, '>').finally(() => {
+    const entries = await this.#read(nameOf(this.#options.consumer, this.#tag), '>').finally(() => {
       this.#blocked = false;
     });
-    const known = entries.filter(({ id }) => !isAfter(id, this.#position));
+    const known = entries.filter(({ id }) => !this.#isNew(id));
     if (known.length > 0) {
-      const facts = { source: this.#name, entries: known.length, position: this.#position };
+      const facts = { source: this.#name, entries: known.length, position: this.#position.id };
       this.#host.log.warn(facts, 'entries up to the id in the log came again; they are acknowledged and not taken');
       await this.#acknowledge(known);
     }
-    await this.#take(entries.filter(({ id }) => isAfter(id, this.#position)));
+    await this.#take(
+      entries.filter(({ id }) => this.#isNew(id)),
+      this.#tag,
+    );
   }
 
   async #read(consumer: string, after: string): Promise<readonly Entry[]> {
@@ -232,8 +288,8 @@ class RedisSource implements Source {
     );
   }
 
-  /** In order, each part acknowledged when it is in the log. */
-  async #take(entries: readonly Entry[]): Promise<void> {
+  /** In order, each part acknowledged when it is in the log. `tag`: of the reader they were handed to. */
+  async #take(entries: readonly Entry[], tag: string): Promise<void> {
     for (let at = 0; at < entries.length && !this.#stopped; ) {
       const lines: Buffer[] = [];
       const from = at;
@@ -242,12 +298,10 @@ class RedisSource implements Source {
         lines.push(line, LINE_FEED);
         bytes += line.length;
       }
-      const position = (entries[at - 1] as Entry).id;
-      if (!(await this.#accept(Buffer.concat(lines), position, ''))) return;
+      const position = { id: (entries[at - 1] as Entry).id, tag };
+      if (!(await this.#accept(Buffer.concat(lines), positionText(position), ''))) return;
       this.#position = position;
-      const taken = entries.slice(from, at);
-      for (const { id } of taken) this.#unanswered.add(id);
-      await this.#acknowledge(taken);
+      await this.#acknowledge(entries.slice(from, at));
     }
   }
 
@@ -284,17 +338,16 @@ class RedisSource implements Source {
     if (entries.length === 0) return;
     const { group, key } = this.#options;
     await this.#redis.command('XACK', key, group, ...entries.map(({ id }) => id));
-    for (const { id } of entries) this.#unanswered.delete(id);
     await this.#trimmer.acknowledged(entries.length);
   }
 
   async #claim(): Promise<void> {
     const { batch, claimIdleMs, consumer, group, key } = this.#options;
-    const nowMs = this.#host.now();
+    const nowMs = performance.now();
     if (claimIdleMs === 0 || nowMs < this.#claimAtMs) return;
     this.#claimAtMs = nowMs + Math.max(CLAIM_CHECK_MS_MIN, claimIdleMs / 2);
     for (let cursor = '0-0'; !this.#stopped; ) {
-      const claimer = `${consumer}.claimed`;
+      const claimer = nameOf(consumer, CLAIMED);
       const reply = listOf(
         await this.#redis.commandBytes('XAUTOCLAIM', key, group, claimer, claimIdleMs, cursor, 'COUNT', batch),
       );

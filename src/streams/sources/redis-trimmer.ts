@@ -5,8 +5,8 @@
  * any group needs is looked up (its oldest pending one, or the last one it was given), and only older ones go, at most
  * as many as there are too many. Redis cuts whole nodes of its list, so the length is approximate, and never below.
  */
-import type { RedisConnection, RedisReply } from '../../redis/connection.ts';
-import { isAfter, listOf } from './redis-entries.ts';
+import type { RedisConnection } from '../../redis/connection.ts';
+import { isAfter, listOf, memberOf } from './redis-entries.ts';
 
 /** Looked at this often. */
 const TRIM_EVERY_ENTRIES = 1000;
@@ -45,10 +45,4 @@ export class RedisTrimmer {
     if (needed === '') return;
     await this.#redis.command('XTRIM', this.#key, 'MINID', '~', needed, 'LIMIT', surplus);
   }
-}
-
-/** Of a reply that is names and values in turn. */
-function memberOf(reply: RedisReply, name: string): string {
-  const list = listOf(reply);
-  return String(list[list.indexOf(name) + 1]);
 }

@@ -3,7 +3,7 @@
  *
  * Role: for `file-source.ts`, when events are replayed in their own time, or faster by a factor. The first event with a
  * time is due at once, every other one its distance to that, divided by the factor, later. Lines whose times lie within
- * `TOGETHER_MS` of each other, by the clock of the host, are one batch: each by itself would wait for a write of its own.
+ * `TOGETHER_MS` of each other, by the clock given, are one batch: each by itself would wait for a write of its own.
  * A line without a time goes with the one before it, and the decoder says what is wrong with it.
  */
 import { DefinitionProblem } from '../define/definition-problem.ts';
@@ -21,7 +21,7 @@ const MS_PER: Readonly<Record<Exclude<PaceUnit, 'iso'>, number>> = { s: 1000, ms
 export interface PaceOptions {
   /** Where a problem is told to be. */
   readonly name: string;
-  /** Event time over time of the host; more than 0. */
+  /** Event time over time that passes; more than 0. */
   readonly speed: number;
   readonly timestamp: string;
   readonly unit: PaceUnit;
@@ -30,14 +30,14 @@ export interface PaceOptions {
 export interface PacedLines {
   /** Bytes of whole lines. */
   readonly end: number;
-  /** By the clock of the host. */
+  /** By the clock given. */
   readonly dueMs: number;
 }
 
 export class ReplayPace {
   readonly #options: PaceOptions;
   readonly #now: () => number;
-  #begin: { readonly hostMs: number; readonly eventMs: number } | null = null;
+  #begin: { readonly clockMs: number; readonly eventMs: number } | null = null;
   #untimed = 0;
 
   constructor(options: PaceOptions, now: () => number) {
@@ -72,8 +72,8 @@ export class ReplayPace {
       this.#countUntimed();
       return Number.NaN;
     }
-    this.#begin ??= { hostMs: this.#now(), eventMs };
-    return this.#begin.hostMs + (eventMs - this.#begin.eventMs) / speed;
+    this.#begin ??= { clockMs: this.#now(), eventMs };
+    return this.#begin.clockMs + (eventMs - this.#begin.eventMs) / speed;
   }
 
   #timeOf(line: Buffer): number {

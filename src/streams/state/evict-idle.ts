@@ -2,7 +2,7 @@
  * Letting go of keyed states: those of the keys idle the longest.
  *
  * Role: what operators whose whole state is in `SharedKeyedStates` do when state is at its limit, or when a new plan is
- * without them. Nothing is told of what goes.
+ * without them. Of what goes no result tells; keys are counted (`engine/evictions.ts`).
  */
 import type { SharedKeyedStates } from './keyed-states.ts';
 

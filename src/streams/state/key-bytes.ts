@@ -37,17 +37,6 @@ export function textOfBytes(bytes: Uint8Array, at: number, length: number): stri
   return text;
 }
 
-/** Compares texts of the same length four bytes at a time, the last four overlapping. */
-export function sameText(a: DataView, aAt: number, b: DataView, bAt: number, length: number): boolean {
-  if (length < 4) {
-    for (let i = 0; i < length; i++) if (a.getUint8(aAt + i) !== b.getUint8(bAt + i)) return false;
-    return true;
-  }
-  const last = length - 4;
-  for (let i = 0; i < last; i += 4) if (a.getInt32(aAt + i, true) !== b.getInt32(bAt + i, true)) return false;
-  return a.getInt32(aAt + last, true) === b.getInt32(bAt + last, true);
-}
-
 /** Encodes one key at a time into a buffer that is used again. */
 export class KeyEncoder {
   bytes = new Uint8Array(256);

@@ -3,7 +3,8 @@
  * The keys of one group in one shard, numbered: from bytes in columns to small integers and back.
  *
  * Role: operators speak of keys by id, so a row of state needs no text and a key's state is found by index. Ids are given
- * in order of arrival and used again after a key was forgotten: results must never be ordered by id.
+ * in order of arrival and used again after a key was forgotten. What operators tell may go by them: whoever has the table
+ * sweeps it where the log alone says (`engine/shard.ts`).
  * Layout, all in shared memory:
  *   buffer 0  words: keys held · ids given so far · first free id + 1 · first id + 1 of those to look at in `sweep`
  *   buffer 1  slots (`key-slots.ts`), at most half full
@@ -15,11 +16,12 @@
  * time an id is given back, so caches on the heap know when theirs is of another key.
  */
 import { ABSENT, type EventBatch } from '../decode/event-batch.ts';
+import { sameText } from '../decode/key-hash.ts';
 import type { LineBuffer } from '../lines/line-buffer.ts';
 import type { Keys } from '../operator.ts';
 import type { Plan } from '../plan.ts';
 import { ARENA_BYTES_AT_START, Arena } from './arena.ts';
-import { decodeKey, KEY_NUMBER, KEY_STRING, KeyEncoder, type KeyForm, type KeyMember, sameText } from './key-bytes.ts';
+import { decodeKey, KEY_NUMBER, KEY_STRING, KeyEncoder, type KeyForm, type KeyMember } from './key-bytes.ts';
 import { guessIds, KEY_SPREAD, placeAll, removeSlot, shiftOf } from './key-slots.ts';
 import { KeyTexts } from './key-texts.ts';
 import { ShardMemory } from './memory.ts';

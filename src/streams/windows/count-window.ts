@@ -27,6 +27,13 @@ import type { ShardMemory } from '../state/memory.ts';
 import { createKeyedRows, KeyedRows, type KeyedRowsLayout } from './keyed-rows.ts';
 import { Ranking } from './ranking.ts';
 
+/** What the newest pane said, where it may have to be taken back. */
+interface Said {
+  readonly start: number;
+  readonly end: number;
+  readonly values: readonly unknown[];
+}
+
 interface Open {
   row: number;
   /** Events of the window, those a discarding firing has forgotten included. */
@@ -37,7 +44,7 @@ interface Open {
   origin: string;
   panes: number;
   news: number;
-  said: readonly unknown[] | null;
+  said: Said | null;
 }
 
 const ROWS: KeyedRowsLayout = { base: 5, head: 0 };
@@ -55,7 +62,7 @@ const codec: StateCodec<Open> = {
       number,
       number,
       number,
-      readonly unknown[] | null,
+      Said | null,
       string,
     ];
     return { row, count, firstTs, lastTs, origin, panes, news, said };
@@ -158,11 +165,15 @@ class CountWindow implements ShardOperator {
     const { accumulation } = this.#plan;
     const { result } = this.#rows;
     if (open.said !== null) {
+      const { end, start, values: said } = open.said;
       this.#show(keyId, open, timing, false);
+      // Under the bounds it had: with them it has its name.
+      result.start = start;
+      result.end = end;
       result.pane = open.panes - 1;
       result.retraction = true;
       const { values } = result;
-      result.values = [...open.said];
+      result.values = [...said];
       out.emit(result);
       result.values = values;
       open.said = null;
@@ -171,7 +182,8 @@ class CountWindow implements ShardOperator {
     out.emit(result);
     open.panes += 1;
     open.news = 0;
-    if (accumulation === 'retracting') open.said = [...result.values];
+    const { end, start, values } = result;
+    if (accumulation === 'retracting') open.said = { start, end, values: [...values] };
     if (accumulation === 'discarding' && !final) this.#rows.clear(open.row);
   }
 
@@ -187,7 +199,7 @@ class CountWindow implements ShardOperator {
     result.final = final;
     result.retraction = false;
     result.output = '';
-    this.#rows.valuesOf(open.row, open.lastTs - open.firstTs, result.values);
+    this.#rows.valuesOf(open.row, result.end - result.start, result.values);
     result.evidence = this.#rows.evidenceOf(open.row);
   }
 

@@ -15,6 +15,7 @@
  * A text that does not fit there is left out: half an id would be another id.
  */
 import { contextTexts, readContext } from '../event-context.ts';
+import { EventIds } from '../lines/event-ids.ts';
 import type { LineBuffer } from '../lines/line-buffer.ts';
 import { BETWEEN_RECORDS, EVIDENCE_MAX, type Evidence, type OperatorInput, type Provenance } from '../operator.ts';
 import { textOfBytes } from '../state/key-bytes.ts';
@@ -38,10 +39,6 @@ const TRACE_AT = 16;
 const TRACE_BYTES_MAX = 64;
 const CORRELATION_AT = 80;
 const CORRELATION_BYTES_MAX = 112;
-
-const QUOTE = 34;
-const COMMA = 44;
-const COLON = 58;
 
 const encoder = new TextEncoder();
 const NONE: readonly string[] = [];
@@ -78,6 +75,7 @@ export class EvidenceReader {
   readonly #lastSeqAt: number;
   readonly #references = new Float64Array(EVIDENCE_MAX);
   #count = 0;
+  readonly #ids = new EventIds();
   #source: EvidenceSource | null = null;
   #handle = 0;
   /** Whether the buffer holds rings. */
@@ -179,8 +177,45 @@ export class EvidenceReader {
     return this.#count < EVIDENCE_MAX;
   }
 
-  #seqOf(i: number): number {
-    const reference = this.#references[i] as number;
+  /** References of a row that takes another in: those of both that came last, where as many events would have left them. */
+  join(store: RowStore, row: number, from: number, evidenceAt: number): void {
+    const { rows, step, stride, words } = store;
+    const own = words[row * step + ROW_EVENTS] as number;
+    const more = words[from * step + ROW_EVENTS] as number;
+    this.#source = null;
+    this.#count = 0;
+    for (let i = 0; i < Math.min(own, EVIDENCE_PER_ROW); i++)
+      this.#insert(rows[row * stride + evidenceAt + i] as number);
+    for (let i = 0; i < Math.min(more, EVIDENCE_PER_ROW); i++) {
+      this.#insert(rows[from * stride + evidenceAt + i] as number);
+    }
+    const kept = Math.min(this.#count, EVIDENCE_PER_ROW);
+    for (let i = 1; i <= kept; i++) {
+      const place = (own + more - i) & (EVIDENCE_PER_ROW - 1);
+      rows[row * stride + evidenceAt + place] = this.#references[this.#count - i] as number;
+    }
+    this.#count = 0;
+  }
+
+  /** Among those gathered, in order of arrival. */
+  #insert(reference: number): void {
+    const references = this.#references;
+    let at = this.#count++;
+    while (at > 0 && this.#isBefore(reference, references[at - 1] as number)) {
+      references[at] = references[at - 1] as number;
+      at -= 1;
+    }
+    references[at] = reference;
+  }
+
+  /** What has no reference counts as the first of all. */
+  #isBefore(a: number, b: number): boolean {
+    if (a < 0 || b < 0) return a < b;
+    const apart = this.#seqOf(a) - this.#seqOf(b);
+    return apart < 0 || (apart === 0 && rowOf(a) < rowOf(b));
+  }
+
+  #seqOf(reference: number): number {
     const place = placeOf(reference);
     const last = Math.floor(this.#header[this.#lastSeqAt] as number);
     const back = (last % SEQ_RANGE) - Math.floor(place / ROWS_MAX);
@@ -191,32 +226,42 @@ export class EvidenceReader {
   #events(): string[] {
     const ids: string[] = [];
     this.#gather();
-    for (let i = 0; i < this.#count; i++) ids.push(`${this.#seqOf(i)}:${rowOf(this.#references[i] as number)}`);
+    for (let i = 0; i < this.#count; i++) {
+      const reference = this.#references[i] as number;
+      ids.push(`${this.#seqOf(reference)}:${rowOf(reference)}`);
+    }
     return ids;
   }
 
   #writeEvents(out: LineBuffer): void {
     this.#gather();
+    const count = this.#count;
+    if (count === 0) return;
     const last = Math.floor(this.#header[this.#lastSeqAt] as number);
     const lastLow = last < SEQ_RANGE ? last : last % SEQ_RANGE;
-    for (let i = 0; i < this.#count; i++) {
+    for (let i = 0; i < count; i++) {
       const reference = this.#references[i] as number;
-      if (i > 0) out.byte(COMMA);
-      out.byte(QUOTE);
-      if (reference < DERIVED) {
-        const low = Math.floor(reference / ROWS_MAX);
-        const back = lastLow - low;
-        out.integer(last - (back < 0 ? back + SEQ_RANGE : back));
-        out.byte(COLON);
-        // What is left: a remainder of doubles is a call.
-        out.integer(reference - low * ROWS_MAX);
-      } else {
-        writeDigits(this.#seqOf(i), out);
-        out.byte(COLON);
-        out.integer(rowOf(reference));
+      if (reference >= DERIVED) {
+        this.#writeDerived(i, out);
+        continue;
       }
-      out.byte(QUOTE);
+      const low = Math.floor(reference / ROWS_MAX);
+      const back = lastLow - low;
+      const seq = last - (back < 0 ? back + SEQ_RANGE : back);
+      // What is left: a remainder of doubles is a call.
+      const row = (reference - low * ROWS_MAX) | 0;
+      if (i === 0) this.#ids.first(seq, row, out);
+      else this.#ids.next(seq, row, out);
     }
+    this.#ids.end(out);
+  }
+
+  /** As `EventIds` does of others. */
+  #writeDerived(i: number, out: LineBuffer): void {
+    out.text(i === 0 ? '"' : '","');
+    const reference = this.#references[i] as number;
+    out.text(`${this.#seqOf(reference)}:`);
+    out.integer(rowOf(reference));
   }
 
   #texts(textAt: number, lengthAt: number): readonly string[] {
@@ -235,17 +280,11 @@ export class EvidenceReader {
         addText(texts, text);
       }
       if (own) continue;
-      const seq = this.#seqOf(i);
+      const seq = this.#seqOf(reference);
       addText(texts, textIn(buffer, slotOfBatch(seq), seq, textAt, lengthAt));
     }
     return texts;
   }
-}
-
-/** Not whole. */
-function writeDigits(seq: number, out: LineBuffer): void {
-  const digits = String(seq);
-  for (let i = 0; i < digits.length; i++) out.byte(digits.charCodeAt(i));
 }
 
 /** Batches made of results, of which one record can have several, stand apart from each other. */

@@ -34,6 +34,8 @@ const NEWER = OLDER + 1;
 const SLICE = ROW_HEAD + 1;
 
 const KEY_WORDS = 10;
+/** Those, and its place in the list. */
+const KEY_BYTES = (KEY_WORDS + 1) * 4;
 const NEWEST = 0;
 const OLDEST = 1;
 const FRONTIER = 2;
@@ -82,6 +84,11 @@ export class KeyChains {
   /** Keys that have rows. */
   get size(): number {
     return this.#list[0] as number;
+  }
+
+  /** In use, beside the rows. */
+  get byteLength(): number {
+    return this.size * KEY_BYTES;
   }
 
   keyAt(place: number): number {

@@ -5,7 +5,7 @@
  * Role: the memory and the row arithmetic that `session-window.ts` and `count-window.ts` share: loose rows of a
  * `RowStore` with the owner's head, aggregates and evidence. Which rows a key has is the owner's business.
  * Buffers, from `base`: 0–3 rows · 4 facts (Float64: newest sequence number, period of the last early firing, late
- * events, watermark) · 5 ring of traces.
+ * events, watermark, end of what was forgotten) · 5 ring of traces.
  */
 import type { RowAggregates } from '../aggregates/port.ts';
 import { compileRow, type RowExpression } from '../expressions/row.ts';
@@ -24,11 +24,12 @@ import { ROW_EVENTS, ROW_HEAD, RowStore, rowStoreBytes } from './row-store.ts';
 
 const FACTS = 4;
 const TRACES = 5;
-const FACT_DOUBLES = 4;
+const FACT_DOUBLES = 5;
 const LAST_SEQ = 0;
 const PERIOD = 1;
 const LATE = 2;
 const WATERMARK = 3;
+const FORGOTTEN = 4;
 
 /** Of the rows of one window: `head`, doubles of the owner in front of the aggregates. */
 export interface KeyedRowsLayout {
@@ -43,6 +44,7 @@ export function createKeyedRows(before: readonly number[], head: number, aggrega
   const facts = new Float64Array(memory.buffer(before.length + FACTS));
   facts[PERIOD] = Number.NaN;
   facts[WATERMARK] = Number.NEGATIVE_INFINITY;
+  facts[FORGOTTEN] = Number.NEGATIVE_INFINITY;
   return memory;
 }
 
@@ -105,12 +107,21 @@ export class KeyedRows implements EvidenceSource {
     this.#facts[WATERMARK] = value;
   }
 
-  /** True once per period of `everyMs`: when early results are due. */
+  /** What ended by then was forgotten, whatever lateness is allowed now. */
+  get forgotten(): number {
+    return this.#facts[FORGOTTEN] as number;
+  }
+
+  set forgotten(endMs: number) {
+    this.#facts[FORGOTTEN] = endMs;
+  }
+
+  /** True once per period of `everyMs`: when early results are due. The first tick only says which period it is. */
   periodBegins(nowMs: number, everyMs: number): boolean {
     const period = Math.floor(nowMs / everyMs);
     const before = this.#facts[PERIOD] as number;
     this.#facts[PERIOD] = period;
-    return period > before || Number.isNaN(before);
+    return period > before;
   }
 
   begin(input: OperatorInput): void {
@@ -160,18 +171,14 @@ export class KeyedRows implements EvidenceSource {
     this.note(row, eventRow);
   }
 
-  /** Adds a row's events to another and gives it back. The other one's evidence stays in front. */
+  /** Adds a row's events to another and gives it back. */
   absorb(row: number, from: number): void {
     const { store } = this;
-    const { rows, step, stride, words } = store;
+    const { step, words } = store;
     this.aggregates.merge(store, this.at(row), store, this.at(from));
-    const count = words[row * step + ROW_EVENTS] as number;
-    const more = words[from * step + ROW_EVENTS] as number;
-    for (let i = 0; i < EVIDENCE_PER_ROW - count && i < Math.min(more, EVIDENCE_PER_ROW); i++) {
-      const reference = rows[from * stride + this.evidenceAt + i] as number;
-      rows[row * stride + this.evidenceAt + count + i] = reference;
-    }
-    words[row * step + ROW_EVENTS] = count + more;
+    this.#evidence.join(store, row, from, this.evidenceAt);
+    words[row * step + ROW_EVENTS] =
+      (words[row * step + ROW_EVENTS] as number) + (words[from * step + ROW_EVENTS] as number);
     this.give(from);
   }
 

@@ -3,9 +3,10 @@
  * Batches aggregated ahead of their shards: what keeps a hot key from making one shard do all the work.
  *
  * Role: any thread turns a batch into a few rows per key and slice; shards then merge those that are theirs
- * (`WindowEvents.takePartial`). Only where nothing depends on single events: aggregates that are plain doubles, event
- * time, no early results by count, no late events to show one by one (`canPreAggregate`). Lateness is a matter of slices,
- * so it is judged when rows are merged, by the watermark of then, with the same outcome.
+ * (`WindowEvents.takePartial`). Only where nothing depends on single events: aggregates that are plain doubles and go by
+ * no order but that of event time, event time, no early results by count, no late events to show one by one
+ * (`canPreAggregate`). Lateness is a matter of slices, so it is judged when rows are merged, by the watermark of then,
+ * with the same outcome.
  * Sums of fractions may differ in their last digits from those made event by event: whether batches go this way must
  * follow from the log, as everything else does.
  * Layout of a partial batch: words 0 rows · 1 doubles of a row · 2 doubles of aggregates · 3 spare, then the rows:
@@ -38,7 +39,9 @@ const CHUNK = 512;
 export function canPreAggregate(plan: WindowPlan, aggregates: RowAggregates): boolean {
   const single = new WindowGeometry(plan).single;
   const byWindow = !single && plan.accumulation === 'discarding';
-  return aggregates.flat && plan.time === 'event' && plan.earlyCount === 0 && !plan.sideOutput && !byWindow;
+  const byArrival = plan.aggregates.some(({ fn }) => fn === 'ewma');
+  const isWhole = !byArrival && !byWindow && aggregates.flat;
+  return isWhole && plan.time === 'event' && plan.earlyCount === 0 && !plan.sideOutput;
 }
 
 export class PartialCombiner {

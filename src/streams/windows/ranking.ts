@@ -2,9 +2,11 @@
  * The best of one firing in one shard: which keys may be among the best of all.
  *
  * Role: takes each key's value as it is computed and says afterwards who is in, best first; equal values go by the key's
- * text, as they do among the shards (`engine/rankings.ts`), and with `ties` all that equal the last one are in. What is no
- * number ranks last.
+ * text, as they do among the shards (`engine/rankings.ts`), and with `ties` all that equal the last one are in. The rule is
+ * that of `rank.ts`.
  */
+import { byRank, byText, rankOf } from '../rank.ts';
+
 export class Ranking {
   readonly #limit: number;
   readonly #ties: boolean;
@@ -21,7 +23,7 @@ export class Ranking {
   }
 
   add(value: unknown, handle: number, key: number): void {
-    this.#values.push(typeof value === 'number' && !Number.isNaN(value) ? value : Number.NEGATIVE_INFINITY);
+    this.#values.push(rankOf(value));
     this.#handles.push(handle);
     this.#keys.push(key);
   }
@@ -53,13 +55,10 @@ export class Ranking {
       names.set(i, name);
       return name;
     };
-    return places.sort((a, b) => {
-      const [x, y] = [this.#values[a] as number, this.#values[b] as number];
-      if (x !== y) return y - x;
-      const [m, n] = [nameOf(a), nameOf(b)];
-      // A query has a key once for each window.
-      return m === n ? a - b : m < n ? -1 : 1;
-    });
+    // A query has a key once for each window.
+    return places.sort(
+      (a, b) => byRank(this.#values[a] as number, this.#values[b] as number) || byText(nameOf(a), nameOf(b)) || a - b,
+    );
   }
 
   /** So many of those that are equal, by their texts: nearly all may be, and few be in. */

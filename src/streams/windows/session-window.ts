@@ -65,8 +65,10 @@ class SessionWindow implements ShardOperator {
   readonly #ats = new Uint32Array(CHUNK);
   readonly #events = new Uint32Array(CHUNK);
   #pending = 0;
-  /** A session that has events to tell lies behind the watermark. */
-  #overdue = false;
+  /** Sessions behind the watermark that have had events in this batch, and their keys. */
+  readonly #overdue = new Map<number, number>();
+  /** What ends at or before it (exclusive end − 1) is late in this batch. */
+  #gone = Number.NEGATIVE_INFINITY;
   /** Sessions of one key that are looked at. */
   readonly #some: number[] = [];
 
@@ -89,16 +91,19 @@ class SessionWindow implements ShardOperator {
   events(input: OperatorInput, out: Emitter): void {
     const rows = this.#rows;
     const { batch, count, provenance } = input;
-    const { earlyCount, time } = this.#plan;
+    const { allowedLatenessMs, earlyCount, time } = this.#plan;
     const processing = time === 'processing';
     const watermark = processing ? rows.watermark : Math.max(rows.watermark, input.watermark);
-    this.#overdue = watermark > rows.watermark;
+    const isAhead = watermark > rows.watermark;
+    // A clock that was set back, or another node's, makes nothing late.
+    const arrivalMs = Math.max(provenance.arrivalMs, rows.watermark + 1);
+    this.#gone = Math.max(rows.forgotten, watermark - allowedLatenessMs);
     rows.begin(input);
     for (let i = 0; i < count; i++) {
       const row = input.rows[i] as number;
       if (!rows.wanted(input, row)) continue;
       const key = input.keys[i] as number;
-      const ts = processing ? provenance.arrivalMs : (batch.ts[row] as number);
+      const ts = processing ? arrivalMs : (batch.ts[row] as number);
       let session = this.#extended(key, ts, watermark);
       if (session === 0) session = this.#placed(input, row, key, ts, watermark, out);
       if (session === 0) continue;
@@ -110,7 +115,7 @@ class SessionWindow implements ShardOperator {
       if (earlyCount > 0) this.#fireCounted(input, key, session, out);
     }
     this.#settle(input);
-    if (this.#overdue) this.#fireOverdue(input, watermark, out);
+    if (isAhead || this.#overdue.size > 0) this.#fireOverdue(input, isAhead, watermark, out);
     rows.flush();
   }
 
@@ -129,17 +134,16 @@ class SessionWindow implements ShardOperator {
     const at = session * stride;
     const end = rows[at + SESSION_END] as number;
     if (session === 0 || ts < (rows[at + SESSION_START] as number) || ts >= end) return 0;
-    const { allowedLatenessMs, gapMs } = this.#plan;
-    const until = ts + gapMs;
+    const until = ts + this.#plan.gapMs;
     const word = session * step;
     if (until > end) {
-      if (until - 1 + allowedLatenessMs <= watermark) return 0;
+      if (until - 1 <= this.#gone) return 0;
       if (((words[word + ROW_FLAGS] as number) & SESSION_FIRED) !== 0) return 0;
       rows[at + SESSION_END] = until;
-      if (until - 1 <= watermark) this.#overdue = true;
+      if (until - 1 <= watermark) this.#overdue.set(session, key);
     } else {
-      if (end - 1 + allowedLatenessMs <= watermark) return 0;
-      if (end - 1 <= watermark) this.#overdue = true;
+      if (end - 1 <= this.#gone) return 0;
+      if (end - 1 <= watermark) this.#overdue.set(session, key);
     }
     words[word + SESSION_NEWS] = (words[word + SESSION_NEWS] as number) + 1;
     return session;
@@ -147,7 +151,7 @@ class SessionWindow implements ShardOperator {
 
   /** The session of any event: the one it opens, or those it touches made one; 0 when it is late. */
   #placed(input: OperatorInput, event: number, key: number, ts: number, watermark: number, out: Emitter): number {
-    const { allowedLatenessMs, gapMs, sideOutput } = this.#plan;
+    const { gapMs, sideOutput } = this.#plan;
     const open = this.#open;
     const touched = this.#some;
     touched.length = 0;
@@ -159,18 +163,18 @@ class SessionWindow implements ShardOperator {
       until = Math.max(until, open.endOf(row));
       touched.push(row);
     }
-    if (until - 1 + allowedLatenessMs <= watermark) {
+    if (until - 1 <= this.#gone) {
       this.#rows.countLate();
       if (sideOutput) this.#firing.late(key, ts, input.batch, event, out);
       return 0;
     }
-    if (until - 1 <= watermark) this.#overdue = true;
     let session = touched.pop() ?? 0;
     if (session === 0) {
       session = this.#rows.take();
       open.begin(session, ts, until);
       open.link(key, session, newer);
     } else this.#grow(input, key, session, newer, ts, until, out);
+    if (until - 1 <= watermark) this.#overdue.set(session, key);
     open.count(session);
     open.arm(key, this.#dueOf(session));
     return session;
@@ -190,6 +194,8 @@ class SessionWindow implements ShardOperator {
       end = Math.max(end, open.endOf(other));
       open.unlink(key, other, touched.at(-1) ?? newer);
       open.join(kept, other);
+      // Its row may be another session's in a moment.
+      this.#overdue.delete(other);
       this.#rows.absorb(kept, other);
     }
     open.markFired(kept, fired && until === end);
@@ -210,21 +216,42 @@ class SessionWindow implements ShardOperator {
     return some.length > 1 ? some.reverse() : some;
   }
 
-  /** Late events that were allowed in changed sessions the watermark has passed. */
-  #fireOverdue({ count, keys }: OperatorInput, watermark: number, out: Emitter): void {
-    if (this.#plan.allowedLatenessMs === 0) return;
-    const open = this.#open;
-    for (let i = 0; i < count; i++) {
-      const key = keys[i] as number;
-      let told = false;
-      for (const session of this.#ofKey(key)) {
-        if (open.newsOf(session) === 0 || open.endOf(session) - 1 > watermark) continue;
-        this.#firing.fire(key, session, 'late', false, out);
-        open.markFired(session, true);
-        told = true;
+  /**
+   * Late events that were allowed have changed sessions the watermark has passed: key by key as those have events, from
+   * the oldest session on. `isAhead`: it has passed any, and nobody has looked at them yet.
+   */
+  #fireOverdue({ count, keys }: OperatorInput, isAhead: boolean, watermark: number, out: Emitter): void {
+    const overdue = this.#overdue;
+    const byKey = new Map<number, number[]>();
+    if (this.#plan.allowedLatenessMs > 0) {
+      for (let i = 0; isAhead && i < count; i++) {
+        const key = keys[i] as number;
+        if (!byKey.has(key)) byKey.set(key, this.#ofKey(key).slice());
       }
-      if (told) this.#rearm(key);
+      if (!isAhead) for (const [session, key] of overdue) addTo(byKey, key, session);
     }
+    overdue.clear();
+    for (let i = 0; i < count && byKey.size > 0; i++) {
+      const key = keys[i] as number;
+      const sessions = byKey.get(key);
+      if (sessions === undefined) continue;
+      byKey.delete(key);
+      this.#fireLate(key, sessions, watermark, out);
+    }
+  }
+
+  #fireLate(key: number, sessions: number[], watermark: number, out: Emitter): void {
+    const open = this.#open;
+    sessions.sort((a, b) => open.startOf(a) - open.startOf(b));
+    let told = false;
+    for (const session of sessions) {
+      // It may have grown since.
+      if (open.newsOf(session) === 0 || open.endOf(session) - 1 > watermark) continue;
+      this.#firing.fire(key, session, 'late', false, out);
+      open.markFired(session, true);
+      told = true;
+    }
+    if (told) this.#rearm(key);
   }
 
   /** When a session has to be looked at. */
@@ -261,6 +288,7 @@ class SessionWindow implements ShardOperator {
   #advance(watermark: number, out: Emitter): void {
     const rows = this.#rows;
     rows.watermark = Math.max(rows.watermark, watermark);
+    rows.forgotten = Math.max(rows.forgotten, rows.watermark - this.#plan.allowedLatenessMs);
     const due = this.#open.due(watermark);
     for (let i = 0; i < due.length; i++) this.#look(due[i] as number, watermark, out);
     rows.flush();
@@ -335,4 +363,10 @@ class SessionWindow implements ShardOperator {
     const bytes = this.#open.byteLength + this.#rows.byteLength;
     return { rows: this.#rows.rows, bytes, late: this.#rows.late };
   }
+}
+
+function addTo(byKey: Map<number, number[]>, key: number, session: number): void {
+  const sessions = byKey.get(key);
+  if (sessions === undefined) byKey.set(key, [session]);
+  else sessions.push(session);
 }

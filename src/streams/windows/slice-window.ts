@@ -141,9 +141,10 @@ export class SliceWindow implements ShardOperator {
 
   #fireEarly(period: number, out: Emitter): void {
     const before = this.#state.earlyPeriod;
-    if (period <= before) return;
+    if (period === before) return;
     this.#state.earlyPeriod = period;
-    if (!Number.isNaN(before)) this.#fireChanged(out);
+    // It is lower when periods are longer than they were, or the clock was set back.
+    if (period > before) this.#fireChanged(out);
   }
 
   #advance(watermark: number, out: Emitter): void {
@@ -228,6 +229,7 @@ export class SliceWindow implements ShardOperator {
   #expire(expired: number): void {
     const state = this.#state;
     const { panes, store } = state;
+    state.forgotten(expired);
     while (store.oldest !== 0 && state.lastWindowOf(store.numberOf(store.oldest)) <= expired) {
       const record = store.oldest;
       for (let row = store.firstRow(record); row !== 0; row = store.nextRow(row)) this.#freeRow(row);

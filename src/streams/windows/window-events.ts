@@ -97,11 +97,17 @@ export class WindowEvents {
     this.#expired = this.#state.expired;
   }
 
+  /** In processing time. A clock that was set back, or another node's, makes nothing late. */
+  #arrivalMs({ provenance }: OperatorInput): number {
+    return Math.max(provenance.arrivalMs, this.#state.watermark + 1);
+  }
+
   #takeBySlice(input: OperatorInput, out: Emitter): void {
-    const { batch, count, rows, keys, provenance } = input;
+    const { batch, count, rows, keys } = input;
     const { geometry, plan, store } = this.#state;
     const where = this.#where;
     const processing = plan.time === 'processing';
+    const arrivalMs = this.#arrivalMs(input);
     const ts = batch.ts;
     const slow = plan.earlyCount > 0 ? OPEN : BEHIND;
     const chunkRows = this.#rows;
@@ -119,7 +125,7 @@ export class WindowEvents {
     for (let i = 0; i < count; i++) {
       const row = rows[i] as number;
       if (where !== null && !where.test(batch, row)) continue;
-      const time = processing ? provenance.arrivalMs : (ts[row] as number);
+      const time = processing ? arrivalMs : (ts[row] as number);
       const key = keys[i] as number;
       const turned = !(time >= from && time < to);
       if (turned) {
@@ -314,10 +320,11 @@ export class WindowEvents {
     const { batch, count, rows, keys, provenance } = input;
     const { geometry, plan, store } = this.#state;
     const base = referenceBase(provenance.seq);
+    const arrivalMs = this.#arrivalMs(input);
     for (let i = 0; i < count; i++) {
       const row = rows[i] as number;
       if (this.#where !== null && !this.#where.test(batch, row)) continue;
-      const time = plan.time === 'processing' ? provenance.arrivalMs : (batch.ts[row] as number);
+      const time = plan.time === 'processing' ? arrivalMs : (batch.ts[row] as number);
       const key = keys[i] as number;
       const slice = geometry.sliceOf(time);
       const last = geometry.lastWindow(slice);

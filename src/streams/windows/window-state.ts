@@ -4,7 +4,7 @@
  * Role: lays the memory out for the parts of the slice operator (events, firing, queries), which hold no state.
  * Buffers: 0 facts · 1–4 rows of slices or windows · 5 ring of traces · 6–9 panes · 10–11 chains of keys.
  * Facts are doubles: watermark · last window fired · late events · newest sequence number · period of the last early
- * firing · slices before it are out of the chains · number of the last event that came too late.
+ * firing · slices before it are out of the chains · last window of which content was forgotten.
  * A row: head (`row-store.ts`), links (`key-chains.ts`) when chained, aggregates, their suffix when chained, evidence.
  * A pane's row, by window and key: head, number of the next pane, offset of the values of the last one (JSON).
  * Two ways to keep content: `chained`, by slice, for windows that overlap; and by window, where there is one slice to a
@@ -27,6 +27,7 @@ const LATE = 2;
 const LAST_SEQ = 3;
 const EARLY = 4;
 const UNCHAINED = 5;
+const FORGOTTEN = 6;
 
 const ROWS_BUFFER = 1;
 const TRACES_BUFFER = 5;
@@ -72,6 +73,7 @@ export function createWindowMemory(plan: WindowPlan, aggregates: RowAggregates):
   facts[FIRED] = Number.NEGATIVE_INFINITY;
   facts[EARLY] = Number.NaN;
   facts[UNCHAINED] = Number.NEGATIVE_INFINITY;
+  facts[FORGOTTEN] = Number.NEGATIVE_INFINITY;
   return memory;
 }
 
@@ -110,7 +112,7 @@ export class WindowState {
 
   /** In use. */
   get byteLength(): number {
-    return this.store.byteLength + this.panes.byteLength;
+    return this.store.byteLength + this.panes.byteLength + (this.chains?.byteLength ?? 0);
   }
 
   get watermark(): number {
@@ -156,9 +158,15 @@ export class WindowState {
     this.#facts[UNCHAINED] = slice;
   }
 
-  /** The last window whose content cannot change any more. */
+  /** The last window whose content cannot change any more, be it that events were allowed to be less late before. */
   get expired(): number {
-    return this.geometry.lastExpired(this.watermark, this.plan.allowedLatenessMs);
+    const expired = this.geometry.lastExpired(this.watermark, this.plan.allowedLatenessMs);
+    return Math.max(expired, this.#facts[FORGOTTEN] as number);
+  }
+
+  /** That window and all before it have no content any more. */
+  forgotten(window: number): void {
+    this.#facts[FORGOTTEN] = window;
   }
 
   /** The last window that what is kept under this number belongs to. */

@@ -6,7 +6,7 @@ import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
 import { defineTool, type ToolDefinition } from '../../../src/catalogue/define.ts';
 import { compileDefinition, type SourcedDefinition } from '../../../src/catalogue/entries.ts';
 import { ClusterCatalogue, GRACE_BEATS } from '../../../src/cluster/catalogue/cluster-catalogue.ts';
-import { SEEN_MS, ToolBoard } from '../../../src/cluster/catalogue/tool-board.ts';
+import { LEFT_MS, SEEN_MS, ToolBoard } from '../../../src/cluster/catalogue/tool-board.ts';
 import { listingOf, remoteTool } from '../../../src/cluster/catalogue/tool-listing.ts';
 import { RedisConnection } from '../../../src/redis/connection.ts';
 import { sampleTool } from '../../catalogue/sample-catalogue.ts';
@@ -165,6 +165,8 @@ describe('tools of other nodes', () => {
     a.catalogue.offer([tool('t')]);
     await until(() => names(b) === 't');
     const gone = performance.now();
+    // The node was alive at the last look, and that may be a while ago.
+    await b.catalogue.look();
     b.membership.remove('a');
     await a.close();
     await until(() => names(b) === '');
@@ -251,6 +253,55 @@ describe('tools of other nodes', () => {
     await redis.run('ZADD', 'test:tools-seen', 'XX', (await now(redis)) - SEEN_MS - 1, 'lost');
     assert.equal(await seen(), 'here');
     assert.ok(Number(await redis.run('PTTL', 'test:tools-seen')) > 0);
+  });
+
+  test('are missed for a moment by name when the last node that ran them has left in order', async () => {
+    const a = await start('a', ['b']);
+    const b = await start('b', ['a']);
+    a.catalogue.offer([tool('left'), tool('both')]);
+    b.catalogue.offer([tool('both')]);
+    const seen = async (): Promise<string> => {
+      await Promise.all([a.catalogue.look(), b.catalogue.look()]);
+      return [...b.catalogue.seen].sort().join();
+    };
+    await eventually('all names', seen, (names) => names === 'both,left', 10_000);
+    await a.close();
+    assert.equal(await seen(), 'both,left');
+    const leftMs = async (name: string): Promise<number> =>
+      SEEN_MS - (await now(redis)) + Number(await redis.run('ZSCORE', 'test:tools-seen', name));
+    const [left, both] = [await leftMs('left'), await leftMs('both')];
+    assert.ok(left <= LEFT_MS + 1000, `${left} ms`);
+    assert.ok(both > SEEN_MS / 2, `${both} ms`);
+    await redis.run('ZINCRBY', 'test:tools-seen', -LEFT_MS - 1000, 'left');
+    assert.equal(await seen(), 'both');
+    assert.deepEqual(await redis.run('HKEYS', '{test:tools-seen}:by'), ['both']);
+    assert.ok(Number(await redis.run('PTTL', '{test:tools-seen}:by')) > 0);
+  });
+
+  test('are not missed when the node that died comes back without them; those of another one are', async () => {
+    const died = async (node: Node): Promise<void> => {
+      node.membership.fenced = true;
+      await node.close();
+    };
+    const b = await start('b', ['a', 'c']);
+    b.catalogue.offer([]);
+    const a = await start('a', ['b', 'c']);
+    a.catalogue.offer([tool('dropped'), tool('kept')]);
+    const c = await start('c', ['a', 'b']);
+    c.catalogue.offer([tool('lost')]);
+    const seen = async (): Promise<string> => {
+      await b.catalogue.look();
+      return [...b.catalogue.seen].sort().join();
+    };
+    await eventually('all names', seen, (names) => names === 'dropped,kept,lost', 10_000);
+    await died(a);
+    await died(c);
+    assert.equal(await seen(), 'dropped,kept,lost');
+    const again = await start('a', ['b']);
+    assert.equal(await seen(), 'dropped,kept,lost');
+    again.catalogue.offer([tool('kept')]);
+    await again.catalogue.look();
+    await eventually('the names that are left', seen, (names) => names === 'kept,lost', 10_000);
   });
 
   test('that cannot be used are left out, and said once', async () => {

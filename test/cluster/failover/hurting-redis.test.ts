@@ -71,6 +71,7 @@ describe('nodes whose Redis hurts', () => {
     await proxy.accept();
     proxy.heal();
     await until('all to be well', async () => (await degraded()).every((count) => count === 0));
+    await seeEachOther();
   });
   after(async () => {
     await Promise.all(nodes.map(({ runtime }) => runtime.close(0)));
@@ -82,6 +83,20 @@ describe('nodes whose Redis hurts', () => {
     Promise.all(
       nodes.map(async ({ runtime }) => Number(/^millrace_degraded (\d+)$/m.exec(await runtime.metrics())?.[1])),
     );
+
+  /** Each has seen a heartbeat of each since now: one that found Redis again late may be taken for gone until then. */
+  async function seeEachOther(): Promise<void> {
+    const sinceMs = performance.now();
+    for (const { url } of nodes) {
+      await until('heartbeats of all', async () => {
+        const cluster = (await (await fetch(url.replace('/mcp', '/cluster'))).json()) as {
+          nodes: readonly { heartbeatAgeMs: number }[];
+        };
+        const agesMs = cluster.nodes.map(({ heartbeatAgeMs }) => heartbeatAgeMs);
+        return agesMs.length === nodes.length && agesMs.every((ageMs) => ageMs < performance.now() - sinceMs);
+      });
+    }
+  }
 
   async function toldEverywhere(what: RegExp): Promise<void> {
     await until('the metrics', async () => (await degraded()).every((count) => count > 0));
@@ -153,6 +168,10 @@ describe('nodes whose Redis hurts', () => {
     for (const node of nodes) {
       await until('a session', async () => (await initialize(node)).status === 200);
       await until('a task', async () => (await node.call('task')).status === 200);
+      // A node that found Redis again much later than the other is not known to it for a heartbeat.
+      for (const id of ['a', 'b']) {
+        await until(`the tool of ${id}`, async () => (await node.call(`only-${id}`)).status === 200);
+      }
     }
   }
 

@@ -3,6 +3,7 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import type { PeerAnswer } from '../../../src/cluster/peers/port.ts';
 import { JOB_FLAG } from '../../../src/dispatch/job.ts';
 import { fault } from '../../../src/protocol/faults.ts';
 import { REVISION_2025_11_25 } from '../../../src/protocol/revisions.ts';
@@ -335,6 +336,35 @@ describe('what a node refuses to run for others', () => {
       assert.equal(await ask('call/task', { id: 'x', taskId: 't', deadlineMs: 1 }), 404);
       assert.equal(await ask('call/answer', { nonsense: true }), 404);
       assert.equal(b.dispatcher.jobs.length, 0);
+    } finally {
+      await rig.close();
+    }
+  });
+
+  test('a call that has ended takes nothing from a later one of its number: its asker was started anew', async () => {
+    const rig = await startCallRig();
+    const b = await rig.addNode('b');
+    try {
+      const number = '1';
+      const call = (): Promise<PeerAnswer> => {
+        const own = { tool: 'tool', revision: '2025-11-25', flags: 0, share: 's', extras: null };
+        const facts = { id: number, ...own, deadlineMs: 60_000, wholeMs: 30_000 };
+        return rig.asker.peers.ask('b', { path: 'call', facts, body: '{}', timeoutMs: 30_000 });
+      };
+      const older = call();
+      await until(() => b.dispatcher.jobs.length === 1);
+      const first = b.dispatcher.last;
+      const later = call();
+      await until(() => b.dispatcher.jobs.length === 2);
+      complete(first, 'first');
+      await older;
+      const facts = { id: number, askId: 7, error: null };
+      const told = await rig.asker.peers.ask('b', { path: 'call/answer', facts, body: '"yes"', timeoutMs: 5000 });
+      assert.equal(told.status, 200);
+      assert.deepEqual(b.dispatcher.heard, ['answer 7 "yes" null']);
+      complete(b.dispatcher.last, 'second');
+      await later;
+      assert.equal(b.served.size, 0);
     } finally {
       await rig.close();
     }

@@ -142,6 +142,41 @@ describe('leases of several nodes', () => {
     }
   });
 
+  test('a lease whose holder died is free after its time to live though the clock of Redis was set back', async () => {
+    const [one, two] = [await nodeAt(`redis://127.0.0.1:${proxy.port}`, 'n1'), await nodeAt(redis.url, 'n2')];
+    const lease = await acquired(one.leases, 'clock');
+    one.commands.close();
+    // As it stands when the clock goes back by an hour.
+    const key = leaseKey(PREFIX, 'clock');
+    const until = Number(await redis.run('HGET', key, 'until'));
+    await redis.run('HSET', key, 'until', String(until + 3_600_000));
+    const taken = await eventually(
+      'it is free',
+      () => two.leases.acquire('clock'),
+      (next) => next !== null,
+    );
+    assert.ok((taken?.token as number) > lease.token);
+    await two.leases.close();
+  });
+
+  test('one that lives keeps its lease though the clock of Redis was set back', async () => {
+    const [one, two] = [await nodeAt(redis.url, 'n1'), await nodeAt(redis.url, 'n2')];
+    const lease = await acquired(one.leases, 'clock back');
+    await redis.run('HSET', leaseKey(PREFIX, 'clock back'), 'until', String(Date.now() + 3_600_000));
+    const end = performance.now() + 2.5 * TTL_MS;
+    await eventually(
+      'renewals',
+      async () => {
+        assert.equal(await two.leases.acquire('clock back'), null);
+        assert.equal(lease.held, true);
+        return performance.now();
+      },
+      (now) => now > end,
+    );
+    await one.leases.close();
+    await two.leases.close();
+  });
+
   test('a lease that is over refuses writes though nobody has taken it', async () => {
     const one = await nodeAt(redis.url, 'n1');
     const lease = await acquired(one.leases, 'over');

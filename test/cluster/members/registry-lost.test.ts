@@ -1,99 +1,18 @@
 /**
  * A registry that loses everything just when a node is due to go: heartbeats that were in it, and that nobody had read,
- * are lost with it, and do not count as missing. Time is the test's own.
+ * are lost with it, and do not count as missing.
  */
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
-import { Heart } from '../../../src/cluster/heartbeat/heart.ts';
-import { LoadBoard } from '../../../src/cluster/heartbeat/load-board.ts';
-import type { Sighting } from '../../../src/cluster/heartbeat/messages.ts';
 import { BEAT, fieldsOf, LIST } from '../../../src/cluster/heartbeat/node-hash.ts';
-import type { NodeFacts } from '../../../src/cluster/port.ts';
-import { RedisConnection } from '../../../src/redis/connection.ts';
 import { RedisSubscriber } from '../../../src/redis/subscriber.ts';
 import { eventually } from '../../clients/eventually.ts';
 import { QUIET, RedisServer } from '../../redis/redis-server.ts';
-
-/** So long that nothing but the test makes the heart beat. */
-const HEARTBEAT_MS = 600_000;
-const TTL_MS = 3 * HEARTBEAT_MS;
-const PATIENCE_MS = 20_000;
-const FACTS: NodeFacts = { status: 'running', url: 'http://127.0.0.1:1', maxLoad: 1, tools: [], version: '1' };
-
-class Beating {
-  readonly heart: Heart;
-  nowMs = 0;
-  seen: Sighting = { nodes: [], epoch: 0, read: false, fenced: false, trouble: '' };
-  sightings = 0;
-  readonly #board = new LoadBoard();
-
-  constructor(url: string) {
-    this.#board.start(() => 0);
-    const commands = new RedisConnection(url, 'heart', QUIET);
-    const subscriber = new RedisSubscriber(url, QUIET);
-    const setup = {
-      id: 'n1',
-      redisUrl: url,
-      tlsCaFile: '',
-      commandMsMax: 0,
-      prefix: 'mcp:',
-      heartbeatMs: HEARTBEAT_MS,
-      presence: { key: 'mcp:there:n1', start: 's' },
-    };
-    this.heart = new Heart(
-      { ...setup, epoch: 0, known: [], facts: FACTS, board: this.#board.shared },
-      {
-        commands,
-        subscriber,
-        board: this.#board,
-        now: () => this.nowMs,
-        tell: (message) => {
-          if (message.kind !== 'seen') return;
-          this.seen = message.sighting;
-          this.sightings += 1;
-        },
-      },
-    );
-  }
-
-  get ids(): string {
-    return this.seen.nodes.map(({ id }) => id).join();
-  }
-
-  sees(wanted: string): Promise<string> {
-    return eventually(
-      'the nodes',
-      () => this.ids,
-      (ids) => ids === wanted,
-      PATIENCE_MS,
-    );
-  }
-
-  /** Resolves when it has looked at the registry so many times more. */
-  async looked(times: number): Promise<void> {
-    const before = this.sightings;
-    await eventually(
-      'looks',
-      () => this.sightings - before,
-      (count) => count >= times,
-      PATIENCE_MS,
-    );
-  }
-
-  /** As when its facts change. */
-  beat(): void {
-    this.heart.take({ kind: 'facts', facts: FACTS });
-  }
-
-  end(): void {
-    this.heart.take({ kind: 'leave' });
-    this.#board.stop();
-  }
-}
+import { BeatingHeart, FACTS, PATIENCE_MS, TTL_MS } from './beating-heart.ts';
 
 describe('a registry that lost everything', () => {
   let redis: RedisServer;
-  let beating: Beating;
+  let beating: BeatingHeart;
   const beatsElsewhere = async (epoch: number): Promise<void> => {
     const commands = redis.connect();
     await commands.ready();
@@ -109,7 +28,7 @@ describe('a registry that lost everything', () => {
   beforeEach(async () => {
     await redis.run('FLUSHALL');
     await beatsElsewhere(0);
-    beating = new Beating(redis.url);
+    beating = new BeatingHeart(redis.url);
     beating.heart.start();
     await beating.sees('n1,n2');
   });
@@ -146,6 +65,35 @@ describe('a registry that lost everything', () => {
       assert.equal(beating.ids, 'n1,n2');
     } finally {
       beating.end();
+    }
+  });
+
+  test('a node that is in it again says so: others have found it gone, and need not wait for their next look', async () => {
+    const BEAT_MS = 20;
+    const own = new BeatingHeart(redis.url, redis.url, BEAT_MS);
+    const listener = new RedisSubscriber(redis.url, QUIET);
+    let told = 0;
+    listener.on('mcp:nodes:changed', () => told++);
+    listener.start();
+    await listener.standing;
+    own.heart.start();
+    try {
+      await own.sees('n1,n2');
+      for (let losses = 0; losses < 3; losses++) {
+        const before = told;
+        await redis.run('DEL', 'mcp:node:n1');
+        await eventually(
+          'a word of it',
+          () => told,
+          (count) => count > before,
+          PATIENCE_MS,
+        );
+        await own.sees('n1,n2');
+      }
+    } finally {
+      own.end();
+      beating.end();
+      listener.close();
     }
   });
 

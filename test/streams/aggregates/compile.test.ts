@@ -44,6 +44,14 @@ describe('compiled aggregates', () => {
     assert.deepEqual(new Row(compiled).merge(new Row(compiled)).results(), OF_NOTHING);
   });
 
+  it('have the code of another definition that says the same, unless it holds something of its own', () => {
+    const adds = (plans: readonly AggregatePlan[]): unknown => compileAggregates([...plans], FIELDS).addRows;
+    const flat = EVERY.slice(0, 9);
+    assert.equal(adds(flat), adds(flat));
+    assert.notEqual(adds(flat), adds(flat.slice(1)));
+    assert.notEqual(adds(EVERY), adds(EVERY));
+  });
+
   it('share columns: the same counts, sums and sketches are kept once', () => {
     const doubles = (...plans: AggregatePlan[]): number => program(plans).doubles;
     assert.equal(doubles(aggregatePlan({ fn: 'count' }), aggregatePlan({ fn: 'rate' })), 1);

@@ -60,6 +60,23 @@ describe('custom reducers', () => {
     assert.deepEqual(row.results(), [['Aa'], [true, false], ['aa'], [false, true]]);
   });
 
+  it('may have null as a state', () => {
+    const highestSinceZero: Reducer<number | null> = {
+      init: () => null,
+      add: (state, value) => (value === 0 ? null : Math.max(state ?? 0, value as number)),
+      merge: (a, b) => (b === null ? null : Math.max(a ?? 0, b)),
+      result: (state) => state,
+    };
+    const plan = aggregatePlan({ fn: 'custom', of: 'n', module: 'm', exportName: 'k' });
+    const compiled = program([plan], new Map([['m#k', highestSinceZero as Reducer]]));
+    const row = new Row(compiled).add([5, 0].map((n, ts) => ({ ts, n })));
+    assert.deepEqual(row.results(), [null]);
+    row.add([{ ts: 2, n: 3 }]);
+    assert.deepEqual(row.results(), [3]);
+    row.merge(new Row(compiled).add([7, 0].map((n, ts) => ({ ts, n }))));
+    assert.deepEqual(row.results(), [null]);
+  });
+
   it('are given the same state for all events of a batch, and none that they gave away', () => {
     const states: object[] = [];
     const kinds: Reducer<number[]> = {

@@ -107,6 +107,14 @@ describe('variance', () => {
     assert.deepEqual(resultsOf(both, events([1e15 + 0.1, 1e15 + 0.1, 1e15 + 0.1])), [0, 0]);
   });
 
+  it('of values whose squares are beyond all numbers is the same when rows are merged', () => {
+    const large = [1e200, 1e200];
+    assert.deepEqual(new Row(moments).add(events(large)).results(), [0, 1e200]);
+    assert.deepEqual(new Row(moments).merge(new Row(moments).add(events(large))).results(), [0, 1e200]);
+    const halves = new Row(moments).add(events([-1e200])).merge(new Row(moments).add(events([1e200])));
+    assert.deepEqual(halves.results(), new Row(moments).add(events([-1e200, 1e200])).results());
+  });
+
   it('does not drift over 200,000 values far from zero', () => {
     const next = random(3);
     const row = new Row(moments);

@@ -75,6 +75,27 @@ test('a save that failed leaves the earlier ones, and the next one clears up aft
   );
 });
 
+test('a save that was told to have failed and is there all the same goes whole', async () => {
+  await using scratch = new Scratch();
+  const environment = scratch.open();
+  const store = new LmdbCheckpointStore(environment);
+  await store.save(smallCheckpoint(1));
+  const [manifests] = tables(environment) as [LmdbTable, LmdbTable];
+  const { write } = environment;
+  environment.write = async (work) => {
+    const before = manifests.count;
+    await write.call(environment, work);
+    if (manifests.count > before) throw new Error('told by the test');
+  };
+  await assert.rejects(store.save(smallCheckpoint(2)), /told by the test/);
+  environment.write = write;
+  await store.save(smallCheckpoint(3));
+  assert.deepEqual(
+    keysOf(manifests).map((key) => (key as number[])[1]),
+    [1, 3],
+  );
+});
+
 test('two saves at a time are a mistake of the caller', async () => {
   await using scratch = new Scratch();
   const store = new LmdbCheckpointStore(scratch.open());

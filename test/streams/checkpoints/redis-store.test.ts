@@ -43,6 +43,31 @@ test('a save that was cut short is not there, and its pieces go with the next on
   assert.equal(await units.redis.command('EXISTS', pieces), 0);
 });
 
+test('a save whose last answer was lost is not there for anyone once the next one has begun', async () => {
+  const fence = await units.claim();
+  const store = await RedisCheckpointStore.open(fence);
+  await store.save(smallCheckpoint(1));
+  const run = fence.run.bind(fence);
+  let calls = 0;
+  fence.run = async (...args) => {
+    const reply = await run(...args);
+    calls += 1;
+    if (calls === 3) throw new Error('lost by the test');
+    return reply;
+  };
+  await assert.rejects(store.save(smallCheckpoint(2)), /lost by the test/);
+  calls = 3;
+  fence.run = async (...args) => {
+    calls += 1;
+    // The next one gets no further than what it clears up, and an id of its own.
+    if (calls > 5) throw new Error('ended by the test');
+    return run(...args);
+  };
+  await assert.rejects(store.save(smallCheckpoint(3)), /ended by the test/);
+  const next = await RedisCheckpointStore.open(await units.takeOver(fence));
+  assert.deepEqual(plain(await next.newest(notDamaged)), plain(smallCheckpoint(1)));
+});
+
 test('a damaged one is passed over, told, and goes first', async () => {
   const fence = await units.claim();
   const store = await RedisCheckpointStore.open(fence, 2);

@@ -54,7 +54,13 @@ export class RigNode {
     const { checkpointMs = FAR_MS, clock, cluster, definitions } = options;
     const proxy = await TcpProxy.start(options.redis.port);
     const redis = new RedisConnection(`redis://127.0.0.1:${proxy.port}`, id, QUIET, { commandMsMax: 400 });
-    await redis.ready();
+    // A command of a loaded machine may be late.
+    await until('Redis', () =>
+      redis.ready().then(
+        () => true,
+        () => false,
+      ),
+    );
     const troubles: string[] = [];
     const warnings: string[] = [];
     const note = (fields: object, message: string): void => {

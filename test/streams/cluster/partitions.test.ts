@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { pack } from 'msgpackr';
+import { readInForce } from '../../../src/streams/cluster/in-force.ts';
 import { unitKeys } from '../../../src/streams/cluster/unit-keys.ts';
 import { partitionName } from '../../../src/streams/cluster/units.ts';
 import { partitionOf as partitionOfKey } from '../../../src/streams/decode/key-hash.ts';
@@ -168,10 +169,16 @@ describe('a stream in partitions', () => {
 describe('definitions of a stream in partitions', () => {
   const more = (sizeMs: number): object => ({ name: 'more', type: 'tumbling', sizeMs, aggregates: { n: 'count' } });
   /** What the next owner of each begins with, which is what is in force once it is the same. */
-  const kept = (): Promise<string[]> =>
-    Promise.all(
-      UNITS.map(async (unit) => String(await nodes.redis.run('HGET', unitKeys('test:', unit).head, 'definitions'))),
-    );
+  const kept = async (): Promise<string[]> => {
+    const redis = nodes.redis.connect();
+    try {
+      await redis.ready();
+      const all = await Promise.all(UNITS.map((unit) => readInForce(redis, unitKeys('test:', unit).head)));
+      return all.map((inForce) => JSON.stringify(inForce?.definitions));
+    } finally {
+      redis.close();
+    }
+  };
   const sizeOf = (definitions: string): number | undefined =>
     (JSON.parse(definitions) as StreamDefinition[])[0]?.windows?.find(({ name }) => name === 'more')?.sizeMs;
 

@@ -135,10 +135,13 @@ test('owners are killed, stopped, rolled and cut off: every event counts once, e
     const sending = Promise.all(senders.map((sender) => sender.send(BATCHES_PER_ROUND)));
     sending.catch(() => undefined);
     const unit = UNITS[round % 2] as string;
-    await until('somebody runs it', async () => (await holderOf(unit)).id !== '');
+    let holder = '';
+    await until('somebody runs it', async () => {
+      holder = (await holderOf(unit)).id;
+      return holder !== '';
+    });
     for (const each of UNITS) tokens.get(each)?.push((await holderOf(each)).token);
-    const { id } = await holderOf(unit);
-    await strike(round, nodes.find((node) => node.id === id) as NodeProcess);
+    await strike(round, nodes.find((node) => node.id === holder) as NodeProcess);
     await sending;
   }
   await Promise.all(senders.map((sender) => sender.send()));

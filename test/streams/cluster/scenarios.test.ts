@@ -104,6 +104,36 @@ describe('from a node that does not run the stream', () => {
     assert.equal(await refusalOf(bad), 'invalid');
   });
 
+  test('it is beside what a later owner declares, whoever had it between', async () => {
+    const [first] = (await start(1)) as [RigNode];
+    const twenties = { name: 'twenties', type: 'tumbling', sizeMs: 20, aggregates: { n: 'count' } };
+    await first.streams.service.define('visits', 'windows', twenties);
+    await first.accept('visits', [{ at: 5, page: 'a' }]);
+    const fives = { name: 'fives', type: 'tumbling', sizeMs: 5, aggregates: { n: 'count' } } as const;
+    const other = { ...VISITS, windows: [...(VISITS.windows ?? []), fives] };
+    const next = async (id: string, definition: StreamDefinition): Promise<RigNode> => {
+      for (const node of nodes.splice(0)) await node.kill();
+      nodes.push(await RigNode.start(id, { cluster, redis, definitions: [definition] }));
+      await until('it runs here', () => owners().length === 1);
+      return nodes[0] as RigNode;
+    };
+    const second = await next('n2', VISITS);
+    assert.deepEqual(second.warnings, []);
+    const third = await next('n3', other);
+    await third.accept('visits', [
+      { at: 15, page: 'a' },
+      { at: 90, page: 'b' },
+    ]);
+    assert.deepEqual(await rows(third, 'twenties'), [
+      ['a', 0, 2],
+      ['b', 80, 1],
+    ]);
+    assert.deepEqual(await rows(third, 'fives'), [
+      ['a', 15, 1],
+      ['b', 90, 1],
+    ]);
+  });
+
   test('poison events, alerts and evidence are seen, and replayed, and go with it', async () => {
     const [owner, other] = (await start(2)) as [RigNode, RigNode];
     const taken = await other.accept('visits', [
@@ -133,6 +163,22 @@ describe('from a node that does not run the stream', () => {
     );
     const description = await describeStream(other.streams.service, 'visits');
     assert.deepEqual([description.counters.accepted, description.deadLetters], [4, 0]);
+  });
+
+  test('what needs Redis is refused for now while it is away', async () => {
+    const [owner] = (await start(1)) as [RigNode];
+    await owner.accept('visits', [{ at: 1, page: 'a' }, { at: 'x' }]);
+    const { service } = owner.streams;
+    const [letter] = await service.deadLetters('visits', '', 10);
+    const ids = [letter?.id as string];
+    owner.proxy.blackHole();
+    const twenties = { name: 'twenties', type: 'tumbling', sizeMs: 20, aggregates: { n: 'count' } };
+    assert.equal(await refusalOf(service.deadLetters('visits', '', 10)), 'unavailable');
+    assert.equal(await refusalOf(service.dropDeadLetters('visits', ids)), 'unavailable');
+    assert.equal(await refusalOf(service.replayDeadLetters('visits', ids)), 'unavailable');
+    assert.equal(await refusalOf(service.events('visits', [`${letter?.seq}:0`])), 'unavailable');
+    assert.equal(await refusalOf(service.define('visits', 'windows', twenties)), 'unavailable');
+    owner.proxy.heal();
   });
 
   test('without an owner, or one that answers, events are refused for now', async () => {

@@ -1,8 +1,11 @@
 /**
- * A client that sends its batches in order to any of the nodes, each until it is taken, under one batch id.
+ * A client that sends its batches in order to any of the nodes, each until it is taken, under one batch id; one that nobody
+ * takes for a minute is an error that says why.
  */
 import type { Accepted } from '../../../src/streams/sources/port.ts';
 import type { Reading } from './sensor-case.ts';
+
+const PATIENCE_MS = 60_000;
 
 export interface Target {
   accept(stream: string, events: readonly object[], heading: { batchId: string; partition: string }): Promise<Accepted>;
@@ -41,6 +44,7 @@ export class Sender {
   async #sendOne(n: number): Promise<void> {
     const { batches, mayRetry = () => true, name, stream, targets } = this.#options;
     const batch = batches[n] as readonly Reading[];
+    const endMs = Date.now() + PATIENCE_MS;
     for (;;) {
       const all = targets();
       const target = all[this.#turn++ % Math.max(1, all.length)];
@@ -53,6 +57,7 @@ export class Sender {
         return;
       } catch (error) {
         if (error instanceof Unexpected || !mayRetry(error)) throw error;
+        if (Date.now() > endMs) throw new Error(`nobody takes batch ${name}/${n}`, { cause: error });
         this.retries += 1;
         await new Promise((resolve) => setTimeout(resolve, 20));
       }

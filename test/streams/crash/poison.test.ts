@@ -65,7 +65,29 @@ test('that they cannot be kept is said, and the others count once', async () => 
   );
   assert.deepEqual(
     rig.troubles.map(({ level, message }) => [level, message]),
-    [['error', 'poison events could not be kept as dead letters']],
+    [['error', 'poison events cannot be kept as dead letters yet; they are offered again']],
   );
   await rig.close();
+});
+
+test('those that could not be kept are kept later, in their order', async () => {
+  for (const isLast of [false, true]) {
+    const stores = lastingStores();
+    const { deadLetters } = await stores();
+    const add = deadLetters.add.bind(deadLetters);
+    deadLetters.add = () => Promise.reject(new Error('no space'));
+    const rig = await openRig(DEFINITIONS, { stores });
+    await rig.send('s', [{ at: 'one' }]);
+    await rig.send('s', [{ at: 'two' }]);
+    deadLetters.add = add;
+    if (isLast) await rig.checkpoint();
+    else await rig.send('s', [{ at: 'three' }]);
+    const letters = await rig.service.deadLetters('s', '', 10);
+    const expected = isLast ? ['one', 'two'] : ['one', 'two', 'three'];
+    assert.deepEqual(
+      letters.map(({ text }) => (JSON.parse(text) as { at: string }).at),
+      expected,
+    );
+    await rig.close();
+  }
 });

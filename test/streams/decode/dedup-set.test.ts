@@ -3,7 +3,16 @@ import { once } from 'node:events';
 import { describe, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
-import { BatchIds, createDedup, DedupSet, DUPLICATE, NEW, OWN } from '../../../src/streams/decode/dedup-set.ts';
+import {
+  BatchIds,
+  createDedup,
+  DedupSet,
+  DUPLICATE,
+  NEW,
+  OWN,
+  resizedDedup,
+  TAKEN_AWAY,
+} from '../../../src/streams/decode/dedup-set.ts';
 
 const HOUR_MS = 3_600_000;
 const hashOf = (id: number): [number, number] => [Math.imul(id + 1, 0x85ebca6b), Math.imul(id + 1, 0xc2b2ae35)];
@@ -17,6 +26,65 @@ describe('ids that were seen', () => {
     assert.equal(add(new DedupSet(buffer), 7, 1), OWN);
     assert.equal(add(new DedupSet(buffer), 7, 2), DUPLICATE);
     assert.equal(add(new DedupSet(buffer), 8, 2), NEW);
+  });
+
+  test('are looked up without being added; what a later batch has was new then', () => {
+    const set = new DedupSet(createDedup(100));
+    const look = (id: number, seq: number): number => set.look(...hashOf(id), seq, HOUR_MS * 1000, HOUR_MS);
+    assert.equal(look(7, 2), NEW);
+    assert.equal(look(7, 2), NEW);
+    add(set, 7, 2);
+    assert.deepEqual([look(7, 1), look(7, 2), look(7, 3)], [NEW, OWN, DUPLICATE]);
+    assert.equal(add(set, 7, 3), DUPLICATE);
+    add(set, 8, 2 ** 32 + 6);
+    assert.deepEqual([look(8, 2 ** 32 + 5), look(8, 2 ** 32 + 6), look(8, 2 ** 32 + 7)], [NEW, OWN, DUPLICATE]);
+  });
+
+  test("of a batch that was given up are the next one's, those of others stay", () => {
+    const idsMax = 400;
+    const buffer = createDedup(idsMax);
+    const set = new DedupSet(buffer);
+    for (let id = 0; id < 250; id++) add(set, id, 1 + (id % 2));
+    set.forget(1);
+    const look = (id: number, seq: number): number => set.look(...hashOf(id), seq, HOUR_MS * 1000, HOUR_MS);
+    for (let id = 0; id < 250; id++) {
+      const isGivenUp = id % 2 === 0;
+      assert.equal(look(id, 3), isGivenUp ? NEW : DUPLICATE, `${id}`);
+      assert.equal(add(set, id, 3), isGivenUp ? NEW : DUPLICATE, `${id}`);
+      assert.equal(add(set, id, 3), isGivenUp ? OWN : DUPLICATE, `${id}`);
+      assert.equal(add(set, id, 4), DUPLICATE, `${id}`);
+    }
+  });
+
+  test('stay in a set of another size, the newest ones when it is smaller, and none for longer', () => {
+    const ttlMs = HOUR_MS;
+    const look = (set: DedupSet, id: number, nowMs: number): number => set.look(...hashOf(id), 9999, nowMs, ttlMs);
+    for (const [before, after] of [
+      [400, 4000],
+      [4000, 400],
+    ] as const) {
+      const buffer = createDedup(before);
+      const set = new DedupSet(buffer);
+      for (let id = 0; id < 300; id++) add(set, id, id, 1000 * HOUR_MS + id * 1000, ttlMs);
+      const resized = new DedupSet(resizedDedup(buffer, after));
+      const nowMs = 1000 * HOUR_MS + 300_000;
+      // The newest three quarters of the smaller one.
+      for (let id = 0; id < 300; id++) assert.equal(look(resized, id, nowMs), DUPLICATE, `${before} ${id}`);
+      for (let id = 0; id < 300; id++) assert.equal(look(resized, id, nowMs + HOUR_MS), NEW, `${before} ${id}`);
+      for (let id = 300; id < 300 + (after * 3) / 4; id++) assert.equal(add(resized, id, id, nowMs, ttlMs), NEW);
+      assert.equal(look(resized, 300, nowMs), DUPLICATE);
+    }
+    const large = new DedupSet(createDedup(1000));
+    const largeBuffer = createDedup(1000);
+    const filled = new DedupSet(largeBuffer);
+    for (let id = 0; id < 1000; id++) for (const set of [large, filled]) add(set, id, id);
+    const small = new DedupSet(resizedDedup(largeBuffer, 100));
+    const held = Array.from({ length: 1000 }, (_, id) => id).filter(
+      (id) => look(small, id, HOUR_MS * 1000) === DUPLICATE,
+    );
+    assert.ok(held.length >= 75 && held.length <= 100, `${held.length}`);
+    // Within a generation nobody knows which was first.
+    assert.ok(held.every((id) => id >= 750));
   });
 
   test('are remembered in a copy of the memory', () => {
@@ -85,13 +153,27 @@ describe('ids that were seen', () => {
       // The quick one has not found the id and is about to claim it.
       if (!inside && load(words, current) === 1 && at > 32) {
         inside = true;
-        taken.push(add(slow, 99, 3, 0));
+        taken.push(add(slow, 99, 2, 0));
       }
       return exchange(array, at, from, to);
     });
-    taken.push(add(quick, 99, 2, 0));
+    taken.push(add(quick, 99, 3, 0));
     assert.ok(inside && stale === 2);
     assert.deepEqual(taken.toSorted(), [NEW, DUPLICATE]);
+  });
+
+  test('an id is that of the earliest batch, whichever was decoded first', () => {
+    const set = new DedupSet(createDedup(100));
+    assert.equal(add(set, 7, 5), NEW);
+    assert.equal(add(set, 7, 3), TAKEN_AWAY);
+    assert.equal(add(set, 7, 3), OWN);
+    assert.equal(add(set, 7, 5), DUPLICATE);
+    assert.equal(add(set, 7, 4), DUPLICATE);
+    assert.equal(add(set, 7, 2), TAKEN_AWAY);
+    // The number that a place has room for begins anew.
+    assert.equal(add(set, 8, 2 ** 32 + 5), NEW);
+    assert.equal(add(set, 8, 2 ** 32 - 5), TAKEN_AWAY);
+    assert.equal(add(set, 8, 2 ** 32 + 5), DUPLICATE);
   });
 
   test('an id is waited for whose thread is not running between claiming its place and filling it', async () => {

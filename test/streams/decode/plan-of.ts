@@ -2,7 +2,7 @@
  * Plans and tasks for tests of the decoder: one stream, named fields, defaults for the rest.
  */
 import { decodeBatch } from '../../../src/streams/decode/decode.ts';
-import { EventBatch } from '../../../src/streams/decode/event-batch.ts';
+import { BODY_AT, EventBatch } from '../../../src/streams/decode/event-batch.ts';
 import type { FieldType } from '../../../src/streams/define/definition.ts';
 import type { DecodeResult, WireFormat } from '../../../src/streams/engine/task.ts';
 import type { Provenance } from '../../../src/streams/operator.ts';
@@ -64,6 +64,8 @@ export interface DecodeOptions {
   readonly dedup?: SharedArrayBuffer;
   readonly seq?: number;
   readonly arrivalMs?: number;
+  /** Memory in which the body stands where a batch has it. */
+  readonly memory?: SharedArrayBuffer;
 }
 
 export function decode(
@@ -74,15 +76,19 @@ export function decode(
 ): Decoded {
   const isText = typeof body === 'string';
   const bytes = body instanceof Uint8Array ? body : Buffer.from(isText ? body : JSON.stringify(body));
-  const shared = new SharedArrayBuffer(bytes.length);
-  new Uint8Array(shared).set(bytes);
+  const { memory = null } = options;
+  const shared = memory ?? new SharedArrayBuffer(bytes.length);
+  const bodyAt = memory === null ? 0 : BODY_AT;
+  new Uint8Array(shared).set(bytes, bodyAt);
   const result = decodeBatch(plan, {
     kind: 'decode',
-    spare: null,
+    spare: memory,
+    looksOnly: false,
     epoch: 1,
     stream: 0,
     format,
     body: shared,
+    bodyAt,
     bodyBytes: bytes.length,
     contextBytes: 0,
     provenance: provenance(options.seq, options.arrivalMs),

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { SHAPES_MAX } from '../../../src/streams/decode/shape-cache.ts';
+import { compileShape, PROGRAMS_KEPT_MAX } from '../../../src/streams/decode/shape-program.ts';
 import { schemaOf } from '../../../src/streams/decode/stream-schema.ts';
 import { ARRIVAL_MS, decode, planOf, rowsOf } from './plan-of.ts';
 
@@ -48,6 +49,26 @@ describe('programs of shapes', () => {
     );
     assert.equal(decode(plan, 'ndjson', body).accepted, 30_000);
     assert.equal(schemaOf(plan, 0).shapes.lines.size, SHAPES_MAX);
+  });
+
+  test('a plan goes on with the program that another one made for the same shape', () => {
+    const scanOf = (names: readonly string[]): unknown => {
+      const plan = planOf(Object.fromEntries(names.map((name) => [name, 'number' as const])));
+      const schema = schemaOf(plan, 0);
+      const literals = [...names.map((name, i) => `${i === 0 ? '{' : ','}"${name}":`), '}'].map((text) =>
+        Buffer.from(text),
+      );
+      return compileShape(
+        { literals, fields: names.map((_, i) => i), quoted: names.map(() => false) },
+        schema,
+        'lines',
+      );
+    };
+    assert.equal(scanOf(['a', 'b']), scanOf(['a', 'b']));
+    assert.notEqual(scanOf(['a', 'b']), scanOf(['a', 'c']));
+    const first = scanOf(['a', 'b']);
+    for (let i = 0; i < PROGRAMS_KEPT_MAX; i++) scanOf([`x${i}`]);
+    assert.notEqual(scanOf(['a', 'b']), first);
   });
 
   test('names that would be code are bytes', () => {

@@ -304,6 +304,30 @@ describe('a changed plan keeps state', () => {
     assert.deepEqual(verdicts(watched('score > 1', 3), watched('score > 2', 4)), kept);
   });
 
+  test('not of an anomaly whose window gives other values, for what it has learned is about those', () => {
+    const watched = (window: object, n: object): StreamDefinition => ({
+      ...bids({
+        windows: [
+          { ...tumbling({ aggregates: { n: { fn: 'count', ...n }, mean: { fn: 'mean', of: 'price' } } }), ...window },
+        ],
+        anomalies: [
+          { name: 'odd', window: 'w', value: 'n', type: 'zscore' },
+          { name: 'rare', window: 'w', value: 'mean', type: 'zscore' },
+        ],
+      } as Partial<StreamDefinition>),
+    });
+    const lost = (window: object, n: object): string[] =>
+      compatibility(compilePlan([watched({}, {})], OPTIONS), compilePlan([watched(window, n)], OPTIONS)).flatMap(
+        ({ kept, operator }) => (kept ? [] : [operator]),
+      );
+    assert.deepEqual(lost({ sizeMs: 5000 }, {}), ['bids/w', 'bids/odd', 'bids/rare']);
+    assert.deepEqual(lost({ where: 'price > 9' }, {}), ['bids/w', 'bids/odd', 'bids/rare']);
+    assert.deepEqual(lost({}, { where: 'price > 9' }), ['bids/w', 'bids/odd']);
+    assert.deepEqual(lost({ allowedLatenessMs: 5, offsetMs: 0 }, {}), []);
+    const verdict = verdicts(watched({}, {}), watched({}, { fn: 'sum', of: 'price' }));
+    assert.match(verdict['bids/odd'] ?? '', /^of was \{.*"fn":"count".*\} and is \{.*"fn":"sum"/);
+  });
+
   test('of a join and a pattern when fields move, not when what they read changes its type', () => {
     const plan = (fields: object) => compilePlan([{ ...ALL, schema: { ...ALL.schema, fields } }, PEOPLE], OPTIONS);
     const before = plan(ALL.schema.fields);

@@ -77,7 +77,9 @@ describe('the shape of a definition is checked, with the path of what is wrong',
     [
       'a webhook',
       [bids({ windows: [tumbling()], alerts: [{ name: 'a', on: 'w', actions: [{ webhook: 'ftp://x' }] }] })],
-      ['streams[0].alerts[0].actions[0].webhook: "ftp://x", expected an http or https address'],
+      [
+        'streams[0].alerts[0].actions[0].webhook: "ftp://x", expected an http or https address without user and password: headers can say who calls',
+      ],
     ],
     [
       'too many windows',

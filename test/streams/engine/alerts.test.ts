@@ -120,6 +120,43 @@ test('with `for` the condition must hold so many times in a row', async () => {
   }
 });
 
+test('a value that is named as the key is stands beside it', async () => {
+  const alert = { name: 'hot', on: 'w', when: 'key > 10 && key.k == "a"', message: '{key.k} at {key}' };
+  const aggregates = { key: { fn: 'max', of: 'v' } } as const;
+  const rig = await openRig([
+    { ...streamOf({}), windows: [{ name: 'w', type: 'tumbling', sizeMs: 1000, aggregates }], alerts: [alert] },
+  ]);
+  try {
+    await play(rig, 'a', [11, 0], 0);
+    assert.deepEqual(
+      (await rig.rows('s', 'hot')).map(({ values }) => values['message']),
+      ['a at 11'],
+    );
+  } finally {
+    await rig.close();
+  }
+});
+
+test('without a condition nothing is cleared, before `for` results or after them', async () => {
+  const rig = await openRig([streamOf({ for: 3 })]);
+  try {
+    await play(rig, 'a', [1, 2, 3, 4, 5], 0);
+    assert.deepEqual(await states(rig), ['raised 2', 'raised 3']);
+  } finally {
+    await rig.close();
+  }
+});
+
+test('without a condition it holds nothing of the keys it was told of', async () => {
+  const rig = await openRig([{ ...streamOf({}), limits: { keysMax: 20 } }]);
+  try {
+    for (let i = 0; i < 100; i++) await play(rig, `k${i}`, [1], i);
+    assert.equal((await states(rig)).length, 99);
+  } finally {
+    await rig.close();
+  }
+});
+
 test('a group that was told is silent for so long; an end is told when its beginning was, and only then', async () => {
   const hook = await receiver();
   const rig = await openRig([
@@ -235,7 +272,38 @@ test('a webhook that refuses for good is not asked again, and those behind it go
       hook.calls.map(({ alert, status }) => `${alert.state} ${status}`),
       ['raised 400', 'cleared 200'],
     );
+    assert.equal(rig.service.list()[0]?.alertCallsLost, 1);
     assert.ok(rig.troubles.some(({ message }) => /refuses it for good/.test(message)));
+  } finally {
+    await rig.close();
+    await hook.close();
+  }
+});
+
+test('alerts of a long key have idempotency keys of their own', async () => {
+  const hook = await receiver();
+  const rig = await openRig([streamOf({ when: 'v > 10', actions: [{ webhook: hook.url }] })]);
+  try {
+    await play(rig, 'ä'.repeat(3000), [11, 0, 11, 0], 0);
+    await rig.settled();
+    const keys = hook.calls.map(({ key }) => key);
+    assert.deepEqual([keys.length, new Set(keys).size], [3, 3], 'each is another call for the receiver');
+    for (const key of keys) assert.ok(key.length <= 1024, `${key.length} characters`);
+  } finally {
+    await rig.close();
+    await hook.close();
+  }
+});
+
+test('a call that cannot be written is given up, and those behind it go on', async () => {
+  const hook = await receiver();
+  const headers = { 'x-bad': 'one\ntwo' };
+  const rig = await openRig([streamOf({ when: 'v > 10', actions: [{ webhook: hook.url, headers }] })]);
+  try {
+    await play(rig, 'a', [11, 0, 11, 0], 0);
+    await rig.settled();
+    assert.equal(rig.troubles.filter(({ message }) => /refuses it for good/.test(message)).length, 3);
+    assert.equal(hook.calls.length, 0);
   } finally {
     await rig.close();
     await hook.close();

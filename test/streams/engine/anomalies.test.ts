@@ -131,6 +131,18 @@ test('missing: a key is told once when the others go on without it, and again wh
   ]);
 });
 
+test('missing: of a window, a key is seen by its results, be their value a text', async () => {
+  const { windows: _, ...stream } = streamOf({ ...MISSING, window: 'w', value: 'name' });
+  const aggregates = { name: { fn: 'last', of: 'k' } } as const;
+  const rig = await openRig([{ ...stream, windows: [{ name: 'w', type: 'tumbling', sizeMs: 1000, aggregates }] }]);
+  try {
+    for (const at of [1000, 2000, 6999, 7000]) await rig.send('s', [{ at, k: at === 1000 ? 'a' : 'b', v: 1 }]);
+    assert.deepEqual(toldBy(rig), [{ key: 'a', start: 1000, end: 6000, value: 0, expected: 1000, score: 1 }]);
+  } finally {
+    await rig.close();
+  }
+});
+
 test('missing: when nothing comes at all, time goes on by the clock, once every partition is idle', async () => {
   const rig = await openRig([streamOf(MISSING)]);
   try {
@@ -206,3 +218,69 @@ test('missing: a replay tells the same, from a checkpoint or from the log alone'
     }
   }
 });
+
+/** Other keys and partitions let it come late: nothing is late for the stream. */
+async function toldInDisorder(anomaly: Omit<AnomalyDefinition, 'name'>, events: readonly object[]): Promise<Told[]> {
+  const stream = streamOf(anomaly);
+  const rig = await openRig([{ ...stream, time: { ...stream.time, outOfOrderMs: 1_000_000 } }]);
+  try {
+    for (const event of events) await rig.send('s', [event]);
+    await rig.settled();
+    return toldBy(rig);
+  } finally {
+    await rig.close();
+  }
+}
+
+test('rate: what comes late has no part in the change to the value after it', async () => {
+  const found = await toldInDisorder({ type: 'rate', value: 'v', maxPerSecond: 20 }, [
+    { at: 1000, k: 'a', v: 0 },
+    { at: 11_000, k: 'a', v: 100 },
+    { at: 6000, k: 'a', v: 50 },
+    // Ten per second, as all along; 60 after the late one.
+    { at: 12_000, k: 'a', v: 110 },
+    { at: 13_000, k: 'a', v: 140 },
+  ]);
+  assert.deepEqual(found, [{ key: 'a', start: 13_000, end: 13_000, value: 140, expected: 110, score: 1.5 }]);
+});
+
+test('seasonal: what comes late is of the bucket of its own time', async () => {
+  const season = { type: 'seasonal', value: 'v', threshold: 3, warmup: 4, seasonMs: 2000, buckets: 2 } as const;
+  const values = [1, 100, 3, 104, 1, 100, 3, 104, 1, 100].map((v, i) => ({ at: i * 1000, k: 'a', v }));
+  const found = await toldInDisorder(season, [...values, { at: 8500, k: 'a', v: 2 }, { at: 8600, k: 'a', v: 102 }]);
+  assert.deepEqual(
+    found.map(({ start, value }) => [start, value]),
+    [[8600, 102]],
+  );
+});
+
+test('missing: what comes late is not a sign of life, and nothing is told twice', async () => {
+  const found = await told(
+    { type: 'missing', value: 'v', afterMs: 50 },
+    [{ at: 100, k: 'a', v: 1 }],
+    [{ at: 200, k: 'b', v: 1 }],
+    [
+      { at: 90, k: 'a', v: 2 },
+      { at: 100, k: 'a', v: 3 },
+    ],
+    [{ at: 210, k: 'b', v: 1 }],
+  );
+  assert.deepEqual(
+    found.map(({ end, key, start }) => [key, start, end]),
+    [['a', 100, 150]],
+  );
+});
+
+for (const type of ['zscore', 'ewma', 'seasonal'] as const) {
+  test(`${type}: values beyond all bounds are told with a score, and leave the key able to hear`, async () => {
+    const season = type === 'seasonal' ? { seasonMs: 1000, buckets: 1 } : {};
+    const usual = Array.from({ length: 300 }, (_, i) => 10 + (i % 2));
+    const found = await told({ type, value: 'v', threshold: 3, warmup: 4, ...season }, [
+      ...valuesOf('a', [...usual, 1e308, -1e308, ...usual, 1000]),
+      ...valuesOf('b', [1e308, -1e308, ...usual, 1000]),
+    ]);
+    const of = (k: string): number[] => found.filter(({ key }) => key === k).map(({ value }) => value);
+    assert.deepEqual([of('a'), of('b').at(-1)], [[1e308, -1e308, 1000], 1000]);
+    for (const { score } of found) assert.ok(score > 3, `score ${score}`);
+  });
+}

@@ -2,11 +2,20 @@
  * Batch ids: as many as the definition says, through a restart, and each for one body.
  */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
 import { DefinitionProblem } from '../../../src/streams/define/definition-problem.ts';
 import { BATCH_IDS_MAX } from '../../../src/streams/define/limits.ts';
+import { LocalThreads } from '../../../src/streams/engine/local-threads.ts';
 import { StreamRefusal } from '../../../src/streams/engine/port.ts';
+import type { ShardParts } from '../../../src/streams/engine/shard.ts';
+import { type ApplyTask, type DecodeTask, ThreadLost } from '../../../src/streams/engine/task.ts';
+import type { Plan } from '../../../src/streams/plan.ts';
+import { scopedBatchId } from '../../../src/streams/sources/port.ts';
+import { openStores, type Stores } from '../../../src/streams/stores.ts';
 import { lastingStores } from './faults.ts';
 import { openRig, type Rig } from './rig.ts';
 
@@ -34,6 +43,27 @@ test('remembers as many as it may, the newest, and forgets them after their time
     assert.equal(accepted(rig), 6);
   } finally {
     await rig.close();
+  }
+});
+
+test('an id that is no text in UTF-8 is the same one when the log is replayed', async () => {
+  const dataDir = await mkdtemp(join(tmpdir(), 'batch-ids-'));
+  const definitions: StreamDefinition[] = [{ ...streamOf(10), durability: 'fsync' }];
+  const stores = (): Promise<Stores> => openStores({ definitions, dataDir, logBytesMax: 2 ** 30 });
+  let rig = await openRig(definitions, { stores });
+  try {
+    const send = (id: string): Promise<unknown> =>
+      rig.send('s', [{ k: 'k' }], { batchId: scopedBatchId('me', JSON.parse(id) as string) });
+    await send('"a\\ud800"');
+    await rig.abandon();
+    rig = await openRig(definitions, { stores });
+    await send('"a\\ud800"');
+    assert.equal(accepted(rig), 1);
+    await send('"a\\ud801"');
+    assert.equal(accepted(rig), 2);
+  } finally {
+    await rig.close();
+    await rm(dataDir, { recursive: true });
   }
 });
 
@@ -80,5 +110,68 @@ test('an id is of one body, before and after a restart', async () => {
     } finally {
       await rig.close();
     }
+  }
+});
+
+describe('a batch that is left out since its threads are lost, and sent again under its id', () => {
+  const COUNTED: StreamDefinition = {
+    ...streamOf(10),
+    schema: { fields: { at: 'integer', k: 'string' }, timestamp: { field: 'at' } },
+    windows: [{ name: 'w', type: 'tumbling', sizeMs: 10, aggregates: { n: 'count' } }],
+  };
+  const EVENTS = [
+    { at: 1, k: 'a' },
+    { at: 2, k: 'b' },
+  ];
+
+  /** Threads that are lost over the first records, as many as given, however often they are tried. */
+  const losing = (records: number) => (parts: ShardParts) => {
+    const threads = new LocalThreads(parts);
+    const lost = new Set<number>();
+    return {
+      size: 1,
+      usePlan: (plan: Plan) => threads.usePlan(plan),
+      async decode(task: DecodeTask) {
+        const decoded = await threads.decode(task);
+        if (lost.size < records) lost.add(task.provenance.seq);
+        if (lost.has(task.provenance.seq)) throw new ThreadLost('ended by the test');
+        return decoded;
+      },
+      apply: (task: ApplyTask) => threads.apply(task),
+    };
+  };
+
+  async function countsOf(rig: Rig): Promise<unknown[]> {
+    return (await rig.rows('s', 'w', 'all')).map(({ values }) => values['n']);
+  }
+
+  // Of a replay: none is lost again; those of the first record are; of both.
+  for (const [lost, counts] of [
+    [0, [2]],
+    [1, [2]],
+    [2, []],
+  ] as const) {
+    test(`counts once, now and when the log is replayed with threads lost over ${lost} of the records`, async () => {
+      const stores = lastingStores();
+      const first = await openRig([COUNTED], { stores, threads: losing(1) });
+      await assert.rejects(first.send('s', EVENTS, { batchId: 'b' }), ThreadLost);
+      assert.equal((await first.send('s', EVENTS, { batchId: 'b' })).accepted, 2);
+      assert.deepEqual(await countsOf(first), [2]);
+      await first.abandon();
+
+      const next = await openRig([COUNTED], { stores, threads: losing(lost) });
+      assert.deepEqual(await countsOf(next), counts);
+      assert.equal((await next.send('s', EVENTS, { batchId: 'b' })).accepted, 2);
+      assert.equal((await next.send('s', EVENTS, { batchId: 'b' })).accepted, 2);
+      assert.deepEqual(await countsOf(next), [2]);
+      assert.equal(accepted(next), 2);
+      await next.checkpoint();
+      await next.abandon();
+
+      const last = await openRig([COUNTED], { stores });
+      assert.equal((await last.send('s', EVENTS, { batchId: 'b' })).accepted, 2);
+      assert.equal(accepted(last), 2);
+      await last.close();
+    });
   }
 });

@@ -85,12 +85,33 @@ describe('options of sources and sinks', () => {
     assert.ok(!problems.join().includes('secret'));
   });
 
+  test('an address that may hold a password is told to be wrong, and not shown', () => {
+    assert.deepEqual(problemsOf({ sources: [{ type: 'redis', url: 'http://me:secret@host', stream: 'x' }] }), [
+      'streams[0].sources[0].url: a text (not shown), expected redis://host:port or rediss://host:port',
+    ]);
+  });
+
   test('a name, and of a sink what it takes, are options of all', () => {
-    const named = { name: 'n' };
-    const sources = Object.entries(SOURCES).flatMap(([type, ways]) => ways.map((way) => ({ type, ...named, ...way })));
-    const sinks = Object.entries(SINKS).map(([type, options]) => ({ type, ...named, of: ['v'], ...options }));
-    assert.deepEqual(problemsOf({ sources, sinks: [...sinks, { type: 'stream', stream: 'other', ...named }] }), []);
+    const ways = Object.entries(SOURCES).flatMap(([type, each]) => each.map((way) => ({ type, ...way })));
+    const sources = ways.map((way, i) => ({ name: `n${i}`, ...way }));
+    const sinks = Object.entries(SINKS).map(([type, options]) => ({ type, name: type, of: ['v'], ...options }));
+    assert.deepEqual(problemsOf({ sources, sinks: [...sinks, { type: 'stream', stream: 'other', name: 'n' }] }), []);
     assert.equal(problemsOf({ sources: [{ type: 'machine', of: ['v'] }] }).length, 1);
+  });
+
+  test('two sources, or two sinks, of one name are refused, and a name that is none', () => {
+    const [one, other] = [
+      { type: 'file', path: 'x', name: 'n' },
+      { type: 'file', path: 'y', name: 'n' },
+    ];
+    assert.deepEqual(problemsOf({ sources: [one, other], sinks: [one, other] }), [
+      'streams[0].sources[1].name: "n", expected a name that no other source of the stream has',
+      'streams[0].sinks[1].name: "n", expected a name that no other sink of the stream has',
+    ]);
+    const unnamed = (name: unknown): readonly string[] =>
+      problemsOf({ sources: [{ type: 'machine', name: name as string }] });
+    assert.match(unnamed(5)[0] ?? '', /^streams\[0\]\.sources\[0\]\.name: 5, expected a name: /);
+    assert.match(unnamed('file#0')[0] ?? '', /^streams\[0\]\.sources\[0\]\.name: "file#0", expected a name: /);
   });
 
   test('streams do not start with them', async () => {

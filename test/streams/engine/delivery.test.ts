@@ -87,6 +87,27 @@ test('a sink that is away when it is opened and holds nothing yet gets everythin
   await delivery.close();
 });
 
+test('a sink further than a log that has lost its newest records has what is left of it already', async () => {
+  const written: number[] = [];
+  const delivery = new Delivery(
+    's/x',
+    sinkOf(
+      () => Promise.resolve(12),
+      ({ seq }) => {
+        written.push(seq);
+        return Promise.resolve();
+      },
+    ),
+    recorder().log,
+  );
+  // Of a checkpoint of that log, as of record 8: 9 and 10 are computed again, 11 is a new one under an old number.
+  await delivery.open(8, [batchOf(8)], 10);
+  for (const seq of [9, 10, 11]) delivery.push(batchOf(seq));
+  await delivery.settled();
+  assert.deepEqual(written, [11]);
+  await delivery.close();
+});
+
 test('a sink that cannot be used as it is declared is told at once', async () => {
   const delivery = new Delivery(
     's/x',

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { Gathering } from '../../../src/streams/engine/outputs.ts';
 import type { Keys, OperatorInput } from '../../../src/streams/operator.ts';
-import type { Plan, StreamPlan, ViewPlan } from '../../../src/streams/plan.ts';
+import type { Plan, ViewPlan } from '../../../src/streams/plan.ts';
 import { ShardMemory } from '../../../src/streams/state/memory.ts';
 import { viewKind } from '../../../src/streams/views/view.ts';
 import { batchOf, type Event, fieldsOf, planOf } from '../expressions/rows.ts';
@@ -73,7 +73,7 @@ function linesOf(given: Case, asRows: boolean): { lines: string; facts: unknown[
   const view = viewOf(given.all ? [] : SELECT, given.where);
   const operator = viewKind.attach(view, ShardMemory.create(8), { plan: PLAN, keys: KEYS });
   const gathering = new Gathering();
-  const output = gathering.output(view, PLAN.streams[0] as StreamPlan, operator.columns, KEYS);
+  const output = gathering.output(view, PLAN, operator.columns, KEYS);
   for (const seq of [given.seq, given.seq + 1]) {
     gathering.begin(seq);
     const input = inputOf({ ...given, seq });

@@ -61,3 +61,42 @@ test('results that a sink refused for good are told by their number', async () =
   assert.equal((await describeStream(rig.service, 's')).resultsRefused, 1);
   await rig.close();
 });
+
+test('the values of every operator are told as its results carry them, named by the definition or not', async () => {
+  const aggregates = { n: 'count' as const, high: { fn: 'max' as const, of: 'v' } };
+  const step = { name: 'a', where: 'v == 3' };
+  const stream: StreamDefinition = {
+    ...DEFINED,
+    windows: [{ name: 'w', type: 'count', count: 1, aggregates }],
+    patterns: [
+      { name: 'p', steps: [step], time: 'arrival' },
+      { name: 'p_select', steps: [step], time: 'arrival', select: { v: 'v' } },
+      { name: 'p_step', steps: [step], time: 'arrival', select: { step: 'v', v: 'v' } },
+    ],
+    views: [{ name: 'v' }, { name: 'v_select', select: { twice: 'v * 2' } }],
+    joins: [
+      {
+        ...{ name: 'j', type: 'interval', with: 's', on: { left: ['k'], right: ['k'] }, lowerMs: 0, upperMs: 0 },
+        select: { both: 'left.v + right.v' },
+      },
+    ],
+    anomalies: [{ name: 'jump', value: 'v', type: 'zscore', warmup: 2, threshold: 0.01 }],
+    alerts: [{ name: 'hot', on: 'w', when: 'high > 2' }],
+    sinks: [{ type: 'tap' }],
+  };
+  const rig = await openRig([stream]);
+  try {
+    for (const [at, v] of [1, 2, 1, 2, 3].entries()) await rig.send('s', [{ at, k: 'a', v }]);
+    await rig.settled();
+    const carried = new Map<string, string[]>();
+    for (const line of rig.tap.lines()) {
+      const { name, values } = JSON.parse(line) as { name: string; values: object };
+      carried.set(name, Object.keys(values));
+    }
+    const { operators } = await describeStream(rig.service, 's');
+    assert.deepEqual(new Map(operators.map(({ name, values }) => [name, [...values]] as const)), carried);
+    assert.equal(carried.size, 9);
+  } finally {
+    await rig.close();
+  }
+});

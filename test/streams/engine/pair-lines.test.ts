@@ -49,7 +49,7 @@ function linesOf({ join, where, left, right, seq, traceparent }: Case, asRows: b
   const keys = new KeyRegistry();
   const operator = joinKind.attach(plan, joinKind.create(plan, PLAN), { plan: PLAN, keys });
   const gathering = new Gathering();
-  const output = gathering.output(plan, PLAN.streams[0] as StreamPlan, operator.columns, keys);
+  const output = gathering.output(plan, PLAN, operator.columns, keys);
   const out: Emitter = asRows ? { emit: (row) => output.emit(row) } : output;
   const take = (side: number, events: readonly Event[], record: number): void => {
     gathering.begin(record);

@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
 import { StreamRefusal } from '../../../src/streams/engine/port.ts';
+import { MemoryLog } from '../../../src/streams/log/memory-log.ts';
 import { lastingStores } from './faults.ts';
 import { openRig } from './rig.ts';
 
@@ -62,3 +63,82 @@ describe('keys of an operator that a new plan is without are let go', () => {
     });
   }
 });
+
+describe('while a new plan is put in force', () => {
+  const stream: StreamDefinition = {
+    name: 's',
+    schema: {
+      fields: { at: 'integer', k: 'string', j: 'string', v: 'number' },
+      timestamp: { field: 'at' },
+      key: ['k'],
+    },
+    windows: [WINDOW],
+    patterns: [{ name: 'p', steps: [{ name: 'a' }, { name: 'b', where: 'v > 5' }] }],
+  };
+  const byJ = { name: 'by_j', type: 'tumbling', sizeMs: 100, key: ['j'], aggregates: { sum: { fn: 'sum', of: 'v' } } };
+
+  test('a batch that has come already is decoded by the plan it is applied under', async () => {
+    const rig = await openRig([stream]);
+    const sent: Promise<unknown>[] = [];
+    const defined = rig.service.define('s', 'windows', byJ);
+    let isOver = false;
+    void defined.finally(() => {
+      isOver = true;
+    });
+    do {
+      sent.push(rig.send('s', [{ at: sent.length, k: 'a', j: 'x', v: 1 }]));
+      await new Promise((resolve) => setImmediate(resolve));
+    } while (!isOver);
+    await Promise.all(sent);
+    await rig.send('s', [{ at: 1_000_000, k: 'a', j: 'x', v: 1 }]);
+    const ofWindow = await rig.rows('s', 'w');
+    assert.deepEqual(new Set(ofWindow.map(({ key }) => JSON.stringify(key))), new Set(['{"k":"a"}']));
+    const counted = ofWindow.reduce((sum, { values }) => sum + Number(values['n']), 0);
+    assert.equal(counted, sent.length, 'none is lost, none counts for another key');
+    const keys = (await rig.rows('s', 'by_j')).map(({ key }) => JSON.stringify(key));
+    assert.deepEqual(new Set(keys), new Set(['{"j":"x"}']));
+    assert.deepEqual(rig.troubles, []);
+    await rig.close();
+  });
+
+  test('a question is answered by the operator it names', async () => {
+    const log = heldLog();
+    const stores = async () => ({ ...(await lastingStores()()), eventLog: log.eventLog });
+    const rig = await openRig([stream], { stores });
+    await rig.send('s', [{ at: 1, k: 'a', j: 'x', v: 1 }]);
+    // Not at step b, and of the watermark of a later event.
+    await rig.send('s', [{ at: 5000, k: 'b', j: 'x', v: 1 }]);
+    const defined = rig.service.define('s', 'windows', byJ);
+    await log.planComes;
+    const asked = rig.rows('s', 'p', 'open');
+    log.letPlanIn();
+    await defined;
+    const rows = await asked;
+    assert.deepEqual([rows.length, rows[0]?.name], [1, 'p']);
+    await rig.close();
+  });
+});
+
+/** A log that takes what is declared, and the next plan when it is told to. */
+function heldLog(): { eventLog: MemoryLog; planComes: Promise<void>; letPlanIn(): void } {
+  const eventLog = new MemoryLog();
+  let letPlanIn = (): void => undefined;
+  let comes = (): void => undefined;
+  const gate = new Promise<void>((resolve) => {
+    letPlanIn = resolve;
+  });
+  const planComes = new Promise<void>((resolve) => {
+    comes = resolve;
+  });
+  const append = eventLog.append.bind(eventLog);
+  let plans = 0;
+  eventLog.append = (record) => {
+    const appended = append(record);
+    if (record.kind !== 'plan') return appended;
+    plans += 1;
+    if (plans === 1) return appended;
+    comes();
+    return { ...appended, durable: gate };
+  };
+  return { eventLog, planComes, letPlanIn };
+}

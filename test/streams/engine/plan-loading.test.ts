@@ -67,6 +67,7 @@ function poolOf(answer: (message: StreamMessage) => StreamAnswer): { threads: Po
       told.push(message);
       return Promise.resolve(answer(message));
     },
+    isInCall: () => false,
     kill: () => undefined,
   });
   threads.usePlan(planWith('m'));
@@ -79,7 +80,7 @@ test('a thread that could not take a plan is given it again, and no task before 
     if (task !== null) return { ok: true, result: null };
     loads += 1;
     return loads < 3
-      ? { ok: false, message: 'reducer module m cannot be loaded', spill: null }
+      ? { ok: false, message: 'reducer module m cannot be loaded', spill: null, isNotKept: false }
       : { ok: true, result: null };
   });
   await Promise.all([threads.decode(TASK), threads.decode(TASK)]);
@@ -91,7 +92,12 @@ test('a thread that could not take a plan is given it again, and no task before 
 });
 
 test('a plan that no thread can take is told by the name of its module', async () => {
-  const { threads, told } = poolOf(() => ({ ok: false, message: 'reducer module m cannot be loaded', spill: null }));
+  const { threads, told } = poolOf(() => ({
+    ok: false,
+    message: 'reducer module m cannot be loaded',
+    spill: null,
+    isNotKept: false,
+  }));
   await assert.rejects(threads.decode(TASK), {
     name: 'PlanNotLoaded',
     message: 'reducer module m cannot be loaded',

@@ -148,11 +148,31 @@ describe('buffers used again', () => {
     assert.ok(pool.bytes <= 4096);
   });
 
-  test('hold a copy at their begin', () => {
+  test('hold a copy at a place of theirs', () => {
     const pool = new BufferPool(4096);
     pool.give(new SharedArrayBuffer(8));
-    const copy = pool.copyOf(Uint8Array.of(1, 2, 3, 4, 5));
+    const copy = pool.copyOf(Uint8Array.of(1, 2, 3, 4, 5), 0, 5);
     assert.equal(copy.byteLength, 8);
     assert.deepEqual([...new Uint8Array(copy, 0, 5)], [1, 2, 3, 4, 5]);
+    const roomy = pool.copyOf(Uint8Array.of(6, 7), 32, 100);
+    assert.ok(roomy.byteLength >= 100);
+    assert.deepEqual([...new Uint8Array(roomy, 32, 2)], [6, 7]);
   });
+});
+
+test('an average that goes by arrival is the same however events are cut into batches', async () => {
+  const averages: unknown[] = [];
+  for (const size of [100, 300]) {
+    const window: WindowDefinition = { ...tumbling, aggregates: { e: { fn: 'ewma', of: 'v', alpha: 0.3 } } };
+    const rig = await openRig([streamOf([window])]);
+    await rig.send('s', [{ ts: 5, key: 'hot', v: 1000 }]);
+    const events = Array.from({ length: 300 }, (_, i) => ({ ts: 1 + i, key: 'hot', v: 1 }));
+    for (let i = 0; i < events.length; i += size) await rig.send('s', events.slice(i, i + size));
+    await rig.send('s', [{ ts: 5000, key: 'hot', v: 0 }]);
+    await rig.settled();
+    averages.push(...rig.tap.lines().map((line) => (JSON.parse(line) as ResultLine).values['e']));
+    await rig.close();
+  }
+  assert.equal(averages.length, 2);
+  assert.equal(averages[0], averages[1]);
 });

@@ -34,3 +34,24 @@ for (const window of WINDOWS) {
     await rig.close();
   });
 }
+
+for (const window of WINDOWS) {
+  test(`nothing is late for a ${window.type} window, be the clock set back`, async () => {
+    const rig = await openRig([
+      { name: 's', schema: { fields: { v: 'number' } }, windows: [window], sinks: [{ type: 'tap' }] },
+    ]);
+    const tickAt = (ms: number): void => {
+      rig.nowMs = STARTED_MS + ms;
+      rig.tick();
+    };
+    await rig.send('s', [{ v: 1 }]);
+    tickAt(250);
+    rig.nowMs = STARTED_MS + 20;
+    await rig.send('s', [{ v: 2 }]);
+    tickAt(600);
+    await rig.settled();
+    const counts = rig.tap.lines().map((line) => (JSON.parse(line) as { values: { n: number } }).values.n);
+    assert.deepEqual(counts, [1, 1]);
+    await rig.close();
+  });
+}

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { StreamDefinition, WindowDefinition } from '../../../src/streams/define/definition.ts';
 import { StreamRefusal, type WindowAnswer, type WindowQuery } from '../../../src/streams/engine/port.ts';
+import { RETAINED_ROWS } from '../../../src/streams/engine/retained.ts';
 import { lastingStores } from './faults.ts';
 import { openRig, type Rig } from './rig.ts';
 
@@ -79,6 +80,24 @@ describe('open rows', () => {
     });
   }
 
+  test('equal ones by the text of their key, whichever shards they are in', async () => {
+    const rig = await openRig([streamOf({ windows: [{ name: 'w', type: 'tumbling', sizeMs: 1000, aggregates }] })]);
+    try {
+      const hosts = Array.from({ length: 50 }, (_, i) => `h${(i * 7) % 50}`);
+      await rig.send(
+        's',
+        hosts.map((host) => ({ at: 10, host, disk: 0, v: 1 })),
+      );
+      const { rows } = await ask(rig, { by: 'v', limit: 20 });
+      assert.deepEqual(
+        rows.map(({ key }) => key['host']),
+        hosts.toSorted().slice(0, 20),
+      );
+    } finally {
+      await rig.close();
+    }
+  });
+
   test('more than an answer may hold are told, of a key given in part too', async () => {
     const rig = await openRig([streamOf({ windows: [{ name: 'w', type: 'session', gapMs: 100_000, aggregates }] })]);
     try {
@@ -119,6 +138,23 @@ describe('closed rows', () => {
       assert.deepEqual((await ask(rig, { include: 'open', limit: 100 })).truncatedBy, []);
       // The newest ones are all there as long as they are not asked for beyond what is kept.
       assert.deepEqual((await ask(rig, { include: 'closed', limit: 1 })).truncatedBy, ['limit']);
+    } finally {
+      await rig.close();
+    }
+  });
+
+  test('of one instant are in a range that begins with it, and are missed there when they are kept no more', async () => {
+    const rig = await openRig([streamOf({ views: [{ name: 'w' }] })]);
+    try {
+      const at = (...times: number[]): object[] => times.map((each, v) => ({ at: each, host: 'h', disk: 0, v }));
+      await rig.send('s', at(0, 5000, 6000));
+      const startsOf = async (query: Partial<WindowQuery>): Promise<unknown[]> =>
+        (await ask(rig, query)).rows.map(({ start }) => start);
+      assert.deepEqual(await startsOf({ fromMs: 6000 }), [6000]);
+      assert.deepEqual(await startsOf({ fromMs: 0, toMs: 6000 }), [5000, 0]);
+      await rig.send('s', at(...Array.from({ length: RETAINED_ROWS }, () => 7000)));
+      assert.deepEqual((await ask(rig, { fromMs: 6000, toMs: 6001 })).truncatedBy, ['retained']);
+      assert.deepEqual((await ask(rig, { fromMs: 6001, toMs: 6002 })).truncatedBy, []);
     } finally {
       await rig.close();
     }

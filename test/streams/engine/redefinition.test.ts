@@ -7,6 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { StreamDefinition, WindowDefinition } from '../../../src/streams/define/definition.ts';
+import { CONNECTOR_KINDS } from '../../../src/streams/engine/connectors.ts';
+import { StreamRefusal } from '../../../src/streams/engine/port.ts';
 import { openStores, type Stores } from '../../../src/streams/stores.ts';
 import { lastingStores } from './faults.ts';
 import { openRig, type Rig } from './rig.ts';
@@ -149,4 +151,125 @@ test('compatible changes keep state, others say why not, and so does what no lon
   );
   assert.deepEqual(warnings(rig), []);
   await rig.close();
+});
+
+test('results of a window are gone with its state, and stay with it', async () => {
+  const rig = await openRig([{ ...DECLARED, durability: 'memory' }]);
+  try {
+    await rig.service.define('s', 'windows', { ...tumbling('w', 100), retainRows: 10 });
+    for (const [i, v] of [1, 2, 3].entries()) await send(rig, i * 1000, v);
+    assert.deepEqual((await totals(rig, 'w')).toSorted(), [1, 2, 3]);
+    await rig.service.define('s', 'windows', { ...tumbling('w', 100), retainRows: 1 });
+    assert.deepEqual((await totals(rig, 'w')).toSorted(), [2, 3], 'kept as many as are declared now, and the open one');
+    await rig.service.define('s', 'windows', { ...tumbling('w', 100), aggregates: { n: 'count' } });
+    assert.deepEqual(await rig.rows('s', 'w', 'all'), [], 'what a window of other values said is not its own');
+    await send(rig, 9000, 4);
+    await send(rig, 9999, 4);
+    assert.deepEqual(
+      (await rig.rows('s', 'w')).map(({ values }) => values),
+      [{ n: 1 }],
+    );
+  } finally {
+    await rig.close();
+  }
+});
+
+test('an alert whose state is gone is not raised any more, one that goes on is', async () => {
+  const alerted = (...names: string[]): StreamDefinition => ({
+    ...DECLARED,
+    durability: 'memory',
+    alerts: names.map((name) => ({ name, on: 'own', when: 'total > 1' })),
+  });
+  const stores = lastingStores();
+  const raised = (rig: Rig): string[] =>
+    rig.service.alerts({ stream: '', active: true, limit: 10 }).map(({ alert }) => alert);
+  let rig = await openRig([alerted('stays', 'goes')], { stores });
+  await send(rig, 1000, 5);
+  await send(rig, 2500, 5);
+  assert.deepEqual(raised(rig).toSorted(), ['goes', 'stays']);
+  await rig.close();
+  rig = await openRig([alerted('stays')], { stores });
+  assert.deepEqual(raised(rig), ['stays']);
+  await rig.close();
+});
+
+test('a definition by a call loads no code: it has the reducers that are declared', async () => {
+  const reducer = 'export const sum = {init: () => 0, add: (s, v) => s + v, merge: (a, b) => a + b, result: (s) => s};';
+  const declared = `data:text/javascript,${reducer}`;
+  const strange = `data:text/javascript,globalThis.loadedByCall = true; ${reducer}`;
+  const custom = (name: string, module: string): WindowDefinition => ({
+    name,
+    type: 'tumbling',
+    sizeMs: 100,
+    aggregates: { total: { fn: 'custom', of: 'v', module, export: 'sum' } },
+  });
+  const rig = await openRig([{ ...DECLARED, durability: 'memory', windows: [custom('own', declared)] }]);
+  try {
+    for (const module of [strange, '/etc/passwd', 'node:fs']) {
+      const refused = (error: unknown): boolean => error instanceof StreamRefusal && error.refusal === 'invalid';
+      await assert.rejects(rig.service.define('s', 'windows', custom('w', module)), refused);
+    }
+    assert.equal('loadedByCall' in globalThis, false);
+    await rig.service.define('s', 'windows', custom('w', declared));
+    await send(rig, 1000, 5);
+    await send(rig, 2000, 7);
+    assert.deepEqual(await totals(rig, 'w'), [7, 5]);
+  } finally {
+    await rig.close();
+  }
+});
+
+test('a definition that is in force is so though its checkpoint cannot be saved, and everybody hears of it', async () => {
+  const stores = lastingStores();
+  const { checkpoints } = await stores();
+  const save = checkpoints?.save.bind(checkpoints);
+  const rig = await openRig([DECLARED], { stores });
+  try {
+    assert.ok(checkpoints !== null && save !== undefined);
+    checkpoints.save = () => Promise.reject(new Error('no space left'));
+    let heard = 0;
+    rig.service.onDefined(() => {
+      heard += 1;
+    });
+    const { operators } = await rig.service.define('s', 'windows', tumbling('later', 5000));
+    assert.ok(operators.some(({ name }) => name === 's/later'));
+    assert.equal(heard, 1);
+    const [trouble, ...others] = rig.troubles.filter(({ level }) => level === 'error');
+    assert.match(String((trouble?.fields as { readonly err?: Error } | undefined)?.err), /no space left/);
+    assert.deepEqual(others, []);
+    checkpoints.save = save;
+    await send(rig, 1000, 1);
+    assert.deepEqual(await totals(rig, 'later'), [1]);
+  } finally {
+    await rig.close();
+  }
+});
+
+test('with another number of ids to remember, those that are known stay so, and as many as are declared become known', async () => {
+  const stores = lastingStores();
+  const schema = { fields: { n: 'integer' } } as const;
+  const declared = (idsMax: number): StreamDefinition => ({ name: 's', schema, dedup: { idsMax } });
+  const eventOf = (n: number): object => ({ specversion: '1.0', id: `${n}`, source: 'x', type: 't', data: { n } });
+  const send = (rig: Rig, from: number, to: number): Promise<{ readonly accepted: number }> => {
+    const body = JSON.stringify(Array.from({ length: to - from }, (_, i) => eventOf(from + i)));
+    return rig.send('s', [], { format: 'cloudevents-batch', body: Buffer.from(body) });
+  };
+  let rig = await openRig([declared(8)], { stores });
+  assert.equal((await send(rig, 0, 5)).accepted, 5);
+  await rig.close();
+  rig = await openRig([declared(1000)], { stores });
+  assert.equal((await send(rig, 3, 103)).accepted, 98);
+  assert.equal((await send(rig, 0, 103)).accepted, 0);
+  await rig.close();
+});
+
+test('what definitions from before need and is gone is told as theirs', async () => {
+  const stores = lastingStores();
+  const rig = await openRig([{ ...DECLARED, sinks: [{ type: 'tap' }] }], { stores });
+  await send(rig, 1000, 1);
+  await rig.close();
+  await assert.rejects(
+    openRig([DECLARED], { stores, kinds: CONNECTOR_KINDS }),
+    /^Error: the definitions in force before this start need what is not there any more, once more: .*tap/,
+  );
 });

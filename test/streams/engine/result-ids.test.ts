@@ -115,3 +115,44 @@ test('matches that differ in one event of many, or in which step took it, have i
   }
   assert.deepEqual(runs[1], runs[0]);
 });
+
+/** Each event meets several at the same instant. */
+const WATCHED: readonly StreamDefinition[] = [
+  {
+    ...SAME_TIME,
+    windows: [],
+    anomalies: [],
+    joins: [
+      {
+        name: 'met',
+        with: 't',
+        type: 'window',
+        on: { left: ['k'], right: ['k'] },
+        sizeMs: 10,
+        select: { v: 'left.v' },
+      },
+    ],
+    views: [{ name: 'each' }],
+    patterns: [{ name: 'two', steps: [{ name: 'a' }, { name: 'b', contiguity: 'followedByAny' }] }],
+    alerts: ['met', 'each', 'two'].map((on) => ({ name: `on_${on}`, on })),
+  },
+  { ...SAME_TIME, name: 't', windows: [], anomalies: [], alerts: [], sinks: [] },
+];
+
+test('alerts on what has many results of one time have ids of their own', async () => {
+  const rig = await openRig(WATCHED);
+  await rig.send('s', EVENTS.slice(0, 3));
+  await rig.send('t', EVENTS.slice(0, 3));
+  for (const stream of ['s', 't']) await rig.send(stream, [{ at: 9000, k: 'b', v: 1 }]);
+  const lines = rig.tap.lines();
+  const alerts = ['on_met', 'on_each', 'on_two'].map((name) => idsOf(lines, name));
+  assert.deepEqual(
+    alerts.map((ids) => [ids.length, new Set(ids).size]),
+    [
+      [9, 9],
+      [4, 4],
+      [3, 3],
+    ],
+  );
+  await rig.close();
+});

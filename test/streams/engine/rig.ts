@@ -59,7 +59,7 @@ function tapKind(tap: Tap): SinkKind {
       open: () => Promise.resolve(tap.cursor),
       write(batch) {
         tap.refuse();
-        tap.batches.push(batch);
+        tap.batches.push({ seq: batch.seq, lines: batch.lines });
         tap.cursor = batch.seq;
         return Promise.resolve();
       },

@@ -47,6 +47,18 @@ class NotingThreads extends LocalThreads {
 const buffersOf = ({ groups, operators }: ShardImage): readonly SharedArrayBuffer[] =>
   [...groups, ...operators].flatMap(({ buffers }) => buffers);
 
+/** Copies nothing for as long as it is told to. */
+class UncopyingThreads extends LocalThreads {
+  refuses = false;
+  asked = 0;
+
+  override apply(task: ApplyTask): ReturnType<LocalThreads['apply']> {
+    if (!task.steps.some(({ kind }) => kind === 'copy')) return super.apply(task);
+    this.asked += 1;
+    return this.refuses ? Promise.reject(new Error('no room')) : super.apply(task);
+  }
+}
+
 /** The window of all batches stays open. */
 const batchAt = (at: number): object[] => Array.from({ length: 20 }, (_, i) => ({ at, key: `k${i}` }));
 
@@ -73,6 +85,51 @@ test('the state is copied to two places by turns, and batches are written over o
     if (afterNext !== undefined) assert.deepEqual(new Set(afterNext), new Set(buffers));
   }
   assert.ok(new Set(batches).size < batches.length, 'no batch was written over');
+  await rig.close();
+});
+
+/** Of keys that make a batch of some 4 MiB. */
+const longBatchAt = (at: number): object[] =>
+  Array.from({ length: 1000 }, (_, i) => ({ at, key: `${i % 10} ${'x'.repeat(4000)}` }));
+
+test('without ticks and checkpoints, batches are written over before they are many', async () => {
+  const BATCHES = 40;
+  let noting: NotingThreads | null = null;
+  const rig = await openRig([COUNTED], {
+    threads: (parts) => {
+      noting = new NotingThreads(parts);
+      return noting;
+    },
+  });
+  for (let i = 0; i < BATCHES; i++) await rig.send('s', longBatchAt(i));
+  const { batches, copies } = noting as unknown as NotingThreads;
+  await rig.send('s', [{ at: 5000, key: 'k0' }]);
+  const counts = (await rig.rows('s', 'w')).map(({ values }) => values['n']);
+  assert.deepEqual(counts, new Array(10).fill(BATCHES * 100));
+  assert.ok(copies.length > 2 && copies.length < BATCHES, `${copies.length} copies`);
+  assert.ok(new Set(batches).size < BATCHES / 2, `${new Set(batches).size} buffers for ${BATCHES} batches`);
+  await rig.close();
+});
+
+test('a state that cannot be copied is told, is asked for less and less often, and loses nothing', async () => {
+  const BATCHES = 40;
+  let threads: UncopyingThreads | null = null;
+  const rig = await openRig([COUNTED], {
+    threads: (parts) => {
+      threads = new UncopyingThreads(parts);
+      return threads;
+    },
+  });
+  const copying = threads as unknown as UncopyingThreads;
+  copying.refuses = true;
+  for (let i = 0; i < BATCHES; i++) await rig.send('s', longBatchAt(i));
+  const told = rig.troubles.filter(({ message }) => message === 'the state could not be copied').length;
+  assert.ok(told >= 2 && told < BATCHES / 4, `told ${told} times`);
+  copying.refuses = false;
+  await rig.checkpoint();
+  await rig.send('s', [{ at: 5000, key: 'k0' }]);
+  const counts = (await rig.rows('s', 'w')).map(({ values }) => values['n']);
+  assert.deepEqual(counts, new Array(10).fill(BATCHES * 100));
   await rig.close();
 });
 

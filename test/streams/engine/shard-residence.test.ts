@@ -66,6 +66,7 @@ function runOf(limits: LimitsDefinition, folder: SpillFolder): Run {
     threadLost: failed,
     spillDamaged: failed,
     notStored: failed,
+    notCopied: failed,
   };
   const set = new ShardSet(plan, parts, threads, events, null, 1, folder);
   let seq = 0;
@@ -87,9 +88,11 @@ function runOf(limits: LimitsDefinition, folder: SpillFolder): Run {
         stream: 0,
         format: 'ndjson',
         body,
+        bodyAt: 0,
         bodyBytes: text.byteLength,
         contextBytes: 0,
         spare: null,
+        looksOnly: false,
         provenance,
         dedup: null,
       });
@@ -144,6 +147,33 @@ test('shards and their copies stay within the budget while the state is ten time
     files.map((file) => basename(file)),
   );
   assert.ok(set.storedBytes(0) > 2 * BUDGET);
+  await folder.close();
+});
+
+test('a base that is being read stays as it is, however often there is a newer one, and serves again after that', async () => {
+  await using scratch = new Scratch();
+  const folder = new SpillFolder(scratch.directory);
+  const { grow, set } = runOf({ stateBytesMax: 64 * MIB }, folder);
+  await grow();
+  await set.rebase();
+  await grow();
+  await set.rebase();
+  const { held, release } = set.pinBase();
+  const buffersHeld = held.flatMap(buffersOf).filter(isInMemory);
+  const contents = (): string[] => buffersHeld.map((buffer) => Buffer.from(buffer).toString('base64'));
+  const before = contents();
+  for (let bases = 0; bases < 3; bases++) {
+    await grow();
+    await set.rebase();
+    assert.deepEqual(contents(), before);
+  }
+  release();
+  const pinnedAgain = set.pinBase();
+  pinnedAgain.release();
+  const memory = new Set(pinnedAgain.held.flatMap(buffersOf));
+  await set.rebase();
+  await set.rebase();
+  assert.deepEqual(new Set(set.base.flatMap(buffersOf)), memory, 'copies are made in two places by turns');
   await folder.close();
 });
 

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
 import { StreamRefusal } from '../../../src/streams/engine/port.ts';
+import { describeStream } from '../../../src/streams/mcp/describe.ts';
 import { lastingStores, MortalThreads, randomFrom } from './faults.ts';
 import { createTap, openRig, type Rig } from './rig.ts';
 
@@ -111,6 +112,8 @@ const EVICTING: StreamDefinition = {
       time: 'arrival',
     },
   ],
+  anomalies: [{ name: 'a', value: 'v', type: 'zscore', warmup: 2, threshold: 3 }],
+  alerts: [{ name: 'hot', on: 'c', when: 'n > 0' }],
   sinks: [{ type: 'tap' }],
 };
 
@@ -126,6 +129,7 @@ async function play(rig: Rig, from: number, to: number, random: () => number): P
 
 test('the same keys go whatever is lost, and however steps are cut into tasks', async () => {
   const runs: string[][] = [];
+  const told: unknown[] = [];
   for (const fate of ['none', 'threads', 'process', 'at once'] as const) {
     const stores = lastingStores();
     const tap = createTap();
@@ -156,6 +160,7 @@ test('the same keys go whatever is lost, and however steps are cut into tasks', 
     await rig.send('s', [{ at: 900_000, k: 'z', v: 0 }]);
     await rig.settled();
     runs.push(tap.lines());
+    told.push((await describeStream(rig.service, 's')).keysEvicted);
     await rig.close();
   }
   const windows = (runs[0] ?? [])
@@ -163,4 +168,61 @@ test('the same keys go whatever is lost, and however steps are cut into tasks', 
     .filter(({ name }) => name === 'w');
   assert.ok(windows.length <= 80 && windows.length > 20, `${windows.length} keys are left`);
   for (const run of runs.slice(1)) assert.deepEqual(run, runs[0]);
+  assert.deepEqual(Object.keys(told[0] as object), ['w', 'c', 'p', 'a', 'hot']);
+  for (const each of told.slice(1)) assert.deepEqual(each, told[0]);
+});
+
+test('keys that are let go are told by operator: all that came and are not there any more', async () => {
+  const KEYS_MAX = 40;
+  const of = (onFull: 'refuse' | 'evict-idle', keysMax: number): StreamDefinition => ({
+    name: 's',
+    schema,
+    limits: { keysMax, onFull },
+    windows: [
+      { name: 'w', type: 'tumbling', sizeMs: 100_000, aggregates },
+      { name: 'one', type: 'count', count: 1, aggregates },
+    ],
+    patterns: [
+      {
+        ...{ name: 'p', time: 'arrival', steps: [{ name: 'a' }, { name: 'b', where: 'v < 0' }] },
+        select: { v: 'last(a).v' },
+      },
+    ],
+    anomalies: [{ name: 'odd', value: 'v', type: 'zscore', warmup: 2, threshold: 3 }],
+    alerts: [{ name: 'hot', on: 'one', when: 'n > 0' }],
+  });
+  const stores = lastingStores();
+  const sent = 10 * KEYS_MAX;
+  let rig = await openRig([of('evict-idle', KEYS_MAX)], { stores, shards: 2 });
+  const evicted = async (): Promise<Readonly<Record<string, number>>> =>
+    (await describeStream(rig.service, 's')).keysEvicted;
+  assert.deepEqual(await evicted(), {});
+  const batches = 20;
+  for (let batch = 0; batch < batches; batch++) {
+    await rig.send('s', eventsOf(`b${batch}-`, sent / batches, 10 + batch));
+    if (batch === batches / 2) await rig.checkpoint();
+  }
+  const counts = await evicted();
+  const left = async (name: string): Promise<number> => (await rig.rows('s', name, 'open')).length;
+  assert.ok((counts['w'] ?? 0) > sent / 2, JSON.stringify(counts));
+  assert.equal(counts['w'], sent - (await left('w')));
+  assert.equal(counts['p'], sent - (await left('p')));
+  // Each key has state in all of them, and is idle in all alike.
+  assert.deepEqual(counts, { w: counts['w'], p: counts['p'], odd: counts['p'], hot: counts['p'] });
+  await rig.abandon();
+  rig = await openRig([of('evict-idle', KEYS_MAX)], { stores, shards: 2 });
+  await rig.settled();
+  assert.deepEqual(await evicted(), counts);
+  // An operator that begins anew has let nothing go.
+  const other = { name: 'w', type: 'tumbling', sizeMs: 1000, aggregates };
+  await rig.service.define('s', 'windows', other);
+  assert.deepEqual(await evicted(), { p: counts['p'], odd: counts['odd'], hot: counts['hot'] });
+  await rig.close();
+
+  rig = await openRig([of('refuse', sent)]);
+  for (let batch = 0; batch < batches; batch++) {
+    await rig.send('s', eventsOf(`b${batch}-`, sent / batches, 10 + batch));
+  }
+  assert.deepEqual(await evicted(), {});
+  await rig.close();
 });

@@ -189,7 +189,7 @@ for (const frontend of FRONT_ENDS) {
         [second, third],
       );
       // What was refused is refused again, under a new id.
-      assert.deepEqual((await order({ action: 'replay', ids: [second] })).json, TAKEN(0, 1));
+      assert.deepEqual((await order({ action: 'replay', ids: [second] })).json, { letters: 1, ...TAKEN(0, 1) });
       const now = await letters();
       assert.deepEqual(
         now.slice(0, 2).map(({ id }) => id),
@@ -238,6 +238,23 @@ for (const frontend of FRONT_ENDS) {
           assert.deepEqual(json, TAKEN(1));
         }
         assert.equal(await served.accepted(), 2);
+      } finally {
+        await served.close();
+      }
+    });
+
+    test('lists large letters in short pages', async () => {
+      const served = await serveStreams(frontend);
+      try {
+        const after = async (id: string): Promise<string[]> => {
+          const { json } = await call(`${served.base}/dead-letters?after=${id}`, { method: 'GET' });
+          return (json['letters'] as { id: string }[]).map((letter) => letter.id);
+        };
+        for (let i = 0; i < 6; i++) assert.deepEqual((await served.post('x'.repeat(1_000_000))).json, TAKEN(0, 1));
+        const pages: string[][] = [];
+        for (let page = await after(''); page.length > 0; page = await after(page.at(-1) ?? '')) pages.push(page);
+        assert.ok(pages.length > 1, 'not all in one answer');
+        assert.equal(new Set(pages.flat()).size, 6, 'none is left out');
       } finally {
         await served.close();
       }

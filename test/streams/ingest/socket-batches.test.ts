@@ -134,6 +134,14 @@ test('ids need no key; those that are none are refused', async () => {
   for (const answer of answers.slice(2)) assert.match(String(answer['error']), /id of 1 to 128/);
 });
 
+test('ids that are no UTF-8 are none: two of them are not taken for one', async () => {
+  const streams = new FakeStreams();
+  const { answers, socket } = connect(streams);
+  for (const byte of [0x80, 0x81]) socket.binary(Buffer.concat([Buffer.from([0xa2, 0x61, byte]), pack({ k: byte })]));
+  await settle();
+  assert.deepEqual([streams.ids, answers.map((answer) => answer['retryAfterMs'])], [[], [0, 0]]);
+});
+
 test('whatever is refused, and whenever a connection is lost, every message counts once', async () => {
   await fc.assert(
     fc.asyncProperty(fc.boolean(), fc.infiniteStream(fc.nat(9)), async (named, numbers) => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { RedisConnection } from '../../../src/redis/connection.ts';
+import { RedisUnavailable } from '../../../src/redis/unavailable.ts';
 import { Fenced, UnitFence } from '../../../src/streams/cluster/fence.ts';
 import { type EventLog, LogDamaged, LogUnavailable } from '../../../src/streams/log/port.ts';
 import { openRedisLog } from '../../../src/streams/log/redis-log.ts';
@@ -128,6 +129,97 @@ describe('a connection that breaks', () => {
       numbers(1, 4),
     );
   });
+});
+
+/**
+ * A connection that gives up on calls of a script, which Redis then carries out when the test says: networks keep what was
+ * sent over a connection that has been given up, and bring it when they can.
+ */
+function lateRedis(): { redis: RedisConnection; giveUpOn(part: string): void; arrive(): Promise<void> } {
+  const late: (() => Promise<unknown>)[] = [];
+  let wanted = '';
+  const { redis: real } = units;
+  const redis = {
+    command: (...args: Parameters<RedisConnection['command']>) => real.command(...args),
+    commandBytes: (...args: Parameters<RedisConnection['commandBytes']>) => real.commandBytes(...args),
+    script(...args: Parameters<RedisConnection['script']>) {
+      if (wanted === '' || !args[0].text.includes(wanted)) return real.script(...args);
+      wanted = '';
+      late.push(() => real.script(...args));
+      return Promise.reject(new RedisUnavailable('slow', 'no answer within 300 ms', true));
+    },
+  } as unknown as RedisConnection;
+  return {
+    redis,
+    giveUpOn(part) {
+      wanted = part;
+    },
+    async arrive() {
+      for (const each of late.splice(0)) await each();
+    },
+  };
+}
+
+describe('a call that arrives after it was given up', () => {
+  test('of a recovery takes nothing from what was acknowledged since', async () => {
+    const { arrive, giveUpOn, redis } = lateRedis();
+    const { fence } = await UnitFence.claim(redis, units.newKeys(), 1);
+    const log = await openRedisLog(fence);
+    await log.append(numberedRecord(1, 500)).durable;
+    giveUpOn('XADD');
+    await assert.rejects(log.append(numberedRecord(666, 500)).durable, LogUnavailable);
+    giveUpOn('XDEL');
+    await assert.rejects(log.recover(), LogUnavailable);
+    await log.recover();
+    for (let i = 2; i <= 3; i++) await log.append(numberedRecord(i, 500)).durable;
+    await arrive();
+    await log.append(numberedRecord(4, 500)).durable;
+    const next = await openRedisLog(await units.takeOver(fence));
+    assert.deepEqual(
+      (await readAll(next, 0)).map(({ record }) => record),
+      numbers(1, 4),
+    );
+  });
+
+  test('of a truncation leaves the log one that the next owner can open', async () => {
+    const { arrive, giveUpOn, redis } = lateRedis();
+    const { fence } = await UnitFence.claim(redis, units.newKeys(), 1);
+    const log = await openRedisLog(fence);
+    for (let i = 1; i <= 6; i++) await log.append(numberedRecord(i, 500)).durable;
+    giveUpOn('XTRIM');
+    await assert.rejects(log.truncate(2), LogUnavailable);
+    await log.truncate(4);
+    await arrive();
+    const next = await openRedisLog(await units.takeOver(fence));
+    assert.deepEqual([next.first, next.last], [5, 6]);
+    assert.deepEqual(
+      (await readAll(next, 4)).map(({ record }) => record),
+      numbers(5, 2),
+    );
+  });
+});
+
+test('records that were removed and given again are truncated as any others, wherever the cut is', async () => {
+  for (let cut = 10; cut <= 14; cut++) {
+    const { arrive, giveUpOn, redis } = lateRedis();
+    const { fence } = await UnitFence.claim(redis, units.newKeys(), 1);
+    const log = await openRedisLog(fence);
+    for (let i = 1; i <= 10; i++) await log.append(numberedRecord(i, 50)).durable;
+    giveUpOn('XADD');
+    const refused = [666, 667, 668].map((n) => log.append(numberedRecord(n, 50)).durable);
+    for (const each of refused) await assert.rejects(each, LogUnavailable);
+    // They are there, and nobody knows.
+    await arrive();
+    await log.recover();
+    for (let i = 11; i <= 14; i++) await log.append(numberedRecord(i, 50)).durable;
+    await log.truncate(cut);
+    const next = await openRedisLog(await units.takeOver(fence));
+    assert.deepEqual([next.first, next.last], [cut + 1, 14]);
+    assert.deepEqual(
+      (await readAll(next, cut)).map(({ record }) => plain(record)),
+      Array.from({ length: 14 - cut }, (_, i) => plain(numberedRecord(cut + 1 + i, 50))),
+    );
+  }
 });
 
 describe('a Redis that is not what it was', () => {

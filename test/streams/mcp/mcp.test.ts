@@ -209,6 +209,8 @@ describe('streams over MCP', () => {
       alert?.events.map(({ text }) => JSON.parse(text)).sort((a, b) => a.at - b.at),
       events,
     );
+    const wrong = await call('alert_list', { stream: 'nope' });
+    assert.deepEqual([wrong['isError'], textOf(wrong)], [true, 'no stream named "nope"']);
     const shown = await query({ key: { host: 'h' }, include: 'closed', evidence: true });
     const [row] = shown.rows as unknown as { events: { id: string; text: string }[]; context: { events: string[] } }[];
     assert.deepEqual(
@@ -222,6 +224,8 @@ describe('streams over MCP', () => {
     assert.equal('events' in ((await query({ key: { host: 'h' } })).rows[0] ?? {}), false);
     const described = await client.getPrompt({ name: 'describe_stream', arguments: { stream: 'load' } });
     assert.match(JSON.stringify(described.messages), /stream:\/\/load\/windows\/w/);
+    const unknown = await client.getPrompt({ name: 'describe_stream', arguments: { stream: 'nope' } });
+    assert.match(JSON.stringify(unknown.messages), /no stream named/);
     const explained = await client.getPrompt({ name: 'explain_alert', arguments: { id: alert?.id ?? '' } });
     const { text = '' } = (explained.messages[0]?.content ?? {}) as { text?: string };
     for (const event of events) assert.ok(text.includes(JSON.stringify(event)), text);

@@ -1,5 +1,5 @@
 /**
- * Nexmark queries over bids alone, event by event: Q0, Q1, Q2, Q14, Q21, Q22; and per key without time: Q12, Q15 … Q19.
+ * Nexmark queries over bids alone, event by event: Q0, Q1, Q2, Q10, Q14, Q21, Q22; and per key without time: Q12, Q15 … Q19.
  *
  * Role: each as streams and as SQL. Queries per day are windows of one day. What differs from the published text is said
  * in QUERIES.md.
@@ -52,6 +52,26 @@ export const q2 = view(
   'auction % 123 == 0',
   'SELECT auction, price FROM bid WHERE auction % 123 = 0',
 );
+
+export const q10: NexmarkQuery = {
+  ...view(
+    'q10',
+    {
+      auction: 'auction',
+      bidder: 'bidder',
+      price: 'price',
+      dateTime: 'dateTime',
+      extra: 'extra',
+      date: 'date(dateTime)',
+      minute: 'floor(dateTime / 60000) % 1440',
+    },
+    '',
+    `SELECT auction, bidder, price, dateTime, extra, strftime(make_timestamp(dateTime * 1000), '%Y-%m-%d') AS date,
+       dateTime // 60000 % 1440 AS minute FROM bid`,
+    'Parquet files, cut by rows instead of by date and minute, which are columns of them',
+  ),
+  sink: 'parquet',
+};
 
 export const q14 = view(
   'q14',

@@ -175,8 +175,11 @@ export const cep3 = pattern(
 
 export const PATTERN_QUERIES: readonly PatternQuery[] = [cep0, cep1, cep2, cep3];
 
+/** Of each auction and bidder, in order of time. */
+export type BidsByKey = readonly (readonly PatternBid[])[];
+
 /** `bids` in order of arrival; equal times stay in that order. */
-export function findMatches(query: PatternQuery, bids: readonly PatternBid[]): Table {
+export function groupBids(bids: readonly PatternBid[]): BidsByKey {
   const byKey = new Map<string, PatternBid[]>();
   for (const each of bids) {
     const key = `${each.auction}/${each.bidder}`;
@@ -184,9 +187,12 @@ export function findMatches(query: PatternQuery, bids: readonly PatternBid[]): T
     if (of === undefined) byKey.set(key, [each]);
     else of.push(each);
   }
-  return [...byKey.values()].flatMap((of) => {
+  return [...byKey.values()].map((of) => of.sort((a, b) => a.dateTime - b.dateTime));
+}
+
+export function matchesOf(query: PatternQuery, groups: BidsByKey): Table {
+  return groups.flatMap((of) => {
     const [{ auction, bidder }] = of as [PatternBid];
-    const ordered = of.toSorted((a, b) => a.dateTime - b.dateTime);
-    return query.find(ordered).map((match) => [auction, bidder, ...match]);
+    return query.find(of).map((match) => [auction, bidder, ...match]);
   });
 }

@@ -1,15 +1,15 @@
 /**
- * The expected answers themselves: on a few thousand events the SQL agrees with plain programs over the same objects, no
- * query is empty, and the judge tells answers from near misses.
+ * The expected answers themselves: on a few thousand events the SQL agrees with plain programs over the same objects, and
+ * no query is empty.
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { NexmarkGenerator } from '../../../src/streams/sources/nexmark.ts';
-import { type FeedOptions, feed } from './feed.ts';
-import { differences, judge } from './judge.ts';
+import { eventBatches, type FeedOptions, feed } from './feed.ts';
+import { differences } from './judge.ts';
 import { NEXMARK_QUERIES, queryNamed } from './queries.ts';
-import { findMatches, PATTERN_QUERIES } from './queries-patterns.ts';
-import type { Cell, NexmarkQuery, Table } from './streams.ts';
+import { groupBids, matchesOf, PATTERN_QUERIES } from './queries-patterns.ts';
+import type { Cell, Table } from './streams.ts';
 import { NexmarkTables } from './tables.ts';
 
 /** Slow enough for several windows and sessions: 500 events a second. */
@@ -22,7 +22,7 @@ const people = all.flatMap((event) => (event.kind === 'person' ? [event.row] : [
 
 let tables: NexmarkTables;
 before(async () => {
-  tables = await NexmarkTables.load(OPTIONS);
+  tables = await NexmarkTables.load(eventBatches(OPTIONS));
 });
 after(() => tables.close());
 
@@ -102,6 +102,22 @@ describe('expected answers', () => {
     return agrees('q5', rows);
   });
 
+  test('Q6: the average of the last ten winning bids of a seller', () => {
+    const finals = auctions
+      .flatMap((auction) => {
+        const [best] = validBids(auction).toSorted((a, b) => b.price - a.price || a.dateTime - b.dateTime);
+        return best === undefined ? [] : [{ ...best, id: auction.id, seller: auction.seller }];
+      })
+      .sort((a, b) => a.dateTime - b.dateTime || a.id - b.id);
+    const bySeller = groupBy(finals, ({ seller }) => String(seller));
+    assert.ok([...bySeller.values()].some(({ length }) => length > 10));
+    const rows = [...bySeller.values()].map((group): Cell[] => {
+      const last = group.slice(-10);
+      return [group[0]?.seller as number, last.reduce((sum, { price }) => sum + price, 0) / last.length];
+    });
+    return agrees('q6', rows);
+  });
+
   test('Q7: the highest bids, bids at the end of the window among them', () => {
     const rows: Cell[][] = [];
     for (const group of groupBy(bids, ({ dateTime }) => String(Math.floor(dateTime / 10_000))).values()) {
@@ -131,6 +147,16 @@ describe('expected answers', () => {
     });
     return agrees('q9', rows);
   });
+
+  test('Q10: every bid with its date and minute', () =>
+    agrees(
+      'q10',
+      bids.map(({ auction, bidder, dateTime, extra, price }) => {
+        const time = new Date(dateTime);
+        const minute = time.getUTCHours() * 60 + time.getUTCMinutes();
+        return [auction, bidder, price, dateTime, extra, time.toISOString().slice(0, 10), minute];
+      }),
+    ));
 
   test('Q11: sessions of bidders', () => {
     const rows: Cell[][] = [];
@@ -167,6 +193,18 @@ describe('expected answers', () => {
     );
     return agrees('q19', rows);
   });
+
+  test('Q23: bids of people who sell, for each auction they sell', () => {
+    const names = new Map(people.map(({ id, name }) => [id, name]));
+    const sold = groupBy(auctions, ({ seller }) => String(seller));
+    const rows = bids.flatMap(({ auction, bidder, dateTime, price }) => {
+      const name = names.get(bidder);
+      if (name === undefined) return [];
+      const of = sold.get(String(bidder)) ?? [];
+      return of.map(({ id, initialBid }): Cell[] => [auction, bidder, price, dateTime, name, id, initialBid]);
+    });
+    return agrees('q23', rows);
+  });
 });
 
 describe('patterns by hand', () => {
@@ -174,7 +212,7 @@ describe('patterns by hand', () => {
     const query = PATTERN_QUERIES.find((each) => each.name === name);
     assert.ok(query !== undefined);
     const rows = prices.map((price, i) => ({ auction: 1, bidder: 2, price, dateTime: i * stepMs }));
-    return findMatches(query, rows).map((row) => row.slice(2));
+    return matchesOf(query, groupBids(rows)).map((row) => row.slice(2));
   };
 
   test('a valley ends at the first rise, and the next one may begin there', () => {
@@ -209,49 +247,6 @@ describe('patterns by hand', () => {
     assert.deepEqual(match('cep3', [100, 120, 50, 49]), [[1000, 2000, 120, 50]]);
     // From 100 and from 90 it takes five seconds.
     assert.deepEqual(match('cep3', [100, 90, 80, 70, 60, 49, 9]), [[2000, 6000, 80, 9]]);
-  });
-});
-
-describe('the judge', () => {
-  const line = (query: NexmarkQuery, row: readonly Cell[]): string => {
-    const cells = Object.fromEntries(query.columns.map((name, i) => [name, row[i]]));
-    const { end = 0, start = 0, ...values } = cells;
-    return JSON.stringify({
-      id: '',
-      ...query.answer,
-      key: {},
-      start,
-      end,
-      pane: 0,
-      timing: 'on-time',
-      final: true,
-      values,
-    });
-  };
-
-  test('takes lines that say what is expected and names those that do not', async () => {
-    for (const name of ['q0', 'q5', 'q11', 'q17', 'cep0']) {
-      const query = queryNamed(name);
-      const expected = await tables.expected(query);
-      const lines = expected.map((row) => line(query, row));
-      assert.equal(judge(query, expected, lines.toReversed()), '');
-      assert.match(judge(query, expected, lines.slice(1)), /1 of \d+ rows missing, 0 unexpected/);
-      assert.match(judge(query, expected, [...lines, lines[0] as string]), /0 of \d+ rows missing, 1 unexpected/);
-    }
-  });
-
-  test('leaves rows of closing events out, and takes estimates as such', async () => {
-    const query = queryNamed('q1');
-    assert.equal(judge(query, [], [line(query, [0, 0, 0, 5, ''])]), '');
-    const q15 = queryNamed('q15');
-    const [row = []] = await tables.expected(q15);
-    const changed = (column: string, by: number): Table => [
-      row.map((cell, i) => (q15.columns[i] === column ? (cell as number) * by : cell)),
-    ];
-    const many = [row.map((cell, i) => (q15.columns[i] === 'auctions' ? 10_000 : cell))];
-    assert.equal(differences(q15, many, [many[0]?.map((cell) => (cell === 10_000 ? 10_200 : cell)) ?? []]), '');
-    assert.notEqual(differences(q15, many, [many[0]?.map((cell) => (cell === 10_000 ? 10_500 : cell)) ?? []]), '');
-    assert.notEqual(differences(q15, [row], changed('bids', 1.01)), '');
   });
 });
 

@@ -21,6 +21,8 @@ export interface NexmarkQuery {
   readonly columns: readonly string[];
   /** DuckDB, over the tables `person`, `auction`, `bid` (with `n`, the order of arrival) and `side`; `null`: see `reference`. */
   readonly sql: string | null;
+  /** Where the answer is written to; by default lines. `parquet`: the sink of that type, its columns `value_…`. */
+  readonly sink?: 'parquet';
   /** From lines to rows; by default each column is a value, a member of the key, `start` or `end`. */
   rows?(lines: readonly ResultLine[]): Table;
   /** Batches that come before all events, NDJSON. */

@@ -4,15 +4,14 @@
  * Role: the oracle's side. DuckDB reads the very bytes that are fed to the streams, from files, with a reader of its own.
  * `n` is the order of arrival.
  */
-import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
+import { appendFileSync, closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { NexmarkGenerator } from '../../../src/streams/sources/nexmark.ts';
-import { NexmarkNdjson } from '../../../src/streams/sources/nexmark-ndjson.ts';
+import type { NexmarkKind } from '../../../src/streams/sources/nexmark-skeleton.ts';
 import { OracleDatabase } from '../oracle/database.ts';
-import { literal } from '../oracle/expression-sql.ts';
-import type { FeedOptions } from './feed.ts';
-import { findMatches, PATTERN_QUERIES, type PatternBid } from './queries-patterns.ts';
+import { literal, quoted } from '../oracle/expression-sql.ts';
+import { type FeedBatch, NEXMARK_KINDS } from './feed.ts';
+import { type BidsByKey, groupBids, matchesOf, PATTERN_QUERIES, type PatternBid } from './queries-patterns.ts';
 import { AUCTION, BID, type Cell, type NexmarkQuery, PERSON, type Table } from './streams.ts';
 
 const THREADS = 2;
@@ -20,18 +19,19 @@ const SCHEMAS = { person: PERSON, auction: AUCTION, bid: BID } as const;
 
 export class NexmarkTables {
   readonly database: OracleDatabase;
+  #bidsByKey: BidsByKey | null = null;
 
   private constructor(database: OracleDatabase) {
     this.database = database;
   }
 
-  static async load(options: FeedOptions): Promise<NexmarkTables> {
+  /** Of the kinds of events that there are. */
+  static async load(events: Iterable<FeedBatch>): Promise<NexmarkTables> {
     const folder = mkdtempSync(join(tmpdir(), 'nexmark-'));
     try {
-      writeEvents(folder, options);
       const database = await OracleDatabase.open(THREADS);
-      for (const [table, { fields }] of Object.entries(SCHEMAS)) {
-        const columns = Object.entries(fields).map(
+      for (const table of writeEvents(folder, events)) {
+        const columns = Object.entries(SCHEMAS[table].fields).map(
           ([name, type]) => `${literal(name)}: ${type === 'string' ? "'VARCHAR'" : "'BIGINT'"}`,
         );
         await database.connection.run(`
@@ -50,19 +50,25 @@ export class NexmarkTables {
 
   async expected(query: NexmarkQuery): Promise<Table> {
     if (query.sql === null) return await this.#matches(query);
-    if (query.side !== undefined) await this.#loadSide(query.side.body());
-    const list = query.columns.map((name) => `"${name}"`).join(', ');
-    const reader = await this.database.connection.runAndReadAll(`SELECT ${list} FROM (${query.sql})`);
+    const reader = await this.database.connection.runAndReadAll(await this.expectedSql(query, query.sql));
     return reader.getRowsJS().map((row) => row.map(asCell));
+  }
+
+  /** A query with the columns of the answer, for which all tables are there. */
+  async expectedSql({ columns, side }: NexmarkQuery, sql: string): Promise<string> {
+    if (side !== undefined) await this.#loadSide(side.body());
+    return `SELECT ${columns.map(quoted).join(', ')} FROM (${sql})`;
   }
 
   async #matches(query: NexmarkQuery): Promise<Table> {
     const pattern = PATTERN_QUERIES.find(({ name }) => name === query.name);
     if (pattern === undefined) throw new Error(`${query.name} has no SQL`);
-    const rows = await this.database.rows(`
-      SELECT auction::DOUBLE AS auction, bidder::DOUBLE AS bidder, price::DOUBLE AS price, dateTime::DOUBLE AS dateTime
-      FROM bid ORDER BY n`);
-    return findMatches(pattern, rows as unknown as readonly PatternBid[]);
+    this.#bidsByKey ??= groupBids(
+      (await this.database.rows(`
+        SELECT auction::DOUBLE AS auction, bidder::DOUBLE AS bidder, price::DOUBLE AS price, dateTime::DOUBLE AS dateTime
+        FROM bid ORDER BY n`)) as unknown as readonly PatternBid[],
+    );
+    return matchesOf(pattern, this.#bidsByKey);
   }
 
   async #loadSide(body: string): Promise<void> {
@@ -85,13 +91,14 @@ function asCell(value: unknown): Cell {
   return typeof value === 'bigint' ? Number(value) : (value as Cell);
 }
 
-function writeEvents(folder: string, { events, eventsPerBatch, generator }: FeedOptions): void {
-  const writer = new NexmarkNdjson(new NexmarkGenerator(generator));
-  const files = { person: 0, auction: 0, bid: 0 };
-  for (const kind of ['person', 'auction', 'bid'] as const) files[kind] = openSync(join(folder, kind), 'w');
-  for (let from = 0; from < events; from += eventsPerBatch) {
-    const bodies = writer.write(from, Math.min(events, from + eventsPerBatch));
-    for (const kind of ['person', 'auction', 'bid'] as const) writeSync(files[kind], bodies[kind]);
+/** The kinds there are, each in a file of its name. */
+function writeEvents(folder: string, events: Iterable<FeedBatch>): readonly NexmarkKind[] {
+  const files = new Map<string, number>();
+  for (const { body, stream } of events) {
+    const file = files.get(stream) ?? openSync(join(folder, stream), 'w');
+    files.set(stream, file);
+    appendFileSync(file, body);
   }
-  for (const file of Object.values(files)) closeSync(file);
+  for (const file of files.values()) closeSync(file);
+  return NEXMARK_KINDS.filter((kind) => files.has(kind));
 }

@@ -200,6 +200,27 @@ const isB = step('b', 'kind == "b"');
 const many = { min: 1, max: Infinity } as const;
 
 describe('results of a pattern', () => {
+  it('end with their own time by arrival, whatever began before them', () => {
+    const plan = patternPlan({ steps: [isA, isB], withinMs: 50, timeouts: true, time: 'arrival' });
+    const by = (last: (shard: ShardRun) => void): unknown[] => {
+      const shard = new ShardRun(plan, fields);
+      shard.events([event('a1', 100)]);
+      shard.events([event('a2', 10)]);
+      last(shard);
+      return shard.given.map(({ names, output, end }) => [names, output, end]);
+    };
+    // The second one began 70 before the event.
+    const byEvent = by((shard) => shard.events([event('b1', 80)]));
+    assert.deepEqual(byEvent, [
+      ['a2', 'timeout', 60],
+      ['a1 b1', '', 80],
+    ]);
+    assert.deepEqual(
+      by((shard) => shard.advance(70)),
+      [['a2', 'timeout', 60]],
+    );
+  });
+
   it('say when the match began and ended, and how far it got', () => {
     const shard = new ShardRun(patternPlan({ steps: [isA, isB], withinMs: 10 }), fields);
     shard.events([event('a1', 5), event('b1', 9), event('a2', 12)]);

@@ -10,6 +10,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { parquetMetadata } from 'hyparquet';
 import { parquetSinkKind } from '../../../src/streams/sinks/parquet-sink.ts';
+import { failingHandles } from './failing-handles.ts';
 import { filesOf, rowsOf } from './read-parquet.ts';
 import { line } from './sink.contract.ts';
 
@@ -129,5 +130,50 @@ describe('parquet sink', () => {
       (await rowsOf(path)).map((row) => row['key_k']),
       [0, 1, 2],
     );
+  });
+
+  test('holds nothing of a batch that was not taken, and then all of it once', async () => {
+    const path = join(folder, 'refused');
+    let sink = parquetSinkKind.create({ path }, 's/p');
+    await sink.open();
+    await sink.write({ seq: 1, lines: [line(0)] });
+    await failingHandles('datasync');
+    await assert.rejects(sink.write({ seq: 2, lines: [line(1)] }), /ENOSPC/);
+    await sink.close();
+    sink = parquetSinkKind.create({ path }, 's/p');
+    assert.equal(await sink.open(), 1);
+    await sink.write({ seq: 2, lines: [line(1)] });
+    await sink.close();
+    assert.deepEqual(
+      (await rowsOf(path)).map((row) => row['key_k']),
+      [0, 1],
+    );
+  });
+
+  test('takes windows that reach beyond the first and the last date', async () => {
+    const path = join(folder, 'ends');
+    const sink = parquetSinkKind.create({ path, rows: 1 }, 's/p');
+    await sink.open();
+    const [first, last] = [-8.64e15, 8.64e15];
+    await sink.write({ seq: 1, lines: [result(0, { start: first - 900, end: first + 100 })] });
+    await sink.write({ seq: 2, lines: [result(1, { start: last, end: last + 1000 })] });
+    await sink.close();
+    const bounds = (await rowsOf(path)).map(({ start, end }) => [Number(start), Number(end)]);
+    assert.deepEqual(bounds, [
+      [first, first + 100],
+      [last, last],
+    ]);
+  });
+
+  test('finishes a file of few rows that are long', async () => {
+    const path = join(folder, 'long');
+    const sink = parquetSinkKind.create({ path }, 's/p');
+    await sink.open();
+    const long = result(0, { values: { text: 'x'.repeat(2 ** 20) } });
+    for (let seq = 1; (await filesOf(path)).length === 0; seq++) {
+      assert.ok(seq <= 70, `${seq} MB in one file that is not finished`);
+      await sink.write({ seq, lines: [long] });
+    }
+    await sink.close();
   });
 });

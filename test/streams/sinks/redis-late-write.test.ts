@@ -23,6 +23,8 @@ test('a first try that comes late adds nothing, and moves no place', async () =>
     const url = `redis://127.0.0.1:${(wire.address() as AddressInfo).port}`;
     const sink = redisSinkKind.create({ type: 'redis', url, stream: 'results' }, 's/redis');
     await sink.open();
+    // Redis knows the script from here on.
+    await sink.write({ seq: 0.5, lines: [line(0)] });
     sent.length = 0;
     await sink.write({ seq: 1, lines: [line(1)] });
     const first = Buffer.concat(sent);
@@ -33,9 +35,14 @@ test('a first try that comes late adds nothing, and moves no place', async () =>
     const [answer] = (await once(socket, 'data')) as [Buffer];
     socket.destroy();
     assert.equal(String(answer), ':0\r\n');
-    assert.equal(await redis.run('XLEN', 'results'), 3);
-    await sink.write({ seq: 4, lines: [line(4)] });
     assert.equal(await redis.run('XLEN', 'results'), 4);
+    // And learns it again when it has forgotten it.
+    await redis.run('SCRIPT', 'FLUSH');
+    await sink.write({ seq: 4, lines: [line(4)] });
+    assert.equal(await redis.run('XLEN', 'results'), 5);
+    const stats = String(await redis.run('INFO', 'commandstats'));
+    const calls = (command: string): number => Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(stats)?.[1]);
+    assert.ok(calls('evalsha') > calls('eval'), 'it is sent whole only when it is not known');
     await sink.close();
     const again = redisSinkKind.create({ type: 'redis', url, stream: 'results' }, 's/redis');
     assert.equal(await again.open(), 4);

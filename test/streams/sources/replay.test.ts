@@ -72,6 +72,9 @@ describe('file source', () => {
     const source = fileSourceKind.create({ type: 'file', path: join(folder, 'none') }, 's', new TestHost());
     await source.start(new Map());
     await assert.rejects(source.done, /ENOENT.*none/);
+    const other = fileSourceKind.create({ type: 'file', path: join(folder, 'none') }, 's', new TestHost());
+    await other.start(new Map([[join(folder, 'none'), '16']]));
+    await assert.rejects(other.done, /ENOENT.*none/);
   });
 
   test('is at its end when the log has all of it', async () => {
@@ -81,6 +84,38 @@ describe('file source', () => {
     const source = fileSourceKind.create({ type: 'file', path }, 's', host);
     await source.start(new Map([[path, '16']]));
     await source.done;
+    assert.equal(host.offered.length, 0);
+  });
+
+  test('does not take a file for read that is shorter than what was taken of it', async () => {
+    const path = join(folder, 'rotated.ndjson');
+    await writeFile(path, '{"n":3}\n');
+    const host = new TestHost();
+    const source = fileSourceKind.create({ type: 'file', path }, 's', host);
+    await source.start(new Map([[path, '16']]));
+    await assert.rejects(source.done, /rotated\.ndjson has 8 bytes, of which 16 were taken: it is another file/);
+    assert.equal(host.offered.length, 0);
+  });
+
+  test('does not go on in another file of the same name, but does where this one has grown', async () => {
+    const path = join(folder, 'followed.ndjson');
+    const begins = '{"n":1}\n{"n":2}\n';
+    const replay = async (text: string, host: TestHost): Promise<void> => {
+      await writeFile(path, text);
+      const source = fileSourceKind.create({ type: 'file', path, batchLines: 1 }, 's', host);
+      await source.start(host.positions());
+      await source.done;
+    };
+    let host = new TestHost();
+    await replay(begins, host);
+    host = host.successor();
+    await replay(`${begins}{"n":3}\n`, host);
+    assert.deepEqual(host.lines(), ['{"n":1}', '{"n":2}', '{"n":3}']);
+    host = host.successor();
+    await assert.rejects(
+      replay('{"m":1}\n{"m":2}\n{"m":3}\n{"m":4}\n', host),
+      /followed\.ndjson does not begin as it did when 24 bytes of it were taken: it is another file/,
+    );
     assert.equal(host.offered.length, 0);
   });
 
@@ -156,4 +191,28 @@ describe('machine source', () => {
       if (metric === 'cpu' || metric === 'memory') assert.ok(value <= 100, `${metric} is ${value}`);
     }
   });
+});
+
+test('a clock that is set back holds no source up', async () => {
+  const path = join(folder, 'back.ndjson');
+  await writeFile(path, [0, 50, 100].map((at) => JSON.stringify({ at })).join('\n'));
+  for (const [kind, options, batches] of [
+    [fileSourceKind, { path, speed: 1, timestamp: 'at' }, 3],
+    [generatorSourceKind, { kind: 'ticks', rate: 1000, limit: 100, batchMs: 20 }, 5],
+    [machineSourceKind, { everyMs: 20 }, 3],
+  ] as const) {
+    const host = new TestHost();
+    let backMs = 0;
+    const source = kind.create({ type: kind.type, ...options }, 's', {
+      log: host.log,
+      now: () => Date.now() - backMs,
+      accept: (batch) => {
+        backMs = 3_600_000;
+        return host.accept(batch);
+      },
+    });
+    await source.start(new Map());
+    await host.until(() => host.logged.length >= batches);
+    await source.stop();
+  }
 });

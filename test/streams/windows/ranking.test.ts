@@ -10,7 +10,13 @@ const nameOf = (key: number): string => `k${key}`;
 
 test('any values, keys and limit: the same as sorting them, with or without those that are level', () => {
   const rows = fc.array(
-    fc.record({ value: fc.oneof(fc.integer({ min: 0, max: 3 }), fc.constantFrom(Number.NaN, null)), key: fc.nat(40) }),
+    fc.record({
+      value: fc.oneof(
+        fc.integer({ min: 0, max: 3 }),
+        fc.constantFrom<unknown>(Number.NaN, Infinity, -Infinity, -0, null, undefined, '9'),
+      ),
+      key: fc.nat(40),
+    }),
     { maxLength: 25 },
   );
   fc.assert(
@@ -20,7 +26,11 @@ test('any values, keys and limit: the same as sorting them, with or without thos
       const found: number[] = [];
       ranking.take((handle) => found.push(handle));
       const sorted = given
-        .map(({ key, value }, i) => ({ i, name: nameOf(key), value: value || (value === 0 ? 0 : -Infinity) }))
+        .map(({ key, value }, i) => ({
+          i,
+          name: nameOf(key),
+          value: Number.isFinite(value) ? (value as number) : -Infinity,
+        }))
         .sort((a, b) =>
           a.value !== b.value ? b.value - a.value : a.name === b.name ? a.i - b.i : a.name < b.name ? -1 : 1,
         );

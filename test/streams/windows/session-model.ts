@@ -124,7 +124,7 @@ export class SessionModel {
     if (earlyMs === 0) return closed;
     const before = this.#period;
     this.#period = Math.floor(nowMs / earlyMs);
-    if (this.#period <= before) return closed;
+    if (!(this.#period > before)) return closed;
     for (const [key, sessions] of this.#open) {
       for (const session of sessions) {
         if (session.news > 0 && !session.fired) this.#fire(key, session, 'early', false);

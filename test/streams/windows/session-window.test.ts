@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import type { WindowPlan } from '../../../src/streams/plan.ts';
+import { OpenSessions } from '../../../src/streams/windows/open-sessions.ts';
 import { FLAT } from '../plan-parts.ts';
 import { SessionModel } from './session-model.ts';
 import { aggregate, type Event, type Result, WindowRun } from './window-run.ts';
@@ -165,6 +166,47 @@ describe('sessions', () => {
     ]);
   });
 
+  test('late events that are allowed make a batch look at the sessions they change, not at all of each event', (context) => {
+    const kept = 1000;
+    const batch = 1000;
+    const run = new WindowRun({ type: 'session', gapMs: 10, allowedLatenessMs: 1_000_000 });
+    run.events(
+      Array.from({ length: kept }, (_, i) => at(i * 20)),
+      Number.NEGATIVE_INFINITY,
+    );
+    const watermark = kept * 20 - 5;
+    assert.equal(run.advance(watermark).length, kept);
+    const looks = [
+      context.mock.method(OpenSessions.prototype, 'older'),
+      context.mock.method(OpenSessions.prototype, 'newsOf'),
+    ];
+    const looked = (): number => looks.reduce((sum, { mock }) => sum + mock.callCount(), 0);
+    // All but one are on time, in one session that grows.
+    const onTime = Array.from({ length: batch }, (_, i) => at(watermark + 1 + i));
+    const late = told(run.events([...onTime, at((kept - 10) * 20 + 1)], watermark));
+    assert.deepEqual(late, [['late', (kept - 10) * 20, (kept - 10) * 20 + 11, 1, 2]]);
+    assert.ok(looked() < 5 * kept, `${looked()} looks at ${kept} sessions for ${batch} events`);
+    // Many are late, each in a session of its own, none far back.
+    const before = looked();
+    const some = Array.from({ length: batch }, (_, i) => at((kept - 1 - (i % 20)) * 20 + 2));
+    assert.equal(run.events(some, watermark).length, 20);
+    assert.ok(looked() - before < 5 * kept + 30 * batch, `${looked() - before} looks`);
+  });
+
+  test('a session that is late, grows past the watermark or is taken in by another in the same batch is told as it is then', () => {
+    const run = new WindowRun({ type: 'session', gapMs: 10, allowedLatenessMs: 500 });
+    run.events([at(1000)], Number.NEGATIVE_INFINITY);
+    assert.equal(run.advance(1100).length, 1);
+    // Two that become one by the third, whose row another key's takes; one that grows past the watermark.
+    const events = [at(900), at(915), at(908), at(700, 'b'), at(1085), at(1094), at(600, 'c'), at(601, 'c')];
+    assert.deepEqual(told(run.events(events, 1100)), [
+      ['late', 900, 925, 0, 3],
+      ['late', 700, 710, 0, 1],
+      ['late', 600, 611, 0, 2],
+    ]);
+    assert.deepEqual(told(run.advance(1103)), [['on-time', 1085, 1104, 0, 2]]);
+  });
+
   test('more events than fit a chunk, of sessions that begin, grow and join in between, all count', () => {
     const run = new WindowRun({ type: 'session', gapMs: 10 });
     const events = Array.from({ length: 5000 }, (_, i) => at((i * 7919) % 20_011, `key-${i % 3}`));
@@ -175,5 +217,21 @@ describe('sessions', () => {
       events.length,
     );
     assert.equal(run.stats.rows, 0);
+  });
+
+  test('sessions that become one are told with the events of both that came last', () => {
+    const run = new WindowRun({ type: 'session', gapMs: 10 });
+    const newest = (): readonly string[] => run.contexts.at(-1)?.events ?? [];
+    run.events([at(0), at(1), at(2), at(3), at(4)], Number.NEGATIVE_INFINITY);
+    run.events([at(18), at(19), at(20), at(0, 'b')], Number.NEGATIVE_INFINITY);
+    run.events([at(9), at(18, 'b')], Number.NEGATIVE_INFINITY);
+    run.events([at(9, 'b')], Number.NEGATIVE_INFINITY);
+    run.query({ key: ['a'] });
+    assert.deepEqual(newest(), ['3:0', '2:2', '2:1', '2:0']);
+    run.query({ key: ['b'] });
+    assert.deepEqual(newest(), ['4:0', '3:1', '2:3']);
+    run.events([at(21)], Number.NEGATIVE_INFINITY);
+    run.query({ key: ['a'] });
+    assert.deepEqual(newest(), ['5:0', '3:0', '2:2', '2:1']);
   });
 });

@@ -224,3 +224,15 @@ test('queries choose by key, range and value, and change nothing', () => {
     ['b', 10, 1],
   ]);
 });
+
+test('bytes in use are those of a key as well as those of its rows', () => {
+  const run = new WindowRun({ type: 'hopping', sizeMs: 40, slideMs: 10, aggregates: FLAT });
+  const keys = 4096;
+  run.events(
+    Array.from({ length: keys }, (_, i) => ({ ts: 5, key: `k${i}`, value: 1 })),
+    NEVER,
+  );
+  // A row: head 2, links 2, five doubles of aggregates and as many of their suffix, evidence 4; a key: its word in the
+  // list and ten more.
+  assert.ok(run.stats.bytes >= keys * ((2 + 2 + 5 + 5 + 4) * 8 + 44), `${run.stats.bytes}`);
+});

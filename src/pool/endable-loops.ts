@@ -1,0 +1,17 @@
+/**
+ * Keeps V8 from making loops that nobody can end.
+ *
+ * From V8 13 on (Node.js 24) its optimizing compiler unrolls loops of JavaScript, and drops the look for interrupts from
+ * some endless ones on the way: `for (;;) kept.push(new Array(1000).fill(0))` goes on through `Worker.terminate`, past
+ * every deadline, and through V8's own end of a thread whose heap is full, until the process is ended. Earlier versions
+ * have no unrolling of JavaScript, and do not know the flag.
+ */
+import { setFlagsFromString } from 'node:v8';
+
+const V8_WITH_UNROLLING = 13;
+
+/** Of the process; for what is compiled from now on. */
+export function keepLoopsEndable(): void {
+  if (Number.parseInt(process.versions.v8, 10) >= V8_WITH_UNROLLING)
+    setFlagsFromString('--no-turboshaft-loop-unrolling');
+}

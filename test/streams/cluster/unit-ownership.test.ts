@@ -1,0 +1,58 @@
+/**
+ * What a node does with a unit that takes long to open, when it should have it no more.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { leaseName, UnitOwnership } from '../../../src/streams/cluster/unit-ownership.ts';
+import type { Unit } from '../../../src/streams/cluster/units.ts';
+import { FakeCluster } from './fake-cluster.ts';
+import { until } from './node-rig.ts';
+
+const UNIT: Unit = { name: 'u', family: 'u', definitions: [], partition: 0, partitions: 1, cut: '1' };
+const NOBODY = (): void => undefined;
+
+/** A node whose engines are never open: they wait, as for a sink that is away, until they are unwanted. */
+function openingFor(cluster: FakeCluster): { readonly ownership: UnitOwnership; readonly opening: Set<number> } {
+  const opening = new Set<number>();
+  const ownership = new UnitOwnership(UNIT, {
+    ...cluster.join('n1'),
+    open: (_unit, { token }, _lost, unwanted) =>
+      new Promise((_resolve, reject) => {
+        opening.add(token);
+        unwanted.addEventListener('abort', () => {
+          opening.delete(token);
+          reject(new Error('not wanted any more'));
+        });
+      }),
+    askToYield: () => Promise.reject(new Error('there is nobody')),
+    changed: NOBODY,
+    log: { error: NOBODY, warn: NOBODY, info: NOBODY },
+    now: () => performance.now(),
+  });
+  return { ownership, opening };
+}
+
+test('a node that stops does not wait for it, and gives the lease back', async () => {
+  const cluster = new FakeCluster();
+  const { opening, ownership } = openingFor(cluster);
+  void ownership.look();
+  await until('it opens', () => opening.size === 1);
+  await ownership.stop();
+  assert.equal(opening.size, 0);
+  assert.equal(cluster.holderOf(leaseName('u')), null);
+});
+
+test('a lease that is lost meanwhile ends it, and the next one is another try', async () => {
+  const cluster = new FakeCluster();
+  const { opening, ownership } = openingFor(cluster);
+  void ownership.look();
+  await until('it opens', () => opening.size === 1);
+  cluster.expire('n1', true);
+  await until('it has ended', () => opening.size === 0);
+  await until('it opens again', async () => {
+    void ownership.look();
+    return opening.has(2);
+  });
+  await ownership.stop();
+  assert.equal(cluster.holderOf(leaseName('u')), null);
+});

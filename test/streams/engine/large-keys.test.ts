@@ -1,0 +1,41 @@
+/**
+ * Keys as large as a body: what is kept of results and alerts is bounded by what they hold, not by their number alone.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { AlertBook } from '../../../src/streams/alerts/alert-book.ts';
+import type { ResultLine } from '../../../src/streams/engine/port.ts';
+import { Retained } from '../../../src/streams/engine/retained.ts';
+import type { AlertPlan, OperatorPlan } from '../../../src/streams/plan.ts';
+
+const MIB = 1024 * 1024;
+const EVERYTHING = { key: null, fromMs: -Infinity, toMs: Infinity, limit: 1000, by: '' };
+
+test('closed results are kept within a bound of bytes, the newest ones, and an answer says that some are gone', () => {
+  const retained = new Retained({ kind: 'view' } as OperatorPlan);
+  for (let i = 0; i < 200; i++) {
+    const line = `${JSON.stringify({ key: { k: 'x'.repeat(MIB) }, start: i, end: i })}\n`;
+    retained.add({ output: '', start: i, end: i, count: 1, lines: Buffer.from(line) });
+  }
+  const { isAll, rows } = retained.find(EVERYTHING);
+  assert.ok(rows.length > 50 && rows.length <= 64, `${rows.length} rows of 1 MiB`);
+  assert.deepEqual([rows[0]?.start, isAll], [199, false]);
+});
+
+test('alerts are remembered within a bound of characters, and their names do not grow with their keys', () => {
+  const book = new AlertBook({ log: { warn: () => undefined } });
+  const plan = { name: 'a', when: 'v > 1', clear: '', groupBy: [], silenceMs: 1000, actions: [], severity: 'info' };
+  const line = (k: string, state: string): ResultLine => ({
+    ...{ id: k, stream: 's', name: 'a', key: { k }, start: 0, end: 1, pane: 0, timing: 'on-time', final: true },
+    values: { state, severity: 'info', message: '', values: {} },
+  });
+  const keys = Array.from({ length: 100 }, (_, i) => `${i}${'x'.repeat(MIB)}`);
+  for (const k of keys) book.take('s', plan as unknown as AlertPlan, [line(k, 'raised')], 1);
+  const listed = book.list({ stream: '', active: true, limit: 1000 });
+  assert.ok(listed.length > 10 && listed.length < 64, `${listed.length} alerts of 2 MiB`);
+  assert.equal(listed[0]?.key['k'], keys.at(-1));
+  const { alerts, ...others } = book.facts();
+  assert.equal(alerts.length, listed.length);
+  assert.equal(others.begun.length, keys.length);
+  assert.ok(JSON.stringify(others).length < 100_000, 'of what is not shown only names are kept');
+});

@@ -1,0 +1,50 @@
+/**
+ * Dead letters of rows that came in columns: each has its event, and is refused again, for the same reason, when replayed.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { encodeColumns } from '../../../src/streams/decode/column-format.ts';
+import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
+import { openRig } from './rig.ts';
+
+const stream: StreamDefinition = {
+  name: 's',
+  schema: { fields: { n: 'integer', city: 'string', heat: { type: 'number', optional: true } } },
+};
+
+test('of a row of columns that is refused the letter has the values', async () => {
+  const rig = await openRig([stream]);
+  try {
+    const body = encodeColumns({
+      n: Float64Array.of(1, 2.5, 3, 4),
+      city: ['Köln', 'Bonn', null, 'Ulm'],
+      heat: Float64Array.of(1, Number.NaN, 3, Number.POSITIVE_INFINITY),
+      other: [true, false, true, null],
+    });
+    const told = await rig.service.accept('s', 'test', {
+      ...{ format: 'columns', partition: '', body, position: '', batchId: '', traceparent: '', correlationId: '' },
+    });
+    assert.deepEqual(told, { accepted: 1, rejected: 3, late: 0 });
+    const letters = await rig.service.deadLetters('s', '', 10);
+    assert.deepEqual(
+      letters.slice(0, 2).map(({ text }) => JSON.parse(text) as unknown),
+      [
+        { n: 2.5, city: 'Bonn', heat: null },
+        { n: 3, city: null, heat: 3 },
+      ],
+    );
+    // JSON has no infinity: an event without it would be another one, which would be taken.
+    assert.ok(letters[2]?.base64);
+    assert.match(Buffer.from(letters[2].text, 'base64').toString(), /^MRC1.*"name":"city".*Ulm/s);
+    const ids = letters.map(({ id }) => id);
+    assert.deepEqual(await rig.service.replayDeadLetters('s', ids), { letters: 3, accepted: 0, rejected: 3, late: 0 });
+    const again = await rig.service.deadLetters('s', '', 10);
+    const plain = (reason: string): string => reason.replace(/^row \d+: /, '');
+    assert.deepEqual(
+      again.map(({ reason }) => plain(reason)),
+      letters.map(({ reason }) => plain(reason)),
+    );
+  } finally {
+    await rig.close();
+  }
+});

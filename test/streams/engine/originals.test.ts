@@ -1,0 +1,96 @@
+/**
+ * The events behind results: those the log still has, and nothing for ids of any others.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { MemoryDeadLetterStore } from '../../../src/streams/dead-letters/memory-store.ts';
+import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
+import { MemoryLog } from '../../../src/streams/log/memory-log.ts';
+import { type Appended, type LogRecord, LogUnavailable } from '../../../src/streams/log/port.ts';
+import { storesOf } from '../../../src/streams/stores.ts';
+import { openRig } from './rig.ts';
+
+const STREAM: StreamDefinition = {
+  name: 's',
+  schema: { fields: { at: 'integer', k: 'string' }, timestamp: { field: 'at' }, key: ['k'] },
+  views: [{ name: 'each' }],
+};
+
+/** The record before is that of the plan. */
+const FIRST = 2;
+
+test('ids of events are answered with their texts, ids of nothing with nothing', async () => {
+  const rig = await openRig([STREAM]);
+  try {
+    const events = [
+      { at: 1, k: 'a' },
+      { at: 2, k: 'b' },
+    ];
+    await rig.send('s', events);
+    const [newest, oldest] = await rig.rows('s', 'each');
+    const ids = [oldest, newest].flatMap((row) => row?.context?.events ?? []);
+    assert.deepEqual(ids, [`${FIRST}:0`, `${FIRST}:1`]);
+    const texts = (await rig.service.events('s', ids)).map(({ text }) => JSON.parse(text) as object);
+    assert.deepEqual(texts, events);
+    for (const none of [`${FIRST}:2`, `${FIRST}:-1`, `${FIRST}:0:1`, '1:0', '0:0', '-2:0', '99:0', ':', '', '1e9:0']) {
+      assert.deepEqual(await rig.service.events('s', [none]), [], none);
+    }
+  } finally {
+    await rig.close();
+  }
+});
+
+test('events that the log has let go of are left out', async () => {
+  const rig = await openRig([STREAM]);
+  try {
+    await rig.send('s', [{ at: 1, k: 'a' }]);
+    await rig.checkpoint();
+    await rig.send('s', [{ at: 2, k: 'b' }]);
+    const rows = await rig.rows('s', 'each');
+    const ids = rows.flatMap((row) => row.context?.events ?? []);
+    assert.equal(ids.length, 2);
+    const events = await rig.service.events('s', ids);
+    assert.deepEqual(
+      events.map(({ text }) => text),
+      ['{"at":2,"k":"b"}'],
+    );
+  } finally {
+    await rig.close();
+  }
+});
+
+/** Says of a record that it is not durable, and later that it never will be. */
+class HeldLog extends MemoryLog {
+  isHeld = false;
+  refuse = (): void => undefined;
+
+  override append(record: LogRecord): Appended {
+    const appended = super.append(record);
+    if (!this.isHeld) return appended;
+    const durable = new Promise<void>((_resolve, reject) => {
+      this.refuse = () => reject(new LogUnavailable('the disk is full'));
+    });
+    return { ...appended, durable };
+  }
+}
+
+test('asking for an event that the log then refuses does not make it known: it counts when it is sent again', async () => {
+  const eventLog = new HeldLog();
+  const stores = () => Promise.resolve(storesOf('', eventLog, null, new MemoryDeadLetterStore()));
+  const rig = await openRig([{ ...STREAM, durability: 'fsync' }], { stores });
+  try {
+    const event = { specversion: '1.0', id: 'e1', source: 'x', type: 't', data: { at: 1, k: 'a' } };
+    const send = (): ReturnType<typeof rig.send> =>
+      rig.send('s', [], { format: 'cloudevent', body: Buffer.from(JSON.stringify(event)) });
+    eventLog.isHeld = true;
+    const refused = send().catch(String);
+    const asked = await rig.service.events('s', [`${FIRST}:0`]);
+    eventLog.refuse();
+    assert.match(String(await refused), /disk is full/);
+    eventLog.isHeld = false;
+    assert.deepEqual(asked, []);
+    assert.deepEqual(await send(), { accepted: 1, rejected: 0, late: 0 });
+  } finally {
+    await rig.close();
+  }
+});

@@ -1,0 +1,63 @@
+/**
+ * When a thread is ended for a task of the streams, and whose fault that is.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { PoolThreads, type StreamWorker } from '../../../src/streams/engine/pool-threads.ts';
+import { type DecodeTask, PROGRESS_BYTES, type Step, ThreadLost } from '../../../src/streams/engine/task.ts';
+import { failureOf, Hung, isOfTheSteps } from '../../../src/streams/engine/task-failures.ts';
+
+const TASK = { kind: 'decode', epoch: 1 } as DecodeTask;
+const TASK_MS_MAX = 20;
+/** Looks at a task, of which four without progress end its thread. */
+const LOOKS = 20;
+
+test('a thread is not ended for a task that waits behind a call', { timeout: 30_000 }, async () => {
+  const worker: StreamWorker = { worker: { index: 0, threadId: 1 }, retiring: '', stuck: false, expectedUs: 0 };
+  let inCall = true;
+  let looks = 0;
+  let lookedOften = (): void => undefined;
+  const often = new Promise<void>((resolve) => {
+    lookedOften = resolve;
+  });
+  let end = (_error: Error): void => undefined;
+  let killed = 0;
+  const threads = new PoolThreads(
+    {
+      size: 1,
+      workers: () => [worker],
+      run: () =>
+        new Promise((_resolve, reject) => {
+          end = reject;
+        }),
+      isInCall() {
+        looks += 1;
+        if (looks === LOOKS) lookedOften();
+        return inCall;
+      },
+      kill() {
+        killed += 1;
+        end(new Error('worker exited'));
+      },
+    },
+    TASK_MS_MAX,
+  );
+  const decoded = threads.decode(TASK).catch((error: unknown) => error);
+  await often;
+  assert.equal(killed, 0, 'the call has the thread');
+  inCall = false;
+  const error = await decoded;
+  assert.ok(error instanceof ThreadLost && error.hung, String(error));
+  assert.equal(killed, 1, 'nothing has it but the task');
+});
+
+test('a step is blamed for a thread that hung only if it had begun', () => {
+  const steps = [{ kind: 'tick', seq: 1, nowMs: 1 }] satisfies Step[];
+  const progress = new Int32Array(PROGRESS_BYTES / Int32Array.BYTES_PER_ELEMENT);
+  const hung = new ThreadLost('worker exited', true);
+  const before = failureOf(hung, progress, steps);
+  assert.ok(before instanceof ThreadLost && !isOfTheSteps(before));
+  progress[0] = 1;
+  const begun = failureOf(hung, progress, steps);
+  assert.ok(begun instanceof Hung && begun.step === steps[0] && isOfTheSteps(begun));
+});

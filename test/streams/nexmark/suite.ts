@@ -1,0 +1,63 @@
+/**
+ * Nexmark queries through the engine: each gives what DuckDB says, over the same bytes, which are made once per file.
+ *
+ * Role: what the test files of this folder run. A file per group of queries, so that none takes long on a slow machine and
+ * two run at once. `NEXMARK_EVENTS` chooses how many events; the title says how many there were.
+ */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { collectGarbage } from '../../../bench/streams/garbage.ts';
+import { differenceOf } from './difference.ts';
+import { eventBatches, type FeedBatch, type FeedOptions, feed, kindsOf, NEXMARK_KINDS } from './feed.ts';
+import { runQuery } from './runner.ts';
+import type { NexmarkQuery } from './streams.ts';
+import { NexmarkTables } from './tables.ts';
+
+const SEED = 21;
+const EVENTS = Number(process.env['NEXMARK_EVENTS'] ?? 1_000_000);
+const EVENTS_PER_BATCH = 5000;
+
+export const RATES = {
+  /** Several windows and sessions. */
+  slow: 500,
+  /** The generator's default: auctions take at most 400 ms. */
+  fast: 10_000,
+} as const;
+
+export function nexmarkSuite(title: string, queries: readonly NexmarkQuery[], ratePerS: number): void {
+  const options: FeedOptions = {
+    generator: { seed: SEED, ratePerS },
+    events: EVENTS,
+    eventsPerBatch: EVENTS_PER_BATCH,
+  };
+  const kinds = NEXMARK_KINDS.filter((kind) => queries.some((query) => kindsOf(query).includes(kind)));
+  let events: readonly FeedBatch[];
+  let tables: NexmarkTables;
+
+  before(async () => {
+    events = [...eventBatches(options, kinds)];
+    tables = await NexmarkTables.load(events);
+  });
+  after(() => tables.close());
+
+  async function check(query: NexmarkQuery): Promise<void> {
+    const folder = mkdtempSync(join(tmpdir(), 'nexmark-'));
+    try {
+      const path = join(folder, 'answer');
+      await runQuery(query, feed(query, options, events), path);
+      assert.equal(await differenceOf(tables, query, path), '');
+    } finally {
+      rmSync(folder, { recursive: true });
+      collectGarbage();
+    }
+  }
+
+  describe(`Nexmark, ${title}, over ${EVENTS} events`, () => {
+    for (const query of queries) {
+      test(`${query.name}${query.note === '' ? '' : `: ${query.note}`}`, () => check(query));
+    }
+  });
+}
