@@ -13,7 +13,7 @@
 import type { Cluster, Redis } from 'ioredis';
 import { parseRedisUrl } from './address.ts';
 import type { Script } from './script.ts';
-import { CLIENT_DEFAULTS, type ClientOptions, makeClient, serversConnected } from './topology.ts';
+import { CLIENT_DEFAULTS, type ClientOptions, connectAgain, makeClient, serversConnected } from './topology.ts';
 import { RedisUnavailable, unavailableFrom } from './unavailable.ts';
 
 export interface RedisLog {
@@ -46,6 +46,7 @@ export class RedisConnection {
     const address = parseRedisUrl(url);
     this.address = address.shown;
     this.#redis = makeClient(address, { ...CLIENT_DEFAULTS, ...options });
+    connectAgain(this.#redis, () => this.#closed);
     this.#redis.on('error', (error: Error) => {
       if (this.#lost || this.#closed) return;
       this.#lost = true;

@@ -64,6 +64,24 @@ export function makeClient(address: RedisAddress, options: ClientOptions): Redis
   });
 }
 
+/**
+ * Has a client connect again that has ended though nobody closed it: one that a sentinel tells of a failover while it
+ * asks another who is primary gives up for good.
+ */
+export function connectAgain(client: Redis | Cluster, isClosed: () => boolean): void {
+  let attempt = 0;
+  const connect = (): void => {
+    // A failure is reported by the 'error' event, and ends it again.
+    if (!isClosed() && client.status === 'end') client.connect().catch(() => undefined);
+  };
+  client.on('ready', () => {
+    attempt = 0;
+  });
+  client.on('end', () => {
+    if (!isClosed()) setTimeout(connect, pauseMs(++attempt, Math.random())).unref();
+  });
+}
+
 /** One server of a Cluster, whose connection is not made again when it ends. Not connected yet. */
 export function makeServerClient(address: RedisAddress, host: string, port: number, options: ClientOptions): Redis {
   const shared = connectionOptions(address, options);

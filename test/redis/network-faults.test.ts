@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { RedisConnection } from '../../src/redis/connection.ts';
 import { slotOf } from '../../src/redis/slot.ts';
 import type { RedisUnavailable } from '../../src/redis/unavailable.ts';
@@ -19,7 +20,7 @@ import {
 import type { NodeConnections } from './node-connections.ts';
 import { RedisClusterServers } from './redis-cluster-servers.ts';
 import { RedisServer } from './redis-server.ts';
-import { SentinelGroup } from './sentinel-group.ts';
+import { SENTINEL_NAME, SentinelGroup } from './sentinel-group.ts';
 import { TcpProxy } from './tcp-proxy.ts';
 
 const BACK_MS_MAX = 5000;
@@ -195,6 +196,33 @@ describe('Sentinel', () => {
     await group.killPrimary();
     await answersAgain(clients.commands);
     await heard(clients, 'death', 'x');
+  });
+
+  test('news of a failover that come while it asks who is primary', async () => {
+    const other = await SentinelGroup.start();
+    const proxy = await TcpProxy.start(other.sentinelPort(0));
+    const asking = await clientsOf(`redis-sentinel://127.0.0.1:${proxy.port}/${SENTINEL_NAME}`);
+    try {
+      await heard(asking, 'before', 'x');
+      // It has listened to the other sentinels by now; this one does not answer any more.
+      proxy.holdAnswers();
+      let isOver = false;
+      const over = other.failover(1).then(() => {
+        isOver = true;
+      });
+      while (!isOver) {
+        await other.killClients();
+        await delay(50);
+      }
+      await over;
+      proxy.heal();
+      await answersAgain(asking.commands);
+      await heard(asking, 'after', 'x');
+    } finally {
+      asking.close();
+      await proxy.end();
+      await other.end();
+    }
   });
 });
 

@@ -13,7 +13,7 @@ const QUORUM = 2;
 const DOWN_AFTER_MS = 600;
 const FAILOVER_MS_MAX = 1500;
 const SETTLE_MS_MAX = 30_000;
-const NAME = 'main';
+export const SENTINEL_NAME = 'main';
 const FAST = ['--repl-diskless-sync-delay', '0', '--repl-ping-replica-period', '1'];
 
 export class SentinelGroup {
@@ -23,7 +23,7 @@ export class SentinelGroup {
   readonly #client: RedisConnection;
 
   constructor(data: readonly RedisProcess[], sentinels: readonly RedisProcess[]) {
-    this.url = `redis-sentinel://${sentinels.map(({ port }) => `127.0.0.1:${port}`).join(',')}/${NAME}`;
+    this.url = `redis-sentinel://${sentinels.map(({ port }) => `127.0.0.1:${port}`).join(',')}/${SENTINEL_NAME}`;
     this.#data = data;
     this.#sentinels = sentinels;
     this.#client = new RedisConnection(this.url, 'test', QUIET);
@@ -46,7 +46,7 @@ export class SentinelGroup {
     await replicating(await this.primaryPort());
     for (const { port } of this.#sentinels) {
       await asked(port, 'sentinel', async (run) => {
-        const state = async (): Promise<string> => fieldsOf(await run('SENTINEL', 'MASTER', NAME));
+        const state = async (): Promise<string> => fieldsOf(await run('SENTINEL', 'MASTER', SENTINEL_NAME));
         const wanted = `num-slaves=1 num-other-sentinels=${SENTINELS - 1}`;
         await eventually('the sentinels', state, (value) => value === wanted, SETTLE_MS_MAX);
       });
@@ -58,10 +58,13 @@ export class SentinelGroup {
     return this.#client.command(name, ...args);
   }
 
+  sentinelPort(index: number): number {
+    return this.#sentinels[index]?.port ?? 0;
+  }
+
   async primaryPort(): Promise<number> {
-    const [sentinel] = this.#sentinels;
-    return asked(sentinel?.port ?? 0, 'sentinel', async (run) => {
-      const [, port] = (await run('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', NAME)) as [string, string];
+    return asked(this.sentinelPort(0), 'sentinel', async (run) => {
+      const [, port] = (await run('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', SENTINEL_NAME)) as [string, string];
       return Number(port);
     });
   }
@@ -79,10 +82,19 @@ export class SentinelGroup {
     );
   }
 
-  /** The replica becomes the primary and the primary a replica, which answers READONLY from then on. */
-  async failover(): Promise<void> {
+  /** Ends the connections of all clients of the primary. */
+  async killClients(): Promise<void> {
+    await asked(await this.primaryPort(), 'primary', (run) => run('CLIENT', 'KILL', 'TYPE', 'normal'));
+    await asked(await this.primaryPort(), 'primary', (run) => run('CLIENT', 'KILL', 'TYPE', 'pubsub'));
+  }
+
+  /**
+   * The replica becomes the primary and the primary a replica, which answers READONLY from then on. `by`: the sentinel
+   * that does it, and tells of it first.
+   */
+  async failover(by = 0): Promise<void> {
     const before = await this.primaryPort();
-    await asked(this.#sentinels[0]?.port ?? 0, 'sentinel', (run) => run('SENTINEL', 'FAILOVER', NAME));
+    await asked(this.sentinelPort(by), 'sentinel', (run) => run('SENTINEL', 'FAILOVER', SENTINEL_NAME));
     await eventually(
       'another primary',
       () => this.primaryPort(),
@@ -99,9 +111,9 @@ export class SentinelGroup {
 
 function startSentinel(primaryPort: number): Promise<RedisProcess> {
   const lines = [
-    `sentinel monitor ${NAME} 127.0.0.1 ${primaryPort} ${QUORUM}`,
-    `sentinel down-after-milliseconds ${NAME} ${DOWN_AFTER_MS}`,
-    `sentinel failover-timeout ${NAME} ${FAILOVER_MS_MAX}`,
+    `sentinel monitor ${SENTINEL_NAME} 127.0.0.1 ${primaryPort} ${QUORUM}`,
+    `sentinel down-after-milliseconds ${SENTINEL_NAME} ${DOWN_AFTER_MS}`,
+    `sentinel failover-timeout ${SENTINEL_NAME} ${FAILOVER_MS_MAX}`,
   ];
   return startRedis(0, (port, folder) => {
     const file = join(folder, 'sentinel.conf');

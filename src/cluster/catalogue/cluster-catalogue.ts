@@ -66,7 +66,8 @@ export class ClusterCatalogue {
   #told = '';
   /** Epoch under which `own` was written; null: it is not there. */
   #writtenAs: number | null = null;
-  #looking = false;
+  /** The look that is under way. */
+  #looking: Promise<void> | null = null;
   #lookAgain = false;
   #closed = false;
   #complete = false;
@@ -167,13 +168,15 @@ export class ClusterCatalogue {
     void this.look();
   }
 
-  /** Reads what the nodes that are alive tell; one look at a time. */
-  async look(): Promise<void> {
-    if (this.#looking || this.#closed) {
-      this.#lookAgain = true;
-      return;
-    }
-    this.#looking = true;
+  /** Reads what the nodes that are alive tell, one look at a time. Resolves when one that began after this call is done. */
+  look(): Promise<void> {
+    if (this.#closed) return Promise.resolve();
+    if (this.#looking !== null) this.#lookAgain = true;
+    this.#looking ??= this.#look();
+    return this.#looking;
+  }
+
+  async #look(): Promise<void> {
     let isAll = false;
     try {
       do {
@@ -186,7 +189,7 @@ export class ClusterCatalogue {
       isAll = false;
       this.#away(error);
     } finally {
-      this.#looking = false;
+      this.#looking = null;
     }
     if (this.#closed) return;
     this.#options.looked();
