@@ -18,7 +18,7 @@ import { ensureCommands, NEEDED } from './services.ts';
 import { readsSharedData, sharedDataIsThere } from './shared-data-use.ts';
 
 const FILES_AT_ONCE = 2;
-const FILE_MS_MAX = 180_000;
+const FILE_MS_MAX = 400_000;
 
 /** Test files under `folder` in a fixed order. */
 function testFiles(folder: string, patterns: readonly string[]): string[] {
