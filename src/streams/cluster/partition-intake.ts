@@ -10,6 +10,7 @@ import type { EngineThreads } from '../engine/pool-threads.ts';
 import { StreamRefusal } from '../engine/port.ts';
 import { type SplitResult, type SplitTask, ThreadLost } from '../engine/task.ts';
 import type { Plan, StreamPlan } from '../plan.ts';
+import { copyToShared } from '../shared-copy.ts';
 import type { Accepted, IncomingBatch } from '../sources/port.ts';
 import type { UnitStreams } from './unit-streams.ts';
 
@@ -76,7 +77,7 @@ export class PartitionIntake {
   async #split({ index }: StreamPlan, { body, format }: Pick<IncomingBatch, 'body' | 'format'>): Promise<SplitResult> {
     const bytes = body.byteLength;
     const shared = new SharedArrayBuffer(Math.max(1, bytes));
-    new Uint8Array(shared).set(body);
+    copyToShared(body, new Uint8Array(shared), 0);
     return this.#cut({ kind: 'split', stream: index, format, body: shared, bodyBytes: bytes });
   }
 

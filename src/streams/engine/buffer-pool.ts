@@ -6,6 +6,7 @@
  * Bound: `bytesMax` held; what is given beyond that is left to the collector.
  */
 import { roomFor } from '../decode/event-batch.ts';
+import { copyToShared } from '../shared-copy.ts';
 
 /** A buffer is taken for what fills it to half or more. */
 const SLACK = 2;
@@ -55,7 +56,7 @@ export class BufferPool {
   /** A buffer of at least `byteLength` bytes, with a copy of the bytes at this place. */
   copyOf(bytes: Uint8Array, at: number, byteLength: number): SharedArrayBuffer {
     const buffer = this.take(byteLength) ?? new SharedArrayBuffer(roomFor(byteLength));
-    new Uint8Array(buffer, at, bytes.byteLength).set(bytes);
+    copyToShared(bytes, new Uint8Array(buffer), at);
     return buffer;
   }
 }

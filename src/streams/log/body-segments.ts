@@ -6,6 +6,8 @@
  * it is used again here.
  * Rule: first in, first out. What `put` gave is good until as many bodies were dropped as were put before it, and it.
  */
+import { copyToShared } from '../shared-copy.ts';
+
 const SEGMENT_BYTES = 4 * 1024 * 1024;
 /** Of segments that wait to be filled again. */
 const FREE_SEGMENTS_MAX = 16;
@@ -33,8 +35,9 @@ export class BodySegments {
       this.#segments.push(segment);
     }
     const at = segment.used;
-    segment.bytes.set(body, at);
-    segment.used += byteLength;
+    copyToShared(body, segment.bytes, at);
+    // Each begins with a word, so that it is copied by words.
+    segment.used = (at + byteLength + 7) & ~7;
     segment.bodies += 1;
     return segment.bytes.subarray(at, at + byteLength);
   }
