@@ -292,7 +292,7 @@ export class StreamService implements Streams {
 
 const finite = (value: number): number | null => (Number.isFinite(value) ? value : null);
 
-const strict = new TextDecoder('utf-8', { fatal: true });
+const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 function factsOf(letter: StoredLetter): DeadLetterFacts {
   const { bytes, ...facts } = letter;
