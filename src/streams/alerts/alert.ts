@@ -105,14 +105,12 @@ function environmentOf(row: ResultRow, columns: readonly string[], keys: Keys): 
   return { member: (path, slot) => (path.length > 1 ? key.member(path.slice(1), slot) : values.member(path, slot)) };
 }
 
-/** Names were checked against the source's columns when the plan was compiled. */
+/** Names and types were checked against the source's columns when the plan was compiled: a value may be named as a bound is. */
 function anyScope(): ReturnType<typeof resultScope> {
   const scope = resultScope(null, new Map());
   return {
     ...scope,
-    resolve: ([name = '', member, ...rest]) => {
-      if (member !== undefined) return name === 'key' && rest.length === 0 ? 'any' : undefined;
-      return name === 'start' || name === 'end' ? 'number' : 'any';
-    },
+    resolve: ([name, member, ...rest]) =>
+      member === undefined || (name === 'key' && rest.length === 0) ? 'any' : undefined,
   };
 }
