@@ -33,6 +33,7 @@ export const parquetSinkKind: SinkKind = {
   type: 'parquet',
   guarantee: 'exactly-once',
   options: ['path', 'rows', 'everyMs'],
+  place: ({ path }) => resolve(String(path)),
   create: (options, name) =>
     new ParquetSink(resolve(requiredText(options, name, 'path')), name, {
       rows: optionalInteger(options, name, 'rows', 100_000, 1, 1_000_000),
