@@ -5,8 +5,8 @@
  * the alert is raised; it is cleared when `clear` holds (hysteresis), or, where none is declared, when `when` does not.
  * Results: one when it is raised, one when it is cleared: `state`, `severity`, `message`, and the result's own values
  * under `values`. Grouping, silence and actions are the front-end thread's (`alert-book.ts`).
- * Invariant: retractions, late and timeout outputs and early panes of a window decide like any other result, except
- * that a retraction decides nothing.
+ * Invariant: early panes of a window decide like any other result; retractions, and outputs beside the main one (late
+ * events, timeouts), decide nothing.
  */
 import { compileScoped, type Environment, objectEnvironment, type ScopedExpression } from '../expressions/scoped.ts';
 import { resultScope } from '../expressions/scopes.ts';
