@@ -2,6 +2,7 @@
  * Reads options of sinks and sources: each with its type and its bounds, and an error that names the connector.
  */
 import { DefinitionProblem } from './define/definition-problem.ts';
+import { areWebHeaders, isWebAddress, WEB_ADDRESS, WEB_HEADERS } from './define/web-address.ts';
 
 type Options = Readonly<Record<string, unknown>>;
 
@@ -37,8 +38,11 @@ export function optionalNumber(
 export function optionalHeaders(options: Options, name: string, option: string): Readonly<Record<string, string>> {
   const value = options[option];
   if (value === undefined) return {};
-  const entries = typeof value === 'object' && value !== null ? Object.entries(value) : [];
-  if (entries.length > 0 && entries.every(([, text]) => typeof text === 'string')) return Object.fromEntries(entries);
+  const entries = typeof value === 'object' && value !== null && !Array.isArray(value) ? Object.entries(value) : [];
+  if (entries.length > 0 && entries.every(([, text]) => typeof text === 'string')) {
+    const headers = Object.fromEntries(entries) as Record<string, string>;
+    return areWebHeaders(headers) ? headers : refuse(name, option, value, WEB_HEADERS);
+  }
   return refuse(name, option, value, 'an object of header names and texts');
 }
 
@@ -86,9 +90,10 @@ export function redisUrl(options: Options, name: string): string {
   throw new DefinitionProblem([{ path: `${name}.url`, value: 'a text (not shown)', expected, suggestion: null }]);
 }
 
-/** `http://…` or `https://…`. */
+/** `http://…` or `https://…`. What is refused is not shown: it may hold a password. */
 export function httpUrl(options: Options, name: string, option: string): string {
   const url = requiredText(options, name, option);
-  if (/^https?:\/\/[^/]/.test(url) && URL.canParse(url)) return url;
-  return refuse(name, option, url, 'http://host/path or https://host/path');
+  if (/^https?:\/\/[^/]/.test(url) && isWebAddress(url)) return url;
+  const value = 'a text (not shown)';
+  throw new DefinitionProblem([{ path: `${name}.${option}`, value, expected: WEB_ADDRESS, suggestion: null }]);
 }

@@ -17,7 +17,8 @@ const JSON_TEXT = 4;
 const HEAD_BYTES = 8;
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
+/** A first U+FEFF is a character like any other. */
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
 /** Puts a text's bytes into the arena; `old` is the block that is replaced, or 0. */
 export function writeText(arena: Arena, old: number, bytes: Uint8Array, at: number, length: number): number {

@@ -184,7 +184,8 @@ flush(s) { ${this.#flush.join(' ')} },
   /** Reads a source and asks whether it has a value. */
   #open({ form, field, reader }: Source): string {
     if (form === 'text') {
-      this.#hoisted.add(`const at${field} = b.at[${field}], length${field} = b.length[${field}], bytes = b.bytes;`);
+      this.#hoisted.add('const bytes = b.bytes;');
+      this.#hoisted.add(`const at${field} = b.at[${field}], length${field} = b.length[${field}];`);
       return `const t = at${field}[row], n = length${field}[row]; if (n !== ${ABSENT})`;
     }
     if (reader !== null && form === 'any') {

@@ -5,8 +5,8 @@
  * the alert is raised; it is cleared when `clear` holds (hysteresis), or, where none is declared, when `when` does not.
  * Results: one when it is raised, one when it is cleared: `state`, `severity`, `message`, and the result's own values
  * under `values`. Grouping, silence and actions are the front-end thread's (`alert-book.ts`).
- * Invariant: retractions, late and timeout outputs and early panes of a window decide like any other result, except
- * that a retraction decides nothing.
+ * Invariant: early panes of a window decide like any other result; retractions, and outputs beside the main one (late
+ * events, timeouts), decide nothing.
  */
 import { compileScoped, type Environment, objectEnvironment, type ScopedExpression } from '../expressions/scoped.ts';
 import { resultScope } from '../expressions/scopes.ts';
@@ -105,14 +105,12 @@ function environmentOf(row: ResultRow, columns: readonly string[], keys: Keys): 
   return { member: (path, slot) => (path.length > 1 ? key.member(path.slice(1), slot) : values.member(path, slot)) };
 }
 
-/** Names were checked against the source's columns when the plan was compiled. */
+/** Names and types were checked against the source's columns when the plan was compiled: a value may be named as a bound is. */
 function anyScope(): ReturnType<typeof resultScope> {
   const scope = resultScope(null, new Map());
   return {
     ...scope,
-    resolve: ([name = '', member, ...rest]) => {
-      if (member !== undefined) return name === 'key' && rest.length === 0 ? 'any' : undefined;
-      return name === 'start' || name === 'end' ? 'number' : 'any';
-    },
+    resolve: ([name, member, ...rest]) =>
+      member === undefined || (name === 'key' && rest.length === 0) ? 'any' : undefined,
   };
 }

@@ -51,9 +51,12 @@ function requestOf(
   body: unknown,
 ): Request | Error {
   try {
+    const all = new Headers({ 'Content-Type': 'application/json', 'Idempotency-Key': headerSafe(idempotencyKey) });
+    // In place of those, however they are spelled: names of headers have no case.
+    for (const [name, text] of Object.entries(headers)) all.set(name, text);
     return new Request(url, {
       method: 'POST',
-      headers: { 'Content-Type': 'application/json', 'Idempotency-Key': headerSafe(idempotencyKey), ...headers },
+      headers: all,
       body: JSON.stringify(body),
       redirect: 'manual',
     });

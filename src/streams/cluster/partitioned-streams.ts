@@ -75,7 +75,10 @@ export class PartitionedStreams implements FamilyStreams {
   #partitionOf({ key, stream }: WindowQuery): number | null {
     if (key === null) return null;
     const { fields, key: indexes, partitions } = planOf(this.#ports, stream);
-    const values = indexes.map((index) => key[fields[index]?.name ?? '']);
+    const values = indexes.map((index) => {
+      const name = fields[index]?.name ?? '';
+      return Object.hasOwn(key, name) ? key[name] : undefined;
+    });
     return values.includes(undefined) ? null : partitionOf(values as KeyValue[], partitions);
   }
 

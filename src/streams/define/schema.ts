@@ -51,6 +51,7 @@ import {
 } from './schema-parts.ts';
 import { patternSchema } from './schema-pattern.ts';
 import { windowSchema } from './schema-window.ts';
+import { areWebHeaders, isWebAddress, WEB_ADDRESS, WEB_HEADERS } from './web-address.ts';
 
 const fieldType = oneOf(['number', 'integer', 'string', 'boolean']);
 const field = z.union(
@@ -107,10 +108,10 @@ const anomaly = object({
 
 const view = object({ name: name(), where: expression('').optional(), select: select('').optional() });
 
-const WEB_ADDRESS = 'an http or https address without user and password: headers can say who calls';
 const headers = z
   .record(z.string(), text(OPTION_CHARACTERS_MAX), 'an object of texts')
-  .refine((all) => Object.keys(all).length <= HEADERS_PER_WEBHOOK_MAX, `at most ${HEADERS_PER_WEBHOOK_MAX} headers`);
+  .refine((all) => Object.keys(all).length <= HEADERS_PER_WEBHOOK_MAX, `at most ${HEADERS_PER_WEBHOOK_MAX} headers`)
+  .refine(areWebHeaders, WEB_HEADERS);
 const action = z.union(
   [
     object({
@@ -121,12 +122,6 @@ const action = z.union(
   ],
   'an object with webhook or stream',
 );
-
-function isWebAddress(address: string): boolean {
-  if (!URL.canParse(address)) return false;
-  const { password, protocol, username } = new URL(address);
-  return /^https?:$/.test(protocol) && username === '' && password === '';
-}
 
 const alert = object({
   name: name(),

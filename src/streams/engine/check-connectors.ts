@@ -28,10 +28,15 @@ const STREAM_SINK_OPTIONS = ['stream'];
 /** Throws `DefinitionProblem`: all problems, with their paths from `streams` on. The definitions were compiled before. */
 export function checkConnectors(definitions: readonly StreamDefinition[], kinds: ConnectorKinds): void {
   const findings = new Findings();
+  const places = new Map<string, string>();
   for (const [i, { name, sinks = [], sources = [] }] of definitions.entries()) {
     const path = at('streams', i);
     for (const [n, source] of sources.entries()) checkSource(source, name, at(at(path, 'sources'), n), kinds, findings);
-    for (const [n, sink] of sinks.entries()) checkSink(sink, at(at(path, 'sinks'), n), kinds, findings);
+    for (const [n, sink] of sinks.entries()) {
+      const here = at(at(path, 'sinks'), n);
+      checkSink(sink, here, kinds, findings);
+      checkPlace(sink, here, kinds, places, findings);
+    }
     checkConnectorNames(sources, 'source', at(path, 'sources'), findings);
     checkConnectorNames(sinks, 'sink', at(path, 'sinks'), findings);
   }
@@ -78,6 +83,22 @@ function checkSink(sink: SinkDefinition, path: string, { sinks }: ConnectorKinds
   if (known === undefined) wrongType(type, path, [...sinks.keys(), 'stream'], findings);
   else checkNames(sink, [...SINK_MEMBERS, ...known], path, findings);
   if (kind !== undefined) tryOut(() => kind.create(options, path), path, path, findings);
+}
+
+/** `places`: those of the sinks before, with where these are declared. */
+function checkPlace(
+  sink: SinkDefinition,
+  path: string,
+  { sinks }: ConnectorKinds,
+  places: Map<string, string>,
+  findings: Findings,
+): void {
+  const place = sinks.get(sink.type)?.place?.(sink);
+  if (place === undefined) return;
+  const id = `${sink.type} ${place}`;
+  const other = places.get(id);
+  if (other === undefined) places.set(id, path);
+  else findings.add(at(path, 'path'), sink['path'], `a path of its own: ${other} writes there`);
 }
 
 /** The name is told, not the value: of an option that nobody knows nobody knows either whether it is a password. */

@@ -8,8 +8,8 @@ import { isDeepStrictEqual } from 'node:util';
 import type { AlertBook } from '../alerts/alert-book.ts';
 import { letterId, placeOf, type StoredLetter } from '../dead-letters/port.ts';
 import type { StreamDefinition } from '../define/definition.ts';
-import { DefinitionProblem } from '../define/definition-problem.ts';
-import { columnTypes } from '../expressions/result-columns.ts';
+import { DefinitionProblem, excerptOf } from '../define/definition-problem.ts';
+import { columnTypes, keyTypes } from '../expressions/result-columns.ts';
 import type { OperatorPlan, Plan } from '../plan.ts';
 import { byValue } from '../rank.ts';
 import type { Accepted, IncomingBatch } from '../sources/port.ts';
@@ -157,13 +157,18 @@ export class StreamService implements Streams {
     operator: OperatorPlan,
     key: NonNullable<WindowQuery['key']>,
   ): (string | number | boolean | null | undefined)[] {
-    const { keyNames } = this.plan.groups[operator.group] as Plan['groups'][number];
-    for (const name of Object.keys(key)) {
-      if (keyNames.includes(name)) continue;
-      const names = keyNames.length === 0 ? 'it has no key' : `its key is ${keyNames.join(', ')}`;
-      throw new StreamRefusal('invalid', `key member ${JSON.stringify(name)} is not of ${operator.name}; ${names}`);
+    const types = keyTypes(this.plan, operator.group);
+    for (const [name, value] of Object.entries(key)) {
+      const type = types.get(name);
+      if (type === undefined) {
+        const names = types.size === 0 ? 'it has no key' : `its key is ${[...types.keys()].join(', ')}`;
+        throw new StreamRefusal('invalid', `key member ${JSON.stringify(name)} is not of ${operator.name}; ${names}`);
+      }
+      if (value === null || typeof value === type) continue;
+      const wrong = `key member ${JSON.stringify(name)} of ${operator.name}: ${excerptOf(value)}, expected a ${type}`;
+      throw new StreamRefusal('invalid', wrong);
     }
-    return keyNames.map((name) => key[name]);
+    return [...types.keys()].map((name) => (Object.hasOwn(key, name) ? key[name] : undefined));
   }
 
   alerts(filter: {
@@ -292,7 +297,7 @@ export class StreamService implements Streams {
 
 const finite = (value: number): number | null => (Number.isFinite(value) ? value : null);
 
-const strict = new TextDecoder('utf-8', { fatal: true });
+const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 function factsOf(letter: StoredLetter): DeadLetterFacts {
   const { bytes, ...facts } = letter;

@@ -14,6 +14,8 @@ export const TEMPLATE_EXPRESSIONS_MAX = 32;
 /** Of the text made. */
 export const MESSAGE_CHARACTERS_MAX = 4000;
 
+const HALF_AT_END = /\p{Surrogate}$/u;
+
 export interface Template {
   render(environment: Environment): string;
 }
@@ -33,7 +35,9 @@ export function compileTemplate(text: string, scope: ScopeNames): Template {
     render(environment) {
       let message = '';
       for (const part of parts) message += typeof part === 'string' ? part : written(part.value(environment));
-      return message.length > MESSAGE_CHARACTERS_MAX ? `${message.slice(0, MESSAGE_CHARACTERS_MAX - 1)}…` : message;
+      if (message.length <= MESSAGE_CHARACTERS_MAX) return message;
+      // The cut may go through a surrogate pair.
+      return `${message.slice(0, MESSAGE_CHARACTERS_MAX - 1).replace(HALF_AT_END, '')}…`;
     },
   };
 }
@@ -97,6 +101,8 @@ function written(value: JsonValue): string {
   if (value === null) return 'n/a';
   if (typeof value === 'string') return value;
   if (typeof value !== 'number') return JSON.stringify(value);
+  // As where it is written down: a number that became too large has no form.
+  if (!Number.isFinite(value)) return 'n/a';
   if (Number.isInteger(value)) return `${value}`;
   return `${Number(Math.abs(value) >= 1 ? value.toFixed(3) : value.toPrecision(3))}`;
 }

@@ -12,7 +12,8 @@ import type { Provenance } from '../operator.ts';
 const HEAD_BYTES = 8;
 const NO_BYTES = new Uint8Array(0);
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
+/** A first U+FEFF is a character like any other. */
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
 export class BatchContext {
   #batch: EventBatch | null = null;

@@ -2,10 +2,11 @@
  * Prompts that help a model to read a stream: one describes it, one explains an alert with its evidence.
  */
 import { definePrompt, type PromptDefinition } from '../../catalogue/define.ts';
-import { StreamRefusal, type Streams } from '../engine/port.ts';
+import { type RaisedAlert, StreamRefusal, type Streams } from '../engine/port.ts';
 import { describeStream, type StreamDescription } from './describe.ts';
 
 const EVIDENCE_MAX = 8;
+/** As many as `alert_list` shows at once. */
 const ALERTS_SEARCHED = 200;
 
 export function streamPrompts(streams: Streams): readonly PromptDefinition[] {
@@ -53,12 +54,33 @@ function explainPrompt(streams: Streams): PromptDefinition {
       arguments: [{ name: 'id', description: 'Id of the alert, as alert_list gives it.', required: true }],
     },
     async ({ id = '' }) => {
-      const alerts = await streams.alerts({ stream: '', active: false, limit: ALERTS_SEARCHED });
-      const alert = alerts.find((each) => each.id === id);
-      if (alert === undefined) return `There is no alert with the id ${JSON.stringify(id.slice(0, 256))} any more.`;
-      const events = await streams.events(alert.stream, (alert.result.context?.events ?? []).slice(0, EVIDENCE_MAX));
-      const evidence = events.map((event) => `${event.id} ${event.text}`).join('\n');
-      return `Alert:\n${JSON.stringify(alert, null, 2)}\n\nEvents behind it (at most ${EVIDENCE_MAX}):\n${evidence === '' ? 'no longer held' : evidence}\n\nExplain in plain words what happened, to whom (the key), how far from normal it is, and what to look at next with window_query.`;
+      try {
+        const alert = await alertOf(streams, id);
+        return alert === undefined
+          ? `There is no alert with the id ${JSON.stringify(id.slice(0, 256))} any more.`
+          : await explanationOf(streams, alert);
+      } catch (error) {
+        if (error instanceof StreamRefusal) return `The alert cannot be explained: ${error.message}.`;
+        throw error;
+      }
     },
   );
+}
+
+/** Whatever filter of `alert_list` showed it: among the newest of its stream, or of those there that are raised. */
+async function alertOf(streams: Streams, id: string): Promise<RaisedAlert | undefined> {
+  const stream = id.slice(0, Math.max(0, id.indexOf('/')));
+  if (!streams.plan.streams.some(({ name }) => name === stream)) return undefined;
+  for (const active of [false, true]) {
+    const alerts = await streams.alerts({ stream, active, limit: ALERTS_SEARCHED });
+    const alert = alerts.find((each) => each.id === id);
+    if (alert !== undefined) return alert;
+  }
+  return undefined;
+}
+
+async function explanationOf(streams: Streams, alert: RaisedAlert): Promise<string> {
+  const events = await streams.events(alert.stream, (alert.result.context?.events ?? []).slice(0, EVIDENCE_MAX));
+  const evidence = events.map((event) => `${event.id} ${event.text}`).join('\n');
+  return `Alert:\n${JSON.stringify(alert, null, 2)}\n\nEvents behind it (at most ${EVIDENCE_MAX}):\n${evidence === '' ? 'no longer held' : evidence}\n\nExplain in plain words what happened, to whom (the key), how far from normal it is, and what to look at next with window_query.`;
 }

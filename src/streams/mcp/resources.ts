@@ -4,12 +4,14 @@
  * Role: what clients read and subscribe to. A read gives the newest results, closed and open; an update is told once per
  * close, however many keys closed. Each is listed, and the templates complete names for clients that ask.
  */
-import { defineResource, type ResourceDefinition } from '../../catalogue/define.ts';
+import { defineResource, ProtocolError, type ResourceDefinition } from '../../catalogue/define.ts';
 import { StreamRefusal, type Streams } from '../engine/port.ts';
 import { describeStream, operatorsOf } from './describe.ts';
 import { newestResults } from './newest.ts';
 
 const MIME = 'application/json';
+/** JSON-RPC code of what a server refuses for reasons of its own. */
+const REFUSED = -32000;
 
 export function streamResources(streams: Streams): readonly ResourceDefinition[] {
   const listed = streams.plan.streams.flatMap((stream) => [
@@ -28,7 +30,7 @@ function streamResource(streams: Streams, name: string, description: string): Re
       mimeType: MIME,
       run: 'inline',
     },
-    async () => JSON.stringify(await describeStream(streams, name)),
+    () => found(async () => JSON.stringify(await describeStream(streams, name))),
   );
 }
 
@@ -46,7 +48,7 @@ function operatorResource(
       mimeType: MIME,
       run: 'inline',
     },
-    () => newest(streams, stream, name),
+    () => found(() => newest(streams, stream, name)),
   );
 }
 
@@ -79,12 +81,14 @@ function templates(streams: Streams): readonly ResourceDefinition[] {
   );
 }
 
-/** What is not there is "not found", as for any other resource. */
+/** What is not there is "not found", as for any other resource; of what cannot be asked now is told why, and when it may. */
 async function found(read: () => Promise<string>): Promise<string | undefined> {
   try {
     return await read();
   } catch (error) {
-    if (error instanceof StreamRefusal && error.refusal === 'unknown') return undefined;
-    throw error;
+    if (!(error instanceof StreamRefusal)) throw error;
+    if (error.refusal === 'unknown') return undefined;
+    const { retryAfterMs } = error;
+    throw new ProtocolError(REFUSED, error.message, retryAfterMs > 0 ? { retryAfterMs } : undefined);
   }
 }

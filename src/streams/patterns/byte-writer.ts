@@ -7,7 +7,8 @@
  */
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
+/** A first U+FEFF is a character like any other. */
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 const BYTES_AT_START = 4096;
 
 export class ByteWriter {

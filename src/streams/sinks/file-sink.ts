@@ -20,6 +20,7 @@ export const fileSinkKind: SinkKind = {
   type: 'file',
   guarantee: 'exactly-once',
   options: ['path'],
+  place: ({ path }) => resolve(String(path)),
   create: (options, name) => new FileSink(resolve(requiredText(options, name, 'path'))),
 };
 

@@ -33,6 +33,7 @@ export const parquetSinkKind: SinkKind = {
   type: 'parquet',
   guarantee: 'exactly-once',
   options: ['path', 'rows', 'everyMs'],
+  place: ({ path }) => resolve(String(path)),
   create: (options, name) =>
     new ParquetSink(resolve(requiredText(options, name, 'path')), name, {
       rows: optionalInteger(options, name, 'rows', 100_000, 1, 1_000_000),
@@ -49,6 +50,8 @@ class ParquetSink implements Sink {
   #closed = true;
   #seq = 0;
   #rows = 0;
+  /** The rows of the journal are in a file under its own name: with more of them it would be another one beside it. */
+  #isNamed = false;
   #timer: NodeJS.Timeout | null = null;
   /** One after the other: writing, and turning what was written into a file. */
   #turn: Promise<void> = Promise.resolve();
@@ -82,6 +85,7 @@ class ParquetSink implements Sink {
 
   async #begin(): Promise<void> {
     this.#rows = 0;
+    this.#isNamed = false;
     this.#journal = null;
     const journal = new FileSink(this.#journalPath);
     // 0: nothing of its own yet.
@@ -99,7 +103,7 @@ class ParquetSink implements Sink {
       if (this.#closed) throw new Error(`${this.#folder} is not open`);
       if (this.#journal === null) await this.#begin();
       // Before anything is written: when it fails, the batch has not been taken and comes again.
-      if (this.#isFull) await this.#finishPart();
+      if (this.#isFull || this.#isNamed) await this.#finishPart();
       await (this.#journal as FileSink).write(batch);
       this.#seq = batch.seq;
       this.#rows += countOf(batch);
@@ -130,6 +134,15 @@ class ParquetSink implements Sink {
   async #finishPart(): Promise<void> {
     const journal = this.#journal;
     if (this.#rows === 0 || journal === null) return;
+    if (!this.#isNamed) await this.#writePart(journal);
+    await syncFolder(this.#folder);
+    await journal.close();
+    await unlink(this.#journalPath);
+    this.#part += 1;
+    await this.#begin();
+  }
+
+  async #writePart(journal: FileSink): Promise<void> {
     const bytes = parquetOf(await this.#lines(journal), {
       'millrace.seq': String(this.#seq),
       'millrace.sink': this.#name,
@@ -144,11 +157,7 @@ class ParquetSink implements Sink {
       await file.close();
     }
     await rename(temporary, join(this.#folder, `part-${part}-${this.#seq}.parquet`));
-    await syncFolder(this.#folder);
-    await journal.close();
-    await unlink(this.#journalPath);
-    this.#part += 1;
-    await this.#begin();
+    this.#isNamed = true;
   }
 
   /** Of whole batches: one that was not taken comes again, whatever of it is there. */

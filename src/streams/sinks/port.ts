@@ -36,6 +36,8 @@ export interface SinkKind {
   readonly guarantee: 'exactly-once' | 'at-least-once';
   /** What a declaration may have beside `type`, `name` and `of`. */
   readonly options: readonly string[];
+  /** What it writes to and nobody else may: each of two sinks there would cut off what the other has written. */
+  readonly place?: (options: Readonly<Record<string, unknown>>) => string;
   create(options: Readonly<Record<string, unknown>>, name: string): Sink;
 }
 

@@ -87,7 +87,8 @@ class RedisSink implements Sink {
   /** Of batches, and the place of the newest: it is written again under the same number. */
   #count = 0;
   #newest = -1;
-  readonly #keeping: NodeJS.Timeout;
+  /** From the first opening on: one that is only looked at, to check its options, holds nothing. */
+  #keeping: NodeJS.Timeout | null = null;
 
   constructor(url: string, name: string, stream: string, maxLen: number, token: number, tlsCaFile: string) {
     this.#redis = new RedisConnection(url, name, QUIET, { commandMsMax: COMMAND_MS_MAX, tlsCaFile });
@@ -96,12 +97,12 @@ class RedisSink implements Sink {
     this.#cursorKey = `${/\{[^}]+\}/.test(stream) ? stream : `{${stream}}`}:millrace:${name}`;
     this.#maxLen = maxLen;
     this.#token = String(token);
-    // A writer that is refused hears of it with its next results.
-    this.#keeping = setInterval(() => void this.#place().catch(() => undefined), KEEP_MS).unref();
   }
 
   /** `SinkAway` while Redis cannot say: without its cursor nothing could be written exactly once. */
   async open(): Promise<number> {
+    // A writer that is refused hears of it with its next results.
+    this.#keeping ??= setInterval(() => void this.#place().catch(() => undefined), KEEP_MS).unref();
     try {
       await this.#redis.ready();
       const cursor = Number(String((await this.#place()) ?? 0));
@@ -139,7 +140,8 @@ class RedisSink implements Sink {
   }
 
   #end(): void {
-    clearInterval(this.#keeping);
+    if (this.#keeping !== null) clearInterval(this.#keeping);
+    this.#keeping = null;
     this.#redis.close();
   }
 }

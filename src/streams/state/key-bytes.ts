@@ -23,7 +23,8 @@ const TAG_FALSE = 3;
 const TAG_TRUE = 4;
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
+/** A first U+FEFF is a character like any other. */
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
 /** Text of UTF-8 bytes that may be shared memory, which TextDecoder refuses: short ASCII is built directly. */
 export function textOfBytes(bytes: Uint8Array, at: number, length: number): string {

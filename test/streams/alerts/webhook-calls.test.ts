@@ -136,3 +136,15 @@ test('the newest is not given up, however large it is', async () => {
     assert.deepEqual(idsOf(calls), [0, 3]);
   });
 });
+
+test('one that cannot be written is given up, and those behind it go on', async () => {
+  await withCalls(async (calls, hook, told) => {
+    hook.open();
+    const [first, second] = [callOf(hook.url, 0, 1), callOf(hook.url, 1, 1)];
+    calls.push({ ...first, headers: { 'x-bad': 'one\ntwo' } });
+    calls.push(second);
+    await calls.settled(SETTLED_MS);
+    assert.deepEqual([hook.taken, calls.lost('s'), calls.pending().length], [['1'], 1, 0]);
+    assert.match(told[0]?.message ?? '', /refuses it for good/);
+  });
+});

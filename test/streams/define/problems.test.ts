@@ -75,6 +75,18 @@ describe('the shape of a definition is checked, with the path of what is wrong',
       ],
     ],
     [
+      'a header that HTTP cannot carry',
+      [
+        bids({
+          windows: [tumbling()],
+          alerts: [{ name: 'a', on: 'w', actions: [{ webhook: 'http://x', headers: { 'x-bad': 'one\ntwo' } }] }],
+        }),
+      ],
+      [
+        'streams[0].alerts[0].actions[0].headers: an object, expected header names and texts as HTTP can carry them, none that say how the body is sent',
+      ],
+    ],
+    [
       'a webhook',
       [bids({ windows: [tumbling()], alerts: [{ name: 'a', on: 'w', actions: [{ webhook: 'ftp://x' }] }] })],
       [

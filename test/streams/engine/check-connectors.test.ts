@@ -85,6 +85,31 @@ describe('options of sources and sinks', () => {
     assert.ok(!problems.join().includes('secret'));
   });
 
+  test('a file or folder that two sinks would write to is refused, however it is written', () => {
+    const sinks = ['out/a', './out/b', 'out/../out/a', 'out/b'].map((path, i) => ({
+      type: 'file',
+      path,
+      name: `n${i}`,
+    }));
+    assert.deepEqual(problemsOf({ sinks }), [
+      'streams[0].sinks[2].path: "out/../out/a", expected a path of its own: streams[0].sinks[0] writes there',
+      'streams[0].sinks[3].path: "out/b", expected a path of its own: streams[0].sinks[1] writes there',
+    ]);
+    const other = { ...base, name: 'other', sinks: [{ type: 'parquet', path: 'p' }] };
+    assert.throws(
+      () => checkConnectors([{ ...base, sinks: [{ type: 'parquet', path: 'p/' }] }, other], CONNECTOR_KINDS),
+      /^DefinitionProblem: streams\[1\]\.sinks\[0\]\.path: "p", expected .* streams\[0\]\.sinks\[0\] writes there$/,
+    );
+  });
+
+  test('a sink that is only looked at leaves no timer behind', (t) => {
+    const intervals = t.mock.method(globalThis, 'setInterval');
+    const timeouts = t.mock.method(globalThis, 'setTimeout');
+    const sinks = Object.entries(SINKS).map(([type, options]) => ({ type, name: type, ...options }));
+    assert.deepEqual(problemsOf({ sinks }), []);
+    assert.equal(intervals.mock.callCount() + timeouts.mock.callCount(), 0);
+  });
+
   test('an address that may hold a password is told to be wrong, and not shown', () => {
     assert.deepEqual(problemsOf({ sources: [{ type: 'redis', url: 'http://me:secret@host', stream: 'x' }] }), [
       'streams[0].sources[0].url: a text (not shown), expected redis://host:port or rediss://host:port',

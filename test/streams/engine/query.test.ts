@@ -190,3 +190,47 @@ test('a value that the operator does not have is refused with those it has', asy
     await rig.close();
   }
 });
+
+test('a value of the key that is of another type is refused, not looked for in vain', async () => {
+  const rig = await openRig([streamOf({ windows: [{ name: 'w', type: 'global', aggregates }] })]);
+  try {
+    await rig.send('s', [{ at: 1, host: 'a', disk: 1, v: 2 }]);
+    assert.deepEqual(valuesOf(await ask(rig, { key: { host: 'a', disk: 1 } })), [2]);
+    assert.deepEqual(valuesOf(await ask(rig, { key: { host: 'a', disk: null } })), []);
+    const wrong: [object, RegExp][] = [
+      [{ host: 'a', disk: '1' }, /key member "disk" of w: "1", expected a number/],
+      [{ host: true }, /key member "host" of w: true, expected a string/],
+      [{ disk: {} }, /key member "disk" of w: an object, expected a number/],
+    ];
+    for (const [key, message] of wrong) {
+      await assert.rejects(ask(rig, { key: key as NonNullable<WindowQuery['key']> }), (error) => {
+        assert.ok(error instanceof StreamRefusal && error.refusal === 'invalid');
+        assert.match(error.message, message);
+        return true;
+      });
+    }
+  } finally {
+    await rig.close();
+  }
+});
+
+test('a key whose member is named as one that all objects have can be left out', async () => {
+  const rig = await openRig([
+    {
+      name: 's',
+      schema: {
+        fields: { at: 'integer', ['constructor' as string]: 'string', v: 'number' },
+        timestamp: { field: 'at' },
+      },
+      time: { maxFutureMs: 0, idleAfterMs: 0 },
+      windows: [{ name: 'w', type: 'global', key: ['constructor'], aggregates }],
+    },
+  ]);
+  try {
+    await rig.send('s', [{ at: 1, constructor: 'a', v: 2 }]);
+    assert.deepEqual(valuesOf(await ask(rig, { key: {} })), [2]);
+    assert.deepEqual(valuesOf(await ask(rig, { key: { constructor: 'a' } as unknown as WindowQuery['key'] })), [2]);
+  } finally {
+    await rig.close();
+  }
+});

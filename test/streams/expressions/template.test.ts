@@ -49,3 +49,18 @@ test('the text made is bounded', () => {
   assert.equal(text.length, MESSAGE_CHARACTERS_MAX);
   assert.ok(text.endsWith('…'));
 });
+
+test('a cut goes through no character', () => {
+  for (const before of ['', 'x']) {
+    const text = compileTemplate(`${before}{name}`, scope).render(objectEnvironment({ name: '😀'.repeat(3000) }));
+    assert.match(text, /^x?(😀)+…$/u);
+    assert.ok(text.length >= MESSAGE_CHARACTERS_MAX - 1);
+  }
+});
+
+test('a number that is infinite has no form, whatever is known of its type', () => {
+  const values = objectEnvironment({ mean: Number.POSITIVE_INFINITY });
+  for (const each of [scope, { ...scope, resolve: () => 'any' as const }]) {
+    assert.equal(compileTemplate('{mean} {mean > 1}', each).render(values), 'n/a true');
+  }
+});

@@ -150,6 +150,25 @@ describe('parquet sink', () => {
     );
   });
 
+  test('has each row once, though a file that has its name could not be made safe at once', async (t) => {
+    const path = join(folder, 'named');
+    const sink = parquetSinkKind.create({ path, everyMs: 1000 }, 's/p');
+    await sink.open();
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    await sink.write({ seq: 1, lines: [line(0)] });
+    // The file itself is safe, its name in the folder is not.
+    await failingHandles('sync', 1);
+    t.mock.timers.tick(1000);
+    await sink.write({ seq: 2, lines: [line(1)] });
+    t.mock.timers.reset();
+    await sink.close();
+    assert.deepEqual(
+      (await rowsOf(path)).map((row) => row['key_k']),
+      [0, 1],
+    );
+    assert.deepEqual(await filesOf(path), ['part-00000001-1.parquet', 'part-00000002-2.parquet']);
+  });
+
   test('takes windows that reach beyond the first and the last date', async () => {
     const path = join(folder, 'ends');
     const sink = parquetSinkKind.create({ path, rows: 1 }, 's/p');
