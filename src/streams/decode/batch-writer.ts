@@ -52,6 +52,9 @@ export class BatchWriter {
   /** Where appended texts end. */
   used: number;
   tsMax = Number.NEGATIVE_INFINITY;
+  /** Rows whose texts that are keys have been hashed where they were read. */
+  hashedFrom = 0;
+  hashedTo = 0;
   duplicates = 0;
   /** An id was a later batch's before: what that one was read to is no longer right. */
   tookAway = false;
@@ -121,6 +124,7 @@ export class BatchWriter {
     }
     to.eventAt.set(from.eventAt);
     to.eventBytes.set(from.eventBytes);
+    for (let k = 0; k < from.hashes.length; k++) (to.hashes[k] as Uint32Array).set(from.hashes[k] as Uint32Array);
     to.takeContexts(from);
     this.batch = to;
     this.bytes = to.bytes;
@@ -216,6 +220,15 @@ export class BatchWriter {
     this.eventAt[row] = at;
     this.eventBytes[row] = bytes;
     this.row = row + 1;
+  }
+
+  /** Rows [row, row + rows) have been hashed. Of several pieces the longest is remembered. */
+  hashed(row: number, rows: number): void {
+    if (row === this.hashedTo) this.hashedTo += rows;
+    else if (rows > this.hashedTo - this.hashedFrom) {
+      this.hashedFrom = row;
+      this.hashedTo = row + rows;
+    }
   }
 
   /** Context of the open row, JSON text. */

@@ -45,7 +45,7 @@ export function decodeBatch(plan: Plan, task: DecodeTask, after: AfterDecoding =
   const { contextBytes } = task;
   if (contextBytes > 0) setContexts(writer, new Uint8Array(task.body, task.bodyAt + task.bodyBytes, contextBytes));
   const batch = writer.finish();
-  fillKeys(batch);
+  fillKeys(batch, schema.keyTexts, writer.hashedFrom, writer.hashedTo);
   return {
     batch: batch.buffer,
     batchBytes: batch.byteLength,

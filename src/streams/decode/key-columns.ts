@@ -10,7 +10,7 @@
  * then; numbers rise with the first row of each key.
  */
 import { ABSENT, type EventBatch, groupInputs } from './event-batch.ts';
-import { hashRows, sameNumber, sameText } from './key-hash.ts';
+import { hashRows, hashTexts, sameNumber, sameText } from './key-hash.ts';
 
 /** Marks the first row of a key. */
 export const FIRST_OF_KEY = 0x80000000;
@@ -35,14 +35,17 @@ let firstRows = new Uint32Array(slots.length / 2 + 1);
 let latestKeys = 0;
 let shardRows = new Uint32Array(64);
 
-/** Fills the key columns of all rows. */
-export function fillKeys(batch: EventBatch): void {
+/** Fills the key columns of all rows. Keys that are one text have hashes already in the rows [hashedFrom, hashedTo). */
+export function fillKeys(batch: EventBatch, keyTexts: readonly number[], hashedFrom: number, hashedTo: number): void {
   const inputs = groupInputs(batch.plan, batch.stream);
   for (let k = 0; k < inputs.length; k++) {
     const { fields } = inputs[k] as { fields: readonly number[] };
     const hashes = batch.hashes[k] as Uint32Array;
     const { ends, numbers, order } = batch.keys[k] as EventBatch['keys'][number];
-    hashRows(batch, fields, hashes);
+    if ((keyTexts[k] as number) >= 0) {
+      hashTexts(batch, fields[0] as number, hashes, true, 0, hashedFrom);
+      hashTexts(batch, fields[0] as number, hashes, true, hashedTo, batch.count);
+    } else hashRows(batch, fields, hashes);
     orderRows(hashes, batch.count, batch.plan.shards, order, ends);
     ends[batch.plan.shards] = batch.count < NUMBERED_ROWS_MIN ? 0 : numberRows(batch, fields, hashes, numbers);
   }

@@ -14,9 +14,9 @@ import { ABSENT, type EventBatch } from './event-batch.ts';
 
 export type KeyValue = string | number | boolean | null;
 
-const SEED_TEXT = 0x3c6ef372;
+export const SEED_TEXT = 0x3c6ef372;
 const SEED_NUMBER = 0x1b873593;
-const HASH_ABSENT = 0x6b79a38d;
+export const HASH_ABSENT = 0x6b79a38d;
 const HASH_FALSE = 0x2f0b4c47;
 const HASH_TRUE = 0x54f1a2b9;
 const PARTITION_SEED = 0x7feb352d;
@@ -108,16 +108,24 @@ export function hashRows(batch: EventBatch, fields: readonly number[], hashes: U
 
 function hashField(batch: EventBatch, field: number, hashes: Uint32Array, isFirst: boolean): void {
   const type = batch.plan.streams[batch.stream]?.fields[field]?.type;
-  if (type === 'string') hashTexts(batch, field, hashes, isFirst);
+  if (type === 'string') hashTexts(batch, field, hashes, isFirst, 0, batch.count);
   else if (type === 'boolean') hashBooleans(batch, field, hashes, isFirst);
   else hashNumbers(batch, field, hashes, isFirst);
 }
 
-function hashTexts(batch: EventBatch, field: number, hashes: Uint32Array, isFirst: boolean): void {
-  const { count, view } = batch;
+/** Of the rows [begin, end): by a text, or by what is there and that. */
+export function hashTexts(
+  batch: EventBatch,
+  field: number,
+  hashes: Uint32Array,
+  isFirst: boolean,
+  begin: number,
+  end: number,
+): void {
+  const { view } = batch;
   const at = batch.at[field] as Uint32Array;
   const lengths = batch.length[field] as Uint32Array;
-  for (let row = 0; row < count; row++) {
+  for (let row = begin; row < end; row++) {
     const length = lengths[row] as number;
     const hash = length === ABSENT ? HASH_ABSENT : hashBytes(view, at[row] as number, length);
     hashes[row] = isFirst ? hash : chain(hashes[row] as number, hash);

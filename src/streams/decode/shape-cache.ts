@@ -10,7 +10,8 @@
 import type { BatchWriter } from './batch-writer.ts';
 import type { JsonCursor } from './json-cursor.ts';
 import type { ObjectScanner } from './object-scanner.ts';
-import { compileShape, type ScanObjects, type Sequence, shapeKey, shapeOf } from './shape-program.ts';
+import { compileShape, type Sequence, shapeKey, shapeOf, shapeWindow } from './shape-program.ts';
+import type { Program } from './shape-window.ts';
 
 export const SHAPES_MAX = 4;
 const MISSES_BEFORE_LEARNING = 16;
@@ -20,7 +21,7 @@ const PAUSE_OBJECTS_MAX = 64;
 
 interface Learned {
   readonly key: string;
-  readonly scan: ScanObjects;
+  readonly program: Program;
   /** Rows it took, halved whenever a program is replaced. */
   rows: number;
 }
@@ -49,6 +50,7 @@ export class Shapes {
 
   /** At the begin of a body. */
   start(): void {
+    shapeWindow.forget();
     this.#stopped = -1;
     this.#failures = 0;
     this.#pause = 0;
@@ -60,22 +62,36 @@ export class Shapes {
       this.#pause -= 1;
       return false;
     }
-    const learned = this.#learned;
-    const row = writer.row;
-    for (let i = 0; i < learned.length; i++) {
-      const tried = (this.#latest + i) % learned.length;
-      if (tried === this.#stopped) continue;
-      const program = learned[tried] as Learned;
-      program.scan(writer, cursor);
-      if (writer.row === row) continue;
-      program.rows += writer.row - row;
-      this.#latest = tried;
-      this.#stopped = writer.row < writer.capacity ? tried : -1;
+    const { row } = writer;
+    shapeWindow.open(writer, cursor.at);
+    while (this.#takeSome(writer));
+    shapeWindow.flush(writer);
+    cursor.at = shapeWindow.at;
+    // It stopped for want of rows, not of objects.
+    if (writer.row === writer.capacity) this.#stopped = -1;
+    if (writer.row > row) {
       this.#failures = 0;
       return true;
     }
     this.#failures += 1;
     if (this.#failures >= FAILURES_BEFORE_PAUSE) this.#pause = Math.min(PAUSE_OBJECTS_MAX, this.#failures);
+    return false;
+  }
+
+  /** The next program that takes objects; whether there was one, and may be another. */
+  #takeSome(writer: BatchWriter): boolean {
+    const learned = this.#learned;
+    for (let i = 0; i < learned.length; i++) {
+      const tried = (this.#latest + i) % learned.length;
+      if (tried === this.#stopped) continue;
+      const each = learned[tried] as Learned;
+      const taken = shapeWindow.run(each.program, writer);
+      if (taken === 0) continue;
+      each.rows += taken;
+      this.#latest = tried;
+      this.#stopped = tried;
+      return true;
+    }
     return false;
   }
 
@@ -96,7 +112,7 @@ export class Shapes {
     if (this.#learned.some((known) => known.key === key)) return;
     if (full) this.#forgetOne();
     this.#pause = 0;
-    this.#learned.push({ key, scan: compileShape(shape, writer.schema, this.#sequence), rows: 0 });
+    this.#learned.push({ key, program: compileShape(shape, writer.schema, this.#sequence), rows: 0 });
     if (!full) this.#patience = MISSES_BEFORE_LEARNING;
   }
 

@@ -5,7 +5,8 @@
  * learned of how its events are written (`shapes`), which changes how fast they are read and nothing else.
  */
 import type { Plan, StreamPlan } from '../plan.ts';
-import { FIELD_TYPES } from './field-types.ts';
+import { groupInputs } from './event-batch.ts';
+import { FIELD_TYPES, STRING } from './field-types.ts';
 import { NameTable } from './name-table.ts';
 import { ShapeCache } from './shape-cache.ts';
 import { ISO, UNITS } from './timestamps.ts';
@@ -25,6 +26,9 @@ export class StreamSchema {
   readonly isIso: boolean;
   /** This field holds times too fine for safe integers, and any whole double will do. −1: none. */
   readonly wideField: number;
+  /** Texts that are the whole key of some group; and by group (`groupInputs`), which of them is its key, −1: none. */
+  readonly textKeys: readonly number[];
+  readonly keyTexts: readonly number[];
   readonly shapes = new ShapeCache();
   /** What reads its events, idle: as long as there is one, V8 keeps the code that it compiled for such objects. */
   idle: unknown = null;
@@ -38,7 +42,16 @@ export class StreamSchema {
     this.timestampField = stream.timestampField;
     this.unit = UNITS.indexOf(stream.timestampUnit);
     this.isIso = stream.timestampField >= 0 && this.unit === ISO;
+    const keys = groupInputs(plan, stream.index).map(({ fields }) => this.#textOf(fields));
+    this.textKeys = [...new Set(keys)].filter((field) => field >= 0);
+    this.keyTexts = keys.map((field) => this.textKeys.indexOf(field));
     this.wideField = stream.timestampUnit === 'ns' ? stream.timestampField : -1;
+  }
+
+  /** The field of a key that is one text. */
+  #textOf(fields: readonly number[]): number {
+    const field = fields[0];
+    return fields.length === 1 && field !== undefined && this.types[field] === STRING ? field : -1;
   }
 }
 
