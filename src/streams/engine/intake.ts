@@ -6,6 +6,7 @@
  * Bounds: `pendingBytesMax` per stream of what is logged and not applied; state at its limit goes by `when-full.ts`.
  */
 import { crc32 } from 'node:zlib';
+import { LettersUnavailable } from '../dead-letters/port.ts';
 import { EventBatch } from '../decode/event-batch.ts';
 import { type EventLog, LogUnavailable } from '../log/port.ts';
 import type { Accepted, IncomingBatch } from '../sources/port.ts';
@@ -175,6 +176,6 @@ export const digestOf = ({ body, format }: Pick<IncomingBatch, 'body' | 'format'
 export const partitionOf = ({ partition, source }: EventsRecord): string => `${source}|${partition}`;
 
 export function refusalOf(error: unknown): unknown {
-  if (error instanceof LogUnavailable) return new StreamRefusal('unavailable', error.message, RETRY_AFTER_MS);
-  return error;
+  const passes = error instanceof LogUnavailable || error instanceof LettersUnavailable;
+  return passes ? new StreamRefusal('unavailable', error.message, RETRY_AFTER_MS) : error;
 }

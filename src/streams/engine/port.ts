@@ -22,7 +22,7 @@ export const STREAM_REFUSALS = {
   pending: { status: 429, retry: true },
   /** State is at its limit and the policy is `refuse`. */
   full: { status: 503, retry: true },
-  /** The log cannot take anything: disk full, I/O error. */
+  /** The log, or the dead letters, cannot be written: disk full, I/O error. */
   unavailable: { status: 503, retry: true },
   /** Starting, stopping, or broken. */
   stopped: { status: 503, retry: true },

@@ -250,7 +250,7 @@ export class StreamService implements Streams {
         traceparent: letter.traceparent,
         correlationId: letter.correlationId,
       });
-      await this.#engine.parts.deadLetters.remove(stream, [id]);
+      await this.#remove(stream, [id], `the events of dead letter ${id} have been taken again; it stays, since `);
       sum.letters += 1;
       sum.accepted += outcome.accepted;
       sum.rejected += outcome.rejected;
@@ -272,7 +272,17 @@ export class StreamService implements Streams {
 
   async dropDeadLetters(stream: string, ids: readonly string[]): Promise<number> {
     this.#engine.bookNamed(stream);
-    return this.#engine.parts.deadLetters.remove(stream, ids);
+    return this.#remove(stream, ids, '');
+  }
+
+  async #remove(stream: string, ids: readonly string[], before: string): Promise<number> {
+    try {
+      return await this.#engine.parts.deadLetters.remove(stream, ids);
+    } catch (error) {
+      const refusal = refusalOf(error);
+      if (before === '' || !(refusal instanceof StreamRefusal)) throw refusal;
+      throw new StreamRefusal(refusal.refusal, `${before}${refusal.message}`, refusal.retryAfterMs);
+    }
   }
 
   onChange(listener: (change: StreamChange) => void): () => void {
