@@ -18,6 +18,8 @@ export const STREAM_REFUSALS = {
   conflict: { status: 422, retry: false },
   /** Media type that no decoder reads. */
   mediaType: { status: 415, retry: false },
+  /** No thread could decode it: it is kept as a dead letter, as a whole. */
+  undecodable: { status: 422, retry: false },
   /** More bytes than `pendingBytesMax` wait to be applied. */
   pending: { status: 429, retry: true },
   /** State is at its limit and the policy is `refuse`. */
@@ -38,6 +40,11 @@ export class StreamRefusal extends Error {
     this.name = 'StreamRefusal';
     this.refusal = refusal;
     this.retryAfterMs = retryAfterMs;
+  }
+
+  /** It does not count, but it is kept: who has sent it goes on behind it. */
+  get isKept(): boolean {
+    return this.refusal === 'undecodable';
   }
 }
 

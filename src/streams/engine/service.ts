@@ -240,7 +240,7 @@ export class StreamService implements Streams {
     for (const id of ids) {
       const letter = await this.#letter(stream, id);
       if (letter === null) continue;
-      const outcome = await this.accept(stream, 'dead-letters', {
+      const outcome = await this.#takeAgain(stream, {
         format: letter.format,
         partition: letter.partition,
         body: letter.bytes,
@@ -257,6 +257,15 @@ export class StreamService implements Streams {
       sum.late += outcome.late;
     }
     return sum;
+  }
+
+  async #takeAgain(stream: string, batch: IncomingBatch): Promise<Accepted> {
+    try {
+      return await this.accept(stream, 'dead-letters', batch);
+    } catch (error) {
+      if (!(error instanceof StreamRefusal && error.isKept)) throw error;
+      return { accepted: 0, rejected: 1, late: 0 };
+    }
   }
 
   /** The page of one that begins right before it. */

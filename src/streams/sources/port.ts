@@ -26,7 +26,10 @@ export interface Accepted {
 }
 
 export interface SourceHost {
-  /** Resolves when the batch is durable at the stream's level and applied. Rejects with `Overloaded` (retry later) or the log's errors. */
+  /**
+   * Resolves when the batch is durable at the stream's level and applied. Rejects with an error whose `retryAfterMs` is
+   * above 0 when it may be taken later, or whose `isKept` is true when it will not count but is kept as a dead letter.
+   */
   accept(batch: IncomingBatch): Promise<Accepted>;
   readonly log: { warn(fields: object, message: string): void; info(fields: object, message: string): void };
   now(): number;
