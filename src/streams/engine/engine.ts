@@ -27,6 +27,7 @@ import { DECODE_TRIES_MAX, type Entry, Pipeline } from './pipeline.ts';
 import { PlanGate } from './plan-gate.ts';
 import { StreamRefusal } from './port.ts';
 import type { ShardSet } from './shard-set.ts';
+import { notePlace } from './source-places.ts';
 import type { DecodeResult, DecodeTask, QueryRows, ResultChunk, ShardReport, Step, StreamThreads } from './task.ts';
 import { tickSteps } from './tick-steps.ts';
 
@@ -265,7 +266,7 @@ export class StreamEngine {
 
   #stepsOf(book: StreamBook, record: EventsRecord, seq: number, decoded: DecodeResult | null): readonly Step[] {
     this.#arrivals.set(Math.floor(seq), record.arrivalMs);
-    if (record.position !== '') book.positions.set(`${record.source}|${record.partition}`, record.position);
+    if (record.position !== '') notePlace(book.positions, record);
     if (decoded === null || decoded.accepted === 0) return [];
     const { index: stream } = book.plan;
     const { arrivalMs, correlationId, partition, source, traceparent } = record;

@@ -50,6 +50,8 @@ export interface SourceKind {
   readonly options: readonly string[];
   /** The partition alone says what is read, and positions begin with a number that grows: one in the list is as good as another. */
   readonly readsByPartition?: boolean;
+  /** What a declaration reads, where that is more than the partition: another number in the list goes on at its place. */
+  readonly reads?: (options: Readonly<Record<string, unknown>>) => string;
   /** Throws `DefinitionProblem` naming the option, its value and what was expected. */
   create(options: Readonly<Record<string, unknown>>, stream: string, host: SourceHost): Source;
 }
