@@ -192,7 +192,7 @@ export class StreamEngine {
         },
         steps: (decoded) => {
           isRepeated = batch !== null && book.repeats(batch);
-          if (task !== null) this.#reuse(book, task, decoded, isRepeated || record.setAside !== '');
+          if (task !== null) this.reuse(book, task, decoded, isRepeated || record.setAside !== '');
           return isRepeated ? [] : this.#stepsOf(book, record, seq, decoded);
         },
         applied: (decoded, reports) => {
@@ -250,16 +250,16 @@ export class StreamEngine {
     if (task !== null && task.dedup !== null) new DedupSet(task.dedup).forget(seq);
   }
 
-  /** Memory that decoding is done with. */
-  #reuse(
+  /** Memory that decoding is done with; `isLetGo`: with the batch, too. */
+  reuse(
     book: StreamBook,
     { body, bodyBytes, contextBytes, spare }: DecodeTask,
     decoded: DecodeResult | null,
-    isSetAside: boolean,
+    isLetGo: boolean,
   ): void {
     if (decoded === null) return;
     if (body !== spare) this.buffers.give(body);
-    if (decoded.accepted === 0 || isSetAside) this.buffers.give(decoded.batch);
+    if (decoded.accepted === 0 || isLetGo) this.buffers.give(decoded.batch);
     if (!decoded.usesSpare && spare !== null) this.buffers.give(spare);
     book.batchBytesPerByte = decoded.batchBytes / Math.max(1, bodyBytes + contextBytes);
   }

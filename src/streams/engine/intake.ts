@@ -140,13 +140,14 @@ export class Intake {
   }
 
   async #earliest(book: StreamBook, record: EventsRecord): Promise<number> {
-    const { buffers, parts, plan } = this.#engine;
-    const task = { ...this.#engine.taskOf(book, record, 0, 0), spare: null, dedup: null };
+    const { parts, plan } = this.#engine;
+    const task = { ...this.#engine.taskOf(book, record, 0, 0), dedup: null };
     try {
-      const { batch } = await parts.threads.decode(task);
-      buffers.give(task.body);
-      const { count, ts } = new EventBatch(plan, batch);
-      return ts.subarray(0, count).reduce((least, each) => Math.min(least, each), Number.POSITIVE_INFINITY);
+      const decoded = await parts.threads.decode(task);
+      const { count, ts } = new EventBatch(plan, decoded.batch);
+      const earliest = ts.subarray(0, count).reduce((least, each) => Math.min(least, each), Number.POSITIVE_INFINITY);
+      this.#engine.reuse(book, task, decoded, true);
+      return earliest;
     } catch (error) {
       // The sender comes again, and then there is another thread.
       if (error instanceof ThreadLost) throw new StreamRefusal('full', this.#full(book), RETRY_AFTER_MS);
