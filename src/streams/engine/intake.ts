@@ -27,8 +27,7 @@ export class Intake {
 
   async accept(stream: string, source: string, batch: IncomingBatch): Promise<Accepted> {
     if (this.#engine.planGate.holds) await this.#passGate(stream, batch.body.byteLength);
-    if (this.#engine.state !== 'running')
-      throw new StreamRefusal('stopped', `the streams are ${this.#engine.state}`, RETRY_AFTER_MS);
+    if (this.#engine.state !== 'running') throw this.#notRunning();
     const book = this.#engine.bookNamed(stream);
     const nowMs = this.#engine.parts.now();
     const known = batch.batchId === '' ? undefined : book.known(batch.batchId, nowMs, () => digestOf(batch));
@@ -59,6 +58,13 @@ export class Intake {
     } finally {
       book.answered(partition, this.#engine.parts.now(), isTaken);
     }
+  }
+
+  #notRunning(): StreamRefusal {
+    const { outcomes, state } = this.#engine;
+    const sinks = state === 'starting' ? outcomes.full : [];
+    const why = sinks.length === 0 ? '' : `: results wait for sink ${sinks.join(', ')}`;
+    return new StreamRefusal('stopped', `the streams are ${state}${why}`, RETRY_AFTER_MS);
   }
 
   async #passGate(stream: string, bytes: number): Promise<void> {

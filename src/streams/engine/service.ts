@@ -35,6 +35,7 @@ import { StreamListeners } from './stream-listeners.ts';
 
 export const QUERY_ROWS_MAX = 1000;
 const EVENTS_MAX = 64;
+const RETRY_AFTER_MS = 1000;
 
 export class StreamService implements Streams {
   readonly #engine: StreamEngine;
@@ -61,7 +62,10 @@ export class StreamService implements Streams {
   get degraded(): readonly string[] {
     const sinks = this.#engine.outcomes.routes.filter(({ delivery }) => delivery.failing);
     const reasons = sinks.map(({ delivery }) => `sink ${delivery.name}`);
-    if (this.#engine.state === 'broken') reasons.push('streams');
+    const { outcomes, state } = this.#engine;
+    if (state === 'broken') reasons.push('streams');
+    // All of it, since none is running before.
+    if (state === 'starting') reasons.push(...outcomes.full.map((sink) => `stream start, behind sink ${sink}`));
     if (!this.#engine.parts.eventLog.available) reasons.push('stream log');
     if (this.#engine.shards.notStored !== '') reasons.push('stream spill');
     return reasons;
@@ -197,7 +201,14 @@ export class StreamService implements Streams {
     return next;
   }
 
+  /** What is in force is so for good: until then a start that goes on may change it. */
+  started(): void {
+    this.#listeners.defined();
+  }
+
   async #define(stream: string, kind: 'windows' | 'patterns', definition: unknown): Promise<DefineOutcome> {
+    const { state } = this.#engine;
+    if (state === 'starting') throw new StreamRefusal('stopped', 'the streams are starting', RETRY_AFTER_MS);
     this.#engine.bookNamed(stream);
     const name = (definition as { name?: unknown } | null)?.name;
     const definitions = this.definitions.map((each) => {
