@@ -107,6 +107,7 @@ async function openLocal(
     threads: () => threads,
     log,
     now: Date.now,
+    goesOnBehindSinks: true,
   });
   return { service, listOwn: () => service.list(), close };
 }

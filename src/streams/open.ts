@@ -13,6 +13,7 @@ import type { StreamDefinition } from './define/definition.ts';
 import { checkConnectors } from './engine/check-connectors.ts';
 import { type ConnectorKinds, Connectors } from './engine/connectors.ts';
 import { type EngineLog, StreamEngine } from './engine/engine.ts';
+import { HeldStart } from './engine/held-start.ts';
 import { Lifecycle } from './engine/lifecycle.ts';
 import { OperatorParts } from './engine/operators.ts';
 import { Outcomes } from './engine/outcomes.ts';
@@ -40,6 +41,8 @@ export interface StreamsOptions {
   readonly log: EngineLog;
   /** Wall clock, ms. */
   readonly now: () => number;
+  /** It is open though its start waits for a sink that has to catch up: it refuses batches meanwhile, and says why. */
+  readonly goesOnBehindSinks?: boolean;
   /** Aborted: it need not be opened any more. Then nothing is waited for, and opening rejects. */
   readonly unwanted?: AbortSignal;
 }
@@ -66,7 +69,7 @@ const NO_PLAN: Plan = { epoch: 0, shards: 1, streams: [], groups: [], operators:
 
 /** Rejects with `DefinitionProblem`, or when a store or a connector cannot be opened. */
 export async function openStreams(options: StreamsOptions): Promise<OpenStreams> {
-  const { checkpointMs, definitions, log, logBytesMax, now, shards, tickMs } = options;
+  const { checkpointMs, log, logBytesMax, now, shards, tickMs } = options;
   const reducers = new Map<string, Reducer>();
   const parts = new OperatorParts(reducers);
   const threads = options.threads(parts);
@@ -78,6 +81,7 @@ export async function openStreams(options: StreamsOptions): Promise<OpenStreams>
     alerts,
     counted: (stream, results) => engine.counted(stream, results),
     changed: (change) => service.tell(change),
+    held: () => held.begin(),
     arrivalMs: (seq) => engine.arrivalMs(seq),
   });
   const engine: StreamEngine = new StreamEngine(engineParts, NO_PLAN, nothingYet(parts, threads, folder), outcomes);
@@ -105,24 +109,49 @@ export async function openStreams(options: StreamsOptions): Promise<OpenStreams>
     log,
   });
   let routes: Awaited<ReturnType<Connectors['useSinks']>> = [];
+  const held = new HeldStart(options.goesOnBehindSinks === true);
   const service: StreamService = new StreamService(engine, lifecycle, alerts);
-  const opened = endWhenUnwanted(options, engine, connectors);
+  const ending = new AbortController();
+  const all = { service, engine, lifecycle, connectors, outcomes, alerts, folder, stores, log, ending };
+  const started = start(options, all).then(
+    () => new Clock(engine, lifecycle, { checkpointMs, tickMs, logBytesMax, log, now }),
+  );
+  const isStarted = await Promise.race([started.then(() => true), held.tooLong]).finally(() => held.end());
+  if (!isStarted) void goOn(started, all);
+  return handleOf(all, started, isStarted ? await started : null);
+}
+
+async function start(options: StreamsOptions, parts: Parts): Promise<void> {
+  const { connectors, engine, lifecycle } = parts;
+  const opened = endWhenUnwanted(options, parts);
   try {
-    await lifecycle.start(definitions, options.declared);
+    await lifecycle.start(options.definitions, options.declared);
     await connectors.useSources(lifecycle.definitions);
   } catch (error) {
     engine.state = 'stopped';
-    await letGo({ engine, connectors, folder, stores });
+    await letGo(parts);
     throw error;
   } finally {
     opened();
   }
-  const clock = new Clock(engine, lifecycle, { checkpointMs, tickMs, logBytesMax, log, now });
-  return handleOf({ service, engine, lifecycle, connectors, clock, alerts, folder, stores });
+}
+
+/** Behind its sinks. */
+async function goOn(started: Promise<unknown>, { ending, engine, log, outcomes, service }: Parts): Promise<void> {
+  log.warn({ sinks: outcomes.full }, 'the streams wait for sinks to catch up; batches are refused until then');
+  try {
+    await started;
+    service.started();
+    log.info({}, 'the streams have started');
+  } catch (error) {
+    if (ending.signal.aborted) return;
+    engine.state = 'broken';
+    log.error({ err: error }, 'the streams could not be started');
+  }
 }
 
 /** Until what it gives is called. */
-function endWhenUnwanted({ log, unwanted }: StreamsOptions, engine: StreamEngine, connectors: Connectors): () => void {
+function endWhenUnwanted({ unwanted }: StreamsOptions, { connectors, ending, engine, log }: Parts): () => void {
   const end = (): void => {
     engine.state = 'stopped';
     engine.pipeline.stop();
@@ -130,8 +159,10 @@ function endWhenUnwanted({ log, unwanted }: StreamsOptions, engine: StreamEngine
     connectors.closeSinks().catch((error: unknown) => log.warn({ err: error }, 'a sink could not be closed'));
   };
   if (unwanted?.aborted === true) end();
-  unwanted?.addEventListener('abort', end);
-  return () => unwanted?.removeEventListener('abort', end);
+  for (const signal of [unwanted, ending.signal]) signal?.addEventListener('abort', end);
+  return () => {
+    for (const signal of [unwanted, ending.signal]) signal?.removeEventListener('abort', end);
+  };
 }
 
 interface Parts {
@@ -139,30 +170,47 @@ interface Parts {
   readonly engine: StreamEngine;
   readonly lifecycle: Lifecycle;
   readonly connectors: Connectors;
-  readonly clock: Clock;
+  readonly outcomes: Outcomes;
   readonly alerts: AlertBook;
   readonly folder: SpillFolder;
   readonly stores: Stores;
+  readonly log: EngineLog;
+  /** Ends a start that goes on. */
+  readonly ending: AbortController;
 }
 
-function handleOf(parts: Parts): OpenStreams {
-  const { alerts, clock, connectors, engine, lifecycle, service } = parts;
+/** A start that goes on is ended: the log and the newest checkpoint have it all. */
+async function ended(parts: Parts, started: Promise<Clock>): Promise<Clock | null> {
+  const { engine, ending } = parts;
+  if (engine.state === 'starting') ending.abort();
+  return started.catch(() => null);
+}
+
+/** `now`: null while the start goes on. */
+function handleOf(parts: Parts, started: Promise<Clock>, now: Clock | null): OpenStreams {
+  const { alerts, connectors, engine, lifecycle, service } = parts;
   return {
     service,
-    tick: () => clock.tick(),
+    tick: () => now?.tick(),
     checkpoint: () => lifecycle.checkpoint(),
     async settled() {
+      await started;
       await engine.pipeline.idle();
       await connectors.settled();
       await alerts.settled(CALLS_MS_MAX);
     },
     async abandon() {
+      const clock = await ended(parts, started);
+      if (clock === null) return;
       clock.stop();
       engine.state = 'stopped';
       alerts.close();
       await letGo(parts);
     },
     async close() {
+      const clock = await ended(parts, started);
+      // What has not started has let everything go.
+      if (clock === null) return alerts.close();
       clock.stop();
       try {
         await connectors.stopSources();

@@ -7,7 +7,7 @@
  * go together.
  */
 import { Packr } from 'msgpackr';
-import type { LmdbEnvironment, LmdbTable } from '../lmdb/open.ts';
+import { type LmdbEnvironment, type LmdbTable, StoreUnavailable } from '../lmdb/open.ts';
 import { sealed, seedOf, unsealed } from '../lmdb/sealed-value.ts';
 import { decodeLetter, encodeLetter, type LetterKey } from './letter-codec.ts';
 import {
@@ -19,6 +19,7 @@ import {
   type LetterCounts,
   type LetterId,
   type LetterPage,
+  LettersUnavailable,
   letterBytes,
   placeOf,
   type StoredLetter,
@@ -48,7 +49,12 @@ interface Change {
 const NO_LETTERS: Box = { letters: 0, bytes: 0, dropped: 0, seq: -1, index: -1 };
 
 const packr = new Packr({ useRecords: false });
-const tooMany = (): Error => new Error(`${CHANGES_WAITING_MAX} changes of dead letters are waiting`);
+const tooMany = (): Error => new LettersUnavailable(`${CHANGES_WAITING_MAX} changes of dead letters are waiting`);
+
+function notWritten(error: unknown): never {
+  if (!(error instanceof StoreUnavailable)) throw error;
+  throw new LettersUnavailable(`dead letters cannot be written: ${error.message}`, { cause: error });
+}
 const seedOfBox = (stream: string): number => seedOf(`letters of ${stream}`);
 
 export class LmdbDeadLetterStore implements DeadLetterStore {
@@ -137,9 +143,12 @@ export class LmdbDeadLetterStore implements DeadLetterStore {
   #inTurn<T>(change: () => Promise<T>): Promise<T> {
     if (this.#waiting >= CHANGES_WAITING_MAX) return Promise.reject(tooMany());
     this.#waiting++;
-    const done = this.#turn.then(change, change).finally(() => {
-      this.#waiting--;
-    });
+    const done = this.#turn
+      .then(change, change)
+      .catch(notWritten)
+      .finally(() => {
+        this.#waiting--;
+      });
     this.#turn = done;
     return done;
   }

@@ -58,6 +58,15 @@ export const DEAD_LETTER_LIMITS: DeadLetterLimits = { lettersMax: 10_000, bytesM
 /** Letters of one `list`. */
 export const LETTER_PAGE_MAX = 1000;
 
+/** The letters that are kept cannot be changed, for now: they stay as they are. */
+export class LettersUnavailable extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'LettersUnavailable';
+  }
+}
+
+/** One on disk rejects changes that it cannot write with `LettersUnavailable`, one in Redis with `RedisUnavailable`. */
 export interface DeadLetterStore {
   /** Letters of any streams, of each with rising places. Resolves when they are durable. */
   add(letters: readonly DeadLetter[]): Promise<void>;

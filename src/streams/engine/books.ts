@@ -40,6 +40,8 @@ export interface KnownBatch {
   readonly outcome: Promise<Accepted>;
   /** What became of it; null until it is applied. */
   accepted: Accepted | null;
+  /** What its sender was told that none could decode and that is kept; null for others. */
+  refusal: StreamRefusal | null;
   /**
    * The same batch in an earlier record, of which nobody knows yet whether it is applied. Only a replay has that: when it
    * was taken the earlier one had been left out (its threads were lost), and was sent again.
@@ -60,6 +62,8 @@ export interface BookFacts {
     readonly atMs: number;
     readonly digest: number;
     readonly outcome: Accepted;
+    /** Text of its refusal, where it was refused and kept. */
+    readonly refused?: string;
   }[];
 }
 
@@ -164,13 +168,16 @@ export class StreamBook {
       digest,
       outcome,
       accepted: null,
+      refusal: null,
       earlier: isSame ? before : null,
       turn: 'waiting',
     };
     this.#batches.delete(batchId);
     this.#batches.set(batchId, batch);
     // What was not taken may be sent again.
-    outcome.catch(() => this.#forget(batchId, batch));
+    outcome.catch((error: unknown) => {
+      if (!(error instanceof StreamRefusal && error.isKept)) this.#forget(batchId, batch);
+    });
     for (const [id, { atMs: seenMs }] of this.#batches) {
       if (this.#batches.size <= batchIdsMax && atMs - seenMs <= dedupTtlMs) break;
       this.#batches.delete(id);
@@ -192,14 +199,15 @@ export class StreamBook {
     return batch.earlier !== null;
   }
 
-  /** What became of a batch; `late`: of its events. */
-  count(isSetAside: boolean, decoded: DecodeResult, late: number): Accepted {
+  /** What became of a batch. One that none could decode (null) is one poison event: nobody knows how many it has. */
+  count(isSetAside: boolean, decoded: DecodeResult | null, late: number): Accepted {
     const { counters } = this;
-    const accepted = isSetAside ? 0 : decoded.accepted;
-    const rejected = decoded.accepted - accepted + decoded.rejected.length + decoded.rejectedMore;
     counters.batches += 1;
+    const decodedEvents = decoded?.accepted ?? 0;
+    const accepted = isSetAside ? 0 : decodedEvents;
+    const rejected = decoded === null ? 1 : decodedEvents - accepted + decoded.rejected.length + decoded.rejectedMore;
     counters.accepted += accepted;
-    counters.duplicates += decoded.duplicates;
+    counters.duplicates += decoded?.duplicates ?? 0;
     counters.rejected += rejected;
     counters.late += late;
     return { accepted, rejected, late };
@@ -211,9 +219,10 @@ export class StreamBook {
       broughtMs: this.#broughtMs,
       counters: { ...this.counters },
       positions: [...this.positions],
-      batches: [...this.#batches].flatMap(([id, { accepted, atMs, digest }]) =>
-        accepted === null ? [] : [{ id, atMs, digest, outcome: accepted }],
-      ),
+      batches: [...this.#batches].flatMap(([id, { accepted, atMs, digest, refusal }]) => {
+        if (accepted === null) return [];
+        return [{ id, atMs, digest, outcome: accepted, ...(refusal !== null && { refused: refusal.message }) }];
+      }),
     };
   }
 
@@ -222,9 +231,11 @@ export class StreamBook {
     this.#broughtMs = facts.broughtMs;
     Object.assign(this.counters, facts.counters);
     for (const [name, position] of facts.positions) this.positions.set(name, position);
-    for (const { id, atMs, digest, outcome } of facts.batches) {
-      const batch = this.remember(id, atMs, digest, Promise.resolve(outcome));
-      batch.accepted = outcome;
+    for (const { id, atMs, digest, outcome, refused } of facts.batches) {
+      const refusal = refused === undefined ? null : new StreamRefusal('undecodable', refused);
+      const answer = refusal === null ? Promise.resolve(outcome) : Promise.reject(refusal);
+      const batch = this.remember(id, atMs, digest, answer);
+      Object.assign(batch, { accepted: outcome, refusal });
       batch.turn = 'counted';
     }
   }

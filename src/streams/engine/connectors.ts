@@ -3,19 +3,20 @@
  *
  * Role: between definitions and connectors. A connector whose declaration did not change goes on untouched; sinks exist
  * before the plan that needs them is used, sources start when the engine runs.
- * Names: `{stream}/{type}#{n}`, or `{stream}/{name}` where the declaration has a `name`; positions and cursors are kept
- * under them. The number is that in the list: sources that read by partition go on where any of their type was.
+ * Positions and cursors are kept under their names (`connector-names.ts`); `source-places.ts` finds those of sources
+ * whose number in the list has changed.
  */
 import type { SinkDefinition, SourceDefinition, StreamDefinition } from '../define/definition.ts';
-import { SOURCES_PER_STREAM_MAX } from '../define/limits.ts';
 import { SINK_KINDS } from '../sinks/kinds.ts';
 import type { Sink, SinkKind } from '../sinks/port.ts';
 import { SOURCE_KINDS } from '../sources/kinds.ts';
 import type { Source, SourceHost, SourceKind } from '../sources/port.ts';
 import type { SinkFacts } from './checkpoint-facts.ts';
+import { nameOf } from './connector-names.ts';
 import { Delivery, type DeliveryLog } from './delivery.ts';
 import type { SinkRoute } from './outcomes.ts';
 import { StreamRefusal, type Streams } from './port.ts';
+import { marked, markOf, placesOf } from './source-places.ts';
 
 interface RunningSource {
   readonly declared: string;
@@ -25,6 +26,14 @@ interface RunningSource {
 interface OpenSink {
   readonly declared: string;
   readonly route: SinkRoute;
+}
+
+interface WantedSource {
+  readonly stream: string;
+  /** Of the stream. */
+  readonly sources: readonly SourceDefinition[];
+  /** Which of them. */
+  readonly n: number;
 }
 
 interface WantedSink {
@@ -129,22 +138,24 @@ export class Connectors {
 
   /** Starts what is new, stops what has gone. */
   async useSources(definitions: readonly StreamDefinition[]): Promise<void> {
-    const wanted = new Map<string, { readonly stream: string; readonly declaration: SourceDefinition }>();
+    const wanted = new Map<string, WantedSource>();
     for (const { name: stream, sources = [] } of definitions) {
       for (const [n, declaration] of sources.entries())
-        wanted.set(nameOf(stream, declaration, n), { stream, declaration });
+        wanted.set(nameOf(stream, declaration, n), { stream, sources, n });
     }
     for (const [name, { declared, source }] of this.#sources) {
-      if (declared === JSON.stringify(wanted.get(name)?.declaration)) continue;
+      const now = wanted.get(name);
+      if (declared === JSON.stringify(now?.sources[now.n])) continue;
       await source.stop();
       this.#sources.delete(name);
     }
-    for (const [name, { declaration, stream }] of wanted) {
-      if (!this.#sources.has(name)) await this.#startSource(name, stream, declaration);
+    for (const [name, source] of wanted) {
+      if (!this.#sources.has(name)) await this.#startSource(name, source);
     }
   }
 
-  async #startSource(name: string, stream: string, declaration: SourceDefinition): Promise<void> {
+  async #startSource(name: string, { n, sources, stream }: WantedSource): Promise<void> {
+    const declaration = sources[n] as SourceDefinition;
     const kind = this.#ports.kinds.sources.get(declaration.type);
     if (kind === undefined) {
       const known = [...this.#ports.kinds.sources.keys()].join(', ');
@@ -153,34 +164,20 @@ export class Connectors {
         `source ${name}: type ${JSON.stringify(declaration.type)} is not one of ${known}`,
       );
     }
-    const { log, now } = this.#ports;
-    const host: SourceHost = { accept: (batch) => this.#ports.accept(stream, name, batch), log, now };
+    const { accept, log, now, positions } = this.#ports;
+    const mark = markOf(declaration, kind);
+    const host: SourceHost = {
+      accept: (batch) => accept(stream, name, { ...batch, position: marked(batch.position, mark) }),
+      log,
+      now,
+    };
     const source = kind.create(declaration, stream, host);
     this.#sources.set(name, { declared: JSON.stringify(declaration), source });
     source.done.then(
       () => log.info({ source: name }, 'the source has ended'),
       (error: unknown) => log.warn({ err: error, source: name }, 'the source has failed'),
     );
-    await source.start(this.#placesOf(name, stream, declaration, kind));
-  }
-
-  /** Of a source without a name of its own others of the list may have come and gone. */
-  #placesOf(
-    name: string,
-    stream: string,
-    declaration: SourceDefinition,
-    { readsByPartition = false }: SourceKind,
-  ): ReadonlyMap<string, string> {
-    const { positions } = this.#ports;
-    if (!readsByPartition || typeof declaration['name'] === 'string') return positions(stream, name);
-    const places = new Map<string, string>();
-    for (let n = 0; n < SOURCES_PER_STREAM_MAX; n++) {
-      for (const [partition, position] of positions(stream, nameOf(stream, declaration, n))) {
-        if (Number.parseInt(position, 10) > Number.parseInt(places.get(partition) ?? '0', 10))
-          places.set(partition, position);
-      }
-    }
-    return places;
+    await source.start(placesOf(stream, sources, n, kind, (each) => positions(stream, each)));
   }
 
   /** All of them, for good. */
@@ -208,8 +205,3 @@ const NOWHERE: Sink = {
   write: () => Promise.resolve(),
   close: () => Promise.resolve(),
 };
-
-function nameOf(stream: string, declaration: SourceDefinition | SinkDefinition, n: number): string {
-  const { name, type } = declaration;
-  return `${stream}/${typeof name === 'string' ? name : `${type}#${n}`}`;
-}

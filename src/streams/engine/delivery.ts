@@ -56,6 +56,11 @@ export class Delivery {
     return this.#failures > 0;
   }
 
+  /** As much waits for it as may. */
+  get isFull(): boolean {
+    return this.#bytes > PENDING_BYTES_MAX;
+  }
+
   /** Results that the sink refused for good, since the start. */
   get refused(): number {
     return this.#refused;
@@ -121,7 +126,7 @@ export class Delivery {
 
   /** Resolves when there is room again. */
   async room(): Promise<void> {
-    while (this.#bytes > PENDING_BYTES_MAX && !this.#closed && !(this.#leaving && this.failing)) await this.#change();
+    while (this.isFull && !this.#closed && !(this.#leaving && this.failing)) await this.#change();
   }
 
   /** The streams end: nobody waits any more for room in a sink that fails. */

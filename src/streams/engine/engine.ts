@@ -18,15 +18,18 @@ import { BufferPool } from './buffer-pool.ts';
 import { Burials } from './burials.ts';
 import { type DerivedEvents, recordOf } from './derived-body.ts';
 import { digestOf, Intake, partitionOf, refusalOf } from './intake.ts';
+import { LeftOut } from './left-out.ts';
 import { letterOfBatch, lettersOf } from './letters.ts';
 import { LogWriter } from './log-writer.ts';
 import { originalsOf } from './originals.ts';
 import type { Outcomes } from './outcomes.ts';
-import { type Entry, Pipeline } from './pipeline.ts';
+import { DECODE_TRIES_MAX, type Entry, Pipeline } from './pipeline.ts';
 import { PlanGate } from './plan-gate.ts';
 import { StreamRefusal } from './port.ts';
 import type { ShardSet } from './shard-set.ts';
+import { notePlace } from './source-places.ts';
 import type { DecodeResult, DecodeTask, QueryRows, ResultChunk, ShardReport, Step, StreamThreads } from './task.ts';
+import { tickSteps } from './tick-steps.ts';
 
 const RETRY_AFTER_MS = 1000;
 /** As much as the redo of the shards lets go of at once, and bodies. */
@@ -61,6 +64,8 @@ export class StreamEngine {
   readonly planGate = new PlanGate();
   /** All that is appended to the log goes through it. */
   readonly writer: LogWriter;
+  /** Records that no thread could decode. */
+  readonly leftOut: LeftOut;
   plan: Plan;
   shards: ShardSet;
   outcomes: Outcomes;
@@ -86,6 +91,7 @@ export class StreamEngine {
     this.outcomes = outcomes;
     this.books = plan.streams.map((stream) => new StreamBook(stream));
     this.writer = new LogWriter(parts.eventLog);
+    this.leftOut = new LeftOut(parts.deadLetters);
     this.#burials = new Burials(parts.deadLetters, parts.log);
     this.pipeline = new Pipeline({
       threads: parts.threads,
@@ -167,7 +173,8 @@ export class StreamEngine {
     contextBytes = 0,
   ): Promise<Accepted> {
     const bytes = record.body.byteLength;
-    const task = this.taskOf(book, record, seq, contextBytes);
+    let leftOut = this.leftOut.why(seq);
+    const task = leftOut === null ? this.taskOf(book, record, seq, contextBytes) : null;
     book.pendingBytes += bytes;
     let batch: KnownBatch | null = null;
     let isRepeated = false;
@@ -177,26 +184,34 @@ export class StreamEngine {
         stream: book.plan.index,
         task,
         durable,
+        lost: ({ message }) => {
+          leftOut = `${DECODE_TRIES_MAX} threads in a row were lost over decoding it: ${message}`;
+          this.parts.log.error({ seq, stream: record.stream, why: leftOut }, 'a batch is left out');
+          // Sent again in another batch, its events count.
+          this.#forgetIds(task, seq);
+        },
         steps: (decoded) => {
           isRepeated = batch !== null && book.repeats(batch);
-          this.#reuse(book, task, decoded, isRepeated || record.setAside !== '');
+          if (task !== null) this.reuse(book, task, decoded, isRepeated || record.setAside !== '');
           return isRepeated ? [] : this.#stepsOf(book, record, seq, decoded);
         },
         applied: (decoded, reports) => {
           book.pendingBytes -= bytes;
           this.appliedSeq = Math.max(this.appliedSeq, Math.floor(seq));
-          const known = isRepeated ? (batch?.earlier?.accepted ?? null) : null;
-          const accepted = known ?? book.count(record.setAside !== '', decoded as DecodeResult, lateOf(seq, reports));
+          const earlier = isRepeated ? (batch?.earlier ?? null) : null;
+          const why = isRepeated || decoded !== null ? '' : (leftOut ?? '');
+          const refusal = why === '' ? (earlier?.refusal ?? null) : this.leftOut.refusal(record.stream, seq, why);
+          const accepted = earlier?.accepted ?? book.count(record.setAside !== '', decoded, lateOf(seq, reports));
           // In this turn: a checkpoint that has the events has the id as well.
-          if (batch !== null) Object.assign(batch, { accepted, earlier: null });
-          const buried = isRepeated ? DURABLE : this.#bury(book, record, seq, decoded as DecodeResult);
-          buried.then(() => resolve(accepted));
+          if (batch !== null) Object.assign(batch, { accepted, refusal, earlier: null });
+          const buried = isRepeated ? DURABLE : this.#bury(book, record, seq, decoded, why);
+          buried.then(() => (refusal === null ? resolve(accepted) : reject(refusal)));
           this.#derive(book.plan.index, seq, record.arrivalMs);
         },
         failed: (error) => {
           book.pendingBytes -= bytes;
           // Sent again, its events count. A start that reads this record first takes those for the repetition.
-          if (task.dedup !== null) new DedupSet(task.dedup).forget(seq);
+          this.#forgetIds(task, seq);
           // Others wait for what is derived. Of a record of the log nothing is; one that was refused may share its number.
           if (!Number.isInteger(seq)) this.#derive(book.plan.index, seq, record.arrivalMs);
           reject(refusalOf(error));
@@ -231,23 +246,27 @@ export class StreamEngine {
     };
   }
 
-  /** Memory that decoding is done with. */
-  #reuse(
+  #forgetIds(task: DecodeTask | null, seq: number): void {
+    if (task !== null && task.dedup !== null) new DedupSet(task.dedup).forget(seq);
+  }
+
+  /** Memory that decoding is done with; `isLetGo`: with the batch, too. */
+  reuse(
     book: StreamBook,
     { body, bodyBytes, contextBytes, spare }: DecodeTask,
     decoded: DecodeResult | null,
-    isSetAside: boolean,
+    isLetGo: boolean,
   ): void {
     if (decoded === null) return;
     if (body !== spare) this.buffers.give(body);
-    if (decoded.accepted === 0 || isSetAside) this.buffers.give(decoded.batch);
+    if (decoded.accepted === 0 || isLetGo) this.buffers.give(decoded.batch);
     if (!decoded.usesSpare && spare !== null) this.buffers.give(spare);
     book.batchBytesPerByte = decoded.batchBytes / Math.max(1, bodyBytes + contextBytes);
   }
 
   #stepsOf(book: StreamBook, record: EventsRecord, seq: number, decoded: DecodeResult | null): readonly Step[] {
     this.#arrivals.set(Math.floor(seq), record.arrivalMs);
-    if (record.position !== '') book.positions.set(`${record.source}|${record.partition}`, record.position);
+    if (record.position !== '') notePlace(book.positions, record);
     if (decoded === null || decoded.accepted === 0) return [];
     const { index: stream } = book.plan;
     const { arrivalMs, correlationId, partition, source, traceparent } = record;
@@ -268,12 +287,19 @@ export class StreamEngine {
   }
 
   /** Never rejects: the other events are counted, so the batch must not be sent again for the sake of these. */
-  #bury(book: StreamBook, record: EventsRecord, seq: number, decoded: DecodeResult): Promise<void> {
+  #bury(book: StreamBook, record: EventsRecord, seq: number, decoded: DecodeResult | null, why: string): Promise<void> {
+    if (decoded === null) return this.#burials.add(this.leftOut.add(record, seq, why));
     const { accepted, rejected, rejectedMore } = decoded;
     const isSetAside = record.setAside !== '';
     if (rejected.length === 0 && !isSetAside) return DURABLE;
     const rows = isSetAside
-      ? [letterOfBatch(record, seq, accepted + rejected.length + rejectedMore)]
+      ? [
+          letterOfBatch(
+            record,
+            seq,
+            `${accepted + rejected.length + rejectedMore} events set aside: ${record.setAside}`,
+          ),
+        ]
       : lettersOf(record, seq, decoded, book.plan.fields);
     return this.#burials.add(rows);
   }
@@ -292,10 +318,7 @@ export class StreamEngine {
       durable,
       steps: () => {
         this.#arrivals.set(seq, record.nowMs);
-        const steps: Step[] = [{ kind: 'tick', seq, nowMs: record.nowMs }];
-        for (const { stream, partition } of record.idle) this.#idle(stream, partition, record.nowMs, seq, steps);
-        this.#silent(record.nowMs, seq, steps);
-        return steps;
+        return tickSteps(this.plan, this.books, record, seq);
       },
       applied: () => {
         this.appliedSeq = Math.max(this.appliedSeq, seq);
@@ -303,27 +326,6 @@ export class StreamEngine {
       },
       failed: (error) => this.parts.log.warn({ err: error }, 'a tick could not be logged'),
     } satisfies Entry);
-  }
-
-  #idle(stream: string, partition: string, nowMs: number, seq: number, steps: Step[]): void {
-    const book = this.books.find(({ plan }) => plan.name === stream);
-    if (book === undefined) return;
-    const before = book.watermark;
-    book.observe({ kind: 'idle', partitions: [partition] }, nowMs);
-    if (book.watermark > before) {
-      steps.push({ kind: 'advance', seq, stream: book.plan.index, watermark: book.watermark });
-    }
-  }
-
-  /** Streams that wait for what does not come. */
-  #silent(nowMs: number, seq: number, steps: Step[]): void {
-    for (const operator of this.plan.operators) {
-      if (operator.kind !== 'anomaly' || operator.type !== 'missing') continue;
-      const { stream } = operator;
-      const timeMs = this.books[stream]?.silentTime(nowMs) ?? null;
-      const isKnown = steps.some((step) => step.kind === 'silent' && step.stream === stream);
-      if (timeMs !== null && !isKnown) steps.push({ kind: 'silent', seq, stream, timeMs });
-    }
   }
 
   /** What follows from the results of a record, or of a batch made of them, before anything later is looked at. */

@@ -6,6 +6,7 @@
  * Bounds: `pendingBytesMax` per stream of what is logged and not applied; state at its limit goes by `when-full.ts`.
  */
 import { crc32 } from 'node:zlib';
+import { LettersUnavailable } from '../dead-letters/port.ts';
 import { EventBatch } from '../decode/event-batch.ts';
 import { type EventLog, LogUnavailable } from '../log/port.ts';
 import type { Accepted, IncomingBatch } from '../sources/port.ts';
@@ -26,8 +27,7 @@ export class Intake {
 
   async accept(stream: string, source: string, batch: IncomingBatch): Promise<Accepted> {
     if (this.#engine.planGate.holds) await this.#passGate(stream, batch.body.byteLength);
-    if (this.#engine.state !== 'running')
-      throw new StreamRefusal('stopped', `the streams are ${this.#engine.state}`, RETRY_AFTER_MS);
+    if (this.#engine.state !== 'running') throw this.#notRunning();
     const book = this.#engine.bookNamed(stream);
     const nowMs = this.#engine.parts.now();
     const known = batch.batchId === '' ? undefined : book.known(batch.batchId, nowMs, () => digestOf(batch));
@@ -58,6 +58,13 @@ export class Intake {
     } finally {
       book.answered(partition, this.#engine.parts.now(), isTaken);
     }
+  }
+
+  #notRunning(): StreamRefusal {
+    const { outcomes, state } = this.#engine;
+    const sinks = state === 'starting' ? outcomes.full : [];
+    const why = sinks.length === 0 ? '' : `: results wait for sink ${sinks.join(', ')}`;
+    return new StreamRefusal('stopped', `the streams are ${state}${why}`, RETRY_AFTER_MS);
   }
 
   async #passGate(stream: string, bytes: number): Promise<void> {
@@ -139,13 +146,14 @@ export class Intake {
   }
 
   async #earliest(book: StreamBook, record: EventsRecord): Promise<number> {
-    const { buffers, parts, plan } = this.#engine;
-    const task = { ...this.#engine.taskOf(book, record, 0, 0), spare: null, dedup: null };
+    const { parts, plan } = this.#engine;
+    const task = { ...this.#engine.taskOf(book, record, 0, 0), dedup: null };
     try {
-      const { batch } = await parts.threads.decode(task);
-      buffers.give(task.body);
-      const { count, ts } = new EventBatch(plan, batch);
-      return ts.subarray(0, count).reduce((least, each) => Math.min(least, each), Number.POSITIVE_INFINITY);
+      const decoded = await parts.threads.decode(task);
+      const { count, ts } = new EventBatch(plan, decoded.batch);
+      const earliest = ts.subarray(0, count).reduce((least, each) => Math.min(least, each), Number.POSITIVE_INFINITY);
+      this.#engine.reuse(book, task, decoded, true);
+      return earliest;
     } catch (error) {
       // The sender comes again, and then there is another thread.
       if (error instanceof ThreadLost) throw new StreamRefusal('full', this.#full(book), RETRY_AFTER_MS);
@@ -175,6 +183,6 @@ export const digestOf = ({ body, format }: Pick<IncomingBatch, 'body' | 'format'
 export const partitionOf = ({ partition, source }: EventsRecord): string => `${source}|${partition}`;
 
 export function refusalOf(error: unknown): unknown {
-  if (error instanceof LogUnavailable) return new StreamRefusal('unavailable', error.message, RETRY_AFTER_MS);
-  return error;
+  const passes = error instanceof LogUnavailable || error instanceof LettersUnavailable;
+  return passes ? new StreamRefusal('unavailable', error.message, RETRY_AFTER_MS) : error;
 }

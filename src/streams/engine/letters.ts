@@ -16,6 +16,9 @@ import type { DecodeResult, Rejected, WireFormat } from './task.ts';
 const COLUMN_ALIGNMENT = 8;
 const DERIVED_PLACES = BETWEEN_RECORDS * 1_000_000;
 
+/** Of the first letter among those of a record. Derived events lie between two records: theirs follow the record's own. */
+export const placeIn = (seq: number): number => Math.round((seq - Math.floor(seq)) * DERIVED_PLACES);
+
 export function lettersOf(
   record: EventsRecord,
   seq: number,
@@ -23,8 +26,7 @@ export function lettersOf(
   fields: readonly FieldPlan[],
 ): DeadLetter[] {
   const { arrivalMs, correlationId, format, partition, source, stream, traceparent } = record;
-  // Derived events lie between two records: their places follow those of the record itself.
-  const first = (seq - Math.floor(seq)) * DERIVED_PLACES;
+  const first = placeIn(seq);
   const eventOf = format === 'columns' ? rowsOf(record, fields) : bytesOf(record);
   return rejected.map((each, index) => ({
     stream,
@@ -57,16 +59,16 @@ function rowsOf(record: EventsRecord, fields: readonly FieldPlan[]): EventOf {
   return (each) => (each.bytes > 0 ? whole(each) : singleRow(aligned, read, each.at));
 }
 
-/** A batch that was set aside: one letter, as it came in. */
-export function letterOfBatch(record: EventsRecord, seq: number, events: number): DeadLetter {
-  const { arrivalMs, body, correlationId, format, partition, setAside, source, stream, traceparent } = record;
+/** A batch that does not count as a whole: one letter, as it came in. */
+export function letterOfBatch(record: EventsRecord, seq: number, reason: string): DeadLetter {
+  const { arrivalMs, body, correlationId, format, partition, source, stream, traceparent } = record;
   return {
     stream,
-    seq,
-    index: 0,
+    seq: Math.floor(seq),
+    index: placeIn(seq),
     source,
     partition,
-    reason: `${events} events set aside: ${setAside}`,
+    reason,
     arrivalMs,
     traceparent,
     correlationId,

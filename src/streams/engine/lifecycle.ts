@@ -27,7 +27,7 @@ import {
   shapesOf,
   shared,
 } from './image-chunks.ts';
-import type { DefineOutcome } from './port.ts';
+import { type DefineOutcome, StreamRefusal } from './port.ts';
 import { createShard, type ShardParts } from './shard.ts';
 import { eventsFor } from './shard-events.ts';
 import { memoryBytesMax } from './shard-residence.ts';
@@ -81,6 +81,7 @@ export class Lifecycle {
     this.#declared = declared;
     const { engine, log, store } = this.#options;
     engine.outcomes.replaying = true;
+    await engine.leftOut.restore();
     const checkpoint = store === null ? null : await this.#restoreNewest(store, definitions);
     const from = checkpoint ?? 0;
     let replayed = 0;
@@ -192,8 +193,8 @@ export class Lifecycle {
     const { engine, log } = this.#options;
     const durable = Promise.resolve();
     const failed = (error: unknown): void => {
-      // When the start is over, all that follow fail with it.
-      if (engine.state !== 'starting') return;
+      // When the start is over, all that follow fail with it. What is kept as a dead letter has been told.
+      if (engine.state !== 'starting' || (error instanceof StreamRefusal && error.isKept)) return;
       log.error({ err: error, seq }, 'a record of the log could not be applied again');
     };
     if (record.kind === 'tick') engine.tick(record, seq, durable);
@@ -332,7 +333,7 @@ export class Lifecycle {
     });
     if (store === null || checkpoint === null) {
       await engine.parts.eventLog.truncate(engine.appliedSeq);
-      return;
+      return engine.leftOut.forget(engine.appliedSeq);
     }
     try {
       await engine.writer.settled();
@@ -340,7 +341,9 @@ export class Lifecycle {
     } finally {
       checkpoint.release();
     }
-    await engine.parts.eventLog.truncate(store.oldestSeq());
+    const oldest = store.oldestSeq();
+    await engine.parts.eventLog.truncate(oldest);
+    await engine.leftOut.forget(oldest);
   }
 
   /** `release`: it is saved, or never will be. */

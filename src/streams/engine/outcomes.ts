@@ -35,6 +35,8 @@ export interface OutcomePorts {
   /** Results were given out. */
   counted(stream: number, results: number): void;
   changed(change: StreamChange): void;
+  /** Everything waits for a sink. */
+  held?(): void;
   /** When the record came that results of this number follow from. */
   arrivalMs(seq: number): number;
 }
@@ -130,7 +132,13 @@ export class Outcomes {
     for (const [delivery, batches] of perSink) for (const batch of batches) delivery.push(batch);
     for (const { lines } of chunks) lineMemory.release(lines);
     if (!this.replaying) for (const operator of touched) this.#tell(this.#plan.operators[operator] as OperatorPlan);
+    if (this.full.length > 0) this.#ports.held?.();
     for (const { delivery } of this.#routes) await delivery.room();
+  }
+
+  /** Sinks that everything waits for. */
+  get full(): readonly string[] {
+    return this.#routes.flatMap(({ delivery }) => (delivery.isFull ? [delivery.name] : []));
   }
 
   #tell(operator: OperatorPlan): void {

@@ -18,7 +18,7 @@ const DECODES_PER_THREAD = 2;
 const ENTRIES_PER_ROUND = 64;
 /** While every round has to bring state from disk and back. */
 const ENTRIES_PER_LONG_ROUND = 8192;
-const DECODE_TRIES_MAX = 6;
+export const DECODE_TRIES_MAX = 6;
 const RETRY_AFTER_MS = 1000;
 
 /** A record on its way. `task` null: nothing to decode. */
@@ -29,6 +29,8 @@ export interface Entry {
   readonly task: DecodeTask | null;
   /** Resolves when the log has it. Rejects: it is left out. */
   readonly durable: Promise<void>;
+  /** No thread can decode it: its steps are asked for with null then. Without this it is left out. */
+  lost?(error: ThreadLost): void;
   /** The steps it becomes; called once, in order. */
   steps(decoded: DecodeResult | null): readonly Step[];
   /** Its steps have been applied, with everything that follows from them. */
@@ -227,7 +229,8 @@ export class Pipeline {
       } while (moving.isStale);
     } catch (error) {
       moving.error = error;
-      state = 'failed';
+      if (error instanceof ThreadLost && !this.#stopped && moving.entry.lost !== undefined) this.#lose(moving, error);
+      else state = 'failed';
       // It is in the log and could be decoded another day: to go on would be to leave it out.
       if (error instanceof PlanNotLoaded && !this.#stopped) {
         this.#ports.broken(error);
@@ -236,6 +239,14 @@ export class Pipeline {
     }
     this.#decoding -= 1;
     this.#turn(moving, state);
+  }
+
+  #lose(moving: Moving, error: ThreadLost): void {
+    const { entry } = moving;
+    moving.decoded = null;
+    entry.lost?.(error);
+    // Ids that it had are of those behind it.
+    if (entry.task !== null && entry.task.dedup !== null) this.#decodeAgainBehind(moving);
   }
 
   async #decode(moving: Moving): Promise<DecodeResult | null> {

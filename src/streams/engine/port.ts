@@ -18,11 +18,13 @@ export const STREAM_REFUSALS = {
   conflict: { status: 422, retry: false },
   /** Media type that no decoder reads. */
   mediaType: { status: 415, retry: false },
+  /** No thread could decode it: it is kept as a dead letter, as a whole. */
+  undecodable: { status: 422, retry: false },
   /** More bytes than `pendingBytesMax` wait to be applied. */
   pending: { status: 429, retry: true },
   /** State is at its limit and the policy is `refuse`. */
   full: { status: 503, retry: true },
-  /** The log cannot take anything: disk full, I/O error. */
+  /** The log, or the dead letters, cannot be written: disk full, I/O error. */
   unavailable: { status: 503, retry: true },
   /** Starting, stopping, or broken. */
   stopped: { status: 503, retry: true },
@@ -38,6 +40,11 @@ export class StreamRefusal extends Error {
     this.name = 'StreamRefusal';
     this.refusal = refusal;
     this.retryAfterMs = retryAfterMs;
+  }
+
+  /** It does not count, but it is kept: who has sent it goes on behind it. */
+  get isKept(): boolean {
+    return this.refusal === 'undecodable';
   }
 }
 

@@ -35,6 +35,7 @@ import { StreamListeners } from './stream-listeners.ts';
 
 export const QUERY_ROWS_MAX = 1000;
 const EVENTS_MAX = 64;
+const RETRY_AFTER_MS = 1000;
 
 export class StreamService implements Streams {
   readonly #engine: StreamEngine;
@@ -61,7 +62,10 @@ export class StreamService implements Streams {
   get degraded(): readonly string[] {
     const sinks = this.#engine.outcomes.routes.filter(({ delivery }) => delivery.failing);
     const reasons = sinks.map(({ delivery }) => `sink ${delivery.name}`);
-    if (this.#engine.state === 'broken') reasons.push('streams');
+    const { outcomes, state } = this.#engine;
+    if (state === 'broken') reasons.push('streams');
+    // All of it, since none is running before.
+    if (state === 'starting') reasons.push(...outcomes.full.map((sink) => `stream start, behind sink ${sink}`));
     if (!this.#engine.parts.eventLog.available) reasons.push('stream log');
     if (this.#engine.shards.notStored !== '') reasons.push('stream spill');
     return reasons;
@@ -202,7 +206,14 @@ export class StreamService implements Streams {
     return next;
   }
 
+  /** What is in force is so for good: until then a start that goes on may change it. */
+  started(): void {
+    this.#listeners.defined();
+  }
+
   async #define(stream: string, kind: 'windows' | 'patterns', definition: unknown): Promise<DefineOutcome> {
+    const { state } = this.#engine;
+    if (state === 'starting') throw new StreamRefusal('stopped', 'the streams are starting', RETRY_AFTER_MS);
     this.#engine.bookNamed(stream);
     const name = (definition as { name?: unknown } | null)?.name;
     const definitions = this.definitions.map((each) => {
@@ -245,7 +256,7 @@ export class StreamService implements Streams {
     for (const id of ids) {
       const letter = await this.#letter(stream, id);
       if (letter === null) continue;
-      const outcome = await this.accept(stream, 'dead-letters', {
+      const outcome = await this.#takeAgain(stream, {
         format: letter.format,
         partition: letter.partition,
         body: letter.bytes,
@@ -255,13 +266,22 @@ export class StreamService implements Streams {
         traceparent: letter.traceparent,
         correlationId: letter.correlationId,
       });
-      await this.#engine.parts.deadLetters.remove(stream, [id]);
+      await this.#remove(stream, [id], `the events of dead letter ${id} have been taken again; it stays, since `);
       sum.letters += 1;
       sum.accepted += outcome.accepted;
       sum.rejected += outcome.rejected;
       sum.late += outcome.late;
     }
     return sum;
+  }
+
+  async #takeAgain(stream: string, batch: IncomingBatch): Promise<Accepted> {
+    try {
+      return await this.accept(stream, 'dead-letters', batch);
+    } catch (error) {
+      if (!(error instanceof StreamRefusal && error.isKept)) throw error;
+      return { accepted: 0, rejected: 1, late: 0 };
+    }
   }
 
   /** The page of one that begins right before it. */
@@ -277,7 +297,17 @@ export class StreamService implements Streams {
 
   async dropDeadLetters(stream: string, ids: readonly string[]): Promise<number> {
     this.#engine.bookNamed(stream);
-    return this.#engine.parts.deadLetters.remove(stream, ids);
+    return this.#remove(stream, ids, '');
+  }
+
+  async #remove(stream: string, ids: readonly string[], before: string): Promise<number> {
+    try {
+      return await this.#engine.parts.deadLetters.remove(stream, ids);
+    } catch (error) {
+      const refusal = refusalOf(error);
+      if (before === '' || !(refusal instanceof StreamRefusal)) throw refusal;
+      throw new StreamRefusal(refusal.refusal, `${before}${refusal.message}`, refusal.retryAfterMs);
+    }
   }
 
   onChange(listener: (change: StreamChange) => void): () => void {

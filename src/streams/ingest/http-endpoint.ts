@@ -7,9 +7,9 @@
  * `traceparent`, `X-Correlation-Id`, `X-Partition` (source partition of the watermark; default one per stream),
  * CloudEvents in binary mode (`ce-*` headers, the body is the data).
  * Answer: 200 `{"accepted":n,"rejected":n,"late":n}`; 4xx and 5xx `{"error":text}`, with `Retry-After` where the same
- * request may succeed later. `GET` and `POST /streams/{stream}/dead-letters` list and replay poison events; a page may be
- * short, the last one is empty. Upgraded, the
- * path of events is a WebSocket: see `socket-batches.ts`.
+ * request may succeed later; 422 for a batch that no thread could decode, and that is kept as a dead letter.
+ * `GET` and `POST /streams/{stream}/dead-letters` list and replay poison events; a page may be short, the last one is
+ * empty. Upgraded, the path of events is a WebSocket: see `socket-batches.ts`.
  */
 import type { HeaderPairs, HttpCall, Reply, RequestHead, UpgradeTicket } from '../../frontend/port.ts';
 import { JSON_TYPE, refuseMethod } from '../../frontend/refusal.ts';

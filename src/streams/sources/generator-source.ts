@@ -28,6 +28,9 @@ const BATCH_PLACES_MAX = 10_000;
 const UNPACED_PLACES = 1000;
 const MINUTE_MS = 60_000;
 
+/** What an event is a function of, beside its place. */
+const SETTINGS = ['kind', 'event', 'rate', 'seed', 'baseTimeMs', 'symbols', 'hosts'];
+
 interface Pace {
   /** Places per second; 0: no pauses. */
   readonly rate: number;
@@ -39,6 +42,8 @@ interface Pace {
 export const generatorSourceKind: SourceKind = {
   type: 'generator',
   options: ['kind', 'event', 'rate', 'batchMs', 'limit', 'seed', 'baseTimeMs', 'symbols', 'hosts'],
+  /** Its events: pauses and ends are no part of them. */
+  reads: (options) => JSON.stringify(SETTINGS.map((name) => options[name] ?? null)),
   create(options, stream, host) {
     const name = `${stream}/generator`;
     const rate = optionalNumber(options, name, 'rate', 1000, 0, 10_000_000);

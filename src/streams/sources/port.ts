@@ -26,7 +26,10 @@ export interface Accepted {
 }
 
 export interface SourceHost {
-  /** Resolves when the batch is durable at the stream's level and applied. Rejects with `Overloaded` (retry later) or the log's errors. */
+  /**
+   * Resolves when the batch is durable at the stream's level and applied. Rejects with an error whose `retryAfterMs` is
+   * above 0 when it may be taken later, or whose `isKept` is true when it will not count but is kept as a dead letter.
+   */
   accept(batch: IncomingBatch): Promise<Accepted>;
   readonly log: { warn(fields: object, message: string): void; info(fields: object, message: string): void };
   now(): number;
@@ -47,6 +50,8 @@ export interface SourceKind {
   readonly options: readonly string[];
   /** The partition alone says what is read, and positions begin with a number that grows: one in the list is as good as another. */
   readonly readsByPartition?: boolean;
+  /** What a declaration reads, where that is more than the partition: another number in the list goes on at its place. */
+  readonly reads?: (options: Readonly<Record<string, unknown>>) => string;
   /** Throws `DefinitionProblem` naming the option, its value and what was expected. */
   create(options: Readonly<Record<string, unknown>>, stream: string, host: SourceHost): Source;
 }

@@ -46,6 +46,7 @@ import { RedisTrimmer } from './redis-trimmer.ts';
 import { acceptUntilTaken, pauseUnless } from './until-taken.ts';
 
 const BATCH_BYTES_MAX = 1024 * 1024;
+const GROUP = 'millrace';
 const HOUR_MS = 3_600_000;
 const ANSWER_MS_MAX = 10_000;
 const CLAIM_CHECK_MS_MIN = 1000;
@@ -82,12 +83,17 @@ export const redisSourceKind: SourceKind = {
     'booleans',
     'tlsCaFile',
   ],
+  reads(options) {
+    const { host, pathname } = new URL(redisUrl(options, 'redis'));
+    const key = requiredText(options, 'redis', 'stream');
+    return JSON.stringify([host, pathname, key, optionalText(options, 'redis', 'group', GROUP)]);
+  },
   create(options, stream, host) {
     const name = `${stream}/redis`;
     const given: RedisSourceOptions = {
       url: redisUrl(options, name),
       key: requiredText(options, name, 'stream'),
-      group: optionalText(options, name, 'group', 'millrace'),
+      group: optionalText(options, name, 'group', GROUP),
       consumer: optionalText(options, name, 'consumer', `millrace-${stream}`),
       batch: optionalInteger(options, name, 'batch', 500, 1, 10_000),
       blockMs: optionalInteger(options, name, 'blockMs', 1000, 1, 60_000),

@@ -25,7 +25,7 @@ export class SessionFiring {
   fire(key: number, session: number, timing: ResultRow['timing'], final: boolean, out: Emitter): void {
     const { accumulation } = this.#plan;
     if (accumulation === 'discarding' && this.#open.newsOf(session) === 0) return;
-    this.retract(key, session, out);
+    this.retract(key, session, timing, out);
     this.show(key, session, timing, final);
     out.emit(this.#rows.result);
     if (accumulation === 'retracting') this.#open.keepSaid(session, this.#rows.result);
@@ -33,8 +33,8 @@ export class SessionFiring {
     if (accumulation === 'discarding') this.#rows.clear(session);
   }
 
-  /** Takes back what a session's last firing said. */
-  retract(key: number, session: number, out: Emitter): void {
+  /** Takes back what a session's last firing said. `timing`: of what takes its place. */
+  retract(key: number, session: number, timing: ResultRow['timing'], out: Emitter): void {
     if (this.#plan.accumulation !== 'retracting') return;
     const said = this.#open.takeSaid(session);
     if (said === null) return;
@@ -44,7 +44,7 @@ export class SessionFiring {
     result.start = said.start;
     result.end = said.end;
     result.pane = said.pane;
-    result.timing = 'late';
+    result.timing = timing;
     result.final = false;
     result.retraction = true;
     result.output = '';

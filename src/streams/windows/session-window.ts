@@ -6,7 +6,7 @@
  * end − 1, and is kept for the allowed lateness; an event is late when the session it would be part of, merged with what
  * it touches, is past that. A session that fired and then grows fires again: at once when it still is behind the
  * watermark, when its new end is reached otherwise. With `retracting`, what an earlier firing said is taken back first,
- * under the bounds it had. In processing time a tick is the watermark up to the millisecond before it.
+ * under the bounds it had and with the timing of what takes its place. In processing time a tick is the watermark up to the millisecond before it.
  * Role: which session an event belongs to, and what may end it; sessions are kept in `open-sessions.ts`, results are made
  * in `session-firing.ts`. Events are given to their rows in chunks (`RowAggregates.addRows`): what looks at aggregates has
  * to `#settle` those before.
@@ -168,28 +168,38 @@ class SessionWindow implements ShardOperator {
       if (sideOutput) this.#firing.late(key, ts, input.batch, event, out);
       return 0;
     }
+    const isOverdue = until - 1 <= watermark;
     let session = touched.pop() ?? 0;
     if (session === 0) {
       session = this.#rows.take();
       open.begin(session, ts, until);
       open.link(key, session, newer);
-    } else this.#grow(input, key, session, newer, ts, until, out);
-    if (until - 1 <= watermark) this.#overdue.set(session, key);
+    } else this.#grow(input, key, session, newer, ts, until, isOverdue, out);
+    if (isOverdue) this.#overdue.set(session, key);
     open.count(session);
     open.arm(key, this.#dueOf(session));
     return session;
   }
 
   /** Makes the sessions touched, which are newer, part of this one, and this one as long as that and the event ask for. */
-  #grow(input: OperatorInput, key: number, kept: number, newer: number, ts: number, until: number, out: Emitter): void {
+  #grow(
+    input: OperatorInput,
+    key: number,
+    kept: number,
+    newer: number,
+    ts: number,
+    until: number,
+    isOverdue: boolean,
+    out: Emitter,
+  ): void {
     const open = this.#open;
     const touched = this.#some;
     let fired = open.fired(kept);
     let end = open.endOf(kept);
     if (touched.length > 0) this.#settle(input);
     for (let other = touched.pop(); other !== undefined; other = touched.pop()) {
-      // Two results become one: what the second said no longer holds.
-      this.#firing.retract(key, other, out);
+      // Two results become one: what the second said no longer holds, whenever the one is told.
+      this.#firing.retract(key, other, isOverdue ? 'late' : 'early', out);
       fired = fired && open.fired(other);
       end = Math.max(end, open.endOf(other));
       open.unlink(key, other, touched.at(-1) ?? newer);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LmdbDeadLetterStore } from '../../../src/streams/dead-letters/lmdb-store.ts';
-import { StoreUnavailable } from '../../../src/streams/lmdb/open.ts';
+import { LettersUnavailable } from '../../../src/streams/dead-letters/port.ts';
 import { Scratch } from '../log/scratch.ts';
 import { letter, list, stored } from './letters.ts';
 import { storeContract } from './store-contract.ts';
@@ -56,8 +56,8 @@ test('what cannot be written is told to who added it, and the store is as it was
   // Whoever opens the directory takes it over.
   scratch.open();
   const counts = store.counts();
-  await assert.rejects(store.add([letter('s', 2, 0)]), StoreUnavailable);
-  await assert.rejects(store.remove('s', ['1:0']), StoreUnavailable);
+  await assert.rejects(store.add([letter('s', 2, 0)]), LettersUnavailable);
+  await assert.rejects(store.remove('s', ['1:0']), LettersUnavailable);
   assert.deepEqual(store.counts(), counts);
   assert.equal((await list(store, 's')).length, 1);
 });

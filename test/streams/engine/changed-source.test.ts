@@ -6,17 +6,20 @@ import { EventEmitter } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
+import { after as afterAll, describe, test } from 'node:test';
 import type { SourceDefinition, StreamDefinition } from '../../../src/streams/define/definition.ts';
+import { marked, markOf, notePlace, placesOf } from '../../../src/streams/engine/source-places.ts';
+import { SOURCE_KINDS } from '../../../src/streams/sources/kinds.ts';
+import type { SourceKind } from '../../../src/streams/sources/port.ts';
 import { lastingStores } from './faults.ts';
 import { openRig } from './rig.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'changed-source-'));
-after(() => rmSync(folder, { recursive: true }));
+afterAll(() => rmSync(folder, { recursive: true }));
 
 const streamWith = (sources: SourceDefinition[]): StreamDefinition => ({
   name: 's',
-  schema: { fields: { n: 'integer' } },
+  schema: { fields: { n: { type: 'integer', optional: true } } },
   sources,
 });
 
@@ -55,4 +58,74 @@ test('a file is not read again because another one before it in the list has gon
   assert.equal(await acceptedOf([b], stores), 5);
   assert.equal(await acceptedOf([c, b], stores), 6);
   assert.equal(await acceptedOf([a, b], stores), 6);
+});
+
+const ticks = (seed: number, limit: number): SourceDefinition => ({
+  type: 'generator',
+  kind: 'ticks',
+  rate: 0,
+  seed,
+  limit,
+});
+
+test('a generator goes on at its own place when others of the list have gone, have come or have changed', async () => {
+  const stores = lastingStores();
+  assert.equal(await acceptedOf([ticks(1, 20), ticks(2, 30)], stores), 50);
+  assert.equal(await acceptedOf([ticks(2, 35)], stores), 55);
+  assert.equal(await acceptedOf([ticks(3, 10), ticks(2, 40)], stores), 70);
+  assert.equal(await acceptedOf([ticks(1, 21), ticks(2, 40), ticks(3, 11)], stores), 72);
+  // Two that make the same are told apart by their number.
+  assert.equal(await acceptedOf([ticks(4, 10), ticks(4, 20)], stores), 102);
+  assert.equal(await acceptedOf([ticks(4, 11), ticks(4, 22)], stores), 105);
+});
+
+describe('places of Redis sources', () => {
+  const kind = SOURCE_KINDS.get('redis') as SourceKind;
+  const redis = (host: string, stream: string, group: string): SourceDefinition => ({
+    ...{ type: 'redis', url: `redis://me:secret@${host}:6379/1`, stream, group },
+  });
+  /** What lists of sources leave behind: each has come to a position of its own. */
+  function after(...lists: (readonly (readonly [SourceDefinition, string])[])[]): Map<string, string> {
+    const positions = new Map<string, string>();
+    for (const list of lists) {
+      for (const [n, [source, position]] of list.entries()) {
+        const placed = { partition: String(source['stream']), position: marked(position, markOf(source, kind)) };
+        notePlace(positions, { ...placed, source: `s/redis#${n}` });
+      }
+    }
+    return positions;
+  }
+  const placeOf = (positions: ReadonlyMap<string, string>, sources: SourceDefinition[], n: number): string[] => {
+    const of = (name: string): Map<string, string> =>
+      new Map(
+        [...positions].flatMap(([key, at]) => (key.startsWith(`${name}|`) ? [[key.slice(name.length + 1), at]] : [])),
+      );
+    return [...placesOf('s', sources, n, kind, of)].flat();
+  };
+  const [a, b, c] = [redis('h', 'orders', 'one'), redis('h', 'orders', 'two'), redis('other', 'orders', 'one')];
+
+  test('are of a key, a group and a server, whatever their number', () => {
+    const positions = after([
+      [a, '7-1 abc'],
+      [b, '9-0 def'],
+      [c, '5-0'],
+    ]);
+    assert.deepEqual(placeOf(positions, [b], 0), ['orders', '9-0 def']);
+    assert.deepEqual(placeOf(positions, [c, a], 0), ['orders', '5-0']);
+    assert.deepEqual(placeOf(positions, [c, a], 1), ['orders', '7-1 abc']);
+    assert.deepEqual(placeOf(positions, [redis('h', 'orders', 'three'), a], 0), []);
+    const moved = new Map([...positions, ...after([[b, '9-10 abc']])]);
+    assert.deepEqual(placeOf(moved, [a, b], 1), ['orders', '9-10 abc']);
+  });
+
+  test('that an earlier version has left are of the number in the list', () => {
+    const positions = new Map([
+      ['s/redis#0|orders', '7-1 abc'],
+      ['s/redis#1|orders', '9-0 def'],
+    ]);
+    assert.deepEqual(placeOf(positions, [a, b], 1), ['orders', '9-0 def']);
+    notePlace(positions, { source: 's/redis#0', partition: 'orders', position: marked('8-0', markOf(a, kind)) });
+    assert.deepEqual(placeOf(positions, [a, b], 0), ['orders', '8-0']);
+    assert.deepEqual(placeOf(positions, [b, a], 0), []);
+  });
 });

@@ -42,7 +42,7 @@ for (const saves of [false, true]) {
         return threads;
       },
     });
-    await assert.rejects(sendTo(rig), ThreadLost);
+    await assert.rejects(sendTo(rig), { refusal: 'undecodable' });
     (threads as unknown as Mortal).ends = false;
     assert.deepEqual(await sendTo(rig), { accepted: 1, rejected: 0, late: 0 });
     assert.deepEqual(await sendTo(rig), { accepted: 0, rejected: 0, late: 0 });

@@ -82,7 +82,8 @@ export class SessionModel {
       return;
     }
     const [first, ...others] = touched;
-    for (const other of others) this.#takeBack(key, other);
+    const timing = end - 1 <= this.#watermark ? 'late' : 'early';
+    for (const other of others) this.#takeBack(key, other, timing);
     const session: Session = {
       start: Math.min(ts, first?.start ?? ts),
       end,
@@ -144,7 +145,7 @@ export class SessionModel {
   #fire(key: string, session: Session, timing: string, final: boolean): void {
     const { accumulation } = this.#plan;
     if (accumulation === 'discarding' && session.news === 0) return;
-    this.#takeBack(key, session);
+    this.#takeBack(key, session, timing);
     const said = this.#shown(key, session, timing, final);
     this.#say(said);
     if (accumulation === 'retracting') session.said = said;
@@ -153,8 +154,8 @@ export class SessionModel {
     session.news = 0;
   }
 
-  #takeBack(key: string, session: Session): void {
-    if (session.said !== null) this.#say({ ...session.said, key, timing: 'late', final: false, retraction: true });
+  #takeBack(key: string, session: Session, timing: string): void {
+    if (session.said !== null) this.#say({ ...session.said, key, timing, final: false, retraction: true });
     session.said = null;
   }
 

@@ -166,6 +166,22 @@ describe('sessions', () => {
     ]);
   });
 
+  test('what is taken back has the timing of what takes its place', () => {
+    const definition = { type: 'session', gapMs: 10, allowedLatenessMs: 50, accumulation: 'retracting' } as const;
+    const run = new WindowRun({ ...definition, earlyCount: 1 });
+    run.events([at(0)], Number.NEGATIVE_INFINITY);
+    const taken = (rows: readonly Result[]): unknown[] => told(rows.filter(({ retraction }) => retraction));
+    assert.deepEqual(taken(run.events([at(5)], Number.NEGATIVE_INFINITY)), [['early', 0, 10, 0, 1, 'taken back']]);
+    run.events([at(20)], Number.NEGATIVE_INFINITY);
+    // Before the watermark has come to the end of the session they become.
+    assert.deepEqual(taken(run.events([at(12)], Number.NEGATIVE_INFINITY)), [
+      ['early', 20, 30, 0, 1, 'taken back'],
+      ['early', 0, 15, 1, 2, 'taken back'],
+    ]);
+    assert.deepEqual(taken(run.advance(29)), [['on-time', 0, 30, 2, 4, 'taken back']]);
+    assert.deepEqual(taken(run.events([at(1)], 29)), [['late', 0, 30, 3, 4, 'taken back']]);
+  });
+
   test('late events that are allowed make a batch look at the sessions they change, not at all of each event', (context) => {
     const kept = 1000;
     const batch = 1000;
