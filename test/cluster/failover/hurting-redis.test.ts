@@ -47,6 +47,7 @@ describe('nodes whose Redis hurts', () => {
             redisUrl: `redis://127.0.0.1:${proxy.port}`,
             nodeId,
             heartbeatMs: HEARTBEAT_MS,
+            cluster: { commandTimeoutMs: 500 },
             requestTimeoutMs: TIMEOUT_MS,
             rateLimits: [{ tool: 'limited', perSecond: 50, burst: 50 }],
           },
