@@ -28,17 +28,6 @@ export const bytesOf = (value: unknown): Buffer => Buffer.from(JSON.stringify(va
 export const request = (method: string, params: object, id: unknown = 1): Buffer =>
   bytesOf({ jsonrpc: '2.0', id, method, params });
 
-/** The best of some runs: what the code needs when nothing else wants the processor. */
-export function fastestMs(runs: number, work: () => unknown): number {
-  let best = Number.POSITIVE_INFINITY;
-  for (let run = 0; run < runs; run++) {
-    const begun = performance.now();
-    work();
-    best = Math.min(best, performance.now() - begun);
-  }
-  return best;
-}
-
 export function fakeHead(method: string, headers: Record<string, string>): RequestHead {
   const table = new Map(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value.trim()]));
   return { method, path: '/mcp', query: '', header: (name) => table.get(name) ?? '' };
