@@ -21,8 +21,8 @@ const PER_SECOND = 500;
 const SILENCE_MS_MAX = 5_000;
 const LISTENERS = 8;
 /** More than are touched until the last node is back. */
-const NOTES = 900;
-const TOUCH_MS = 100;
+const NOTES = 450;
+const TOUCH_MS = 250;
 /** Changes told while one of the nodes is replaced. */
 const TOUCHED_MIN = 10;
 /** In flight on the node that is stopped, so that it is still there when its clients have left. */
