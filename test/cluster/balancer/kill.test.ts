@@ -33,7 +33,7 @@ const loadOf = async (url: string, id: string): Promise<number> =>
 describe('SIGKILL of a node under load', () => {
   let rig: ClusterRig;
   before(async () => {
-    rig = await ClusterRig.start(['--request-timeout-ms', '30000']);
+    rig = await ClusterRig.start();
   });
   after(() => rig?.end());
 
