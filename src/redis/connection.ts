@@ -13,6 +13,7 @@
 import type { Cluster, Redis } from 'ioredis';
 import { parseRedisUrl } from './address.ts';
 import type { Script } from './script.ts';
+import { answerInTime, TimedCommand } from './timed-command.ts';
 import { CLIENT_DEFAULTS, type ClientOptions, connectAgain, makeClient, serversConnected } from './topology.ts';
 import { RedisUnavailable, unavailableFrom } from './unavailable.ts';
 
@@ -33,6 +34,7 @@ export class RedisConnection {
   /** `redis://host:port/db`, without user and password. */
   readonly address: string;
   readonly #redis: Redis | Cluster;
+  readonly #commandMsMax: number;
   readonly #listeners = new Set<(up: boolean) => void>();
   #lost = false;
   #closed = false;
@@ -45,7 +47,9 @@ export class RedisConnection {
   constructor(url: string, owner: string, log: RedisLog, options: Partial<ClientOptions> = {}) {
     const address = parseRedisUrl(url);
     this.address = address.shown;
-    this.#redis = makeClient(address, { ...CLIENT_DEFAULTS, ...options });
+    const given = { ...CLIENT_DEFAULTS, ...options };
+    this.#commandMsMax = given.commandMsMax;
+    this.#redis = makeClient(address, given);
     connectAgain(this.#redis, () => this.#closed);
     this.#redis.on('error', (error: Error) => {
       if (this.#lost || this.#closed) return;
@@ -126,12 +130,12 @@ export class RedisConnection {
 
   /** One command. Rejects at once while there is no connection. */
   command(name: string, ...args: readonly RedisArgument[]): Promise<RedisReply> {
-    return this.#run(() => this.#redis.call(name, args as RedisArgument[]));
+    return this.#run(name, args, 'utf8');
   }
 
   /** As `command`, with bulk texts as bytes. */
   commandBytes(name: string, ...args: readonly RedisArgument[]): Promise<RedisReply> {
-    return this.#run(() => this.#redis.callBuffer(name, args as RedisArgument[]));
+    return this.#run(name, args, null);
   }
 
   /**
@@ -140,9 +144,7 @@ export class RedisConnection {
    */
   async script(script: Script, keys: readonly string[], args: readonly RedisArgument[]): Promise<RedisReply> {
     const rest = [keys.length, ...keys, ...args];
-    // As a list: there may be more of them than the stack has room for.
-    const call = (name: string, text: string): Promise<RedisReply> =>
-      this.#run(() => this.#redis.callBuffer(name, [text, ...rest]));
+    const call = (name: string, text: string): Promise<RedisReply> => this.#run(name, [text, ...rest], null);
     try {
       return await call('EVALSHA', script.digest);
     } catch (error) {
@@ -151,7 +153,7 @@ export class RedisConnection {
     }
   }
 
-  async #run(send: () => Promise<unknown>): Promise<RedisReply> {
+  async #run(name: string, args: readonly RedisArgument[], replyEncoding: 'utf8' | null): Promise<RedisReply> {
     if (!this.up)
       throw new RedisUnavailable(this.trouble === 'slow' ? 'slow' : 'away', `Redis at ${this.address} is away`, false);
     if (this.#pending >= PENDING_MAX) {
@@ -159,7 +161,9 @@ export class RedisConnection {
     }
     this.#pending++;
     try {
-      const reply = (await send()) as RedisReply;
+      const command = new TimedCommand(name, args as RedisArgument[], { replyEncoding });
+      const answer = this.#redis.sendCommand(command) as Promise<RedisReply>;
+      const reply = await (this.#commandMsMax === 0 ? answer : answerInTime(answer, this.#commandMsMax));
       this.#slow = 0;
       this.#trouble = '';
       return reply;

@@ -28,7 +28,7 @@ describe('calls that wait for a process', () => {
 
   async function start(context: TestContext, nodeId: string) {
     const flags = ['--port', '0', '--workers', '1', '--no-builtin-tools', '--tools', TOOLS, '--node-id', nodeId];
-    const more = ['--redis-url', redis.url, '--log-level', 'error'];
+    const more = ['--redis-url', redis.url, '--log-level', 'error', '--cluster-command-timeout-ms', '10000'];
     const child = asChild({ after: (done) => context.after(done) }, ['serve', ...flags, ...more]);
     const client = new NodeClient(await readyUrl(child));
     const { process } = child;

@@ -102,7 +102,7 @@ test('without Redis the memory level goes on, and what was invalidated meanwhile
   const server = redis.server;
   assert.ok(server !== null);
   try {
-    const clients = await redis.clients();
+    const clients = await redis.clients(500);
     const cache = redisCache(clients, 'p:');
     await cache.get('tool', 'k');
     cache.set('tool', 'k', '1', 60_000, cache.generation('tool'));

@@ -65,7 +65,7 @@ describe('flights across nodes', () => {
     const all = [];
     for (let i = 0; i < count; i += 1) {
       const proxy = await TcpProxy.start(redis.server?.port ?? 0);
-      const commands = new RedisConnection(`redis://127.0.0.1:${proxy.port}`, 'test', QUIET, { commandMsMax: 500 });
+      const commands = new RedisConnection(`redis://127.0.0.1:${proxy.port}`, 'test', QUIET, { commandMsMax: 2_000 });
       closing.push(
         () => proxy.end(),
         () => commands.close(),

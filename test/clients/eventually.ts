@@ -9,7 +9,7 @@ export async function eventually<T>(
   what: string,
   read: () => T | Promise<T>,
   wanted: (value: T) => boolean,
-  patienceMs = 5000,
+  patienceMs = 30_000,
 ): Promise<T> {
   const until = performance.now() + patienceMs;
   for (;;) {

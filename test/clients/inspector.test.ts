@@ -11,7 +11,7 @@ import { callFiveTools, FIVE_TOOLS } from './five-tools.ts';
 import { FRONT_ENDS, type Served, serve } from './serve.ts';
 
 const run = promisify(execFile);
-const RUN_MS_MAX = 30_000;
+const RUN_MS_MAX = 120_000;
 
 /** The package exports nothing; its manifest says where the command is. */
 function inspectorScript(): string {

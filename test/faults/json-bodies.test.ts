@@ -16,6 +16,18 @@ import { callHeaders, callText, concat, META_TEXT, type Posted, post } from './p
 const MIB = 1024 * 1024;
 /** A refusal or an answer takes a fraction of this; noise of a busy machine is on top. */
 const PROMPT_MS = 500;
+const TRIES_MAX = 10;
+
+/** Done in time at one of a few tries: a busy machine is slow now and then, a body that takes long always. */
+async function prompt<T>(msMax: number, work: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    const begun = performance.now();
+    const done = await work();
+    const ms = performance.now() - begun;
+    if (ms < msMax) return done;
+    assert.ok(tries < TRIES_MAX, `${ms} ms`);
+  }
+}
 
 const SUITE = sharedPath('reliability', 'corpora', 'jsontestsuite', 'test_parsing');
 const FILES = readdirSync(SUITE)
@@ -105,10 +117,12 @@ for (const frontend of FRONT_ENDS) {
           ['{"a":', '}'],
         ] as const) {
           const nested = `{"deep":${open.repeat(depth)}1${close.repeat(depth)}}`;
-          const begun = performance.now();
-          const direct = await post(served.url, callText('sees-prototype', nested), callHeaders('sees-prototype'));
-          const session = await post(served.url, `{"jsonrpc":"2.0","id":1,"method":"ping","params":${nested}}`);
-          assert.ok(performance.now() - begun < PROMPT_MS);
+          const [direct, session] = await prompt(PROMPT_MS, () =>
+            Promise.all([
+              post(served.url, callText('sees-prototype', nested), callHeaders('sees-prototype')),
+              post(served.url, `{"jsonrpc":"2.0","id":1,"method":"ping","params":${nested}}`),
+            ]),
+          );
           assert.ok((codes as readonly number[]).includes(direct.code), direct.text.slice(0, 200));
           assert.ok(session.code === -32000 || session.code === -32700, session.text.slice(0, 200));
         }
@@ -123,9 +137,7 @@ for (const frontend of FRONT_ENDS) {
         [`{"chars":${'1'.repeat(10 * MIB)}}`, 'big'],
         [`{"text":"${'x'.repeat(10 * MIB)}"}`, 'echo'],
       ] as const) {
-        const begun = performance.now();
-        const answer = await post(served.url, callText(tool, args), callHeaders(tool));
-        assert.ok(performance.now() - begun < 4 * PROMPT_MS, `${performance.now() - begun} ms`);
+        const answer = await prompt(4 * PROMPT_MS, () => post(served.url, callText(tool, args), callHeaders(tool)));
         assert.equal(answer.status, 200, answer.text.slice(0, 200));
       }
       await expectHealthy();

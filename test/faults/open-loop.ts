@@ -4,8 +4,11 @@
  * Role: for overload tests. Latency is counted from the moment a request was due, so a stalled server cannot hide.
  */
 import { Agent, request } from 'node:http';
-import { setTimeout as delay } from 'node:timers/promises';
+import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises';
 import { callHeaders, callText } from './post.ts';
+
+/** Requests of a load that is behind its time which are made before anything else is done. */
+const BEHIND_MAX = 16;
 
 export interface Outcome {
   readonly status: number;
@@ -45,25 +48,40 @@ export class Load {
     });
   }
 
-  /** So many callers, each of which calls again as soon as it was answered. */
-  async closedLoop(callers: number, forMs: number, tool: string, argumentsText: string): Promise<Outcome[]> {
+  /** So many callers, each of which calls again as soon as it was answered; for longer where each has made fewer calls. */
+  async closedLoop(
+    callers: number,
+    forMs: number,
+    tool: string,
+    argumentsText: string,
+    callsMin = 0,
+  ): Promise<Outcome[]> {
     const outcomes: Outcome[] = [];
     const until = performance.now() + forMs;
     const caller = async (): Promise<void> => {
-      while (performance.now() < until) outcomes.push(await this.call(tool, argumentsText));
+      for (let calls = 0; calls < callsMin || performance.now() < until; calls++) {
+        outcomes.push(await this.call(tool, argumentsText));
+      }
     };
     await Promise.all(Array.from({ length: callers }, caller));
     return outcomes;
   }
 
-  async openLoop(perSecond: number, forMs: number, tool: string, argumentsText: string): Promise<Outcome[]> {
+  /** Ends early when `isOver`. */
+  async openLoop(
+    perSecond: number,
+    forMs: number,
+    tool: string,
+    argumentsText: string,
+    isOver = (): boolean => false,
+  ): Promise<Outcome[]> {
     const pending: Promise<Outcome>[] = [];
     const begun = performance.now();
     const total = Math.floor((perSecond * forMs) / 1000);
-    while (pending.length < total) {
+    while (pending.length < total && !isOver()) {
       const due = begun + (pending.length * 1000) / perSecond;
       if (performance.now() < due) await delay(1);
-      else pending.push(this.call(tool, argumentsText, due));
+      else if (pending.push(this.call(tool, argumentsText, due)) % BEHIND_MAX === 0) await turn();
     }
     return Promise.all(pending);
   }

@@ -168,7 +168,7 @@ test('while Redis is away nobody can begin; an answer that could not be stored i
   const redis = await SharedRedis.single();
   const { server } = redis;
   assert.ok(server !== null);
-  const { commands } = await redis.clients();
+  const { commands } = await redis.clients(1_000);
   const ledger = new RedisLedger({ commands, prefix: 'p:', ttlMs: 60_000, claimMs: 300, log: QUIET });
   try {
     const token = tokenOf(await ledger.begin(question('k')));

@@ -28,24 +28,6 @@ export const bytesOf = (value: unknown): Buffer => Buffer.from(JSON.stringify(va
 export const request = (method: string, params: object, id: unknown = 1): Buffer =>
   bytesOf({ jsonrpc: '2.0', id, method, params });
 
-/**
- * Most CPU time that a body of the tests may cost, ms: ten times what it does on a slow machine, and a hundredth of what it
- * would if each byte were looked at once for each other one.
- */
-export const LINEAR_MS_MAX = 500;
-
-/** CPU time of the best of some runs, ms: others may want the processor as well. */
-export function leastCpuMs(runs: number, work: () => unknown): number {
-  let best = Number.POSITIVE_INFINITY;
-  for (let run = 0; run < runs; run++) {
-    const begun = process.cpuUsage();
-    work();
-    const { user, system } = process.cpuUsage(begun);
-    best = Math.min(best, (user + system) / 1000);
-  }
-  return best;
-}
-
 export function fakeHead(method: string, headers: Record<string, string>): RequestHead {
   const table = new Map(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value.trim()]));
   return { method, path: '/mcp', query: '', header: (name) => table.get(name) ?? '' };

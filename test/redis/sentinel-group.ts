@@ -3,7 +3,9 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { type RedisArgument, RedisConnection, type RedisReply } from '../../src/redis/connection.ts';
+import { RedisUnavailable } from '../../src/redis/unavailable.ts';
 import { eventually } from '../clients/eventually.ts';
 import { plainArgs, type RedisProcess, startRedis } from './redis-process.ts';
 import { QUIET } from './redis-server.ts';
@@ -13,6 +15,7 @@ const QUORUM = 2;
 const DOWN_AFTER_MS = 600;
 const FAILOVER_MS_MAX = 1500;
 const SETTLE_MS_MAX = 30_000;
+const RETRY_MS = 20;
 export const SENTINEL_NAME = 'main';
 const FAST = ['--repl-diskless-sync-delay', '0', '--repl-ping-replica-period', '1'];
 
@@ -136,10 +139,23 @@ async function asked<T>(
 ): Promise<T> {
   const client = new RedisConnection(`redis://127.0.0.1:${port}`, owner, QUIET);
   try {
-    await client.ready();
-    return await ask((name, ...args) => client.command(name, ...args));
+    return await ask((name, ...args) => untilConnected(client, name, args));
   } finally {
     client.close();
+  }
+}
+
+/** Sentinels end the connections of clients to a server whose role they change. */
+async function untilConnected(client: RedisConnection, name: string, args: readonly RedisArgument[]) {
+  const endMs = performance.now() + SETTLE_MS_MAX;
+  for (;;) {
+    try {
+      await client.ready();
+      return await client.command(name, ...args);
+    } catch (error) {
+      if (!(error instanceof RedisUnavailable) || error.why !== 'away' || performance.now() > endMs) throw error;
+      await delay(RETRY_MS);
+    }
   }
 }
 

@@ -16,7 +16,7 @@ export class ChildNode {
   }
 
   /** `commandMsMax`: for one command to Redis; 0: the default. */
-  static async start(redisUrl: string, commandMsMax = 0): Promise<ChildNode> {
+  static async start(redisUrl: string, commandMsMax = 10_000): Promise<ChildNode> {
     const child = fork(PROGRAM, [redisUrl, String(commandMsMax)], { execArgv: process.execArgv });
     const [said] = await Promise.race([once(child, 'message'), once(child, 'exit')]);
     if (typeof said !== 'string') throw new Error('the node did not start');

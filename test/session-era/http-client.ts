@@ -4,6 +4,8 @@
  */
 import { eventually } from '../clients/eventually.ts';
 
+const PATIENCE_MS = 60_000;
+
 export interface Message {
   readonly id?: unknown;
   readonly method?: string;
@@ -55,7 +57,7 @@ export class EventReader {
   }
 
   until(what: string, wanted: (reader: EventReader) => boolean): Promise<EventReader> {
-    return eventually(what, () => this, wanted, 20_000);
+    return eventually(what, () => this, wanted, PATIENCE_MS);
   }
 
   async #read(body: ReadableStream<Uint8Array>): Promise<void> {

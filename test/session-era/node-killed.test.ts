@@ -19,6 +19,9 @@ function sequences(...readers: readonly EventReader[]): number[] {
 
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 
+/** With each, who reads a stream of another node asks whether that goes on. */
+const BEAT_MS = 1000;
+
 describe('a node that is closed in order', () => {
   test('finishes its answers, and its clients listen on elsewhere without a gap', async () => {
     const server = await RedisServer.start();
@@ -61,7 +64,7 @@ describe('a node that is killed', () => {
   let c: string;
   before(async () => {
     server = await RedisServer.start();
-    nodes = await Nodes.start(2, server.url);
+    nodes = await Nodes.start(2, server.url, { streamKeepAliveMs: BEAT_MS });
     [b, c] = nodes.urls as [string, string];
   });
   after(async () => {

@@ -49,6 +49,8 @@ async function startNode(redisUrl: string, options: RuntimeOptions): Promise<Nod
     workers: 1,
     redisUrl,
     shutdownGraceMs: 2000,
+    // A busy machine is late; a Redis that is silent is for those who say so.
+    cluster: { commandTimeoutMs: 10_000 },
     modules: MODULES,
     log: createLog('info', {}, { write: (line: string) => void log.push(line) }),
     ...options,

@@ -42,7 +42,7 @@ describe('the event log of several nodes', () => {
   };
   before(async () => {
     server = await RedisServer.start();
-    connections = await Promise.all([1, 2, 3].map(() => new NodeConnections(server.url, 500).ready()));
+    connections = await Promise.all([1, 2, 3].map(() => new NodeConnections(server.url, 10_000).ready()));
   });
   after(async () => {
     for (const each of connections) each.close();
@@ -211,7 +211,7 @@ describe('the event log of several nodes', () => {
 describe('the event log while Redis is away', () => {
   test('what is said waits, is bounded, and is complete or refused when Redis is back', async () => {
     const server = await RedisServer.start();
-    const connections = await new NodeConnections(server.url, 500).ready();
+    const connections = await new NodeConnections(server.url, 1_000).ready();
     try {
       const node = new RedisNode(connections, newPrefix(), { eventsMax: 20 });
       await node.known('s', 'churn');

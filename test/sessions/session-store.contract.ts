@@ -30,6 +30,8 @@ export function fakeTime(): StoreTime {
 const GRACE = 0.5;
 /** Between sweeps, and for a store elsewhere to answer. */
 const LOOK_MS = 100;
+/** A store elsewhere has to hear of a use within a quarter of it, on a busy machine too. */
+const TTL_MS = 2000;
 
 const initOf = (principalId: string | null): SessionInit => ({
   revision: REVISION_2025_06_18,
@@ -171,63 +173,6 @@ export function sessionStoreContract(name: string, make: MakeSessionStore, timeO
       assert.equal(session?.initialized, true);
     });
 
-    test('does not know the session of another principal, and asking does not keep it alive', async () => {
-      const ttlMs = 400;
-      const store = await make({ max: 4, ttlMs });
-      const time = timeOf();
-      const made = await store.create(initOf('ada'), time.nowMs());
-      await time.pass(ttlMs / 2);
-      assert.equal(await store.get(made.id, 'bob', time.nowMs()), undefined);
-      assert.equal(await store.get(made.id, null, time.nowMs()), undefined);
-      await time.pass(ttlMs / 2 + ttlMs * GRACE);
-      assert.equal(await store.get(made.id, 'ada', time.nowMs()), undefined);
-    });
-
-    test('a session lives on while it is used, and ends when it is not', async () => {
-      const ttlMs = 400;
-      const store = await make({ max: 4, ttlMs });
-      const time = timeOf();
-      const ended: string[] = [];
-      store.onEnd = (session, why) => ended.push(`${session.id} ${why}`);
-      const { id } = await store.create(initOf(null), time.nowMs());
-      for (let i = 0; i < 8; i++) {
-        await time.pass(ttlMs / 4);
-        assert.equal((await store.get(id, null, time.nowMs()))?.id, id);
-        store.sweep(time.nowMs());
-      }
-      assert.deepEqual(ended, []);
-      await time.pass(ttlMs * (1 + GRACE));
-      store.sweep(time.nowMs());
-      await time.pass(ttlMs / 4);
-      assert.deepEqual(ended, [`${id} expired`]);
-      assert.equal(await store.get(id, null, time.nowMs()), undefined);
-      assert.equal(store.size, 0);
-    });
-
-    test('a busy session lives on, and ends after its time when it is busy no more', async () => {
-      // A store elsewhere has to hear of it within a quarter of that, on a busy machine too.
-      const ttlMs = 2000;
-      const store = await make({ max: 4, ttlMs });
-      const time = timeOf();
-      const ended: string[] = [];
-      const { id } = await store.create(initOf(null), time.nowMs());
-      const untilMs = time.nowMs() + ttlMs * (1 + GRACE);
-      let isBusy = true;
-      store.isBusy = (session) => isBusy && session.id === id;
-      store.onEnd = (_session, why) => ended.push(why);
-      while (time.nowMs() < untilMs) {
-        await time.pass(LOOK_MS);
-        store.sweep(time.nowMs());
-      }
-      assert.deepEqual(ended, []);
-      assert.equal((await store.get(id, null, time.nowMs()))?.id, id);
-      isBusy = false;
-      await time.pass(ttlMs * (1 + GRACE));
-      store.sweep(time.nowMs());
-      await time.pass(LOOK_MS);
-      assert.deepEqual(ended, ['expired']);
-    });
-
     test('a deleted session is gone, and deleting it again says so', async () => {
       const store = await make({ max: 4, ttlMs: 60_000 });
       const ended: string[] = [];
@@ -253,6 +198,64 @@ export function sessionStoreContract(name: string, make: MakeSessionStore, timeO
       for (let i = 0; i < 500; i++) ids.add((await store.create(initOf(null), i)).id);
       assert.equal(ids.size, 500);
       for (const id of ids) assert.match(id, /^[\w-]{22,64}$/);
+    });
+
+    describe('over time', { concurrency: true }, () => {
+      test('does not know the session of another principal, and asking does not keep it alive', async () => {
+        const ttlMs = 400;
+        const store = await make({ max: 4, ttlMs });
+        const time = timeOf();
+        const made = await store.create(initOf('ada'), time.nowMs());
+        await time.pass(ttlMs / 2);
+        assert.equal(await store.get(made.id, 'bob', time.nowMs()), undefined);
+        assert.equal(await store.get(made.id, null, time.nowMs()), undefined);
+        await time.pass(ttlMs / 2 + ttlMs * GRACE);
+        assert.equal(await store.get(made.id, 'ada', time.nowMs()), undefined);
+      });
+
+      test('a session lives on while it is used, and ends when it is not', async () => {
+        const ttlMs = TTL_MS;
+        const store = await make({ max: 4, ttlMs });
+        const time = timeOf();
+        const ended: string[] = [];
+        store.onEnd = (session, why) => ended.push(`${session.id} ${why}`);
+        const { id } = await store.create(initOf(null), time.nowMs());
+        for (let i = 0; i < 8; i++) {
+          await time.pass(ttlMs / 4);
+          assert.equal((await store.get(id, null, time.nowMs()))?.id, id);
+          store.sweep(time.nowMs());
+        }
+        assert.deepEqual(ended, []);
+        await time.pass(ttlMs * (1 + GRACE));
+        store.sweep(time.nowMs());
+        await time.pass(ttlMs / 4);
+        assert.deepEqual(ended, [`${id} expired`]);
+        assert.equal(await store.get(id, null, time.nowMs()), undefined);
+        assert.equal(store.size, 0);
+      });
+
+      test('a busy session lives on, and ends after its time when it is busy no more', async () => {
+        const ttlMs = TTL_MS;
+        const store = await make({ max: 4, ttlMs });
+        const time = timeOf();
+        const ended: string[] = [];
+        const { id } = await store.create(initOf(null), time.nowMs());
+        const untilMs = time.nowMs() + ttlMs * (1 + GRACE);
+        let isBusy = true;
+        store.isBusy = (session) => isBusy && session.id === id;
+        store.onEnd = (_session, why) => ended.push(why);
+        while (time.nowMs() < untilMs) {
+          await time.pass(LOOK_MS);
+          store.sweep(time.nowMs());
+        }
+        assert.deepEqual(ended, []);
+        assert.equal((await store.get(id, null, time.nowMs()))?.id, id);
+        isBusy = false;
+        await time.pass(ttlMs * (1 + GRACE));
+        store.sweep(time.nowMs());
+        await time.pass(LOOK_MS);
+        assert.deepEqual(ended, ['expired']);
+      });
     });
   });
 }

@@ -26,7 +26,7 @@ class Node {
   listening = false;
 
   constructor(url: string, prefix: string) {
-    this.#connections = new NodeConnections(url, 500);
+    this.#connections = new NodeConnections(url, 10_000);
     this.commands = this.#connections.commands;
     this.subscriber = this.#connections.subscriber;
     const local = new MemoryBus({ log: { error: () => undefined } });

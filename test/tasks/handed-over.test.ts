@@ -6,7 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import { SharedRedis, until } from '../redis/shared-redis.ts';
 import { Node, Stage, textOf } from './node-pair.ts';
 
-const HEARTBEAT_MS = 200;
+const HEARTBEAT_MS = 500;
 const AGAIN = { task: 'required', annotations: { readOnlyHint: true } } as const;
 
 describe('a task that may be repeated', () => {

@@ -77,7 +77,9 @@ export class Node extends NodeClient {
 
   static async start(config: RawConfig, definitions: readonly Definition[]): Promise<Node> {
     const own = { port: 0, workers: 1, builtinTools: false, shutdownGraceMs: 500, ...config };
-    const runtime = await createRuntime({ ...own, definitions, log: SILENT });
+    // A busy machine is late; a Redis that is silent is for those who say so.
+    const cluster = { commandTimeoutMs: 10_000, ...config.cluster };
+    const runtime = await createRuntime({ ...own, cluster, definitions, log: SILENT });
     return new Node(runtime, (await runtime.listen()).url);
   }
 }

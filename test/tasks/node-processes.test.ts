@@ -40,7 +40,16 @@ describe('tasks whose process', () => {
 
   async function start(context: TestContext, nodeId: string): Promise<NodeProcess> {
     const flags = ['--port', '0', '--workers', '1', '--no-builtin-tools', '--tools', TOOLS, '--node-id', nodeId];
-    const more = ['--redis-url', redis.url, '--heartbeat-ms', String(HEARTBEAT_MS), '--log-level', 'error'];
+    const more = [
+      '--redis-url',
+      redis.url,
+      '--heartbeat-ms',
+      String(HEARTBEAT_MS),
+      '--log-level',
+      'error',
+      '--cluster-command-timeout-ms',
+      '10000',
+    ];
     const child = asChild({ after: (done) => context.after(done) }, ['serve', ...flags, ...more]);
     const client = new NodeClient(await readyUrl(child));
     const pid = Number(child.process.pid);

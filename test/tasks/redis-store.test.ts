@@ -83,7 +83,7 @@ function suite(name: string, start: () => Promise<SharedRedis>): void {
 
     test('only one of the survivors gets an orphan, and tokens rise with every claim', async () => {
       const prefix = newPrefix();
-      const nodes = await Promise.all([1, 2, 3, 4].map(() => storeWith(prefix, 50)));
+      const nodes = await Promise.all([1, 2, 3, 4].map(() => storeWith(prefix, 500)));
       let owner = 0;
       await (nodes[owner] as RedisTaskStore).put(taskRecord('1'), CALL);
       const { commands } = await redis.clients();

@@ -13,7 +13,8 @@ import { FRONT_ENDS } from '../../clients/serve.ts';
 import { callHeaders, callText } from '../../faults/post.ts';
 import { RawClient } from '../../frontend/raw-client.ts';
 
-const DELAY_MS = 1500;
+/** Long enough for a busy machine to see that a node drains and to call it once more. */
+const DELAY_MS = 4000;
 
 async function readiness(url: string): Promise<{ status: number; connection: string | null }> {
   const response = await fetch(new URL('/health/ready', url));

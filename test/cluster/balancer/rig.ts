@@ -11,6 +11,8 @@ export const CHECK_MS = 100;
 /** Noticed after two checks, the second one 250 ms after the first; the rest is for a machine that is busy. */
 export const DRAIN_DELAY_MS = 1500;
 export const HEARTBEAT_MS = 500;
+/** Far more than a busy machine needs. */
+const REQUEST_MS_MAX = 30_000;
 const NODES = 3;
 
 export class ClusterRig {
@@ -28,6 +30,7 @@ export class ClusterRig {
     const redis = await RedisServer.start();
     const all = [
       ...['--redis-url', redis.url, '--workers', '1', '--log-level', 'warn'],
+      ...['--request-timeout-ms', String(REQUEST_MS_MAX)],
       ...['--drain-delay-ms', String(DRAIN_DELAY_MS), '--heartbeat-ms', String(HEARTBEAT_MS), ...flags],
     ];
     const nodes: NodeProcess[] = [];

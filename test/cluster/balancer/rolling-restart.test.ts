@@ -16,13 +16,12 @@ import { ClusterRig } from './rig.ts';
 import { checkHeard, SessionListener } from './session-listener.ts';
 import { keyedCalls, sessionCalls, tasks } from './steady-clients.ts';
 
-const PER_SECOND = 500;
 /** Of a busy machine; the load goes on behind two nodes all the time. */
 const SILENCE_MS_MAX = 5_000;
 const LISTENERS = 8;
 /** More than are touched until the last node is back. */
-const NOTES = 900;
-const TOUCH_MS = 100;
+const NOTES = 450;
+const TOUCH_MS = 250;
 /** Changes told while one of the nodes is replaced. */
 const TOUCHED_MIN = 10;
 /** In flight on the node that is stopped, so that it is still there when its clients have left. */
@@ -65,6 +64,8 @@ class Touches {
 interface Kind {
   readonly name: string;
   readonly flags: readonly string[];
+  /** Stateless calls. */
+  readonly perSecond: number;
   /** May be the rig's own. */
   start(rig: ClusterRig): Promise<Balancer>;
   /** Resolves when the node that was started again gets calls. */
@@ -75,6 +76,7 @@ const KINDS: readonly Kind[] = [
   {
     name: 'HAProxy',
     flags: [],
+    perSecond: 500,
     start: async (rig) => rig.balancer,
     back: (rig) => rig.balancer.until(['UP', 'UP', 'UP']),
   },
@@ -82,6 +84,7 @@ const KINDS: readonly Kind[] = [
     name: 'nginx',
     // As its file says.
     flags: ['--drain-delay-ms', '6000'],
+    perSecond: 150,
     start: (rig) => Nginx.start(rig.ports),
     back: (_rig, node) =>
       eventually(
@@ -111,7 +114,7 @@ for (const kind of KINDS)
       const uris = Array.from({ length: NOTES }, (_, i) => `note://${i}`);
       const listeners = await Promise.all(Array.from({ length: LISTENERS }, () => SessionListener.open(url, uris)));
       const load = new RecordedLoad(url);
-      load.start(PER_SECOND);
+      load.start(kind.perSecond);
       const others = [await sessionCalls(url), await sessionCalls(url), keyedCalls(url), tasks(url), tasks(url)];
       const touches = new Touches(new Stateless(url), uris);
       for (const node of rig.nodes) {

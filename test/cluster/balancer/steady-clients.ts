@@ -10,7 +10,7 @@ import { REVISION_2025_11_25 } from '../../../src/protocol/revisions.ts';
 import { TASK_CLIENT } from '../../tasks/node-pair.ts';
 import { type Answer, metaOf, Session, Stateless } from '../../wire/raw-clients.ts';
 
-const BETWEEN_MS = 20;
+const BETWEEN_MS = 50;
 const POLL_MS = 100;
 const TASK_MS_MAX = 30_000;
 

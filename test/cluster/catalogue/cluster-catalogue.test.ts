@@ -183,10 +183,10 @@ describe('tools of other nodes', () => {
     await b.catalogue.look();
     assert.equal(names(b), 't');
     await until(() => b.catalogue.offers('a', 't'));
-    const told = async (): Promise<number> => Number(await redis.run('EXISTS', 'test:tools:a'));
-    for (const end = performance.now() + 10_000; (await told()) === 0; ) assert.ok(performance.now() < end);
-    const ttlMs = Number(await redis.run('PTTL', 'test:tools:a'));
-    assert.ok(ttlMs > 0 && ttlMs <= 3 * BEAT_MS);
+    const leftMs = async (): Promise<number> => Number(await redis.run('PTTL', 'test:tools:a'));
+    // -2: it is not there, -1: for ever.
+    const ttlMs = await eventually('the tools', leftMs, (ms) => ms !== -2);
+    assert.ok(ttlMs >= 0 && ttlMs <= 3 * BEAT_MS);
   });
 
   test('of a later start are not taken away, written over or kept up by an earlier one', async () => {
@@ -207,7 +207,9 @@ describe('tools of other nodes', () => {
       await b.catalogue.look();
       assert.equal(names(b), 'late');
     }
-    assert.equal(await redis.run('EXISTS', 'test:tools:a'), 1);
+    // Kept up by heartbeats, which a busy machine may miss.
+    const told = async (): Promise<number> => Number(await redis.run('EXISTS', 'test:tools:a'));
+    await eventually('the tools of the later start', told, (count) => count === 1);
     await late.close();
     assert.equal(await redis.run('EXISTS', 'test:tools:a'), 0);
   });

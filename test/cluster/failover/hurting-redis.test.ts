@@ -16,7 +16,7 @@ import { POST_HEADERS } from '../../wire/raw-clients.ts';
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
 
-const HEARTBEAT_MS = 300;
+const HEARTBEAT_MS = 500;
 const TIMEOUT_MS = 5_000;
 /** A loaded machine may be late. */
 const LATE_MS = 5_000;
@@ -47,6 +47,7 @@ describe('nodes whose Redis hurts', () => {
             redisUrl: `redis://127.0.0.1:${proxy.port}`,
             nodeId,
             heartbeatMs: HEARTBEAT_MS,
+            cluster: { commandTimeoutMs: 500 },
             requestTimeoutMs: TIMEOUT_MS,
             rateLimits: [{ tool: 'limited', perSecond: 50, burst: 50 }],
           },
@@ -197,7 +198,9 @@ describe('nodes whose Redis hurts', () => {
     await keepsItsPromises();
     proxy.heal();
     await servesAllAgain();
-    proxy.delayMs = 200;
+    await seeEachOther();
+    // Twice for each command, well within what it may take.
+    proxy.delayMs = 100;
     for (const node of nodes) await servedAlone(node);
     await servesAllAgain();
     proxy.delayMs = 0;

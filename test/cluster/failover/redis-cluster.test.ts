@@ -38,7 +38,7 @@ import {
   UnitWriter,
 } from './work-kinds.ts';
 
-const COMMAND_MS_MAX = 500;
+const COMMAND_MS_MAX = 2_000;
 /** Far more than the commands of any attempt may take together: what takes longer hangs. */
 const ATTEMPT_MS_MAX = 10_000;
 const PATIENCE_MS = 60_000;

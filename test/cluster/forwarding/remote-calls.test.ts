@@ -135,7 +135,7 @@ describe('a forwarded call', () => {
   });
 
   test('past its deadline it is refused here and cancelled there, though the tool does not stop', async () => {
-    const { listener } = rig.call('once', { timeoutMs: 250 });
+    const { listener } = rig.call('once', { timeoutMs: 1500 });
     assert.equal(await listener.ended, 'refused timeout');
     await until(() => b.dispatcher.heard.includes('cancel once'));
     b.dispatcher.heard.length = 0;
@@ -168,7 +168,7 @@ describe('a forwarded call', () => {
 describe('a call whose node fails', () => {
   /** Two nodes; each call that comes goes to `react` with the node it came to. */
   async function twoNodes(react: (nth: number, node: Served, job: Served['dispatcher']['last']) => void) {
-    const rig = await startCallRig({ forwardMsMax: 400 });
+    const rig = await startCallRig({ forwardMsMax: 5000 });
     const nodes = [await rig.addNode('b'), await rig.addNode('c')];
     let nth = 0;
     for (const node of nodes) {

@@ -28,7 +28,7 @@ describe('a cluster of specialised nodes', () => {
     b = await startSpecialNode(redis.url, 'b', '-b');
     talking = await startSpecialNode(redis.url, 'talking', '-t', {
       modules: [fixture('talking-tools')],
-      cluster: { offer: TALKING },
+      cluster: { offer: TALKING, commandTimeoutMs: 10_000 },
     });
     const run = [...own('-a'), ...own('-b'), ...TALKING];
     await untilShown([a, b], run);

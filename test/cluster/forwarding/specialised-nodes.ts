@@ -78,6 +78,7 @@ export async function startSpecialNode(
     shutdownGraceMs: 5000,
     requestTimeoutMs: 20_000,
     builtinTools: false,
+    cluster: { commandTimeoutMs: 10_000 },
     log: createLog('info', {}, { write: (line: string) => void log.push(line) }),
     definitions: [...toolsOf(id, suffix, done, waiting), ...definitions],
     ...rest,

@@ -17,10 +17,14 @@ export interface NodeOptions {
   readonly redis: RedisServer;
   readonly definitions: readonly StreamDefinition[];
   readonly checkpointMs?: number;
+  /** Of Redis, for one command. */
+  readonly commandMsMax?: number;
   readonly clock?: (redisNowMs: number) => () => number;
 }
 
 const FAR_MS = 3_600_000;
+/** Far more than a busy machine needs. */
+const COMMAND_MS_MAX = 10_000;
 const LOG_BYTES_MAX = 2 ** 28;
 
 export class RigNode {
@@ -51,9 +55,9 @@ export class RigNode {
   }
 
   static async start(id: string, options: NodeOptions): Promise<RigNode> {
-    const { checkpointMs = FAR_MS, clock, cluster, definitions } = options;
+    const { checkpointMs = FAR_MS, clock, cluster, commandMsMax = COMMAND_MS_MAX, definitions } = options;
     const proxy = await TcpProxy.start(options.redis.port);
-    const redis = new RedisConnection(`redis://127.0.0.1:${proxy.port}`, id, QUIET, { commandMsMax: 400 });
+    const redis = new RedisConnection(`redis://127.0.0.1:${proxy.port}`, id, QUIET, { commandMsMax });
     // A command of a loaded machine may be late.
     await until('Redis', () =>
       redis.ready().then(

@@ -123,7 +123,7 @@ describe('nothing is lost and nothing doubled', () => {
     const cluster = new FakeCluster();
     const units = ['left', 'right'];
     const definitions = units.flatMap((unit) => sensorUnit(unit, nodes.redis.url));
-    const options = { cluster, definitions, checkpointMs: 150 };
+    const options = { cluster, definitions, checkpointMs: 150, commandMsMax: 400 };
     const ids = ['n1', 'n2', 'n3'];
     await nodes.start(options, ...ids);
     await until('every unit has an owner', () => units.every((unit) => nodes.ownersOf(unit).length === 1));

@@ -38,14 +38,19 @@ async function start(count: number, more: Partial<NodeOptions> = {}): Promise<Ri
   for (let i = 1; i <= count; i++) {
     nodes.push(await RigNode.start(`n${i}`, { cluster, redis, definitions: [VISITS], ...more }));
   }
-  await until('somebody runs it for good', async () => {
-    for (const { streams } of nodes) await streams.look();
-    return owners().length === 1 && (await ranksFirst());
-  });
+  await settled();
   return [...owners(), ...nodes.filter((node) => !owners().includes(node))];
 }
 
 const owners = (): RigNode[] => nodes.filter(({ streams }) => streams.owned.length > 0);
+
+/** Somebody runs it, and keeps it. */
+async function settled(): Promise<void> {
+  await until('somebody runs it for good', async () => {
+    for (const { streams } of nodes) await streams.look();
+    return owners().length === 1 && (await ranksFirst());
+  });
+}
 
 async function ranksFirst(): Promise<boolean> {
   const [before] = owners();
@@ -71,7 +76,7 @@ async function refusalOf(work: Promise<unknown>): Promise<RefusalName> {
 async function kill(node: RigNode): Promise<void> {
   nodes = nodes.filter((each) => each !== node);
   await node.kill();
-  await until('somebody else runs it', () => owners().length === 1);
+  await settled();
 }
 
 describe('from a node that does not run the stream', () => {
@@ -166,7 +171,7 @@ describe('from a node that does not run the stream', () => {
   });
 
   test('what needs Redis is refused for now while it is away', async () => {
-    const [owner] = (await start(1)) as [RigNode];
+    const [owner] = (await start(1, { commandMsMax: 1000 })) as [RigNode];
     await owner.accept('visits', [{ at: 1, page: 'a' }, { at: 'x' }]);
     const { service } = owner.streams;
     const [letter] = await service.deadLetters('visits', '', 10);

@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { WindowPlan } from '../../../src/streams/plan.ts';
+import { fastestMs } from '../../clients/processor-time.ts';
 import { FLAT } from '../plan-parts.ts';
 import { WindowOracle } from './window-oracle.ts';
 import { aggregate, type Event, type Result, WindowRun } from './window-run.ts';
@@ -76,10 +77,12 @@ test('a watermark that jumps by years fires what there is and nothing else', () 
   run.events([{ ts: 5, key: 'a', value: 1 }], NEVER);
   assert.equal(run.advance(1e12).length, 60);
   run.events([{ ts: 1e12 + 500, key: 'a', value: 2 }], 1e12);
-  const begun = performance.now();
-  const results = run.advance(1e15);
+  let results: ReturnType<WindowRun['advance']> = [];
+  const ms = fastestMs(1, () => {
+    results = run.advance(1e15);
+  });
   assert.equal(results.length, 60);
-  assert.ok(performance.now() - begun < 1000);
+  assert.ok(ms < 1000, `${ms} ms`);
   assert.deepEqual(results[0]?.values, [1, 2, 2, 2]);
 });
 
