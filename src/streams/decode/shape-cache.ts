@@ -10,8 +10,8 @@
 import type { BatchWriter } from './batch-writer.ts';
 import type { JsonCursor } from './json-cursor.ts';
 import type { ObjectScanner } from './object-scanner.ts';
-import { compileShape, type Sequence, shapeKey, shapeOf, shapeWindow } from './shape-program.ts';
-import type { Program } from './shape-window.ts';
+import { compileShape, type Sequence, shapeKey, shapeOf } from './shape-program.ts';
+import type { Program, ShapeWindow } from './shape-window.ts';
 
 export const SHAPES_MAX = 4;
 const MISSES_BEFORE_LEARNING = 16;
@@ -30,6 +30,8 @@ interface Learned {
 export class Shapes {
   readonly #sequence: Sequence;
   readonly #learned: Learned[] = [];
+  /** Null before the first program. */
+  #window: ShapeWindow | null = null;
   #latest = 0;
   /** Stopped at the very object that is next; −1 for none. */
   #stopped = -1;
@@ -50,7 +52,7 @@ export class Shapes {
 
   /** At the begin of a body. */
   start(): void {
-    shapeWindow.forget();
+    this.#window?.forget();
     this.#stopped = -1;
     this.#failures = 0;
     this.#pause = 0;
@@ -63,12 +65,15 @@ export class Shapes {
       return false;
     }
     const { row } = writer;
-    shapeWindow.open(writer, cursor.at);
-    while (this.#takeSome(writer));
-    shapeWindow.flush(writer);
-    cursor.at = shapeWindow.at;
-    // It stopped for want of rows, not of objects.
-    if (writer.row === writer.capacity) this.#stopped = -1;
+    const shapeWindow = this.#window;
+    if (shapeWindow !== null) {
+      shapeWindow.open(writer, cursor.at);
+      while (this.#takeSome(writer, shapeWindow));
+      shapeWindow.flush(writer);
+      cursor.at = shapeWindow.at;
+      // It stopped for want of rows, not of objects.
+      if (writer.row === writer.capacity) this.#stopped = -1;
+    }
     if (writer.row > row) {
       this.#failures = 0;
       return true;
@@ -79,7 +84,7 @@ export class Shapes {
   }
 
   /** The next program that takes objects; whether there was one, and may be another. */
-  #takeSome(writer: BatchWriter): boolean {
+  #takeSome(writer: BatchWriter, shapeWindow: ShapeWindow): boolean {
     const learned = this.#learned;
     for (let i = 0; i < learned.length; i++) {
       const tried = (this.#latest + i) % learned.length;
@@ -110,9 +115,14 @@ export class Shapes {
     const key = shapeKey(shape);
     // Known: it was a value that the program left alone.
     if (this.#learned.some((known) => known.key === key)) return;
+    const program = compileShape(shape, writer.schema, this.#sequence);
+    if (program === null) return;
     if (full) this.#forgetOne();
     this.#pause = 0;
-    this.#learned.push({ key, program: compileShape(shape, writer.schema, this.#sequence), rows: 0 });
+    this.#learned.push({ key, program, rows: 0 });
+    // It may hold the body of another stream.
+    this.#window = program.shapeWindow;
+    this.#window.forget();
     if (!full) this.#patience = MISSES_BEFORE_LEARNING;
   }
 

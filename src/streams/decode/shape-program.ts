@@ -63,10 +63,24 @@ export function shapeOf(
 export const shapeKey = (shape: Shape): string =>
   shape.literals.map((literal, i) => `${literal.join()}:${shape.fields[i]}:${shape.quoted[i]}`).join(';');
 
-/** Of this thread. */
-export const shapeWindow = new ShapeWindow();
+/** Of this thread, from its first program on. */
+let ofThread: ShapeWindow | null = null;
+let isRefused = false;
 
-function instantiate(code: Uint8Array, sequence: Sequence): Run {
+/** Null where the process may have no WebAssembly, or none of the address space it takes: events are read without programs. */
+function windowOfThread(): ShapeWindow | null {
+  if (ofThread !== null || isRefused) return ofThread;
+  try {
+    ofThread = new ShapeWindow();
+  } catch (error) {
+    // Not defined (`--jitless`), or out of memory.
+    if (!(error instanceof ReferenceError || error instanceof RangeError)) throw error;
+    isRefused = true;
+  }
+  return ofThread;
+}
+
+function instantiate(shapeWindow: ShapeWindow, code: Uint8Array, sequence: Sequence): Run {
   const { bytes, inArrays, inLines } = shapeWindow;
   const cursor = sequence === 'lines' ? inLines : inArrays;
   const services = {
@@ -87,12 +101,14 @@ function instantiate(code: Uint8Array, sequence: Sequence): Run {
 const kept = new Map<string, Program>();
 export const PROGRAMS_KEPT_MAX = 64;
 
-/** Makes the program, or gives the one of the same code; takes a fraction of a millisecond. */
-export function compileShape(shape: Shape, schema: StreamSchema, sequence: Sequence): Program {
+/** Makes the program, or gives the one of the same code; takes a fraction of a millisecond. Null: there are no programs here. */
+export function compileShape(shape: Shape, schema: StreamSchema, sequence: Sequence): Program | null {
+  const shapeWindow = windowOfThread();
+  if (shapeWindow === null) return null;
   const columns = columnsOf(schema.types.length, schema.textKeys.length);
   const code = shapeModule(shape, schema, sequence, columns);
   const key = Buffer.from(code).toString('latin1');
-  const program = kept.get(key) ?? { run: instantiate(code, sequence), columns };
+  const program = kept.get(key) ?? { run: instantiate(shapeWindow, code, sequence), columns, shapeWindow };
   kept.delete(key);
   // The oldest first: a program that is asked for again has become the newest.
   kept.set(key, program);

@@ -82,6 +82,8 @@ export type Run = (
 export interface Program {
   readonly run: Run;
   readonly columns: Columns;
+  /** In which it works; all programs of a thread in one. */
+  readonly shapeWindow: ShapeWindow;
 }
 
 export class ShapeWindow {
