@@ -82,18 +82,23 @@ export function optionalInteger(
   return Number.isInteger(value) ? value : refuse(name, option, value, `a whole number from ${min} to ${max}`);
 }
 
-/** `redis://…` or `rediss://…`. The value is never shown: it may hold a password. */
+/** An address that is wrong, unless it may hold a password. */
+function refuseAddress(name: string, option: string, address: string, expected: string): never {
+  if (!address.includes('@')) refuse(name, option, address, expected);
+  const value = 'a text (not shown)';
+  throw new DefinitionProblem([{ path: `${name}.${option}`, value, expected, suggestion: null }]);
+}
+
+/** `redis://…` or `rediss://…`. */
 export function redisUrl(options: Options, name: string): string {
   const url = requiredText(options, name, 'url');
   if (/^rediss?:\/\/[^/]/.test(url) && URL.canParse(url)) return url;
-  const expected = 'redis://host:port or rediss://host:port';
-  throw new DefinitionProblem([{ path: `${name}.url`, value: 'a text (not shown)', expected, suggestion: null }]);
+  return refuseAddress(name, 'url', url, 'redis://host:port or rediss://host:port');
 }
 
-/** `http://…` or `https://…`. What is refused is not shown: it may hold a password. */
+/** `http://…` or `https://…`. */
 export function httpUrl(options: Options, name: string, option: string): string {
   const url = requiredText(options, name, option);
   if (/^https?:\/\/[^/]/.test(url) && isWebAddress(url)) return url;
-  const value = 'a text (not shown)';
-  throw new DefinitionProblem([{ path: `${name}.${option}`, value, expected: WEB_ADDRESS, suggestion: null }]);
+  return refuseAddress(name, option, url, WEB_ADDRESS);
 }

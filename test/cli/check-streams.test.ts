@@ -92,7 +92,7 @@ describe('check', () => {
             { type: 'redis', url, stream: 'y', maxLen: 'many' },
             { type: 'webhook', url: 'ftp://x' },
             { type: 'filee', path: 'x' },
-            { type: 'file', pahts: 'x', path: 'x' },
+            { type: 'file', pahts: 'x', path: 'y' },
           ],
         },
       ]),
