@@ -101,7 +101,7 @@ function instantiate(shapeWindow: ShapeWindow, code: Uint8Array, sequence: Seque
 const kept = new Map<string, Program>();
 export const PROGRAMS_KEPT_MAX = 64;
 
-/** Makes the program, or gives the one of the same code; takes a fraction of a millisecond. Null: there are no programs here. */
+/** Makes the program, or gives the one of the same code; takes about a millisecond. Null: there are no programs here. */
 export function compileShape(shape: Shape, schema: StreamSchema, sequence: Sequence): Program | null {
   const shapeWindow = windowOfThread();
   if (shapeWindow === null) return null;

@@ -79,7 +79,10 @@ const LONG_DIGITS = 18;
 /** Shorter texts are hashed elsewhere. */
 const HASHED_BYTES_MIN = 4;
 
-const everyByte = (byte: number): Code => long(BigInt(byte) * 0x0101010101010101n);
+/** In each of eight bytes. */
+const EIGHT = Object.fromEntries(
+  [0x01, 0x02, 0x06, 0x21, 0x30, 0x5c, 0x80, 0xf0].map((byte) => [byte, long(BigInt(byte) * 0x0101010101010101n)]),
+) as Readonly<Record<0x01 | 0x02 | 0x06 | 0x21 | 0x30 | 0x5c | 0x80 | 0xf0, Code>>;
 export const byteAt = (offset = 0): Code => i32.byte(get(AT), offset);
 export const advance = (f: WasmFunction, bytes: number): void => f.set(AT, i32.add(get(AT), int(bytes)));
 
@@ -115,9 +118,9 @@ export function textCode(f: WasmFunction, exit: Label): void {
   f.block((found) => {
     f.loop((again) => {
       f.set(WORD, i64.load(get(AT)));
-      const low = i64.subtract(i64.xor(get(WORD), everyByte(0x02)), everyByte(0x21));
-      const backslash = i64.subtract(i64.xor(get(WORD), everyByte(0x5c)), everyByte(0x01));
-      f.set(MARKS, i64.and(i64.or(i64.or(low, backslash), get(WORD)), everyByte(0x80)));
+      const low = i64.subtract(i64.xor(get(WORD), EIGHT[0x02]), EIGHT[0x21]);
+      const backslash = i64.subtract(i64.xor(get(WORD), EIGHT[0x5c]), EIGHT[0x01]);
+      f.set(MARKS, i64.and(i64.or(i64.or(low, backslash), get(WORD)), EIGHT[0x80]));
       f.jumpIf(i32.isZero(i64.isZero(get(MARKS))), found);
       f.set(AT, i32.add(get(AT), int(8)));
       f.jump(again);
@@ -143,9 +146,9 @@ function eightDigits(f: WasmFunction): void {
 function digits(f: WasmFunction): void {
   f.block((found) => {
     f.loop((again) => {
-      f.set(WORD, i64.xor(i64.load(get(AT)), everyByte(0x30)));
-      const above = i64.or(i64.add(get(WORD), everyByte(0x06)), get(WORD));
-      f.set(MARKS, i64.and(above, everyByte(0xf0)));
+      f.set(WORD, i64.xor(i64.load(get(AT)), EIGHT[0x30]));
+      const above = i64.or(i64.add(get(WORD), EIGHT[0x06]), get(WORD));
+      f.set(MARKS, i64.and(above, EIGHT[0xf0]));
       f.jumpIf(i32.isZero(i64.isZero(get(MARKS))), found);
       eightDigits(f);
       f.set(DIGITS, i64.add(i64.multiply(get(DIGITS), long(100_000_000n)), get(WORD)));

@@ -33,8 +33,23 @@ function unsigned(value: number): number[] {
   return bytes;
 }
 
-/** Signed LEB128. */
-function signed(value: bigint): number[] {
+/** Signed LEB128 of an int. */
+function signedInt(value: number): number[] {
+  const bytes: number[] = [];
+  let rest = value | 0;
+  for (;;) {
+    const low = rest & 127;
+    rest >>= 7;
+    if ((rest === 0 && low < 64) || (rest === -1 && low >= 64)) {
+      bytes.push(low);
+      return bytes;
+    }
+    bytes.push(low | 128);
+  }
+}
+
+/** Signed LEB128 of a long. */
+function signedLong(value: bigint): number[] {
   const bytes: number[] = [];
   let rest = value;
   for (;;) {
@@ -60,9 +75,9 @@ const load =
   (opcode: number) =>
   (at: Code, offset = 0): Code => [...at, opcode, 0, ...unsigned(offset)];
 
-export const int = (value: number): Code => [0x41, ...signed(BigInt(value | 0))];
+export const int = (value: number): Code => [0x41, ...signedInt(value)];
 /** Its lowest 64 bits. */
-export const long = (value: bigint): Code => [0x42, ...signed(BigInt.asIntN(64, value))];
+export const long = (value: bigint): Code => [0x42, ...signedLong(BigInt.asIntN(64, value))];
 export const double = (value: number): Code => [0x44, ...doubleBytes(value)];
 export const get = (local: number): Code => [0x20, ...unsigned(local)];
 export const call = (index: number, ...values: Code[]): Code => [...values.flat(), 0x10, ...unsigned(index)];
@@ -209,7 +224,12 @@ export interface Import {
   readonly result: ValueType;
 }
 
-const list = (items: readonly (readonly number[])[]): number[] => [...unsigned(items.length), ...items.flat()];
+function list(items: readonly (readonly number[])[]): number[] {
+  const bytes = unsigned(items.length);
+  for (const item of items) for (const byte of item) bytes.push(byte);
+  return bytes;
+}
+
 const text = (value: string): number[] => list([...Buffer.from(value)].map((byte) => [byte]));
 const section = (id: number, content: readonly number[]): number[] => [id, ...unsigned(content.length), ...content];
 const signature = (params: readonly ValueType[], result: ValueType): number[] => [
@@ -226,15 +246,20 @@ const signature = (params: readonly ValueType[], result: ValueType): number[] =>
 export function moduleBytes(imports: readonly Import[], run: WasmFunction): Uint8Array {
   const memory = [...text('memory'), ...text('memory'), 0x02, 0x00, 1];
   const functions = imports.map(({ name }, i) => [...text('services'), ...text(name), 0x00, ...unsigned(i)]);
-  return Uint8Array.from([
-    ...MAGIC,
-    ...section(
-      SECTION.types,
-      list([...imports.map((each) => signature(each.params, each.result)), signature(run.params, I32)]),
-    ),
-    ...section(SECTION.imports, list([...functions, memory])),
-    ...section(SECTION.functions, list([unsigned(imports.length)])),
-    ...section(SECTION.exports, list([[...text('run'), 0x00, ...unsigned(imports.length)]])),
-    ...section(SECTION.code, list([run.bytes()])),
-  ]);
+  const types = [...imports.map(({ params, result }) => signature(params, result)), signature(run.params, I32)];
+  const parts = [
+    MAGIC,
+    section(SECTION.types, list(types)),
+    section(SECTION.imports, list([...functions, memory])),
+    section(SECTION.functions, list([unsigned(imports.length)])),
+    section(SECTION.exports, list([[...text('run'), 0x00, ...unsigned(imports.length)]])),
+    section(SECTION.code, list([run.bytes()])),
+  ];
+  const bytes = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
 }
