@@ -10,7 +10,8 @@
 import type { BatchWriter } from './batch-writer.ts';
 import type { JsonCursor } from './json-cursor.ts';
 import type { ObjectScanner } from './object-scanner.ts';
-import { compileShape, type Sequence, shapeKey, shapeOf } from './shape-program.ts';
+import type { Sequence } from './shape-code.ts';
+import { compileShape, shapeKey, shapeOf } from './shape-program.ts';
 import type { Program, ShapeWindow } from './shape-window.ts';
 
 export const SHAPES_MAX = 4;

@@ -10,7 +10,6 @@ import { ABSENT } from './event-batch.ts';
 import { BOOLEAN, INTEGER, STRING } from './field-types.ts';
 import { HASH_ABSENT } from './key-hash.ts';
 import { UNKNOWN } from './name-table.ts';
-import type { Sequence, Shape } from './shape-program.ts';
 import { type Columns, HIGH_AT, ROWS_AT, STOPPED_AT } from './shape-window.ts';
 import type { StreamSchema } from './stream-schema.ts';
 import { ISO, MS, TIME_MS_MAX } from './timestamps.ts';
@@ -43,6 +42,18 @@ import {
   textCode,
 } from './value-code.ts';
 import { type Code, call, double, f64, get, i32, int, type Label, moduleBytes, WasmFunction } from './wasm-code.ts';
+
+/** How objects follow one another: each on its line, or with commas between them. */
+export type Sequence = 'lines' | 'array';
+
+export interface Shape {
+  /** Before, between and after the values. */
+  readonly literals: readonly Uint8Array[];
+  /** Field of each value; UNKNOWN for those that are passed. */
+  readonly fields: readonly number[];
+  /** The value's quotes belong to the literals. */
+  readonly quoted: readonly boolean[];
+}
 
 const intColumn = (f: WasmFunction, column: number, value: Code): void => f.storeInt(get(INTS), value, column);
 const doubles = i32.shiftLeft(get(INTS), int(1));

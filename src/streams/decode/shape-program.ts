@@ -12,22 +12,10 @@ import { hashBytes } from './key-hash.ts';
 import { longDecimal } from './long-decimal.ts';
 import { UNKNOWN } from './name-table.ts';
 import type { ObjectScanner } from './object-scanner.ts';
-import { shapeModule } from './shape-code.ts';
+import { type Sequence, type Shape, shapeModule } from './shape-code.ts';
 import { columnsOf, FIELDS_MAX, type Program, type Run, ShapeWindow } from './shape-window.ts';
 import type { StreamSchema } from './stream-schema.ts';
 import { isoToMs, numberToMs } from './timestamps.ts';
-
-/** How objects follow one another: each on its line, or with commas between them. */
-export type Sequence = 'lines' | 'array';
-
-export interface Shape {
-  /** Before, between and after the values. */
-  readonly literals: readonly Uint8Array[];
-  /** Field of each value; UNKNOWN for those that are passed. */
-  readonly fields: readonly number[];
-  /** The value's quotes belong to the literals. */
-  readonly quoted: readonly boolean[];
-}
 
 /** Longest literal: names are short, and a program is no place for long texts. */
 const LITERAL_BYTES_MAX = 256;
