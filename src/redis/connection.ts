@@ -14,7 +14,7 @@ import type { Cluster, Redis } from 'ioredis';
 import { parseRedisUrl } from './address.ts';
 import type { Script } from './script.ts';
 import { answerInTime, TimedCommand } from './timed-command.ts';
-import { CLIENT_DEFAULTS, type ClientOptions, connectAgain, makeClient, serversConnected } from './topology.ts';
+import { CLIENT_DEFAULTS, type ClientOptions, makeClient, serversConnected } from './topology.ts';
 import { RedisUnavailable, unavailableFrom } from './unavailable.ts';
 
 export interface RedisLog {
@@ -49,8 +49,7 @@ export class RedisConnection {
     this.address = address.shown;
     const given = { ...CLIENT_DEFAULTS, ...options };
     this.#commandMsMax = given.commandMsMax;
-    this.#redis = makeClient(address, given);
-    connectAgain(this.#redis, () => this.#closed);
+    this.#redis = makeClient(address, given, () => this.#closed);
     this.#redis.on('error', (error: Error) => {
       if (this.#lost || this.#closed) return;
       this.#lost = true;

@@ -7,7 +7,7 @@
 import type { Cluster, Redis } from 'ioredis';
 import type { RedisAddress } from './address.ts';
 import { ANSWER_MS_MAX, type ChannelLink, type LinkEvents, PROBE_MS } from './channel-link.ts';
-import { connectAgain, makeClient } from './topology.ts';
+import { makeClient } from './topology.ts';
 
 export class SingleLink implements ChannelLink {
   readonly #redis: Redis | Cluster;
@@ -20,8 +20,7 @@ export class SingleLink implements ChannelLink {
 
   constructor(address: RedisAddress, tlsCaFile: string, events: LinkEvents) {
     this.#events = events;
-    this.#redis = makeClient(address, { commandMsMax: ANSWER_MS_MAX, tlsCaFile });
-    connectAgain(this.#redis, () => this.#closed);
+    this.#redis = makeClient(address, { commandMsMax: ANSWER_MS_MAX, tlsCaFile }, () => this.#closed);
     this.#redis.on('messageBuffer', (channel: Buffer, message: Buffer) => events.message(channel.toString(), message));
     // Told by the command connection of the node already; an unheard 'error' would end the process.
     this.#redis.on('error', () => undefined);

@@ -23,8 +23,14 @@ export interface ClientOptions {
 
 export const CLIENT_DEFAULTS: ClientOptions = { commandMsMax: 0, tlsCaFile: '' };
 
-/** Not connected yet. */
-export function makeClient(address: RedisAddress, options: ClientOptions): Redis | Cluster {
+/** Not connected yet; once it was, it is connected again until `isClosed`. */
+export function makeClient(address: RedisAddress, options: ClientOptions, isClosed: () => boolean): Redis | Cluster {
+  const client = clientOf(address, options);
+  connectAgain(client, isClosed);
+  return client;
+}
+
+function clientOf(address: RedisAddress, options: ClientOptions): Redis | Cluster {
   const shared = connectionOptions(address, options);
   const again = (attempt: number): number => pauseMs(attempt, Math.random());
   if (address.kind === 'cluster') {
@@ -68,7 +74,7 @@ export function makeClient(address: RedisAddress, options: ClientOptions): Redis
  * Has a client connect again that has ended though nobody closed it: one that a sentinel tells of a failover while it
  * asks another who is primary gives up for good.
  */
-export function connectAgain(client: Redis | Cluster, isClosed: () => boolean): void {
+function connectAgain(client: Redis | Cluster, isClosed: () => boolean): void {
   let attempt = 0;
   const connect = (): void => {
     // A failure is reported by the 'error' event, and ends it again.
