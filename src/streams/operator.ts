@@ -73,6 +73,8 @@ export interface Evidence {
   /** Span links: distinct `traceparent`s. */
   readonly traces: readonly string[];
   readonly correlationIds: readonly string[];
+  /** False: there are neither traces nor correlation ids. */
+  readonly hasTexts?: boolean;
   /** Writes `events` as the content of a JSON list, for those that can do so without making texts. */
   writeEvents?(out: LineBuffer): void;
   /** Writes `events` joined by `+`, likewise. */

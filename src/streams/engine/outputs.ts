@@ -4,8 +4,8 @@
  * Role: the emitters behind `Shard`. A chunk begins with the first result of its step and is closed by the next step, so
  * that its sequence number says which log record it follows from.
  */
-import { LineBuffer } from '../lines/line-buffer.ts';
-import type { LineSpace } from '../lines/line-memory.ts';
+import type { LineBuffer } from '../lines/line-buffer.ts';
+import { LineSpace } from '../lines/line-memory.ts';
 import type { Emitter, EventResults, Keys, ResultRow, ShardOperator, StateQuery, ValueWriter } from '../operator.ts';
 import type { OperatorPlan, Plan, StreamPlan } from '../plan.ts';
 import { rankOf } from '../rank.ts';
@@ -18,11 +18,6 @@ const LINE_FEED = 10;
 const CHUNK_BYTES = 4 * 1024 * 1024;
 /** Events that are written between two looks at that. */
 const EVENTS_AT_ONCE = 256;
-/** Buffers of this thread that are written again: fresh memory costs a page fault every 4 KiB. */
-const SPARE_MAX = 4;
-const SPARE_BYTES_MAX = 3 * CHUNK_BYTES;
-const spare: LineBuffer[] = [];
-
 type Closed = Omit<ResultChunk, 'shard'>;
 
 interface OpenChunk {
@@ -30,6 +25,8 @@ interface OpenChunk {
   readonly output: ResultRow['output'];
   readonly seq: number;
   readonly lines: LineBuffer;
+  /** It is closed then. */
+  readonly bytesMax: number;
   count: number;
   start: number;
   end: number;
@@ -41,7 +38,7 @@ export class Gathering {
   readonly #open = new Map<string, OpenChunk>();
   /** The chunk the last result went to. */
   #latest: OpenChunk | null = null;
-  #space: LineSpace | null = null;
+  #space = new LineSpace([]);
 
   /** Where lines go until the next `take`; without it, to memory of their own. */
   use(space: LineSpace): void {
@@ -66,7 +63,7 @@ export class Gathering {
     chunk.count += 1;
     if (row.start < chunk.start) chunk.start = row.start;
     if (row.end > chunk.end) chunk.end = row.end;
-    if (chunk.lines.at >= CHUNK_BYTES) this.#cut(chunk);
+    if (chunk.lines.at >= chunk.bytesMax) this.#cut(chunk);
   }
 
   addEvents(operator: number, results: EventResults, writer: EventLines, keys: Keys): void {
@@ -84,7 +81,7 @@ export class Gathering {
         if (time < chunk.start) chunk.start = time;
         if (time > chunk.end) chunk.end = time;
       }
-      if (chunk.lines.at >= CHUNK_BYTES) this.#cut(chunk);
+      if (chunk.lines.at >= chunk.bytesMax) this.#cut(chunk);
     }
   }
 
@@ -94,7 +91,9 @@ export class Gathering {
     const name = `${operator}${output}`;
     let chunk = this.#open.get(name);
     if (chunk === undefined) {
-      chunk = { operator, output, seq: this.#seq, lines: spare.pop() ?? new LineBuffer(), count: 0, start, end };
+      const lines = this.#space.lines();
+      const bytesMax = Math.min(CHUNK_BYTES, this.#space.endOf(lines));
+      chunk = { operator, output, seq: this.#seq, lines, bytesMax, count: 0, start, end };
       this.#open.set(name, chunk);
     }
     this.#latest = chunk;
@@ -116,15 +115,13 @@ export class Gathering {
 
   take(shard: number): ResultChunk[] {
     this.#close();
-    this.#space = null;
+    this.#space = new LineSpace([]);
     return this.#closed.splice(0).map((chunk) => ({ ...chunk, shard }));
   }
 }
 
-function closedOf({ lines, ...chunk }: OpenChunk, space: LineSpace | null): Closed {
-  const closed = { ...chunk, lines: space === null ? lines.take() : space.put(lines) };
-  if (spare.length < SPARE_MAX && lines.bytes.length <= SPARE_BYTES_MAX) spare.push(lines);
-  return closed;
+function closedOf({ count, end, lines, operator, output, seq, start }: OpenChunk, space: LineSpace): Closed {
+  return { operator, output, seq, lines: space.put(lines), count, start, end };
 }
 
 export class OperatorOutput implements Emitter {

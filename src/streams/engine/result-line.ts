@@ -218,7 +218,8 @@ function writeContext(evidence: Evidence, out: LineBuffer): void {
   out.piece(CONTEXT);
   if (evidence.writeEvents === undefined) writeTexts(evidence.events, out);
   else evidence.writeEvents(out);
-  writeContextTexts(evidence, out);
+  if (evidence.hasTexts === false) out.piece(NO_TEXTS);
+  else writeContextTexts(evidence, out);
 }
 
 /** From the end of the events to the end of the line. */

@@ -21,12 +21,6 @@ export function mergeReports(before: readonly ShardReport[], after: readonly Sha
   });
 }
 
-export function sharedBytesOf(results: readonly ResultChunk[]): number {
-  let sum = 0;
-  for (const { lines } of results) if (lines.buffer instanceof SharedArrayBuffer) sum += lines.byteLength;
-  return sum;
-}
-
 /** In order of the log, then of the plan, then of the shards: the same whatever thread was first. */
 export function byOrigin(a: ResultChunk, b: ResultChunk): number {
   return a.seq - b.seq || a.operator - b.operator || a.output.localeCompare(b.output) || a.shard - b.shard;

@@ -102,7 +102,7 @@ export class StreamTaskRunner {
     // One that threw has left its batches, and their memory may hold others by now.
     this.#batches.clear();
     const shards: ShardReport[] = [];
-    const given: Given = { space: new LineSpace(task.room), results: [], queries: new Map() };
+    const given: Given = { space: new LineSpace(task.rooms), results: [], queries: new Map() };
     const progress = new Int32Array(task.progress);
     for (const away of task.spill?.away ?? []) this.#shards.delete(away);
     for (const [i, held] of sent.entries()) {
@@ -113,6 +113,7 @@ export class StreamTaskRunner {
     return {
       shards,
       results: given.results,
+      roomsLeft: given.space.roomsLeft,
       queries: [...given.queries.values()],
       us: (performance.now() - begun) * 1000,
     };

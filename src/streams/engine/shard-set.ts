@@ -8,10 +8,10 @@
  * Invariants: one task at a time works on a shard; `redo` holds every step applied since `base`; when that is more than
  * the state itself, a new base is made.
  */
-import { lineMemory } from '../lines/line-memory.ts';
+import { LineRooms, lineMemory } from '../lines/line-memory.ts';
 import type { Plan } from '../plan.ts';
 import { Redo } from './redo.ts';
-import { byOrigin, mergeReports, type RoundOutcome, sharedBytesOf } from './round-outcome.ts';
+import { byOrigin, mergeReports, type RoundOutcome } from './round-outcome.ts';
 import { copyOfShard, createShard, type ShardParts } from './shard.ts';
 import { ShardResidence } from './shard-residence.ts';
 import { filesOf, isAtRest } from './spill-file.ts';
@@ -84,8 +84,7 @@ export class ShardSet {
   /** A base that is read; nothing may be written to it. */
   #pinned: readonly HeldShard[] = [];
   #incarnation: number;
-  /** Of long results of the last task: the next one mostly has about as many. */
-  #lineBytes = 0;
+  readonly #rooms = new LineRooms(lineMemory);
   /** Why a round was not applied to all shards: others have it. */
   #lost: Error | null = null;
 
@@ -302,9 +301,9 @@ export class ShardSet {
     const shards = part.map((shard) => this.#images[shard] as HeldShard);
     const progress = new SharedArrayBuffer(PROGRESS_BYTES);
     const spill = this.#residence?.orders(part) ?? null;
-    const room = this.#lineBytes === 0 ? null : lineMemory.block(this.#lineBytes);
+    const rooms = this.#rooms.take();
     const result = await this.#threads
-      .apply({ kind: 'apply', epoch: this.plan.epoch, shards, spill, steps, progress, room })
+      .apply({ kind: 'apply', epoch: this.plan.epoch, shards, spill, steps, progress, rooms })
       .catch((error: unknown) => {
         throw failureOf(error, new Int32Array(progress), steps);
       });
@@ -312,7 +311,7 @@ export class ShardSet {
       this.#images[image.shard] = image;
       this.#note(image.shard, { bytes, held, dropped });
     }
-    this.#lineBytes = sharedBytesOf(result.results);
+    this.#rooms.used(rooms, result.roomsLeft, result.results);
     if (spill !== null) {
       const notStored = this.#residence?.used(spill, result.shards) ?? '';
       if (notStored !== '') this.#events.notStored(notStored);
@@ -377,7 +376,7 @@ export class ShardSet {
       us += result.us;
       applied.push(step);
     }
-    return { shards: reports, results, queries, us };
+    return { shards: reports, results, roomsLeft: 0, queries, us };
   }
 
   /** Null when the step is left out: `applied` is then what of the round is in the memory. */

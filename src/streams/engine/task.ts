@@ -197,8 +197,8 @@ export interface ApplyTask<Shard = HeldShard> {
   readonly steps: readonly Step[];
   /** Two 32-bit words, see `PROGRESS_STEPS`. Who waits sees whether it goes on. */
   readonly progress: SharedArrayBuffer;
-  /** Memory for results, this task's alone; null: none of the last one's were long. */
-  readonly room: SharedArrayBuffer | null;
+  /** Memory for results, this task's alone, used in this order; none when none of the last one's were long. */
+  readonly rooms: readonly SharedArrayBuffer[];
 }
 
 /** Results of one operator for one step in one shard, as NDJSON. See `result-line.ts` for a line's members. */
@@ -262,6 +262,8 @@ export interface EvictedCount {
 export interface ApplyResult<Shard = HeldShard> {
   readonly shards: readonly ShardReport<Shard>[];
   readonly results: readonly ResultChunk[];
+  /** The last so many of the task's hold none of the results. */
+  readonly roomsLeft: number;
   readonly queries: readonly QueryRows[];
   readonly us: number;
 }

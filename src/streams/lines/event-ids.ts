@@ -20,29 +20,31 @@ export class EventIds {
   readonly #seqs = new Float64Array(SLOTS).fill(Number.NaN);
   readonly #lengths = new Uint8Array(SLOTS);
   readonly #texts = new LineBuffer(SLOTS * SLOT_BYTES);
+  /** Of the batch turned to. */
+  #at = 0;
+  #length = 0;
 
-  /** The first of a list. `seq`: whole, up to 16 digits; `row`: below 10^8. */
-  first(seq: number, row: number, out: LineBuffer): void {
-    const slot = this.#slotOf(seq);
-    const length = (this.#lengths[slot] as number) - BETWEEN_BYTES;
-    out.copyAndDigits(this.#texts, slot * SLOT_BYTES + BETWEEN_BYTES, length, row);
+  /** Turns to a batch. `seq`: whole, up to 16 digits. */
+  turn(seq: number): void {
+    const slot = seq & (SLOTS - 1);
+    if (this.#seqs[slot] !== seq) this.#write(slot, seq);
+    this.#at = slot * SLOT_BYTES;
+    this.#length = this.#lengths[slot] as number;
+  }
+
+  /** The first of a list. `row`: below 10^8. */
+  first(row: number, out: LineBuffer): void {
+    out.copyAndDigits(this.#texts, this.#at + BETWEEN_BYTES, this.#length - BETWEEN_BYTES, row);
   }
 
   /** Any other of a list, behind one that is written. */
-  next(seq: number, row: number, out: LineBuffer): void {
-    const slot = this.#slotOf(seq);
-    out.copyAndDigits(this.#texts, slot * SLOT_BYTES, this.#lengths[slot] as number, row);
+  next(row: number, out: LineBuffer): void {
+    out.copyAndDigits(this.#texts, this.#at, this.#length, row);
   }
 
   /** Behind the last of a list. */
   end(out: LineBuffer): void {
     out.byte(QUOTE);
-  }
-
-  #slotOf(seq: number): number {
-    const slot = seq & (SLOTS - 1);
-    if (this.#seqs[slot] !== seq) this.#write(slot, seq);
-    return slot;
   }
 
   #write(slot: number, seq: number): void {

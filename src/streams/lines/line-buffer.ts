@@ -58,6 +58,14 @@ export class LineBuffer {
     this.view = new DataView(this.bytes.buffer);
   }
 
+  /** In a buffer from here on, whose end counts as SLACK; what does not fit there goes to memory of its own. */
+  static over(buffer: ArrayBufferLike, from: number): LineBuffer {
+    const lines = new LineBuffer(0);
+    lines.bytes = new Uint8Array(buffer, from);
+    lines.view = new DataView(buffer, from);
+    return lines;
+  }
+
   /** Makes room for so many bytes behind `at`. */
   room(count: number): void {
     const needed = this.at + count + SLACK;
@@ -85,14 +93,14 @@ export class LineBuffer {
     this.at = at + length;
   }
 
-  /** What another one holds. */
+  /** What another one holds: text, as pieces are, so that no eight bytes of it are a double that is no number. */
   append(from: LineBuffer): void {
     const length = from.at;
     this.room(length);
     const view = this.view;
     const other = from.view;
     const at = this.at;
-    for (let i = 0; i < length; i += 4) view.setInt32(at + i, other.getInt32(i, true), true);
+    for (let i = 0; i < length; i += 8) view.setFloat64(at + i, other.getFloat64(i, true), true);
     this.at = at + length;
   }
 

@@ -8,7 +8,7 @@
  * one lets go. What nobody lets go of is garbage as anything else, so an end that is forgotten costs a block, and one that
  * comes too early shows other results: `release` is for those alone who held. Lines in other memory are not looked at.
  */
-import type { LineBuffer } from './line-buffer.ts';
+import { LineBuffer } from './line-buffer.ts';
 
 /** Fewer bytes than this get memory of their own. */
 export const OWN_BYTES_MAX = 4096;
@@ -21,33 +21,96 @@ const PINNED_MAX = 4;
 
 const log2For = (bytes: number): number => Math.max(LOG2_MIN, 32 - Math.clz32(bytes - 1));
 
-/** Where one task writes its lines. */
-export class LineSpace {
-  #block: SharedArrayBuffer | null;
-  #at = 0;
+/** Buffers of this thread that are written again: fresh memory costs a page fault every 4 KiB. */
+const SPARE_MAX = 4;
+const SPARE_BYTES_MAX = 12 * 1024 * 1024;
+const spare: LineBuffer[] = [];
 
-  /** `block`: nobody else's; null: one is made when there is something to write. */
-  constructor(block: SharedArrayBuffer | null) {
-    this.#block = block;
+/** A block of which no more than this part is left is full. */
+const REST = 1 / 8;
+
+/** Where one task writes its lines: in its blocks, as long as no other lines are being written there. */
+export class LineSpace {
+  readonly #rooms: SharedArrayBuffer[];
+  #block: SharedArrayBuffer | null = null;
+  /** The block is one of the rooms. */
+  #isRoom = false;
+  #at = 0;
+  /** The lines that are being written in the block, from `#at` on. */
+  #inBlock: LineBuffer | null = null;
+
+  /** `rooms`: blocks that are nobody else's, used in their order; when there are none, or no more, they are made. */
+  constructor(rooms: readonly SharedArrayBuffer[]) {
+    this.#rooms = [...rooms];
   }
 
-  /** Takes over what was written; the buffer begins anew. */
+  /** The last so many of its rooms hold nothing. */
+  get roomsLeft(): number {
+    return this.#rooms.length + (this.#isRoom && this.#at === 0 ? 1 : 0);
+  }
+
+  /** To be given back by `put`. */
+  lines(): LineBuffer {
+    if (this.#inBlock !== null) return spare.pop() ?? new LineBuffer();
+    let block = this.#block;
+    if (block === null || block.byteLength - this.#at <= block.byteLength * REST) block = this.#turn();
+    if (block === null) return spare.pop() ?? new LineBuffer();
+    this.#inBlock = LineBuffer.over(block, this.#at);
+    return this.#inBlock;
+  }
+
+  /** To the next block, if there is one. */
+  #turn(): SharedArrayBuffer | null {
+    const next = this.#rooms.shift();
+    if (next !== undefined) this.#begin(next, true);
+    return next ?? null;
+  }
+
+  #begin(block: SharedArrayBuffer, isRoom: boolean): void {
+    this.#block = block;
+    this.#isRoom = isRoom;
+    this.#at = 0;
+  }
+
+  /** How far lines should go that `lines` gave: what is longer is copied. */
+  endOf(lines: LineBuffer): number {
+    return lines === this.#inBlock ? lines.bytes.length * (1 - REST) : Number.POSITIVE_INFINITY;
+  }
+
+  /** Takes over what was written; the buffer is no longer its writer's. */
   put(lines: LineBuffer): Uint8Array {
     const length = lines.at;
-    if (length < OWN_BYTES_MAX) return lines.take();
-    let block = this.#block;
-    if (block === null || this.#at + length > block.byteLength) {
-      // Longer than the last one: a task that gives far more than the one before needs few of them.
-      const longer = block === null ? LOG2_MIN : Math.min(LOG2_MAX, log2For(2 * block.byteLength));
-      block = new SharedArrayBuffer(2 ** Math.max(log2For(length), longer));
-      this.#block = block;
-      this.#at = 0;
+    const isInBlock = lines === this.#inBlock;
+    if (isInBlock) this.#inBlock = null;
+    let taken: Uint8Array;
+    if (length < OWN_BYTES_MAX) taken = lines.take();
+    else if (isInBlock && lines.bytes.buffer === this.#block) return this.#next(this.#block, length);
+    else {
+      taken = this.#roomFor(length);
+      taken.set(lines.bytes.subarray(0, length));
+      lines.at = 0;
     }
-    const taken = new Uint8Array(block, this.#at, length);
-    taken.set(lines.bytes.subarray(0, length));
-    this.#at += (length + 7) & ~7;
-    lines.at = 0;
+    if (!isInBlock && spare.length < SPARE_MAX && lines.bytes.length <= SPARE_BYTES_MAX) spare.push(lines);
     return taken;
+  }
+
+  #roomFor(length: number): Uint8Array {
+    if (this.#inBlock !== null) return new Uint8Array(new SharedArrayBuffer(2 ** log2For(length)), 0, length);
+    let block = this.#block;
+    if (block === null || this.#at + length > block.byteLength) block = this.#turn();
+    if (block === null || length > block.byteLength) {
+      // Longer than the last one: a task that gives far more than the one before needs few of them.
+      const longer = this.#block === null ? LOG2_MIN : Math.min(LOG2_MAX, log2For(2 * this.#block.byteLength));
+      block = new SharedArrayBuffer(2 ** Math.max(log2For(length), longer));
+      this.#begin(block, false);
+    }
+    return this.#next(block, length);
+  }
+
+  #next(block: SharedArrayBuffer, length: number): Uint8Array {
+    const next = new Uint8Array(block, this.#at, length);
+    this.#at += (length + 7) & ~7;
+    return next;
   }
 }
 
@@ -90,10 +153,49 @@ export class LineMemory {
     held.holders -= 1;
     if (held.holders > 0) return;
     this.#held.delete(buffer);
-    const free = this.#free[log2For(buffer.byteLength)];
-    if (free === undefined || this.#freeBytes + buffer.byteLength > FREE_BYTES_MAX) return;
-    free.push(buffer as SharedArrayBuffer);
-    this.#freeBytes += buffer.byteLength;
+    this.give(buffer as SharedArrayBuffer);
+  }
+
+  /** Takes back a block that nothing was written to, or that nobody reads any more. */
+  give(block: SharedArrayBuffer): void {
+    const free = this.#free[log2For(block.byteLength)];
+    if (free === undefined || this.#freeBytes + block.byteLength > FREE_BYTES_MAX) return;
+    free.push(block);
+    this.#freeBytes += block.byteLength;
+  }
+}
+
+/** What is asked for by what was needed, and how much of that is remembered after another task. */
+const MORE = 1.25;
+const REMEMBERED = 0.9;
+
+/** Blocks for tasks that come one after another: the next one mostly gives about as many lines as those before. */
+export class LineRooms {
+  readonly #memory: LineMemory;
+  /** Of long chunks of a task. */
+  #bytes = 0;
+
+  constructor(memory: LineMemory) {
+    this.#memory = memory;
+  }
+
+  /** For the next task; none when few lines are to be thought of. */
+  take(): SharedArrayBuffer[] {
+    const rooms: SharedArrayBuffer[] = [];
+    for (let rest = Math.min(FREE_BYTES_MAX, this.#bytes * MORE); rest >= OWN_BYTES_MAX; ) {
+      const room = this.#memory.block(rest);
+      rooms.push(room);
+      rest -= room.byteLength;
+    }
+    return rooms;
+  }
+
+  /** What a task gave that had these; the last `left` of them were not needed. */
+  used(rooms: readonly SharedArrayBuffer[], left: number, chunks: readonly { readonly lines: Uint8Array }[]): void {
+    let bytes = 0;
+    for (const { lines } of chunks) if (lines.buffer instanceof SharedArrayBuffer) bytes += lines.byteLength;
+    this.#bytes = Math.max(bytes, this.#bytes * REMEMBERED);
+    for (const room of rooms.slice(rooms.length - left)) this.#memory.give(room);
   }
 }
 

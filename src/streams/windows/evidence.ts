@@ -100,6 +100,9 @@ export class EvidenceReader {
       get correlationIds() {
         return reader.#texts(CORRELATION_AT, 12);
       },
+      get hasTexts() {
+        return reader.#hasTexts;
+      },
       writeEvents: (out) => reader.#writeEvents(out),
     };
   }
@@ -239,19 +242,23 @@ export class EvidenceReader {
     if (count === 0) return;
     const last = Math.floor(this.#header[this.#lastSeqAt] as number);
     const lastLow = last < SEQ_RANGE ? last : last % SEQ_RANGE;
+    // Neighbours are mostly of one batch: what is above the row is then the same.
+    let low = -1;
     for (let i = 0; i < count; i++) {
       const reference = this.#references[i] as number;
       if (reference >= DERIVED) {
         this.#writeDerived(i, out);
         continue;
       }
-      const low = Math.floor(reference / ROWS_MAX);
-      const back = lastLow - low;
-      const seq = last - (back < 0 ? back + SEQ_RANGE : back);
-      // What is left: a remainder of doubles is a call.
-      const row = (reference - low * ROWS_MAX) | 0;
-      if (i === 0) this.#ids.first(seq, row, out);
-      else this.#ids.next(seq, row, out);
+      let row = reference - low * ROWS_MAX;
+      if (low < 0 || row < 0 || row >= ROWS_MAX) {
+        low = Math.floor(reference / ROWS_MAX);
+        row = reference - low * ROWS_MAX;
+        const back = lastLow - low;
+        this.#ids.turn(last - (back < 0 ? back + SEQ_RANGE : back));
+      }
+      if (i === 0) this.#ids.first(row | 0, out);
+      else this.#ids.next(row | 0, out);
     }
     this.#ids.end(out);
   }

@@ -15,8 +15,9 @@ test('lists of ids are the JSON of their texts', () => {
       const out = new LineBuffer();
       out.text('[');
       for (const [i, [of, row]] of events.entries()) {
-        if (i === 0) ids.first(of, row, out);
-        else ids.next(of, row, out);
+        ids.turn(of);
+        if (i === 0) ids.first(row, out);
+        else ids.next(row, out);
       }
       ids.end(out);
       out.text(']');
