@@ -2,9 +2,10 @@
 /**
  * Which events a result came from: bounded per row, the newest win.
  *
- * Role: a row keeps the last EVIDENCE_PER_ROW events as references packed into doubles, so that an event costs one store;
- * texts (trace context, correlation ids) are kept once per batch, in a ring of the last TRACES_KEPT batches that have any,
- * and of events that have some of their own in another ring of EVENT_TRACES_KEPT of them: those come before the batch's.
+ * Role: a row keeps the last EVIDENCE_PER_ROW events as references packed into doubles, so that an event costs one store,
+ * and a result names as many, of however many rows it is put together. Texts (trace context, correlation ids) are kept
+ * once per batch, in a ring of the last TRACES_KEPT batches that have any, and of events that have some of their own in
+ * another ring of EVENT_TRACES_KEPT of them: those come before the batch's.
  * An event made of a result may have several: each takes a slot of the ring, found by the event and its number.
  * A reference is (seq mod 2^31) × 2^21 + row of the batch; events past row 2^21 of a batch leave none. Of events made of
  * results it is 2^52 more, and their sequence numbers have nine bits behind the point, which leave twelve to the row. What
@@ -173,11 +174,11 @@ export class EvidenceReader {
     const events = store.words[row * store.step + ROW_EVENTS] as number;
     const at = row * store.stride + evidenceAt;
     const count = Math.min(events, EVIDENCE_PER_ROW);
-    for (let i = 1; i <= count && this.#count < EVIDENCE_MAX; i++) {
+    for (let i = 1; i <= count && this.#count < EVIDENCE_PER_ROW; i++) {
       const reference = store.rows[at + ((events - i) & (EVIDENCE_PER_ROW - 1))] as number;
       if (reference >= 0) this.#references[this.#count++] = reference;
     }
-    return this.#count < EVIDENCE_MAX;
+    return this.#count < EVIDENCE_PER_ROW;
   }
 
   /** References of a row that takes another in: those of both that came last, where as many events would have left them. */
