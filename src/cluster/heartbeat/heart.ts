@@ -25,6 +25,8 @@ import { StallWatch } from './stall-watch.ts';
 
 /** Ids read of the registry; more are not looked at. */
 const NODES_MAX = 1000;
+/** A node whose own last heartbeat is older does not judge others by theirs. */
+const BEATS_LATE = 2;
 /** Of the layout of `News`. */
 const NEWS_VERSION = 1;
 /** The set of ids goes when no node was there for so long. */
@@ -66,6 +68,8 @@ export class Heart {
   #hasBeaten = false;
   /** All nodes of the registry were seen once. */
   #read = false;
+  /** When the last beat came to something, good or bad. */
+  #beatenAtMs = 0;
   /** What to publish with the next beat that gets through. */
   #news: News['what'] | null = 'joined';
   #beating: Promise<void> | null = null;
@@ -136,6 +140,7 @@ export class Heart {
     this.#beating = this.#beatOnce().finally(() => {
       this.#beating = null;
       this.#hasBeaten = true;
+      this.#beatenAtMs = this.#ports.now();
       if (this.#beatAgain) this.#beat();
       else this.#look();
       this.#beatAgain = false;
@@ -183,6 +188,11 @@ export class Heart {
     if (this.#closed || !this.#hasBeaten) return;
     if (this.#looking !== null) {
       this.#lookAgain = true;
+      return;
+    }
+    // It stood still: whether heartbeats are written at all, its own says. A look comes after it.
+    if (!this.#fenced && this.#ports.now() - this.#beatenAtMs > BEATS_LATE * this.#setup.heartbeatMs) {
+      this.#beat();
       return;
     }
     this.#looking = this.#lookOnce().finally(() => {

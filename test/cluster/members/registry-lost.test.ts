@@ -35,8 +35,12 @@ describe('a registry that lost everything', () => {
 
   test('whoever is due to go stays when this node is not in it either, and goes when it does not come back', async () => {
     try {
+      // Before this node's own next heartbeat is late, which it would wait for.
+      await redis.run('PEXPIRE', 'mcp:node:n2', `${TTL_MS / 2}`);
+      beating.beat();
+      await beating.looked(1);
       await redis.run('FLUSHALL');
-      beating.nowMs = TTL_MS + 1;
+      beating.nowMs = TTL_MS / 2 + 1;
       await beating.looked(1);
       assert.equal(beating.ids, 'n1,n2');
       beating.beat();
@@ -94,6 +98,25 @@ describe('a registry that lost everything', () => {
       own.end();
       beating.end();
       listener.close();
+    }
+  });
+
+  test('whoever is late while nothing can be written stays, though this node stood still when that began', async () => {
+    try {
+      await redis.run('CONFIG', 'SET', 'maxmemory', '1');
+      await redis.run('DEL', 'mcp:node:n2');
+      beating.nowMs = TTL_MS + 1;
+      await beating.looked(1);
+      assert.equal(beating.ids, 'n1,n2');
+      await redis.run('CONFIG', 'SET', 'maxmemory', '0');
+      beating.beat();
+      await beating.looked(1);
+      assert.equal(beating.ids, 'n1,n2');
+      beating.nowMs += TTL_MS + 1;
+      await beating.sees('n1');
+    } finally {
+      await redis.run('CONFIG', 'SET', 'maxmemory', '0');
+      beating.end();
     }
   });
 
