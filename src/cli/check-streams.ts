@@ -41,7 +41,7 @@ const KIND_OF: Readonly<Record<(typeof KINDS)[number], Plan['operators'][number]
 
 /** Throws `ConfigError`. */
 export async function checkStreams(
-  { loaded, settings: { streaming } }: Configured,
+  { loaded, settings: { redisUrl, streaming } }: Configured,
   cwd: string,
 ): Promise<readonly StreamSummary[]> {
   const placed = placedIn(streaming.definitions, ownList(loaded));
@@ -55,7 +55,17 @@ export async function checkStreams(
     }
   }
   if (problems.length > 0) throw new ConfigError(problems);
-  return compiled(placed, streaming.shards);
+  const summaries = compiled(placed, streaming.shards);
+  checkRedis(placed, redisUrl);
+  return summaries;
+}
+
+function checkRedis(placed: readonly Placed[], redisUrl: string): void {
+  const replicated = placed.filter(({ definition }) => definition.durability === 'replicated');
+  if (redisUrl !== '' || replicated.length === 0) return;
+  throw new ConfigError(
+    replicated.map(({ place }) => `${place}.durability: "replicated", expected fsync or memory: there is no redisUrl`),
+  );
 }
 
 /** What the definitions of the settings are told under: `millrace.config.ts: streams`, `MILLRACE_STREAMS`. */

@@ -118,6 +118,16 @@ describe('check', () => {
     assert.deepEqual(readdirSync(cwd), ['a.json']);
   });
 
+  test('misses the Redis that replicated streams need', async (context) => {
+    const replicated = { ...CLICKS, durability: 'replicated' };
+    const cwd = folderWith(context, { 'a.json': json([SALES, replicated]) });
+    const { code, err } = await inProcess(['check', '--streams', 'a.json'], { cwd });
+    const expected = 'expected fsync or memory: there is no redisUrl';
+    assert.deepEqual([code, err], [78, `millrace: a.json: streams[1].durability: "replicated", ${expected}\n`]);
+    const there = await inProcess(['check', '--streams', 'a.json', '--redis-url', 'redis://127.0.0.1:1'], { cwd });
+    assert.deepEqual([there.code, there.err], [0, '']);
+  });
+
   test('counts positions within the file, past the streams of other files', async (context) => {
     const cwd = folderWith(context, {
       'a.json': json([CLICKS]),
