@@ -13,6 +13,7 @@ import { columnTypes, keyTypes } from '../expressions/result-columns.ts';
 import type { OperatorPlan, Plan } from '../plan.ts';
 import { byValue } from '../rank.ts';
 import type { Accepted, IncomingBatch } from '../sources/port.ts';
+import type { Connectors } from './connectors.ts';
 import type { StreamEngine } from './engine.ts';
 import { operatorName } from './image-chunks.ts';
 import { refusalOf } from './intake.ts';
@@ -41,14 +42,21 @@ export class StreamService implements Streams {
   readonly #engine: StreamEngine;
   readonly #lifecycle: Lifecycle;
   readonly #alerts: AlertBook;
+  readonly #connectors: Pick<Connectors, 'failedSources'>;
   readonly #listeners = new StreamListeners();
   /** One definition at a time: each starts from what the one before left. */
   #defining: Promise<unknown> = Promise.resolve();
 
-  constructor(engine: StreamEngine, lifecycle: Lifecycle, alerts: AlertBook) {
+  constructor(
+    engine: StreamEngine,
+    lifecycle: Lifecycle,
+    alerts: AlertBook,
+    connectors: Pick<Connectors, 'failedSources'>,
+  ) {
     this.#engine = engine;
     this.#lifecycle = lifecycle;
     this.#alerts = alerts;
+    this.#connectors = connectors;
   }
 
   get plan(): Plan {
@@ -62,6 +70,7 @@ export class StreamService implements Streams {
   get degraded(): readonly string[] {
     const sinks = this.#engine.outcomes.routes.filter(({ delivery }) => delivery.failing);
     const reasons = sinks.map(({ delivery }) => `sink ${delivery.name}`);
+    reasons.push(...this.#connectors.failedSources.map((name) => `source ${name}`));
     const { outcomes, state } = this.#engine;
     if (state === 'broken') reasons.push('streams');
     // All of it, since none is running before.
