@@ -14,6 +14,7 @@ import type { OperatorPlan, Plan } from '../plan.ts';
 import { byValue } from '../rank.ts';
 import type { Accepted, IncomingBatch } from '../sources/port.ts';
 import type { Connectors } from './connectors.ts';
+import { ofCall } from './defined.ts';
 import type { StreamEngine } from './engine.ts';
 import { operatorName } from './image-chunks.ts';
 import { refusalOf } from './intake.ts';
@@ -137,9 +138,14 @@ export class StreamService implements Streams {
 
   #checkValue(operator: OperatorPlan, by: string): void {
     const columns = columnTypes(this.plan, operator);
-    if (by === '' || columns === null || columns.has(by)) return;
-    const known = [...columns.keys()].slice(0, 20).join(', ');
-    throw new StreamRefusal('invalid', `${operator.name} has no value ${JSON.stringify(by)}; it has ${known}`);
+    if (by === '' || columns === null) return;
+    const type = columns.get(by);
+    if (type === undefined) {
+      const known = [...columns.keys()].slice(0, 20).join(', ');
+      throw new StreamRefusal('invalid', `${operator.name} has no value ${JSON.stringify(by)}; it has ${known}`);
+    }
+    if (type !== 'string' && type !== 'boolean') return;
+    throw new StreamRefusal('invalid', `by: ${by} of ${operator.name} is a ${type}, expected a value that is a number`);
   }
 
   #operatorNamed(stream: string, name: string): OperatorPlan {
@@ -231,7 +237,13 @@ export class StreamService implements Streams {
       return { ...each, [kind]: [...others, definition] } as StreamDefinition;
     });
     // A definition without a name does not get past the checks.
-    return this.#putInForce(() => this.#lifecycle.define(definitions, { stream, kind, name: String(name) }));
+    return this.#putInForce(async () => {
+      try {
+        return await this.#lifecycle.define(definitions, { stream, kind, name: String(name) });
+      } catch (error) {
+        throw error instanceof DefinitionProblem ? ofCall(error, definitions, { kind, stream }) : error;
+      }
+    });
   }
 
   async #putInForce(put: () => Promise<DefineOutcome>): Promise<DefineOutcome> {
