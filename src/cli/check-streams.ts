@@ -2,9 +2,11 @@
  * The stream definitions as `millrace check` sees them: of the configuration and of the files, compiled as `serve` would.
  *
  * Role: problems are told with the file they are in and the path there, `streams[1].windows[0].sizeMs` counted within
- * that file. Connectors say what they think of their options, but nothing is opened: neither they nor reducer modules.
+ * that file. Connectors say what they think of their options, but nothing is opened: neither they nor reducer modules,
+ * of which it is only told when the file is not there.
  */
-import { relative } from 'node:path';
+import { existsSync } from 'node:fs';
+import { isAbsolute, relative } from 'node:path';
 import { OPTIONS } from '../config/options.ts';
 import { ConfigError, DEFAULT_ORIGIN, originLabel } from '../config/problem.ts';
 import { readStreamFiles } from '../config/stream-files.ts';
@@ -56,15 +58,28 @@ export async function checkStreams(
   }
   if (problems.length > 0) throw new ConfigError(problems);
   const summaries = compiled(placed, streaming.shards);
-  checkRedis(placed, redisUrl);
+  const missing = [...missingRedis(placed, redisUrl), ...missingModules(placed)];
+  if (missing.length > 0) throw new ConfigError(missing);
   return summaries;
 }
 
-function checkRedis(placed: readonly Placed[], redisUrl: string): void {
-  const replicated = placed.filter(({ definition }) => definition.durability === 'replicated');
-  if (redisUrl !== '' || replicated.length === 0) return;
-  throw new ConfigError(
-    replicated.map(({ place }) => `${place}.durability: "replicated", expected fsync or memory: there is no redisUrl`),
+function missingRedis(placed: readonly Placed[], redisUrl: string): string[] {
+  if (redisUrl !== '') return [];
+  return placed
+    .filter(({ definition }) => definition.durability === 'replicated')
+    .map(({ place }) => `${place}.durability: "replicated", expected fsync or memory: there is no redisUrl`);
+}
+
+function missingModules(placed: readonly Placed[]): string[] {
+  return placed.flatMap(({ definition: { windows = [] }, place }) =>
+    windows.flatMap(({ aggregates }, n) =>
+      Object.entries(aggregates).flatMap(([name, aggregate]) => {
+        const module = typeof aggregate === 'object' ? (aggregate.module ?? '') : '';
+        if (!isAbsolute(module) || existsSync(module)) return [];
+        const path = `${place}.windows[${n}].aggregates.${name}.module`;
+        return [`${path}: ${JSON.stringify(module)}, expected a file that is there`];
+      }),
+    ),
   );
 }
 

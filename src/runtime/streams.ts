@@ -7,6 +7,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Principal } from '../catalogue/define.ts';
 import type { SourcedDefinition } from '../catalogue/entries.ts';
+import { modulesFrom } from '../config/reducer-modules.ts';
 import type { Settings } from '../config/settings.ts';
 import { readStreamFiles } from '../config/stream-files.ts';
 import type { RequestHead } from '../frontend/port.ts';
@@ -58,7 +59,7 @@ export async function startStreams(
   const definitions = [
     ...settings.streaming.definitions,
     ...(await readStreamFiles(settings.streaming.files)),
-    ...declared,
+    ...modulesFrom(declared, process.cwd()),
   ];
   if (definitions.length === 0) return null;
   const [{ PoolThreads }, { StreamEndpoint }, { streamDefinitions }, { uriOf }] = await Promise.all([
