@@ -196,7 +196,7 @@ test('an alert whose state is gone is not raised any more, one that goes on is',
 test('what is wrong with a definition by a call is told at its place there, or where others need it', async () => {
   const other: StreamDefinition = { ...DECLARED, name: 'first', windows: [] };
   const alerts = [{ name: 'high', on: 'own', when: 'total > 1' }];
-  const rig = await openRig([other, { ...DECLARED, alerts }]);
+  const rig = await openRig([other, { ...DECLARED, alerts }], { stores: lastingStores() });
   const refused = (definition: unknown, message: RegExp): Promise<void> =>
     assert.rejects(rig.service.define('s', 'windows', definition), { refusal: 'invalid', message });
   try {
