@@ -137,9 +137,11 @@ export class Connectors {
     return kind.create(options, name);
   }
 
-  /** Sources that failed for good: nothing of them is read until they are declared otherwise, or the next start. */
-  get failedSources(): readonly string[] {
-    return [...this.#sources].flatMap(([name, { source }]) => (this.#failed.has(source) ? [name] : []));
+  /** Sources of which nothing is read: they try again, or failed for good, until they are declared otherwise or started anew. */
+  get failingSources(): readonly string[] {
+    return [...this.#sources].flatMap(([name, { source }]) =>
+      source.failing === true || this.#failed.has(source) ? [name] : [],
+    );
   }
 
   /** Starts what is new, stops what has gone. */

@@ -43,7 +43,7 @@ export class StreamService implements Streams {
   readonly #engine: StreamEngine;
   readonly #lifecycle: Lifecycle;
   readonly #alerts: AlertBook;
-  readonly #connectors: Pick<Connectors, 'failedSources'>;
+  readonly #connectors: Pick<Connectors, 'failingSources'>;
   readonly #listeners = new StreamListeners();
   /** One definition at a time: each starts from what the one before left. */
   #defining: Promise<unknown> = Promise.resolve();
@@ -52,7 +52,7 @@ export class StreamService implements Streams {
     engine: StreamEngine,
     lifecycle: Lifecycle,
     alerts: AlertBook,
-    connectors: Pick<Connectors, 'failedSources'>,
+    connectors: Pick<Connectors, 'failingSources'>,
   ) {
     this.#engine = engine;
     this.#lifecycle = lifecycle;
@@ -71,7 +71,7 @@ export class StreamService implements Streams {
   get degraded(): readonly string[] {
     const sinks = this.#engine.outcomes.routes.filter(({ delivery }) => delivery.failing);
     const reasons = sinks.map(({ delivery }) => `sink ${delivery.name}`);
-    reasons.push(...this.#connectors.failedSources.map((name) => `source ${name}`));
+    reasons.push(...this.#connectors.failingSources.map((name) => `source ${name}`));
     const { outcomes, state } = this.#engine;
     if (state === 'broken') reasons.push('streams');
     // All of it, since none is running before.
