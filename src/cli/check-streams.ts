@@ -2,9 +2,11 @@
  * The stream definitions as `millrace check` sees them: of the configuration and of the files, compiled as `serve` would.
  *
  * Role: problems are told with the file they are in and the path there, `streams[1].windows[0].sizeMs` counted within
- * that file. Connectors say what they think of their options, but nothing is opened: neither they nor reducer modules.
+ * that file. Connectors say what they think of their options, but nothing is opened: neither they nor reducer modules,
+ * of which it is only told when the file is not there.
  */
-import { relative } from 'node:path';
+import { existsSync } from 'node:fs';
+import { isAbsolute, relative } from 'node:path';
 import { OPTIONS } from '../config/options.ts';
 import { ConfigError, DEFAULT_ORIGIN, originLabel } from '../config/problem.ts';
 import { readStreamFiles } from '../config/stream-files.ts';
@@ -41,7 +43,7 @@ const KIND_OF: Readonly<Record<(typeof KINDS)[number], Plan['operators'][number]
 
 /** Throws `ConfigError`. */
 export async function checkStreams(
-  { loaded, settings: { streaming } }: Configured,
+  { loaded, settings: { redisUrl, streaming } }: Configured,
   cwd: string,
 ): Promise<readonly StreamSummary[]> {
   const placed = placedIn(streaming.definitions, ownList(loaded));
@@ -55,7 +57,30 @@ export async function checkStreams(
     }
   }
   if (problems.length > 0) throw new ConfigError(problems);
-  return compiled(placed, streaming.shards);
+  const summaries = compiled(placed, streaming.shards);
+  const missing = [...missingRedis(placed, redisUrl), ...missingModules(placed)];
+  if (missing.length > 0) throw new ConfigError(missing);
+  return summaries;
+}
+
+function missingRedis(placed: readonly Placed[], redisUrl: string): string[] {
+  if (redisUrl !== '') return [];
+  return placed
+    .filter(({ definition }) => definition.durability === 'replicated')
+    .map(({ place }) => `${place}.durability: "replicated", expected fsync or memory: there is no redisUrl`);
+}
+
+function missingModules(placed: readonly Placed[]): string[] {
+  return placed.flatMap(({ definition: { windows = [] }, place }) =>
+    windows.flatMap(({ aggregates }, n) =>
+      Object.entries(aggregates).flatMap(([name, aggregate]) => {
+        const module = typeof aggregate === 'object' ? (aggregate.module ?? '') : '';
+        if (!isAbsolute(module) || existsSync(module)) return [];
+        const path = `${place}.windows[${n}].aggregates.${name}.module`;
+        return [`${path}: ${JSON.stringify(module)}, expected a file that is there`];
+      }),
+    ),
+  );
 }
 
 /** What the definitions of the settings are told under: `millrace.config.ts: streams`, `MILLRACE_STREAMS`. */

@@ -10,6 +10,7 @@ import { basename, extname, isAbsolute, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parse as parseYaml } from 'yaml';
 import { OPTIONS } from './options.ts';
+import { modulesFrom } from './reducer-modules.ts';
 
 export const FILE_EXTENSIONS = ['.ts', '.js', '.mjs', '.json', '.yaml', '.yml'] as const;
 
@@ -59,7 +60,7 @@ export async function readConfigFile(path: string, importModule: ImportModule, p
   return undefined;
 }
 
-/** Path options made absolute, from the folder they were written in. */
+/** Path options, and modules that streams name, made absolute, from the folder they were written in. */
 export function fromFolder(values: ReadonlyMap<string, unknown>, folder: string): Map<string, unknown> {
   const absolute = (value: unknown): unknown =>
     typeof value === 'string' && value !== '' && !isAbsolute(value) ? resolve(folder, value) : value;
@@ -69,5 +70,7 @@ export function fromFolder(values: ReadonlyMap<string, unknown>, folder: string)
     if (option.facts.isPath !== true || value === undefined) continue;
     result.set(option.name, Array.isArray(value) ? value.map(absolute) : absolute(value));
   }
+  const streams = values.get('streams');
+  if (Array.isArray(streams)) result.set('streams', modulesFrom(streams, folder));
   return result;
 }

@@ -2,12 +2,14 @@
  * Files of stream definitions: what `--streams` names.
  *
  * Role: the same formats as the configuration file; a file holds one definition, a list of them, or an object whose
- * `streams` is a list. What a definition says is checked when the streams are opened.
+ * `streams` is a list. Modules in it are named from the file's folder. What a definition says is checked when the streams are opened.
  */
+import { dirname } from 'node:path';
 import { importModule } from '../catalogue/import-module.ts';
 import type { StreamDefinition } from '../streams/define/definition.ts';
 import { readConfigFile } from './file.ts';
 import { ConfigError } from './problem.ts';
+import { modulesFrom } from './reducer-modules.ts';
 
 /** Rejects with `ConfigError`, naming each file that cannot be used. */
 export async function readStreamFiles(files: readonly string[]): Promise<readonly StreamDefinition[]> {
@@ -18,7 +20,7 @@ export async function readStreamFiles(files: readonly string[]): Promise<readonl
     if (tree === undefined) continue;
     const listed = listedIn(tree);
     if (listed === null) problems.push(`${file}: must hold a stream definition, a list of them, or {streams: [...]}`);
-    else definitions.push(...listed);
+    else definitions.push(...modulesFrom(listed, dirname(file)));
   }
   if (problems.length > 0) throw new ConfigError(problems);
   return definitions;

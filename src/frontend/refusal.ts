@@ -19,6 +19,11 @@ export function refuseWith(status: number, reply: Reply, f: Fault): void {
   reply.send(status, JSON_TYPE, encodeFault('', f));
 }
 
+/** 413 with how much is taken, so that a sender knows where to cut. */
+export function refuseBody(reply: Reply, bytesMax: number): void {
+  refuse(reply, fault('bodyTooLarge', `request body is too large: at most ${bytesMax} bytes are taken`));
+}
+
 /** 405 with the methods that are allowed: `GET, HEAD`. */
 export function refuseMethod(reply: Reply, allow: string): void {
   refuse(reply, fault('methodNotAllowed', `method not allowed; allowed: ${allow}`), [['Allow', allow]]);

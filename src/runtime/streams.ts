@@ -4,8 +4,10 @@
  * Role: what `create-runtime.ts` needs of `src/streams`, which is loaded only when streams are declared.
  */
 
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Principal } from '../catalogue/define.ts';
 import type { SourcedDefinition } from '../catalogue/entries.ts';
+import { modulesFrom } from '../config/reducer-modules.ts';
 import type { Settings } from '../config/settings.ts';
 import { readStreamFiles } from '../config/stream-files.ts';
 import type { RequestHead } from '../frontend/port.ts';
@@ -19,6 +21,9 @@ import type { Admission, Refused } from '../streams/ingest/http-endpoint.ts';
 import type { Bus } from '../subscriptions/port.ts';
 import type { Engine } from './engine.ts';
 import type { SharedState } from './shared-state.ts';
+
+/** For Redis to answer before the node goes on starting without it. */
+const CONNECT_MS_MAX = 3_000;
 
 export interface StreamsPorts {
   readonly settings: Settings;
@@ -54,7 +59,7 @@ export async function startStreams(
   const definitions = [
     ...settings.streaming.definitions,
     ...(await readStreamFiles(settings.streaming.files)),
-    ...declared,
+    ...modulesFrom(declared, process.cwd()),
   ];
   if (definitions.length === 0) return null;
   const [{ PoolThreads }, { StreamEndpoint }, { streamDefinitions }, { uriOf }] = await Promise.all([
@@ -132,8 +137,9 @@ async function openReplicated(
   const { commandMsMax, prefix, tlsCaFile } = settings.cluster;
   // Of its own: records and checkpoints would hold up what is short.
   const redis = new RedisConnection(settings.redisUrl, 'streams', log, { commandMsMax, tlsCaFile });
-  // Told by the connection, which goes on trying; units are taken over when it stands.
-  redis.ready().catch(() => undefined);
+  // Told by the connection, which goes on trying. A unit that is opened before it stands would be given back at once.
+  const standing = redis.ready().catch(() => undefined);
+  await Promise.race([standing, pause(CONNECT_MS_MAX, undefined, { ref: false })]);
   const streams = await openClusterStreams({
     ...settings.streaming,
     definitions,

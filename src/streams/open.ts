@@ -110,7 +110,7 @@ export async function openStreams(options: StreamsOptions): Promise<OpenStreams>
   });
   let routes: Awaited<ReturnType<Connectors['useSinks']>> = [];
   const held = new HeldStart(options.goesOnBehindSinks === true);
-  const service: StreamService = new StreamService(engine, lifecycle, alerts);
+  const service: StreamService = new StreamService(engine, lifecycle, alerts, connectors);
   const ending = new AbortController();
   const all = { service, engine, lifecycle, connectors, outcomes, alerts, folder, stores, log, ending };
   const started = start(options, all).then(

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { PACKAGE_ROOT } from '../../src/config/version.ts';
 import { folderWith } from '../config/sources.ts';
-import { inProcess } from './millrace.ts';
+import { asChild, inProcess } from './millrace.ts';
 
 const CLICKS = { name: 'clicks', schema: { fields: { user: 'string', n: 'number' }, key: ['user'] } };
 const COUNTS = { name: 'counts', type: 'tumbling', sizeMs: 1000, aggregates: { n: 'count' } };
@@ -116,6 +116,45 @@ describe('check', () => {
     assert.equal(lines.length, 6, err);
     assert.ok(!err.includes('secret'));
     assert.deepEqual(readdirSync(cwd), ['a.json']);
+  });
+
+  test('misses modules of reducers, which are named from the folder of their file', async (context) => {
+    const aggregates = (module: string) => ({ mid: { fn: 'custom', of: 'n', module } });
+    const stream = (name: string, module: string) => ({
+      ...{ ...CLICKS, name },
+      windows: [{ name: 'w', type: 'global', aggregates: aggregates(module) }],
+    });
+    const reducer =
+      'export default { init: () => 0, add: (s, v) => s + v, merge: (a, b) => a + b, result: (s) => s };\n';
+    const cwd = folderWith(context, {
+      'millrace.config.json': json({ streams: [stream('a', './a.mjs')], streamFiles: ['more/b.json'] }),
+      'a.mjs': reducer,
+      'more/b.json': json([stream('b', 'b.mjs'), stream('c', '../a.mjs'), stream('p', 'a-package')]),
+      'more/b.mjs': reducer,
+    });
+    assert.equal((await inProcess(['check'], { cwd })).err, '');
+    const child = asChild(context, ['serve', '--port', '0', '--workers', '1', '--log-level', 'warn'], {
+      cwd,
+      compiled: true,
+    });
+    assert.match((await child.ended).err, /^millrace: cannot start: reducer module a-package cannot be loaded/);
+    rmSync(join(cwd, 'a.mjs'));
+    const { code, err } = await inProcess(['check'], { cwd });
+    const missing = `windows[0].aggregates.mid.module: "${join(cwd, 'a.mjs')}", expected a file that is there`;
+    assert.deepEqual(
+      [code, err],
+      [78, `millrace: millrace.config.json: streams[0].${missing}\nmillrace: more/b.json: streams[1].${missing}\n`],
+    );
+  });
+
+  test('misses the Redis that replicated streams need', async (context) => {
+    const replicated = { ...CLICKS, durability: 'replicated' };
+    const cwd = folderWith(context, { 'a.json': json([SALES, replicated]) });
+    const { code, err } = await inProcess(['check', '--streams', 'a.json'], { cwd });
+    const expected = 'expected fsync or memory: there is no redisUrl';
+    assert.deepEqual([code, err], [78, `millrace: a.json: streams[1].durability: "replicated", ${expected}\n`]);
+    const there = await inProcess(['check', '--streams', 'a.json', '--redis-url', 'redis://127.0.0.1:1'], { cwd });
+    assert.deepEqual([there.code, there.err], [0, '']);
   });
 
   test('counts positions within the file, past the streams of other files', async (context) => {

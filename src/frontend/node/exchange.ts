@@ -7,16 +7,15 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Log } from '../../observe/port.ts';
-import { encodeFault, type Fault, fault, faultFrom } from '../../protocol/faults.ts';
+import { encodeFault, type Fault, faultFrom } from '../../protocol/faults.ts';
 import { crossOriginHeaders } from '../cross-origin.ts';
 import type { Intake } from '../intake.ts';
 import type { EdgeReply, EventStream, FrontEndLimits, HeaderPairs, HttpCall } from '../port.ts';
-import { isSafeHeaderValue, JSON_TYPE, refuse } from '../refusal.ts';
+import { isSafeHeaderValue, JSON_TYPE, refuse, refuseBody } from '../refusal.ts';
 import { ClosedStream, COMMENT_FRAME, SSE_HEADERS, SSE_TYPE } from '../sse.ts';
 import { NodeEventStream } from './event-stream.ts';
 import type { OpenExchange, ParseErrors } from './parse-errors.ts';
 
-const BODY_TOO_LARGE: Fault = fault('bodyTooLarge', 'request body is too large');
 const INTERNAL_ERROR = encodeFault('', faultFrom(null));
 const NOTHING = new Uint8Array(0);
 
@@ -175,7 +174,7 @@ export class NodeExchange implements EdgeReply, OpenExchange {
   /** What still comes is read and forgotten, within the time a request has, so that the client can read the answer. */
   #tooLarge(call: HttpCall): void {
     this.#parts = [];
-    refuse(this, BODY_TOO_LARGE);
+    refuseBody(this, call.bodyBytesMax);
     this.#req.resume();
     this.#tellAborted(call);
   }

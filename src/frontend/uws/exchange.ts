@@ -16,10 +16,10 @@
  * For small bodies it does so once in `1 / CHECKED_SHARE` answers, at random: `tryEnd` costs 5 % of an echo, and what
  * gathers up to the next check is a few times `UNCHECKED_LENGTH_MAX`.
  */
-import { type Fault, fault } from '../../protocol/faults.ts';
+import type { Fault } from '../../protocol/faults.ts';
 import { crossOriginHeaders } from '../cross-origin.ts';
 import type { EdgeReply, EventStream, HeaderPairs, HttpCall } from '../port.ts';
-import { isSafeHeaderValue, refuse } from '../refusal.ts';
+import { isSafeHeaderValue, refuse, refuseBody } from '../refusal.ts';
 import { ClosedStream, COMMENT_FRAME, SSE_HEADERS, SSE_TYPE } from '../sse.ts';
 import type { UwsEdge } from './edge.ts';
 import { UwsEventStream } from './event-stream.ts';
@@ -37,7 +37,6 @@ const FULL = 7 / 8;
 /** Answers up to this length are not all checked for a reader that has stopped. */
 const UNCHECKED_LENGTH_MAX = 4096;
 const CHECKED_SHARE = 0.125;
-const BODY_TOO_LARGE: Fault = fault('bodyTooLarge', 'request body is too large');
 
 export class UwsExchange implements EdgeReply, Receiving {
   open = true;
@@ -75,7 +74,7 @@ export class UwsExchange implements EdgeReply, Receiving {
   settle(call: HttpCall | null, declaredBytes: number): void {
     if (call !== null && this.open && declaredBytes > call.bodyBytesMax) {
       // The parser skips the body, so the client can read this before it has sent everything.
-      refuse(this, BODY_TOO_LARGE);
+      refuseBody(this, call.bodyBytesMax);
       this.#tellAborted(call);
     }
     this.#call = call;
@@ -214,7 +213,7 @@ export class UwsExchange implements EdgeReply, Receiving {
     if (isLast && this.#received === 0 && chunk.byteLength <= call.bodyBytesMax) {
       this.#whole(call, new Uint8Array(chunk), true);
     } else if (this.#received + chunk.byteLength > call.bodyBytesMax) {
-      refuse(this, BODY_TOO_LARGE);
+      refuseBody(this, call.bodyBytesMax);
       this.#call = null;
       this.#tellAborted(call);
     } else {

@@ -4,7 +4,8 @@
  * Role: the only asynchronous part of aggregates, done before a plan is used; compiling them is synchronous then.
  * Reducers stay loaded: those of an earlier plan may still run, and Node keeps modules anyway. Node also remembers
  * that a module failed: a file that failed is asked for under another URL the next time.
- * `module` is a path, made absolute by whoever read the configuration, a file URL, or a package's name.
+ * `module` is a path, made absolute by whoever read the configuration (`config/reducer-modules.ts`), a file URL, or a
+ * package's name.
  */
 import { isAbsolute } from 'node:path';
 import { pathToFileURL } from 'node:url';

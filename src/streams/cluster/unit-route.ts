@@ -110,7 +110,11 @@ export class UnitRoute {
   }
 
   #moving(): StreamRefusal {
-    return new StreamRefusal('stopped', `${this.#shown} is moving between nodes`, RETRY_AFTER_MS);
+    const why =
+      this.ownership.trouble === ''
+        ? 'is moving between nodes'
+        : 'is run by no node: this one could not take it over, and its log says why';
+    return new StreamRefusal('stopped', `${this.#shown} ${why}`, RETRY_AFTER_MS);
   }
 
   #unreachable(nodeId: string, { message }: PeerUnavailable): StreamRefusal {

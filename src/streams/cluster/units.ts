@@ -11,7 +11,6 @@
 import { createHash } from 'node:crypto';
 import { streamsNamedBy } from '../define/compile-partitions.ts';
 import type { StreamDefinition } from '../define/definition.ts';
-import { DefinitionProblem } from '../define/definition-problem.ts';
 
 const DIGEST_CHARS = 8;
 
@@ -34,16 +33,14 @@ export interface CutStreams {
   readonly local: readonly StreamDefinition[];
 }
 
-/** Throws `DefinitionProblem` when a replicated stream and one that is not depend on each other. */
+/** Of definitions that were compiled together: none that is replicated depends on one that is not. */
 export function cutIntoUnits(definitions: readonly StreamDefinition[]): CutStreams {
   const byName = new Map(definitions.map((definition) => [definition.name, definition]));
   const groups = new Map<string, Set<string>>(definitions.map(({ name }) => [name, new Set([name])]));
   for (const definition of definitions) {
     for (const other of streamsNamedBy(definition)) {
       const known = byName.get(other);
-      // A name that is nowhere is told, better, when the plan is compiled.
       if (known === undefined) continue;
-      refuseMixed(definition, known);
       const joined = groups.get(definition.name) as Set<string>;
       for (const name of groups.get(other) as Set<string>) joined.add(name);
       for (const name of joined) groups.set(name, joined);
@@ -82,14 +79,4 @@ function keyText({ fields, key = [] }: StreamDefinition['schema']): string {
     return type === 'integer' ? 'number' : type;
   };
   return key.map((field) => `${field}: ${typeOf(field)}`).join(', ');
-}
-
-function refuseMixed(one: StreamDefinition, other: StreamDefinition): void {
-  if ((one.durability === 'replicated') === (other.durability === 'replicated')) return;
-  const [local, replicated] = one.durability === 'replicated' ? [other, one] : [one, other];
-  throw DefinitionProblem.of(
-    `streams.${local.name}.durability`,
-    local.durability ?? 'memory',
-    `"replicated", as that of stream ${replicated.name}, which it is joined or fed with: both run on one node`,
-  );
 }

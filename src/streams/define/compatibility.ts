@@ -56,14 +56,35 @@ function keyOf(plan: Plan, group: number): string {
 
 /** Which members of two shapes differ. */
 function difference(before: string, after: string): string {
-  const old = JSON.parse(before) as Record<string, unknown>;
-  const now = JSON.parse(after) as Record<string, unknown>;
-  const parts: string[] = [];
-  for (const member of new Set([...Object.keys(old), ...Object.keys(now)])) {
-    const was = JSON.stringify(old[member]);
-    const is = JSON.stringify(now[member]);
-    if (was !== is) parts.push(`${member} was ${was ?? 'absent'} and is ${is ?? 'absent'}`);
-  }
-  const text = parts.join('; ');
+  const text = differences('', JSON.parse(before), JSON.parse(after)).join('; ');
   return text.length > WHY_CHARACTERS_MAX ? `${text.slice(0, WHY_CHARACTERS_MAX)}…` : text;
+}
+
+/** Down to the members that differ: aggregates, steps and values by their names, or none of it could be read. */
+function differences(path: string, before: unknown, after: unknown): string[] {
+  if (JSON.stringify(before) === JSON.stringify(after)) return [];
+  const [old, now] = [membersOf(before), membersOf(after)];
+  if (old === null || now === null) {
+    return [`${path} was ${JSON.stringify(before) ?? 'absent'} and is ${JSON.stringify(after) ?? 'absent'}`];
+  }
+  const isList = Array.isArray(before);
+  const parts = [...new Set([...old.keys(), ...now.keys()])].flatMap((member) => {
+    const inner = path === '' ? member : `${path}.${member}`;
+    if (isList && !old.has(member)) return [`${inner} is new`];
+    if (isList && !now.has(member)) return [`${inner} is gone`];
+    return differences(inner, old.get(member), now.get(member));
+  });
+  if (parts.length > 0) return parts;
+  return [`${path} were in the order ${[...old.keys()].join(', ')} and are in the order ${[...now.keys()].join(', ')}`];
+}
+
+/** Of an object, or of a list of what has names; null: a value. */
+function membersOf(value: unknown): Map<string, unknown> | null {
+  if (typeof value !== 'object' || value === null) return null;
+  if (!Array.isArray(value)) return new Map(Object.entries(value));
+  const named = value.map((entry: unknown): [string, unknown] | null => {
+    const name = typeof entry === 'object' && entry !== null && 'name' in entry ? entry.name : null;
+    return typeof name === 'string' ? [name, entry] : null;
+  });
+  return named.length === 0 || named.includes(null) ? null : new Map(named as [string, unknown][]);
 }

@@ -43,7 +43,10 @@ export function checkPartitions(streams: readonly StreamContext[], parts: PlanPa
   for (const stream of streams) {
     const { definition, path, plan } = stream;
     const fed = new Set(streamsNamedBy(definition).flatMap((name) => byName.get(name) ?? []));
-    for (const other of fed) checkSameNumber(stream, other, findings);
+    for (const other of fed) {
+      checkSameNumber(stream, other, findings);
+      checkSameNodes(stream, other, findings);
+    }
     if (plan.partitions === 1) continue;
     if (plan.durability !== 'replicated') {
       findings.add(at(path, 'partitions'), plan.partitions, '1, or durability "replicated"');
@@ -75,6 +78,14 @@ function checkSameNumber(one: StreamContext, other: StreamContext, findings: Fin
   if (one.plan.partitions === other.plan.partitions) return;
   const expected = `${other.plan.partitions}, as stream ${other.plan.name}, which it joins or feeds`;
   findings.add(at(one.path, 'partitions'), one.plan.partitions, expected);
+}
+
+/** A replicated stream goes from node to node, and takes with it what it depends on. */
+function checkSameNodes(one: StreamContext, other: StreamContext, findings: Findings): void {
+  const [replicated, local] = one.plan.durability === 'replicated' ? [one, other] : [other, one];
+  if (replicated.plan.durability !== 'replicated' || local.plan.durability === 'replicated') return;
+  const expected = `replicated, as that of stream ${replicated.plan.name}, which it is joined or fed with: both run on one node`;
+  findings.add(at(local.path, 'durability'), local.definition.durability, expected);
 }
 
 /** Every key must hold the fields the stream is cut by. */

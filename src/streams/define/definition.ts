@@ -58,7 +58,10 @@ export type AggregateDefinition =
       alpha?: number;
       /** `rate`: per this many milliseconds. Default 1000. */
       perMs?: number;
-      /** `custom`: module and export with `init, add, merge, result`. At run time only those that a declared window has. */
+      /**
+       * `custom`: module and export with `init, add, merge, result`; a path, from the folder of the file that declares it, or a
+       * package. At run time only those that a declared window has.
+       */
       module?: string;
       export?: string;
     };

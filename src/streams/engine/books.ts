@@ -55,6 +55,8 @@ export interface KnownBatch {
 export interface BookFacts {
   readonly tracker: TrackerJson;
   readonly broughtMs: number;
+  /** Absent where an earlier version wrote it. */
+  readonly readableSince?: number;
   readonly counters: Counters;
   readonly positions: readonly (readonly [string, string])[];
   readonly batches: readonly {
@@ -85,13 +87,23 @@ export class StreamBook {
   /** Batches that wait for their answer, by source partition. */
   readonly #asking = new Map<string, number>();
   readonly #batches = new Map<string, KnownBatch>();
+  /** Records before this one were decoded by another schema: which of their events is which row is not known any more. */
+  #readableSince: number;
 
-  constructor(plan: StreamPlan) {
+  /** `seq`: where in the log it begins. */
+  constructor(plan: StreamPlan, seq = 0) {
     this.plan = plan;
+    this.#readableSince = seq;
   }
 
-  /** What was given before goes on under it. */
-  usePlan(plan: StreamPlan): void {
+  /** Whether decoded again, now, a record has the rows that it had. */
+  isReadable(seq: number): boolean {
+    return seq >= this.#readableSince;
+  }
+
+  /** What was given before goes on under it. `seq`: its record. */
+  usePlan(plan: StreamPlan, seq: number): void {
+    if (schemaOf(plan) !== schemaOf(this.plan)) this.#readableSince = seq;
     if (this.dedup !== null) this.dedup = resizedDedup(this.dedup, plan.dedupIdsMax);
     this.plan = plan;
   }
@@ -217,6 +229,7 @@ export class StreamBook {
     return {
       tracker: trackerToJson(this.#tracker),
       broughtMs: this.#broughtMs,
+      readableSince: this.#readableSince,
       counters: { ...this.counters },
       positions: [...this.positions],
       batches: [...this.#batches].flatMap(([id, { accepted, atMs, digest, refusal }]) => {
@@ -229,6 +242,7 @@ export class StreamBook {
   restore(facts: BookFacts): void {
     this.#tracker = trackerFromJson(facts.tracker);
     this.#broughtMs = facts.broughtMs;
+    this.#readableSince = facts.readableSince ?? 0;
     Object.assign(this.counters, facts.counters);
     for (const [name, position] of facts.positions) this.positions.set(name, position);
     for (const { id, atMs, digest, outcome, refused } of facts.batches) {
@@ -239,6 +253,11 @@ export class StreamBook {
       batch.turn = 'counted';
     }
   }
+}
+
+/** All by which an event is taken or refused. */
+function schemaOf({ fields, key, keepUnknown, maxFutureMs, timestampField, timestampUnit }: StreamPlan): string {
+  return JSON.stringify([fields, key, keepUnknown, maxFutureMs, timestampField, timestampUnit]);
 }
 
 /** Events of a record that were late for a window, of the window that had most of them. */

@@ -63,6 +63,7 @@ export interface ConnectorPorts {
 export class Connectors {
   readonly #ports: ConnectorPorts;
   readonly #sources = new Map<string, RunningSource>();
+  readonly #failed = new Set<Source>();
   readonly #sinks = new Map<string, OpenSink>();
 
   constructor(ports: ConnectorPorts) {
@@ -136,6 +137,13 @@ export class Connectors {
     return kind.create(options, name);
   }
 
+  /** Sources of which nothing is read: they try again, or failed for good, until they are declared otherwise or started anew. */
+  get failingSources(): readonly string[] {
+    return [...this.#sources].flatMap(([name, { source }]) =>
+      source.failing === true || this.#failed.has(source) ? [name] : [],
+    );
+  }
+
   /** Starts what is new, stops what has gone. */
   async useSources(definitions: readonly StreamDefinition[]): Promise<void> {
     const wanted = new Map<string, WantedSource>();
@@ -148,6 +156,7 @@ export class Connectors {
       if (declared === JSON.stringify(now?.sources[now.n])) continue;
       await source.stop();
       this.#sources.delete(name);
+      this.#failed.delete(source);
     }
     for (const [name, source] of wanted) {
       if (!this.#sources.has(name)) await this.#startSource(name, source);
@@ -175,7 +184,10 @@ export class Connectors {
     this.#sources.set(name, { declared: JSON.stringify(declaration), source });
     source.done.then(
       () => log.info({ source: name }, 'the source has ended'),
-      (error: unknown) => log.warn({ err: error, source: name }, 'the source has failed'),
+      (error: unknown) => {
+        this.#failed.add(source);
+        log.warn({ err: error, source: name }, 'the source has failed');
+      },
     );
     await source.start(placesOf(stream, sources, n, kind, (each) => positions(stream, each)));
   }

@@ -9,7 +9,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { ReducerProblem } from '../aggregates/load-reducers.ts';
 import { reducerKey } from '../aggregates/reducer.ts';
 import type { StreamDefinition } from '../define/definition.ts';
-import { DefinitionProblem, Findings } from '../define/definition-problem.ts';
+import { at, DefinitionProblem, Findings } from '../define/definition-problem.ts';
 import type { AggregatePlan, Plan } from '../plan.ts';
 
 /** A window or pattern that came by a call. */
@@ -103,13 +103,29 @@ export function ofBefore(cause: unknown): never {
   throw new Error(`${text}: ${cause.message}`, { cause });
 }
 
+/** In the words of a call that gave one definition, the last of its kind; of others the name of their stream is told. */
+export function ofCall(
+  { problems }: DefinitionProblem,
+  definitions: readonly StreamDefinition[],
+  { kind, stream }: Pick<Defined, 'kind' | 'stream'>,
+): DefinitionProblem {
+  const index = definitions.findIndex(({ name }) => name === stream);
+  const given = at(at(at('streams', index), kind), (definitions[index]?.[kind]?.length ?? 0) - 1);
+  const pathOf = (path: string): string =>
+    path.startsWith(given)
+      ? `definition${path.slice(given.length)}`
+      : path.replace(/^streams\[(\d+)\]/, (whole, i: string) => definitions[Number(i)]?.name ?? whole);
+  return new DefinitionProblem(problems.map((problem) => ({ ...problem, path: pathOf(problem.path) })));
+}
+
 /** Reducers of the plan after that the one before has not: of a plan that comes by a call there must be none. */
 export function strangeReducers(before: Plan, after: Plan): Findings {
   const known = new Set(customOf(before).map(({ exportName, module }) => reducerKey(module, exportName)));
   const findings = new Findings();
   for (const { exportName, module, name } of customOf(after)) {
     const key = reducerKey(module, exportName);
-    if (!known.has(key)) findings.add(`aggregates.${name}.module`, key, 'a reducer that a declared window has');
+    if (!known.has(key))
+      findings.add(`definition.aggregates.${name}.module`, key, 'a reducer that a declared window has');
   }
   return findings;
 }

@@ -202,7 +202,7 @@ export class Lifecycle {
     else if (record.kind === 'plan') {
       await engine.pipeline.idle();
       engine.checkStarting();
-      await this.#change(JSON.parse(record.definitionsJson) as InForce).catch(ofBefore);
+      await this.#change(JSON.parse(record.definitionsJson) as InForce, seq).catch(ofBefore);
       engine.appliedSeq = seq;
     } else {
       const book = engine.books.find(({ plan }) => plan.name === record.stream);
@@ -240,7 +240,7 @@ export class Lifecycle {
       await pipeline.idle();
       outcome = await pipeline.barrier(async () => {
         const seq = await this.#logPlan(next, plan);
-        const changed = await this.#change(next);
+        const changed = await this.#change(next, seq);
         engine.appliedSeq = seq;
         return changed;
       });
@@ -271,8 +271,8 @@ export class Lifecycle {
     }
   }
 
-  /** Between rounds. */
-  async #change(next: InForce): Promise<DefineOutcome> {
+  /** Between rounds; `seq`: its record. */
+  async #change(next: InForce, seq: number): Promise<DefineOutcome> {
     const { definitions } = next;
     const { compile, engine, prepare, shardParts } = this.#options;
     const before = engine.plan;
@@ -285,8 +285,8 @@ export class Lifecycle {
     const images = carryOver(before, plan, kept, { shards: engine.shards.images, fresh });
     const books = plan.streams.map((stream) => {
       const known = engine.books.find((book) => book.plan.name === stream.name);
-      if (known === undefined) return new StreamBook(stream);
-      known.usePlan(stream);
+      if (known === undefined) return new StreamBook(stream, seq);
+      known.usePlan(stream, seq);
       return known;
     });
     this.#inForce = next;

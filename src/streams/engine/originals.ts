@@ -2,7 +2,8 @@
  * The events behind results: from ids (`seq:row`) to the texts that came in.
  *
  * Role: reads the log, as far as it still reaches back, and decodes the record again in the pool.
- * Invariant: only of records that were applied. To decode an earlier one would take its ids for known before its turn.
+ * Invariants: only of records that were applied, since to decode an earlier one would take its ids for known before its
+ * turn; and only of those that were decoded by the schema there is now, by which alone their rows are told apart.
  */
 import { placeOf } from '../dead-letters/port.ts';
 import { EventBatch } from '../decode/event-batch.ts';
@@ -40,7 +41,7 @@ async function originalOf(engine: StreamEngine, seq: number, row: number): Promi
   for await (const { record, seq: at } of eventLog.read(seq - 1)) {
     if (at !== seq || record.kind !== 'events') return null;
     const book = engine.books.find(({ plan }) => plan.name === record.stream);
-    if (book === undefined) return null;
+    if (book === undefined || !book.isReadable(seq)) return null;
     const { plan } = engine;
     // Under its own number, ids are its own: the rows are those of the first time.
     const decoded = await threads.decode({ ...engine.taskOf(book, record, seq, 0), looksOnly: true });

@@ -13,6 +13,8 @@ import { columnTypes, keyTypes } from '../expressions/result-columns.ts';
 import type { OperatorPlan, Plan } from '../plan.ts';
 import { byValue } from '../rank.ts';
 import type { Accepted, IncomingBatch } from '../sources/port.ts';
+import type { Connectors } from './connectors.ts';
+import { ofCall } from './defined.ts';
 import type { StreamEngine } from './engine.ts';
 import { operatorName } from './image-chunks.ts';
 import { refusalOf } from './intake.ts';
@@ -41,14 +43,21 @@ export class StreamService implements Streams {
   readonly #engine: StreamEngine;
   readonly #lifecycle: Lifecycle;
   readonly #alerts: AlertBook;
+  readonly #connectors: Pick<Connectors, 'failingSources'>;
   readonly #listeners = new StreamListeners();
   /** One definition at a time: each starts from what the one before left. */
   #defining: Promise<unknown> = Promise.resolve();
 
-  constructor(engine: StreamEngine, lifecycle: Lifecycle, alerts: AlertBook) {
+  constructor(
+    engine: StreamEngine,
+    lifecycle: Lifecycle,
+    alerts: AlertBook,
+    connectors: Pick<Connectors, 'failingSources'>,
+  ) {
     this.#engine = engine;
     this.#lifecycle = lifecycle;
     this.#alerts = alerts;
+    this.#connectors = connectors;
   }
 
   get plan(): Plan {
@@ -62,6 +71,7 @@ export class StreamService implements Streams {
   get degraded(): readonly string[] {
     const sinks = this.#engine.outcomes.routes.filter(({ delivery }) => delivery.failing);
     const reasons = sinks.map(({ delivery }) => `sink ${delivery.name}`);
+    reasons.push(...this.#connectors.failingSources.map((name) => `source ${name}`));
     const { outcomes, state } = this.#engine;
     if (state === 'broken') reasons.push('streams');
     // All of it, since none is running before.
@@ -128,9 +138,14 @@ export class StreamService implements Streams {
 
   #checkValue(operator: OperatorPlan, by: string): void {
     const columns = columnTypes(this.plan, operator);
-    if (by === '' || columns === null || columns.has(by)) return;
-    const known = [...columns.keys()].slice(0, 20).join(', ');
-    throw new StreamRefusal('invalid', `${operator.name} has no value ${JSON.stringify(by)}; it has ${known}`);
+    if (by === '' || columns === null) return;
+    const type = columns.get(by);
+    if (type === undefined) {
+      const known = [...columns.keys()].slice(0, 20).join(', ');
+      throw new StreamRefusal('invalid', `${operator.name} has no value ${JSON.stringify(by)}; it has ${known}`);
+    }
+    if (type !== 'string' && type !== 'boolean') return;
+    throw new StreamRefusal('invalid', `by: ${by} of ${operator.name} is a ${type}, expected a value that is a number`);
   }
 
   #operatorNamed(stream: string, name: string): OperatorPlan {
@@ -222,7 +237,13 @@ export class StreamService implements Streams {
       return { ...each, [kind]: [...others, definition] } as StreamDefinition;
     });
     // A definition without a name does not get past the checks.
-    return this.#putInForce(() => this.#lifecycle.define(definitions, { stream, kind, name: String(name) }));
+    return this.#putInForce(async () => {
+      try {
+        return await this.#lifecycle.define(definitions, { stream, kind, name: String(name) });
+      } catch (error) {
+        throw error instanceof DefinitionProblem ? ofCall(error, definitions, { kind, stream }) : error;
+      }
+    });
   }
 
   async #putInForce(put: () => Promise<DefineOutcome>): Promise<DefineOutcome> {

@@ -107,6 +107,13 @@ export class StreamEndpoint implements Required<Endpoint> {
         error: `content type ${JSON.stringify(type.slice(0, TEXT_MAX))} is not one of ${known}`,
       });
     }
+    const coding = head.header('content-encoding').trim().toLowerCase();
+    if (coding !== '' && coding !== 'identity') {
+      const shown = JSON.stringify(coding.slice(0, TEXT_MAX));
+      return answer(reply, 415, { error: `content encoding ${shown}: bodies are taken as they are, expected none` }, [
+        ['Accept-Encoding', 'identity'],
+      ]);
+    }
     const heading = headingOf(head);
     if (heading === null) return answer(reply, 400, { error: KEY_TOO_LONG });
     return this.#call(reply, admission, async (bytes, { sender }) => {

@@ -76,9 +76,18 @@ function templates(streams: Streams): readonly ResourceDefinition[] {
         run: 'inline',
         complete: { stream: streamNames, [kind]: (start: string) => namesOf(kind, start) },
       },
-      (_uri, variables) => found(() => newest(streams, variables['stream'] ?? '', variables[kind] ?? '')),
+      (_uri, variables) => {
+        const [stream = '', name = ''] = [variables['stream'], variables[kind]];
+        // Of another kind it has another address, and updates are told there.
+        return isOfKind(streams, stream, name, kind) ? found(() => newest(streams, stream, name)) : undefined;
+      },
     ),
   );
+}
+
+function isOfKind({ plan }: Streams, stream: string, name: string, kind: 'window' | 'pattern'): boolean {
+  const index = plan.streams.findIndex((each) => each.name === stream);
+  return plan.operators.some((each) => each.stream === index && each.name === name && each.kind === kind);
 }
 
 /** What is not there is "not found", as for any other resource; of what cannot be asked now is told why, and when it may. */

@@ -130,7 +130,7 @@ const QUERY_INPUT = {
     from: { type: 'number', description: 'Only windows that end after this, ms since 1970.' },
     to: { type: 'number', description: 'Only windows that start before this.' },
     limit: { type: 'integer', minimum: 1, maximum: QUERY_ROWS_MAX, default: 100 },
-    by: { type: 'string', description: 'Name of a value: the highest first.' },
+    by: { type: 'string', description: 'Name of a value that is a number: the highest first.' },
     include: { enum: ['open', 'closed', 'all'], default: 'all' },
     evidence: {
       type: 'boolean',

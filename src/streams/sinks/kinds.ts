@@ -1,9 +1,10 @@
 /**
  * The sinks there are, by the `type` of their declaration. `stream` is not one of them: the engine does that itself.
  *
- * What each promises for results of `fsync` streams, when the process ends at any moment and starts again. Of a `memory`
- * stream nothing is computed again after a restart: its new results follow the old ones, with the same identities for
- * windows that are computed anew.
+ * What each promises for results of `fsync` streams, when the process ends at any moment and starts again. Of `memory`
+ * streams alone nothing is computed again after a restart: their new results follow the old ones, with the same
+ * identities for windows that are computed anew. Beside an `fsync` stream they share its log, of which their newest
+ * records may be lost.
  *
  *   stream    exactly once    derived events follow from the log and are computed again with it
  *   file      exactly once    a batch and its place in the log are one append; what is torn is cut off at the start

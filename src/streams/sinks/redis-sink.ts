@@ -21,7 +21,7 @@ import { optionalInteger, optionalText, redisUrl, requiredText } from '../connec
 import { type Sink, SinkAway, type SinkBatch, type SinkKind } from './port.ts';
 
 /** Without a writer. */
-const PLACE_TTL_MS = 90 * 86_400_000;
+export const PLACE_TTL_MS = 90 * 86_400_000;
 /** Between two times that a writer without results puts off the end. */
 const KEEP_MS = 3_600_000;
 

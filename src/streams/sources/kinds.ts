@@ -2,7 +2,7 @@
  * The sources there are, by the `type` of their declaration.
  *
  * What each promises, from the outside to the stream's results, when the stream is `fsync` (a `memory` stream begins
- * anew when its process ends, whatever the source):
+ * anew when its process ends, whatever the source; beside an `fsync` one it goes on, but its newest records may be lost):
  *
  *   generator   exactly once   its place is in the log with the batch
  *   file        exactly once   bytes taken are in the log with the batch; a path of `-`: at most once, since standard

@@ -42,6 +42,8 @@ export interface Source {
   stop(): Promise<void>;
   /** Ended by itself (a file), failed for good, or still going. */
   readonly done: Promise<void>;
+  /** It cannot read just now, and tries again. Absent: it has no such time. */
+  readonly failing?: boolean;
 }
 
 export interface SourceKind {

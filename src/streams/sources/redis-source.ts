@@ -114,6 +114,8 @@ class RedisSource implements Source {
   readonly #options: RedisSourceOptions;
   readonly #name: string;
   readonly #host: SourceHost;
+  /** In a row. */
+  #failures = 0;
   readonly #redis: RedisConnection;
   readonly #trimmer: RedisTrimmer;
   readonly #stop = new AbortController();
@@ -163,15 +165,18 @@ class RedisSource implements Source {
     return this.#stop.signal.aborted;
   }
 
+  get failing(): boolean {
+    return this.#failures > 0;
+  }
+
   async #run(): Promise<void> {
-    let failures = 0;
     while (!this.#stopped) {
       try {
         await this.#redis.ready();
         await this.#ensureGroup();
         this.#tag = newTag();
         await this.#takeLeft(0);
-        failures = 0;
+        this.#failures = 0;
         while (!this.#stopped) {
           await this.#takeNew();
           await this.#claim();
@@ -180,8 +185,8 @@ class RedisSource implements Source {
       } catch (error) {
         if (error instanceof NotTaken) throw error.cause;
         if (this.#stopped) return;
-        failures += 1;
-        const waitMs = pauseMs(failures, Math.random());
+        this.#failures += 1;
+        const waitMs = pauseMs(this.#failures, Math.random());
         const facts = { err: error, source: this.#name, redis: this.#redis.address, pauseMs: waitMs };
         this.#host.log.warn(facts, 'entries could not be read or acknowledged; it is tried again');
         await pauseUnless(this.#stop.signal, waitMs);

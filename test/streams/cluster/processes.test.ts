@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { Accepted } from '../../../src/streams/sources/port.ts';
+import { eventually } from '../../clients/eventually.ts';
 import { NodeProcess, steadyPort } from '../../cluster/balancer/node-process.ts';
 import { RedisServer } from '../../redis/redis-server.ts';
 import { randomFrom } from '../engine/faults.ts';
@@ -112,6 +113,29 @@ test('a replicated stream without Redis is refused at the start', async () => {
   const node = new NodeProcess('alone', await steadyPort(), ['--config', join(folder, 'millrace.config.json')]);
   await assert.rejects(node.start(), /stream left: durability \\?"replicated\\?" needs Redis/);
   await node.kill();
+});
+
+test('a node whose Redis is there takes its streams over at the first try', async () => {
+  const config = join(folder, 'lone.config.json');
+  writeFileSync(config, JSON.stringify({ streams: cutStreams('lone', redis.url, 2), cluster: { prefix: 'lone:' } }));
+  const flags = ['--config', config, '--redis-url', redis.url, '--workers', '1', '--log-level', 'warn'];
+  const node = new NodeProcess('lone', await steadyPort(), flags);
+  await node.start();
+  try {
+    const events = cutBatches(randomFrom(SEED), 1, 5).flat();
+    const heading = { batchId: '', partition: '' };
+    await eventually(
+      'events are taken',
+      () =>
+        targetOf(node)
+          .accept('lone', events, heading)
+          .then(() => '', String),
+      (refusal) => refusal === '',
+    );
+    assert.equal(node.errors, '');
+  } finally {
+    await node.kill();
+  }
 });
 
 test('owners are killed, stopped, rolled and cut off: every event counts once, every result is emitted once', {

@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { leaseName, UnitOwnership } from '../../../src/streams/cluster/unit-ownership.ts';
+import { UnitRoute } from '../../../src/streams/cluster/unit-route.ts';
 import type { Unit } from '../../../src/streams/cluster/units.ts';
 import { FakeCluster } from './fake-cluster.ts';
 import { until } from './node-rig.ts';
@@ -55,4 +56,23 @@ test('a lease that is lost meanwhile ends it, and the next one is another try', 
   });
   await ownership.stop();
   assert.equal(cluster.holderOf(leaseName('u')), null);
+});
+
+test('a unit that could not be taken over is not said to be moving', async () => {
+  const cluster = new FakeCluster();
+  const ports = cluster.join('n1');
+  const ownership = new UnitOwnership(UNIT, {
+    ...ports,
+    open: () => Promise.reject(new Error('what it needs is not there')),
+    askToYield: () => Promise.reject(new Error('there is nobody')),
+    changed: NOBODY,
+    log: { error: NOBODY, warn: NOBODY, info: NOBODY },
+    now: () => performance.now(),
+  });
+  const route = new UnitRoute(UNIT, ownership, { ...ports, nodeId: 'n1', now: () => performance.now() });
+  const asked = (): Promise<unknown> =>
+    route.ask(NOBODY, { path: '/', facts: {}, body: new Uint8Array(0), timeoutMs: 1000 });
+  await assert.rejects(asked(), /is moving between nodes/);
+  await ownership.look();
+  await assert.rejects(asked(), /is run by no node: this one could not take it over, and its log says why/);
 });

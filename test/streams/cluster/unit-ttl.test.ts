@@ -3,6 +3,9 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { guarded, UnitFence } from '../../../src/streams/cluster/fence.ts';
 import { UNIT_TTL_MS } from '../../../src/streams/cluster/unit-keys.ts';
+import type { Sink } from '../../../src/streams/sinks/port.ts';
+import { PLACE_TTL_MS, redisSinkKind } from '../../../src/streams/sinks/redis-sink.ts';
+import { line } from '../sinks/sink.contract.ts';
 import { redisUnits } from './redis-unit.ts';
 
 const PUT = guarded(`return redis.call('HSET', KEYS[2], 'a', 'b')`);
@@ -42,5 +45,27 @@ describe('the keys of a unit', () => {
     assert.ok((await left(next.keys.head)) <= LEFT_MS);
     await assert.rejects(UnitFence.claim(units.redis, fence.keys, fence.token), { name: 'Fenced' });
     assert.ok((await left(next.keys.head)) <= LEFT_MS);
+  });
+
+  test('end before the place of their results in a Redis sink, which each of its writers puts off', async () => {
+    const { url } = units.server;
+    const place = (): Promise<number[]> => {
+      const key = '{results}:millrace:s/redis';
+      return Promise.all([key, `${key}:token`, `${key}:writer`].map(left));
+    };
+    const open = async (fence: number): Promise<Sink> => {
+      const sink = redisSinkKind.create({ type: 'redis', url, stream: 'results', fence }, 's/redis');
+      await sink.open();
+      return sink;
+    };
+    const first = await open(1);
+    await first.write({ seq: 1, lines: [line(1)] });
+    await first.close();
+    for (const ms of await place()) assert.ok(ms > PLACE_TTL_MS - LEFT_MS && PLACE_TTL_MS >= 3 * UNIT_TTL_MS, `${ms}`);
+    await units.server.run('PEXPIRE', '{results}:millrace:s/redis', LEFT_MS);
+    const next = await open(2);
+    const [ms = 0] = await place();
+    assert.ok(ms > PLACE_TTL_MS - LEFT_MS, `${ms}`);
+    await next.close();
   });
 });

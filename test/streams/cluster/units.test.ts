@@ -3,7 +3,6 @@ import { describe, test } from 'node:test';
 import { ranking } from '../../../src/streams/cluster/rendezvous.ts';
 import { cutIntoUnits } from '../../../src/streams/cluster/units.ts';
 import type { JoinDefinition, StreamDefinition } from '../../../src/streams/define/definition.ts';
-import { DefinitionProblem } from '../../../src/streams/define/definition-problem.ts';
 
 function stream(name: string, more: Partial<StreamDefinition> = {}): StreamDefinition {
   return { name, schema: { fields: { at: 'integer' } }, durability: 'replicated', ...more };
@@ -41,18 +40,6 @@ describe('units', () => {
     assert.deepEqual(
       cutIntoUnits(definitions).local.map(({ name }) => name),
       ['m'],
-    );
-  });
-
-  test('do not hold streams of another durability', () => {
-    const feeding = [stream('a', { sinks: [{ type: 'stream', stream: 'b' }] }), stream('b', { durability: 'fsync' })];
-    assert.throws(
-      () => cutIntoUnits(feeding),
-      (error: unknown) => {
-        assert.ok(error instanceof DefinitionProblem);
-        assert.match(error.message, /streams\.b\.durability.*fsync.*replicated/s);
-        return true;
-      },
     );
   });
 });

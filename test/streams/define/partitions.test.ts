@@ -30,6 +30,20 @@ function problemsOf(...definitions: StreamDefinition[]): string[] {
   return [];
 }
 
+describe('replicated streams', () => {
+  test('are joined and fed with replicated ones alone', () => {
+    const feeding = sensors({ partitions: 1, sinks: [{ type: 'stream', stream: 'fed' }] });
+    const fed: StreamDefinition = { name: 'fed', schema: { fields: { value: 'number' } } };
+    const expected =
+      'expected replicated, as that of stream sensors, which it is joined or fed with: both run on one node';
+    assert.deepEqual(problemsOf(feeding, fed), [`streams[1].durability: missing, ${expected}`]);
+    assert.deepEqual(problemsOf({ ...fed, durability: 'fsync', views: [{ name: 'v' }] }, feeding), [
+      `streams[0].durability: "fsync", ${expected}`,
+    ]);
+    assert.deepEqual(problemsOf(feeding, { ...fed, durability: 'replicated' }), []);
+  });
+});
+
 describe('streams with partitions', () => {
   test('may have operators whose keys hold the fields they are cut by, and connectors of which each has its own', () => {
     const definition = sensors({

@@ -11,6 +11,8 @@ import type { SourceDefinition, StreamDefinition } from '../../../src/streams/de
 import { marked, markOf, notePlace, placesOf } from '../../../src/streams/engine/source-places.ts';
 import { SOURCE_KINDS } from '../../../src/streams/sources/kinds.ts';
 import type { SourceKind } from '../../../src/streams/sources/port.ts';
+import { eventually } from '../../clients/eventually.ts';
+import { RedisServer } from '../../redis/redis-server.ts';
 import { lastingStores } from './faults.ts';
 import { openRig } from './rig.ts';
 
@@ -128,4 +130,35 @@ describe('places of Redis sources', () => {
     assert.deepEqual(placeOf(positions, [a, b], 0), ['orders', '8-0']);
     assert.deepEqual(placeOf(positions, [b, a], 0), []);
   });
+});
+
+test('a source that has failed is named by what is degraded', async () => {
+  const gone = { type: 'file', path: join(folder, 'gone') };
+  const rig = await openRig([streamWith([file('there', 1), gone])]);
+  try {
+    await eventually(
+      'it is named',
+      () => rig.service.degraded,
+      (names) => names.length > 0,
+    );
+    assert.deepEqual(rig.service.degraded, ['source s/file#1']);
+  } finally {
+    await rig.close();
+  }
+});
+
+test('a source that tries again is named by what is degraded until it reads', async () => {
+  const redis = await RedisServer.start();
+  await redis.run('SET', 'in', 'no stream');
+  const rig = await openRig([streamWith([{ type: 'redis', url: redis.url, stream: 'in', blockMs: 1 }])]);
+  const degraded = (): readonly string[] => rig.service.degraded;
+  try {
+    await eventually('it is named', degraded, (names) => names.length > 0);
+    assert.deepEqual(degraded(), ['source s/redis#0']);
+    await redis.run('DEL', 'in');
+    await eventually('it reads', degraded, (names) => names.length === 0);
+  } finally {
+    await rig.close();
+    await redis.end();
+  }
 });

@@ -163,3 +163,26 @@ test('the newest of many traces are kept, and what is shown is always of the eve
   }
   await rig.close();
 });
+
+test('a shard remembers the contexts of its newest 1024 events that have their own, and of its newest 256 batches', async () => {
+  const numbered = (from: number, to: number): string[] => Array.from({ length: to - from }, (_, i) => `k${from + i}`);
+  /** Keys of the results that show a trace. */
+  const tracedBy = async (send: (rig: Rig) => Promise<void>): Promise<string[]> => {
+    const [stream, other] = DEFINED as [StreamDefinition, StreamDefinition];
+    const rig = await openRig([{ ...stream, sinks: [{ type: 'tap', of: ['tumbling'] }] }, other], { shards: 1 });
+    await send(rig);
+    await finished(rig);
+    const rows = rig.tap.lines().map((line) => JSON.parse(line) as ResultLine);
+    await rig.close();
+    return rows.flatMap(({ context, key }) => ((context?.traces.length ?? 0) > 0 ? [String(key['k'])] : [])).toSorted();
+  };
+  const ofEvents = await tracedBy(async (rig) => {
+    const events = numbered(0, 1500).map((k, i) => ({ at: 10, k, v: 2 * i }));
+    await rig.send('s', [], { format: 'cloudevents-batch', body: cloudEvents(events) });
+  });
+  assert.deepEqual(ofEvents, numbered(1500 - 1024, 1500).toSorted());
+  const ofBatches = await tracedBy(async (rig) => {
+    for (const k of numbered(0, 300)) await rig.send('s', [{ at: 10, k, v: 1 }], { traceparent: BATCH_TRACE });
+  });
+  assert.deepEqual(ofBatches, numbered(300 - 256, 300).toSorted());
+});

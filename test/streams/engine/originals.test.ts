@@ -4,10 +4,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MemoryDeadLetterStore } from '../../../src/streams/dead-letters/memory-store.ts';
-import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
+import type { FieldDefinition, StreamDefinition } from '../../../src/streams/define/definition.ts';
 import { MemoryLog } from '../../../src/streams/log/memory-log.ts';
 import { type Appended, type LogRecord, LogUnavailable } from '../../../src/streams/log/port.ts';
 import { storesOf } from '../../../src/streams/stores.ts';
+import { lastingStores } from './faults.ts';
 import { openRig } from './rig.ts';
 
 const STREAM: StreamDefinition = {
@@ -93,4 +94,40 @@ test('asking for an event that the log then refuses does not make it known: it c
   } finally {
     await rig.close();
   }
+});
+
+test('events that were decoded by another schema are left out: others would stand in their rows', async () => {
+  const stores = lastingStores();
+  const streamWith = (v: FieldDefinition): StreamDefinition => ({
+    ...STREAM,
+    schema: { ...STREAM.schema, fields: { at: 'integer', k: 'string', v } },
+  });
+  const loose = streamWith({ type: 'number', optional: true });
+  const strict = streamWith({ type: 'number' });
+  let rig = await openRig([loose], { stores });
+  await rig.send('s', [
+    { at: 1, k: 'a' },
+    { at: 2, k: 'b', v: 1 },
+  ]);
+  const ids = (await rig.rows('s', 'each')).flatMap((row) => row.context?.events ?? []);
+  const shown = async (): Promise<number> => (await rig.service.events('s', ids)).length;
+  assert.equal(await shown(), 2);
+  await rig.abandon();
+  rig = await openRig([strict], { stores });
+  assert.equal(await shown(), 0);
+  await rig.send('s', [{ at: 3, k: 'c', v: 2 }]);
+  const [newest] = await rig.rows('s', 'each');
+  const texts = async (): Promise<string[]> =>
+    (await rig.service.events('s', newest?.context?.events ?? [])).map(({ text }) => text);
+  assert.deepEqual(await texts(), ['{"at":3,"k":"c","v":2}']);
+  // From a checkpoint.
+  await rig.abandon();
+  rig = await openRig([strict], { stores });
+  assert.equal(await shown(), 0);
+  assert.deepEqual(await texts(), ['{"at":3,"k":"c","v":2}']);
+  // What is decoded alike is shown, whatever else is declared.
+  await rig.abandon();
+  rig = await openRig([{ ...strict, views: [{ name: 'each' }, { name: 'more' }], title: 'Another' }], { stores });
+  assert.deepEqual(await texts(), ['{"at":3,"k":"c","v":2}']);
+  await rig.close();
 });

@@ -191,6 +191,19 @@ test('a value that the operator does not have is refused with those it has', asy
   }
 });
 
+test('a value that is no number is refused: nothing is the highest of it', async () => {
+  const texts = { name: { fn: 'first', of: 'host' }, all: { fn: 'collect', of: 'v' }, v: { fn: 'max', of: 'v' } };
+  const rig = await openRig([streamOf({ windows: [{ name: 'w', type: 'global', aggregates: texts }] })]);
+  try {
+    const message = 'by: name of w is a string, expected a value that is a number';
+    await assert.rejects(ask(rig, { by: 'name' }), { refusal: 'invalid', message });
+    await ask(rig, { by: 'all' });
+    await ask(rig, { by: 'v' });
+  } finally {
+    await rig.close();
+  }
+});
+
 test('a value of the key that is of another type is refused, not looked for in vain', async () => {
   const rig = await openRig([streamOf({ windows: [{ name: 'w', type: 'global', aggregates }] })]);
   try {

@@ -193,6 +193,30 @@ test('an alert whose state is gone is not raised any more, one that goes on is',
   await rig.close();
 });
 
+test('what is wrong with a definition by a call is told at its place there, or where others need it', async () => {
+  const other: StreamDefinition = { ...DECLARED, name: 'first', windows: [] };
+  const alerts = [{ name: 'high', on: 'own', when: 'total > 1' }];
+  const rig = await openRig([other, { ...DECLARED, alerts }], { stores: lastingStores() });
+  const refused = (definition: unknown, message: RegExp): Promise<void> =>
+    assert.rejects(rig.service.define('s', 'windows', definition), { refusal: 'invalid', message });
+  try {
+    await refused(tumbling('w', 0), /^definition\.sizeMs: 0, expected /);
+    await refused(tumbling('w', 5, 'z'), /^definition\.aggregates\.total\.of: "z" /);
+    await refused({ ...tumbling('own', 5), aggregates: { n: 'count' } }, /^s\.alerts\[0\]\.when: "total > 1" /);
+    await refused(tumbling('high', 5), /^s\.alerts\[0\]\.name: "high", expected a name that no other /);
+    await refused(7, /^definition: 7, expected an object/);
+    const [first] = alerts;
+    await assert.rejects(
+      rig.service.define('s', 'patterns', { name: 'p', steps: [first, { name: 'b', where: 'v >' }] }),
+      {
+        message: /definition\.steps\[0\]\.on: /,
+      },
+    );
+  } finally {
+    await rig.close();
+  }
+});
+
 test('a definition by a call loads no code: it has the reducers that are declared', async () => {
   const reducer = 'export const sum = {init: () => 0, add: (s, v) => s + v, merge: (a, b) => a + b, result: (s) => s};';
   const declared = `data:text/javascript,${reducer}`;

@@ -182,7 +182,7 @@ describe('streams over MCP', () => {
       definition: { ...definition, name: 'bad', aggregates: { high: { fn: 'max', of: 'nothing' } } },
     });
     assert.equal(bad['isError'], true);
-    assert.match(textOf(bad), /aggregates\.high\.of/);
+    assert.match(textOf(bad), /^definition\.aggregates\.high\.of: "nothing"/);
     await publish([{ at, host: 'p', v: 0.5 }]);
     await publish([{ at: at + 1, host: 'p', v: 91 }]);
     await close();

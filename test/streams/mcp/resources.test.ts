@@ -46,3 +46,21 @@ test('a refusal is an error that says why, and when to come back', async () => {
 test('what is there no more is not found', async () => {
   for (const read of await readsOf('unknown', 0)) assert.equal(await read(), undefined);
 });
+
+test('a window is not read as a pattern, where updates of it are not told', async () => {
+  const rig = await openRig([{ ...STREAM, patterns: [{ name: 'p', steps: [{ name: 'a' }] }] }]);
+  try {
+    const read = async (template: string, variables: Record<string, string>): Promise<unknown> =>
+      streamResources(rig.service)
+        .find((each) => each.template === template)
+        ?.handler('', variables, {} as Parameters<ResourceDefinition['handler']>[2]);
+    const [windows, patterns] = ['stream://{stream}/windows/{window}', 'stream://{stream}/patterns/{pattern}'] as const;
+    assert.equal(typeof (await read(windows, { stream: 's', window: 'w' })), 'string');
+    assert.equal(typeof (await read(patterns, { stream: 's', pattern: 'p' })), 'string');
+    assert.equal(await read(windows, { stream: 's', window: 'p' }), undefined);
+    assert.equal(await read(patterns, { stream: 's', pattern: 'w' }), undefined);
+    assert.equal(await read(windows, { stream: 't', window: 'w' }), undefined);
+  } finally {
+    await rig.close();
+  }
+});
