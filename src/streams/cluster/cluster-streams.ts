@@ -15,6 +15,7 @@ import {
   type AlertFilter,
   type DeadLetterFacts,
   type DefineOutcome,
+  type OriginalEvent,
   type RaisedAlert,
   type Replayed,
   type StreamChange,
@@ -125,10 +126,7 @@ export class ClusterStreams implements Streams {
     return this.#familyOf(stream).define(stream, kind, definition);
   }
 
-  async events(
-    stream: string,
-    ids: readonly string[],
-  ): Promise<readonly { readonly id: string; readonly text: string }[]> {
+  async events(stream: string, ids: readonly string[]): Promise<readonly OriginalEvent[]> {
     return this.#familyOf(stream).events(stream, ids);
   }
 

@@ -10,6 +10,7 @@ import {
   type AlertFilter,
   type DeadLetterFacts,
   type DefineOutcome,
+  type OriginalEvent,
   type RaisedAlert,
   type Replayed,
   type ResultLine,
@@ -111,14 +112,11 @@ export class PartitionedStreams implements FamilyStreams {
     return outcome;
   }
 
-  async events(
-    stream: string,
-    ids: readonly string[],
-  ): Promise<readonly { readonly id: string; readonly text: string }[]> {
+  async events(stream: string, ids: readonly string[]): Promise<readonly OriginalEvent[]> {
     const found = await Promise.all(
       [...this.#byPartition(ids)].map(async ([partition, its]) => {
         const events = await this.#unit(partition).events(stream, its);
-        return events.map(({ id, text }) => ({ id: idIn(partition, id), text }));
+        return events.map((event) => ({ ...event, id: idIn(partition, event.id) }));
       }),
     );
     return found.flat();

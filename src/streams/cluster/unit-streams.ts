@@ -12,6 +12,7 @@ import type {
   AlertFilter,
   DeadLetterFacts,
   DefineOutcome,
+  OriginalEvent,
   RaisedAlert,
   Replayed,
   StreamFacts,
@@ -108,7 +109,7 @@ export class UnitStreams implements FamilyStreams {
     return this.#ask('follow', []);
   }
 
-  events(stream: string, ids: readonly string[]): Promise<readonly { readonly id: string; readonly text: string }[]> {
+  events(stream: string, ids: readonly string[]): Promise<readonly OriginalEvent[]> {
     return this.#ask('events', [stream, ids]);
   }
 

@@ -25,7 +25,7 @@ import { originalsOf } from './originals.ts';
 import type { Outcomes } from './outcomes.ts';
 import { DECODE_TRIES_MAX, type Entry, Pipeline } from './pipeline.ts';
 import { PlanGate } from './plan-gate.ts';
-import { StreamRefusal } from './port.ts';
+import { type OriginalEvent, StreamRefusal } from './port.ts';
 import type { ShardSet } from './shard-set.ts';
 import { notePlace } from './source-places.ts';
 import type { DecodeResult, DecodeTask, QueryRows, ResultChunk, ShardReport, Step, StreamThreads } from './task.ts';
@@ -363,8 +363,8 @@ export class StreamEngine {
     this.#arrivals.clear();
   }
 
-  /** Original texts of `seq:row` ids, of records the log still has. */
-  originals(ids: readonly string[]): Promise<{ id: string; text: string }[]> {
+  /** Of `seq:row` ids, of records the log still has. */
+  originals(ids: readonly string[]): Promise<OriginalEvent[]> {
     return originalsOf(this, ids);
   }
 

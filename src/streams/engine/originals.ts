@@ -1,5 +1,5 @@
 /**
- * The events behind results: from ids (`seq:row`) to the texts that came in.
+ * The events behind results: from ids (`seq:row`) to what came in, and where from.
  *
  * Role: reads the log, as far as it still reaches back, and decodes the record again in the pool.
  * Invariants: only of records that were applied, since to decode an earlier one would take its ids for known before its
@@ -7,24 +7,25 @@
  */
 import { placeOf } from '../dead-letters/port.ts';
 import { EventBatch } from '../decode/event-batch.ts';
+import { contextOf } from '../event-context.ts';
 import { LogDamaged } from '../log/port.ts';
 import type { StreamEngine } from './engine.ts';
+import type { OriginalEvent } from './port.ts';
+
+type Original = Omit<OriginalEvent, 'id'>;
 
 /** Those that are not there any more are left out. */
-export async function originalsOf(
-  engine: StreamEngine,
-  ids: readonly string[],
-): Promise<{ id: string; text: string }[]> {
-  const found: { id: string; text: string }[] = [];
+export async function originalsOf(engine: StreamEngine, ids: readonly string[]): Promise<OriginalEvent[]> {
+  const found: OriginalEvent[] = [];
   for (const id of ids) {
     const place = placeOf(id);
-    const text = place === null ? null : await heldOriginalOf(engine, ...place);
-    if (text !== null) found.push({ id, text });
+    const original = place === null ? null : await heldOriginalOf(engine, ...place);
+    if (original !== null) found.push({ id, ...original });
   }
   return found;
 }
 
-async function heldOriginalOf(engine: StreamEngine, seq: number, row: number): Promise<string | null> {
+async function heldOriginalOf(engine: StreamEngine, seq: number, row: number): Promise<Original | null> {
   const { eventLog } = engine.parts;
   if (seq < eventLog.first || seq > engine.appliedSeq) return null;
   try {
@@ -36,7 +37,7 @@ async function heldOriginalOf(engine: StreamEngine, seq: number, row: number): P
   }
 }
 
-async function originalOf(engine: StreamEngine, seq: number, row: number): Promise<string | null> {
+async function originalOf(engine: StreamEngine, seq: number, row: number): Promise<Original | null> {
   const { eventLog, threads } = engine.parts;
   for await (const { record, seq: at } of eventLog.read(seq - 1)) {
     if (at !== seq || record.kind !== 'events') return null;
@@ -44,9 +45,21 @@ async function originalOf(engine: StreamEngine, seq: number, row: number): Promi
     if (book === undefined || !book.isReadable(seq)) return null;
     const { plan } = engine;
     // Under its own number, ids are its own: the rows are those of the first time.
-    const decoded = await threads.decode({ ...engine.taskOf(book, record, seq, 0), looksOnly: true });
+    const task = engine.taskOf(book, record, seq, 0);
+    const decoded = await threads.decode({ ...task, looksOnly: true });
     const batch = new EventBatch(plan, decoded.batch);
-    return row < batch.count ? batch.original(row) : null;
+    if (row >= batch.count) return null;
+    const { arrivalMs, partition, position, source } = record;
+    const { correlationId, traceparent } = contextOf(batch, row, task.provenance);
+    return {
+      text: batch.original(row),
+      source,
+      arrivalMs,
+      ...(partition !== '' && { partition }),
+      ...(position !== '' && { position }),
+      ...(traceparent !== '' && { traceparent }),
+      ...(correlationId !== '' && { correlationId }),
+    };
   }
   return null;
 }

@@ -5,6 +5,7 @@
  * closed table `STREAM_REFUSALS`, thrown as `StreamRefusal` and never with a stack of their own to look at.
  */
 import type { StreamDefinition } from '../define/definition.ts';
+import type { OwnContext } from '../event-context.ts';
 import type { Plan } from '../plan.ts';
 import type { Accepted, IncomingBatch } from '../sources/port.ts';
 
@@ -165,6 +166,19 @@ export interface DeadLetterFacts {
   readonly base64: boolean;
 }
 
+/** An event behind a result, as it came in. What is `''` is not there. */
+export interface OriginalEvent extends Partial<OwnContext> {
+  readonly id: string;
+  /** Of binary formats as JSON. */
+  readonly text: string;
+  /** Connector that brought it. */
+  readonly source: string;
+  readonly partition?: string;
+  /** Its batch's in the source: offset, entry. */
+  readonly position?: string;
+  readonly arrivalMs: number;
+}
+
 export interface DefineOutcome {
   /** What kept its state and what not, and why. */
   readonly operators: readonly { readonly name: string; readonly kept: boolean; readonly why: string }[];
@@ -195,8 +209,8 @@ export interface Streams {
   alerts(filter: AlertFilter): readonly RaisedAlert[] | Promise<readonly RaisedAlert[]>;
   /** Adds or replaces a window or pattern of a stream. */
   define(stream: string, kind: 'windows' | 'patterns', definition: unknown): Promise<DefineOutcome>;
-  /** Original events of evidence ids (`seq:row`) of a stream's results, as far as the log still has them. */
-  events(stream: string, ids: readonly string[]): Promise<readonly { readonly id: string; readonly text: string }[]>;
+  /** Events of evidence ids (`seq:row`) of a stream's results, as far as the log still has them. */
+  events(stream: string, ids: readonly string[]): Promise<readonly OriginalEvent[]>;
   /** Oldest first, after the id given (`''`: from the oldest). */
   deadLetters(stream: string, after: string, limit: number): Promise<readonly DeadLetterFacts[]>;
   /** Accepts them again; those that are good now leave the queue. */

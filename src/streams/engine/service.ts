@@ -22,6 +22,7 @@ import type { Lifecycle } from './lifecycle.ts';
 import {
   type DeadLetterFacts,
   type DefineOutcome,
+  type OriginalEvent,
   type RaisedAlert,
   type Replayed,
   type ResultLine,
@@ -258,10 +259,7 @@ export class StreamService implements Streams {
   }
 
   /** One log serves all streams of an engine. */
-  async events(
-    _stream: string,
-    ids: readonly string[],
-  ): Promise<readonly { readonly id: string; readonly text: string }[]> {
+  async events(_stream: string, ids: readonly string[]): Promise<readonly OriginalEvent[]> {
     return this.#engine.originals(ids.slice(0, EVENTS_MAX));
   }
 

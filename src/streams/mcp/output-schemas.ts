@@ -24,7 +24,17 @@ const countsOf = (...names: string[]): Schema => objectOf(Object.fromEntries(nam
 
 /** Original events of a result, on request. */
 const EVENTS = listOf(
-  objectOf({ id: TEXT, text: { ...TEXT, description: 'The event as it came in; binary ones as JSON.' } }),
+  objectOf(
+    { id: TEXT, text: { ...TEXT, description: 'The event as it came in; binary ones as JSON.' } },
+    {
+      source: { ...TEXT, description: 'Connector that brought it.' },
+      partition: TEXT,
+      position: { ...TEXT, description: "Its batch's in the source." },
+      arrivalMs: { type: 'number', description: 'When it came in, ms since 1970.' },
+      traceparent: TEXT,
+      correlationId: TEXT,
+    },
+  ),
   'The events behind it, as far as the log still holds them.',
 );
 

@@ -81,6 +81,6 @@ async function alertOf(streams: Streams, id: string): Promise<RaisedAlert | unde
 
 async function explanationOf(streams: Streams, alert: RaisedAlert): Promise<string> {
   const events = await streams.events(alert.stream, (alert.result.context?.events ?? []).slice(0, EVIDENCE_MAX));
-  const evidence = events.map((event) => `${event.id} ${event.text}`).join('\n');
+  const evidence = events.map((event) => `${event.id} from ${event.source}: ${event.text}`).join('\n');
   return `Alert:\n${JSON.stringify(alert, null, 2)}\n\nEvents behind it (at most ${EVIDENCE_MAX}):\n${evidence === '' ? 'no longer held' : evidence}\n\nExplain in plain words what happened, to whom (the key), how far from normal it is, and what to look at next with window_query.`;
 }

@@ -65,7 +65,7 @@ function describeTool(streams: Streams): ToolDefinition {
       description: 'Fields, windows, patterns, joins, anomalies and alerts of a stream, and how to query them.',
       run: 'inline',
       annotations: READ_ONLY,
-      input: { type: 'object', properties: { stream: STREAM }, required: ['stream'] },
+      input: { type: 'object', properties: { stream: STREAM }, required: ['stream'], additionalProperties: false },
       output: DESCRIPTION,
     },
     (args) => answered(() => describeStream(streams, (args as { stream: string }).stream)),
@@ -89,6 +89,7 @@ function publishTool(streams: Streams): ToolDefinition {
           batchId: { type: 'string', maxLength: 256, description: 'The same id again counts nothing twice.' },
         },
         required: ['stream', 'events'],
+        additionalProperties: false,
       },
       output: ACCEPTED,
     },
@@ -139,6 +140,7 @@ const QUERY_INPUT = {
     },
   },
   required: ['stream', 'window'],
+  additionalProperties: false,
 };
 
 function queryTool(streams: Streams): ToolDefinition {
@@ -211,6 +213,7 @@ function defineOperatorTool(streams: Streams, kind: 'windows' | 'patterns', sche
         type: 'object',
         properties: { stream: STREAM, definition: schema },
         required: ['stream', 'definition'],
+        additionalProperties: false,
       },
       output: KEPT,
     },
@@ -237,6 +240,7 @@ function alertsTool(streams: Streams): ToolDefinition {
           evidence: { type: 'boolean', default: false, description: 'With the original events, where still held.' },
           limit: { type: 'integer', minimum: 1, maximum: ALERTS_MAX, default: 50 },
         },
+        additionalProperties: false,
       },
       output: ALERTS,
     },

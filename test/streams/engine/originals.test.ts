@@ -17,6 +17,7 @@ const STREAM: StreamDefinition = {
   views: [{ name: 'each' }],
 };
 
+const TRACE = '00-11111111111111111111111111111111-2222222222222222-01';
 /** The record before is that of the plan. */
 const FIRST = 2;
 
@@ -36,6 +37,43 @@ test('ids of events are answered with their texts, ids of nothing with nothing',
     for (const none of [`${FIRST}:2`, `${FIRST}:-1`, `${FIRST}:0:1`, '1:0', '0:0', '-2:0', '99:0', ':', '', '1e9:0']) {
       assert.deepEqual(await rig.service.events('s', [none]), [], none);
     }
+  } finally {
+    await rig.close();
+  }
+});
+
+test("an event is shown with where it came from, and its context before its batch's", async () => {
+  const rig = await openRig([STREAM]);
+  try {
+    const own = { specversion: '1.0', id: 'e', source: 'plant', type: 't', traceparent: TRACE, correlationid: 'own' };
+    const body = Buffer.from(
+      JSON.stringify([
+        { ...own, data: { at: 1, k: 'a' } },
+        { ...own, id: 'f', traceparent: undefined, correlationid: undefined, data: { at: 2, k: 'b' } },
+      ]),
+    );
+    const batch = {
+      format: 'cloudevents-batch',
+      partition: 'p1',
+      position: '17-3',
+      batchId: '',
+      traceparent: '',
+      correlationId: 'batch',
+    } as const;
+    await rig.service.accept('s', 'redis', { ...batch, body });
+    const events = await rig.service.events('s', [`${FIRST}:0`, `${FIRST}:1`]);
+    const from = { source: 'redis', partition: 'p1', position: '17-3' };
+    assert.deepEqual(
+      events.map(({ arrivalMs: _, text: __, ...each }) => each),
+      [
+        { id: `${FIRST}:0`, ...from, traceparent: TRACE, correlationId: 'own' },
+        { id: `${FIRST}:1`, ...from, correlationId: 'batch' },
+      ],
+    );
+    assert.equal(new Set(events.map(({ arrivalMs }) => arrivalMs)).size, 1);
+    await rig.send('s', [{ at: 3, k: 'c' }]);
+    const [plain = {}] = await rig.service.events('s', [`${FIRST + 1}:0`]);
+    assert.deepEqual(Object.keys(plain).sort(), ['arrivalMs', 'id', 'source', 'text']);
   } finally {
     await rig.close();
   }

@@ -13,6 +13,7 @@ import {
 } from '@modelcontextprotocol/sdk/types.js';
 import { REVISIONS } from '../../../src/protocol/revisions.ts';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
+import type { OriginalEvent } from '../../../src/streams/engine/port.ts';
 import { eventually } from '../../clients/eventually.ts';
 import { textOf } from '../../clients/five-tools.ts';
 import { type Served, serve } from '../../clients/serve.ts';
@@ -212,7 +213,7 @@ describe('streams over MCP', () => {
     const wrong = await call('alert_list', { stream: 'nope' });
     assert.deepEqual([wrong['isError'], textOf(wrong)], [true, 'no stream named "nope"']);
     const shown = await query({ key: { host: 'h' }, include: 'closed', evidence: true });
-    const [row] = shown.rows as unknown as { events: { id: string; text: string }[]; context: { events: string[] } }[];
+    const [row] = shown.rows as unknown as { events: OriginalEvent[]; context: { events: string[] } }[];
     assert.deepEqual(
       row?.events.map(({ text }) => JSON.parse(text)).sort((a, b) => a.at - b.at),
       events,
@@ -221,7 +222,13 @@ describe('streams over MCP', () => {
       row?.events.map(({ id }) => id),
       row?.context.events,
     );
+    for (const { arrivalMs, source } of row?.events ?? []) {
+      assert.ok(Math.abs(Date.now() - arrivalMs) < 600_000, `${arrivalMs}`);
+      assert.equal(source, 'mcp');
+    }
     assert.equal('events' in ((await query({ key: { host: 'h' } })).rows[0] ?? {}), false);
+    const misspelt = await call('window_query', { stream: 'load', window: 'w', lmit: 5 });
+    assert.deepEqual([misspelt['isError'], /lmit/.test(textOf(misspelt))], [true, true]);
     const described = await client.getPrompt({ name: 'describe_stream', arguments: { stream: 'load' } });
     assert.match(JSON.stringify(described.messages), /stream:\/\/load\/windows\/w/);
     const unknown = await client.getPrompt({ name: 'describe_stream', arguments: { stream: 'nope' } });
