@@ -152,7 +152,7 @@ export class Intake {
       const decoded = await parts.threads.decode(task);
       const { count, ts } = new EventBatch(plan, decoded.batch);
       const earliest = ts.subarray(0, count).reduce((least, each) => Math.min(least, each), Number.POSITIVE_INFINITY);
-      this.#engine.reuse(book, task, decoded, true);
+      this.#engine.decodeTasks.reuse(book, task, decoded, true);
       return earliest;
     } catch (error) {
       // The sender comes again, and then there is another thread.
