@@ -139,9 +139,12 @@ export class StreamEngine {
     return book;
   }
 
-  /** Resolves when the batch is durable at its stream's level and applied. Rejects with `StreamRefusal`. */
-  accept(stream: string, source: string, batch: IncomingBatch): Promise<Accepted> {
-    return this.#intake.accept(stream, source, batch);
+  /**
+   * Resolves when the batch is durable at its stream's level and applied. Rejects with `StreamRefusal`; with `unread`, why
+   * no thread is to decode it, always: it is kept as a dead letter.
+   */
+  accept(stream: string, source: string, batch: IncomingBatch, unread = ''): Promise<Accepted> {
+    return this.#intake.accept(stream, source, batch, unread);
   }
 
   /** Of the log, now or replayed. */
@@ -182,7 +185,8 @@ export class StreamEngine {
     contextBytes = 0,
   ): Promise<Accepted> {
     const bytes = record.body.byteLength;
-    let leftOut = this.leftOut.of(seq);
+    const unread = record.unread === '' ? null : { why: record.unread, isDecoded: false };
+    let leftOut = unread ?? this.leftOut.of(seq);
     const looksOnly = leftOut !== null;
     const isRead = leftOut === null || leftOut.isDecoded;
     const task = isRead ? { ...this.taskOf(book, record, seq, contextBytes), looksOnly } : null;

@@ -71,8 +71,9 @@ export class StreamService implements Streams {
     return reasons;
   }
 
-  accept(stream: string, source: string, batch: IncomingBatch): Promise<Accepted> {
-    return this.#engine.accept(stream, source, batch);
+  /** `unread`: why no thread is to decode it; then it is kept as a dead letter, and refused. */
+  accept(stream: string, source: string, batch: IncomingBatch, unread = ''): Promise<Accepted> {
+    return this.#engine.accept(stream, source, batch, unread);
   }
 
   list(): readonly StreamFacts[] {
@@ -250,22 +251,23 @@ export class StreamService implements Streams {
     return letters.map(factsOf);
   }
 
-  async replayDeadLetters(stream: string, ids: readonly string[]): Promise<Replayed> {
+  /** A dead letter as it is taken again; null when it is not there. */
+  async letterBatch(stream: string, id: string): Promise<IncomingBatch | null> {
     this.#engine.bookNamed(stream);
+    const letter = await this.#letter(stream, id);
+    if (letter === null) return null;
+    const { bytes, correlationId, format, partition, traceparent } = letter;
+    // One that is refused again comes back under a new id; one that is taken must not be taken twice.
+    const batchId = `dead-letter/${id}`;
+    return { format, partition, body: bytes, position: '', batchId, traceparent, correlationId };
+  }
+
+  async replayDeadLetters(stream: string, ids: readonly string[]): Promise<Replayed> {
     const sum = { letters: 0, accepted: 0, rejected: 0, late: 0 };
     for (const id of ids) {
-      const letter = await this.#letter(stream, id);
-      if (letter === null) continue;
-      const outcome = await this.#takeAgain(stream, {
-        format: letter.format,
-        partition: letter.partition,
-        body: letter.bytes,
-        position: '',
-        // One that is refused again comes back under a new id; one that is taken must not be taken twice.
-        batchId: `dead-letter/${id}`,
-        traceparent: letter.traceparent,
-        correlationId: letter.correlationId,
-      });
+      const batch = await this.letterBatch(stream, id);
+      if (batch === null) continue;
+      const outcome = await takenAgain(this.accept(stream, 'dead-letters', batch));
       await this.#remove(stream, [id], `the events of dead letter ${id} have been taken again; it stays, since `);
       sum.letters += 1;
       sum.accepted += outcome.accepted;
@@ -273,15 +275,6 @@ export class StreamService implements Streams {
       sum.late += outcome.late;
     }
     return sum;
-  }
-
-  async #takeAgain(stream: string, batch: IncomingBatch): Promise<Accepted> {
-    try {
-      return await this.accept(stream, 'dead-letters', batch);
-    } catch (error) {
-      if (!(error instanceof StreamRefusal && error.isKept)) throw error;
-      return { accepted: 0, rejected: 1, late: 0 };
-    }
   }
 
   /** The page of one that begins right before it. */
@@ -322,6 +315,16 @@ export class StreamService implements Streams {
   /** From the outcomes of a round. */
   tell(change: StreamChange): void {
     this.#listeners.changed(change);
+  }
+}
+
+/** What became of a dead letter that was taken again: it may have come back. */
+export async function takenAgain(taking: Promise<Accepted>): Promise<Accepted> {
+  try {
+    return await taking;
+  } catch (error) {
+    if (!(error instanceof StreamRefusal && error.isKept)) throw error;
+    return { accepted: 0, rejected: 1, late: 0 };
   }
 }
 

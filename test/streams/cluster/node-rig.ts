@@ -6,6 +6,7 @@ import { type OpenClusterStreams, openClusterStreams } from '../../../src/stream
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
 import { CONNECTOR_KINDS } from '../../../src/streams/engine/connectors.ts';
 import { LocalThreads } from '../../../src/streams/engine/local-threads.ts';
+import type { ShardParts } from '../../../src/streams/engine/shard.ts';
 import type { Accepted, IncomingBatch } from '../../../src/streams/sources/port.ts';
 import { openStores } from '../../../src/streams/stores.ts';
 import { QUIET, type RedisServer } from '../../redis/redis-server.ts';
@@ -20,6 +21,7 @@ export interface NodeOptions {
   /** Of Redis, for one command. */
   readonly commandMsMax?: number;
   readonly clock?: (redisNowMs: number) => () => number;
+  readonly threads?: (parts: ShardParts) => LocalThreads;
 }
 
 const FAR_MS = 3_600_000;
@@ -56,6 +58,7 @@ export class RigNode {
 
   static async start(id: string, options: NodeOptions): Promise<RigNode> {
     const { checkpointMs = FAR_MS, clock, cluster, commandMsMax = COMMAND_MS_MAX, definitions } = options;
+    const { threads = (parts) => new LocalThreads(parts) } = options;
     const proxy = await TcpProxy.start(options.redis.port);
     const redis = new RedisConnection(`redis://127.0.0.1:${proxy.port}`, id, QUIET, { commandMsMax });
     // A command of a loaded machine may be late.
@@ -84,7 +87,7 @@ export class RigNode {
       tickMs: 50,
       kinds: CONNECTOR_KINDS,
       stores: (local) => openStores({ definitions: local, dataDir: '', logBytesMax: LOG_BYTES_MAX }),
-      threads: (_engine, parts) => Object.assign(new LocalThreads(parts), { release: () => undefined }),
+      threads: (_engine, parts) => Object.assign(threads(parts), { release: () => undefined }),
       log: { error: note, warn: (_fields, message) => warnings.push(message), info: () => undefined },
       now: Date.now,
       ...(clock === undefined ? {} : { clock }),
