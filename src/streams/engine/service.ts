@@ -59,16 +59,25 @@ export class StreamService implements Streams {
     return this.#lifecycle.definitions;
   }
 
+  /** Nothing is taken yet, and what is in force may change. */
+  get starting(): boolean {
+    return this.#engine.state === 'starting';
+  }
+
   get degraded(): readonly string[] {
     const sinks = this.#engine.outcomes.routes.filter(({ delivery }) => delivery.failing);
     const reasons = sinks.map(({ delivery }) => `sink ${delivery.name}`);
-    const { outcomes, state } = this.#engine;
-    if (state === 'broken') reasons.push('streams');
-    // All of it, since none is running before.
-    if (state === 'starting') reasons.push(...outcomes.full.map((sink) => `stream start, behind sink ${sink}`));
+    if (this.#engine.state === 'broken') reasons.push('streams');
+    if (this.starting) reasons.push(...this.#startReasons());
     if (!this.#engine.parts.eventLog.available) reasons.push('stream log');
     if (this.#engine.shards.notStored !== '') reasons.push('stream spill');
     return reasons;
+  }
+
+  /** All of it waits, since none is running before: for sinks now and then, for the rest of the log in between. */
+  #startReasons(): readonly string[] {
+    const { full } = this.#engine.outcomes;
+    return full.length === 0 ? ['stream start'] : full.map((sink) => `stream start, behind sink ${sink}`);
   }
 
   /** `unread`: why no thread is to decode it; then it is kept as a dead letter, and refused. */
@@ -192,6 +201,7 @@ export class StreamService implements Streams {
   /** Puts all of these in force, read when what was defined before is. False: they are, or there are none. */
   adopt(read: () => Promise<readonly StreamDefinition[] | null>): Promise<boolean> {
     return this.#inTurn(async () => {
+      this.#refuseStarting();
       const definitions = await read();
       // As they were stored, whatever the order of members.
       const known: unknown = JSON.parse(JSON.stringify(this.definitions));
@@ -212,9 +222,12 @@ export class StreamService implements Streams {
     this.#listeners.defined();
   }
 
+  #refuseStarting(): void {
+    if (this.starting) throw new StreamRefusal('stopped', 'the streams are starting', RETRY_AFTER_MS);
+  }
+
   async #define(stream: string, kind: 'windows' | 'patterns', definition: unknown): Promise<DefineOutcome> {
-    const { state } = this.#engine;
-    if (state === 'starting') throw new StreamRefusal('stopped', 'the streams are starting', RETRY_AFTER_MS);
+    this.#refuseStarting();
     this.#engine.bookNamed(stream);
     const name = (definition as { name?: unknown } | null)?.name;
     const definitions = this.definitions.map((each) => {

@@ -4,12 +4,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
-import { CONNECTOR_KINDS } from '../../../src/streams/engine/connectors.ts';
 import { PENDING_BYTES_MAX } from '../../../src/streams/engine/delivery.ts';
 import { StreamRefusal } from '../../../src/streams/engine/port.ts';
 import type { SinkKind } from '../../../src/streams/sinks/port.ts';
 import { eventually } from '../../clients/eventually.ts';
 import { lastingStores } from './faults.ts';
+import { gated, kindsWith } from './gated-sink.ts';
 import { openRig, type Rig } from './rig.ts';
 
 const BATCH_BYTES = 2 ** 20;
@@ -23,36 +23,9 @@ const STREAM: StreamDefinition = {
   sinks: [{ type: 'gated' }],
 };
 
-/** Takes nothing until it is let go; `lines`: that it has taken, in all. */
-function gated(): { readonly kind: SinkKind; readonly open: () => void; lines: number } {
-  let open = (): void => undefined;
-  const opened = new Promise<void>((resolve) => {
-    open = resolve;
-  });
-  const kind: SinkKind = {
-    type: 'gated',
-    guarantee: 'at-least-once',
-    options: [],
-    create: () => ({
-      open: () => Promise.resolve(0),
-      async write({ lines }) {
-        await opened;
-        sink.lines += lines.length;
-      },
-      close: () => Promise.resolve(),
-    }),
-  };
-  const sink = { kind, open, lines: 0 };
-  return sink;
-}
-
 /** Streams that have a log to replay for a sink that has forgotten all of it. */
 async function behind(kind: SinkKind): Promise<Rig> {
   const stores = lastingStores();
-  const kindsWith = (sink: SinkKind): typeof CONNECTOR_KINDS => ({
-    ...CONNECTOR_KINDS,
-    sinks: new Map([...CONNECTOR_KINDS.sinks, [sink.type, sink]]),
-  });
   const before = gated();
   before.open();
   const first = await openRig([STREAM], { stores, kinds: kindsWith(before.kind) });
