@@ -63,6 +63,21 @@ test('is open, refuses batches with the name of the sink, and takes them when th
   }
 });
 
+test('is named among what hurts until it is over, whether or not a sink is full just then', async () => {
+  const sink = gated();
+  const rig = await behind(sink.kind);
+  try {
+    sink.open();
+    while (rig.service.starting) {
+      assert.match(rig.service.degraded.join(), /^stream start/);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    assert.deepEqual(rig.service.degraded, []);
+  } finally {
+    await rig.close();
+  }
+});
+
 test('ends at once when it is not to go on', async () => {
   const rig = await behind(gated().kind);
   await rig.close();
