@@ -81,7 +81,7 @@ export class ReplayPace {
     const { timestamp, unit } = this.#options;
     let value: unknown;
     try {
-      value = (JSON.parse(textOf(line)) as Record<string, unknown> | null)?.[timestamp];
+      value = (JSON.parse(lineText(line)) as Record<string, unknown> | null)?.[timestamp];
     } catch {
       // Not JSON: the decoder says so.
       return Number.NaN;
@@ -102,4 +102,4 @@ export class ReplayPace {
 }
 
 /** As the decoder reads it. */
-const textOf = (line: Buffer): string => line.toString('utf8', isMark(line, 0) ? MARK_BYTES : 0);
+export const lineText = (line: Buffer): string => line.toString('utf8', isMark(line, 0) ? MARK_BYTES : 0);
