@@ -51,6 +51,7 @@ function recordOf(body: Uint8Array): LogRecord {
     batchId: '7d444840-9dc0-11d1-b245-5ffdce74fad2',
     position: '',
     setAside: '',
+    unread: '',
     body,
   };
 }

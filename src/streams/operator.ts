@@ -203,8 +203,10 @@ export interface ShardOperator {
   silent?(timeMs: number, out: Emitter): void;
   /** Results as they would be now, of windows still open. Gives at most `query.limit` rows to `out`. */
   query?(query: StateQuery, out: Emitter): void;
-  /** Forgets about this part (0…1) of the keys, those idle the longest. Returns keys forgotten. */
+  /** Forgets about this part (0…1) of the keys that may go first, those idle the longest. Returns keys forgotten. */
   evictIdle?(share: number): number;
+  /** The same of keys that go only when there is no other way: results say that they are forgotten. */
+  evictLast?(share: number, out: Emitter): number;
   /** Of patterns: partial matches given up because a limit was reached, since the memory was created. */
   dropped?(): number;
   stats(): OperatorStats;

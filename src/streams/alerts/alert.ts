@@ -5,15 +5,24 @@
  * the alert is raised; it is cleared when `clear` holds (hysteresis), or, where none is declared, when `when` does not.
  * Results: one when it is raised, one when it is cleared: `state`, `severity`, `message`, and the result's own values
  * under `values`. Grouping, silence and actions are the front-end thread's (`alert-book.ts`).
+ * Where there is no room for all keys, those with a raised alert go last; then the alert is cleared, with that for a reason.
  * Invariant: early panes of a window decide like any other result; retractions, and outputs beside the main one (late
  * events, timeouts), decide nothing.
  */
 import { compileScoped, type Environment, objectEnvironment, type ScopedExpression } from '../expressions/scoped.ts';
 import { resultScope } from '../expressions/scopes.ts';
 import { compileTemplate, type Template } from '../expressions/template.ts';
-import type { Emitter, Keys, OperatorKind, OperatorStats, ResultRow, ShardOperator } from '../operator.ts';
+import {
+  type Emitter,
+  type Keys,
+  newResultRow,
+  type OperatorKind,
+  type OperatorStats,
+  type ResultRow,
+  type ShardOperator,
+} from '../operator.ts';
 import type { AlertPlan } from '../plan.ts';
-import { evictIdlest } from '../state/evict-idle.ts';
+import { forget, idlestOf } from '../state/evict-idle.ts';
 import { SharedKeyedStates } from '../state/keyed-states.ts';
 import type { StateCodec } from '../state/keyed-states-port.ts';
 
@@ -21,12 +30,39 @@ interface AlertState {
   raised: boolean;
   /** Results in a row for which `when` held. */
   held: number;
+  /** Of the result that it was raised by. */
+  start: number;
+  end: number;
+  pane: number;
 }
 
+const RAISED_BYTES = 22;
+
+/** Raised or not, results in a row; where it is raised bounds and pane, which earlier versions do without. */
 const codec: StateCodec<AlertState> = {
-  encode: ({ held, raised }) => new Uint8Array([raised ? 1 : 0, Math.min(255, held)]),
-  decode: (bytes) => ({ raised: bytes[0] === 1, held: bytes[1] ?? 0 }),
+  encode({ end, held, pane, raised, start }) {
+    const bytes = Buffer.alloc(raised ? RAISED_BYTES : 2);
+    bytes[0] = raised ? 1 : 0;
+    bytes[1] = Math.min(255, held);
+    if (!raised) return bytes;
+    bytes.writeDoubleLE(start, 2);
+    bytes.writeDoubleLE(end, 10);
+    bytes.writeUInt32LE(pane, 18);
+    return bytes;
+  },
+  decode(encoded) {
+    const bytes = Buffer.from(encoded.buffer, encoded.byteOffset, encoded.byteLength);
+    const state = { ...NEW, raised: bytes[0] === 1, held: bytes[1] ?? 0 };
+    if (bytes.length < RAISED_BYTES) return state;
+    return { ...state, start: bytes.readDoubleLE(2), end: bytes.readDoubleLE(10), pane: bytes.readUInt32LE(18) };
+  },
 };
+
+const WHY_EVICTED = 'its key was let go, since the stream has no room for more: whether it goes on is not known';
+
+const NEW: AlertState = { raised: false, held: 0, start: Infinity, end: Infinity, pane: 0 };
+/** In the id of the result that ends it, so that this is not that of its beginning. */
+const EVICTED = 'evicted';
 
 const COLUMNS = ['state', 'severity', 'message', 'values'] as const;
 
@@ -54,21 +90,29 @@ class Alert implements ShardOperator {
     this.#message = compileTemplate(plan.message === '' ? plan.name : plan.message, scope);
   }
 
+  /** A pattern or an anomaly is an event by itself: each one is told, and none is ever "over". */
+  get #isEach(): boolean {
+    return this.#when === null && this.#clear === null;
+  }
+
   result(row: ResultRow, columns: readonly string[], out: Emitter): void {
     if (row.retraction || row.output !== '') return;
-    // A pattern or an anomaly is an event by itself: each one is told, and none is ever "over".
-    const isEach = this.#when === null && this.#clear === null;
+    const isEach = this.#isEach;
     const environment = environmentOf(row, columns, this.#keys);
     if (isEach && this.#plan.consecutive === 1) {
       this.#tell(row, columns, true, out, this.#message.render(environment));
       return;
     }
     const holds = this.#when === null || this.#when.test(environment);
-    const state = this.#states.get(row.keyId) ?? { raised: false, held: 0 };
+    const state = this.#states.get(row.keyId) ?? { ...NEW };
     const before = { ...state };
     state.held = holds ? Math.min(255, state.held + 1) : 0;
-    if (!state.raised && state.held >= this.#plan.consecutive) state.raised = true;
-    else if (state.raised && (this.#clear === null ? !holds : this.#clear.test(environment))) state.raised = false;
+    if (!state.raised && state.held >= this.#plan.consecutive) {
+      state.raised = true;
+      state.start = row.start;
+      state.end = row.end;
+      state.pane = row.pane;
+    } else if (state.raised && (this.#clear === null ? !holds : this.#clear.test(environment))) state.raised = false;
     if (state.raised || state.held > 0) this.#states.put(row.keyId, state, Number.POSITIVE_INFINITY);
     else if (before.raised || before.held > 0) this.#states.delete(row.keyId);
     this.#states.flush();
@@ -88,7 +132,26 @@ class Alert implements ShardOperator {
   }
 
   evictIdle(share: number): number {
-    return evictIdlest(this.#states, share);
+    return forget(
+      this.#states,
+      idlestOf(this.#states, share, (keyId) => !this.#isOpen(keyId)),
+    );
+  }
+
+  evictLast(share: number, out: Emitter): number {
+    const { name, severity } = this.#plan;
+    const open = idlestOf(this.#states, share, (keyId) => this.#isOpen(keyId));
+    for (const keyId of open) {
+      const { end, pane, start } = this.#states.get(keyId) as AlertState;
+      const row = newResultRow(['cleared', severity, `${name}: ${WHY_EVICTED}`, {}]);
+      out.emit({ ...row, keyId, start, end, pane, origin: EVICTED });
+    }
+    return forget(this.#states, open);
+  }
+
+  /** Its beginning was told, and its end is waited for. */
+  #isOpen(keyId: number): boolean {
+    return !this.#isEach && this.#states.get(keyId)?.raised === true;
   }
 
   stats(): OperatorStats {

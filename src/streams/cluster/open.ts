@@ -96,6 +96,7 @@ export async function openClusterStreams(options: ClusterOptions): Promise<OpenC
           stores: () => stores(definitions),
           threads: (parts) => threads(0, parts),
           now,
+          goesOnBehindSinks: true,
         });
   return new ClusterNode(options, units, local);
 }
@@ -194,13 +195,15 @@ class ClusterNode implements OpenClusterStreams {
     const route = this.#routes[index] as UnitRoute;
     route.forgetHolder();
     const { engine } = route.ownership;
-    if (engine === null) return;
+    // What is in force is not known before it has started.
+    if (engine === null || engine.service.starting) return;
     this.#defined(index, engine);
     this.#follow(route);
   }
 
   #follow({ ownership: { engine }, unit }: UnitRoute): void {
-    engine?.follow().catch((error: unknown) => {
+    if (engine === null || engine.service.starting) return;
+    engine.follow().catch((error: unknown) => {
       this.#options.log.info({ err: error, unit: unit.name }, 'a partition does not follow the first one yet');
     });
   }

@@ -3,9 +3,11 @@
  *
  * Role: cuts batches by key in the worker pool and sends the parts. Batches of a stream are handed over in the order they
  * came in, though several are cut at a time.
+ * A batch over which the threads that cut it are lost is kept whole, as a dead letter of the first partition.
  * What several partitions take is not one transaction: a batch that some of them could not take is refused as a whole,
  * and taken by none twice when it comes again under the same batch id.
  */
+import { DECODE_TRIES_MAX } from '../engine/pipeline.ts';
 import type { EngineThreads } from '../engine/pool-threads.ts';
 import { StreamRefusal } from '../engine/port.ts';
 import { type SplitResult, type SplitTask, ThreadLost } from '../engine/task.ts';
@@ -15,7 +17,11 @@ import type { Accepted, IncomingBatch } from '../sources/port.ts';
 import type { UnitStreams } from './unit-streams.ts';
 
 const RETRY_AFTER_MS = 1000;
-const SPLIT_TRIES_MAX = 3;
+/** With the plans that replace one another meanwhile. */
+const PLANS_MAX = 3;
+
+/** How a batch is cut; or why it is not, and none can decode it. */
+type Cut = SplitResult | { readonly unread: string };
 
 export interface PartitionPorts {
   /** By number. */
@@ -74,7 +80,7 @@ export class PartitionIntake {
     return bytes;
   }
 
-  async #split({ index }: StreamPlan, { body, format }: Pick<IncomingBatch, 'body' | 'format'>): Promise<SplitResult> {
+  async #split({ index }: StreamPlan, { body, format }: Pick<IncomingBatch, 'body' | 'format'>): Promise<Cut> {
     const bytes = body.byteLength;
     const shared = new SharedArrayBuffer(Math.max(1, bytes));
     copyToShared(body, new Uint8Array(shared), 0);
@@ -82,23 +88,32 @@ export class PartitionIntake {
   }
 
   /** Again where the thread was lost, or knows only the plan that has replaced this one: cutting has no effects. */
-  async #cut(task: Omit<SplitTask, 'epoch'>): Promise<SplitResult> {
+  async #cut(task: Omit<SplitTask, 'epoch'>): Promise<Cut> {
     const { plan, splitter } = this.#ports;
-    for (let tries = 1; ; tries++) {
+    let lost = 0;
+    for (let plans = 1; ; ) {
       const { epoch } = plan();
       try {
         return await splitter.split({ ...task, epoch });
       } catch (error) {
-        const again = error instanceof ThreadLost || plan().epoch !== epoch;
-        if (again && tries < SPLIT_TRIES_MAX) continue;
         const reason = error instanceof Error ? error.message : String(error);
+        if (error instanceof ThreadLost) {
+          lost += 1;
+          if (lost < DECODE_TRIES_MAX) continue;
+          return { unread: `${lost} threads in a row were lost over cutting it by key: ${reason}` };
+        }
+        if (plan().epoch !== epoch && plans < PLANS_MAX) {
+          plans += 1;
+          continue;
+        }
         throw new StreamRefusal('unavailable', `the batch could not be cut by key: ${reason}`, RETRY_AFTER_MS);
       }
     }
   }
 
-  async #send(stream: string, source: string, batch: IncomingBatch, split: SplitResult): Promise<Accepted> {
-    const { format, only, parts } = split;
+  async #send(stream: string, source: string, batch: IncomingBatch, cut: Cut): Promise<Accepted> {
+    if ('unread' in cut) return this.#unit(0).accept(stream, source, batch, cut.unread);
+    const { format, only, parts } = cut;
     if (only >= 0) return this.#unit(only).accept(stream, source, batch);
     const outcomes = await Promise.allSettled(
       parts.flatMap((body, i) =>

@@ -18,7 +18,7 @@ import {
   type WindowAnswer,
   type WindowQuery,
 } from '../engine/port.ts';
-import { QUERY_ROWS_MAX } from '../engine/service.ts';
+import { QUERY_ROWS_MAX, takenAgain } from '../engine/service.ts';
 import { byRank, byValue } from '../rank.ts';
 import type { Accepted, IncomingBatch } from '../sources/port.ts';
 import { earliest } from './facts.ts';
@@ -136,9 +136,16 @@ export class PartitionedStreams implements FamilyStreams {
 
   async replayDeadLetters(stream: string, ids: readonly string[]): Promise<Replayed> {
     const sum = { letters: 0, accepted: 0, rejected: 0, late: 0 };
-    for (const [partition, its] of this.#byPartition(ids)) {
-      const { accepted, late, letters, rejected } = await this.#unit(partition).replayDeadLetters(stream, its);
-      sum.letters += letters;
+    for (const tagged of ids) {
+      const [partition, id] = this.#placeOf(tagged);
+      const unit = this.#unit(partition);
+      const batch = await unit.letterBatch(stream, id);
+      if (batch === null) continue;
+      // Cut anew: it may be of several partitions, or of another one than could be read.
+      const again = this.accept(stream, 'dead-letters', { ...batch, batchId: `dead-letter/${tagged}` });
+      const { accepted, late, rejected } = await takenAgain(again);
+      await unit.dropDeadLetters(stream, [id]);
+      sum.letters += 1;
       sum.accepted += accepted;
       sum.rejected += rejected;
       sum.late += late;

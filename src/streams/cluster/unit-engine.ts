@@ -7,14 +7,17 @@
  * that read files or the machine, are of the node they run on. Time is that of Redis when the unit was claimed, going on
  * by this node's monotonic clock: windows of processing time survive a move between nodes whose clocks differ.
  * Partitions of a stream have in force what their first one has: it alone takes definitions, one after the other, and the
- * others read them there.
+ * others read them there. A start that waits for a sink to catch up goes on while the unit is run here: batches are refused
+ * with its name, and what is in force is what was before.
  */
 import type { Lease } from '../../cluster/port.ts';
 import type { RedisConnection } from '../../redis/connection.ts';
 import { RedisCheckpointStore } from '../checkpoints/redis-store.ts';
 import { RedisDeadLetterStore } from '../dead-letters/redis-store.ts';
 import type { StreamDefinition } from '../define/definition.ts';
+import type { EngineLog } from '../engine/engine.ts';
 import type { EngineThreads } from '../engine/pool-threads.ts';
+import { StreamRefusal } from '../engine/port.ts';
 import type { StreamService } from '../engine/service.ts';
 import type { ShardParts } from '../engine/shard.ts';
 import { openRedisLog } from '../log/redis-log.ts';
@@ -31,6 +34,7 @@ const CLOSE_MS_MAX = 10_000;
 
 /** Between two times that the owner puts off the end of the unit's keys. */
 const KEEP_MS = 3_600_000;
+const RETRY_AFTER_MS = 1000;
 
 export interface UnitEngineOptions
   extends Pick<StreamsOptions, 'shards' | 'logBytesMax' | 'checkpointMs' | 'tickMs' | 'kinds' | 'log'> {
@@ -99,12 +103,8 @@ export class UnitEngine {
       unwanted,
     });
     const engine = new UnitEngine(lease, fence, streams, unit.definitions, firstHeadOf(unit, prefix));
-    try {
-      await engine.#remember();
-    } catch (error) {
-      await engine.abandon();
-      throw error;
-    }
+    if (streams.service.starting) engine.#rememberStarted(options.log);
+    else await engine.#rememberOrEnd();
     fence.onLost = lost;
     if (fence.lost !== '') lost(fence.lost);
     return engine;
@@ -135,11 +135,29 @@ export class UnitEngine {
    * changed, when it is in force for the next owner too.
    */
   async follow(): Promise<boolean> {
+    if (this.service.starting) throw new StreamRefusal('stopped', 'the streams are starting', RETRY_AFTER_MS);
     const head = this.#firstHead;
     const { redis } = this.#fence;
     const changed = head !== null && (await this.service.adopt(() => readAlike(redis, head, this.#declared)));
     if (changed || this.#isUntold) await this.#remember();
     return changed;
+  }
+
+  async #rememberOrEnd(): Promise<void> {
+    try {
+      await this.#remember();
+    } catch (error) {
+      await this.abandon();
+      throw error;
+    }
+  }
+
+  /** Behind its sinks: what is in force is so when it has started. What Redis does not take then is offered again. */
+  #rememberStarted(log: EngineLog): void {
+    this.service.onDefined(() => {
+      if (!this.#isUntold) return;
+      this.follow().catch((error: unknown) => log.warn({ err: error }, 'what is in force could not be told yet'));
+    });
   }
 
   async #remember(): Promise<void> {
@@ -201,6 +219,7 @@ async function openReleasing(
         return threads;
       },
       log,
+      goesOnBehindSinks: true,
     });
     const { abandon, close } = streams;
     return { ...streams, abandon: () => abandon().finally(release), close: () => close().finally(release) };

@@ -41,6 +41,7 @@ const METHODS = [
   'follow',
   'events',
   'deadLetters',
+  'letterBatch',
   'replayDeadLetters',
   'dropDeadLetters',
 ] as const;
@@ -64,11 +65,12 @@ export class UnitStreams implements FamilyStreams {
     this.#log = log;
   }
 
-  accept(stream: string, source: string, batch: IncomingBatch): Promise<Accepted> {
+  /** `unread`: why no thread is to decode it; then it is kept as a dead letter, and refused. */
+  accept(stream: string, source: string, batch: IncomingBatch, unread = ''): Promise<Accepted> {
     const { body, ...heading } = batch;
-    const facts = { unit: this.route.unit.name, stream, source, heading };
+    const facts = { unit: this.route.unit.name, stream, source, heading, unread };
     const message = { path: ACCEPT, facts, body, timeoutMs: this.#askMsMax };
-    return this.route.ask((engine) => engine.service.accept(stream, source, batch), message);
+    return this.route.ask((engine) => engine.service.accept(stream, source, batch, unread), message);
   }
 
   /** Those last known, when nobody tells. */
@@ -117,6 +119,11 @@ export class UnitStreams implements FamilyStreams {
     return this.#ask('deadLetters', [stream, after, limit]);
   }
 
+  /** A dead letter as it is taken again; null when it is not there. */
+  letterBatch(stream: string, id: string): Promise<IncomingBatch | null> {
+    return this.#ask('letterBatch', [stream, id]);
+  }
+
   replayDeadLetters(stream: string, ids: readonly string[]): Promise<Replayed> {
     return this.#ask('replayDeadLetters', [stream, ids]);
   }
@@ -133,14 +140,16 @@ export class UnitStreams implements FamilyStreams {
 
   /** Another node's batch. */
   answerAccept({ body, facts }: PeerMessage, reply: PeerReply): void {
-    const { heading, source, stream } = facts as unknown as {
+    const { heading, source, stream, unread } = facts as unknown as {
       readonly heading: Omit<IncomingBatch, 'body'>;
       readonly source: string;
       readonly stream: string;
+      /** Not there from nodes of earlier versions. */
+      readonly unread?: string;
     };
     // The message is only lent for this turn.
     const batch = { ...heading, body: Buffer.from(body) };
-    this.#answer(reply, (engine) => engine.service.accept(stream, source, batch));
+    this.#answer(reply, (engine) => engine.service.accept(stream, source, batch, unread));
   }
 
   /** Another node's question. */

@@ -11,6 +11,7 @@ import { DEPTH_MAX, JsonCursor } from './json-cursor.ts';
 import { DEPTH_REASON, readJsonEvent, syntaxReason } from './json-event.ts';
 import { ObjectScanner } from './object-scanner.ts';
 import type { Shapes } from './shape-cache.ts';
+import { isMark, MARK_BYTES } from './utf8.ts';
 
 export interface ElementReader {
   readonly cursor: JsonCursor;
@@ -25,16 +26,18 @@ export type Whole = 'array' | 'object' | 'either';
 
 export function readElements(writer: BatchWriter, elements: ElementReader, whole: Whole): void {
   const { cursor } = elements;
+  const from = isMark(cursor.bytes, 0) ? MARK_BYTES : 0;
+  cursor.at = from;
   const first = cursor.space();
   if (first === 123 && whole !== 'array') {
     if (elements.read()) endOfBody(writer, cursor);
-    else refuseRest(writer, 0, framingReason(cursor, 0, writer.bodyBytes));
+    else refuseRest(writer, 0, framingReason(cursor, from, writer.bodyBytes));
     return;
   }
   if (first !== 91 || whole === 'object') {
     const isJson = first === 91 || first === 123;
     const expected = whole === 'either' ? 'an array of objects, or one object' : `an ${whole}`;
-    const reason = isJson ? `expected ${expected}` : syntaxReason(cursor.bytes, cursor.at, 0, writer.bodyBytes);
+    const reason = isJson ? `expected ${expected}` : syntaxReason(cursor.bytes, cursor.at, from, writer.bodyBytes);
     refuseRest(writer, 0, reason);
     return;
   }

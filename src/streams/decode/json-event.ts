@@ -9,6 +9,7 @@ import { Buffer } from 'node:buffer';
 import type { BatchWriter } from './batch-writer.ts';
 import { DEPTH_MAX, type JsonCursor } from './json-cursor.ts';
 import { readObject, shortened } from './object-row.ts';
+import { isMark } from './utf8.ts';
 
 const CONTEXT_BYTES = 20;
 
@@ -17,9 +18,7 @@ export const copyText = (bytes: Uint8Array, from: number, to: number): string =>
 
 /** What is wrong at `at`, within [from, to). */
 export function syntaxReason(bytes: Uint8Array, at: number, from: number, to: number): string {
-  if (bytes[from] === 0xef && bytes[from + 1] === 0xbb && bytes[from + 2] === 0xbf) {
-    return 'begins with a byte order mark, expected JSON without one';
-  }
+  if (isMark(bytes, from)) return 'begins with a byte order mark, which only a line or a body may, once';
   const place = Math.min(at, to);
   const found = place >= to ? 'ends too early' : 'is not valid';
   const near = JSON.stringify(

@@ -1,6 +1,7 @@
 // HOT PATH
 /**
- * Newline-delimited JSON: one event per line, blank lines passed over, a carriage return before the line feed allowed.
+ * Newline-delimited JSON: one event per line, blank lines passed over, a carriage return before the line feed allowed, and
+ * a byte order mark at the beginning of a line: files that were put together have it within, too.
  *
  * Role: three ways to read a line, each for what the one before it left: a program of its shape, the object scanner, and
  * `JSON.parse`. A line that is refused costs itself and no other.
@@ -9,6 +10,7 @@ import type { BatchWriter } from './batch-writer.ts';
 import { JsonCursor } from './json-cursor.ts';
 import { readJsonEvent } from './json-event.ts';
 import { ObjectScanner } from './object-scanner.ts';
+import { isMark, MARK_BYTES } from './utf8.ts';
 
 const SAMPLE_BYTES = 16_384;
 const SPARE_ROWS = 16;
@@ -37,6 +39,7 @@ export function readLines(writer: BatchWriter): void {
     if (shapes.take(writer, cursor)) continue;
     const at = cursor.at;
     const used = writer.used;
+    if (isMark(cursor.bytes, at)) cursor.at += MARK_BYTES;
     cursor.space();
     if (endsLine(cursor, end)) {
       shapes.passed();
@@ -68,8 +71,9 @@ function endsLine(cursor: JsonCursor, end: number): boolean {
 function readOddLine(writer: BatchWriter, cursor: JsonCursor, at: number, end: number): void {
   const lineFeed = writer.bytes.indexOf(10, at);
   const to = lineFeed < 0 || lineFeed > end ? end : lineFeed;
-  const reason = readJsonEvent(writer, cursor, at, to);
-  if (reason === '') writer.commit(at, to - at);
+  const from = isMark(cursor.bytes, at) ? at + MARK_BYTES : at;
+  const reason = readJsonEvent(writer, cursor, from, to);
+  if (reason === '') writer.commit(from, to - from);
   else writer.reject(at, to - at, reason);
   cursor.at = to + 1;
 }

@@ -24,6 +24,13 @@ export function sequenceBytes(bytes: Uint8Array, at: number): number {
   return first === 0xf4 && second > 0x8f ? 0 : 4;
 }
 
+export const MARK_BYTES = 3;
+
+/** Whether a byte order mark stands at `at`. In front of JSON it is no part of it, and may be passed over (RFC 8259, 8.1). */
+export function isMark(bytes: Uint8Array, at: number): boolean {
+  return bytes[at] === 0xef && bytes[at + 1] === 0xbb && bytes[at + 2] === 0xbf;
+}
+
 /** Whether [from, to) is UTF-8 from its first sequence to its last. */
 export function isUtf8(bytes: Uint8Array, from: number, to: number): boolean {
   let at = from;

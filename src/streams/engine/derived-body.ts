@@ -21,7 +21,7 @@ export function recordOf(
   events: DerivedEvents,
 ): { readonly record: EventsRecord; readonly contextBytes: number } {
   const { body, contextBytes, ofAll } = bodyOf(events);
-  const from = { source: 'stream', partition: '', position: '', batchId: '', setAside: '' };
+  const from = { source: 'stream', partition: '', position: '', batchId: '', setAside: '', unread: '' };
   return { record: { kind: 'events', stream, format: 'ndjson', arrivalMs, ...from, ...ofAll, body }, contextBytes };
 }
 

@@ -8,7 +8,6 @@
  */
 import type { DeadLetterStore } from '../dead-letters/port.ts';
 import { DedupSet } from '../decode/dedup-set.ts';
-import { BODY_AT } from '../decode/event-batch.ts';
 import { TICK } from '../feeds.ts';
 import type { EventLog, LogRecord } from '../log/port.ts';
 import type { Plan } from '../plan.ts';
@@ -16,9 +15,10 @@ import type { Accepted, IncomingBatch } from '../sources/port.ts';
 import { type KnownBatch, lateOf, StreamBook } from './books.ts';
 import { BufferPool } from './buffer-pool.ts';
 import { Burials } from './burials.ts';
+import { DecodeTasks } from './decode-tasks.ts';
 import { type DerivedEvents, recordOf } from './derived-body.ts';
 import { digestOf, Intake, partitionOf, refusalOf } from './intake.ts';
-import { LeftOut } from './left-out.ts';
+import { LeftOut, type LeftOutBatch } from './left-out.ts';
 import { letterOfBatch, lettersOf } from './letters.ts';
 import { LogWriter } from './log-writer.ts';
 import { originalsOf } from './originals.ts';
@@ -34,8 +34,6 @@ import { tickSteps } from './tick-steps.ts';
 const RETRY_AFTER_MS = 1000;
 /** As much as the redo of the shards lets go of at once, and bodies. */
 const BUFFER_BYTES_MAX = 96 * 1024 * 1024;
-/** Of small batches the next one, which may be large, is not foretold. */
-const BATCH_BYTES_PER_BYTE_MAX = 16;
 const DURABLE = Promise.resolve();
 
 export type EventsRecord = Extract<LogRecord, { kind: 'events' }>;
@@ -57,14 +55,25 @@ export interface EngineParts {
   readonly now: () => number;
 }
 
+/** What became of a record. */
+interface Ending {
+  readonly batch: KnownBatch | null;
+  readonly decoded: DecodeResult | null;
+  /** An earlier one of the same batch counts. */
+  readonly isRepeated: boolean;
+  readonly late: number;
+  readonly leftOut: LeftOutBatch | null;
+}
+
 export class StreamEngine {
   readonly parts: EngineParts;
   readonly pipeline: Pipeline;
   readonly buffers = new BufferPool(BUFFER_BYTES_MAX);
+  readonly decodeTasks = new DecodeTasks(this.buffers);
   readonly planGate = new PlanGate();
   /** All that is appended to the log goes through it. */
   readonly writer: LogWriter;
-  /** Records that no thread could decode. */
+  /** Records that no thread could decode, or apply. */
   readonly leftOut: LeftOut;
   plan: Plan;
   shards: ShardSet;
@@ -130,9 +139,12 @@ export class StreamEngine {
     return book;
   }
 
-  /** Resolves when the batch is durable at its stream's level and applied. Rejects with `StreamRefusal`. */
-  accept(stream: string, source: string, batch: IncomingBatch): Promise<Accepted> {
-    return this.#intake.accept(stream, source, batch);
+  /**
+   * Resolves when the batch is durable at its stream's level and applied. Rejects with `StreamRefusal`; with `unread`, why
+   * no thread is to decode it, always: it is kept as a dead letter.
+   */
+  accept(stream: string, source: string, batch: IncomingBatch, unread = ''): Promise<Accepted> {
+    return this.#intake.accept(stream, source, batch, unread);
   }
 
   /** Of the log, now or replayed. */
@@ -173,8 +185,11 @@ export class StreamEngine {
     contextBytes = 0,
   ): Promise<Accepted> {
     const bytes = record.body.byteLength;
-    let leftOut = this.leftOut.why(seq);
-    const task = leftOut === null ? this.taskOf(book, record, seq, contextBytes) : null;
+    const unread = record.unread === '' ? null : { why: record.unread, isDecoded: false };
+    let leftOut = unread ?? this.leftOut.of(seq);
+    const looksOnly = leftOut !== null;
+    const isRead = leftOut === null || leftOut.isDecoded;
+    const task = isRead ? { ...this.taskOf(book, record, seq, contextBytes), looksOnly } : null;
     book.pendingBytes += bytes;
     let batch: KnownBatch | null = null;
     let isRepeated = false;
@@ -185,27 +200,26 @@ export class StreamEngine {
         task,
         durable,
         lost: ({ message }) => {
-          leftOut = `${DECODE_TRIES_MAX} threads in a row were lost over decoding it: ${message}`;
-          this.parts.log.error({ seq, stream: record.stream, why: leftOut }, 'a batch is left out');
+          const why = `${DECODE_TRIES_MAX} threads in a row were lost over decoding it: ${message}`;
+          leftOut = { why, isDecoded: false };
+          this.parts.log.error({ seq, stream: record.stream, why }, 'a batch is left out');
           // Sent again in another batch, its events count.
           this.#forgetIds(task, seq);
         },
         steps: (decoded) => {
           isRepeated = batch !== null && book.repeats(batch);
-          if (task !== null) this.reuse(book, task, decoded, isRepeated || record.setAside !== '');
-          return isRepeated ? [] : this.#stepsOf(book, record, seq, decoded);
+          const counts = leftOut === null && record.setAside === '';
+          if (task !== null) this.decodeTasks.reuse(book, task, decoded, isRepeated || !counts);
+          return isRepeated ? [] : this.#stepsOf(book, record, seq, decoded, counts);
         },
-        applied: (decoded, reports) => {
+        applied: (decoded, reports, notApplied) => {
           book.pendingBytes -= bytes;
-          this.appliedSeq = Math.max(this.appliedSeq, Math.floor(seq));
-          const earlier = isRepeated ? (batch?.earlier ?? null) : null;
-          const why = isRepeated || decoded !== null ? '' : (leftOut ?? '');
-          const refusal = why === '' ? (earlier?.refusal ?? null) : this.leftOut.refusal(record.stream, seq, why);
-          const accepted = earlier?.accepted ?? book.count(record.setAside !== '', decoded, lateOf(seq, reports));
-          // In this turn: a checkpoint that has the events has the id as well.
-          if (batch !== null) Object.assign(batch, { accepted, refusal, earlier: null });
-          const buried = isRepeated ? DURABLE : this.#bury(book, record, seq, decoded, why);
-          buried.then(() => (refusal === null ? resolve(accepted) : reject(refusal)));
+          if (notApplied !== '') {
+            leftOut = { why: notApplied, isDecoded: true };
+            this.#forgetIds(task, seq);
+          }
+          const late = lateOf(seq, reports);
+          this.#conclude(book, record, seq, { batch, decoded, isRepeated, late, leftOut }).then(resolve, reject);
           this.#derive(book.plan.index, seq, record.arrivalMs);
         },
         failed: (error) => {
@@ -222,49 +236,37 @@ export class StreamEngine {
     return outcome;
   }
 
+  /** Its turn in the order of the log is over. Resolves, or rejects, with what its sender is told, once that is kept. */
+  async #conclude(book: StreamBook, record: EventsRecord, seq: number, end: Ending): Promise<Accepted> {
+    const { batch, decoded, isRepeated, late } = end;
+    this.appliedSeq = Math.max(this.appliedSeq, Math.floor(seq));
+    const left = isRepeated ? null : end.leftOut;
+    const earlier = isRepeated ? (batch?.earlier ?? null) : null;
+    const refusal = left === null ? (earlier?.refusal ?? null) : this.leftOut.refusal(record.stream, seq, left.why);
+    const accepted = earlier?.accepted ?? book.count(left !== null || record.setAside !== '', decoded, late);
+    // In this turn: a checkpoint that has the events has the id as well.
+    if (batch !== null) Object.assign(batch, { accepted, refusal, earlier: null });
+    if (!isRepeated) await this.#bury(book, record, seq, decoded, left);
+    if (refusal !== null) throw refusal;
+    return accepted;
+  }
+
   taskOf(book: StreamBook, record: EventsRecord, seq: number, contextBytes: number): DecodeTask {
-    const { arrivalMs, correlationId, format, partition, source, traceparent } = record;
-    const { buffers } = this;
-    const bytes = record.body.byteLength;
-    const batchBytes = Math.ceil(bytes * Math.min(book.batchBytesPerByte, BATCH_BYTES_PER_BYTE_MAX));
-    // Contexts stand behind the body, where the batch writes; a batch of columns has no body.
-    const isInPlace = contextBytes === 0 && format !== 'columns' && batchBytes >= BODY_AT + bytes;
-    const body = isInPlace ? buffers.copyOf(record.body, BODY_AT, batchBytes) : buffers.copyOf(record.body, 0, bytes);
-    return {
-      kind: 'decode',
-      epoch: this.plan.epoch,
-      stream: book.plan.index,
-      format,
-      body,
-      bodyAt: isInPlace ? BODY_AT : 0,
-      bodyBytes: bytes - contextBytes,
-      contextBytes,
-      spare: isInPlace ? body : buffers.take(batchBytes),
-      provenance: { seq, source, partition, arrivalMs, traceparent, correlationId },
-      dedup: format.startsWith('cloudevent') && record.setAside === '' ? book.dedupSet() : null,
-      looksOnly: false,
-    };
+    return this.decodeTasks.of(this.plan.epoch, book, record, seq, contextBytes);
   }
 
   #forgetIds(task: DecodeTask | null, seq: number): void {
     if (task !== null && task.dedup !== null) new DedupSet(task.dedup).forget(seq);
   }
 
-  /** Memory that decoding is done with; `isLetGo`: with the batch, too. */
-  reuse(
+  /** `counts`: its events do, not its time alone. */
+  #stepsOf(
     book: StreamBook,
-    { body, bodyBytes, contextBytes, spare }: DecodeTask,
+    record: EventsRecord,
+    seq: number,
     decoded: DecodeResult | null,
-    isLetGo: boolean,
-  ): void {
-    if (decoded === null) return;
-    if (body !== spare) this.buffers.give(body);
-    if (decoded.accepted === 0 || isLetGo) this.buffers.give(decoded.batch);
-    if (!decoded.usesSpare && spare !== null) this.buffers.give(spare);
-    book.batchBytesPerByte = decoded.batchBytes / Math.max(1, bodyBytes + contextBytes);
-  }
-
-  #stepsOf(book: StreamBook, record: EventsRecord, seq: number, decoded: DecodeResult | null): readonly Step[] {
+    counts: boolean,
+  ): readonly Step[] {
     this.#arrivals.set(Math.floor(seq), record.arrivalMs);
     if (record.position !== '') notePlace(book.positions, record);
     if (decoded === null || decoded.accepted === 0) return [];
@@ -273,8 +275,7 @@ export class StreamEngine {
     const watermark = book.watermark;
     const provenance = { seq, source, partition, arrivalMs, traceparent, correlationId };
     const { batch, partials } = decoded;
-    const steps: Step[] =
-      record.setAside === '' ? [{ kind: 'events', seq, stream, batch, partials, provenance, watermark }] : [];
+    const steps: Step[] = counts ? [{ kind: 'events', seq, stream, batch, partials, provenance, watermark }] : [];
     book.observe({ kind: 'events', partition: partitionOf(record), tsMax: decoded.tsMax }, arrivalMs);
     if (book.watermark > watermark) steps.push({ kind: 'advance', seq, stream, watermark: book.watermark });
     if (book.plan.onFull === 'evict-idle') {
@@ -287,8 +288,15 @@ export class StreamEngine {
   }
 
   /** Never rejects: the other events are counted, so the batch must not be sent again for the sake of these. */
-  #bury(book: StreamBook, record: EventsRecord, seq: number, decoded: DecodeResult | null, why: string): Promise<void> {
-    if (decoded === null) return this.#burials.add(this.leftOut.add(record, seq, why));
+  #bury(
+    book: StreamBook,
+    record: EventsRecord,
+    seq: number,
+    decoded: DecodeResult | null,
+    left: LeftOutBatch | null,
+  ): Promise<void> {
+    if (left !== null) return this.#burials.add(this.leftOut.add(record, seq, left));
+    if (decoded === null) return DURABLE;
     const { accepted, rejected, rejectedMore } = decoded;
     const isSetAside = record.setAside !== '';
     if (rejected.length === 0 && !isSetAside) return DURABLE;

@@ -25,7 +25,8 @@ export class Intake {
     this.#engine = engine;
   }
 
-  async accept(stream: string, source: string, batch: IncomingBatch): Promise<Accepted> {
+  /** `unread`: why no thread is to decode it. */
+  async accept(stream: string, source: string, batch: IncomingBatch, unread: string): Promise<Accepted> {
     if (this.#engine.planGate.holds) await this.#passGate(stream, batch.body.byteLength);
     if (this.#engine.state !== 'running') throw this.#notRunning();
     const book = this.#engine.bookNamed(stream);
@@ -44,6 +45,7 @@ export class Intake {
       batchId: batch.batchId,
       position: batch.position,
       setAside: '',
+      unread,
       body: batch.body,
     };
     const partition = partitionOf(record);
@@ -76,6 +78,8 @@ export class Intake {
   }
 
   #take(book: StreamBook, record: EventsRecord): Promise<Accepted> {
+    // Of what is not read no state is kept.
+    if (record.unread !== '') return this.#append(book, record);
     if (this.#full(book) !== '') return this.#takeWhenFull(book, record);
     book.whenFull.hadRoom();
     return this.#append(book, record);
@@ -152,7 +156,7 @@ export class Intake {
       const decoded = await parts.threads.decode(task);
       const { count, ts } = new EventBatch(plan, decoded.batch);
       const earliest = ts.subarray(0, count).reduce((least, each) => Math.min(least, each), Number.POSITIVE_INFINITY);
-      this.#engine.reuse(book, task, decoded, true);
+      this.#engine.decodeTasks.reuse(book, task, decoded, true);
       return earliest;
     } catch (error) {
       // The sender comes again, and then there is another thread.

@@ -11,6 +11,7 @@
  * another one is not in a round with it.
  */
 import { StreamRefusal } from './port.ts';
+import type { RoundOutcome } from './round-outcome.ts';
 import type { QueryRows, ResultChunk, ShardReport, Step } from './task.ts';
 import { type DecodeResult, type DecodeTask, PlanNotLoaded, type StreamThreads, ThreadLost } from './task.ts';
 
@@ -33,8 +34,8 @@ export interface Entry {
   lost?(error: ThreadLost): void;
   /** The steps it becomes; called once, in order. */
   steps(decoded: DecodeResult | null): readonly Step[];
-  /** Its steps have been applied, with everything that follows from them. */
-  applied(decoded: DecodeResult | null, reports: readonly ShardReport[]): void;
+  /** Its steps have been applied, with everything that follows from them. `leftOut`: why its events were not; `''`. */
+  applied(decoded: DecodeResult | null, reports: readonly ShardReport[], leftOut: string): void;
   /** It was left out. */
   failed(error: unknown): void;
 }
@@ -59,17 +60,10 @@ export interface Rounds {
   shorten(): Promise<void>;
   /** Part of the state is on disk: the more records a round has, the less the way there and back costs each. */
   readonly anyAway: boolean;
-  round(
-    steps: readonly Step[],
-    rows: number,
-  ): Promise<{
-    readonly results: readonly ResultChunk[];
-    readonly queries: readonly QueryRows[];
-    readonly reports: readonly ShardReport[];
-  }>;
+  round(steps: readonly Step[], rows: number): Promise<RoundOutcome>;
 }
 
-const NOTHING = { results: [], queries: [], reports: [] };
+const NOTHING: RoundOutcome = { results: [], queries: [], reports: [], leftOut: new Map() };
 
 type QueryStep = Extract<Step, { kind: 'query' }>;
 
@@ -305,9 +299,13 @@ export class Pipeline {
     try {
       const outcome = await this.#outcomeOf(entries, queries);
       if (queries.length > 0) this.#ports.answered(outcome.queries, idsOf(queries));
-      for (const { entry, state, decoded, error } of entries) {
+      for (const moving of entries) {
+        const { entry, state, decoded, error } = moving;
+        const leftOut = outcome.leftOut.get(entry.seq) ?? '';
         if (state !== 'ready') entry.failed(error);
-        else entry.applied(decoded, outcome.reports);
+        else entry.applied(decoded, outcome.reports, leftOut);
+        // Ids that it had are of those behind it.
+        if (leftOut !== '' && entry.task !== null && entry.task.dedup !== null) this.#decodeAgainBehind(moving);
         told += 1;
       }
     } catch (error) {

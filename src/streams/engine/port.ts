@@ -19,7 +19,7 @@ export const STREAM_REFUSALS = {
   conflict: { status: 422, retry: false },
   /** Media type that no decoder reads. */
   mediaType: { status: 415, retry: false },
-  /** No thread could decode it: it is kept as a dead letter, as a whole. */
+  /** No thread could decode it, or apply it: it is kept as a dead letter, as a whole. */
   undecodable: { status: 422, retry: false },
   /** More bytes than `pendingBytesMax` wait to be applied. */
   pending: { status: 429, retry: true },

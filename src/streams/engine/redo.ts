@@ -48,6 +48,11 @@ export class Redo {
     this.#leftOut.set(step, shards);
   }
 
+  /** The shards are to have these after all. */
+  takeBack(steps: readonly Step[], part: readonly number[]): void {
+    for (const step of steps) for (const shard of part) this.#leftOut.get(step)?.delete(shard);
+  }
+
   /** From the bases of these shards to now, then `applied`: for all of them together where it is the same. */
   since(shards: readonly number[], fromOf: (shard: number) => number, applied: readonly Step[]): StepsOfShards[] {
     const all = applied.length === 0 ? this.#steps : [...this.#steps, ...applied];

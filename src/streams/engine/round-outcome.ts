@@ -9,6 +9,8 @@ export interface RoundOutcome {
   readonly results: readonly ResultChunk[];
   readonly queries: readonly QueryRows[];
   readonly reports: readonly ShardReport[];
+  /** Batches that could not be applied and are in no shard: why, by sequence number. */
+  readonly leftOut: ReadonlyMap<number, string>;
 }
 
 export function mergeReports(before: readonly ShardReport[], after: readonly ShardReport[]): readonly ShardReport[] {

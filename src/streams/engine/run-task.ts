@@ -137,7 +137,7 @@ export class StreamTaskRunner {
       else if (step.kind === 'advance') shard.advance(step.seq, step.stream, step.watermark);
       else if (step.kind === 'tick') shard.tick(step.seq, step.nowMs);
       else if (step.kind === 'silent') shard.silent(step.seq, step.stream, step.timeMs);
-      else if (step.kind === 'evict') shard.evict(step.stream, step.keysMax, step.bytesMax);
+      else if (step.kind === 'evict') shard.evict(step.seq, step.stream, step.keysMax, step.bytesMax);
       else if (step.kind === 'drop') shard.drop(step.operators);
       else if (step.kind === 'copy') copy = copyOfShard(shard.image(), step.into[shard.index]);
       else {

@@ -69,21 +69,31 @@ export class StreamService implements Streams {
     return this.#lifecycle.definitions;
   }
 
+  /** Nothing is taken yet, and what is in force may change. */
+  get starting(): boolean {
+    return this.#engine.state === 'starting';
+  }
+
   get degraded(): readonly string[] {
     const sinks = this.#engine.outcomes.routes.filter(({ delivery }) => delivery.failing);
     const reasons = sinks.map(({ delivery }) => `sink ${delivery.name}`);
     reasons.push(...this.#connectors.failingSources.map((name) => `source ${name}`));
-    const { outcomes, state } = this.#engine;
-    if (state === 'broken') reasons.push('streams');
-    // All of it, since none is running before.
-    if (state === 'starting') reasons.push(...outcomes.full.map((sink) => `stream start, behind sink ${sink}`));
+    if (this.#engine.state === 'broken') reasons.push('streams');
+    if (this.starting) reasons.push(...this.#startReasons());
     if (!this.#engine.parts.eventLog.available) reasons.push('stream log');
     if (this.#engine.shards.notStored !== '') reasons.push('stream spill');
     return reasons;
   }
 
-  accept(stream: string, source: string, batch: IncomingBatch): Promise<Accepted> {
-    return this.#engine.accept(stream, source, batch);
+  /** All of it waits, since none is running before: for sinks now and then, for the rest of the log in between. */
+  #startReasons(): readonly string[] {
+    const { full } = this.#engine.outcomes;
+    return full.length === 0 ? ['stream start'] : full.map((sink) => `stream start, behind sink ${sink}`);
+  }
+
+  /** `unread`: why no thread is to decode it; then it is kept as a dead letter, and refused. */
+  accept(stream: string, source: string, batch: IncomingBatch, unread = ''): Promise<Accepted> {
+    return this.#engine.accept(stream, source, batch, unread);
   }
 
   list(): readonly StreamFacts[] {
@@ -207,6 +217,7 @@ export class StreamService implements Streams {
   /** Puts all of these in force, read when what was defined before is. False: they are, or there are none. */
   adopt(read: () => Promise<readonly StreamDefinition[] | null>): Promise<boolean> {
     return this.#inTurn(async () => {
+      this.#refuseStarting();
       const definitions = await read();
       // As they were stored, whatever the order of members.
       const known: unknown = JSON.parse(JSON.stringify(this.definitions));
@@ -227,9 +238,12 @@ export class StreamService implements Streams {
     this.#listeners.defined();
   }
 
+  #refuseStarting(): void {
+    if (this.starting) throw new StreamRefusal('stopped', 'the streams are starting', RETRY_AFTER_MS);
+  }
+
   async #define(stream: string, kind: 'windows' | 'patterns', definition: unknown): Promise<DefineOutcome> {
-    const { state } = this.#engine;
-    if (state === 'starting') throw new StreamRefusal('stopped', 'the streams are starting', RETRY_AFTER_MS);
+    this.#refuseStarting();
     this.#engine.bookNamed(stream);
     const name = (definition as { name?: unknown } | null)?.name;
     const definitions = this.definitions.map((each) => {
@@ -269,22 +283,23 @@ export class StreamService implements Streams {
     return letters.map(factsOf);
   }
 
-  async replayDeadLetters(stream: string, ids: readonly string[]): Promise<Replayed> {
+  /** A dead letter as it is taken again; null when it is not there. */
+  async letterBatch(stream: string, id: string): Promise<IncomingBatch | null> {
     this.#engine.bookNamed(stream);
+    const letter = await this.#letter(stream, id);
+    if (letter === null) return null;
+    const { bytes, correlationId, format, partition, traceparent } = letter;
+    // One that is refused again comes back under a new id; one that is taken must not be taken twice.
+    const batchId = `dead-letter/${id}`;
+    return { format, partition, body: bytes, position: '', batchId, traceparent, correlationId };
+  }
+
+  async replayDeadLetters(stream: string, ids: readonly string[]): Promise<Replayed> {
     const sum = { letters: 0, accepted: 0, rejected: 0, late: 0 };
     for (const id of ids) {
-      const letter = await this.#letter(stream, id);
-      if (letter === null) continue;
-      const outcome = await this.#takeAgain(stream, {
-        format: letter.format,
-        partition: letter.partition,
-        body: letter.bytes,
-        position: '',
-        // One that is refused again comes back under a new id; one that is taken must not be taken twice.
-        batchId: `dead-letter/${id}`,
-        traceparent: letter.traceparent,
-        correlationId: letter.correlationId,
-      });
+      const batch = await this.letterBatch(stream, id);
+      if (batch === null) continue;
+      const outcome = await takenAgain(this.accept(stream, 'dead-letters', batch));
       await this.#remove(stream, [id], `the events of dead letter ${id} have been taken again; it stays, since `);
       sum.letters += 1;
       sum.accepted += outcome.accepted;
@@ -292,15 +307,6 @@ export class StreamService implements Streams {
       sum.late += outcome.late;
     }
     return sum;
-  }
-
-  async #takeAgain(stream: string, batch: IncomingBatch): Promise<Accepted> {
-    try {
-      return await this.accept(stream, 'dead-letters', batch);
-    } catch (error) {
-      if (!(error instanceof StreamRefusal && error.isKept)) throw error;
-      return { accepted: 0, rejected: 1, late: 0 };
-    }
   }
 
   /** The page of one that begins right before it. */
@@ -341,6 +347,16 @@ export class StreamService implements Streams {
   /** From the outcomes of a round. */
   tell(change: StreamChange): void {
     this.#listeners.changed(change);
+  }
+}
+
+/** What became of a dead letter that was taken again: it may have come back. */
+export async function takenAgain(taking: Promise<Accepted>): Promise<Accepted> {
+  try {
+    return await taking;
+  } catch (error) {
+    if (!(error instanceof StreamRefusal && error.isKept)) throw error;
+    return { accepted: 0, rejected: 1, late: 0 };
   }
 }
 

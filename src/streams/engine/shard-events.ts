@@ -9,7 +9,10 @@ import type { ShardSetEvents } from './shard-set.ts';
 export function eventsFor(log: EngineLog, engine: StreamEngine): ShardSetEvents {
   return {
     stepFailed: (step, error) =>
-      log.error({ err: error, step: step.kind }, 'a step could not be applied and is left out'),
+      log.error(
+        { err: error, step: step.kind, ...('seq' in step && { seq: step.seq }) },
+        'a step could not be applied and is left out',
+      ),
     released: (batch) => engine.buffers.give(batch),
     threadLost: (error) => log.warn({ err: error }, 'a thread was lost; its shards are restored'),
     spillDamaged: (error) => log.error({ err: error }, 'state on disk is damaged; its shard is restored'),

@@ -5,14 +5,16 @@
  * that run side by side; the round is over when every part is. A thread that ends in the middle of a part leaves torn
  * memory: the part's shards are put back to their base (a copy) and the steps since then are applied again. Shards that
  * are on disk (`shard-residence.ts` says which) are as they were: a thread writes another file.
- * Invariants: one task at a time works on a shard; `redo` holds every step applied since `base`; when that is more than
- * the state itself, a new base is made.
+ * Invariants: one task at a time works on a shard; a batch is in all shards or in none; `redo` holds every step applied
+ * since `base`; when that is more than the state itself, a new base is made.
  */
 import { LineRooms, lineMemory } from '../lines/line-memory.ts';
 import type { Plan } from '../plan.ts';
 import { Redo } from './redo.ts';
+import { RefusedBatches } from './refused-batches.ts';
 import { byOrigin, mergeReports, type RoundOutcome } from './round-outcome.ts';
 import { copyOfShard, createShard, type ShardParts } from './shard.ts';
+import { ShardFacts } from './shard-facts.ts';
 import { ShardResidence } from './shard-residence.ts';
 import { filesOf, isAtRest } from './spill-file.ts';
 import type { SpillFolder } from './spill-folder.ts';
@@ -29,7 +31,7 @@ import {
   type StreamThreads,
   ThreadLost,
 } from './task.ts';
-import { failureOf, Hung, isDamage, isFinal, isOfTheSteps } from './task-failures.ts';
+import { asError, failureOf, Hung, isDamage, isFinal, isOfTheSteps } from './task-failures.ts';
 
 /** Threads that may be lost over one part before its steps are looked at one by one. */
 const TRIES_MAX = 3;
@@ -40,7 +42,7 @@ const ROWS_PER_PART = 1024;
 export interface ShardSetEvents {
   /** The state has a batch for good: its memory can be used for another one. */
   released(batch: SharedArrayBuffer): void;
-  /** A step that throws wherever it is applied was left out in this part of the shards. */
+  /** A step that throws wherever it is applied is left out: a batch everywhere, others in this part of the shards. */
   stepFailed(step: Step, error: unknown): void;
   threadLost(error: ThreadLost): void;
   /** A file of a shard is not what was written. */
@@ -57,12 +59,6 @@ interface Base {
   readonly from: number;
 }
 
-interface Facts {
-  readonly bytes: number;
-  readonly held: readonly Held[];
-  readonly dropped: readonly number[];
-}
-
 export class ShardSet {
   readonly plan: Plan;
   readonly #threads: StreamThreads;
@@ -70,10 +66,7 @@ export class ShardSet {
   /** Null: all shards are in memory, always. */
   readonly #residence: ShardResidence | null;
   readonly #images: HeldShard[];
-  readonly #facts: Facts[];
-  /** Of all shards, by stream: looked at for every batch. */
-  readonly #held: { keys: number; bytes: number }[];
-  #bytes = 0;
+  readonly #facts: ShardFacts;
   #base: Base[];
   /**
    * By shard, the base before this one, for the next one to be written to: V8 does not count shared memory, and lets go of
@@ -83,6 +76,8 @@ export class ShardSet {
   readonly #redo = new Redo();
   /** A base that is read; nothing may be written to it. */
   #pinned: readonly HeldShard[] = [];
+  /** Of the round under way, or the last one. */
+  #refused = new RefusedBatches();
   #incarnation: number;
   readonly #rooms = new LineRooms(lineMemory);
   /** Why a round was not applied to all shards: others have it. */
@@ -106,8 +101,7 @@ export class ShardSet {
       const image = images?.[shard];
       return image === undefined ? createShard(shard, plan, parts, incarnation) : { ...image, incarnation, version: 0 };
     });
-    this.#facts = this.#images.map(() => ({ bytes: 0, held: [], dropped: [] }));
-    this.#held = plan.streams.map(() => ({ keys: 0, bytes: 0 }));
+    this.#facts = new ShardFacts(plan);
     this.#base = this.#images.map((image) => ({ held: copyOfShard(image), from: 0 }));
     this.#residence = ShardResidence.of(plan, folder, this.#images);
     this.#settle();
@@ -129,17 +123,17 @@ export class ShardSet {
 
   /** State of all streams, in use. */
   get bytes(): number {
-    return this.#bytes;
+    return this.#facts.bytes;
   }
 
   /** State of a stream. */
   held(stream: number): Held {
-    return this.#held[stream] as Held;
+    return this.#facts.held(stream);
   }
 
   /** Partial matches an operator has given up. */
   dropped(operator: number): number {
-    return this.#facts.reduce((sum, { dropped }) => sum + (dropped[operator] ?? 0), 0);
+    return this.#facts.dropped(operator);
   }
 
   /** Bytes of a stream's state that are on disk. */
@@ -159,7 +153,7 @@ export class ShardSet {
 
   /** A new base is due: what would have to be applied again is larger than the state, or than what it may take. */
   get #redoIsLong(): boolean {
-    const bytes = Math.min(this.#bytes, this.#residence?.budget(this) ?? Number.POSITIVE_INFINITY);
+    const bytes = Math.min(this.bytes, this.#residence?.budget(this) ?? Number.POSITIVE_INFINITY);
     return this.#redo.isLong(bytes);
   }
 
@@ -193,16 +187,16 @@ export class ShardSet {
 
   async #round(steps: readonly Step[], rows: number, shards: readonly HeldShard[]): Promise<RoundOutcome> {
     if (this.#lost !== null) throw this.#lost;
-    const parts = this.#parts(rows, shards);
-    const outcomes = await Promise.all(parts.map((part) => this.#applyPart(part, steps))).catch((error: unknown) => {
+    this.#refused = new RefusedBatches();
+    const outcomes = await this.#applyParts(this.#parts(rows, shards), steps).catch((error: unknown) => {
       // A copy changes nothing, unless its shard could be neither read nor written.
-      const isCopy = steps.every(({ kind }) => kind === 'copy');
-      if (error instanceof SpillProblem || !isCopy) this.#lost = asError(error);
+      if (error instanceof SpillProblem || steps.some(({ kind }) => kind !== 'copy')) this.#lost = asError(error);
       throw error;
     });
-    for (const step of steps) this.#redo.remember(step);
+    for (const step of steps) if (!this.#refused.has(step)) this.#redo.remember(step);
     this.#settle();
     return {
+      leftOut: this.#refused.whys(),
       results: outcomes.flatMap(({ results }) => results).sort(byOrigin),
       queries: outcomes.flatMap(({ queries }) => queries),
       reports: outcomes.flatMap(({ shards }) => shards),
@@ -212,7 +206,7 @@ export class ShardSet {
   /** Makes the state as it is now the base. Rejects, changing nothing, when it cannot be copied. */
   async rebase(): Promise<void> {
     const toCopy = this.#images.filter((held) => !isAtRest(held));
-    const { reports } = await this.#round([{ kind: 'copy', into: this.#spare }], Number.POSITIVE_INFINITY, toCopy);
+    const { reports } = await this.#round([{ kind: 'copy', into: this.#spare }], Infinity, toCopy);
     const copies = reports.flatMap(({ copy }) => (copy === null ? [] : [copy]));
     // One that is missing was left out by a thread: what leads from the old base to now is still needed.
     if (copies.length < toCopy.length) throw new Error('the state could not be copied');
@@ -239,7 +233,7 @@ export class ShardSet {
 
   /** State of the streams in one shard. */
   heldBy(shard: number): readonly Held[] {
-    return (this.#facts[shard] as Facts).held;
+    return this.#facts.heldBy(shard);
   }
 
   /** Shards that go to one thread together. */
@@ -250,6 +244,23 @@ export class ShardSet {
     const parts: number[][] = Array.from({ length: wanted }, () => []);
     for (const [i, { shard }] of shards.entries()) parts[i % wanted]?.push(shard);
     return parts;
+  }
+
+  /** All of them side by side. A batch that one part is without is taken back from the others. */
+  async #applyParts(parts: readonly (readonly number[])[], steps: readonly Step[]): Promise<readonly ApplyResult[]> {
+    const outcomes = await Promise.all(parts.map((part) => this.#applyPart(part, steps)));
+    while (parts.some((part) => this.#refused.areIn(part))) {
+      const left = steps.filter((step) => !this.#refused.has(step));
+      const again = parts.map(async (part, i) => {
+        if (!this.#refused.areIn(part)) return;
+        this.#refused.outOf(part);
+        this.#redo.takeBack(left, part);
+        await this.#restore(part, [], part);
+        outcomes[i] = await this.#applyPart(part, left);
+      });
+      await Promise.all(again);
+    }
+    return outcomes;
   }
 
   async #applyPart(part: readonly number[], steps: readonly Step[]): Promise<ApplyResult> {
@@ -277,7 +288,9 @@ export class ShardSet {
   }
 
   #leaveOut(part: readonly number[], step: Step, error: unknown): void {
-    this.#redo.leaveOut(step, part);
+    if (step.kind === 'events') {
+      if (!this.#refused.add(step, part, error)) return;
+    } else this.#redo.leaveOut(step, part);
     this.#events.stepFailed(step, error);
   }
 
@@ -292,7 +305,7 @@ export class ShardSet {
         const lost = filesOf(this.#images[shard] as HeldShard);
         if (filesOf((this.#base[shard] as Base).held).some((file) => lost.includes(file))) throw error;
         this.#events.spillDamaged(error);
-        await this.#restore(part, applied, shard);
+        await this.#restore(part, applied, this.#torn(part, shard));
       }
     }
   }
@@ -309,7 +322,7 @@ export class ShardSet {
       });
     for (const { image, bytes, dropped, held } of result.shards) {
       this.#images[image.shard] = image;
-      this.#note(image.shard, { bytes, held, dropped });
+      this.#facts.note(image.shard, { bytes, held, dropped });
     }
     this.#rooms.used(rooms, result.roomsLeft, result.results);
     if (spill !== null) {
@@ -319,26 +332,11 @@ export class ShardSet {
     return result;
   }
 
-  /** Sums go on by what changed in the shard. */
-  #note(shard: number, facts: Facts): void {
-    const before = this.#facts[shard] as Facts;
-    this.#bytes += facts.bytes - before.bytes;
-    for (let stream = 0; stream < facts.held.length; stream++) {
-      const sum = this.#held[stream] as { keys: number; bytes: number };
-      const { keys, bytes } = facts.held[stream] as Held;
-      sum.keys += keys - (before.held[stream]?.keys ?? 0);
-      sum.bytes += bytes - (before.held[stream]?.bytes ?? 0);
-    }
-    this.#facts[shard] = facts;
-  }
-
   /**
-   * Back to the base, and forward again to before the round, or past what of it is `applied`. What this emits has been emitted already.
-   * What is on disk is there already, but for the shard whose file is `damaged`.
-   * Throws when that cannot be done however often: then there are no threads, or the base is damaged, too.
+   * Back to the base, and forward again to before the round, or past what of it is `applied`. What this emits has been
+   * emitted already. Throws when that cannot be done however often: then there are no threads, or the base is damaged, too.
    */
-  async #restore(part: readonly number[], applied: readonly Step[] = [], damaged = -1): Promise<void> {
-    const torn = part.filter((shard) => shard === damaged || !isAtRest(this.#images[shard] as HeldShard));
+  async #restore(part: readonly number[], applied: readonly Step[] = [], torn = this.#torn(part)): Promise<void> {
     // Who was lost may have been copying, and native code that is slow to end may write there still.
     this.#spare.length = 0;
     for (let tries = 0; ; tries++) {
@@ -358,6 +356,11 @@ export class ShardSet {
         if (tries >= RESTORES_MAX || isFinal(error)) throw error;
       }
     }
+  }
+
+  /** What is on disk is as it was, but for the shard whose file is `damaged`. */
+  #torn(part: readonly number[], damaged = -1): readonly number[] {
+    return part.filter((shard) => shard === damaged || !isAtRest(this.#images[shard] as HeldShard));
   }
 
   /** Leaves out the steps that cannot be applied, and only those. */
@@ -394,5 +397,3 @@ export class ShardSet {
     }
   }
 }
-
-const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));

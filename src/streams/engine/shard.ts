@@ -6,7 +6,7 @@
  * Invariant: what an operator sees depends on the steps alone, never on the thread or on how steps were cut into tasks.
  */
 import { type EventBatch, groupInputs } from '../decode/event-batch.ts';
-import type { OperatorInput, OperatorKind, ShardOperator, StateQuery } from '../operator.ts';
+import type { Emitter, OperatorInput, OperatorKind, ShardOperator, StateQuery } from '../operator.ts';
 import type { OperatorPlan, Plan, WindowPlan } from '../plan.ts';
 import type { KeyTable } from '../state/key-table.ts';
 import { copyOfImage, ShardMemory } from '../state/memory.ts';
@@ -26,6 +26,8 @@ export interface ShardParts {
 
 /** This part of the keys goes beside those that are too many, so that not every batch lets some go. */
 const EVICTED_BEYOND = 0.1;
+
+const NOBODY: Emitter = { emit: () => undefined };
 
 interface Attached {
   readonly plan: OperatorPlan;
@@ -68,6 +70,20 @@ const indexOf = ({ index }: { readonly index: number }): number => index;
 /** Whether events of the stream come to the operator. */
 const sees = (operator: OperatorPlan, stream: number): boolean =>
   operator.stream === stream || (operator.kind === 'join' && operator.right === stream);
+
+/** The part of what is held that there is no room for; 0 or less: there is. */
+function beyond(
+  tables: readonly KeyTable[],
+  operators: readonly Attached[],
+  keysMax: number,
+  bytesMax: number,
+): number {
+  const keys = tables.reduce((sum, table) => sum + table.size, 0);
+  const bytes =
+    tables.reduce((sum, table) => sum + table.byteLength, 0) +
+    operators.reduce((sum, { operator }) => sum + operator.stats().bytes, 0);
+  return Math.max(1 - keysMax / keys, 1 - bytesMax / bytes);
+}
 
 function sumAt(values: readonly number[], indexes: readonly number[]): number {
   let sum = 0;
@@ -237,27 +253,30 @@ export class Shard {
   }
 
   /** A function of the steps before it, however they were cut into tasks: a replay forgets the same keys at the same place. */
-  evict(stream: number, keysMax: number, bytesMax: number): void {
+  evict(seq: number, stream: number, keysMax: number, bytesMax: number): void {
     const held = this.#heldBy[stream] as HeldBy;
     const tables = held.groups.map((group) => this.#keys[group] as KeyTable);
     const operators = held.operators.map((operator) => this.#at(operator));
-    for (const table of tables) table.sweep();
-    const keys = tables.reduce((sum, table) => sum + table.size, 0);
-    const bytes =
-      tables.reduce((sum, table) => sum + table.byteLength, 0) +
-      operators.reduce((sum, { operator }) => sum + operator.stats().bytes, 0);
-    const over = Math.max(1 - keysMax / keys, 1 - bytesMax / bytes);
-    if (!(over > 0)) return;
-    for (const { operator, plan } of operators) {
-      const count = operator.evictIdle?.(Math.min(1, over + EVICTED_BEYOND)) ?? 0;
-      if (count > 0) this.letGo.push({ kind: 'evicted', operator: plan.index, count });
+    for (const isLast of [false, true]) {
+      for (const table of tables) table.sweep();
+      const over = beyond(tables, operators, keysMax, bytesMax);
+      if (!(over > 0)) return;
+      const share = Math.min(1, over + EVICTED_BEYOND);
+      if (isLast) this.#begin(seq);
+      for (const { operator, output, plan } of operators) {
+        const count = (isLast ? operator.evictLast?.(share, output) : operator.evictIdle?.(share)) ?? 0;
+        if (count > 0) this.letGo.push({ kind: 'evicted', operator: plan.index, count });
+      }
     }
     for (const table of tables) table.sweep();
   }
 
-  /** The operators let go of all their keys: their groups may go on without them. */
+  /** The operators let go of all their keys, without a word: their groups may go on without them. */
   drop(operators: readonly number[]): void {
-    for (const operator of operators) this.#at(operator).operator.evictIdle?.(1);
+    for (const { operator } of operators.map((index) => this.#at(index))) {
+      operator.evictIdle?.(1);
+      operator.evictLast?.(1, NOBODY);
+    }
   }
 
   query(operator: number, query: StateQuery): QueryAnswer {

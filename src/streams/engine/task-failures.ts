@@ -40,3 +40,5 @@ export const isFinal = (error: unknown): boolean => error instanceof PlanNotLoad
 
 /** The same steps would end the same way; other losses of a thread are no fault of theirs. */
 export const isOfTheSteps = (error: unknown): boolean => !(error instanceof ThreadLost) || error.hung;
+
+export const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));

@@ -5,6 +5,7 @@
  * Source: CloudEvents 1.0, HTTP protocol binding, binary content mode; values are percent-encoded.
  */
 import type { RequestHead } from '../../frontend/port.ts';
+import { isMark, MARK_BYTES } from '../decode/utf8.ts';
 
 const ATTRIBUTES = [
   'id',
@@ -46,7 +47,8 @@ function decoded(value: string): string {
 /** Null when the data is not JSON text. */
 export function wrapBinaryEvent(event: BinaryEvent, type: string, data: Uint8Array): Uint8Array | null {
   const head = JSON.stringify({ ...event, datacontenttype: type }).slice(0, -1);
-  const text = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+  const body = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+  const text = isMark(body, 0) ? body.subarray(MARK_BYTES) : body;
   if (type !== '' && type !== 'application/json' && !type.endsWith('+json')) return null;
   return Buffer.concat([Buffer.from(`${head},"data":`), text, Buffer.from('}')]);
 }

@@ -103,7 +103,8 @@ function sizeOf(record: LogRecord): number {
         record.correlationId.length +
         record.batchId.length +
         record.position.length +
-        record.setAside.length
+        record.setAside.length +
+        record.unread.length
       );
     case 'tick':
       return record.idle.reduce(

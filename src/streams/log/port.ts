@@ -27,6 +27,8 @@ export type LogRecord =
       readonly position: string;
       /** Why none of its events is applied, its time counts nevertheless (`engine/when-full.ts`); `''` for most. */
       readonly setAside: string;
+      /** Why no thread is to decode it, found out before it was logged (`cluster/partition-intake.ts`); `''` for most. */
+      readonly unread: string;
       readonly body: Uint8Array;
     }
   /** A source partition has come to this time, without events. `partition` as the stream's watermark knows it. */

@@ -23,7 +23,8 @@ const TICK = 2;
 const PLAN = 3;
 const TIME = 4;
 
-type EventsHead = [number, string, WireFormat, string, string, number, string, string, string, string, string];
+/** Its last member is missing from what earlier versions wrote. */
+type EventsHead = [number, string, WireFormat, string, string, number, string, string, string, string, string, string?];
 type TickHead = [number, number, [string, string][]];
 type TimeHead = [number, string, string, number, number];
 
@@ -88,8 +89,8 @@ const damaged = (seq: number, what: string): LogDamaged => new LogDamaged(seq, `
 function headOf(record: LogRecord): unknown[] {
   switch (record.kind) {
     case 'events': {
-      const { stream, format, source, partition, arrivalMs, traceparent, correlationId, batchId, position, setAside } =
-        record;
+      const { stream, format, source, partition, arrivalMs, traceparent, correlationId } = record;
+      const { batchId, position, setAside, unread } = record;
       const head: EventsHead = [
         EVENTS,
         stream,
@@ -102,6 +103,7 @@ function headOf(record: LogRecord): unknown[] {
         batchId,
         position,
         setAside,
+        unread,
       ];
       return head;
     }
@@ -120,8 +122,8 @@ function bodyOf(record: LogRecord): Uint8Array {
 }
 
 function eventsOf(head: EventsHead, body: Uint8Array): LogRecord {
-  const [, stream, format, source, partition, arrivalMs, traceparent, correlationId, batchId, position, setAside] =
-    head;
+  const [, stream, format, source, partition, arrivalMs, traceparent, correlationId, ...rest] = head;
+  const [batchId, position, setAside, unread = ''] = rest;
   return {
     kind: 'events',
     stream,
@@ -134,6 +136,7 @@ function eventsOf(head: EventsHead, body: Uint8Array): LogRecord {
     batchId,
     position,
     setAside,
+    unread,
     body,
   };
 }

@@ -6,8 +6,11 @@
  * or iso; default ms), `batchLines` (at most, default 1000).
  * A file ends: what is written to it later is not waited for. Lines are handed on as soon as they have been read, so
  * that a program that writes to standard input now and then is not held back.
- * Position: bytes of the file that have been taken, and a checksum of the first of them; standard input cannot be taken up
- * again. A file that is shorter, or begins otherwise, is another one, of which nothing was taken: the source fails.
+ * A last line without a line feed is a line; what more is written to it later is no line by itself: where it was no whole
+ * JSON text, and goes on after a restart, it is read from its beginning.
+ * Position: bytes of the file that have been taken, a checksum of the first of them, and where a last line that was not
+ * whole begins; standard input cannot be taken up again. A file that is shorter, or begins otherwise, is another one, of
+ * which nothing was taken: the source fails.
  */
 import { createReadStream } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
@@ -16,7 +19,7 @@ import { optionalChoice, optionalInteger, optionalNumber, optionalText, required
 import { DefinitionProblem } from '../define/definition-problem.ts';
 import { type BatchMaker, monotonic, type PacedBatch, PacedSource } from './paced-source.ts';
 import type { SourceKind } from './port.ts';
-import { PACE_UNITS, ReplayPace } from './replay-pace.ts';
+import { lineText, PACE_UNITS, ReplayPace } from './replay-pace.ts';
 
 const BATCH_BYTES_MAX = 1024 * 1024;
 /** A line longer than this is no line: the file is something else. */
@@ -68,12 +71,15 @@ class Replay implements BatchMaker {
   #head = Buffer.alloc(0);
   /** Checksum of them when the position was logged; `''`: it has none. */
   readonly #mark: string;
+  /** Where the last line that was taken begins, as it was not whole; NaN: it was. */
+  readonly #openAt: number;
 
   constructor(options: ReplayOptions, position: string) {
     this.#options = options;
-    const [taken = '', mark = ''] = position.split(' ');
+    const [taken = '', mark = '', openAt = ''] = position.split(' ');
     this.#taken = Number(taken);
     this.#mark = mark;
+    this.#openAt = openAt === '' ? NaN : Number(openAt);
   }
 
   async next(): Promise<PacedBatch | null> {
@@ -103,6 +109,10 @@ class Replay implements BatchMaker {
         const advice = 'under another name of the source it is read from its beginning';
         throw new Error(`${path} ${why}: it is another file; ${advice}`);
       }
+      if (await this.#wentOn(file)) {
+        this.#taken = this.#openAt;
+        this.#head = this.#head.subarray(0, this.#taken);
+      }
     } finally {
       await file.close();
     }
@@ -116,6 +126,14 @@ class Replay implements BatchMaker {
     this.#head = head.subarray(0, bytesRead);
     if (this.#mark === '' || this.#mark === markOf(this.#head)) return '';
     return `does not begin as it did when ${this.#taken} bytes of it were taken`;
+  }
+
+  /** What was taken last was the beginning of a line. */
+  async #wentOn(file: FileHandle): Promise<boolean> {
+    if (Number.isNaN(this.#openAt)) return false;
+    const next = Buffer.alloc(2);
+    const { bytesRead } = await file.read(next, 0, next.length, this.#taken);
+    return bytesRead > 0 && !/^\r?\n/.test(next.toString('latin1'));
   }
 
   async #readMore(chunks: AsyncIterator<Buffer>): Promise<void> {
@@ -149,17 +167,18 @@ class Replay implements BatchMaker {
   /** The last line, which has no end. */
   #takeRest(): PacedBatch {
     const due = this.#options.pace?.due(this.#rest) ?? 0;
-    return this.#take(this.#rest.length, Number.isNaN(due) ? 0 : due);
+    const openAt = isWhole(this.#rest) ? '' : ` ${this.#taken}`;
+    return this.#take(this.#rest.length, Number.isNaN(due) ? 0 : due, openAt);
   }
 
-  #take(end: number, dueMs: number): PacedBatch {
+  #take(end: number, dueMs: number, openAt = ''): PacedBatch {
     const body = this.#rest.subarray(0, end);
     this.#rest = this.#rest.subarray(end);
     this.#taken += end;
     if (this.#head.length < HEAD_BYTES) {
       this.#head = Buffer.concat([this.#head, body.subarray(0, HEAD_BYTES - this.#head.length)]);
     }
-    const position = this.#options.path === '-' ? '' : `${this.#taken} ${markOf(this.#head)}`;
+    const position = this.#options.path === '-' ? '' : `${this.#taken} ${markOf(this.#head)}${openAt}`;
     return { format: 'ndjson', body, position, dueMs };
   }
 
@@ -167,6 +186,16 @@ class Replay implements BatchMaker {
     this.#closed = true;
     this.#input?.destroy?.();
     return Promise.resolve();
+  }
+}
+
+/** A JSON text does not go on behind its end. */
+function isWhole(line: Buffer): boolean {
+  try {
+    JSON.parse(lineText(line));
+    return true;
+  } catch {
+    return false;
   }
 }
 

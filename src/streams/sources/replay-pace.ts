@@ -6,6 +6,7 @@
  * `TOGETHER_MS` of each other, by the clock given, are one batch: each by itself would wait for a write of its own.
  * A line without a time goes with the one before it, and the decoder says what is wrong with it.
  */
+import { isMark, MARK_BYTES } from '../decode/utf8.ts';
 import { DefinitionProblem } from '../define/definition-problem.ts';
 
 /** Less than an event's way through the engine takes. */
@@ -80,7 +81,7 @@ export class ReplayPace {
     const { timestamp, unit } = this.#options;
     let value: unknown;
     try {
-      value = (JSON.parse(line.toString('utf8')) as Record<string, unknown> | null)?.[timestamp];
+      value = (JSON.parse(lineText(line)) as Record<string, unknown> | null)?.[timestamp];
     } catch {
       // Not JSON: the decoder says so.
       return Number.NaN;
@@ -99,3 +100,6 @@ export class ReplayPace {
     }
   }
 }
+
+/** As the decoder reads it. */
+export const lineText = (line: Buffer): string => line.toString('utf8', isMark(line, 0) ? MARK_BYTES : 0);

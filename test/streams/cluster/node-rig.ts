@@ -4,10 +4,11 @@
 import { RedisConnection } from '../../../src/redis/connection.ts';
 import { type OpenClusterStreams, openClusterStreams } from '../../../src/streams/cluster/open.ts';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
-import { CONNECTOR_KINDS } from '../../../src/streams/engine/connectors.ts';
+import { CONNECTOR_KINDS, type ConnectorKinds } from '../../../src/streams/engine/connectors.ts';
 import { LocalThreads } from '../../../src/streams/engine/local-threads.ts';
+import type { ShardParts } from '../../../src/streams/engine/shard.ts';
 import type { Accepted, IncomingBatch } from '../../../src/streams/sources/port.ts';
-import { openStores } from '../../../src/streams/stores.ts';
+import { openStores, type Stores } from '../../../src/streams/stores.ts';
 import { QUIET, type RedisServer } from '../../redis/redis-server.ts';
 import { TcpProxy } from '../../redis/tcp-proxy.ts';
 import type { FakeCluster } from './fake-cluster.ts';
@@ -20,6 +21,10 @@ export interface NodeOptions {
   /** Of Redis, for one command. */
   readonly commandMsMax?: number;
   readonly clock?: (redisNowMs: number) => () => number;
+  readonly threads?: (parts: ShardParts) => LocalThreads;
+  readonly kinds?: ConnectorKinds;
+  /** Of streams that are not replicated. */
+  readonly stores?: () => Promise<Stores>;
 }
 
 const FAR_MS = 3_600_000;
@@ -56,6 +61,7 @@ export class RigNode {
 
   static async start(id: string, options: NodeOptions): Promise<RigNode> {
     const { checkpointMs = FAR_MS, clock, cluster, commandMsMax = COMMAND_MS_MAX, definitions } = options;
+    const { kinds = CONNECTOR_KINDS, stores, threads = (parts) => new LocalThreads(parts) } = options;
     const proxy = await TcpProxy.start(options.redis.port);
     const redis = new RedisConnection(`redis://127.0.0.1:${proxy.port}`, id, QUIET, { commandMsMax });
     // A command of a loaded machine may be late.
@@ -82,9 +88,9 @@ export class RigNode {
       logBytesMax: LOG_BYTES_MAX,
       checkpointMs,
       tickMs: 50,
-      kinds: CONNECTOR_KINDS,
-      stores: (local) => openStores({ definitions: local, dataDir: '', logBytesMax: LOG_BYTES_MAX }),
-      threads: (_engine, parts) => Object.assign(new LocalThreads(parts), { release: () => undefined }),
+      kinds,
+      stores: (local) => stores?.() ?? openStores({ definitions: local, dataDir: '', logBytesMax: LOG_BYTES_MAX }),
+      threads: (_engine, parts) => Object.assign(threads(parts), { release: () => undefined }),
       log: { error: note, warn: (_fields, message) => warnings.push(message), info: () => undefined },
       now: Date.now,
       ...(clock === undefined ? {} : { clock }),

@@ -63,7 +63,9 @@ function splitLines(body: Uint8Array): Uint8Array[] {
   let from = 0;
   for (let at = 0; at <= body.length; at++) {
     if (at < body.length && body[at] !== 10) continue;
-    const line = body.subarray(from, at);
+    // A byte order mark in front of a line is no part of it.
+    const isMarked = body[from] === 0xef && body[from + 1] === 0xbb && body[from + 2] === 0xbf;
+    const line = body.subarray(isMarked ? from + 3 : from, at);
     if (line.some((byte) => byte !== 32 && byte !== 9 && byte !== 13)) lines.push(line);
     from = at + 1;
   }

@@ -102,8 +102,7 @@ describe('what is refused', () => {
     });
   }
 
-  test('a byte order mark, bytes that are not UTF-8, and a zero byte', () => {
-    assert.match(reasonOf(`\ufeff${line({})}`), /begins with a byte order mark/);
+  test('bytes that are not UTF-8, and a zero byte', () => {
     for (const bytes of [[0xc0, 0xaf], [0xed, 0xa0, 0x80], [0xe2, 0x82], [0xff], [0xf4, 0x90, 0x80, 0x80], [0]]) {
       const body = Buffer.from(line({ key: '@@' }));
       const damaged = Buffer.concat([body.subarray(0, 15), Uint8Array.from(bytes), body.subarray(17)]);

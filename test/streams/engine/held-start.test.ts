@@ -4,12 +4,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
-import { CONNECTOR_KINDS } from '../../../src/streams/engine/connectors.ts';
 import { PENDING_BYTES_MAX } from '../../../src/streams/engine/delivery.ts';
 import { StreamRefusal } from '../../../src/streams/engine/port.ts';
 import type { SinkKind } from '../../../src/streams/sinks/port.ts';
 import { eventually } from '../../clients/eventually.ts';
 import { lastingStores } from './faults.ts';
+import { gated, kindsWith } from './gated-sink.ts';
 import { openRig, type Rig } from './rig.ts';
 
 const BATCH_BYTES = 2 ** 20;
@@ -23,36 +23,9 @@ const STREAM: StreamDefinition = {
   sinks: [{ type: 'gated' }],
 };
 
-/** Takes nothing until it is let go; `lines`: that it has taken, in all. */
-function gated(): { readonly kind: SinkKind; readonly open: () => void; lines: number } {
-  let open = (): void => undefined;
-  const opened = new Promise<void>((resolve) => {
-    open = resolve;
-  });
-  const kind: SinkKind = {
-    type: 'gated',
-    guarantee: 'at-least-once',
-    options: [],
-    create: () => ({
-      open: () => Promise.resolve(0),
-      async write({ lines }) {
-        await opened;
-        sink.lines += lines.length;
-      },
-      close: () => Promise.resolve(),
-    }),
-  };
-  const sink = { kind, open, lines: 0 };
-  return sink;
-}
-
 /** Streams that have a log to replay for a sink that has forgotten all of it. */
 async function behind(kind: SinkKind): Promise<Rig> {
   const stores = lastingStores();
-  const kindsWith = (sink: SinkKind): typeof CONNECTOR_KINDS => ({
-    ...CONNECTOR_KINDS,
-    sinks: new Map([...CONNECTOR_KINDS.sinks, [sink.type, sink]]),
-  });
   const before = gated();
   before.open();
   const first = await openRig([STREAM], { stores, kinds: kindsWith(before.kind) });
@@ -85,6 +58,21 @@ test('is open, refuses batches with the name of the sink, and takes them when th
       PATIENCE_MS,
     );
     assert.equal(rig.service.list()[0]?.counters.accepted, BATCHES + 1);
+  } finally {
+    await rig.close();
+  }
+});
+
+test('is named among what hurts until it is over, whether or not a sink is full just then', async () => {
+  const sink = gated();
+  const rig = await behind(sink.kind);
+  try {
+    sink.open();
+    while (rig.service.starting) {
+      assert.match(rig.service.degraded.join(), /^stream start/);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    assert.deepEqual(rig.service.degraded, []);
   } finally {
     await rig.close();
   }

@@ -39,7 +39,7 @@ function pipelineOf(round: () => Promise<void>, more: Partial<PipelinePorts> = {
     rounds: () => ({
       anyAway: false,
       shorten: () => Promise.resolve(),
-      round: () => round().then(() => ({ results: [], queries: [], reports: [] })),
+      round: () => round().then(() => ({ results: [], queries: [], reports: [], leftOut: new Map() })),
     }),
     apart: () => new Set(),
     results: () => Promise.resolve(),

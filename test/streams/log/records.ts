@@ -22,6 +22,7 @@ export const anyRecord: fc.Arbitrary<LogRecord> = fc.oneof(
       correlationId: fc.string({ maxLength: 300 }),
       batchId: fc.string(),
       position: fc.string(),
+      unread: fc.constantFrom('', 'why'),
       setAside: fc.string(),
       body: fc.uint8Array({ maxLength: 2000 }),
     }),
@@ -72,6 +73,7 @@ export function numberedRecord(number: number, bodyBytes: number): LogRecord {
     batchId: `batch-${number}`,
     position: '',
     setAside: '',
+    unread: '',
     body,
   };
 }

@@ -26,14 +26,20 @@ const ENDED = 8;
 const POOL_TOOLS = new URL(`./pool-tools${extname(import.meta.url)}`, import.meta.url);
 const MEDIA = { ndjson: 'application/x-ndjson', 'cloudevents-batch': 'application/cloudevents-batch+json' };
 
-async function post(served: Served, stream: string, headers: Record<string, string>, body: Uint8Array | string) {
+async function post(
+  served: Served,
+  stream: string,
+  headers: Record<string, string>,
+  body: Uint8Array | string,
+  status = 200,
+) {
   const response = await fetch(`http://127.0.0.1:${served.port}/streams/${stream}/events`, {
     method: 'POST',
     headers: { 'content-type': MEDIA.ndjson, ...headers },
     body,
   });
   const answer = (await response.json()) as Record<string, unknown>;
-  assert.equal(response.status, 200, `${JSON.stringify(answer)}\n${served.log.slice(-5).join('')}`);
+  assert.equal(response.status, status, `${JSON.stringify(answer)}\n${served.log.slice(-5).join('')}`);
   return answer;
 }
 
@@ -159,14 +165,15 @@ test('a reducer that does not end costs its worker and its events, and nothing e
     const events = (...numbers: number[]): string =>
       numbers.map((n, i) => JSON.stringify({ at: i, key: 'k', n })).join('\n');
     await post(served, 'trapped', {}, events(1, 2, 3));
-    const poisoned = post(served, 'trapped', {}, events(4, POISON, 5));
+    const poisoned = post(served, 'trapped', {}, events(4, POISON, 5), 422);
     const others = [
       ...Array.from({ length: 5 }, () => post(served, 'trapped', {}, events(10))),
       ...Array.from({ length: 5 }, () => post(served, 'free', {}, events(1, 2))),
     ];
     // One that shares the worker is lost with it, and answered; those that do not are not delayed.
     assert.notEqual((await client.call('stream_list')).result['isError'], true);
-    await Promise.all([poisoned, ...others]);
+    await Promise.all(others);
+    assert.match(String((await poisoned)['error']), /does not count, is kept as dead letter \d+:0 of trapped/);
     await callFiveTools(async (name, args) => (await client.call(name, args)).result);
     for (const stream of ['trapped', 'free']) await post(served, stream, {}, '{"at":100,"key":"k","n":0}');
     const rows = async (stream: string): Promise<unknown> => {

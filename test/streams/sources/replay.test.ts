@@ -119,6 +119,69 @@ describe('file source', () => {
     assert.equal(host.offered.length, 0);
   });
 
+  test('reads a last line that was half written as a whole when it has grown, and once otherwise', async () => {
+    const path = join(folder, 'half.ndjson');
+    const mark = '\ufeff';
+    const replay = async (text: string, before: TestHost): Promise<TestHost> => {
+      await writeFile(path, text);
+      const host = before.successor();
+      const source = fileSourceKind.create({ type: 'file', path }, 's', host);
+      await source.start(host.positions());
+      await source.done;
+      return host;
+    };
+    for (const [steps, lines] of [
+      // Half of a line, of the first one, of a text, and the white space before it.
+      [
+        ['{"n":1}\n{"n"', '{"n":1}\n{"n":2}\n{"n":3}\n'],
+        ['{"n":1}', '{"n"', '{"n":2}', '{"n":3}'],
+      ],
+      [
+        ['{"n"', '{"n":2}'],
+        ['{"n"', '{"n":2}'],
+      ],
+      [
+        ['{"k":"\u00e9', '{"k":"\u00e9"}\n'],
+        ['{"k":"\u00e9', '{"k":"\u00e9"}'],
+      ],
+      [
+        [' ', ' {"n":2}\n'],
+        [' ', ' {"n":2}'],
+      ],
+      // Several times.
+      [
+        ['{', '{"n"', '{"n":2}\n'],
+        ['{', '{"n"', '{"n":2}'],
+      ],
+      // It was no event, and nothing more has come to it.
+      [
+        ['{"n"', '{"n"', '{"n"\n{"n":2}\n'],
+        ['{"n"', '{"n":2}'],
+      ],
+      [
+        ['{"n"', '{"n"\r\n{"n":2}\n'],
+        ['{"n"', '\r', '{"n":2}'],
+      ],
+      // It was whole.
+      [
+        ['{"n":1}', '{"n":1}', '{"n":1}\n{"n":2}'],
+        ['{"n":1}', '{"n":2}'],
+      ],
+      [
+        ['{"n":1}', '{"n":1} \r\n{"n":2}'],
+        ['{"n":1}', ' \r', '{"n":2}'],
+      ],
+      [
+        [`${mark}{"n":1}`, `${mark}{"n":1} \n{"n":2}`],
+        [`${mark}{"n":1}`, ' ', '{"n":2}'],
+      ],
+    ] as const) {
+      let host = new TestHost();
+      for (const text of steps) host = await replay(text, host);
+      assert.deepEqual(host.lines(), lines);
+    }
+  });
+
   test('hands on lines of standard input as they come, and stops while none do', async () => {
     const child = spawn(
       process.execPath,
