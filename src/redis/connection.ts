@@ -123,6 +123,7 @@ export class RedisConnection {
   }
 
   #unreachable(cause: unknown): RedisUnavailable {
+    if (cause instanceof RedisUnavailable) return cause;
     const message = cause instanceof Error ? cause.message : String(cause);
     return new RedisUnavailable('away', `cannot reach Redis at ${this.address}: ${message}`, false, cause);
   }

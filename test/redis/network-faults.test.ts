@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { RedisConnection } from '../../src/redis/connection.ts';
+import { RedisConnection } from '../../src/redis/connection.ts';
 import { slotOf } from '../../src/redis/slot.ts';
 import type { RedisUnavailable } from '../../src/redis/unavailable.ts';
 import { eventually } from '../clients/eventually.ts';
@@ -18,7 +18,7 @@ import {
 } from './connection.contract.ts';
 import type { NodeConnections } from './node-connections.ts';
 import { RedisClusterServers } from './redis-cluster-servers.ts';
-import { RedisServer } from './redis-server.ts';
+import { QUIET, RedisServer } from './redis-server.ts';
 import { SENTINEL_NAME, SentinelGroup } from './sentinel-group.ts';
 import { TcpProxy } from './tcp-proxy.ts';
 
@@ -49,6 +49,21 @@ async function goesAway(commands: RedisConnection): Promise<void> {
   await eventually('the connection', ask, (up) => !up, PATIENCE_MS);
   assert.notEqual(commands.trouble, '');
 }
+
+test('an address where nobody listens is named once', async () => {
+  const redis = await RedisServer.start();
+  const { url } = redis;
+  await redis.end();
+  const commands = new RedisConnection(url, 'test', QUIET);
+  try {
+    await assert.rejects(commands.ready(), ({ message }: Error) => {
+      assert.equal(message.split('cannot reach Redis at').length, 2, message);
+      return true;
+    });
+  } finally {
+    commands.close();
+  }
+});
 
 describe('one server behind a network', () => {
   let server: RedisServer;

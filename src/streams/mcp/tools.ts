@@ -132,7 +132,11 @@ const QUERY_INPUT = {
     to: { type: 'number', description: 'Only windows that start before this.' },
     limit: { type: 'integer', minimum: 1, maximum: QUERY_ROWS_MAX, default: 100 },
     by: { type: 'string', description: 'Name of a value that is a number: the highest first.' },
-    include: { enum: ['open', 'closed', 'all'], default: 'all' },
+    include: {
+      enum: ['open', 'closed', 'all'],
+      default: 'all',
+      description: 'open: windows as they are now; closed: results that were told, early panes and retractions included.',
+    },
     evidence: {
       type: 'boolean',
       default: false,
