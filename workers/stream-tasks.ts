@@ -6,9 +6,7 @@
  * Bound: one runner per engine, and the front-end thread bounds how many of those there are at a time.
  */
 import { loadReducers } from '../src/streams/aggregates/load-reducers.ts';
-import { leftOf } from '../src/streams/engine/kept-shards.ts';
-import { OperatorParts } from '../src/streams/engine/operators.ts';
-import { StreamTaskRunner } from '../src/streams/engine/run-task.ts';
+import { OperatorParts } from '../src/streams/engine/shards/operators.ts';
 import {
   type LeftShard,
   NotKept,
@@ -19,6 +17,8 @@ import {
   type StreamTask,
   type StreamTaskResult,
 } from '../src/streams/engine/task.ts';
+import { leftOf } from '../src/streams/engine/threads/kept-shards.ts';
+import { StreamTaskRunner } from '../src/streams/engine/threads/run-task.ts';
 
 /** A runner, and the life of the engine it is for. */
 interface Seat {

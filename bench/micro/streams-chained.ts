@@ -7,8 +7,8 @@
  * with few: what is derived of a record is a record by itself, and goes through a round by itself.
  */
 import type { StreamDefinition, WindowDefinition } from '../../src/streams/define/definition.ts';
-import { CONNECTOR_KINDS } from '../../src/streams/engine/connectors.ts';
-import { LocalThreads } from '../../src/streams/engine/local-threads.ts';
+import { CONNECTOR_KINDS } from '../../src/streams/engine/connectors/connectors.ts';
+import { LocalThreads } from '../../src/streams/engine/threads/local-threads.ts';
 import { openStreams } from '../../src/streams/open.ts';
 import { openStores } from '../../src/streams/stores.ts';
 import { countingSink } from '../streams/counting-sink.ts';

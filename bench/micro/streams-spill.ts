@@ -8,7 +8,7 @@
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { LimitsDefinition, StreamDefinition, WindowDefinition } from '../../src/streams/define/definition.ts';
-import { CONNECTOR_KINDS } from '../../src/streams/engine/connectors.ts';
+import { CONNECTOR_KINDS } from '../../src/streams/engine/connectors/connectors.ts';
 import type { ApplyTask } from '../../src/streams/engine/task.ts';
 import { type OpenStreams, openStreams } from '../../src/streams/open.ts';
 import { openStores } from '../../src/streams/stores.ts';

@@ -5,7 +5,7 @@
  * streams that the query declares (bids alone for most), from NDJSON bytes to result lines that a sink has taken; making
  * the bytes is not in it. That the results are right is the business of the tests, over the same definitions.
  */
-import { CONNECTOR_KINDS } from '../../src/streams/engine/connectors.ts';
+import { CONNECTOR_KINDS } from '../../src/streams/engine/connectors/connectors.ts';
 import { openStreams } from '../../src/streams/open.ts';
 import { openStores } from '../../src/streams/stores.ts';
 import { type FeedBatch, feed } from '../../test/streams/nexmark/feed.ts';

@@ -9,7 +9,7 @@ import { Packr } from 'msgpackr';
 import { QUANTILE_EXACT_MAX } from '../../src/streams/aggregates/quantile.ts';
 import { encodeColumns } from '../../src/streams/decode/column-format.ts';
 import type { StreamDefinition, WindowDefinition } from '../../src/streams/define/definition.ts';
-import { CONNECTOR_KINDS } from '../../src/streams/engine/connectors.ts';
+import { CONNECTOR_KINDS } from '../../src/streams/engine/connectors/connectors.ts';
 import type { WireFormat } from '../../src/streams/engine/task.ts';
 import { openStreams } from '../../src/streams/open.ts';
 import { countOf } from '../../src/streams/sinks/line-batch.ts';

@@ -1,8 +1,9 @@
 /**
  * One thread that adds up how long its tasks take: what a worker would do of the work.
  */
-import { LocalThreads } from '../../src/streams/engine/local-threads.ts';
+
 import type { ApplyResult, ApplyTask, DecodeResult, DecodeTask } from '../../src/streams/engine/task.ts';
+import { LocalThreads } from '../../src/streams/engine/threads/local-threads.ts';
 
 export class TimedThreads extends LocalThreads {
   us = 0;

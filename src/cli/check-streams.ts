@@ -13,8 +13,8 @@ import { readStreamFiles } from '../config/stream-files.ts';
 import { compilePlan } from '../streams/define/compile.ts';
 import type { StreamDefinition } from '../streams/define/definition.ts';
 import { DefinitionProblem } from '../streams/define/definition-problem.ts';
-import { checkConnectors } from '../streams/engine/check-connectors.ts';
-import { CONNECTOR_KINDS } from '../streams/engine/connectors.ts';
+import { checkConnectors } from '../streams/engine/connectors/check-connectors.ts';
+import { CONNECTOR_KINDS } from '../streams/engine/connectors/connectors.ts';
 import type { Configured } from './configure.ts';
 
 type Plan = ReturnType<typeof compilePlan>;

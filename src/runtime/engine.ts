@@ -26,7 +26,7 @@ import type { PoolEvents, StreamCarrier, WorkerPool, WorkerSetup } from '../pool
 import { JSON_DEPTH_MAX } from '../protocol/json.ts';
 import { RequestStateCodec } from '../protocol/request-state.ts';
 import type { SharedSecret } from '../protocol/shared-secret.ts';
-import type { PoolPorts } from '../streams/engine/pool-threads.ts';
+import type { PoolPorts } from '../streams/engine/threads/pool-threads.ts';
 import type { Bus } from '../subscriptions/port.ts';
 
 export interface EngineOptions {

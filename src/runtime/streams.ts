@@ -15,8 +15,8 @@ import type { Endpoint } from '../frontend/router.ts';
 import type { Log, Meters } from '../observe/port.ts';
 import { type Authenticator, type AuthRefusal, isAuthRefusal } from '../protocol/authenticator.ts';
 import type { StreamDefinition } from '../streams/define/definition.ts';
-import type { PoolThreads } from '../streams/engine/pool-threads.ts';
 import type { StreamFacts, Streams } from '../streams/engine/port.ts';
+import type { PoolThreads } from '../streams/engine/threads/pool-threads.ts';
 import type { Admission, Refused } from '../streams/ingest/http-endpoint.ts';
 import type { Bus } from '../subscriptions/port.ts';
 import type { Engine } from './engine.ts';
@@ -63,7 +63,7 @@ export async function startStreams(
   ];
   if (definitions.length === 0) return null;
   const [{ PoolThreads }, { StreamEndpoint }, { streamDefinitions }, { uriOf }] = await Promise.all([
-    import('../streams/engine/pool-threads.ts'),
+    import('../streams/engine/threads/pool-threads.ts'),
     import('../streams/ingest/http-endpoint.ts'),
     import('../streams/mcp/definitions.ts'),
     import('../streams/mcp/describe.ts'),
@@ -102,7 +102,7 @@ async function openLocal(
   const [{ openStreams }, { openStores }, { CONNECTOR_KINDS }] = await Promise.all([
     import('../streams/open.ts'),
     import('../streams/stores.ts'),
-    import('../streams/engine/connectors.ts'),
+    import('../streams/engine/connectors/connectors.ts'),
   ]);
   const { close, service } = await openStreams({
     ...settings.streaming,
@@ -131,7 +131,7 @@ async function openReplicated(
   const [{ openClusterStreams }, { openStores }, { CONNECTOR_KINDS }, { RedisConnection }] = await Promise.all([
     import('../streams/cluster/open.ts'),
     import('../streams/stores.ts'),
-    import('../streams/engine/connectors.ts'),
+    import('../streams/engine/connectors/connectors.ts'),
     import('../redis/connection.ts'),
   ]);
   const { commandMsMax, prefix, tlsCaFile } = settings.cluster;

@@ -1,7 +1,7 @@
 /**
  * Which streams are made of results of which: what a sink of type `stream`, or an alert's action, leads to.
  *
- * Role: for the order of derived events (`engine/derivations.ts`), and for what has to wait for them (`engine/pipeline.ts`).
+ * Role: for the order of derived events (`engine/results/derivations.ts`), and for what has to wait for them (`engine/pipeline.ts`).
  * `define/compile-feeds.ts` sees to it that no stream feeds itself, by whatever way.
  * Ranks: each stream has one, from 1 on, behind those of all that feed it; they depend on the plan alone.
  */

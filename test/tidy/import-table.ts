@@ -15,8 +15,8 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'runtime',
     'streams/define/compile.ts',
     'streams/define/definition-problem.ts',
-    'streams/engine/check-connectors.ts',
-    'streams/engine/connectors.ts',
+    'streams/engine/connectors/check-connectors.ts',
+    'streams/engine/connectors/connectors.ts',
   ],
   'src/runtime': ['*', 'workers'],
   // The path of a request, from the outside in.

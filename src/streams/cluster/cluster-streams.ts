@@ -10,7 +10,6 @@ import type { PeerMessage, PeerReply } from '../../cluster/peers/port.ts';
 import { compilePlan } from '../define/compile.ts';
 import type { StreamDefinition } from '../define/definition.ts';
 import type { EngineLog } from '../engine/engine.ts';
-import type { EngineThreads } from '../engine/pool-threads.ts';
 import {
   type AlertFilter,
   type DeadLetterFacts,
@@ -25,8 +24,9 @@ import {
   type WindowAnswer,
   type WindowQuery,
 } from '../engine/port.ts';
+import { StreamListeners } from '../engine/results/stream-listeners.ts';
 import type { StreamService } from '../engine/service.ts';
-import { StreamListeners } from '../engine/stream-listeners.ts';
+import type { EngineThreads } from '../engine/threads/pool-threads.ts';
 import type { Plan } from '../plan.ts';
 import type { Accepted, IncomingBatch } from '../sources/port.ts';
 import { factsBefore, factsOfAll } from './facts.ts';

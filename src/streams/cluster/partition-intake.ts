@@ -8,9 +8,9 @@
  * and taken by none twice when it comes again under the same batch id.
  */
 import { DECODE_TRIES_MAX } from '../engine/pipeline.ts';
-import type { EngineThreads } from '../engine/pool-threads.ts';
 import { StreamRefusal } from '../engine/port.ts';
 import { type SplitResult, type SplitTask, ThreadLost } from '../engine/task.ts';
+import type { EngineThreads } from '../engine/threads/pool-threads.ts';
 import type { Plan, StreamPlan } from '../plan.ts';
 import { copyToShared } from '../shared-copy.ts';
 import type { Accepted, IncomingBatch } from '../sources/port.ts';

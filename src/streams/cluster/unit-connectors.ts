@@ -5,7 +5,7 @@
  * streams with partitions each has a place of its own in a sink, and reads a key of its own.
  */
 import { PARTITION_PLACEHOLDER } from '../define/compile-partitions.ts';
-import type { ConnectorKinds } from '../engine/connectors.ts';
+import type { ConnectorKinds } from '../engine/connectors/connectors.ts';
 import type { Unit } from './units.ts';
 
 /** Entries of a Redis source that a node took and never logged, since it was replaced, are taken over after so long. */

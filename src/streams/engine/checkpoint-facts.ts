@@ -6,9 +6,9 @@
  */
 import type { AlertFacts } from '../alerts/alert-book.ts';
 import type { SinkBatch } from '../sinks/port.ts';
-import type { BookFacts } from './books.ts';
-import type { EvictionFacts } from './evictions.ts';
-import type { RankingFacts } from './rankings.ts';
+import type { BookFacts } from './intake/books.ts';
+import type { EvictionFacts } from './results/evictions.ts';
+import type { RankingFacts } from './results/rankings.ts';
 
 export interface SinkFacts {
   readonly cursor: number;

@@ -12,11 +12,12 @@ import { compatibility, IS_NEW } from '../define/compatibility.ts';
 import type { StreamDefinition } from '../define/definition.ts';
 import { type LoggedRecord, LogUnavailable } from '../log/port.ts';
 import type { Plan } from '../plan.ts';
-import { StreamBook } from './books.ts';
-import { carryOver } from './carry-over.ts';
 import type { Facts, SinkFacts } from './checkpoint-facts.ts';
 import { type Defined, definedBeside, type InForce, mergeDefined, ofBefore, strangeReducers } from './defined.ts';
 import type { EngineLog, StreamEngine } from './engine.ts';
+import { StreamBook } from './intake/books.ts';
+import { type DefineOutcome, StreamRefusal } from './port.ts';
+import { carryOver } from './shards/carry-over.ts';
 import {
   chunksOf,
   groupName,
@@ -26,14 +27,13 @@ import {
   operatorName,
   shapesOf,
   shared,
-} from './image-chunks.ts';
-import { type DefineOutcome, StreamRefusal } from './port.ts';
-import { createShard, type ShardParts } from './shard.ts';
-import { eventsFor } from './shard-events.ts';
-import { memoryBytesMax } from './shard-residence.ts';
-import { ShardSet } from './shard-set.ts';
-import { filesOf, storeBuffer } from './spill-file.ts';
-import type { SpillFolder } from './spill-folder.ts';
+} from './shards/image-chunks.ts';
+import { createShard, type ShardParts } from './shards/shard.ts';
+import { eventsFor } from './shards/shard-events.ts';
+import { ShardSet } from './shards/shard-set.ts';
+import { memoryBytesMax } from './spill/shard-residence.ts';
+import { filesOf, storeBuffer } from './spill/spill-file.ts';
+import type { SpillFolder } from './spill/spill-folder.ts';
 import type { HeldShard, StoredBuffer } from './task.ts';
 
 export interface LifecycleOptions {

@@ -11,7 +11,7 @@
  * another one is not in a round with it.
  */
 import { StreamRefusal } from './port.ts';
-import type { RoundOutcome } from './round-outcome.ts';
+import type { RoundOutcome } from './shards/round-outcome.ts';
 import type { QueryRows, ResultChunk, ShardReport, Step } from './task.ts';
 import { type DecodeResult, type DecodeTask, PlanNotLoaded, type StreamThreads, ThreadLost } from './task.ts';
 

@@ -13,11 +13,10 @@ import { columnTypes, keyTypes } from '../expressions/result-columns.ts';
 import type { OperatorPlan, Plan } from '../plan.ts';
 import { byValue } from '../rank.ts';
 import type { Accepted, IncomingBatch } from '../sources/port.ts';
-import type { Connectors } from './connectors.ts';
+import type { Connectors } from './connectors/connectors.ts';
 import { ofCall } from './defined.ts';
 import type { StreamEngine } from './engine.ts';
-import { operatorName } from './image-chunks.ts';
-import { refusalOf } from './intake.ts';
+import { refusalOf } from './intake/intake.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import {
   type DeadLetterFacts,
@@ -34,7 +33,8 @@ import {
   type WindowAnswer,
   type WindowQuery,
 } from './port.ts';
-import { StreamListeners } from './stream-listeners.ts';
+import { StreamListeners } from './results/stream-listeners.ts';
+import { operatorName } from './shards/image-chunks.ts';
 
 export const QUERY_ROWS_MAX = 1000;
 const EVENTS_MAX = 64;

@@ -4,8 +4,8 @@
  * Role: part of the engine's turning of records into steps, in log order; the books it is given go on by it.
  */
 import type { Plan } from '../plan.ts';
-import type { StreamBook } from './books.ts';
 import type { TickRecord } from './engine.ts';
+import type { StreamBook } from './intake/books.ts';
 import type { Step } from './task.ts';
 
 export function tickSteps(

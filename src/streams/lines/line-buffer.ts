@@ -2,7 +2,7 @@
 /**
  * Bytes of lines that are being written: a buffer that grows, and ways to put numbers and texts into it.
  *
- * Role: what results are written to, by `engine/result-line.ts`, `engine/event-lines.ts` and whoever knows bytes of them
+ * Role: what results are written to, by `engine/shards/result-line.ts`, `engine/shards/event-lines.ts` and whoever knows bytes of them
  * (key tables, batches). What is written often is a `LinePiece` and goes eight bytes at a time, bytes of a batch go four
  * at a time and are looked at on the way; a loop over bytes costs five times as much, and so does the call of a built-in
  * copy for what a line is made of.

@@ -25,7 +25,7 @@ export type LogRecord =
       readonly batchId: string;
       /** Where the source goes on after this batch; opaque to all but its connector; `''` for none. */
       readonly position: string;
-      /** Why none of its events is applied, its time counts nevertheless (`engine/when-full.ts`); `''` for most. */
+      /** Why none of its events is applied, its time counts nevertheless (`engine/intake/when-full.ts`); `''` for most. */
       readonly setAside: string;
       /** Why no thread is to decode it, found out before it was logged (`cluster/partition-intake.ts`); `''` for most. */
       readonly unread: string;

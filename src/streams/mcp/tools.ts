@@ -135,7 +135,8 @@ const QUERY_INPUT = {
     include: {
       enum: ['open', 'closed', 'all'],
       default: 'all',
-      description: 'open: windows as they are now; closed: results that were told, early panes and retractions included.',
+      description:
+        'open: windows as they are now; closed: results that were told, early panes and retractions included.',
     },
     evidence: {
       type: 'boolean',

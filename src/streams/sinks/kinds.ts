@@ -13,7 +13,7 @@
  *   webhook   at least once   batches are cut anew after a crash: the receiver tells by the results' `id`s; within one
  *                             process a call that is repeated has the same `Idempotency-Key`
  *
- * A sink further than the log belongs to another log, and is followed from there (see `engine/delivery.ts`).
+ * A sink further than the log belongs to another log, and is followed from there (see `engine/results/delivery.ts`).
  */
 import { fileSinkKind } from './file-sink.ts';
 import { parquetSinkKind } from './parquet-sink.ts';

@@ -10,7 +10,7 @@ export interface SinkBatch {
   /** All results of log records up to here have now been delivered. */
   readonly seq: number;
   /**
-   * One JSON text per result, without line feed. See `../engine/result-line.ts`. Made when it is first looked at: who wants
+   * One JSON text per result, without line feed. See `../engine/shards/result-line.ts`. Made when it is first looked at: who wants
    * bytes or a number takes those from `line-batch.ts`.
    */
   readonly lines: readonly string[];

@@ -2,7 +2,7 @@
  * Letting go of keyed states: those of the keys idle the longest.
  *
  * Role: what operators whose whole state is in `SharedKeyedStates` do when state is at its limit, or when a new plan is
- * without them. Of most of what goes no result tells; keys are counted (`engine/evictions.ts`).
+ * without them. Of most of what goes no result tells; keys are counted (`engine/results/evictions.ts`).
  */
 import type { SharedKeyedStates } from './keyed-states.ts';
 

@@ -4,7 +4,7 @@
  *
  * Role: operators speak of keys by id, so a row of state needs no text and a key's state is found by index. Ids are given
  * in order of arrival and used again after a key was forgotten. What operators tell may go by them: whoever has the table
- * sweeps it where the log alone says (`engine/shard.ts`).
+ * sweeps it where the log alone says (`engine/shards/shard.ts`).
  * Layout, all in shared memory:
  *   buffer 0  words: keys held · ids given so far · first free id + 1 · first id + 1 of those to look at in `sweep`
  *   buffer 1  slots (`key-slots.ts`), at most half full

@@ -5,7 +5,7 @@
  * panes, takes back what was said before (`retracting`) and begins content anew (`discarding`). It does not decide when
  * windows fire.
  * Rules: the first pane is 0. A retraction has the number and the values of the pane it takes back. With `top`, a
- * firing is the ranking of this shard; panes and retractions are of the ranking of all, `engine/rankings.ts`.
+ * firing is the ranking of this shard; panes and retractions are of the ranking of all, `engine/results/rankings.ts`.
  * A pane is final when its window has expired: nothing can come after it.
  */
 import { type Emitter, type Keys, newResultRow, type ResultRow } from '../operator.ts';

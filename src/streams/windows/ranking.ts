@@ -2,7 +2,7 @@
  * The best of one firing in one shard: which keys may be among the best of all.
  *
  * Role: takes each key's value as it is computed and says afterwards who is in, best first; equal values go by the key's
- * text, as they do among the shards (`engine/rankings.ts`), and with `ties` all that equal the last one are in. The rule is
+ * text, as they do among the shards (`engine/results/rankings.ts`), and with `ties` all that equal the last one are in. The rule is
  * that of `rank.ts`.
  */
 import { byRank, byText, rankOf } from '../rank.ts';

@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { readInForce } from '../../../src/streams/cluster/in-force.ts';
 import { unitKeys } from '../../../src/streams/cluster/unit-keys.ts';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
-import { PENDING_BYTES_MAX } from '../../../src/streams/engine/delivery.ts';
+import { PENDING_BYTES_MAX } from '../../../src/streams/engine/results/delivery.ts';
 import type { SinkKind } from '../../../src/streams/sinks/port.ts';
 import { lastingStores } from '../engine/faults.ts';
 import { gated, kindsWith } from '../engine/gated-sink.ts';

@@ -4,9 +4,9 @@
 import { RedisConnection } from '../../../src/redis/connection.ts';
 import { type OpenClusterStreams, openClusterStreams } from '../../../src/streams/cluster/open.ts';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
-import { CONNECTOR_KINDS, type ConnectorKinds } from '../../../src/streams/engine/connectors.ts';
-import { LocalThreads } from '../../../src/streams/engine/local-threads.ts';
-import type { ShardParts } from '../../../src/streams/engine/shard.ts';
+import { CONNECTOR_KINDS, type ConnectorKinds } from '../../../src/streams/engine/connectors/connectors.ts';
+import type { ShardParts } from '../../../src/streams/engine/shards/shard.ts';
+import { LocalThreads } from '../../../src/streams/engine/threads/local-threads.ts';
 import type { Accepted, IncomingBatch } from '../../../src/streams/sources/port.ts';
 import { openStores, type Stores } from '../../../src/streams/stores.ts';
 import { QUIET, type RedisServer } from '../../redis/redis-server.ts';

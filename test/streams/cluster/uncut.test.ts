@@ -4,9 +4,9 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LocalThreads } from '../../../src/streams/engine/local-threads.ts';
 import type { WindowQuery } from '../../../src/streams/engine/port.ts';
 import { type SplitResult, type SplitTask, ThreadLost } from '../../../src/streams/engine/task.ts';
+import { LocalThreads } from '../../../src/streams/engine/threads/local-threads.ts';
 import { FakeCluster } from './fake-cluster.ts';
 import { type RigNode, until } from './node-rig.ts';
 import { NodeSet } from './node-set.ts';

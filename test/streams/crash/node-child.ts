@@ -4,9 +4,9 @@
  * Its clock is the arrival of the newest batch it was given, so that a batch that comes again arrives at the same time.
  */
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
-import { CONNECTOR_KINDS } from '../../../src/streams/engine/connectors.ts';
-import { LocalThreads } from '../../../src/streams/engine/local-threads.ts';
+import { CONNECTOR_KINDS } from '../../../src/streams/engine/connectors/connectors.ts';
 import type { WireFormat } from '../../../src/streams/engine/task.ts';
+import { LocalThreads } from '../../../src/streams/engine/threads/local-threads.ts';
 import { type OpenStreams, openStreams } from '../../../src/streams/open.ts';
 import type { Accepted } from '../../../src/streams/sources/port.ts';
 import { openStores } from '../../../src/streams/stores.ts';

@@ -4,9 +4,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
-import { LocalThreads } from '../../../src/streams/engine/local-threads.ts';
-import type { ShardParts } from '../../../src/streams/engine/shard.ts';
+import type { ShardParts } from '../../../src/streams/engine/shards/shard.ts';
 import type { ApplyResult, ApplyTask, StreamThreads } from '../../../src/streams/engine/task.ts';
+import { LocalThreads } from '../../../src/streams/engine/threads/local-threads.ts';
 import { lastingStores } from './faults.ts';
 import { openRig } from './rig.ts';
 

@@ -4,9 +4,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
-import { LocalThreads } from '../../../src/streams/engine/local-threads.ts';
 import { StreamRefusal } from '../../../src/streams/engine/port.ts';
 import { type ApplyResult, type ApplyTask, PlanNotLoaded } from '../../../src/streams/engine/task.ts';
+import { LocalThreads } from '../../../src/streams/engine/threads/local-threads.ts';
 import { lastingStores } from './faults.ts';
 import { openRig, type Rig } from './rig.ts';
 

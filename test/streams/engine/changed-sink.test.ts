@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { SinkDefinition, StreamDefinition } from '../../../src/streams/define/definition.ts';
-import { CONNECTOR_KINDS } from '../../../src/streams/engine/connectors.ts';
+import { CONNECTOR_KINDS } from '../../../src/streams/engine/connectors/connectors.ts';
 import type { SinkBatch, SinkKind } from '../../../src/streams/sinks/port.ts';
 import { lastingStores } from './faults.ts';
 import { openRig } from './rig.ts';

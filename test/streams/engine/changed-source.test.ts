@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after as afterAll, describe, test } from 'node:test';
 import type { SourceDefinition, StreamDefinition } from '../../../src/streams/define/definition.ts';
-import { marked, markOf, notePlace, placesOf } from '../../../src/streams/engine/source-places.ts';
+import { marked, markOf, notePlace, placesOf } from '../../../src/streams/engine/connectors/source-places.ts';
 import { SOURCE_KINDS } from '../../../src/streams/sources/kinds.ts';
 import type { SourceKind } from '../../../src/streams/sources/port.ts';
 import { eventually } from '../../clients/eventually.ts';

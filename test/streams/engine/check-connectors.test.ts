@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
-import { checkConnectors } from '../../../src/streams/engine/check-connectors.ts';
-import { CONNECTOR_KINDS } from '../../../src/streams/engine/connectors.ts';
+import { checkConnectors } from '../../../src/streams/engine/connectors/check-connectors.ts';
+import { CONNECTOR_KINDS } from '../../../src/streams/engine/connectors/connectors.ts';
 import { SINK_KINDS } from '../../../src/streams/sinks/kinds.ts';
 import { SOURCE_KINDS } from '../../../src/streams/sources/kinds.ts';
 import { TestHost } from '../sources/test-host.ts';

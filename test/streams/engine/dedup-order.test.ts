@@ -5,9 +5,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
-import { LocalThreads } from '../../../src/streams/engine/local-threads.ts';
-import type { ShardParts } from '../../../src/streams/engine/shard.ts';
+import type { ShardParts } from '../../../src/streams/engine/shards/shard.ts';
 import { type DecodeResult, type DecodeTask, ThreadLost } from '../../../src/streams/engine/task.ts';
+import { LocalThreads } from '../../../src/streams/engine/threads/local-threads.ts';
 import type { Accepted } from '../../../src/streams/sources/port.ts';
 import { lastingStores } from './faults.ts';
 import { createTap, openRig, type Rig } from './rig.ts';

@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { retryAfterMs } from '../../../src/streams/alerts/webhook.ts';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
-import { Delivery } from '../../../src/streams/engine/delivery.ts';
+import { Delivery } from '../../../src/streams/engine/results/delivery.ts';
 import { type Sink, SinkAway, type SinkBatch, SinkRefusal } from '../../../src/streams/sinks/port.ts';
 import { RedisServer } from '../../redis/redis-server.ts';
 import { lastingStores } from './faults.ts';

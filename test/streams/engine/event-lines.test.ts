@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { Gathering } from '../../../src/streams/engine/outputs.ts';
+import { Gathering } from '../../../src/streams/engine/shards/outputs.ts';
 import type { Keys, OperatorInput } from '../../../src/streams/operator.ts';
 import type { Plan, ViewPlan } from '../../../src/streams/plan.ts';
 import { ShardMemory } from '../../../src/streams/state/memory.ts';

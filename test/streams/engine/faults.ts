@@ -3,8 +3,7 @@
  */
 import { MemoryCheckpointStore } from '../../../src/streams/checkpoints/memory-store.ts';
 import { MemoryDeadLetterStore } from '../../../src/streams/dead-letters/memory-store.ts';
-import { LocalThreads } from '../../../src/streams/engine/local-threads.ts';
-import type { ShardParts } from '../../../src/streams/engine/shard.ts';
+import type { ShardParts } from '../../../src/streams/engine/shards/shard.ts';
 import {
   type ApplyResult,
   type ApplyTask,
@@ -13,6 +12,7 @@ import {
   type StreamThreads,
   ThreadLost,
 } from '../../../src/streams/engine/task.ts';
+import { LocalThreads } from '../../../src/streams/engine/threads/local-threads.ts';
 import { MemoryLog } from '../../../src/streams/log/memory-log.ts';
 import type { Plan } from '../../../src/streams/plan.ts';
 import type { Stores } from '../../../src/streams/stores.ts';

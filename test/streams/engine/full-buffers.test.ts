@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodeColumns } from '../../../src/streams/decode/column-format.ts';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
-import { BufferPool } from '../../../src/streams/engine/buffer-pool.ts';
+import { BufferPool } from '../../../src/streams/engine/intake/buffer-pool.ts';
 import { StreamRefusal } from '../../../src/streams/engine/port.ts';
 import { openRig } from './rig.ts';
 

@@ -4,8 +4,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
-import { CONNECTOR_KINDS } from '../../../src/streams/engine/connectors.ts';
-import { PENDING_BYTES_MAX } from '../../../src/streams/engine/delivery.ts';
+import { CONNECTOR_KINDS } from '../../../src/streams/engine/connectors/connectors.ts';
+import { PENDING_BYTES_MAX } from '../../../src/streams/engine/results/delivery.ts';
 import type { SinkKind } from '../../../src/streams/sinks/port.ts';
 import type { SourceHost, SourceKind } from '../../../src/streams/sources/port.ts';
 import { openRig, type Rig } from './rig.ts';

@@ -4,8 +4,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
+import { FULL_PATIENCE_MS } from '../../../src/streams/engine/intake/when-full.ts';
 import { StreamRefusal } from '../../../src/streams/engine/port.ts';
-import { FULL_PATIENCE_MS } from '../../../src/streams/engine/when-full.ts';
 import type { Accepted } from '../../../src/streams/sources/port.ts';
 import { lastingStores } from './faults.ts';
 import { createTap, openRig, type Rig } from './rig.ts';

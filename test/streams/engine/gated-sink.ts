@@ -1,7 +1,7 @@
 /**
  * A sink that takes nothing until the test lets it, for streams that wait for it.
  */
-import { CONNECTOR_KINDS, type ConnectorKinds } from '../../../src/streams/engine/connectors.ts';
+import { CONNECTOR_KINDS, type ConnectorKinds } from '../../../src/streams/engine/connectors/connectors.ts';
 import type { SinkKind } from '../../../src/streams/sinks/port.ts';
 
 export const kindsWith = (sink: SinkKind): ConnectorKinds => ({

@@ -4,8 +4,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
-import { PENDING_BYTES_MAX } from '../../../src/streams/engine/delivery.ts';
 import { StreamRefusal } from '../../../src/streams/engine/port.ts';
+import { PENDING_BYTES_MAX } from '../../../src/streams/engine/results/delivery.ts';
 import type { SinkKind } from '../../../src/streams/sinks/port.ts';
 import { eventually } from '../../clients/eventually.ts';
 import { lastingStores } from './faults.ts';

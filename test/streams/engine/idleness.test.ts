@@ -4,9 +4,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
-import { LocalThreads } from '../../../src/streams/engine/local-threads.ts';
 import { StreamRefusal } from '../../../src/streams/engine/port.ts';
 import type { ApplyResult, ApplyTask } from '../../../src/streams/engine/task.ts';
+import { LocalThreads } from '../../../src/streams/engine/threads/local-threads.ts';
 import type { Accepted } from '../../../src/streams/sources/port.ts';
 import { REFUSED_PAUSE_MS } from '../../../src/streams/time/watermark.ts';
 import { lastingStores } from './faults.ts';

@@ -5,10 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
-import { isKept, leftOf } from '../../../src/streams/engine/kept-shards.ts';
-import { PoolThreads, type StreamWorker } from '../../../src/streams/engine/pool-threads.ts';
-import { StreamTaskRunner } from '../../../src/streams/engine/run-task.ts';
-import type { ShardParts } from '../../../src/streams/engine/shard.ts';
+import type { ShardParts } from '../../../src/streams/engine/shards/shard.ts';
 import {
   type ApplyTask,
   NotKept,
@@ -16,6 +13,9 @@ import {
   type StreamAnswer,
   type StreamMessage,
 } from '../../../src/streams/engine/task.ts';
+import { isKept, leftOf } from '../../../src/streams/engine/threads/kept-shards.ts';
+import { PoolThreads, type StreamWorker } from '../../../src/streams/engine/threads/pool-threads.ts';
+import { StreamTaskRunner } from '../../../src/streams/engine/threads/run-task.ts';
 import { randomCase } from '../oracle/arbitrary.ts';
 import { windowOf } from '../oracle/case.ts';
 import { compareResults } from '../oracle/compare.ts';

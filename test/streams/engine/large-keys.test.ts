@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AlertBook } from '../../../src/streams/alerts/alert-book.ts';
 import type { ResultLine } from '../../../src/streams/engine/port.ts';
-import { Retained } from '../../../src/streams/engine/retained.ts';
+import { Retained } from '../../../src/streams/engine/results/retained.ts';
 import type { AlertPlan, OperatorPlan } from '../../../src/streams/plan.ts';
 
 const MIB = 1024 * 1024;

@@ -6,8 +6,8 @@ import { extname } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
-import { LocalThreads } from '../../../src/streams/engine/local-threads.ts';
 import { type ApplyTask, ThreadLost } from '../../../src/streams/engine/task.ts';
+import { LocalThreads } from '../../../src/streams/engine/threads/local-threads.ts';
 import { openRig } from './rig.ts';
 
 const module = fileURLToPath(new URL(`./counting-reducer${extname(import.meta.url)}`, import.meta.url));

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
-import { Retained } from '../../../src/streams/engine/retained.ts';
+import { Retained } from '../../../src/streams/engine/results/retained.ts';
 import { createTap, openRig } from './rig.ts';
 
 const KEYS = 150_000;

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { Gathering } from '../../../src/streams/engine/outputs.ts';
+import { Gathering } from '../../../src/streams/engine/shards/outputs.ts';
 import { joinKind } from '../../../src/streams/joins/join.ts';
 import type { Emitter } from '../../../src/streams/operator.ts';
 import type { JoinPlan, Plan, StreamPlan } from '../../../src/streams/plan.ts';

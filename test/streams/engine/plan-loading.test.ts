@@ -8,14 +8,14 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { compilePlan } from '../../../src/streams/define/compile.ts';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
-import { LocalThreads } from '../../../src/streams/engine/local-threads.ts';
-import { PoolThreads, type StreamWorker } from '../../../src/streams/engine/pool-threads.ts';
 import {
   type DecodeTask,
   PlanNotLoaded,
   type StreamAnswer,
   type StreamMessage,
 } from '../../../src/streams/engine/task.ts';
+import { LocalThreads } from '../../../src/streams/engine/threads/local-threads.ts';
+import { PoolThreads, type StreamWorker } from '../../../src/streams/engine/threads/pool-threads.ts';
 import { answerStream } from '../../../workers/stream-tasks.ts';
 import { lastingStores } from './faults.ts';
 import { openRig } from './rig.ts';

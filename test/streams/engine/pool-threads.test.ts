@@ -3,9 +3,9 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { PoolThreads, type StreamWorker } from '../../../src/streams/engine/pool-threads.ts';
+import { failureOf, Hung, isOfTheSteps } from '../../../src/streams/engine/shards/task-failures.ts';
 import { type DecodeTask, PROGRESS_BYTES, type Step, ThreadLost } from '../../../src/streams/engine/task.ts';
-import { failureOf, Hung, isOfTheSteps } from '../../../src/streams/engine/task-failures.ts';
+import { PoolThreads, type StreamWorker } from '../../../src/streams/engine/threads/pool-threads.ts';
 
 const TASK = { kind: 'decode', epoch: 1 } as DecodeTask;
 const TASK_MS_MAX = 20;

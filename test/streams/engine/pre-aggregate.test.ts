@@ -4,11 +4,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { StreamDefinition, WindowDefinition } from '../../../src/streams/define/definition.ts';
-import { BufferPool } from '../../../src/streams/engine/buffer-pool.ts';
-import { LocalThreads } from '../../../src/streams/engine/local-threads.ts';
+import { BufferPool } from '../../../src/streams/engine/intake/buffer-pool.ts';
 import type { ResultLine } from '../../../src/streams/engine/port.ts';
-import type { ShardParts } from '../../../src/streams/engine/shard.ts';
+import type { ShardParts } from '../../../src/streams/engine/shards/shard.ts';
 import type { ApplyTask } from '../../../src/streams/engine/task.ts';
+import { LocalThreads } from '../../../src/streams/engine/threads/local-threads.ts';
 import { openRig } from './rig.ts';
 
 const aggregates: WindowDefinition['aggregates'] = {

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { StreamDefinition, WindowDefinition } from '../../../src/streams/define/definition.ts';
 import { StreamRefusal, type WindowAnswer, type WindowQuery } from '../../../src/streams/engine/port.ts';
-import { RETAINED_ROWS } from '../../../src/streams/engine/retained.ts';
+import { RETAINED_ROWS } from '../../../src/streams/engine/results/retained.ts';
 import { lastingStores } from './faults.ts';
 import { openRig, type Rig } from './rig.ts';
 

@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { compilePlan } from '../../../src/streams/define/compile.ts';
 import type { ResultLine } from '../../../src/streams/engine/port.ts';
-import { Rankings } from '../../../src/streams/engine/rankings.ts';
+import { Rankings } from '../../../src/streams/engine/results/rankings.ts';
 import type { ResultChunk } from '../../../src/streams/engine/task.ts';
 import { bytesOfLines, linesOf } from '../../../src/streams/lines/lines-of.ts';
 import type { Plan } from '../../../src/streams/plan.ts';

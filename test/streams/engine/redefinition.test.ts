@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { StreamDefinition, WindowDefinition } from '../../../src/streams/define/definition.ts';
-import { CONNECTOR_KINDS } from '../../../src/streams/engine/connectors.ts';
+import { CONNECTOR_KINDS } from '../../../src/streams/engine/connectors/connectors.ts';
 import { StreamRefusal } from '../../../src/streams/engine/port.ts';
 import { openStores, type Stores } from '../../../src/streams/stores.ts';
 import { lastingStores } from './faults.ts';

@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import type { DerivedEvents } from '../../../src/streams/engine/derived-body.ts';
 import type { ResultLine } from '../../../src/streams/engine/port.ts';
-import { collectInto, cutEvent, readEvent } from '../../../src/streams/engine/result-event.ts';
-import { LineWriter } from '../../../src/streams/engine/result-line.ts';
+import type { DerivedEvents } from '../../../src/streams/engine/results/derived-body.ts';
+import { collectInto, cutEvent, readEvent } from '../../../src/streams/engine/results/result-event.ts';
+import { LineWriter } from '../../../src/streams/engine/shards/result-line.ts';
 import { bytesOfLines } from '../../../src/streams/lines/lines-of.ts';
 import { type Keys, newResultRow, type ResultRow } from '../../../src/streams/operator.ts';
 

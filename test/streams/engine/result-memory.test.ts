@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
-import { CONNECTOR_KINDS } from '../../../src/streams/engine/connectors.ts';
+import { CONNECTOR_KINDS } from '../../../src/streams/engine/connectors/connectors.ts';
 import { lineMemory } from '../../../src/streams/lines/line-memory.ts';
 import type { SinkBatch, SinkKind } from '../../../src/streams/sinks/port.ts';
 import { openRig } from './rig.ts';

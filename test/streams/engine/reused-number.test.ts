@@ -5,8 +5,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MemoryDeadLetterStore } from '../../../src/streams/dead-letters/memory-store.ts';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
-import { LocalThreads } from '../../../src/streams/engine/local-threads.ts';
 import type { ApplyResult, ApplyTask } from '../../../src/streams/engine/task.ts';
+import { LocalThreads } from '../../../src/streams/engine/threads/local-threads.ts';
 import {
   type Appended,
   type EventLog,

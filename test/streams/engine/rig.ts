@@ -3,11 +3,11 @@
  */
 
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
-import { CONNECTOR_KINDS } from '../../../src/streams/engine/connectors.ts';
+import { CONNECTOR_KINDS } from '../../../src/streams/engine/connectors/connectors.ts';
 import type { EngineLog } from '../../../src/streams/engine/engine.ts';
-import { LocalThreads } from '../../../src/streams/engine/local-threads.ts';
 import type { ResultLine } from '../../../src/streams/engine/port.ts';
 import type { StreamThreads } from '../../../src/streams/engine/task.ts';
+import { LocalThreads } from '../../../src/streams/engine/threads/local-threads.ts';
 import { type OpenStreams, openStreams, type StreamsOptions } from '../../../src/streams/open.ts';
 import type { SinkBatch, SinkKind } from '../../../src/streams/sinks/port.ts';
 import type { Accepted, IncomingBatch } from '../../../src/streams/sources/port.ts';

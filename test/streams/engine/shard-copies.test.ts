@@ -5,8 +5,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
-import { LocalThreads } from '../../../src/streams/engine/local-threads.ts';
 import type { ApplyTask, DecodeTask, ShardImage } from '../../../src/streams/engine/task.ts';
+import { LocalThreads } from '../../../src/streams/engine/threads/local-threads.ts';
 import { randomCase } from '../oracle/arbitrary.ts';
 import { windowOf } from '../oracle/case.ts';
 import { compareResults } from '../oracle/compare.ts';

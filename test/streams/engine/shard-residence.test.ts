@@ -9,12 +9,12 @@ import { test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { compilePlan } from '../../../src/streams/define/compile.ts';
 import type { LimitsDefinition, StreamDefinition } from '../../../src/streams/define/definition.ts';
-import { LocalThreads } from '../../../src/streams/engine/local-threads.ts';
-import { OperatorParts } from '../../../src/streams/engine/operators.ts';
-import { ShardSet } from '../../../src/streams/engine/shard-set.ts';
-import { buffersOf, bytesOf, filesOf, isAtRest, isInMemory } from '../../../src/streams/engine/spill-file.ts';
-import { SpillFolder } from '../../../src/streams/engine/spill-folder.ts';
+import { OperatorParts } from '../../../src/streams/engine/shards/operators.ts';
+import { ShardSet } from '../../../src/streams/engine/shards/shard-set.ts';
+import { buffersOf, bytesOf, filesOf, isAtRest, isInMemory } from '../../../src/streams/engine/spill/spill-file.ts';
+import { SpillFolder } from '../../../src/streams/engine/spill/spill-folder.ts';
 import type { ApplyTask, HeldShard, Step } from '../../../src/streams/engine/task.ts';
+import { LocalThreads } from '../../../src/streams/engine/threads/local-threads.ts';
 import { Scratch } from '../log/scratch.ts';
 
 const MIB = 2 ** 20;

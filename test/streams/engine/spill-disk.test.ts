@@ -7,7 +7,7 @@ import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
-import { FULL_PATIENCE_MS } from '../../../src/streams/engine/when-full.ts';
+import { FULL_PATIENCE_MS } from '../../../src/streams/engine/intake/when-full.ts';
 import { openStores } from '../../../src/streams/stores.ts';
 import { Child } from '../log/child.ts';
 import { Scratch } from '../log/scratch.ts';

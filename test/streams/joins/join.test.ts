@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { LineWriter } from '../../../src/streams/engine/result-line.ts';
+import { LineWriter } from '../../../src/streams/engine/shards/result-line.ts';
 import { HELD_MAX } from '../../../src/streams/joins/join.ts';
 import type { JoinPlan } from '../../../src/streams/plan.ts';
 import { type JoinEvent, JoinRun, joinPlan, type Told } from './join-run.ts';

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import type { ResultLine } from '../../../src/streams/engine/port.ts';
-import { LineWriter } from '../../../src/streams/engine/result-line.ts';
+import { LineWriter } from '../../../src/streams/engine/shards/result-line.ts';
 import { FractionDigits } from '../../../src/streams/lines/fraction-digits.ts';
 import { LineBuffer } from '../../../src/streams/lines/line-buffer.ts';
 import { pieceOf } from '../../../src/streams/lines/line-piece.ts';

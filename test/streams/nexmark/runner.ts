@@ -1,7 +1,7 @@
 /**
  * Runs a Nexmark query through the engine on this thread; a sink of it writes the answer to a file or folder.
  */
-import { CONNECTOR_KINDS } from '../../../src/streams/engine/connectors.ts';
+import { CONNECTOR_KINDS } from '../../../src/streams/engine/connectors/connectors.ts';
 import { openRig } from '../engine/rig.ts';
 import type { FeedBatch } from './feed.ts';
 import { linesSinkKind } from './lines-sink.ts';

@@ -12,7 +12,7 @@ import type { Scalar } from './case.ts';
 import type { ExpectedPair } from './joins.ts';
 import type { ExpectedWindow } from './windows.ts';
 
-/** A result line as `engine/result-line.ts` writes it, parsed. */
+/** A result line as `engine/shards/result-line.ts` writes it, parsed. */
 export interface ResultLine {
   readonly id: string;
   readonly stream: string;

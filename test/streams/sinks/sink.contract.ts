@@ -3,7 +3,7 @@
  */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { Delivery } from '../../../src/streams/engine/delivery.ts';
+import { Delivery } from '../../../src/streams/engine/results/delivery.ts';
 import type { Sink, SinkKind } from '../../../src/streams/sinks/port.ts';
 
 /** A place of its own for one test. */

@@ -1,0 +1,49 @@
+/**
+ * Appends to the log for an engine whose streams do not all wait for it.
+ *
+ * Role: records of a `memory` stream are applied before the log has them. When it then cannot write them, the log gives
+ * their numbers again, while state, sinks and dead letters have had them: so records that say nothing take their places,
+ * before anything else is appended. A checkpoint is saved when the log has what it is about (`settled`), or whatever came
+ * under those numbers would not be replayed after it.
+ */
+import type { Appended, EventLog, LogRecord } from '../../log/port.ts';
+
+/** Time of no stream: nothing follows from it. */
+const NOTHING: LogRecord = { kind: 'time', stream: '', partition: '', tsMs: 0, arrivalMs: 0 };
+
+export class LogWriter {
+  readonly #log: EventLog;
+  /** Newest record that nobody waits for. */
+  #hastySeq = 0;
+  #hasty: Promise<void> = Promise.resolve();
+
+  constructor(log: EventLog) {
+    this.#log = log;
+  }
+
+  /** As `EventLog.append`. */
+  append(record: LogRecord): Appended {
+    this.#fill();
+    return this.#log.append(record);
+  }
+
+  /** The record goes on without waiting until it is durable. */
+  letGo({ durable, seq }: Appended): void {
+    this.#hastySeq = seq;
+    this.#hasty = durable;
+    // Said by `settled`, to whom it matters.
+    durable.catch(() => undefined);
+  }
+
+  #fill(): void {
+    while (this.#log.last < this.#hastySeq) {
+      this.letGo({ ...this.#log.append(NOTHING), seq: this.#hastySeq });
+    }
+  }
+
+  /** Resolves when everything that was let go on is durable, or has lost its place. Rejects as `durable` does. */
+  async settled(): Promise<void> {
+    this.#fill();
+    await this.#hasty;
+  }
+}

@@ -1,0 +1,87 @@
+/**
+ * A result as an event of another stream: bounds, pane and what kind of result it is, and behind those the members of its
+ * key and its values side by side.
+ *
+ * Role: what `derivations.ts` makes of each line. A line has all that as text, in that order but for the key, so that most
+ * are cut and put together: reading them as JSON and writing that is most of what a derived event costs. What is not so
+ * plain is read: contexts, retractions, other outputs, and names of which the later of two must win.
+ * The marks that are looked for cannot be inside of a text, where quotes are escaped; the context, behind values that may
+ * be objects themselves, is looked for from the end.
+ */
+import { contextOfResult, NO_CONTEXT, type OwnContext } from '../../event-context.ts';
+import { linesOf } from '../../lines/lines-of.ts';
+import type { ResultLine } from '../port.ts';
+import type { ResultChunk } from '../task.ts';
+import type { DerivedEvents } from './derived-body.ts';
+
+/** What a stream's events can say of a result. */
+export interface Wants {
+  readonly takesRetractions: boolean;
+  readonly takesOutputs: boolean;
+}
+
+const KEY = ',"key":{';
+const START = '},"start":';
+const VALUES = ',"values":{';
+const CONTEXT = '},"context":{"events":[';
+const NO_TEXTS = '],"traces":[],"correlationIds":[]}}';
+const RETRACTION = ',"retraction":';
+const OWN_NAMES = ['start', 'end', 'pane', 'timing', 'final'] as const;
+
+/** Adds the events that the results of a chunk are. */
+export function collectInto(events: DerivedEvents, { lines, output }: ResultChunk, wants: Wants): void {
+  const texts = linesOf(lines);
+  const isPlain = output === '' && !wants.takesRetractions && !wants.takesOutputs && namesDiffer(texts[0] ?? '');
+  for (let i = 0; i < texts.length; i++) {
+    const text = texts[i] as string;
+    const cut = isPlain ? cutEvent(text) : '';
+    if (cut === '') collectRead(events, text, wants);
+    else {
+      events.lines.push(cut);
+      events.contexts.push(NO_CONTEXT);
+    }
+  }
+}
+
+function collectRead(events: DerivedEvents, text: string, wants: Wants): void {
+  const result = JSON.parse(text) as ResultLine;
+  if (result.retraction === true && !(wants.takesRetractions && isOfResult('retraction', result))) return;
+  events.lines.push(readEvent(result, wants));
+  events.contexts.push(contextIn(result));
+}
+
+const contextIn = ({ context }: ResultLine): OwnContext =>
+  context === undefined ? NO_CONTEXT : contextOfResult(context);
+
+/** A value or a member of the key of that name would stand in its place. */
+const isOfResult = (name: string, { key, values }: ResultLine): boolean => !(name in key) && !(name in values);
+
+/** Lines of an operator all have the same members: those of one line tell. */
+function namesDiffer(text: string): boolean {
+  if (text === '') return false;
+  const { key, values } = JSON.parse(text) as ResultLine;
+  const names = [...OWN_NAMES, ...Object.keys(key), ...Object.keys(values)];
+  return new Set(names).size === names.length;
+}
+
+/** `''` where the line has to be read. */
+export function cutEvent(line: string): string {
+  if (!line.endsWith(NO_TEXTS)) return '';
+  const key = line.indexOf(KEY);
+  const start = line.indexOf(START, key);
+  const values = line.indexOf(VALUES, start);
+  const context = line.lastIndexOf(CONTEXT);
+  if (key < 0 || start < 0 || values < 0 || context < values) return '';
+  const facts = line.slice(start + 2, values);
+  if (facts.includes(RETRACTION)) return '';
+  const members = start > key + KEY.length ? `,${line.slice(key + KEY.length, start)}` : '';
+  const told = context > values + VALUES.length ? `,${line.slice(values + VALUES.length, context)}` : '';
+  return `{${facts}${members}${told}}`;
+}
+
+/** The same of a result that was read. */
+export function readEvent(result: ResultLine, { takesOutputs, takesRetractions }: Wants): string {
+  const { end, final, key, output = '', pane, retraction = false, start, timing, values } = result;
+  const kinds = { ...(takesRetractions ? { retraction } : {}), ...(takesOutputs ? { output } : {}) };
+  return JSON.stringify({ start, end, pane, timing, final, ...kinds, ...key, ...values });
+}

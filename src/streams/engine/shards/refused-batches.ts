@@ -1,0 +1,56 @@
+/**
+ * Batches of a round that cannot be applied: left out of some shards, and therefore of all.
+ *
+ * Role: for `ShardSet`. A batch counts as a whole or not at all, so that it can be kept as a dead letter and published
+ * again; what else a round has, time that passes, is left out only where it cannot be applied.
+ */
+import { type Step, ThreadLost } from '../task.ts';
+
+interface Refused {
+  readonly why: string;
+  /** Shards that are as if it had never come. */
+  readonly without: Set<number>;
+}
+
+export class RefusedBatches {
+  readonly #batches = new Map<Step, Refused>();
+
+  has(step: Step): boolean {
+    return this.#batches.has(step);
+  }
+
+  /** It was left out in these shards. False when that is known of it. */
+  add(step: Step, part: readonly number[], error: unknown): boolean {
+    const known = this.#batches.get(step);
+    const refused = known ?? { why: whyOf(error), without: new Set() };
+    for (const shard of part) refused.without.add(shard);
+    this.#batches.set(step, refused);
+    return known === undefined;
+  }
+
+  /** The shards have one of them in their state. */
+  areIn(part: readonly number[]): boolean {
+    for (const { without } of this.#batches.values()) {
+      if (!part.every((shard) => without.has(shard))) return true;
+    }
+    return false;
+  }
+
+  /** The shards were put back to before the round: they have none of these. */
+  outOf(part: readonly number[]): void {
+    for (const { without } of this.#batches.values()) for (const shard of part) without.add(shard);
+  }
+
+  /** Why, by sequence number. */
+  whys(): ReadonlyMap<number, string> {
+    const whys = new Map<number, string>();
+    for (const [step, { why }] of this.#batches) if (step.kind === 'events') whys.set(step.seq, why);
+    return whys;
+  }
+}
+
+function whyOf(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  if (!(error instanceof ThreadLost)) return `it cannot be applied: ${message}`;
+  return error.hung ? `a thread did not come to its end: ${message}` : `threads were lost over applying it: ${message}`;
+}
