@@ -160,7 +160,7 @@ describe('continuous integration', () => {
       'npm run typecheck',
       'npx tsx --test test/tidy/tidy.test.ts',
       `bash -c '${TEST_COMMAND}'`,
-      'npm run bench -- --quick --gate --scenario echo,lists,scaling,streams',
+      'thrice npm run bench -- --quick --gate --scenario echo,lists,scaling,streams',
     ]);
     assert.ok(readFileSync(join(ROOT, 'README.md'), 'utf8').includes(TEST_COMMAND));
   });
