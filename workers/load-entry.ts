@@ -47,8 +47,9 @@ export interface LoadedEntry {
 
 type EntryFacts = Pick<Entry, 'key' | 'kind' | 'name' | 'paramHeaders'>;
 
+/** Whoever made the entry has compiled the schema before. */
 const validatorOf = (schema: AnySchema | undefined, subject: string, owner: string): Validator | null =>
-  schema === undefined ? null : compileValidator(schema, subject, owner);
+  schema === undefined ? null : compileValidator(schema, subject, owner, true);
 
 /** `definition` is what the entry's module exports; completions pass the definition that holds the callback. */
 export function loadEntry(facts: EntryFacts, definition: Definition | CompleteCallback): LoadedEntry {

@@ -13,7 +13,7 @@ import type { Log } from '../observe/port.ts';
 import type { Authenticator } from '../protocol/authenticator.ts';
 import { bearerToken, tokenDigest } from './bearer-token.ts';
 import { type Refusals, refusals } from './challenge.ts';
-import { JwtVerifier } from './jwt-verifier.ts';
+import type { JwtVerifier } from './jwt-verifier.ts';
 import { type Verdict, VerifiedTokens } from './verified-tokens.ts';
 
 export const VERIFICATIONS_MAX = 256;
@@ -29,13 +29,13 @@ export class TokenAuthenticator implements Authenticator {
   readonly #verifying = new Map<string, Promise<Verdict>>();
   readonly #jwt: JwtVerifier | null;
 
-  /** Throws on settings that cannot work. `epochMs` is wall-clock time: tokens expire by it. */
-  constructor(settings: AuthSettings, log: Log, epochMs: () => number = Date.now) {
+  /** `jwt` null: static tokens alone are accepted. `epochMs` is wall-clock time: tokens expire by it. */
+  constructor(settings: AuthSettings, log: Log, jwt: JwtVerifier | null, epochMs: () => number = Date.now) {
     this.#requiredScopes = settings.requiredScopes;
     this.#refusals = refusals(settings);
     this.#log = log;
     this.#epochMs = epochMs;
-    this.#jwt = settings.jwt === null ? null : new JwtVerifier(settings.jwt);
+    this.#jwt = jwt;
     for (const { token, id, scopes } of settings.tokens) {
       this.#static.set(tokenDigest(token), this.#judge(Object.freeze({ id, scopes })));
     }

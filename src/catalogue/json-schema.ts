@@ -1,8 +1,9 @@
 /**
  * Plain JSON Schema: which dialects are taken, how large a schema may be, and its compilation with ajv.
  *
- * Role: the only file that imports ajv. A schema is checked when its entry is registered (bad ones are refused early,
- * by name) and compiled again, lazily, in each worker that runs the entry.
+ * Role: the only file that imports ajv. A schema is checked against its dialect when its entry is registered (bad ones are
+ * refused early, by name) and compiled again, lazily, in each worker that runs the entry: not checked again there, as
+ * compiling the dialect's own schema takes longer than all the rest of a thread's first call.
  * Invariants: nothing is ever fetched, so a `$ref` that leaves the schema is an error at registration; only own
  * properties of a value count (`__proto__` and `constructor` in arguments are ordinary keys); a value is never changed
  * (no defaults filled in, no coercion); checking stops at the first violation.
@@ -31,6 +32,8 @@ const OPTIONS: Options = {
   ownProperties: true,
   verbose: true,
   validateFormats: true,
+  // Asked for by name, where it is wanted.
+  validateSchema: false,
   logger: false,
 };
 
@@ -38,16 +41,16 @@ const OPTIONS: Options = {
 export type ViolationCheck = (value: unknown) => string | null;
 
 /**
- * Compiles a schema. `subject` names the value in messages (`arguments/n must be …`), `owner` the schema in errors.
- * Throws `SchemaError`.
+ * Compiles a schema. `subject` names the value in messages (`arguments/n must be …`), `owner` the schema in errors;
+ * `conforms`: it is known to be what its dialect says. Throws `SchemaError`.
  */
-export function compileJsonSchema(schema: unknown, subject: string, owner: string): ViolationCheck {
+export function compileJsonSchema(schema: unknown, subject: string, owner: string, conforms: boolean): ViolationCheck {
   const hasId = checkShape(schema, owner);
   const dialect = dialectOf(schema, owner);
   // A schema with an `$id` gets an instance of its own: ajv keeps ids in one table per instance, and one tool's schema
   // must not be reachable from another's.
   const ajv = hasId ? makeAjv(dialect) : sharedAjv(dialect);
-  const validate = compileWith(ajv, schema as object | boolean, owner);
+  const validate = compileWith(ajv, schema as object | boolean, owner, conforms);
   return (value) => {
     try {
       if (validate(value)) return null;
@@ -61,11 +64,9 @@ export function compileJsonSchema(schema: unknown, subject: string, owner: strin
   };
 }
 
-function compileWith(ajv: Ajv, schema: object | boolean, owner: string): ValidateFunction {
-  let validSchema: unknown;
+function compileWith(ajv: Ajv, schema: object | boolean, owner: string, conforms: boolean): ValidateFunction {
   try {
-    validSchema = ajv.validateSchema(schema);
-    if (validSchema === true) return ajv.compile(schema);
+    if (conforms || ajv.validateSchema(schema) === true) return ajv.compile(schema);
   } catch (cause) {
     if (cause instanceof MissingRefError) {
       throw new SchemaError(

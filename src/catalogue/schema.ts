@@ -24,12 +24,18 @@ export type Validator = (value: unknown) => Validation | Promise<Validation>;
 const TARGET = 'draft-2020-12';
 
 /**
- * The check of a value. `subject` names the value in messages, `owner` the schema in errors. Throws `SchemaError` for
- * a schema that cannot be used; a library throws what it likes.
+ * The check of a value. `subject` names the value in messages, `owner` the schema in errors; `conforms`: a plain schema
+ * was compiled before, and is not checked against its dialect again. Throws `SchemaError` for a schema that cannot be
+ * used; a library throws what it likes.
  */
-export function compileValidator(schema: AnySchema, subject = 'arguments', owner = 'schema'): Validator {
+export function compileValidator(
+  schema: AnySchema,
+  subject = 'arguments',
+  owner = 'schema',
+  conforms = false,
+): Validator {
   if (isStandardSchema(schema)) return standardValidator(schema, subject);
-  const violationOf = compileJsonSchema(schema, subject, owner);
+  const violationOf = compileJsonSchema(schema, subject, owner, conforms);
   return (value) => {
     const message = violationOf(value);
     return message === null ? { ok: true, value } : { ok: false, message };

@@ -8,7 +8,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, extname, isAbsolute, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { parse as parseYaml } from 'yaml';
 import { OPTIONS } from './options.ts';
 import { modulesFrom } from './reducer-modules.ts';
 
@@ -49,7 +48,10 @@ export async function readConfigFile(path: string, importModule: ImportModule, p
   try {
     const extension = extname(path);
     if (extension === '.json') return JSON.parse(readFileSync(path, 'utf8')) as unknown;
-    if (extension === '.yaml' || extension === '.yml') return (parseYaml(readFileSync(path, 'utf8')) as unknown) ?? {};
+    if (extension === '.yaml' || extension === '.yml') {
+      const yaml = await import('yaml');
+      return (yaml.parse(readFileSync(path, 'utf8')) as unknown) ?? {};
+    }
     const module = await importModule(pathToFileURL(path).href);
     if (module['default'] !== undefined) return module['default'];
     problems.push(`${basename(path)}: must export the configuration as default`);

@@ -1,55 +1,44 @@
 /**
  * The meters as Prometheus text. prom-client is imported only here: it names, labels and escapes; the numbers stay
- * where the request path counts them and are copied in when somebody asks.
+ * where the request path counts them and are copied in when somebody asks. Loaded when somebody asks first.
  *
  * Series that never counted are left out where a label makes many of them; everything else starts at zero.
  */
 import { Counter, Gauge, type Metric, Registry } from 'prom-client';
+import { type GaugeBook, type Labels, PREFIX, type Series } from './gauge-book.ts';
 import type { FixedHistogram } from './histogram.ts';
-import { ProcessFacts } from './process-facts.ts';
+import type { ProcessFacts } from './process-facts.ts';
 import { ENTRIES_MAX, OUTCOMES, SHED_REASONS, statusLabel, type Tallies } from './tallies.ts';
 
-export const PREFIX = 'millrace_';
-/** Gauge series under one name, and names. */
-export const GAUGE_SERIES_MAX = 1024;
-
-type Labels = Record<string, string>;
-interface Series {
-  readonly labels: Labels;
-  readonly read: () => number;
-}
 type Visit = (labels: Labels, value: number) => void;
-
-/** Metric names begin with the prefix once. */
-const prefixed = (name: string): string => (name.startsWith(PREFIX) ? name : PREFIX + name);
 
 export class Exposition {
   readonly #registry = new Registry();
-  readonly #gauges = new Map<string, Map<string, Series>>();
-  readonly #process = new ProcessFacts();
+  readonly #gauges: GaugeBook;
+  readonly #process: ProcessFacts;
+  /** Names of gauges that are registered. */
+  readonly #known = new Set<string>();
 
-  constructor(tallies: Tallies) {
+  constructor(tallies: Tallies, gauges: GaugeBook, facts: ProcessFacts) {
+    this.#gauges = gauges;
+    this.#process = facts;
     this.#requests(tallies);
     this.#pool(tallies);
-    for (const fact of this.#process.facts) {
-      if (fact.kind === 'counter') this.#counter(fact.name, fact.help, [], (visit) => visit({}, fact.read()));
-      else this.#addGauge(fact.name, fact.help, fact.read, fact.labels);
+    for (const { kind, name, help, read } of facts.facts) {
+      if (kind === 'counter') this.#counter(name, help, [], (visit) => visit({}, read()));
     }
   }
 
-  gauge(name: string, help: string, read: () => number, labels: Labels): void {
-    this.#addGauge(prefixed(name), help, read, labels);
-  }
-
   async render(): Promise<string> {
+    for (const { name, help, labelNames, series } of this.#gauges.all()) {
+      if (this.#known.has(name)) continue;
+      this.#known.add(name);
+      this.#newGauge(name, help, labelNames, series);
+    }
     this.#process.refresh();
     const text = await this.#registry.metrics();
     this.#process.restart();
     return text;
-  }
-
-  close(): void {
-    this.#process.close();
   }
 
   #requests(tallies: Tallies): void {
@@ -116,23 +105,11 @@ export class Exposition {
     });
   }
 
-  #addGauge(name: string, help: string, read: () => number, labels: Labels): void {
-    let series = this.#gauges.get(name);
-    if (series === undefined) {
-      if (this.#gauges.size >= GAUGE_SERIES_MAX) return;
-      series = new Map();
-      this.#gauges.set(name, series);
-      this.#newGauge(name, help, Object.keys(labels), series);
-    }
-    const key = JSON.stringify(labels);
-    if (series.has(key) || series.size < GAUGE_SERIES_MAX) series.set(key, { labels, read });
-  }
-
-  #newGauge(name: string, help: string, labelNames: string[], series: ReadonlyMap<string, Series>): void {
+  #newGauge(name: string, help: string, labelNames: readonly string[], series: ReadonlyMap<string, Series>): void {
     new Gauge({
       name,
       help,
-      labelNames,
+      labelNames: [...labelNames],
       registers: [this.#registry],
       collect() {
         this.reset();

@@ -1,13 +1,14 @@
 // HOT PATH
 /**
  * The meters: the request path adds to plain numbers here and does nothing else. Prometheus reads them at scrape time
- * through `exposition.ts`.
+ * through `scrape.ts`.
  *
  * Negative or broken durations (a clock that was set back) count as zero, so sums never fall.
  */
-import { Exposition } from './exposition.ts';
+import { GaugeBook } from './gauge-book.ts';
 import type { FixedHistogram } from './histogram.ts';
 import type { Meters, Outcome } from './port.ts';
+import { Scrape } from './scrape.ts';
 import { ENTRIES_MAX, OUTCOMES, SHED_REASONS, STATUS_FIRST, STATUSES, Tallies } from './tallies.ts';
 
 const outcomeNumbers = new Map<string, number>(OUTCOMES.map((name, number) => [name, number]));
@@ -24,7 +25,8 @@ const secondsOf = (ms: number): number => (ms > 0 && ms < Number.POSITIVE_INFINI
 
 export class RuntimeMeters implements Meters {
   readonly #tallies = new Tallies();
-  readonly #exposition = new Exposition(this.#tallies);
+  readonly #gauges = new GaugeBook();
+  readonly #scrape = new Scrape(this.#tallies, this.#gauges);
   /** Counted last: most requests name the method of the one before. */
   #lastMethod = '';
   #lastRow = 0;
@@ -81,15 +83,15 @@ export class RuntimeMeters implements Meters {
   }
 
   gauge(name: string, help: string, read: () => number, labels?: Record<string, string>): void {
-    this.#exposition.gauge(name, help, read, labels ?? {});
+    this.#gauges.add(name, help, read, labels ?? {});
   }
 
   render(): Promise<string> {
-    return this.#exposition.render();
+    return this.#scrape.render();
   }
 
   /** Stops watching the event loop. */
   close(): void {
-    this.#exposition.close();
+    this.#scrape.close();
   }
 }

@@ -1,33 +1,29 @@
 /**
  * What stands between a call and its tool, made from the settings: rate budgets, idempotency ledger, kept results.
  *
- * Role: chooses embedded or Redis implementations, and forgets the results of tools that the catalogue changes.
+ * Role: embedded ones where this node is alone, those of Redis otherwise; forgets the results of tools that the catalogue changes.
  */
 import { CachedCalls } from '../cache/cached-calls.ts';
 import { MemoryResultCache } from '../cache/memory-cache.ts';
 import type { ResultCache } from '../cache/port.ts';
-import { FLIGHT_LEASE_MS, RedisResultCache } from '../cache/redis-cache.ts';
 import type { CatalogueHolder, Entry } from '../catalogue/entry.ts';
-import type { Membership } from '../cluster/port.ts';
 import type { Settings } from '../config/settings.ts';
 import { KeyedCalls } from '../ledger/keyed-calls.ts';
 import { MemoryLedger } from '../ledger/memory-ledger.ts';
 import type { Ledger } from '../ledger/port.ts';
-import { RedisLedger } from '../ledger/redis-ledger.ts';
 import type { Log, Meters } from '../observe/port.ts';
 import type { Fault } from '../protocol/faults.ts';
 import { outcomeOf } from '../protocol/methods/answers.ts';
 import type { CallGuards } from '../protocol/methods/guarded-calls.ts';
 import { MemoryRates } from '../rates/memory-rates.ts';
 import type { RateBudgets } from '../rates/port.ts';
-import { RedisRates } from '../rates/redis-rates.ts';
-import { CLAIM_BEATS, type SharedState } from './shared-state.ts';
+import type { SharedState } from './shared-state.ts';
 
 const METHOD = 'tools/call';
 
 export interface GuardParts {
   readonly settings: Settings;
-  readonly shared: Pick<SharedState, 'redis' | 'membership'>;
+  readonly shared: Pick<SharedState, 'redis'>;
   readonly catalogue: CatalogueHolder;
   readonly meters: Meters;
   readonly log: Log;
@@ -82,37 +78,19 @@ export function openGuards(parts: GuardParts): OpenGuards {
   };
 }
 
-function openResults({ log, now, settings, shared }: GuardParts): ResultCache {
+function openResults({ now, settings, shared }: GuardParts): ResultCache {
   const { resultsMax, bytesMax } = settings.cache;
-  if (shared.redis === null) return new MemoryResultCache({ resultsMax, bytesMax, now });
-  const { commands, subscriber } = shared.redis;
-  const { prefix } = settings.cluster;
-  const bounds = { resultsMax, bytesMax, leaseMs: FLIGHT_LEASE_MS };
-  const results = new RedisResultCache({ commands, subscriber, prefix, ...bounds, now, log });
-  shared.redis.onGap.add(() => results.gap());
-  return results;
+  return shared.redis?.openResults(now) ?? new MemoryResultCache({ resultsMax, bytesMax, now });
 }
 
-function openLedger({ log, now, settings, shared }: GuardParts): Ledger {
-  const ttlMs = settings.idempotencyTtlMs;
-  if (shared.redis === null) return new MemoryLedger({ ttlMs, now });
-  const { commands } = shared.redis;
-  const claimMs = CLAIM_BEATS * settings.heartbeatMs;
-  return new RedisLedger({ commands, prefix: settings.cluster.prefix, ttlMs, claimMs, log });
+function openLedger({ now, settings, shared }: GuardParts): Ledger {
+  return shared.redis?.openLedger() ?? new MemoryLedger({ ttlMs: settings.idempotencyTtlMs, now });
 }
 
 function openRates({ now, settings, shared }: GuardParts): RateBudgets | null {
   const limits = settings.rateLimits;
   if (limits.length === 0) return null;
-  if (shared.redis === null) return new MemoryRates(limits, now);
-  const { commands } = shared.redis;
-  const { expectedNodes, prefix } = settings.cluster;
-  return new RedisRates({ commands, prefix, limits, nodes: sharersOf(shared.membership, expectedNodes), now });
-}
-
-/** Nodes that a budget is for. A node that was started while Redis is away sees nobody: that does not make it all its own. */
-function sharersOf(membership: Membership, expected: number): () => number {
-  return () => (membership.known ? membership.nodes.length : Math.max(membership.nodes.length, expected));
+  return shared.redis?.openRates(now) ?? new MemoryRates(limits, now);
 }
 
 /** A tool of this node that was replaced or taken away: what it answered before means nothing any more. */

@@ -1,33 +1,32 @@
 /**
  * This node among others: which tools it runs itself, the catalogue of all nodes, calls from and to other nodes.
  *
- * Role: joins the parts of `src/cluster` that calls go through. A node that is alone has none of it: every tool runs
- * here, and the engine's dispatcher stands alone.
+ * Role: joins the parts of `src/cluster` that calls go through. A node that is alone has none of it, and does not load it:
+ * every tool runs here, and the engine's dispatcher stands alone.
  */
-
-import type { ToolDefinition } from '../catalogue/define.ts';
 import type { SourcedDefinition } from '../catalogue/entries.ts';
 import type { CatalogueHolder } from '../catalogue/entry.ts';
 import { ClusterCatalogue } from '../cluster/catalogue/cluster-catalogue.ts';
-import { Offer } from '../cluster/catalogue/offer.ts';
 import { ToolBoard } from '../cluster/catalogue/tool-board.ts';
 import { ForwardingDispatcher } from '../cluster/forwarding/forwarding-dispatcher.ts';
 import { NodeChoice } from '../cluster/forwarding/node-choice.ts';
 import { RemoteCalls } from '../cluster/forwarding/remote-calls.ts';
 import { ServedCalls } from '../cluster/forwarding/served-calls.ts';
+import type { HttpPeers } from '../cluster/peers/http-peers.ts';
+import type { Membership } from '../cluster/port.ts';
 import type { Settings } from '../config/settings.ts';
 import type { Dispatcher } from '../dispatch/job.ts';
 import type { Log, Meters } from '../observe/port.ts';
-import type { SharedState } from './shared-state.ts';
+import type { RedisConnection } from '../redis/connection.ts';
+import type { RedisSubscriber } from '../redis/subscriber.ts';
 
 /** Heartbeats after which the listing of a silent node is gone from Redis, as the node itself is. */
 const TTL_BEATS = 3;
 /** How long a node that listens waits, before it is ready, for what the others run. */
 const FIRST_LOOK_MS_MAX = 2_000;
 
-export interface ClusterOptions {
-  readonly settings: Settings;
-  readonly shared: SharedState;
+/** What this node brings along. */
+export interface ClusterParts {
   readonly catalogue: CatalogueHolder;
   /** This node's own. */
   readonly dispatcher: Dispatcher;
@@ -35,22 +34,19 @@ export interface ClusterOptions {
   readonly load: () => number;
   /** Takes the tools that other nodes run. */
   readonly learn: (definitions: readonly SourcedDefinition[]) => void;
-  readonly log: Log;
   readonly meters: Meters;
   readonly now: () => number;
 }
 
-/** Whether this node runs a tool itself. Alone it runs all of them, whatever it offers. */
-export function toolRule(settings: Settings, shared: SharedState): (tool: ToolDefinition) => boolean {
-  if (shared.redis === null) return () => true;
-  const offer = new Offer(settings.cluster);
-  return (tool) => offer.runs(tool);
-}
-
-/** Null when this node is alone. */
-export function joinCluster(options: ClusterOptions): ClusterNode | null {
-  const { peers, redis } = options.shared;
-  return peers === null || redis === null ? null : new ClusterNode(options);
+export interface ClusterOptions extends ClusterParts {
+  readonly settings: Settings;
+  readonly log: Log;
+  readonly membership: Membership;
+  readonly peers: HttpPeers;
+  readonly commands: RedisConnection;
+  readonly subscriber: RedisSubscriber;
+  /** Called when messages of other nodes may have been missed. */
+  readonly onGap: Set<() => void>;
 }
 
 export class ClusterNode {
@@ -62,9 +58,7 @@ export class ClusterNode {
   readonly #unsubscribe: () => void;
 
   constructor(options: ClusterOptions) {
-    const { membership, peers, redis } = options.shared;
-    if (peers === null || redis === null) throw new Error('this node is alone');
-    const { log, now, settings } = options;
+    const { commands, log, membership, now, onGap, peers, settings, subscriber } = options;
     const { heartbeatMs } = settings;
     const { prefix, forwardedMax, forwardMsMax } = settings.cluster;
     this.#options = options;
@@ -75,10 +69,10 @@ export class ClusterNode {
       random: Math.random,
     });
     this.#catalogue = new ClusterCatalogue({
-      board: new ToolBoard(redis.commands, redis.subscriber.publishCommand, prefix, TTL_BEATS * heartbeatMs),
+      board: new ToolBoard(commands, subscriber.publishCommand, prefix, TTL_BEATS * heartbeatMs),
       membership,
       heartbeatMs,
-      subscribe: (channel, listener) => redis.subscriber.on(channel, listener),
+      subscribe: (channel, listener) => subscriber.on(channel, listener),
       looked: () => choice.changed(),
       learn: options.learn,
       log,
@@ -86,10 +80,10 @@ export class ClusterNode {
     });
     const stopWatching = membership.onChange(() => choice.changed());
     const missed = (): void => void this.#catalogue.look();
-    redis.onGap.add(missed);
+    onGap.add(missed);
     this.#unsubscribe = () => {
       stopWatching();
-      redis.onGap.delete(missed);
+      onGap.delete(missed);
     };
     this.#remote = new RemoteCalls({ peers, choice, forwardedMax, forwardMsMax, log, now });
     this.dispatcher = new ForwardingDispatcher(options.dispatcher, this.#remote);
@@ -137,7 +131,7 @@ export class ClusterNode {
 
   /** What this node runs itself has changed. */
   offer(own: readonly SourcedDefinition[]): void {
-    this.#options.shared.membership.update({ tools: this.#catalogue.offer(own) });
+    this.#options.membership.update({ tools: this.#catalogue.offer(own) });
   }
 
   /** Calls on other nodes end, or time does. */

@@ -5,6 +5,7 @@
  * other: catalogue, bus, engine, protocol (`protocol.ts`), front end.
  */
 import { pathToFileURL } from 'node:url';
+import { openAuthenticator } from '../auth/open.ts';
 import { resourceMetadata } from '../auth/resource-metadata.ts';
 import { createCatalogue, type MutableCatalogue } from '../catalogue/compile.ts';
 import type { Definition } from '../catalogue/define.ts';
@@ -23,10 +24,11 @@ import { createLog } from '../observe/log.ts';
 import { RuntimeMeters } from '../observe/meters.ts';
 import { operationsEndpoints } from '../observe/operations.ts';
 import type { Health, Log } from '../observe/port.ts';
+import type { Authenticator } from '../protocol/authenticator.ts';
 import { fault } from '../protocol/faults.ts';
 import type { StreamDefinition } from '../streams/define/definition.ts';
 import type { Bus } from '../subscriptions/port.ts';
-import { type ClusterNode, joinCluster, toolRule } from './cluster.ts';
+import type { ClusterNode } from './cluster.ts';
 import { UNDER_WAY_MS, untilAnswered, untilNoticed } from './drain.ts';
 import { createEngine, type Engine } from './engine.ts';
 import { registerGauges } from './gauges.ts';
@@ -105,7 +107,9 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
 }
 
 export async function createRuntimeFrom(settings: Settings, log: Log, parts: RuntimeParts = {}): Promise<Runtime> {
-  const runtime = new MillraceRuntime(settings, log, parts, await openSharedState(settings, log));
+  const authenticator = await openAuthenticator(settings.auth, log);
+  const shared = await openSharedState(settings, log);
+  const runtime = new MillraceRuntime(settings, log, parts, { authenticator, shared });
   try {
     await runtime.start();
   } catch (cause) {
@@ -118,6 +122,13 @@ export async function createRuntimeFrom(settings: Settings, log: Log, parts: Run
 
 const urlOf = (module: string | URL): string =>
   module instanceof URL ? module.href : module.startsWith('file:') ? module : pathToFileURL(module).href;
+
+/** What has to be waited for before a runtime can be put together. */
+interface Ground {
+  /** Null: authentication is off. */
+  readonly authenticator: Authenticator | null;
+  readonly shared: SharedState;
+}
 
 class MillraceRuntime implements Runtime {
   readonly settings: Settings;
@@ -135,6 +146,7 @@ class MillraceRuntime implements Runtime {
   readonly #sweeper: NodeJS.Timeout;
   readonly #bus: Bus;
   readonly #shared: SharedState;
+  readonly #authenticator: Authenticator | null;
   readonly #liveStreams: readonly StreamDefinition[];
   #streams: RuntimeStreams | null = null;
   #frontEnd: FrontEnd | null = null;
@@ -142,10 +154,10 @@ class MillraceRuntime implements Runtime {
   #status: Health['status'] = 'starting';
   #closing: Promise<void> | null = null;
 
-  constructor(settings: Settings, log: Log, parts: RuntimeParts, shared: SharedState) {
+  constructor(settings: Settings, log: Log, parts: RuntimeParts, { authenticator, shared }: Ground) {
     const now = (): number => performance.now();
-    const stateSecret = shared.secret;
     this.#shared = shared;
+    this.#authenticator = authenticator;
     this.settings = settings;
     this.#log = log;
     this.#liveStreams = parts.liveStreams ?? [];
@@ -156,7 +168,7 @@ class MillraceRuntime implements Runtime {
       listTtlMs: settings.listTtlMs,
       listCacheScope: settings.listCacheScope,
       capabilities: CAPABILITIES,
-      secret: stateSecret,
+      secret: shared.secret,
     });
     this.#sources = this.#makeSources(parts);
     const { catalogue } = this;
@@ -172,7 +184,7 @@ class MillraceRuntime implements Runtime {
     catalogue.onChange((changed) => {
       for (const list of changed) bus.publish({ kind: list === 'templates' ? 'resources' : list });
     });
-    this.#engine = createEngine({ settings, catalogue, bus, log, meters, now, stateSecret });
+    this.#engine = createEngine({ settings, catalogue, bus, log, meters, now, stateSecret: shared.secret });
     this.#cluster = this.#joinCluster();
     const { admission } = this.#engine;
     const load = (): number => admission.inFlight + admission.waiting;
@@ -183,6 +195,7 @@ class MillraceRuntime implements Runtime {
       settings,
       catalogue,
       shared,
+      authenticator,
       log,
       meters,
       now,
@@ -212,7 +225,7 @@ class MillraceRuntime implements Runtime {
       definitions: parts.definitions ?? [],
       watch: settings.watch,
       log: this.#log,
-      runs: toolRule(settings, this.#shared),
+      runs: this.#shared.runs,
       swapped: (own) => this.#cluster?.offer(own),
     });
   }
@@ -235,17 +248,15 @@ class MillraceRuntime implements Runtime {
 
   #joinCluster(): ClusterNode | null {
     const { admission, dispatcher } = this.#engine;
-    return joinCluster({
-      settings: this.settings,
-      shared: this.#shared,
+    const joined = this.#shared.redis?.joinCluster({
       catalogue: this.catalogue,
       dispatcher,
       load: () => admission.inFlight + admission.waiting,
       learn: (definitions) => this.#sources.learn(definitions),
-      log: this.#log,
       meters: this.#meters,
       now: () => performance.now(),
     });
+    return joined ?? null;
   }
 
   #endpoints(mcp: Endpoint): ReadonlyMap<string, Endpoint> {
@@ -291,7 +302,7 @@ class MillraceRuntime implements Runtime {
       bus: this.#bus,
       log: this.#log,
       meters: this.#meters,
-      authenticator: this.#protocol.authenticator,
+      authenticator: this.#authenticator,
       give: (source, given) => this.#sources.give(source, given),
     };
   }

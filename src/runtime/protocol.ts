@@ -2,7 +2,6 @@
  * Joins the parts of the protocol: methods, tasks, subscriptions, sessions, and the two ways in (HTTP and messages).
  */
 import { randomBytes } from 'node:crypto';
-import { TokenAuthenticator } from '../auth/token-authenticator.ts';
 import type { CatalogueHolder } from '../catalogue/entry.ts';
 import type { Settings } from '../config/settings.ts';
 import type { Dispatcher } from '../dispatch/job.ts';
@@ -25,6 +24,8 @@ export interface ProtocolOptions {
   readonly catalogue: CatalogueHolder;
   readonly dispatcher: Dispatcher;
   readonly shared: SharedState;
+  /** Null: authentication is off. */
+  readonly authenticator: Authenticator | null;
   readonly log: Log;
   readonly meters: Meters;
   /** Monotonic milliseconds. */
@@ -41,8 +42,6 @@ export interface Protocol {
   readonly tasks: Tasks;
   /** The `/mcp` endpoint. */
   readonly mcp: HttpEndpoint;
-  /** Null: authentication is off. */
-  readonly authenticator: Authenticator | null;
   /** WebSocket and stdio. */
   readonly connections: MessageConnections;
   /** Ends expired sessions and tasks. */
@@ -56,7 +55,7 @@ export interface Protocol {
 }
 
 export function assembleProtocol(options: ProtocolOptions): Protocol {
-  const { catalogue, dispatcher, log, meters, now, settings, shared } = options;
+  const { authenticator, catalogue, dispatcher, log, meters, now, settings, shared } = options;
   const { bus, connectionSessions, events, relay, sessions: store } = shared;
   const { name, title, version } = settings.server;
   const serverInfo = title === '' ? { name, version } : { name, title, version };
@@ -80,14 +79,12 @@ export function assembleProtocol(options: ProtocolOptions): Protocol {
   const hub = new SessionHub({ ...hubOptions, store, events, relay });
   const connectionHub = relay === null ? hub : new SessionHub({ ...hubOptions, ...connectionSessions });
   const sessions = new HttpSessions({ hub, methods, catalogue });
-  const authenticator = settings.auth === null ? null : new TokenAuthenticator(settings.auth, log);
   const { keepAlive } = hub;
   return {
     hub,
     connectionHub,
     listen,
     tasks,
-    authenticator,
     mcp: new HttpEndpoint({ methods, catalogue, sessions, authenticator, keepAlive, settings, log, meters }),
     connections: new MessageConnections({
       hub: connectionHub,

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import { TOKEN_CHARS_MAX } from '../../src/auth/bearer-token.ts';
+import { JwtVerifier } from '../../src/auth/jwt-verifier.ts';
 import { TokenAuthenticator, VERIFICATIONS_MAX } from '../../src/auth/token-authenticator.ts';
 import { VERDICT_MS_MAX, VERIFIED_TOKENS_MAX, VerifiedTokens } from '../../src/auth/verified-tokens.ts';
 import type { Principal } from '../../src/catalogue/define.ts';
@@ -47,7 +48,9 @@ class Bench {
   nowMs = NOW_MS;
   readonly authenticator: TokenAuthenticator;
   constructor(wish: Partial<AuthSettings> = {}) {
-    this.authenticator = new TokenAuthenticator(authSettings(wish), this.log, () => this.nowMs);
+    const settings = authSettings(wish);
+    const jwt = settings.jwt === null ? null : new JwtVerifier(settings.jwt);
+    this.authenticator = new TokenAuthenticator(settings, this.log, jwt, () => this.nowMs);
   }
   async bearer(token: string): Promise<Principal | AuthRefusal> {
     return this.authenticator.authenticate(`Bearer ${token}`);
