@@ -5,6 +5,7 @@
  * it is stopped, what has been measured so far is the result, and the last round counts with the time it had.
  */
 import { setMaxListeners } from 'node:events';
+import { type Disturbance, DisturbanceWatch } from './measure/disturbance.ts';
 import type { BenchReport, Sample, ScenarioReport } from './report/model.ts';
 import { readTargets } from './report/targets.ts';
 import type { Plan, Scenario, Variant } from './scenarios/scenario.ts';
@@ -47,16 +48,19 @@ async function runScenario(
   const variants = prepared.variants.filter((variant) => isWanted(variant, judged, plan));
   const samples = variants.map((): (Sample | null)[] => []);
   const failures = variants.map((): string[] => []);
+  const disturbances = variants.map((): (Disturbance | null)[] => []);
   const rounds = Math.min(plan.rounds, scenario.roundsMax, part?.roundsMax ?? Number.POSITIVE_INFINITY);
   for (let round = 0; round < rounds && !stopped.aborted; round++) {
     for (const index of orderOf(variants.length, round)) {
       const variant = variants[index];
       if (variant === undefined || stopped.aborted) break;
       progress.roundBegins(scenario, variant, round);
+      const watch = new DisturbanceWatch();
       const result = await measure(variant, plan, stopped);
       if (stopped.aborted && result instanceof Error) break;
       progress.roundEnds(scenario, variant, round, result);
       samples[index]?.push(result instanceof Error ? null : result);
+      disturbances[index]?.push(watch.stop());
       if (result instanceof Error) failures[index]?.push(`round ${round + 1}: ${result.message}`);
     }
   }
@@ -72,6 +76,7 @@ async function runScenario(
       role,
       rounds: (samples[index] ?? []).map((sample) => sample ?? NO_SAMPLE),
       failures: failures[index] ?? [],
+      disturbances: disturbances[index] ?? [],
     })),
     elapsedMs: performance.now() - startMs,
   };

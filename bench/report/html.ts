@@ -6,7 +6,14 @@
  */
 import { spreadOf } from '../measure/statistics.ts';
 import { barChart, percentileChart, timeChart } from './charts.ts';
-import { type BenchReport, FIGURES, roundsOf, type ScenarioReport, type VariantReport } from './model.ts';
+import {
+  type BenchReport,
+  disturbedRounds,
+  FIGURES,
+  roundsOf,
+  type ScenarioReport,
+  type VariantReport,
+} from './model.ts';
 import { figureText, NOTHING, ratio } from './number-text.ts';
 import { escapeText } from './svg.ts';
 import { machineLine } from './table.ts';
@@ -95,6 +102,7 @@ function scenarioSection(scenario: ScenarioReport): string {
   ];
   const notes = [
     ...variants.flatMap((variant) => problemsOf(variant)),
+    ...variants.flatMap(disturbedRounds).map((line) => `Disturbed: ${line}`),
     ...skipped.map((line) => `Skipped: ${line}`),
     ...cannotShow.map((line) => `Does not show: ${line}`),
     ...published.map((line) => `Published elsewhere, not measured here: ${line}`),

@@ -5,6 +5,7 @@
  * exactly this, so changing a name here changes what `bench:compare` can read.
  */
 import type { Interval } from '../load/job.ts';
+import { type Disturbance, disturbanceText } from '../measure/disturbance.ts';
 import type { Machine } from '../measure/machine.ts';
 
 export const REPORT_FORMAT = 1;
@@ -76,6 +77,8 @@ export interface VariantReport {
   readonly rounds: readonly Sample[];
   /** Why a round is missing. */
   readonly failures: readonly string[];
+  /** What the machine did beside each round; null where it does not tell. Absent from older reports. */
+  readonly disturbances?: readonly (Disturbance | null)[];
 }
 
 export interface ScenarioReport {
@@ -104,4 +107,12 @@ export interface BenchReport {
 /** One figure of all rounds, in their order; NaN where it was not measured. */
 export function roundsOf(variant: VariantReport, figure: FigureName): number[] {
   return variant.rounds.map((sample) => sample.figures[figure] ?? Number.NaN);
+}
+
+/** Rounds that something else on the machine disturbed, in words. */
+export function disturbedRounds({ disturbances, name }: VariantReport): string[] {
+  return (disturbances ?? []).flatMap((disturbance, round) => {
+    const text = disturbance === null ? null : disturbanceText(disturbance);
+    return text === null ? [] : [`${name}, round ${round + 1}: ${text}`];
+  });
 }

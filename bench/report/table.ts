@@ -7,7 +7,14 @@
 
 import type { Machine } from '../measure/machine.ts';
 import { relativeSpread, spreadOf } from '../measure/statistics.ts';
-import { type BenchReport, FIGURES, roundsOf, type ScenarioReport, type VariantReport } from './model.ts';
+import {
+  type BenchReport,
+  disturbedRounds,
+  FIGURES,
+  roundsOf,
+  type ScenarioReport,
+  type VariantReport,
+} from './model.ts';
 import { figureText, NOTHING, ratio } from './number-text.ts';
 import type { Verdict } from './targets.ts';
 
@@ -52,6 +59,7 @@ function scenarioLines(scenario: ScenarioReport, width: number): string[] {
     ...tableLines(scenario, width),
     ...scenario.variants.flatMap(({ name, failures }) => failures.map((failure) => `  ! ${name}, ${failure}`)),
     ...problemLines(scenario.variants),
+    ...scenario.variants.flatMap(disturbedRounds).map((line) => `  ~ ${line}`),
     ...scenario.skipped.map((line) => `  skipped: ${line}`),
     ...scenario.cannotShow.map((line) => `  does not show: ${line}`),
     ...scenario.published.map((line) => `  published elsewhere: ${line}`),

@@ -71,6 +71,28 @@ targets: 1 met, 1 missed, 0 not judged
     assert.match(text, /! broken, round 1: it ended with 1 before it was ready/);
   });
 
+  test('says which rounds something else disturbed, and nothing of those that nothing did', () => {
+    const disturbances = [
+      { others: 0.34, stolen: 0.02 },
+      null,
+      { others: 0.04, stolen: 0.04 },
+      { others: 0, stolen: 0.1 },
+    ];
+    const disturbed = { ...variant('beside', 'peer'), disturbances };
+    const lines = [
+      'beside, round 1: other programs took 34 % of the processors',
+      'beside, round 4: the hypervisor gave 10 % of the processors to other machines',
+    ];
+    const text = renderReport(report(LIMIT, disturbed), [], 100);
+    assert.deepEqual(
+      text.split('\n').filter((line) => line.includes('~')),
+      lines.map((line) => `  ~ ${line}`),
+    );
+    const page = renderHtml(report(LIMIT, disturbed), []);
+    for (const line of lines) assert.ok(page.includes(`Disturbed: ${line}`));
+    assert.deepEqual(page.match(/Disturbed/g)?.length, lines.length);
+  });
+
   test('says that it was interrupted', () => {
     assert.match(renderReport({ ...report(LIMIT), interrupted: true }, [], 100), /Interrupted/);
   });
