@@ -126,6 +126,57 @@ describe('changes while a stream is between two nodes', () => {
     await eventually('the change', () => told(third), Boolean);
   });
 
+  /** While the node, which has taken the stream over, reads the log for a client that has come back. */
+  function whileReading(on: number, happens: () => Promise<void>): void {
+    const { events } = nodes[on] as RedisNode;
+    const { after, takeStandalone } = events;
+    let taken = false;
+    events.takeStandalone = async (...args) => {
+      taken = await takeStandalone.apply(events, args);
+      return taken;
+    };
+    events.after = async (...args) => {
+      const missed = await after.apply(events, args);
+      if (!taken) return missed;
+      Object.assign(events, { after, takeStandalone });
+      await happens();
+      return missed;
+    };
+  }
+  const letGo = (on: number): Promise<unknown> =>
+    eventually('letting go', () => node(on).hub.known(sessionId)?.elsewhere, Boolean);
+
+  test('what an older move says late does not silence the node that has the stream', async () => {
+    const first = await listening();
+    whileReading(1, async () => {
+      nodes[2]?.relay.broadcast('taken', sessionId, '');
+      await letGo(1);
+    });
+    const second = await listen(1, lastId(first));
+    for (const each of harnesses) each.nowMs += 60_000;
+    changed(0, NOTE);
+    await eventually('the change', () => told(second), Boolean);
+  });
+
+  test('a client that has come back elsewhere meanwhile is told there, and the older connection ends', async () => {
+    const first = await listening();
+    let third: FakeReply | undefined;
+    whileReading(1, async () => {
+      third = await listen(2, lastId(first));
+      await letGo(1);
+    });
+    const second = await listen(1, lastId(first));
+    await eventually(
+      'its end',
+      () => second.stream?.open,
+      (open) => open === false,
+    );
+    for (const each of harnesses) each.nowMs += 60_000;
+    changed(0, NOTE);
+    await eventually('the change', () => third !== undefined && told(third), Boolean);
+    assert.equal(third?.stream?.open, true);
+  });
+
   test('a node that carries the stream learns late that the client subscribed', async () => {
     const first = await listening();
     const carrier = node(0).hub.known(sessionId);

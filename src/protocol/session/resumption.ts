@@ -98,7 +98,11 @@ async function resumeRemotely(
     if (missed === null) return notResumable(state);
     frames += framesOf(missed);
     last = missed.events.at(-1)?.id ?? last;
-    if (state.stream(streamId)?.written === written) return carryOn(state, streamId, frames, reply);
+    if (state.stream(streamId)?.written !== written) continue;
+    // Another node said that it has taken it. If it said so late, all is well; if not, what is written here is refused,
+    // and ends the connection.
+    if (streamId === STANDALONE_STREAM && state.elsewhere) state.hold(null);
+    return carryOn(state, streamId, frames, reply);
   }
   return TOO_BUSY;
 }
