@@ -78,7 +78,7 @@ const KINDS: readonly Kind[] = [
   {
     name: 'HAProxy',
     flags: [],
-    perSecond: 500,
+    perSecond: 200,
     start: async (rig) => rig.balancer,
     back: (rig) => rig.balancer.until(['UP', 'UP', 'UP']),
   },
