@@ -55,6 +55,8 @@ const TOKEN_ERRORS: ReadonlySet<string> = new Set([
   errors.JWKSMultipleMatchingKeys.code,
 ]);
 
+const KEY_ERRORS: ReadonlySet<string> = new Set(['DataError', 'InvalidAccessError', 'NotSupportedError']);
+
 export class JwtVerifier {
   readonly #settings: JwtSettings;
   readonly #keys: JWTVerifyGetKey;
@@ -115,8 +117,7 @@ function problemOf(error: unknown): TokenProblem {
   if (error instanceof errors.JWTExpired) return { problem: 'expired', reason: error.code };
   if (!(error instanceof errors.JOSEError)) {
     // A key of another kind than the token's algorithm: the token chose the algorithm.
-    if (error instanceof TypeError && !isFetchFailure(error))
-      return { problem: 'invalid', reason: 'wrong kind of key' };
+    if (isWrongKey(error)) return { problem: 'invalid', reason: 'wrong kind of key' };
     return { problem: 'keys', reason: error instanceof Error ? error.message : 'unknown' };
   }
   if (!TOKEN_ERRORS.has(error.code)) return { problem: 'keys', reason: `${error.code}: ${error.message}` };
@@ -124,7 +125,8 @@ function problemOf(error: unknown): TokenProblem {
   return { problem: 'invalid', reason: error.code + claim };
 }
 
-/** `fetch` rejects with a TypeError that has a cause. */
-function isFetchFailure(error: TypeError): boolean {
-  return error.cause !== undefined;
+/** What WebCrypto says of a key depends on the version of Node.js. `fetch` rejects with a TypeError that has a cause. */
+function isWrongKey(error: unknown): boolean {
+  if (error instanceof DOMException) return KEY_ERRORS.has(error.name);
+  return error instanceof TypeError && error.cause === undefined;
 }
