@@ -3,7 +3,7 @@
  *
  * Role: between `pipeline.ts`, which moves records along, and the engine, which knows what they are.
  */
-import type { DecodeResult, DecodeTask, ShardReport, Step, ThreadLost } from './task.ts';
+import type { DecodeResult, DecodeTask, ShardReport, Step } from './task.ts';
 
 /** A record on its way. `task` null: nothing to decode. */
 export interface Entry {
@@ -14,7 +14,7 @@ export interface Entry {
   /** Resolves when the log has it. Rejects: it is left out. */
   readonly durable: Promise<void>;
   /** No thread can decode it: its steps are asked for with null then. Without this it is left out. */
-  lost?(error: ThreadLost): void;
+  lost?(error: unknown): void;
   /** The steps it becomes; called once, in order. */
   steps(decoded: DecodeResult | null): readonly Step[];
   /** These of its steps could not be applied, and why. */

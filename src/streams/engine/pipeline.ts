@@ -15,7 +15,7 @@ import { type Entry, isBegun, isDerived, isSettled, keepLeftOut, type Moving, mo
 import { StreamRefusal } from './port.ts';
 import type { RoundOutcome } from './shards/round-outcome.ts';
 import type { QueryRows, ResultChunk, ShardReport, Step } from './task.ts';
-import { type DecodeResult, PlanNotLoaded, type StreamThreads, ThreadLost } from './task.ts';
+import { type DecodeResult, mayPass, type StreamThreads } from './task.ts';
 
 const DECODES_PER_THREAD = 2;
 const ENTRIES_PER_ROUND = 64;
@@ -197,10 +197,10 @@ export class Pipeline {
       } while (moving.isStale);
     } catch (error) {
       moving.error = error;
-      if (error instanceof ThreadLost && !this.#stopped && moving.entry.lost !== undefined) this.#lose(moving, error);
-      else state = 'failed';
+      if (mayPass(error) || this.#stopped || moving.entry.lost === undefined) state = 'failed';
+      else this.#lose(moving, error);
       // It is in the log and could be decoded another day: to go on would be to leave it out.
-      if (error instanceof PlanNotLoaded && !this.#stopped) {
+      if (mayPass(error) && !this.#stopped) {
         this.#ports.broken(error);
         this.stop();
       }
@@ -209,7 +209,7 @@ export class Pipeline {
     this.#turn(moving, state);
   }
 
-  #lose(moving: Moving, error: ThreadLost): void {
+  #lose(moving: Moving, error: unknown): void {
     const { entry } = moving;
     moving.decoded = null;
     moving.isLeftOut = true;
@@ -229,7 +229,7 @@ export class Pipeline {
         if (decoded.tookAway || (isLost && task.dedup !== null)) this.#decodeAgainBehind(moving);
         return decoded;
       } catch (error) {
-        if (!(error instanceof ThreadLost) || tries >= DECODE_TRIES_MAX) throw error;
+        if (mayPass(error) || tries >= DECODE_TRIES_MAX) throw error;
         isLost = true;
       }
     }

@@ -12,7 +12,7 @@ import type { EventsRecord, StreamEngine } from '../engine.ts';
 import { eventSteps } from '../event-steps.ts';
 import { DECODE_TRIES_MAX } from '../pipeline.ts';
 import type { Entry } from '../pipeline-entry.ts';
-import type { DecodeResult, DecodeTask, ShardReport, Step, ThreadLost } from '../task.ts';
+import { type DecodeResult, type DecodeTask, type ShardReport, type Step, ThreadLost } from '../task.ts';
 import { type KnownBatch, lateOf, type StreamBook } from './books.ts';
 import { digestOf, refusalOf } from './intake.ts';
 import type { LeftOutBatch } from './left-out.ts';
@@ -70,8 +70,10 @@ export class EventsEntry implements Entry {
     this.#batch = batchId === '' ? null : book.remember(batchId, arrivalMs, digestOf(record), this.outcome);
   }
 
-  lost({ message }: ThreadLost): void {
-    const why = `${DECODE_TRIES_MAX} threads in a row were lost over decoding it: ${message}`;
+  lost(error: unknown): void {
+    const message = error instanceof Error ? error.message : String(error);
+    const threads = `${DECODE_TRIES_MAX} threads in a row were lost over decoding it`;
+    const why = `${error instanceof ThreadLost ? threads : 'it cannot be decoded'}: ${message}`;
     this.#leaveOut(why, false);
     this.#engine.parts.log.error({ seq: this.seq, stream: this.#record.stream, why }, 'a batch is left out');
   }
