@@ -341,6 +341,8 @@ export class Lifecycle {
     } finally {
       checkpoint.release();
     }
+    // Ended meanwhile: the stores may be closed.
+    if (engine.pipeline.stopped) return;
     const oldest = store.oldestSeq();
     await engine.parts.eventLog.truncate(oldest);
     await engine.leftOut.forget(oldest);

@@ -17,6 +17,8 @@ import {
   letterBytes,
 } from '../../dead-letters/port.ts';
 
+import { StreamRefusal } from '../port.ts';
+
 const RETRY_MS = 100;
 const RETRY_MS_MAX = 1000;
 
@@ -64,10 +66,12 @@ export class Burials {
    */
   async keep(note: DeadLetter, letter: DeadLetter | null): Promise<void> {
     for (let pauseMs = RETRY_MS; ; pauseMs = Math.min(RETRY_MS_MAX, pauseMs * 2)) {
+      // The store may be closed by now.
+      if (this.#ports.ended()) throw new StreamRefusal('stopped', 'the streams are stopping', pauseMs);
       const trouble = await this.#offer(note, letter);
       this.#held = trouble !== null;
       if (trouble === null) return;
-      if (!passes(trouble) || this.#leaving || this.#ports.ended()) throw trouble;
+      if (!passes(trouble) || this.#leaving) throw trouble;
       this.#ports.held();
       await pause(pauseMs);
     }
