@@ -139,6 +139,12 @@ export class LmdbDeadLetterStore implements DeadLetterStore {
     return (await this.take(stream, ids)).length;
   }
 
+  newestSeq(): number {
+    let newest = 0;
+    for (const { seq } of this.#boxes.values()) newest = Math.max(newest, seq);
+    return newest;
+  }
+
   counts(): readonly LetterCounts[] {
     return [...this.#boxes]
       .map(([stream, { letters, bytes, dropped }]) => ({ stream, letters, bytes, dropped }))

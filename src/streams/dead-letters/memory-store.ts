@@ -77,6 +77,10 @@ export class MemoryDeadLetterStore implements DeadLetterStore {
     return (await this.take(stream, ids)).length;
   }
 
+  newestSeq(): number {
+    return Math.max(0, ...[...this.#boxes.values()].map(({ seq }) => seq));
+  }
+
   counts(): readonly LetterCounts[] {
     return [...this.#boxes]
       .map(([stream, { letters, bytes, dropped }]) => ({ stream, letters: letters.size, bytes, dropped }))

@@ -84,6 +84,8 @@ export interface DeadLetterStore {
   take(stream: string, ids: readonly LetterId[]): Promise<readonly StoredLetter[]>;
   /** Resolves with how many were there. */
   remove(stream: string, ids: readonly LetterId[]): Promise<number>;
+  /** Newest record that it ever had a letter of, which the log may have lost; 0 for none. */
+  newestSeq(): number;
   /** Of every stream that ever had a letter, by name. */
   counts(): readonly LetterCounts[];
   close(): Promise<void>;

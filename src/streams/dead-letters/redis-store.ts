@@ -216,6 +216,11 @@ export class RedisDeadLetterStore implements DeadLetterStore {
     return (await this.take(stream, ids)).length;
   }
 
+  /** Nothing is applied, or kept, of a record that the log in Redis has not got. */
+  newestSeq(): number {
+    return 0;
+  }
+
   counts(): readonly LetterCounts[] {
     return [...this.#boxes].map(([stream, box]) => ({ stream, ...box })).sort((a, b) => (a.stream < b.stream ? -1 : 1));
   }

@@ -8,7 +8,7 @@
  */
 import type { DeadLetterStore } from '../dead-letters/port.ts';
 import { TICK } from '../feeds.ts';
-import type { EventLog, LogRecord } from '../log/port.ts';
+import { type EventLog, type LogRecord, LogUnavailable } from '../log/port.ts';
 import type { Plan } from '../plan.ts';
 import type { Accepted, IncomingBatch } from '../sources/port.ts';
 import { StreamBook } from './intake/books.ts';
@@ -35,6 +35,8 @@ const RETRY_AFTER_MS = 1000;
 /** As much as the redo of the shards lets go of at once, and bodies. */
 const BUFFER_BYTES_MAX = 96 * 1024 * 1024;
 const DURABLE = Promise.resolve();
+/** Records that wait to be written when a process ends: a longer gap has another cause. */
+const LOST_MAX = 100_000;
 
 export type EventsRecord = Extract<LogRecord, { kind: 'events' }>;
 export type TickRecord = Extract<LogRecord, { kind: 'tick' }>;
@@ -198,6 +200,21 @@ export class StreamEngine {
   /** Resolves when the poison events of all that was applied are kept: the log is then not needed for them. */
   async buried(): Promise<void> {
     await this.burials.settled();
+  }
+
+  /** Records of `memory` streams may have been lost with the process that had applied them, and left letters. */
+  async passOverLost(makeRoom: () => Promise<void>): Promise<void> {
+    const { deadLetters, eventLog, log } = this.parts;
+    const [last, newest] = [eventLog.last, deadLetters.newestSeq()];
+    if (newest - last > LOST_MAX) log.error({ last, newest }, 'dead letters are of another log: some may get no place');
+    if (newest <= last || newest - last > LOST_MAX) return;
+    try {
+      this.writer.passOver(newest);
+    } catch (error) {
+      if (!(error instanceof LogUnavailable)) throw error;
+      await makeRoom();
+      this.writer.passOver(newest);
+    }
   }
 
   /** Time passes for windows of processing time, and for partitions that are silent. */
