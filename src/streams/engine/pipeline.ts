@@ -8,7 +8,7 @@
  * only when it is durable; between rounds no shard is being worked on, so a barrier is: decode nothing more, wait until all that was decoded is applied.
  * Records derived from one that was applied go before those after it, and a barrier waits for them: they are not in the
  * log, so a checkpoint that has their origin without them would lose them. A record that sees what may be derived from
- * another one is not in a round with it.
+ * another one is not in a round with it, nor is one that repeats events of another batch: that may be left out.
  * What is left out is kept, as such, before anything of its round is told: a replay leaves it out as well.
  */
 import { type Entry, isBegun, isDerived, isSettled, keepLeftOut, type Moving, movingOf } from './pipeline-entry.ts';
@@ -334,10 +334,12 @@ export class Pipeline {
   #takeReady(): readonly Moving[] {
     const most = this.#ports.rounds().anyAway ? ENTRIES_PER_LONG_ROUND : ENTRIES_PER_ROUND;
     const apart = new Set<number>();
+    const first = this.#queue[0]?.entry.seq ?? 0;
     let count = 0;
     while (count < most && count < this.#queue.length) {
-      const { entry, state } = this.#queue[count] as Moving;
+      const { decoded, entry, state } = this.#queue[count] as Moving;
       if (!isSettled(state) || apart.has(entry.stream)) break;
+      if (decoded !== null && entry.seq - decoded.repeatsBack >= first) break;
       for (const stream of this.#ports.apart(entry.stream)) apart.add(stream);
       count += 1;
     }

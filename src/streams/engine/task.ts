@@ -52,6 +52,8 @@ export interface DecodeResult {
   readonly usesSpare: boolean;
   readonly accepted: number;
   readonly duplicates: number;
+  /** How many records before this one the nearest batch stands that has ids of it; Infinity: none has. */
+  readonly repeatsBack: number;
   /** It has ids that later batches of the stream took for theirs: those are to be decoded again. */
   readonly tookAway: boolean;
   readonly rejected: readonly Rejected[];
