@@ -211,6 +211,8 @@ function registerStreamGauges(meters: Meters, streams: Opened): void {
     meters.gauge('millrace_stream_results_refused', 'Results that sinks refused for good.', refusedOf, labels);
     const lostOf = (): number => of()?.alertCallsLost ?? 0;
     meters.gauge('millrace_stream_alert_calls_lost', 'Webhook calls of alerts no receiver took.', lostOf, labels);
+    const missedOf = (): number => of()?.stepsLeftOut ?? 0;
+    meters.gauge('millrace_stream_steps_left_out', 'Watermarks and ticks no thread could apply.', missedOf, labels);
     const lagOf = (): number => Math.max(0, Date.now() - (of()?.watermark ?? Date.now()));
     meters.gauge('millrace_stream_watermark_lag_ms', 'Wall clock minus watermark.', lagOf, labels);
   }

@@ -138,7 +138,8 @@ async function start(options: StreamsOptions, parts: Parts): Promise<void> {
 
 /** Behind its sinks. */
 async function goOn(started: Promise<unknown>, { ending, engine, log, outcomes, service }: Parts): Promise<void> {
-  log.warn({ sinks: outcomes.full }, 'the streams wait for sinks to catch up; batches are refused until then');
+  const letters = engine.burials.isHeld;
+  log.warn({ sinks: outcomes.full, letters }, 'the streams wait for what is outside; batches are refused until then');
   try {
     await started;
     service.started();
@@ -213,6 +214,7 @@ function handleOf(parts: Parts, started: Promise<Clock>, now: Clock | null): Ope
       if (clock === null) return alerts.close();
       clock.stop();
       try {
+        engine.burials.leave();
         await connectors.stopSources();
         await finish(engine, lifecycle, connectors, alerts);
       } finally {
@@ -258,6 +260,8 @@ async function finish(
   engine.state = 'stopped';
   if (!broken) {
     await engine.pipeline.idle();
+    // It broke meanwhile, which was told: the log has it all.
+    if (engine.pipeline.stopped) return;
     await connectors.settled();
     await alerts.settled(CALLS_MS_MAX);
     await lifecycle.checkpoint();

@@ -38,6 +38,7 @@ function together(a: StreamFacts, b: StreamFacts): StreamFacts {
     keysEvicted: summed(a.keysEvicted, b.keysEvicted),
     resultsRefused: a.resultsRefused + b.resultsRefused,
     alertCallsLost: a.alertCallsLost + b.alertCallsLost,
+    stepsLeftOut: a.stepsLeftOut + b.stepsLeftOut,
   };
 }
 
@@ -69,6 +70,7 @@ export function factsBefore({
     keysEvicted: {},
     resultsRefused: 0,
     alertCallsLost: 0,
+    stepsLeftOut: 0,
   };
 }
 

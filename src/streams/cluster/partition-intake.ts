@@ -3,13 +3,14 @@
  *
  * Role: cuts batches by key in the worker pool and sends the parts. Batches of a stream are handed over in the order they
  * came in, though several are cut at a time.
- * A batch over which the threads that cut it are lost is kept whole, as a dead letter of the first partition.
+ * A batch that cannot be cut, or over which the threads that cut it are lost, is kept whole, as a dead letter of the first
+ * partition; where no thread can begin, it may be taken later.
  * What several partitions take is not one transaction: a batch that some of them could not take is refused as a whole,
  * and taken by none twice when it comes again under the same batch id.
  */
 import { DECODE_TRIES_MAX } from '../engine/pipeline.ts';
 import { StreamRefusal } from '../engine/port.ts';
-import { type SplitResult, type SplitTask, ThreadLost } from '../engine/task.ts';
+import { mayPass, type SplitResult, type SplitTask, ThreadLost } from '../engine/task.ts';
 import type { EngineThreads } from '../engine/threads/pool-threads.ts';
 import type { Plan, StreamPlan } from '../plan.ts';
 import { copyToShared } from '../shared-copy.ts';
@@ -90,17 +91,19 @@ export class PartitionIntake {
   /** Again where the thread was lost, or knows only the plan that has replaced this one: cutting has no effects. */
   async #cut(task: Omit<SplitTask, 'epoch'>): Promise<Cut> {
     const { plan, splitter } = this.#ports;
-    let lost = 0;
+    let failures = 0;
     for (let plans = 1; ; ) {
       const { epoch } = plan();
       try {
         return await splitter.split({ ...task, epoch });
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error);
-        if (error instanceof ThreadLost) {
-          lost += 1;
-          if (lost < DECODE_TRIES_MAX) continue;
-          return { unread: `${lost} threads in a row were lost over cutting it by key: ${reason}` };
+        const isLost = error instanceof ThreadLost;
+        if (isLost || (!mayPass(error) && plan().epoch === epoch)) {
+          failures += 1;
+          if (failures < DECODE_TRIES_MAX) continue;
+          const threads = `${failures} threads in a row were lost over cutting it by key`;
+          return { unread: `${isLost ? threads : 'it cannot be cut by key'}: ${reason}` };
         }
         if (plan().epoch !== epoch && plans < PLANS_MAX) {
           plans += 1;

@@ -15,6 +15,7 @@ import {
   type DeadLetter,
   type DeadLetterLimits,
   type DeadLetterStore,
+  isBehind,
   LETTER_PAGE_MAX,
   type LetterCounts,
   type LetterId,
@@ -97,6 +98,15 @@ export class LmdbDeadLetterStore implements DeadLetterStore {
     return this.#adding;
   }
 
+  addNoted(note: DeadLetter, letter: DeadLetter | null): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.#letters.get(keyOf(note)) !== undefined) return;
+      await this.#environment.recover();
+      const noted = this.#insertion(note, false);
+      await this.#write(letter === null ? [noted] : [noted, this.#insertion(letter, true)]);
+    });
+  }
+
   list(stream: string, { after, limit }: LetterPage): Promise<readonly StoredLetter[]> {
     const place = placeOf(after);
     const keys = this.#letters.keys({
@@ -127,6 +137,12 @@ export class LmdbDeadLetterStore implements DeadLetterStore {
 
   async remove(stream: string, ids: readonly LetterId[]): Promise<number> {
     return (await this.take(stream, ids)).length;
+  }
+
+  newestSeq(): number {
+    let newest = 0;
+    for (const { seq } of this.#boxes.values()) newest = Math.max(newest, seq);
+    return newest;
   }
 
   counts(): readonly LetterCounts[] {
@@ -168,19 +184,22 @@ export class LmdbDeadLetterStore implements DeadLetterStore {
     const box = { ...(this.#boxes.get(stream) ?? NO_LETTERS) };
     const fresh: DeadLetter[] = [];
     for (const letter of letters) {
-      if (letter.seq < box.seq || (letter.seq === box.seq && letter.index <= box.index)) continue;
-      box.seq = letter.seq;
-      box.index = letter.index;
+      if (!isBehind(letter, box)) continue;
+      putOn(box, letter);
       fresh.push(letter);
-      box.letters++;
-      box.bytes += letterBytes(letter);
     }
     const gone = this.#makeRoom(stream, box, fresh);
-    const puts = fresh.map((letter): [LetterKey, Buffer] => {
-      const key: LetterKey = [stream, letter.seq, letter.index];
-      return [key, encodeLetter(key, letter)];
-    });
-    return { stream, box, gone, puts };
+    return { stream, box, gone, puts: fresh.map(putOf) };
+  }
+
+  /** At its place, which may be before others'. */
+  #insertion(letter: DeadLetter, isBounded: boolean): Change {
+    const { stream } = letter;
+    const box = { ...(this.#boxes.get(stream) ?? NO_LETTERS) };
+    const fresh = this.#letters.get(keyOf(letter)) === undefined ? [letter] : [];
+    for (const each of fresh) putOn(box, each);
+    const gone = isBounded ? this.#makeRoom(stream, box, fresh) : [];
+    return { stream, box, gone, puts: fresh.map(putOf) };
   }
 
   /** Takes the oldest off the counts until they are within the limits: stored ones, whose keys it gives, then new ones. */
@@ -258,6 +277,19 @@ export class LmdbDeadLetterStore implements DeadLetterStore {
 
 /** Sorts behind all keys of the stream's letters. */
 const streamEnd = (stream: string): [string, number] => [stream, Number.MAX_VALUE];
+
+const keyOf = ({ index, seq, stream }: DeadLetter): LetterKey => [stream, seq, index];
+
+function putOf(letter: DeadLetter): [LetterKey, Buffer] {
+  const key = keyOf(letter);
+  return [key, encodeLetter(key, letter)];
+}
+
+function putOn(box: Box, letter: DeadLetter): void {
+  box.letters++;
+  box.bytes += letterBytes(letter);
+  if (isBehind(letter, box)) Object.assign(box, { seq: letter.seq, index: letter.index });
+}
 
 function takeOff(box: Box, bytes: number): void {
   box.letters--;

@@ -6,6 +6,7 @@ import {
   type DeadLetter,
   type DeadLetterLimits,
   type DeadLetterStore,
+  isBehind,
   LETTER_PAGE_MAX,
   type LetterCounts,
   type LetterId,
@@ -38,6 +39,17 @@ export class MemoryDeadLetterStore implements DeadLetterStore {
     return Promise.resolve();
   }
 
+  addNoted(note: DeadLetter, letter: DeadLetter | null): Promise<void> {
+    if (this.#boxes.get(note.stream)?.letters.has(letterId(note.seq, note.index)) === true) return Promise.resolve();
+    insertInto(this.#box(note.stream), note);
+    if (letter !== null) {
+      const box = this.#box(letter.stream);
+      insertInto(box, letter);
+      this.#makeRoom(box);
+    }
+    return Promise.resolve();
+  }
+
   list(stream: string, { after, limit }: LetterPage): Promise<readonly StoredLetter[]> {
     const [seq, index] = placeOf(after) ?? [-1, -1];
     const page: StoredLetter[] = [];
@@ -65,6 +77,10 @@ export class MemoryDeadLetterStore implements DeadLetterStore {
     return (await this.take(stream, ids)).length;
   }
 
+  newestSeq(): number {
+    return Math.max(0, ...[...this.#boxes.values()].map(({ seq }) => seq));
+  }
+
   counts(): readonly LetterCounts[] {
     return [...this.#boxes]
       .map(([stream, { letters, bytes, dropped }]) => ({ stream, letters: letters.size, bytes, dropped }))
@@ -77,23 +93,39 @@ export class MemoryDeadLetterStore implements DeadLetterStore {
   }
 
   #add(letter: DeadLetter): void {
-    let box = this.#boxes.get(letter.stream);
-    if (box === undefined) {
-      box = { letters: new Map(), bytes: 0, dropped: 0, seq: -1, index: -1 };
-      this.#boxes.set(letter.stream, box);
-    }
-    if (letter.seq < box.seq || (letter.seq === box.seq && letter.index <= box.index)) return;
-    box.seq = letter.seq;
-    box.index = letter.index;
-    const id = letterId(letter.seq, letter.index);
-    box.letters.set(id, { ...letter, id, bytes: letter.bytes.slice() });
-    box.bytes += letterBytes(letter);
+    const box = this.#box(letter.stream);
+    if (!isBehind(letter, box)) return;
+    insertInto(box, letter);
+    this.#makeRoom(box);
+  }
+
+  #box(stream: string): Box {
+    const known = this.#boxes.get(stream);
+    if (known !== undefined) return known;
+    const box = { letters: new Map(), bytes: 0, dropped: 0, seq: -1, index: -1 };
+    this.#boxes.set(stream, box);
+    return box;
+  }
+
+  #makeRoom(box: Box): void {
     while (box.letters.size > this.#limits.lettersMax || box.bytes > this.#limits.bytesMax) {
       const [oldest] = box.letters.values();
       removeFrom(box, oldest as StoredLetter);
       box.dropped++;
     }
   }
+}
+
+/** At its place, which is behind all others but for what a replay leaves out. */
+function insertInto(box: Box, letter: DeadLetter): void {
+  const id = letterId(letter.seq, letter.index);
+  if (box.letters.has(id)) return;
+  const later = [...box.letters].filter(([, each]) => isBehind(each, letter));
+  for (const [each] of later) box.letters.delete(each);
+  box.letters.set(id, { ...letter, id, bytes: letter.bytes.slice() });
+  for (const [each, stored] of later) box.letters.set(each, stored);
+  box.bytes += letterBytes(letter);
+  if (isBehind(letter, box)) Object.assign(box, { seq: letter.seq, index: letter.index });
 }
 
 function removeFrom(box: Box, letter: StoredLetter): void {

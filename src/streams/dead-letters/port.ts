@@ -6,6 +6,8 @@
  * Invariants: per stream at most so many letters and bytes; the oldest go first and are counted. A letter's place is
  * (seq, index), and letters of a stream are added with rising places: one at or before the newest place ever seen is
  * ignored, so that a replay of the log after a restart neither doubles a letter nor brings back one that was taken.
+ * What a replay leaves out that counted before has its place among those that came later: a note tells whether its letter
+ * was ever there (`addNoted`).
  * An `add` must have resolved before a checkpoint that covers its sequence number is saved.
  */
 import type { WireFormat } from '../engine/task.ts';
@@ -66,22 +68,35 @@ export class LettersUnavailable extends Error {
   }
 }
 
-/** One on disk rejects changes that it cannot write with `LettersUnavailable`, one in Redis with `RedisUnavailable`. */
+/** One on disk rejects other changes that it cannot write with `LettersUnavailable`, too, one in Redis with `RedisUnavailable`. */
 export interface DeadLetterStore {
   /** Letters of any streams, of each with rising places. Resolves when they are durable. */
   add(letters: readonly DeadLetter[]): Promise<void>;
+  /**
+   * A note and its letter (null: there is none) at the same place of their streams, whatever is there behind it: both or
+   * none. Nothing when that note is there: then the letter is, too, or was taken. Notes are bounded by who removes them.
+   * Resolves when they are durable. Rejects with `LettersUnavailable` when they cannot be written for now.
+   */
+  addNoted(note: DeadLetter, letter: DeadLetter | null): Promise<void>;
   /** Oldest first. */
   list(stream: string, page: LetterPage): Promise<readonly StoredLetter[]>;
   /** Removes them and gives back those that were there. */
   take(stream: string, ids: readonly LetterId[]): Promise<readonly StoredLetter[]>;
   /** Resolves with how many were there. */
   remove(stream: string, ids: readonly LetterId[]): Promise<number>;
+  /** Newest record that it ever had a letter of, which the log may have lost; 0 for none. */
+  newestSeq(): number;
   /** Of every stream that ever had a letter, by name. */
   counts(): readonly LetterCounts[];
   close(): Promise<void>;
 }
 
 export const letterId = (seq: number, index: number): LetterId => `${seq}:${index}`;
+
+/** Where a letter is among those of its stream, or the newest one of a stream. */
+type Place = Pick<DeadLetter, 'seq' | 'index'>;
+
+export const isBehind = (a: Place, b: Place): boolean => a.seq > b.seq || (a.seq === b.seq && a.index > b.index);
 
 /** Sequence number and index; null when it is not a letter's id. */
 export function placeOf(id: LetterId): readonly [seq: number, index: number] | null {

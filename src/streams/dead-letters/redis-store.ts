@@ -7,6 +7,7 @@
  * often and only the owner changes them.
  */
 import type { RedisArgument, RedisReply } from '../../redis/connection.ts';
+import { RedisUnavailable } from '../../redis/unavailable.ts';
 import { guarded, type UnitFence } from '../cluster/fence.ts';
 import { decodeLetter, encodeLetter, type LetterKey } from './letter-codec.ts';
 import {
@@ -18,6 +19,7 @@ import {
   type LetterCounts,
   type LetterId,
   type LetterPage,
+  LettersUnavailable,
   letterBytes,
   placeOf,
   type StoredLetter,
@@ -57,6 +59,54 @@ for i = 5, #ARGV, 4 do
 end
 save()
 return text`);
+
+/**
+ * KEYS: head, boxes, then letters of streams. ARGV: token, seq, index, lettersMax, bytesMax, then of each the stream, what
+ * its letter counts as and the letter; the first one is a note: where that is there, all stays as it is. Gives the boxes. A
+ * Redis stream takes entries at its end alone: where others are behind the place, it is written anew.
+ */
+const ADD_NOTED = guarded(`
+local seq, index = tonumber(ARGV[2]), tonumber(ARGV[3])
+local id = ARGV[2] .. '-' .. ARGV[3]
+local function isThere(key) return #redis.call('XRANGE', key, id, id) > 0 end
+local function put(key, isNewest, n, l)
+  local later = {}
+  if not isNewest then
+    local all = redis.call('XRANGE', key, '-', '+')
+    later = redis.call('XRANGE', key, '(' .. id, '+')
+    redis.call('DEL', key)
+    for i = 1, #all - #later do redis.call('XADD', key, all[i][1], unpack(all[i][2])) end
+  end
+  redis.call('XADD', key, id, 'n', n, 'l', l)
+  for _, entry in ipairs(later) do redis.call('XADD', key, entry[1], unpack(entry[2])) end
+end
+local texts = {}
+local isKnown = isThere(KEYS[3])
+for i = 3, #KEYS do
+  local key = KEYS[i]
+  local at = 6 + (i - 3) * 3
+  local text = redis.call('HGET', KEYS[2], ARGV[at]) or '0 0 0 -1 -1'
+  local letters, bytes, dropped, last, row = string.match(text, '(%S+) (%S+) (%S+) (%S+) (%S+)')
+  letters, bytes, dropped, last, row = tonumber(letters), tonumber(bytes), tonumber(dropped), tonumber(last), tonumber(row)
+  if not isKnown and not isThere(key) then
+    local isNewest = seq > last or (seq == last and index > row)
+    put(key, isNewest, ARGV[at + 1], ARGV[at + 2])
+    if isNewest then last, row = seq, index end
+    letters = letters + 1
+    bytes = bytes + tonumber(ARGV[at + 1])
+    while i > 3 and (letters > tonumber(ARGV[4]) or bytes > tonumber(ARGV[5])) do
+      local oldest = redis.call('XRANGE', key, '-', '+', 'COUNT', 1)[1]
+      redis.call('XDEL', key, oldest[1])
+      letters = letters - 1
+      bytes = bytes - tonumber(oldest[2][2])
+      dropped = dropped + 1
+    end
+  end
+  text = string.format('%.0f %.0f %.0f %.0f %.0f', letters, bytes, dropped, last, row)
+  redis.call('HSET', KEYS[2], ARGV[at], text)
+  texts[#texts + 1] = text
+end
+return texts`);
 
 /** ARGV: token, stream, ids of entries. Gives the box, then id and letter of those that were there. */
 const TAKE = guarded(`${BOX}
@@ -102,13 +152,32 @@ export class RedisDeadLetterStore implements DeadLetterStore {
       if (sameStream === undefined) byStream.set(letter.stream, [letter]);
       else sameStream.push(letter);
     }
-    // One after the other: a place below the newest is known already, and a script that Redis has to be told again comes
-    // after what was sent since.
-    const added = this.#adding.then(async () => {
+    await this.#inTurn(async () => {
       for (const [stream, each] of byStream) for (const call of callsOf(each)) await this.#addSome(stream, call);
     });
+  }
+
+  addNoted(note: DeadLetter, letter: DeadLetter | null): Promise<void> {
+    const all = letter === null ? [note] : [note, letter];
+    return this.#inTurn(async () => {
+      const { keys } = this.#fence;
+      const { bytesMax, lettersMax } = this.#limits;
+      const args: RedisArgument[] = [String(note.seq), String(note.index), lettersMax, bytesMax];
+      for (const each of all) args.push(each.stream, letterBytes(each), encodeLetter(keyOf(each), each));
+      const names = all.map(({ stream }) => keys.letters(stream));
+      const boxes = listOf(await this.#fence.run(ADD_NOTED, [keys.boxes, ...names], args).catch(notKept));
+      for (const [i, box] of boxes.entries()) this.#note((all[i] as DeadLetter).stream, String(box));
+    });
+  }
+
+  /**
+   * One after the other: a place below the newest is known already, and a script that Redis has to be told again comes
+   * after what was sent since.
+   */
+  #inTurn(add: () => Promise<void>): Promise<void> {
+    const added = this.#adding.then(add);
     this.#adding = added.catch(() => undefined);
-    await added;
+    return added;
   }
 
   async list(stream: string, { after, limit }: LetterPage): Promise<readonly StoredLetter[]> {
@@ -147,6 +216,11 @@ export class RedisDeadLetterStore implements DeadLetterStore {
     return (await this.take(stream, ids)).length;
   }
 
+  /** Nothing is applied, or kept, of a record that the log in Redis has not got. */
+  newestSeq(): number {
+    return 0;
+  }
+
   counts(): readonly LetterCounts[] {
     return [...this.#boxes].map(([stream, box]) => ({ stream, ...box })).sort((a, b) => (a.stream < b.stream ? -1 : 1));
   }
@@ -160,8 +234,7 @@ export class RedisDeadLetterStore implements DeadLetterStore {
     const { keys } = this.#fence;
     const args: RedisArgument[] = [stream, this.#limits.lettersMax, this.#limits.bytesMax];
     for (const letter of letters) {
-      const key: LetterKey = [stream, letter.seq, letter.index];
-      args.push(String(letter.seq), String(letter.index), letterBytes(letter), encodeLetter(key, letter));
+      args.push(String(letter.seq), String(letter.index), letterBytes(letter), encodeLetter(keyOf(letter), letter));
     }
     this.#note(stream, String(await this.#fence.run(ADD, [keys.boxes, keys.letters(stream)], args)));
   }
@@ -171,6 +244,8 @@ export class RedisDeadLetterStore implements DeadLetterStore {
     this.#boxes.set(stream, { letters, bytes, dropped });
   }
 }
+
+const keyOf = ({ index, seq, stream }: DeadLetter): LetterKey => [stream, seq, index];
 
 function callsOf(letters: readonly DeadLetter[]): DeadLetter[][] {
   const calls: DeadLetter[][] = [];
@@ -190,6 +265,11 @@ function callsOf(letters: readonly DeadLetter[]): DeadLetter[][] {
 function letterOf(stream: string, id: string, value: RedisReply): StoredLetter | null {
   const [seq, index] = id.split('-').map(Number) as [number, number];
   return Buffer.isBuffer(value) ? decodeLetter([stream, seq, index], value) : null;
+}
+
+function notKept(error: unknown): never {
+  if (!(error instanceof RedisUnavailable)) throw error;
+  throw new LettersUnavailable(`dead letters cannot be written: ${error.message}`, { cause: error });
 }
 
 const listOf = (reply: RedisReply): readonly RedisReply[] => (Array.isArray(reply) ? reply : []);

@@ -56,6 +56,8 @@ export class BatchWriter {
   hashedFrom = 0;
   hashedTo = 0;
   duplicates = 0;
+  /** How many records before this one the nearest batch stands that has ids of it. */
+  repeatsBack = Number.POSITIVE_INFINITY;
   /** An id was a later batch's before: what that one was read to is no longer right. */
   tookAway = false;
   readonly rejected: Rejected[] = [];

@@ -215,6 +215,7 @@ export class CloudEventElements implements ElementReader {
       ? dedup.look(low, high, this.#seq, writer.arrivalMs, ttlMs)
       : dedup.add(low, high, this.#seq, writer.arrivalMs, ttlMs);
     if (found === TAKEN_AWAY) writer.tookAway = true;
+    if (found === DUPLICATE && dedup.back < writer.repeatsBack) writer.repeatsBack = dedup.back;
     return found === DUPLICATE;
   }
 

@@ -53,6 +53,7 @@ export function decodeBatch(plan: Plan, task: DecodeTask, after: AfterDecoding =
     partials: after(batch),
     accepted: writer.row,
     duplicates: writer.duplicates,
+    repeatsBack: writer.repeatsBack,
     tookAway: writer.tookAway,
     rejected: writer.rejected,
     rejectedMore: writer.rejectedMore,

@@ -77,6 +77,8 @@ export class DedupSet {
   readonly #words: Int32Array;
   readonly #slots: number;
   readonly #idsMax: number;
+  /** After `DUPLICATE`: how many records before this one the batch stands that has the id. */
+  back = 0;
 
   constructor(buffer: SharedArrayBuffer) {
     this.#words = new Int32Array(buffer);
@@ -124,6 +126,7 @@ export class DedupSet {
     if (owner === NOBODYS) return NEW;
     const ahead = aheadOf(owner, tagOf(seq));
     if (ahead === 0) return OWN;
+    this.back = -ahead;
     return ahead > 0 ? NEW : DUPLICATE;
   }
 
@@ -132,7 +135,8 @@ export class DedupSet {
     for (;;) {
       const owner = Atomics.load(this.#words, at + 2);
       if (owner === tag) return OWN;
-      if (owner !== NOBODYS && aheadOf(owner, tag) < 0) return DUPLICATE;
+      this.back = aheadOf(tag, owner);
+      if (owner !== NOBODYS && this.back > 0) return DUPLICATE;
       if (Atomics.compareExchange(this.#words, at + 2, owner, tag) !== owner) continue;
       return owner === NOBODYS ? NEW : TAKEN_AWAY;
     }

@@ -96,6 +96,7 @@ export class Lifecycle {
     engine.outcomes.replaying = false;
     // How much state there is: a stream that is full is so from the first batch.
     if (checkpoint !== null) await engine.shards.round([], Number.POSITIVE_INFINITY);
+    await engine.passOverLost(() => this.#makeRoom());
     for (const book of engine.books) book.observe({ kind: 'restarted' }, engine.parts.now());
     await this.#declare(definitions);
     engine.checkStarting();
@@ -341,6 +342,8 @@ export class Lifecycle {
     } finally {
       checkpoint.release();
     }
+    // Ended meanwhile: the stores may be closed.
+    if (engine.pipeline.stopped) return;
     const oldest = store.oldestSeq();
     await engine.parts.eventLog.truncate(oldest);
     await engine.leftOut.forget(oldest);

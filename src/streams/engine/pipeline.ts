@@ -8,12 +8,14 @@
  * only when it is durable; between rounds no shard is being worked on, so a barrier is: decode nothing more, wait until all that was decoded is applied.
  * Records derived from one that was applied go before those after it, and a barrier waits for them: they are not in the
  * log, so a checkpoint that has their origin without them would lose them. A record that sees what may be derived from
- * another one is not in a round with it.
+ * another one is not in a round with it, nor is one that repeats events of another batch: that may be left out.
+ * What is left out is kept, as such, before anything of its round is told: a replay leaves it out as well.
  */
+import { type Entry, isBegun, isDerived, isSettled, keepLeftOut, type Moving, movingOf } from './pipeline-entry.ts';
 import { StreamRefusal } from './port.ts';
 import type { RoundOutcome } from './shards/round-outcome.ts';
 import type { QueryRows, ResultChunk, ShardReport, Step } from './task.ts';
-import { type DecodeResult, type DecodeTask, PlanNotLoaded, type StreamThreads, ThreadLost } from './task.ts';
+import { type DecodeResult, mayPass, type StreamThreads } from './task.ts';
 
 const DECODES_PER_THREAD = 2;
 const ENTRIES_PER_ROUND = 64;
@@ -21,34 +23,6 @@ const ENTRIES_PER_ROUND = 64;
 const ENTRIES_PER_LONG_ROUND = 8192;
 export const DECODE_TRIES_MAX = 6;
 const RETRY_AFTER_MS = 1000;
-
-/** A record on its way. `task` null: nothing to decode. */
-export interface Entry {
-  readonly seq: number;
-  /** By index; `TICK` for time that passes. */
-  readonly stream: number;
-  readonly task: DecodeTask | null;
-  /** Resolves when the log has it. Rejects: it is left out. */
-  readonly durable: Promise<void>;
-  /** No thread can decode it: its steps are asked for with null then. Without this it is left out. */
-  lost?(error: ThreadLost): void;
-  /** The steps it becomes; called once, in order. */
-  steps(decoded: DecodeResult | null): readonly Step[];
-  /** Its steps have been applied, with everything that follows from them. `leftOut`: why its events were not; `''`. */
-  applied(decoded: DecodeResult | null, reports: readonly ShardReport[], leftOut: string): void;
-  /** It was left out. */
-  failed(error: unknown): void;
-}
-
-interface Moving {
-  readonly entry: Entry;
-  /** `logging`: not durable yet; then it waits to be decoded, or the log has `refused` it and it only waits for its turn. */
-  state: 'logging' | 'refused' | 'waiting' | 'working' | 'ready' | 'failed';
-  decoded: DecodeResult | null;
-  /** What it is being decoded to is not right any more. */
-  isStale: boolean;
-  error: unknown;
-}
 
 interface NextRound {
   readonly entries: readonly Moving[];
@@ -63,7 +37,7 @@ export interface Rounds {
   round(steps: readonly Step[], rows: number): Promise<RoundOutcome>;
 }
 
-const NOTHING: RoundOutcome = { results: [], queries: [], reports: [], leftOut: new Map() };
+const NOTHING: RoundOutcome = { results: [], queries: [], reports: [], refused: new Map() };
 
 type QueryStep = Extract<Step, { kind: 'query' }>;
 
@@ -114,7 +88,7 @@ export class Pipeline {
       entry.failed(stopping());
       return;
     }
-    const moving: Moving = { entry, state: 'logging', decoded: null, isStale: false, error: null };
+    const moving = movingOf(entry);
     if (isDerived(moving)) this.#insert(moving);
     else this.#queue.push(moving);
     entry.durable.then(
@@ -223,10 +197,10 @@ export class Pipeline {
       } while (moving.isStale);
     } catch (error) {
       moving.error = error;
-      if (error instanceof ThreadLost && !this.#stopped && moving.entry.lost !== undefined) this.#lose(moving, error);
-      else state = 'failed';
+      if (mayPass(error) || this.#stopped || moving.entry.lost === undefined) state = 'failed';
+      else this.#lose(moving, error);
       // It is in the log and could be decoded another day: to go on would be to leave it out.
-      if (error instanceof PlanNotLoaded && !this.#stopped) {
+      if (mayPass(error) && !this.#stopped) {
         this.#ports.broken(error);
         this.stop();
       }
@@ -235,9 +209,10 @@ export class Pipeline {
     this.#turn(moving, state);
   }
 
-  #lose(moving: Moving, error: ThreadLost): void {
+  #lose(moving: Moving, error: unknown): void {
     const { entry } = moving;
     moving.decoded = null;
+    moving.isLeftOut = true;
     entry.lost?.(error);
     // Ids that it had are of those behind it.
     if (entry.task !== null && entry.task.dedup !== null) this.#decodeAgainBehind(moving);
@@ -254,7 +229,7 @@ export class Pipeline {
         if (decoded.tookAway || (isLost && task.dedup !== null)) this.#decodeAgainBehind(moving);
         return decoded;
       } catch (error) {
-        if (!(error instanceof ThreadLost) || tries >= DECODE_TRIES_MAX) throw error;
+        if (mayPass(error) || tries >= DECODE_TRIES_MAX) throw error;
         isLost = true;
       }
     }
@@ -277,7 +252,8 @@ export class Pipeline {
       // Nothing may happen between the look that finds nothing and the end: what gets ready meanwhile finds this at work.
       for (let next = this.#next(); next !== null; next = this.#next()) await this.#round(next);
     } catch (error) {
-      this.#ports.broken(error);
+      // Stopped before, nobody is told: what waited for something outside has given up.
+      if (!this.#stopped) this.#ports.broken(error);
       this.stop();
     } finally {
       this.#applying = false;
@@ -301,11 +277,8 @@ export class Pipeline {
       if (queries.length > 0) this.#ports.answered(outcome.queries, idsOf(queries));
       for (const moving of entries) {
         const { entry, state, decoded, error } = moving;
-        const leftOut = outcome.leftOut.get(entry.seq) ?? '';
         if (state !== 'ready') entry.failed(error);
-        else entry.applied(decoded, outcome.reports, leftOut);
-        // Ids that it had are of those behind it.
-        if (leftOut !== '' && entry.task !== null && entry.task.dedup !== null) this.#decodeAgainBehind(moving);
+        else entry.applied(decoded, outcome.reports);
         told += 1;
       }
     } catch (error) {
@@ -329,27 +302,44 @@ export class Pipeline {
     const steps: Step[] = [];
     let rows = 0;
     let seq = 0;
-    for (const { entry, state, decoded } of entries) {
+    for (const moving of entries) {
+      const { entry, state, decoded } = moving;
       if (state !== 'ready') continue;
-      steps.push(...entry.steps(decoded));
+      moving.steps = entry.steps(decoded);
+      steps.push(...moving.steps);
       rows += decoded?.accepted ?? 0;
       seq = entry.seq;
     }
     steps.push(...queries);
     const size = Math.max(rows, queries.length > 0 ? 1 : 0);
     const outcome = steps.length === 0 ? NOTHING : await this.#ports.rounds().round(steps, size);
+    if (outcome.refused.size > 0) for (const moving of entries) this.#refuse(moving, outcome.refused);
+    await keepLeftOut(entries);
     if (outcome.results.length > 0 || seq > 0) await this.#ports.results(outcome.results, outcome.reports);
     await this.#ports.rounds().shorten();
     return outcome;
   }
 
+  #refuse(moving: Moving, refused: RoundOutcome['refused']): void {
+    const { entry, steps } = moving;
+    const its = steps.filter((step) => refused.has(step));
+    if (its.length === 0) return;
+    moving.isLeftOut = true;
+    entry.refused?.(new Map(its.map((step) => [step, refused.get(step) as string])));
+    // Ids that its events had are of those behind it.
+    const isWithout = its.some(({ kind }) => kind === 'events');
+    if (isWithout && entry.task !== null && entry.task.dedup !== null) this.#decodeAgainBehind(moving);
+  }
+
   #takeReady(): readonly Moving[] {
     const most = this.#ports.rounds().anyAway ? ENTRIES_PER_LONG_ROUND : ENTRIES_PER_ROUND;
     const apart = new Set<number>();
+    const first = this.#queue[0]?.entry.seq ?? 0;
     let count = 0;
     while (count < most && count < this.#queue.length) {
-      const { entry, state } = this.#queue[count] as Moving;
+      const { decoded, entry, state } = this.#queue[count] as Moving;
       if (!isSettled(state) || apart.has(entry.stream)) break;
+      if (decoded !== null && entry.seq - decoded.repeatsBack >= first) break;
       for (const stream of this.#ports.apart(entry.stream)) apart.add(stream);
       count += 1;
     }
@@ -360,14 +350,3 @@ export class Pipeline {
 const stopping = (): StreamRefusal => new StreamRefusal('stopped', 'the streams are stopping', RETRY_AFTER_MS);
 
 const idsOf = (queries: readonly QueryStep[]): number[] => queries.map(({ id }) => id);
-
-/** Their numbers are between those of the log. */
-const isDerived = ({ entry }: Moving): boolean => !Number.isInteger(entry.seq);
-
-const isSettled = (state: Moving['state']): boolean => state === 'ready' || state === 'failed' || state === 'refused';
-
-/** What the log refused is not: it may be behind records that a barrier holds back. */
-function isBegun(moving: Moving): boolean {
-  const { state } = moving;
-  return state === 'working' || state === 'ready' || state === 'failed' || isDerived(moving);
-}

@@ -78,6 +78,8 @@ export interface StreamFacts {
   readonly resultsRefused: number;
   /** Webhook calls of alerts that were refused for good, or given up because too many waited, since the start. */
   readonly alertCallsLost: number;
+  /** Steps of time (watermarks, ticks) that could not be applied and are left out, since the start. */
+  readonly stepsLeftOut: number;
 }
 
 /** Open and closed results of a window, pattern, join, view or anomaly. */

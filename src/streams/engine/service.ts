@@ -82,6 +82,8 @@ export class StreamService implements Streams {
     if (this.starting) reasons.push(...this.#startReasons());
     if (!this.#engine.parts.eventLog.available) reasons.push('stream log');
     if (this.#engine.shards.notStored !== '') reasons.push('stream spill');
+    if (this.#engine.burials.isHeld) reasons.push('stream dead letters');
+    reasons.push(...this.#engine.missed.reasons);
     return reasons;
   }
 
@@ -112,6 +114,7 @@ export class StreamService implements Streams {
       keysEvicted: this.#engine.outcomes.evictions.of(this.plan, plan.index),
       resultsRefused: this.#resultsRefused(plan.name),
       alertCallsLost: this.#alerts.callsLost(plan.name),
+      stepsLeftOut: this.#engine.missed.count(plan.name),
     }));
   }
 

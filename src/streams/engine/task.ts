@@ -52,6 +52,8 @@ export interface DecodeResult {
   readonly usesSpare: boolean;
   readonly accepted: number;
   readonly duplicates: number;
+  /** How many records before this one the nearest batch stands that has ids of it; Infinity: none has. */
+  readonly repeatsBack: number;
   /** It has ids that later batches of the stream took for theirs: those are to be decoded again. */
   readonly tookAway: boolean;
   readonly rejected: readonly Rejected[];
@@ -299,7 +301,7 @@ export interface SpillTrouble {
 
 /**
  * Runs tasks: on worker threads, or on this one. Rejects with `ThreadLost` when the thread ended meanwhile, with
- * `PlanNotLoaded` when no thread can begin.
+ * `PlanNotLoaded` or `ThreadsStopping` when no thread can begin, otherwise with what the task has thrown.
  */
 export interface StreamThreads {
   /** Tasks that can run at once. */
@@ -336,3 +338,14 @@ export class ThreadLost extends Error {
     this.hung = hung;
   }
 }
+
+/** No task begins any more, whatever it is. */
+export class ThreadsStopping extends Error {
+  constructor() {
+    super('the workers are stopping');
+    this.name = 'ThreadsStopping';
+  }
+}
+
+/** Whatever the task is, it may go well later; other failures come from it, or from the thread. */
+export const mayPass = (error: unknown): boolean => error instanceof PlanNotLoaded || error instanceof ThreadsStopping;

@@ -100,6 +100,10 @@ const FACTS = {
     ...COUNT,
     description: 'Webhook calls of alerts refused for good, or given up because too many waited, since the start.',
   },
+  stepsLeftOut: {
+    ...COUNT,
+    description: 'Times that watermarks or ticks could not be applied, since the start: results come with a later one.',
+  },
 } as const;
 
 export const STREAMS = objectOf({ streams: listOf(objectOf(FACTS)) });

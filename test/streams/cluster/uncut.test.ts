@@ -1,11 +1,17 @@
 /**
- * A batch of a stream in partitions that ends every thread which cuts it by key: it is kept whole, once, its sender is told
- * so, and what comes behind it goes on.
+ * A batch of a stream in partitions that cannot be cut by key, or ends every thread that cuts it: it is kept whole, once, its
+ * sender is told so, and what comes behind it goes on.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { WindowQuery } from '../../../src/streams/engine/port.ts';
-import { type SplitResult, type SplitTask, ThreadLost } from '../../../src/streams/engine/task.ts';
+import {
+  PlanNotLoaded,
+  type SplitResult,
+  type SplitTask,
+  ThreadLost,
+  ThreadsStopping,
+} from '../../../src/streams/engine/task.ts';
 import { LocalThreads } from '../../../src/streams/engine/threads/local-threads.ts';
 import { FakeCluster } from './fake-cluster.ts';
 import { type RigNode, until } from './node-rig.ts';
@@ -25,20 +31,34 @@ const QUERY: WindowQuery = {
   include: 'open',
 };
 
-const death = { isDeadly: true, losses: 0 };
+const death = { isDeadly: true, losses: 0, failure: new Error() };
 
 class Mortal extends LocalThreads {
   override split(task: SplitTask): Promise<SplitResult> {
     const text = Buffer.from(new Uint8Array(task.body, 0, task.bodyBytes)).toString();
     if (!death.isDeadly || !text.includes(POISON)) return super.split(task);
     death.losses += 1;
-    return Promise.reject(new ThreadLost('worker exited'));
+    return Promise.reject(death.failure);
   }
 }
 
 const nodes = new NodeSet();
 
-test('it is one dead letter of the first partition, now and after a restart, and is cut when it is replayed', async () => {
+const FAILURES = [
+  {
+    failure: new ThreadLost('worker exited'),
+    told: '6 threads in a row were lost over cutting it by key: worker exited',
+  },
+  { failure: new RangeError('no such offset'), told: 'it cannot be cut by key: no such offset' },
+];
+
+for (const { failure, told } of FAILURES) {
+  test(`it is one dead letter of the first partition, now and after a restart, and is cut when it is replayed (${failure.name})`, () =>
+    keptAndReplayed(failure, told));
+}
+
+async function keptAndReplayed(failure: Error, told: string): Promise<void> {
+  Object.assign(death, { isDeadly: true, losses: 0, failure });
   const cluster = new FakeCluster();
   const options = {
     cluster,
@@ -64,10 +84,7 @@ test('it is one dead letter of the first partition, now and after a restart, and
   assert.equal(death.losses, 6);
   const { reason } = outcomes[1] as PromiseRejectedResult;
   assert.equal(reason.refusal, 'undecodable');
-  assert.match(
-    reason.message,
-    /^6 threads in a row were lost over cutting it by key: worker exited; it does not count/,
-  );
+  assert.ok(reason.message.startsWith(`${told}; it does not count`), reason.message);
   const letters = () => node.streams.service.deadLetters('readings', '', 10);
   const text = poisoned.map((each) => JSON.stringify(each)).join('\n');
   const [letter] = await letters();
@@ -96,4 +113,24 @@ test('it is one dead letter of the first partition, now and after a restart, and
       [sensor === POISON ? 1 : 3],
     );
   }
-});
+}
+
+for (const failure of [new ThreadsStopping(), new PlanNotLoaded('reducer module m cannot be loaded')]) {
+  test(`one that no thread can begin may be sent again, and counts then (${failure.name})`, async () => {
+    Object.assign(death, { isDeadly: true, losses: 0, failure });
+    const [node] = (await nodes.start(
+      {
+        cluster: new FakeCluster(),
+        definitions: cutStreams('readings', nodes.redis.url, PARTITIONS),
+        threads: (parts) => new Mortal(parts),
+      },
+      'n1',
+    )) as [RigNode];
+    await until('it runs all partitions', () => node.streams.owned.length === PARTITIONS);
+    const send = () => node.accept('readings', [{ at: 1, sensor: POISON, value: 1 }], { batchId: 'b' });
+    await assert.rejects(send(), { refusal: 'unavailable' });
+    assert.deepEqual(await node.streams.service.deadLetters('readings', '', 10), []);
+    death.isDeadly = false;
+    assert.deepEqual(await send(), { accepted: 1, rejected: 0, late: 0 });
+  });
+}

@@ -6,10 +6,10 @@
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
 import { CONNECTOR_KINDS } from '../../../src/streams/engine/connectors/connectors.ts';
 import type { WireFormat } from '../../../src/streams/engine/task.ts';
-import { LocalThreads } from '../../../src/streams/engine/threads/local-threads.ts';
 import { type OpenStreams, openStreams } from '../../../src/streams/open.ts';
 import type { Accepted } from '../../../src/streams/sources/port.ts';
 import { openStores } from '../../../src/streams/stores.ts';
+import { DeadlyThreads } from './deadly-threads.ts';
 
 export interface Opening {
   readonly kind: 'open';
@@ -37,11 +37,17 @@ export type Saying =
   | { readonly kind: 'taken'; readonly id: string; readonly accepted: Accepted }
   | { readonly kind: 'refused'; readonly id: string; readonly reason: string }
   | { readonly kind: 'trouble'; readonly text: string }
-  | { readonly kind: 'closed'; readonly accepted: Readonly<Record<string, number>> };
+  | {
+      readonly kind: 'closed';
+      readonly accepted: Readonly<Record<string, number>>;
+      /** Dead letters: stream, id, text. */
+      readonly letters: readonly string[];
+    };
 
 /** Nothing here waits for processing time, and partitions do not become idle. */
 const NO_TICKS_MS = 3_600_000;
 const LOG_BYTES_MAX = 256 * 2 ** 20;
+const LETTERS_MAX = 1000;
 
 let nowMs = 0;
 let streams: OpenStreams | null = null;
@@ -61,7 +67,7 @@ async function open({ checkpointMs, dataDir, definitions }: Opening): Promise<vo
     tickMs: NO_TICKS_MS,
     kinds: CONNECTOR_KINDS,
     stores: () => openStores({ definitions, dataDir, logBytesMax: LOG_BYTES_MAX }),
-    threads: (parts) => new LocalThreads(parts),
+    threads: (parts) => new DeadlyThreads(parts),
     log: { error: trouble, warn: trouble, info: () => undefined },
     now: () => nowMs,
   });
@@ -85,8 +91,12 @@ async function close(): Promise<void> {
   const { service, ...open } = streams as OpenStreams;
   await open.settled();
   const accepted = Object.fromEntries(service.list().map(({ counters, name }) => [name, counters.accepted]));
+  const letters: string[] = [];
+  for (const { name } of service.list()) {
+    for (const { id, text } of await service.deadLetters(name, '', LETTERS_MAX)) letters.push(`${name} ${id} ${text}`);
+  }
   await open.close();
-  say({ kind: 'closed', accepted });
+  say({ kind: 'closed', accepted, letters });
   process.disconnect();
 }
 

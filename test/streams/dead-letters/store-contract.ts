@@ -19,6 +19,7 @@ type MakeStore = (scratch: Scratch, limits?: DeadLetterLimits) => DeadLetterStor
 export function storeContract(name: string, make: MakeStore): void {
   describe(`dead-letter store contract: ${name}`, () => {
     keeping(make);
+    noted(make);
     bounded(make);
     modelled(make);
   });
@@ -87,6 +88,76 @@ function keeping(make: MakeStore): void {
     assert.deepEqual(
       (await list(store, 's')).map(({ id }) => id),
       ['5:0', '6:0', '6:1'],
+    );
+    await store.close();
+  });
+}
+
+function noted(make: MakeStore): void {
+  const ids = async (store: DeadLetterStore, stream: string) => (await list(store, stream)).map(({ id }) => id);
+
+  test('a letter with a note has its place among later ones, once, whatever became of it', async () => {
+    await using scratch = new Scratch();
+    const store = await make(scratch);
+    await store.add([letter('s', 5, 0), letter('s', 9, 0), letter('s', 9, 1)]);
+    await store.remove('s', ['9:1']);
+    const [note, its] = [letter('(n)', 7, 3, 0), letter('s', 7, 3)];
+    await store.addNoted(note, its);
+    assert.deepEqual(await list(store, 's'), [letter('s', 5, 0), its, letter('s', 9, 0)].map(stored));
+    await store.remove('s', ['7:3']);
+    await store.addNoted(note, its);
+    assert.deepEqual([await ids(store, 's'), await ids(store, '(n)')], [['5:0', '9:0'], ['7:3']]);
+    // Notes as well come in any order; what is ordinary still has to rise.
+    await store.addNoted(letter('(n)', 2, 0, 0), null);
+    await store.addNoted(letter('(n)', 6, 0, 0), letter('s', 6, 0));
+    await store.add([letter('s', 8, 0), letter('s', 9, 1), letter('s', 9, 2)]);
+    assert.deepEqual(
+      [await ids(store, 's'), await ids(store, '(n)')],
+      [
+        ['5:0', '6:0', '9:0', '9:2'],
+        ['2:0', '6:0', '7:3'],
+      ],
+    );
+    assert.deepEqual(
+      store.counts().map(({ bytes, dropped, letters, stream }) => [stream, letters, bytes, dropped]),
+      await Promise.all(
+        ['(n)', 's'].map(async (stream) => {
+          const all = await list(store, stream);
+          return [stream, all.length, bytesOf(all), 0];
+        }),
+      ),
+    );
+    await store.close();
+  });
+
+  test('behind a letter with a note others rise on, and one that is there stays as it is', async () => {
+    await using scratch = new Scratch();
+    const store = await make(scratch);
+    await store.addNoted(letter('(n)', 4, 0, 0), letter('s', 4, 0));
+    await store.add([letter('s', 3, 0), letter('s', 5, 0)]);
+    await store.addNoted(letter('(n)', 5, 0, 0), letter('s', 5, 0));
+    assert.deepEqual(
+      [await ids(store, 's'), await ids(store, '(n)')],
+      [
+        ['4:0', '5:0'],
+        ['4:0', '5:0'],
+      ],
+    );
+    await store.close();
+  });
+
+  test('letters with notes are bounded as others are, notes are not', async () => {
+    await using scratch = new Scratch();
+    const store = await make(scratch, { lettersMax: 3, bytesMax: 10_000 });
+    for (let seq = 1; seq <= 9; seq++) await store.addNoted(letter('(n)', seq, 0, 0), letter('s', seq, 0));
+    assert.deepEqual([await ids(store, 's'), (await ids(store, '(n)')).length], [['7:0', '8:0', '9:0'], 9]);
+    const counts = store.counts();
+    assert.deepEqual(
+      counts.map(({ dropped, letters }) => [letters, dropped]),
+      [
+        [9, 0],
+        [3, 6],
+      ],
     );
     await store.close();
   });

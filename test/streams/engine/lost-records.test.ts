@@ -7,10 +7,12 @@ import { test } from 'node:test';
 import { MemoryCheckpointStore } from '../../../src/streams/checkpoints/memory-store.ts';
 import { MemoryDeadLetterStore } from '../../../src/streams/dead-letters/memory-store.ts';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
+import { ThreadLost } from '../../../src/streams/engine/task.ts';
+import { LocalThreads } from '../../../src/streams/engine/threads/local-threads.ts';
 import { type Ends, GroupedLog, type RecordGroup, type RecordStore } from '../../../src/streams/log/grouped-log.ts';
 import { bytesBefore } from '../../../src/streams/log/record-codec.ts';
 import { eventually } from '../../clients/eventually.ts';
-import { openRig, type Rig } from './rig.ts';
+import { openRig, type Rig, type RigOptions } from './rig.ts';
 
 const stream = (name: string, durability: 'memory' | 'fsync'): StreamDefinition => ({
   name,
@@ -27,6 +29,11 @@ class Records implements RecordStore {
   gate: Promise<void> = Promise.resolve();
   mended = true;
   #turn: Promise<unknown> = Promise.resolve();
+
+  /** A new process: what the one before was about to write is not written. */
+  begin(): void {
+    this.#turn = Promise.resolve();
+  }
 
   refusal(): null {
     return null;
@@ -70,17 +77,20 @@ class Records implements RecordStore {
 }
 
 /** Engines over the same records and checkpoints, one after the other. */
-function opener(records: Records): () => Promise<Rig> {
+function opener(records: Records, more: Partial<RigOptions> = {}): () => Promise<Rig> {
   const checkpoints = new MemoryCheckpointStore();
   checkpoints.close = () => Promise.resolve();
+  const deadLetters = new MemoryDeadLetterStore();
+  deadLetters.close = () => Promise.resolve();
   const bounds = { bytesMax: 2 ** 20, pendingBytesMax: 2 ** 20 };
   return () =>
     openRig(BOTH, {
       tickMs: 5,
+      ...more,
       stores: async () => ({
         eventLog: new GroupedLog(records, records.ends(), bounds),
         checkpoints,
-        deadLetters: new MemoryDeadLetterStore(),
+        deadLetters,
         dataDir: '',
         close: () => Promise.resolve(),
       }),
@@ -135,5 +145,48 @@ test('a checkpoint waits until the log has what it is about', async () => {
   await rig.abandon();
   const next = await open();
   assert.deepEqual(await countOf(next, 'm'), [1]);
+  await next.abandon();
+});
+
+/** The process ends while the log has yet to write these; what they left beside it is there. */
+async function lose(records: Records, open: () => Promise<Rig>, batches: readonly object[][]): Promise<void> {
+  const rig = await open();
+  records.gate = new Promise(() => undefined);
+  await Promise.allSettled(batches.map((batch) => rig.send('m', batch)));
+  await rig.abandon();
+  records.gate = Promise.resolve();
+  records.begin();
+}
+
+test('numbers of records that were lost with their process are not given again where letters have them', async () => {
+  const records = new Records();
+  const open = opener(records);
+  await lose(records, open, [[{ at: 'one' }], [{ at: 'two' }]]);
+  const rig = await open();
+  await rig.send('m', [{ at: 'three' }]);
+  const letters = await rig.service.deadLetters('m', '', 10);
+  assert.deepEqual(
+    letters.map(({ text }) => (JSON.parse(text) as { at: string }).at),
+    ['one', 'two', 'three'],
+  );
+  await rig.abandon();
+});
+
+test('a note about a record that was lost with its process is about no other one', async () => {
+  const records = new Records();
+  const threads = (parts: ConstructorParameters<typeof LocalThreads>[0]): LocalThreads => {
+    const made = new LocalThreads(parts);
+    const decode = made.decode.bind(made);
+    // The stream that is `memory`.
+    made.decode = (task) => (task.stream === 0 ? Promise.reject(new ThreadLost('worker exited')) : decode(task));
+    return made;
+  };
+  const open = opener(records, { threads });
+  await lose(records, open, [[{ at: 1 }], [{ at: 2 }]]);
+  const rig = await open();
+  for (const at of [1, 2, 3]) await rig.send('f', [{ at }]);
+  await rig.abandon();
+  const next = await open();
+  assert.deepEqual(await countOf(next, 'f'), [3]);
   await next.abandon();
 });

@@ -3,7 +3,8 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Entry, Pipeline, type PipelinePorts } from '../../../src/streams/engine/pipeline.ts';
+import { Pipeline, type PipelinePorts } from '../../../src/streams/engine/pipeline.ts';
+import type { Entry } from '../../../src/streams/engine/pipeline-entry.ts';
 import { StreamRefusal } from '../../../src/streams/engine/port.ts';
 import type { DecodeResult, DecodeTask } from '../../../src/streams/engine/task.ts';
 
@@ -39,7 +40,7 @@ function pipelineOf(round: () => Promise<void>, more: Partial<PipelinePorts> = {
     rounds: () => ({
       anyAway: false,
       shorten: () => Promise.resolve(),
-      round: () => round().then(() => ({ results: [], queries: [], reports: [], leftOut: new Map() })),
+      round: () => round().then(() => ({ results: [], queries: [], reports: [], refused: new Map() })),
     }),
     apart: () => new Set(),
     results: () => Promise.resolve(),

@@ -160,3 +160,27 @@ test('CloudEvents of a batch that was not applied count when they come again, on
   assert.deepEqual(await totals(rig), { 0: 2 });
   await rig.close();
 });
+
+test('CloudEvents of a batch that was not applied count in the one behind it, in the same round', async () => {
+  const event = (id: string, k: string): string =>
+    JSON.stringify({ specversion: '1.0', id, source: 'x', type: 't', data: { at: 1, k, v: 1 } });
+  const batch = (...events: string[]) =>
+    ({ format: 'cloudevents-batch', body: Buffer.from(`[${events.join()}]`) }) as const;
+  const rig = await openRig([streamWith({})], {
+    threads: (parts) => new Deadly(parts, { isDeadly: true, hangs: true }),
+  });
+  const sent = [
+    batch(event('0', 'c')),
+    batch(event('1', 'a'), event('2', POISON)),
+    batch(event('3', 'd')),
+    batch(event('1', 'a'), event('0', 'c')),
+    batch(event('1', 'a')),
+  ];
+  const outcomes = await Promise.allSettled(sent.map((each) => rig.send('s', [], each)));
+  assert.deepEqual(
+    outcomes.map((each) => (each.status === 'fulfilled' ? each.value.accepted : each.reason.refusal)),
+    [1, 'undecodable', 1, 1, 0],
+  );
+  assert.deepEqual(await totals(rig), { 0: 3 });
+  await rig.close();
+});

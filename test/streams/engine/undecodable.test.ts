@@ -92,6 +92,43 @@ test('its sender is told where it is kept, what comes behind it counts, and a re
   }
 });
 
+test('one whose decoding throws is kept alike, and counts in no replay', async () => {
+  const stores = lastingStores();
+  let isDeadly = true;
+  const open = (): Promise<Rig> =>
+    openRig([STREAM], {
+      stores,
+      threads: (parts) => {
+        const threads = new LocalThreads(parts);
+        const decode = threads.decode.bind(threads);
+        threads.decode = (task) => {
+          const text = Buffer.from(new Uint8Array(task.body, task.bodyAt, task.bodyBytes));
+          if (isDeadly && text.includes(POISON)) return Promise.reject(new RangeError('no such offset'));
+          return decode(task);
+        };
+        return threads;
+      },
+    });
+  let rig = await open();
+  const sent = [event(1, 'a'), event(2, POISON), event(3, 'a')].map((each) => rig.send('s', [each]));
+  const outcomes = await Promise.allSettled(sent);
+  assert.deepEqual(
+    outcomes.map((each) => (each.status === 'fulfilled' ? 'ok' : each.reason.refusal)),
+    ['ok', 'undecodable', 'ok'],
+  );
+  const lettersAre = async (): Promise<void> => {
+    const letters = (await lettersOf(rig)).map(({ id, reason }) => [id, reason]);
+    assert.deepEqual(letters, [['3:0', 'it cannot be decoded: no such offset']]);
+  };
+  await lettersAre();
+  await rig.abandon();
+  isDeadly = false;
+  rig = await open();
+  assert.deepEqual(await counted(rig), ['a 2']);
+  await lettersAre();
+  await rig.close();
+});
+
 test('replayed, it comes back under another id while threads are lost over it', async () => {
   const rig = await openRig([STREAM], { threads: (parts) => new Poisoned(parts, () => true) });
   await assert.rejects(rig.send('s', [event(1, POISON)]), { refusal: 'undecodable' });

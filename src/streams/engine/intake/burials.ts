@@ -3,26 +3,93 @@
  *
  * Role: between applied records, of which poison events are left, and a store that may be away for a moment: what it does
  * not take is offered again, before the letters that come next, as a store takes places only in rising order, and at each
- * checkpoint. Nobody's batch fails for it: its other events are counted.
+ * checkpoint. Nobody's batch fails for it: its other events are counted. What is left out is another matter: what follows
+ * waits for its note (`keep`).
  * Bounds: what waits is as much as a stream's letters may be; then the oldest go, which is told.
  */
-import { DEAD_LETTER_LIMITS, type DeadLetter, type DeadLetterStore, letterBytes } from '../../dead-letters/port.ts';
+import { setTimeout as pause } from 'node:timers/promises';
+import { RedisUnavailable } from '../../../redis/unavailable.ts';
+import {
+  DEAD_LETTER_LIMITS,
+  type DeadLetter,
+  type DeadLetterStore,
+  LettersUnavailable,
+  letterBytes,
+} from '../../dead-letters/port.ts';
+
+import { StreamRefusal } from '../port.ts';
+
+const RETRY_MS = 100;
+const RETRY_MS_MAX = 1000;
 
 interface BurialLog {
   error(fields: object, message: string): void;
 }
 
+export interface BurialPorts {
+  readonly store: Pick<DeadLetterStore, 'add' | 'addNoted'>;
+  readonly log: BurialLog;
+  /** Everything waits for the store. */
+  held(): void;
+  /** Nobody waits for it any more. */
+  ended(): boolean;
+}
+
 export class Burials {
-  readonly #store: Pick<DeadLetterStore, 'add'>;
-  readonly #log: BurialLog;
+  readonly #ports: BurialPorts;
+  #held = false;
+  #leaving = false;
+  /** Why those that wait were not taken. */
+  #trouble: unknown = null;
   #waiting: DeadLetter[] = [];
   #adding: Promise<void> | null = null;
   /** Takes everything that waits by then. */
   #next: Promise<void> | null = null;
 
-  constructor(store: Pick<DeadLetterStore, 'add'>, log: BurialLog) {
-    this.#store = store;
-    this.#log = log;
+  constructor(ports: BurialPorts) {
+    this.#ports = ports;
+  }
+
+  /** Everything waits until the store takes a note. */
+  get isHeld(): boolean {
+    return this.#held;
+  }
+
+  /** The streams end: nobody waits any more for a store that cannot be written. */
+  leave(): void {
+    this.#leaving = true;
+  }
+
+  /**
+   * Resolves when a note and its letter are durable, behind the letters added before; while the store cannot be written,
+   * that is waited for. Rejects when it never can be, or nobody waits any more.
+   */
+  async keep(note: DeadLetter, letter: DeadLetter | null): Promise<void> {
+    for (let pauseMs = RETRY_MS; ; pauseMs = Math.min(RETRY_MS_MAX, pauseMs * 2)) {
+      // The store may be closed by now.
+      if (this.#ports.ended()) throw new StreamRefusal('stopped', 'the streams are stopping', pauseMs);
+      const trouble = await this.#offer(note, letter);
+      this.#held = trouble !== null;
+      if (trouble === null) return;
+      if (!passes(trouble) || this.#leaving) throw trouble;
+      this.#ports.held();
+      await pause(pauseMs);
+    }
+  }
+
+  /** Null when it has been taken. */
+  async #offer(note: DeadLetter, letter: DeadLetter | null): Promise<unknown> {
+    // Those before it have places before it.
+    await this.settled();
+    if (this.#waiting.length > 0) return this.#trouble;
+    try {
+      await this.#ports.store.addNoted(note, letter);
+      return null;
+    } catch (error) {
+      const facts = { err: error, seq: note.seq };
+      this.#ports.log.error(facts, 'what is left out cannot be noted yet; everything behind it waits');
+      return error;
+    }
   }
 
   /** Resolves when they are durable, or could not be kept for now. Never rejects. */
@@ -55,8 +122,9 @@ export class Burials {
     if (letters.length === 0) return;
     this.#waiting = [];
     try {
-      await this.#store.add(letters);
+      await this.#ports.store.add(letters);
     } catch (error) {
+      this.#trouble = error;
       this.#waiting = [...letters, ...this.#waiting];
       const givenUp = this.#makeRoom();
       const facts = {
@@ -65,7 +133,7 @@ export class Burials {
         events: letters.length,
         givenUp,
       };
-      this.#log.error(facts, 'poison events cannot be kept as dead letters yet; they are offered again');
+      this.#ports.log.error(facts, 'poison events cannot be kept as dead letters yet; they are offered again');
     }
   }
 
@@ -83,3 +151,5 @@ export class Burials {
     return from;
   }
 }
+
+const passes = (error: unknown): boolean => error instanceof LettersUnavailable || error instanceof RedisUnavailable;

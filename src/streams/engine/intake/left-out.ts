@@ -1,19 +1,20 @@
 /**
- * Batches that no thread could decode, or apply: kept as dead letters, whole, and left out of the streams for good.
+ * What no thread could decode, or apply: left out of the streams for good.
  *
- * Role: such a batch is in the log already, before others that count. A replay must not take it after all: what its sender
- * was told, its dead letter and the results behind it say that it did not count. So each has a note beside its letter,
- * added with it, among the dead letters of streams that nobody can declare; the notes are read before the log is. A
- * note goes when no replay meets its record any more.
+ * Role: it is in the log already, before others that count. A replay must not take it after all: what its sender was told,
+ * its dead letter and the results behind it say that it did not count. So there is a note of each batch beside its letter,
+ * written with it, and one of each step of time, among the dead letters of streams that nobody can declare; the notes are
+ * read before the log is. A note goes when no replay meets its record any more.
  * The time of a batch that could be decoded has counted, as what closed by it may have been told: a replay decodes it, too.
  */
 import { type DeadLetter, type DeadLetterStore, LETTER_PAGE_MAX, letterId } from '../../dead-letters/port.ts';
-import type { EventsRecord } from '../engine.ts';
 import { StreamRefusal } from '../port.ts';
-import { letterOfBatch, placeIn } from './letters.ts';
+import { placeIn } from './letters.ts';
 
 /** No stream has such a name. Of batches that could not be decoded; of those that could, and not be applied. */
-const NOTES = ['(left out)', '(not applied)'] as const;
+const BATCHES = ['(left out)', '(not applied)'] as const;
+/** The number of the step in its record is the index in the place. */
+const STEPS = '(steps not applied)';
 
 /** A batch that does not count. */
 export interface LeftOutBatch {
@@ -22,12 +23,14 @@ export interface LeftOutBatch {
   readonly isDecoded: boolean;
 }
 
-const notesOf = ({ isDecoded }: LeftOutBatch): string => NOTES[isDecoded ? 1 : 0];
+const notesOf = ({ isDecoded }: LeftOutBatch): string => BATCHES[isDecoded ? 1 : 0];
 
 export class LeftOut {
   readonly #store: Pick<DeadLetterStore, 'list' | 'remove'>;
   /** By place. */
   readonly #batches = new Map<string, LeftOutBatch>();
+  /** Places, as those of batches. */
+  readonly #steps = new Set<string>();
 
   constructor(store: Pick<DeadLetterStore, 'list' | 'remove'>) {
     this.#store = store;
@@ -35,14 +38,16 @@ export class LeftOut {
 
   /** Reads what an earlier process has left out. */
   async restore(): Promise<void> {
-    for (const notes of NOTES) await this.#restoreFrom(notes);
+    for (const [i, notes] of BATCHES.entries()) {
+      await this.#read(notes, (id, why) => this.#batches.set(id, { why, isDecoded: i === 1 }));
+    }
+    await this.#read(STEPS, (id) => this.#steps.add(id));
   }
 
-  async #restoreFrom(notes: (typeof NOTES)[number]): Promise<void> {
-    const isDecoded = notes === NOTES[1];
+  async #read(notes: string, take: (id: string, reason: string) => void): Promise<void> {
     for (let after = ''; ; ) {
       const page = await this.#store.list(notes, { after, limit: LETTER_PAGE_MAX });
-      for (const { id, reason } of page) this.#batches.set(id, { why: reason, isDecoded });
+      for (const { id, reason } of page) take(id, reason);
       const last = page.at(-1);
       if (last === undefined) return;
       after = last.id;
@@ -54,11 +59,23 @@ export class LeftOut {
     return this.#batches.get(idOf(seq)) ?? null;
   }
 
-  /** From now on the record does not count. Gives what is to be kept: the note first. */
-  add(record: EventsRecord, seq: number, batch: LeftOutBatch): readonly DeadLetter[] {
+  /** The record's `nth` step of time may not be applied. */
+  hasStep(seq: number, nth: number): boolean {
+    return this.#steps.size > 0 && this.#steps.has(idOf(seq, nth));
+  }
+
+  /** From now on the record does not count: what says so, to be kept with its letter. */
+  add(letter: DeadLetter, seq: number, batch: LeftOutBatch): DeadLetter {
     this.#batches.set(idOf(seq), batch);
-    const letter = letterOfBatch(record, seq, batch.why);
-    return [{ ...letter, stream: notesOf(batch), bytes: new Uint8Array(0) }, letter];
+    return { ...letter, stream: notesOf(batch), bytes: new Uint8Array(0) };
+  }
+
+  /** As `add`, of the record's `nth` step of time. */
+  addStep(seq: number, nth: number, reason: string, arrivalMs: number): DeadLetter {
+    this.#steps.add(idOf(seq, nth));
+    const nobody = { source: '', partition: '', traceparent: '', correlationId: '' };
+    const place = { stream: STEPS, seq: Math.floor(seq), index: placeIn(seq) + nth };
+    return { ...place, ...nobody, reason, arrivalMs, format: 'ndjson', bytes: new Uint8Array(0) };
   }
 
   /** For who sent it. */
@@ -69,16 +86,23 @@ export class LeftOut {
 
   /** No replay meets records up to this one. Rejects as the store does. */
   async forget(seq: number): Promise<void> {
-    for (const notes of NOTES) {
-      const gone = [...this.#batches].filter(
-        ([id, batch]) => Number.parseInt(id, 10) <= seq && notesOf(batch) === notes,
+    const isGone = (id: string): boolean => Number.parseInt(id, 10) <= seq;
+    for (const notes of BATCHES) {
+      const gone = [...this.#batches].filter(([id, batch]) => isGone(id) && notesOf(batch) === notes);
+      await this.#remove(
+        notes,
+        gone.map(([id]) => id),
+        this.#batches,
       );
-      if (gone.length === 0) continue;
-      const ids = gone.map(([id]) => id);
-      await this.#store.remove(notes, ids);
-      for (const id of ids) this.#batches.delete(id);
     }
+    await this.#remove(STEPS, [...this.#steps].filter(isGone), this.#steps);
+  }
+
+  async #remove(notes: string, ids: readonly string[], from: { delete(id: string): unknown }): Promise<void> {
+    if (ids.length === 0) return;
+    await this.#store.remove(notes, ids);
+    for (const id of ids) from.delete(id);
   }
 }
 
-const idOf = (seq: number): string => letterId(Math.floor(seq), placeIn(seq));
+const idOf = (seq: number, nth = 0): string => letterId(Math.floor(seq), placeIn(seq) + nth);

@@ -19,7 +19,20 @@ const DERIVED_PLACES = BETWEEN_RECORDS * 1_000_000;
 /** Of the first letter among those of a record. Derived events lie between two records: theirs follow the record's own. */
 export const placeIn = (seq: number): number => Math.round((seq - Math.floor(seq)) * DERIVED_PLACES);
 
-export function lettersOf(
+/** Of a batch that counts: its poison events, or all of it where a full stream has set it aside. */
+export function lettersLeft(
+  record: EventsRecord,
+  seq: number,
+  decoded: DecodeResult,
+  fields: readonly FieldPlan[],
+): readonly DeadLetter[] {
+  const { accepted, rejected, rejectedMore } = decoded;
+  if (record.setAside === '') return rejected.length === 0 ? [] : lettersOf(record, seq, decoded, fields);
+  const events = accepted + rejected.length + rejectedMore;
+  return [letterOfBatch(record, seq, `${events} events set aside: ${record.setAside}`)];
+}
+
+function lettersOf(
   record: EventsRecord,
   seq: number,
   { rejected }: DecodeResult,

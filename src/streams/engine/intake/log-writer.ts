@@ -4,7 +4,8 @@
  * Role: records of a `memory` stream are applied before the log has them. When it then cannot write them, the log gives
  * their numbers again, while state, sinks and dead letters have had them: so records that say nothing take their places,
  * before anything else is appended. A checkpoint is saved when the log has what it is about (`settled`), or whatever came
- * under those numbers would not be replayed after it.
+ * under those numbers would not be replayed after it. So it is with records that were lost with their process, and of
+ * which there are dead letters, or notes that they do not count.
  */
 import type { Appended, EventLog, LogRecord } from '../../log/port.ts';
 
@@ -33,6 +34,11 @@ export class LogWriter {
     this.#hasty = durable;
     // Said by `settled`, to whom it matters.
     durable.catch(() => undefined);
+  }
+
+  /** Numbers up to this one are not given again. Throws as `append` does. */
+  passOver(seq: number): void {
+    while (this.#log.last < seq) this.letGo(this.#log.append(NOTHING));
   }
 
   #fill(): void {

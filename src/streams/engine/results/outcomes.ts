@@ -35,7 +35,7 @@ export interface OutcomePorts {
   /** Results were given out. */
   counted(stream: number, results: number): void;
   changed(change: StreamChange): void;
-  /** Everything waits for a sink. */
+  /** Everything waits for a sink, or for the store of dead letters. */
   held?(): void;
   /** When the record came that results of this number follow from. */
   arrivalMs(seq: number): number;
@@ -132,8 +132,13 @@ export class Outcomes {
     for (const [delivery, batches] of perSink) for (const batch of batches) delivery.push(batch);
     for (const { lines } of chunks) lineMemory.release(lines);
     if (!this.replaying) for (const operator of touched) this.#tell(this.#plan.operators[operator] as OperatorPlan);
-    if (this.full.length > 0) this.#ports.held?.();
+    if (this.full.length > 0) this.held();
     for (const { delivery } of this.#routes) await delivery.room();
+  }
+
+  /** Everything waits for what is outside. */
+  held(): void {
+    this.#ports.held?.();
   }
 
   /** Sinks that everything waits for. */

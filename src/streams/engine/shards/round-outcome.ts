@@ -3,14 +3,14 @@
  *
  * Role: beside `ShardSet`. Invariant: the same order of results whatever thread was first.
  */
-import type { QueryRows, ResultChunk, ShardReport } from '../task.ts';
+import type { QueryRows, ResultChunk, ShardReport, Step } from '../task.ts';
 
 export interface RoundOutcome {
   readonly results: readonly ResultChunk[];
   readonly queries: readonly QueryRows[];
   readonly reports: readonly ShardReport[];
-  /** Batches that could not be applied and are in no shard: why, by sequence number. */
-  readonly leftOut: ReadonlyMap<number, string>;
+  /** Steps that could not be applied and are in no shard, and why. */
+  readonly refused: ReadonlyMap<Step, string>;
 }
 
 export function mergeReports(before: readonly ShardReport[], after: readonly ShardReport[]): readonly ShardReport[] {

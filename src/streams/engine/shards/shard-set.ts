@@ -5,7 +5,7 @@
  * that run side by side; the round is over when every part is. A thread that ends in the middle of a part leaves torn
  * memory: the part's shards are put back to their base (a copy) and the steps since then are applied again. Shards that
  * are on disk (`shard-residence.ts` says which) are as they were: a thread writes another file.
- * Invariants: one task at a time works on a shard; a batch is in all shards or in none; `redo` holds every step applied
+ * Invariants: one task at a time works on a shard; a step is in all shards or in none; `redo` holds every step applied
  * since `base`; when that is more than the state itself, a new base is made.
  */
 import { LineRooms, lineMemory } from '../../lines/line-memory.ts';
@@ -27,7 +27,7 @@ import {
   ThreadLost,
 } from '../task.ts';
 import { Redo } from './redo.ts';
-import { RefusedBatches } from './refused-batches.ts';
+import { RefusedSteps } from './refused-steps.ts';
 import { byOrigin, mergeReports, type RoundOutcome } from './round-outcome.ts';
 import { copyOfShard, createShard, type ShardParts } from './shard.ts';
 import { ShardFacts } from './shard-facts.ts';
@@ -42,7 +42,7 @@ const ROWS_PER_PART = 1024;
 export interface ShardSetEvents {
   /** The state has a batch for good: its memory can be used for another one. */
   released(batch: SharedArrayBuffer): void;
-  /** A step that throws wherever it is applied is left out: a batch everywhere, others in this part of the shards. */
+  /** A step that cannot be applied is left out: everywhere, but for questions and copies, which change nothing. */
   stepFailed(step: Step, error: unknown): void;
   threadLost(error: ThreadLost): void;
   /** A file of a shard is not what was written. */
@@ -77,7 +77,7 @@ export class ShardSet {
   /** A base that is read; nothing may be written to it. */
   #pinned: readonly HeldShard[] = [];
   /** Of the round under way, or the last one. */
-  #refused = new RefusedBatches();
+  #refused = new RefusedSteps();
   #incarnation: number;
   readonly #rooms = new LineRooms(lineMemory);
   /** Why a round was not applied to all shards: others have it. */
@@ -187,7 +187,7 @@ export class ShardSet {
 
   async #round(steps: readonly Step[], rows: number, shards: readonly HeldShard[]): Promise<RoundOutcome> {
     if (this.#lost !== null) throw this.#lost;
-    this.#refused = new RefusedBatches();
+    this.#refused = new RefusedSteps();
     const outcomes = await this.#applyParts(this.#parts(rows, shards), steps).catch((error: unknown) => {
       // A copy changes nothing, unless its shard could be neither read nor written.
       if (error instanceof SpillProblem || steps.some(({ kind }) => kind !== 'copy')) this.#lost = asError(error);
@@ -196,7 +196,7 @@ export class ShardSet {
     for (const step of steps) if (!this.#refused.has(step)) this.#redo.remember(step);
     this.#settle();
     return {
-      leftOut: this.#refused.whys(),
+      refused: this.#refused.whys(),
       results: outcomes.flatMap(({ results }) => results).sort(byOrigin),
       queries: outcomes.flatMap(({ queries }) => queries),
       reports: outcomes.flatMap(({ shards }) => shards),
@@ -246,7 +246,7 @@ export class ShardSet {
     return parts;
   }
 
-  /** All of them side by side. A batch that one part is without is taken back from the others. */
+  /** All of them side by side. A step that one part is without is taken back from the others. */
   async #applyParts(parts: readonly (readonly number[])[], steps: readonly Step[]): Promise<readonly ApplyResult[]> {
     const outcomes = await Promise.all(parts.map((part) => this.#applyPart(part, steps)));
     while (parts.some((part) => this.#refused.areIn(part))) {
@@ -254,7 +254,6 @@ export class ShardSet {
       const again = parts.map(async (part, i) => {
         if (!this.#refused.areIn(part)) return;
         this.#refused.outOf(part);
-        this.#redo.takeBack(left, part);
         await this.#restore(part, [], part);
         outcomes[i] = await this.#applyPart(part, left);
       });
@@ -288,10 +287,8 @@ export class ShardSet {
   }
 
   #leaveOut(part: readonly number[], step: Step, error: unknown): void {
-    if (step.kind === 'events') {
-      if (!this.#refused.add(step, part, error)) return;
-    } else this.#redo.leaveOut(step, part);
-    this.#events.stepFailed(step, error);
+    const changesNothing = step.kind === 'query' || step.kind === 'copy';
+    if (changesNothing || this.#refused.add(step, part, error)) this.#events.stepFailed(step, error);
   }
 
   /** A task; shards whose file turns out to be damaged are restored, and it is tried again. */

@@ -4,7 +4,7 @@
  * Role: for `ShardSet`, which restores shards and tries again, leaves a step out, or gives up. The task's progress says
  * where a thread stood that was ended because it did not go on.
  */
-import { PlanNotLoaded, PROGRESS_DISK, PROGRESS_STEPS, SpillProblem, type Step, ThreadLost } from '../task.ts';
+import { mayPass, PROGRESS_DISK, PROGRESS_STEPS, SpillProblem, type Step, ThreadLost } from '../task.ts';
 
 /** A step that does not end, and the loss of the thread it was on. */
 export class Hung extends ThreadLost {
@@ -36,7 +36,7 @@ export const isDamage = (error: unknown): error is SpillProblem =>
   error instanceof SpillProblem && error.trouble.kind === 'damaged';
 
 /** Nothing can go on: no thread can begin, or a shard can be neither read nor written. */
-export const isFinal = (error: unknown): boolean => error instanceof PlanNotLoaded || error instanceof SpillProblem;
+export const isFinal = (error: unknown): boolean => mayPass(error) || error instanceof SpillProblem;
 
 /** The same steps would end the same way; other losses of a thread are no fault of theirs. */
 export const isOfTheSteps = (error: unknown): boolean => !(error instanceof ThreadLost) || error.hung;

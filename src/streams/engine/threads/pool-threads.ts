@@ -27,6 +27,7 @@ import {
   type StreamTaskResult,
   type StreamThreads,
   ThreadLost,
+  ThreadsStopping,
 } from '../task.ts';
 import { KeptShards } from './kept-shards.ts';
 
@@ -180,12 +181,12 @@ export class PoolThreads implements StreamThreads {
 
   close(): void {
     this.#closed = true;
-    for (const { reject } of this.#waiting.splice(0)) reject(new Error('the workers are stopping'));
+    for (const { reject } of this.#waiting.splice(0)) reject(new ThreadsStopping());
   }
 
   async #run(seat: Seat, task: StreamTask): Promise<unknown> {
     for (let tries = 1; ; tries++) {
-      if (this.#closed) throw new Error('the workers are stopping');
+      if (this.#closed) throw new ThreadsStopping();
       try {
         const answer = await new Promise<WholeAnswer>((resolve, reject) => {
           this.#waiting.push({ seat, task, resolve, reject });
@@ -261,7 +262,8 @@ export class PoolThreads implements StreamThreads {
       pace.observe((performance.now() - begun) * 1000);
       return answer;
     } catch (error) {
-      if (this.#closed || error instanceof PlanNotLoaded) throw error;
+      if (error instanceof PlanNotLoaded) throw error;
+      if (this.#closed) throw new ThreadsStopping();
       seat.given.delete(threadId);
       seat.kept.forget(threadId);
       throw new ThreadLost(error instanceof Error ? error.message : String(error), running.hung);

@@ -1,8 +1,8 @@
 /**
- * Batches of a round that cannot be applied: left out of some shards, and therefore of all.
+ * Steps of a round that cannot be applied: left out of some shards, and therefore of all.
  *
  * Role: for `ShardSet`. A batch counts as a whole or not at all, so that it can be kept as a dead letter and published
- * again; what else a round has, time that passes, is left out only where it cannot be applied.
+ * again; and time is the same in all shards, as results of several are put together, and a replay leaves out the same.
  */
 import { type Step, ThreadLost } from '../task.ts';
 
@@ -12,25 +12,25 @@ interface Refused {
   readonly without: Set<number>;
 }
 
-export class RefusedBatches {
-  readonly #batches = new Map<Step, Refused>();
+export class RefusedSteps {
+  readonly #steps = new Map<Step, Refused>();
 
   has(step: Step): boolean {
-    return this.#batches.has(step);
+    return this.#steps.has(step);
   }
 
   /** It was left out in these shards. False when that is known of it. */
   add(step: Step, part: readonly number[], error: unknown): boolean {
-    const known = this.#batches.get(step);
+    const known = this.#steps.get(step);
     const refused = known ?? { why: whyOf(error), without: new Set() };
     for (const shard of part) refused.without.add(shard);
-    this.#batches.set(step, refused);
+    this.#steps.set(step, refused);
     return known === undefined;
   }
 
   /** The shards have one of them in their state. */
   areIn(part: readonly number[]): boolean {
-    for (const { without } of this.#batches.values()) {
+    for (const { without } of this.#steps.values()) {
       if (!part.every((shard) => without.has(shard))) return true;
     }
     return false;
@@ -38,13 +38,12 @@ export class RefusedBatches {
 
   /** The shards were put back to before the round: they have none of these. */
   outOf(part: readonly number[]): void {
-    for (const { without } of this.#batches.values()) for (const shard of part) without.add(shard);
+    for (const { without } of this.#steps.values()) for (const shard of part) without.add(shard);
   }
 
-  /** Why, by sequence number. */
-  whys(): ReadonlyMap<number, string> {
-    const whys = new Map<number, string>();
-    for (const [step, { why }] of this.#batches) if (step.kind === 'events') whys.set(step.seq, why);
+  whys(): ReadonlyMap<Step, string> {
+    const whys = new Map<Step, string>();
+    for (const [step, { why }] of this.#steps) whys.set(step, why);
     return whys;
   }
 }

@@ -1,0 +1,126 @@
+/**
+ * Steps of time (watermarks, ticks, silence, room) that could not be applied: left out of all shards, noted, and told.
+ *
+ * Role: between the engine's records and what is kept of them. What such a step would have done comes with the next one
+ * of its kind that can be applied, as each says how far time has come; until then the streams are `degraded`. Nothing of
+ * its round is told before the note of it is durable, and a replay leaves it out as well.
+ * Bounds: one reason per stream and kind.
+ */
+import type { Plan } from '../../plan.ts';
+import type { Step } from '../task.ts';
+import type { Burials } from './burials.ts';
+import type { LeftOut } from './left-out.ts';
+
+const REASONS = {
+  advance: 'stream time',
+  tick: 'stream ticks',
+  silent: 'stream silence',
+  evict: 'stream eviction',
+} as const;
+
+type TimeStep = Extract<Step, { kind: keyof typeof REASONS }>;
+
+const isOfTime = (step: Step): step is TimeStep => Object.hasOwn(REASONS, step.kind);
+
+export class MissedSteps {
+  readonly leftOut: LeftOut;
+  readonly burials: Pick<Burials, 'keep'>;
+  #plan: Plan;
+  /** By stream, since the start. */
+  readonly #counts = new Map<string, number>();
+  /** Reason → stream; `''` for all. */
+  readonly #missing = new Map<string, string>();
+
+  constructor(plan: Plan, leftOut: LeftOut, burials: Pick<Burials, 'keep'>) {
+    this.#plan = plan;
+    this.leftOut = leftOut;
+    this.burials = burials;
+  }
+
+  usePlan(plan: Plan): void {
+    this.#plan = plan;
+    for (const [reason, stream] of this.#missing) {
+      if (stream !== '' && !plan.streams.some(({ name }) => name === stream)) this.#missing.delete(reason);
+    }
+  }
+
+  /** What has not come to pass since. */
+  get reasons(): readonly string[] {
+    return [...this.#missing.keys()];
+  }
+
+  /** Steps that were left out of this stream; a tick is of all. */
+  count(stream: string): number {
+    return this.#counts.get(stream) ?? 0;
+  }
+
+  of(seq: number): StepsOfRecord {
+    return new StepsOfRecord(this, seq);
+  }
+
+  missed(step: TimeStep): void {
+    const of = step.kind === 'tick' ? this.#plan.streams : this.#plan.streams.slice(step.stream, step.stream + 1);
+    for (const { name } of of) this.#counts.set(name, this.count(name) + 1);
+    this.#missing.set(this.#reasonOf(step), this.#streamOf(step));
+  }
+
+  applied(steps: readonly TimeStep[]): void {
+    if (this.#missing.size > 0) for (const step of steps) this.#missing.delete(this.#reasonOf(step));
+  }
+
+  #streamOf(step: TimeStep): string {
+    return step.kind === 'tick' ? '' : (this.#plan.streams[step.stream]?.name ?? '');
+  }
+
+  #reasonOf(step: TimeStep): string {
+    const stream = this.#streamOf(step);
+    return stream === '' ? REASONS[step.kind] : `${REASONS[step.kind]} of ${stream}`;
+  }
+}
+
+/** Those of one record on its way. */
+export class StepsOfRecord {
+  readonly #all: MissedSteps;
+  readonly #seq: number;
+  /** In their order: what a note names them by. */
+  #ofTime: readonly TimeStep[] = [];
+  readonly #missed = new Map<TimeStep, string>();
+
+  constructor(all: MissedSteps, seq: number) {
+    this.#all = all;
+    this.#seq = seq;
+  }
+
+  /** All but those of which there is a note. */
+  begin(steps: readonly Step[]): readonly Step[] {
+    this.#ofTime = steps.filter(isOfTime);
+    const noted = this.#ofTime.filter((_step, nth) => this.#all.leftOut.hasStep(this.#seq, nth));
+    if (noted.length === 0) return steps;
+    for (const step of noted) {
+      this.#missed.set(step, '');
+      this.#all.missed(step);
+    }
+    return steps.filter((step) => !noted.includes(step as TimeStep));
+  }
+
+  refuse(steps: ReadonlyMap<Step, string>): void {
+    for (const [step, why] of steps) {
+      if (!isOfTime(step)) continue;
+      this.#missed.set(step, why);
+      this.#all.missed(step);
+    }
+  }
+
+  /** Resolves when a replay leaves out the same. */
+  async keep(arrivalMs: number): Promise<void> {
+    const { burials, leftOut } = this.#all;
+    for (const [step, why] of this.#missed) {
+      const nth = this.#ofTime.indexOf(step);
+      if (why !== '') await burials.keep(leftOut.addStep(this.#seq, nth, why, arrivalMs), null);
+    }
+  }
+
+  applied(): void {
+    this.#all.applied(this.#ofTime.filter((step) => !this.#missed.has(step)));
+  }
+}

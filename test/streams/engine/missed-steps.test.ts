@@ -1,0 +1,138 @@
+/**
+ * Time that cannot be applied ends threads: it is left out of all shards alike, now and in a replay, and told until it is made
+ * up for.
+ */
+import assert from 'node:assert/strict';
+import { extname } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
+import { type ApplyResult, type ApplyTask, type Step, ThreadLost } from '../../../src/streams/engine/task.ts';
+import { LocalThreads } from '../../../src/streams/engine/threads/local-threads.ts';
+import { lastingStores } from './faults.ts';
+import { createTap, openRig, type Rig } from './rig.ts';
+
+const module = fileURLToPath(new URL(`./counting-reducer${extname(import.meta.url)}`, import.meta.url));
+const KEYS = 40;
+
+const streamOf = (time: 'event' | 'processing'): StreamDefinition => ({
+  name: 's',
+  schema: { fields: { at: 'integer', k: 'string', v: 'integer' }, timestamp: { field: 'at' }, key: ['k'] },
+  windows: [{ name: 'w', type: 'tumbling', time, sizeMs: 100, aggregates: { n: 'count' } }],
+  sinks: [{ type: 'tap' }],
+});
+
+interface Death {
+  over: Step['kind'] | '';
+  /** The step of this record. */
+  seq: number;
+}
+
+/** Several threads; the one that has the first shard ends over a step. */
+class Mortal extends LocalThreads {
+  override readonly size = 3;
+  readonly #death: Death;
+  constructor(parts: ConstructorParameters<typeof LocalThreads>[0], death: Death) {
+    super(parts);
+    this.#death = death;
+  }
+  override async apply(task: ApplyTask): Promise<ApplyResult> {
+    const { over, seq } = this.#death;
+    const at = task.steps.findIndex((step) => step.kind === over && 'seq' in step && step.seq === seq);
+    if (at < 0 || !task.shards.some(({ shard }) => shard === 0)) return super.apply(task);
+    await super.apply({ ...task, steps: task.steps.slice(0, at) });
+    throw new ThreadLost('worker exited');
+  }
+}
+
+/** So many that several threads share the work. */
+const many = (at: number): object[] => Array.from({ length: 2400 }, (_, i) => ({ at, k: `k${i % KEYS}`, v: i }));
+const closedAt = async (rig: Rig): Promise<Record<string, number>> => {
+  const keys: Record<string, number> = {};
+  for (const { start } of await rig.rows('s', 'w')) keys[`${start}`] = (keys[`${start}`] ?? 0) + 1;
+  return keys;
+};
+
+for (const saves of [false, true]) {
+  test(`a watermark that ends threads is left out of all shards${saves ? ', checkpoint' : ''}, and made up for by the next`, async () => {
+    const stores = lastingStores();
+    // Record 1 is the plan.
+    const death: Death = { over: 'advance', seq: 3 };
+    const open = async (): Promise<Rig> =>
+      openRig([streamOf('event')], { stores, tap: createTap(), threads: (parts) => new Mortal(parts, death) });
+    let rig = await open();
+    await rig.send('s', many(1));
+    // The events count, whatever becomes of the time they bring.
+    assert.deepEqual(await rig.send('s', many(150)), { accepted: 2400, rejected: 0, late: 0 });
+    const isMissed = async (): Promise<void> => {
+      assert.deepEqual([await closedAt(rig), rig.tap.lines()], [{}, []]);
+      assert.deepEqual(rig.service.degraded, ['stream time of s']);
+      assert.equal(rig.service.list()[0]?.stepsLeftOut, 1);
+    };
+    await isMissed();
+    assert.equal(rig.troubles.filter(({ message }) => message.includes('left out')).length, 1);
+    const missed = rig.troubles.filter(({ fields }) => (fields as { step?: string }).step === 'advance');
+    assert.equal(missed.length, 1);
+    if (saves) await rig.checkpoint();
+    await rig.abandon();
+    // Threads that could apply it come too late: others may have been told what follows from it.
+    death.over = '';
+    rig = await open();
+    if (saves) assert.deepEqual(await closedAt(rig), {});
+    else await isMissed();
+    await rig.send('s', many(220));
+    assert.deepEqual(await closedAt(rig), { 0: KEYS, 100: KEYS });
+    assert.deepEqual(rig.service.degraded, []);
+    await rig.close();
+  });
+}
+
+test('a tick that ends threads is left out of all shards, of all streams, and made up for by the next', async () => {
+  const stores = lastingStores();
+  const death: Death = { over: 'tick', seq: 3 };
+  const other: StreamDefinition = { name: 'o', schema: { fields: { x: 'integer' } } };
+  const open = async (): Promise<Rig> =>
+    openRig([streamOf('processing'), other], { stores, threads: (parts) => new Mortal(parts, death) });
+  const rig = await open();
+  await rig.send('s', many(1));
+  rig.nowMs += 1000;
+  rig.tick();
+  await rig.settled();
+  assert.deepEqual(await closedAt(rig), {});
+  assert.deepEqual(rig.service.degraded, ['stream ticks']);
+  assert.deepEqual(
+    rig.service.list().map(({ stepsLeftOut }) => stepsLeftOut),
+    [1, 1],
+  );
+  rig.tick();
+  await rig.settled();
+  assert.equal(Object.values(await closedAt(rig))[0], KEYS);
+  assert.deepEqual(rig.service.degraded, []);
+  await rig.close();
+});
+
+test('what is told beside a step that throws is told by a replay, too', async () => {
+  const stores = lastingStores();
+  const definition: StreamDefinition = {
+    ...streamOf('event'),
+    windows: [
+      {
+        name: 'w',
+        type: 'tumbling',
+        sizeMs: 100,
+        aggregates: { list: { fn: 'custom', of: 'v', module, export: 'unfinished' } },
+      },
+    ],
+  };
+  const open = (): Promise<Rig> =>
+    openRig([definition], { stores, threads: (parts) => new Mortal(parts, { over: '', seq: 0 }) });
+  let rig = await open();
+  await rig.send('s', [{ at: 1, k: 'k1', v: -1 }, ...many(1)]);
+  await rig.send('s', many(150));
+  assert.deepEqual([await closedAt(rig), rig.service.degraded], [{}, ['stream time of s']]);
+  assert.equal(rig.service.list()[0]?.stepsLeftOut, 1);
+  await rig.abandon();
+  rig = await open();
+  assert.deepEqual([await closedAt(rig), rig.service.degraded], [{}, ['stream time of s']]);
+  await rig.close();
+});
