@@ -60,6 +60,8 @@ export interface Settings {
   readonly streaming: {
     /** Of the configuration file. */
     readonly definitions: readonly StreamDefinition[];
+    /** What their list is called where it was given: `millrace.config.ts: streams`, `MILLRACE_STREAMS`. */
+    readonly listedAs: string;
     /** Files with more of them. */
     readonly files: readonly string[];
     readonly dataDir: string;

@@ -11,19 +11,24 @@ import { readConfigFile } from './file.ts';
 import { ConfigError } from './problem.ts';
 import { modulesFrom } from './reducer-modules.ts';
 
+export interface StreamFile {
+  readonly file: string;
+  readonly streams: readonly StreamDefinition[];
+}
+
 /** Rejects with `ConfigError`, naming each file that cannot be used. */
-export async function readStreamFiles(files: readonly string[]): Promise<readonly StreamDefinition[]> {
+export async function readStreamFiles(files: readonly string[]): Promise<readonly StreamFile[]> {
   const problems: string[] = [];
-  const definitions: StreamDefinition[] = [];
+  const read: StreamFile[] = [];
   for (const file of files) {
     const tree = await readConfigFile(file, importModule, problems);
     if (tree === undefined) continue;
     const listed = listedIn(tree);
     if (listed === null) problems.push(`${file}: must hold a stream definition, a list of them, or {streams: [...]}`);
-    else definitions.push(...modulesFrom(listed, dirname(file)));
+    else read.push({ file, streams: modulesFrom(listed, dirname(file)) });
   }
   if (problems.length > 0) throw new ConfigError(problems);
-  return definitions;
+  return read;
 }
 
 function listedIn(tree: unknown): readonly StreamDefinition[] | null {

@@ -7,9 +7,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Principal } from '../catalogue/define.ts';
 import type { SourcedDefinition } from '../catalogue/entries.ts';
+import { type PlacedStream, placedIn, placedStreams, toldInPlace } from '../config/placed-streams.ts';
 import { modulesFrom } from '../config/reducer-modules.ts';
 import type { Settings } from '../config/settings.ts';
-import { readStreamFiles } from '../config/stream-files.ts';
 import type { RequestHead } from '../frontend/port.ts';
 import type { Endpoint } from '../frontend/router.ts';
 import type { Log, Meters } from '../observe/port.ts';
@@ -56,12 +56,12 @@ export async function startStreams(
   declared: readonly StreamDefinition[],
 ): Promise<RuntimeStreams | null> {
   const { settings } = ports;
-  const definitions = [
-    ...settings.streaming.definitions,
-    ...(await readStreamFiles(settings.streaming.files)),
-    ...modulesFrom(declared, process.cwd()),
+  const cwd = process.cwd();
+  const placed = [
+    ...(await placedStreams(settings.streaming, cwd)),
+    ...placedIn(modulesFrom(declared, cwd), 'liveStreams'),
   ];
-  if (definitions.length === 0) return null;
+  if (placed.length === 0) return null;
   const [{ PoolThreads }, { StreamEndpoint }, { streamDefinitions }, { uriOf }] = await Promise.all([
     import('../streams/engine/threads/pool-threads.ts'),
     import('../streams/ingest/http-endpoint.ts'),
@@ -71,8 +71,7 @@ export async function startStreams(
   const { bus, engine, log, meters } = ports;
   const threads = new PoolThreads(engine.streamPorts(), settings.streaming.taskMsMax);
   engine.onWorker(() => threads.pump());
-  const replicated = definitions.some(({ durability }) => durability === 'replicated');
-  const streams = await (replicated ? openReplicated : openLocal)(ports, definitions, threads);
+  const streams = await opened(ports, placed, threads);
   const { service } = streams;
   const publish = (): void => ports.give('streams', streamDefinitions(service));
   publish();
@@ -92,6 +91,19 @@ export async function startStreams(
       threads.close();
     },
   };
+}
+
+/** What is wrong with a definition is told with the place it was read from. */
+async function opened(ports: StreamsPorts, placed: readonly PlacedStream[], threads: PoolThreads): Promise<Opened> {
+  const definitions = placed.map(({ definition }) => definition);
+  const replicated = definitions.some(({ durability }) => durability === 'replicated');
+  const { DefinitionProblem } = await import('../streams/define/definition-problem.ts');
+  try {
+    return await (replicated ? openReplicated : openLocal)(ports, definitions, threads);
+  } catch (error) {
+    if (!(error instanceof DefinitionProblem)) throw error;
+    throw new DefinitionProblem(error.problems.map((problem) => toldInPlace(problem, placed)));
+  }
 }
 
 async function openLocal(
@@ -125,8 +137,10 @@ async function openReplicated(
 ): Promise<Opened> {
   const { leases, membership, peers } = shared;
   if (shared.redis === null || peers === null) {
-    const { name } = definitions.find(({ durability }) => durability === 'replicated') as StreamDefinition;
-    throw new Error(`stream ${name}: durability "replicated" needs Redis: set redisUrl, or use "fsync"`);
+    const { DefinitionProblem } = await import('../streams/define/definition-problem.ts');
+    const index = definitions.findIndex(({ durability }) => durability === 'replicated');
+    const expected = 'fsync or memory: there is no redisUrl';
+    throw DefinitionProblem.of(`streams[${index}].durability`, 'replicated', expected);
   }
   const [{ openClusterStreams }, { openStores }, { CONNECTOR_KINDS }, { RedisConnection }] = await Promise.all([
     import('../streams/cluster/open.ts'),
