@@ -9,14 +9,13 @@ import { existsSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
 import { type PlacedStream, placedStreams, toldInPlace } from '../config/placed-streams.ts';
 import { ConfigError } from '../config/problem.ts';
-import { compilePlan } from '../streams/define/compile.ts';
 import type { StreamDefinition } from '../streams/define/definition.ts';
 import { DefinitionProblem } from '../streams/define/definition-problem.ts';
-import { checkConnectors } from '../streams/engine/connectors/check-connectors.ts';
+import { checkDeclaration } from '../streams/engine/connectors/check-declaration.ts';
 import { CONNECTOR_KINDS } from '../streams/engine/connectors/connectors.ts';
 import type { Configured } from './configure.ts';
 
-type Plan = ReturnType<typeof compilePlan>;
+type Plan = ReturnType<typeof checkDeclaration>;
 
 /** A stream, and the names of what it has, by kind: `{windows: ['last_minute']}`. Kinds it has none of are left out. */
 export interface StreamSummary {
@@ -69,9 +68,7 @@ function missingModules(placed: readonly PlacedStream[]): string[] {
 function compiled(placed: readonly PlacedStream[], shards: number): readonly StreamSummary[] {
   try {
     const definitions = placed.map(({ definition }) => definition);
-    const plan = compilePlan(definitions, { epoch: 1, shards });
-    checkConnectors(definitions, CONNECTOR_KINDS);
-    return summaries(plan, definitions);
+    return summaries(checkDeclaration(definitions, CONNECTOR_KINDS, { epoch: 1, shards }), definitions);
   } catch (error) {
     if (!(error instanceof DefinitionProblem)) throw error;
     const told = error.problems.map((problem) => toldInPlace(problem, placed));

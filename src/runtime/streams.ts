@@ -111,11 +111,13 @@ async function openLocal(
   definitions: readonly StreamDefinition[],
   threads: PoolThreads,
 ): Promise<Opened> {
-  const [{ openStreams }, { openStores }, { CONNECTOR_KINDS }] = await Promise.all([
+  const [{ openStreams }, { openStores }, { CONNECTOR_KINDS }, { checkDeclaration }] = await Promise.all([
     import('../streams/open.ts'),
     import('../streams/stores.ts'),
     import('../streams/engine/connectors/connectors.ts'),
+    import('../streams/engine/connectors/check-declaration.ts'),
   ]);
+  checkDeclaration(definitions, CONNECTOR_KINDS, { epoch: 0, shards: settings.streaming.shards });
   const { close, service } = await openStreams({
     ...settings.streaming,
     definitions,

@@ -206,9 +206,9 @@ export interface AlertDefinition {
   severity?: 'info' | 'warning' | 'critical';
   /** Text for people: `{key.host} at {mean}`. */
   message?: string;
-  /** Alerts of the same group (values of these key fields) are told as one. Default: each key by itself. */
+  /** With `silenceMs`: alerts of the same group (values of these key fields) are told as one. Default: each key by itself. */
   groupBy?: string[];
-  /** After telling, the same group is silent for so long. Default 0. */
+  /** After its webhooks were called, they are not for the same group for so long. Default 0. */
   silenceMs?: number;
   /** Beside the MCP notification, which is always sent. */
   actions?: ({ webhook: string; headers?: Record<string, string> } | { stream: string })[];

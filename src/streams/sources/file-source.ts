@@ -38,6 +38,13 @@ interface ReplayOptions {
 export const fileSourceKind: SourceKind = {
   type: 'file',
   options: ['path', 'speed', 'timestamp', 'unit', 'batchLines'],
+  needs: [
+    {
+      options: ['timestamp', 'unit'],
+      isMet: ({ speed }) => Number(speed ?? 0) > 0,
+      expected: 'speed above 0 beside it: lines are taken without pauses',
+    },
+  ],
   readsByPartition: true,
   create(options, stream, host) {
     const name = `${stream}/file`;

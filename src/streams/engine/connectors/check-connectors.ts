@@ -5,6 +5,7 @@
  * its options when a connector is made; what is made here is never started. Options a kind does not have are refused here:
  * what the runtime adds to a declaration is added later.
  */
+import type { OptionNeed } from '../../connector-options.ts';
 import type { SinkDefinition, SourceDefinition, StreamDefinition } from '../../define/definition.ts';
 import { at, DefinitionProblem, Findings } from '../../define/definition-problem.ts';
 import { name } from '../../define/schema-parts.ts';
@@ -99,6 +100,25 @@ function checkPlace(
   const other = places.get(id);
   if (other === undefined) places.set(id, path);
   else findings.add(at(path, 'path'), sink['path'], `a path of its own: ${other} writes there`);
+}
+
+/** Options that do nothing beside the others; each was found good by itself. Sources name theirs before sinks. */
+export function checkIdleOptions(
+  { sinks = [], sources = [] }: StreamDefinition,
+  path: string,
+  kinds: ConnectorKinds,
+  findings: Findings,
+): void {
+  const check = (list: string, needs: readonly OptionNeed[], declared: SourceDefinition, n: number): void => {
+    for (const { expected, isMet, options } of needs) {
+      for (const option of options) {
+        if (declared[option] === undefined || isMet(declared)) continue;
+        findings.add(at(at(at(path, list), n), option), declared[option], expected);
+      }
+    }
+  };
+  for (const [n, source] of sources.entries()) check('sources', kinds.sources.get(source.type)?.needs ?? [], source, n);
+  for (const [n, sink] of sinks.entries()) check('sinks', kinds.sinks.get(sink.type)?.needs ?? [], sink, n);
 }
 
 /** The name is told, not the value: of an option that nobody knows nobody knows either whether it is a password. */
