@@ -7,7 +7,7 @@
  */
 import { existsSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
-import { type PlacedStream, placedStreams, toldInPlace } from '../config/placed-streams.ts';
+import { foldersOf, type PlacedStream, placedStreams, toldInPlace } from '../config/placed-streams.ts';
 import { ConfigError } from '../config/problem.ts';
 import type { StreamDefinition } from '../streams/define/definition.ts';
 import { DefinitionProblem } from '../streams/define/definition-problem.ts';
@@ -68,7 +68,10 @@ function missingModules(placed: readonly PlacedStream[]): string[] {
 function compiled(placed: readonly PlacedStream[], shards: number): readonly StreamSummary[] {
   try {
     const definitions = placed.map(({ definition }) => definition);
-    return summaries(checkDeclaration(definitions, CONNECTOR_KINDS, { epoch: 1, shards }), definitions);
+    return summaries(
+      checkDeclaration(definitions, { ...CONNECTOR_KINDS, folderOf: foldersOf(placed) }, { epoch: 1, shards }),
+      definitions,
+    );
   } catch (error) {
     if (!(error instanceof DefinitionProblem)) throw error;
     const told = error.problems.map((problem) => toldInPlace(problem, placed));

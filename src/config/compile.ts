@@ -4,6 +4,7 @@
  * Role: the last step of configuration; nothing behind it looks at raw options or at defaults. Throws `ConfigError`
  * with every problem found.
  */
+import { dirname } from 'node:path';
 import { crossCheck } from './cross-checks.ts';
 import { configFromOptions, type LoadedConfig } from './load.ts';
 import { type Machine, thisMachine } from './machine.ts';
@@ -148,12 +149,13 @@ function frontEndSettings(config: FullConfig): FrontEndSettings {
 
 type NamedGroups = Pick<Settings, 'sessions' | 'tasks' | 'server' | 'auth' | 'streaming'>;
 
-function namedGroups({ config, origins }: LoadedConfig): NamedGroups {
+function namedGroups({ config, file, origins }: LoadedConfig): NamedGroups {
   const { sessions, streaming, tasks, server } = config;
   return {
     streaming: {
       definitions: config.streams,
       listedAs: labelOf('streams', origins),
+      folder: file !== null && origins.get('streams')?.kind === 'file' ? dirname(file) : '',
       files: config.streamFiles,
       dataDir: streaming.dataDir,
       shards: streaming.shards,

@@ -2,7 +2,8 @@
  * Files of stream definitions: what `--streams` names.
  *
  * Role: the same formats as the configuration file; a file holds one definition, a list of them, or an object whose
- * `streams` is a list. Modules in it are named from the file's folder. What a definition says is checked when the streams are opened.
+ * `streams` is a list. Modules in it are named from the file's folder, and so are paths of sources and sinks
+ * (`placed-streams.ts`). What a definition says is checked when the streams are opened.
  */
 import { dirname } from 'node:path';
 import { importModule } from '../catalogue/import-module.ts';

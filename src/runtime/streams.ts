@@ -7,7 +7,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Principal } from '../catalogue/define.ts';
 import type { SourcedDefinition } from '../catalogue/entries.ts';
-import { type PlacedStream, placedIn, placedStreams, toldInPlace } from '../config/placed-streams.ts';
+import { foldersOf, type PlacedStream, placedIn, placedStreams, toldInPlace } from '../config/placed-streams.ts';
 import { modulesFrom } from '../config/reducer-modules.ts';
 import type { Settings } from '../config/settings.ts';
 import type { RequestHead } from '../frontend/port.ts';
@@ -15,6 +15,7 @@ import type { Endpoint } from '../frontend/router.ts';
 import type { Log, Meters } from '../observe/port.ts';
 import { type Authenticator, type AuthRefusal, isAuthRefusal } from '../protocol/authenticator.ts';
 import type { StreamDefinition } from '../streams/define/definition.ts';
+import type { ConnectorKinds } from '../streams/engine/connectors/connectors.ts';
 import type { StreamFacts, Streams } from '../streams/engine/port.ts';
 import type { PoolThreads } from '../streams/engine/threads/pool-threads.ts';
 import type { Admission, Refused } from '../streams/ingest/http-endpoint.ts';
@@ -59,7 +60,7 @@ export async function startStreams(
   const cwd = process.cwd();
   const placed = [
     ...(await placedStreams(settings.streaming, cwd)),
-    ...placedIn(modulesFrom(declared, cwd), 'liveStreams'),
+    ...placedIn(modulesFrom(declared, cwd), 'liveStreams', cwd),
   ];
   if (placed.length === 0) return null;
   const [{ PoolThreads }, { StreamEndpoint }, { streamDefinitions }, { uriOf }] = await Promise.all([
@@ -97,9 +98,13 @@ export async function startStreams(
 async function opened(ports: StreamsPorts, placed: readonly PlacedStream[], threads: PoolThreads): Promise<Opened> {
   const definitions = placed.map(({ definition }) => definition);
   const replicated = definitions.some(({ durability }) => durability === 'replicated');
-  const { DefinitionProblem } = await import('../streams/define/definition-problem.ts');
+  const [{ DefinitionProblem }, { CONNECTOR_KINDS }] = await Promise.all([
+    import('../streams/define/definition-problem.ts'),
+    import('../streams/engine/connectors/connectors.ts'),
+  ]);
+  const kinds = { ...CONNECTOR_KINDS, folderOf: foldersOf(placed) };
   try {
-    return await (replicated ? openReplicated : openLocal)(ports, definitions, threads);
+    return await (replicated ? openReplicated : openLocal)(ports, definitions, kinds, threads);
   } catch (error) {
     if (!(error instanceof DefinitionProblem)) throw error;
     throw new DefinitionProblem(error.problems.map((problem) => toldInPlace(problem, placed)));
@@ -109,19 +114,19 @@ async function opened(ports: StreamsPorts, placed: readonly PlacedStream[], thre
 async function openLocal(
   { log, settings }: StreamsPorts,
   definitions: readonly StreamDefinition[],
+  kinds: ConnectorKinds,
   threads: PoolThreads,
 ): Promise<Opened> {
-  const [{ openStreams }, { openStores }, { CONNECTOR_KINDS }, { checkDeclaration }] = await Promise.all([
+  const [{ openStreams }, { openStores }, { checkDeclaration }] = await Promise.all([
     import('../streams/open.ts'),
     import('../streams/stores.ts'),
-    import('../streams/engine/connectors/connectors.ts'),
     import('../streams/engine/connectors/check-declaration.ts'),
   ]);
-  checkDeclaration(definitions, CONNECTOR_KINDS, { epoch: 0, shards: settings.streaming.shards });
+  checkDeclaration(definitions, kinds, { epoch: 0, shards: settings.streaming.shards });
   const { close, service } = await openStreams({
     ...settings.streaming,
     definitions,
-    kinds: CONNECTOR_KINDS,
+    kinds,
     stores: () => openStores({ ...settings.streaming, definitions }),
     threads: () => threads,
     log,
@@ -135,6 +140,7 @@ async function openLocal(
 async function openReplicated(
   { log, meters, settings, shared }: StreamsPorts,
   definitions: readonly StreamDefinition[],
+  kinds: ConnectorKinds,
   threads: PoolThreads,
 ): Promise<Opened> {
   const { leases, membership, peers } = shared;
@@ -144,10 +150,9 @@ async function openReplicated(
     const expected = 'fsync or memory: there is no redisUrl';
     throw DefinitionProblem.of(`streams[${index}].durability`, 'replicated', expected);
   }
-  const [{ openClusterStreams }, { openStores }, { CONNECTOR_KINDS }, { RedisConnection }] = await Promise.all([
+  const [{ openClusterStreams }, { openStores }, { RedisConnection }] = await Promise.all([
     import('../streams/cluster/open.ts'),
     import('../streams/stores.ts'),
-    import('../streams/engine/connectors/connectors.ts'),
     import('../redis/connection.ts'),
   ]);
   const { commandMsMax, prefix, tlsCaFile } = settings.cluster;
@@ -165,7 +170,7 @@ async function openReplicated(
     redis,
     prefix,
     askMsMax: settings.requestTimeoutMs,
-    kinds: CONNECTOR_KINDS,
+    kinds,
     stores: (local) => openStores({ ...settings.streaming, definitions: local }),
     threads: (seat) => threads.forEngine(seat),
     log,

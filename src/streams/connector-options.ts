@@ -2,6 +2,7 @@
  * Reads options of sinks and sources: each with its type and its bounds, and an error that names the connector.
  */
 import { accessSync, constants } from 'node:fs';
+import { resolve } from 'node:path';
 import { DefinitionProblem } from './define/definition-problem.ts';
 import { areWebHeaders, isWebAddress, WEB_ADDRESS, WEB_HEADERS } from './define/web-address.ts';
 
@@ -15,6 +16,12 @@ export interface OptionNeed {
   /** `speed above 0 beside it` */
   readonly expected: string;
 }
+
+/** Where a path of a declaration is: it begins at the folder of the file that the declaration was read from. */
+export type FileAt = (path: string) => string;
+
+/** Of a declaration that was read from no file. */
+export const inWorkingDirectory: FileAt = (path) => resolve(path);
 
 /** Of a certificate authority. */
 export const TLS_NEED: OptionNeed = {
@@ -38,17 +45,18 @@ export function optionalText(options: Options, name: string, option: string, oth
   return options[option] === undefined ? otherwise : requiredText(options, name, option);
 }
 
-/** Path of a file that is there; `''`: none. */
-export function optionalFile(options: Options, name: string, option: string): string {
+/** Where a file is that is there; `''`: none. */
+export function optionalFile(options: Options, name: string, option: string, fileAt: FileAt): string {
   const path = optionalText(options, name, option, '');
   if (path === '') return '';
+  const file = fileAt(path);
   try {
-    accessSync(path, constants.R_OK);
+    accessSync(file, constants.R_OK);
   } catch (error) {
     const why = error instanceof Error ? error.message.split(':', 1)[0] : '';
     return refuse(name, option, path, `a file that can be read (${why})`);
   }
-  return path;
+  return file;
 }
 
 export function optionalNumber(

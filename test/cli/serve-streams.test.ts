@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { appendFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { PACKAGE_ROOT } from '../../src/config/version.ts';
@@ -74,6 +74,45 @@ describe('serve --streams', () => {
     assert.match(first ?? '', /^millrace: cannot start: more\/b\.yaml: streams\[1\]\.schema: missing, expected /);
     assert.match(second ?? '', /^more\/b\.yaml: streams\[1\]\.sizes: "sizes", expected /);
     assert.match(third ?? '', /^a\.yaml: streams\[0\]\.schema\.fields\.n: "numbr", expected /);
+  });
+
+  test('paths begin at the folder of the file that declares them, wherever it is started', {
+    timeout: 60_000,
+  }, async (context) => {
+    const stream = (name: string) => ({
+      ...{ name, durability: 'fsync', schema: { fields: { n: 'number' } }, views: [{ name: 'all' }] },
+      sources: [{ type: 'file', path: `in/${name}.ndjson` }],
+      sinks: [{ type: 'file', path: `${name}.out.ndjson` }],
+    });
+    const root = folderWith(context, {
+      'conf/millrace.config.json': JSON.stringify({
+        ...{ streams: [stream('a')], streamFiles: ['more/b.json'] },
+        streaming: { dataDir: 'data' },
+      }),
+      'conf/more/b.json': JSON.stringify(stream('b')),
+      'conf/in/a.ndjson': '{"n":1}\n',
+      'conf/more/in/b.ndjson': '{"n":2}\n{"n":3}\n',
+      'elsewhere/empty': '',
+    });
+    const numbersIn = (file: string): number[] =>
+      readFileSync(join(root, 'conf', file), 'utf8')
+        .split('\n')
+        .flatMap((line) => (line.includes('"values"') ? [JSON.parse(line).values.n] : []));
+    const args = [...SERVE, '--config', join(root, 'conf/millrace.config.json')];
+    const runIn = async (cwd: string, a: number[], b: number[]): Promise<void> => {
+      const child = asChild(context, args, { cwd: join(root, cwd), compiled: true });
+      await readyUrl(child);
+      await eventually(async () => {
+        const all = [numbersIn('a.out.ndjson'), numbersIn('more/b.out.ndjson')];
+        return all.flat().length >= a.length + b.length ? all : undefined;
+      });
+      await stopped(child);
+      assert.deepEqual([numbersIn('a.out.ndjson'), numbersIn('more/b.out.ndjson')], [a, b]);
+    };
+    await runIn('.', [1], [2, 3]);
+    appendFileSync(join(root, 'conf/in/a.ndjson'), '{"n":4}\n');
+    await runIn('elsewhere', [1, 4], [2, 3]);
+    assert.deepEqual(readdirSync(join(root, 'elsewhere')), ['empty']);
   });
 
   test('names the file of a connector that cannot be, and of the one that is in its way', async (context) => {

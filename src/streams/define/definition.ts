@@ -222,7 +222,10 @@ export interface ViewDefinition {
   select?: Record<string, string>;
 }
 
-/** A connector that pulls; see `../sources/port.ts`. HTTP, WebSocket and `stream_publish` are always there. */
+/**
+ * A connector that pulls; see `../sources/port.ts`. HTTP, WebSocket and `stream_publish` are always there. Paths in it
+ * begin at the folder of the file that declares it, those of a program in the working directory.
+ */
 export interface SourceDefinition {
   type: string;
   /** Its place is kept under it; by default under the number in the list, so a list that changes is better given names. */
@@ -238,7 +241,7 @@ export interface SourceDefinition {
  */
 export interface SinkDefinition {
   type: string;
-  /** As of a source. */
+  /** As of a source; so are paths. */
   name?: string;
   /** Windows, patterns, joins, views, anomalies or alerts of this stream; default: all of them. */
   of?: string[];

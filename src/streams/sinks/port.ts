@@ -6,7 +6,7 @@
  * sink stores the sequence number with its data and says where it stands, an idempotent one writes the same identity
  * (stream, operator, key, start, pane) twice without harm.
  */
-import type { OptionNeed } from '../connector-options.ts';
+import type { FileAt, OptionNeed } from '../connector-options.ts';
 
 export interface SinkBatch {
   /** All results of log records up to here have now been delivered. */
@@ -40,8 +40,9 @@ export interface SinkKind {
   readonly options: readonly string[];
   readonly needs?: readonly OptionNeed[];
   /** What it writes to and nobody else may: each of two sinks there would cut off what the other has written. */
-  readonly place?: (options: Readonly<Record<string, unknown>>) => string;
-  create(options: Readonly<Record<string, unknown>>, name: string): Sink;
+  readonly place?: (options: Readonly<Record<string, unknown>>, fileAt: FileAt) => string;
+  /** `fileAt`: default from the working directory. */
+  create(options: Readonly<Record<string, unknown>>, name: string, fileAt?: FileAt): Sink;
 }
 
 /** What is outside cannot be reached, or wants to be left alone for a while. */

@@ -5,7 +5,7 @@
  * `accept` to resolve before they acknowledge anything to the broker, and stop reading while it is pending
  * (backpressure). After a restart `start` is given the position of the last record in the log.
  */
-import type { OptionNeed } from '../connector-options.ts';
+import type { FileAt, OptionNeed } from '../connector-options.ts';
 import type { WireFormat } from '../engine/task.ts';
 
 export interface IncomingBatch {
@@ -34,6 +34,7 @@ export interface SourceHost {
   accept(batch: IncomingBatch): Promise<Accepted>;
   readonly log: { warn(fields: object, message: string): void; info(fields: object, message: string): void };
   now(): number;
+  readonly fileAt: FileAt;
 }
 
 export interface Source {

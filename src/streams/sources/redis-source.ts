@@ -113,7 +113,7 @@ export const redisSourceKind: SourceKind = {
       field: optionalText(options, name, 'field', ''),
       numbers: new Set(optionalTexts(options, name, 'numbers')),
       booleans: new Set(optionalTexts(options, name, 'booleans')),
-      tlsCaFile: optionalFile(options, name, 'tlsCaFile'),
+      tlsCaFile: optionalFile(options, name, 'tlsCaFile', host.fileAt),
     };
     return new RedisSource(given, name, host);
   },
