@@ -25,11 +25,11 @@ export interface LeftOutBatch {
 const notesOf = ({ isDecoded }: LeftOutBatch): string => NOTES[isDecoded ? 1 : 0];
 
 export class LeftOut {
-  readonly #store: Pick<DeadLetterStore, 'list' | 'remove'>;
+  readonly #store: Pick<DeadLetterStore, 'idPrefix' | 'list' | 'remove'>;
   /** By place. */
   readonly #batches = new Map<string, LeftOutBatch>();
 
-  constructor(store: Pick<DeadLetterStore, 'list' | 'remove'>) {
+  constructor(store: Pick<DeadLetterStore, 'idPrefix' | 'list' | 'remove'>) {
     this.#store = store;
   }
 
@@ -63,7 +63,8 @@ export class LeftOut {
 
   /** For who sent it. */
   refusal(stream: string, seq: number, why: string): StreamRefusal {
-    const text = `${why}; it does not count, is kept as dead letter ${idOf(seq)} of ${stream} and need not be sent again`;
+    const id = `${this.#store.idPrefix}${idOf(seq)}`;
+    const text = `${why}; it does not count, is kept as dead letter ${id} of ${stream} and need not be sent again`;
     return new StreamRefusal('undecodable', text);
   }
 
