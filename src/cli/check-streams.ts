@@ -6,29 +6,21 @@
  * of which it is only told when the file is not there.
  */
 import { existsSync } from 'node:fs';
-import { isAbsolute, relative } from 'node:path';
-import { OPTIONS } from '../config/options.ts';
-import { ConfigError, DEFAULT_ORIGIN, originLabel } from '../config/problem.ts';
-import { readStreamFiles } from '../config/stream-files.ts';
-import { compilePlan } from '../streams/define/compile.ts';
+import { isAbsolute } from 'node:path';
+import { foldersOf, type PlacedStream, placedStreams, toldInPlace } from '../config/placed-streams.ts';
+import { ConfigError } from '../config/problem.ts';
 import type { StreamDefinition } from '../streams/define/definition.ts';
 import { DefinitionProblem } from '../streams/define/definition-problem.ts';
-import { checkConnectors } from '../streams/engine/connectors/check-connectors.ts';
+import { checkDeclaration } from '../streams/engine/connectors/check-declaration.ts';
 import { CONNECTOR_KINDS } from '../streams/engine/connectors/connectors.ts';
 import type { Configured } from './configure.ts';
 
-type Plan = ReturnType<typeof compilePlan>;
+type Plan = ReturnType<typeof checkDeclaration>;
 
 /** A stream, and the names of what it has, by kind: `{windows: ['last_minute']}`. Kinds it has none of are left out. */
 export interface StreamSummary {
   readonly name: string;
   readonly parts: Readonly<Record<string, readonly string[]>>;
-}
-
-/** A definition, and where it stands. */
-interface Placed {
-  readonly definition: StreamDefinition;
-  readonly place: string;
 }
 
 const KINDS = ['windows', 'patterns', 'joins', 'views', 'anomalies', 'alerts'] as const;
@@ -43,34 +35,24 @@ const KIND_OF: Readonly<Record<(typeof KINDS)[number], Plan['operators'][number]
 
 /** Throws `ConfigError`. */
 export async function checkStreams(
-  { loaded, settings: { redisUrl, streaming } }: Configured,
+  { settings: { redisUrl, streaming } }: Configured,
   cwd: string,
 ): Promise<readonly StreamSummary[]> {
-  const placed = placedIn(streaming.definitions, ownList(loaded));
-  const problems: string[] = [];
-  for (const file of streaming.files) {
-    try {
-      placed.push(...placedIn(await readStreamFiles([file]), `${relative(cwd, file)}: streams`));
-    } catch (error) {
-      if (!(error instanceof ConfigError)) throw error;
-      problems.push(...error.problems);
-    }
-  }
-  if (problems.length > 0) throw new ConfigError(problems);
+  const placed = await placedStreams(streaming, cwd);
   const summaries = compiled(placed, streaming.shards);
   const missing = [...missingRedis(placed, redisUrl), ...missingModules(placed)];
   if (missing.length > 0) throw new ConfigError(missing);
   return summaries;
 }
 
-function missingRedis(placed: readonly Placed[], redisUrl: string): string[] {
+function missingRedis(placed: readonly PlacedStream[], redisUrl: string): string[] {
   if (redisUrl !== '') return [];
   return placed
     .filter(({ definition }) => definition.durability === 'replicated')
     .map(({ place }) => `${place}.durability: "replicated", expected fsync or memory: there is no redisUrl`);
 }
 
-function missingModules(placed: readonly Placed[]): string[] {
+function missingModules(placed: readonly PlacedStream[]): string[] {
   return placed.flatMap(({ definition: { windows = [] }, place }) =>
     windows.flatMap(({ aggregates }, n) =>
       Object.entries(aggregates).flatMap(([name, aggregate]) => {
@@ -83,30 +65,17 @@ function missingModules(placed: readonly Placed[]): string[] {
   );
 }
 
-/** What the definitions of the settings are told under: `millrace.config.ts: streams`, `MILLRACE_STREAMS`. */
-function ownList({ origins }: Configured['loaded']): string {
-  const option = OPTIONS.find(({ name }) => name === 'streams');
-  return option === undefined ? 'streams' : originLabel(option, origins.get(option.name) ?? DEFAULT_ORIGIN);
-}
-
-const placedIn = (definitions: readonly StreamDefinition[], list: string): Placed[] =>
-  definitions.map((definition, index) => ({ definition, place: `${list}[${index}]` }));
-
-function compiled(placed: readonly Placed[], shards: number): readonly StreamSummary[] {
+function compiled(placed: readonly PlacedStream[], shards: number): readonly StreamSummary[] {
   try {
     const definitions = placed.map(({ definition }) => definition);
-    const plan = compilePlan(definitions, { epoch: 1, shards });
-    checkConnectors(definitions, CONNECTOR_KINDS);
-    return summaries(plan, definitions);
+    return summaries(
+      checkDeclaration(definitions, { ...CONNECTOR_KINDS, folderOf: foldersOf(placed) }, { epoch: 1, shards }),
+      definitions,
+    );
   } catch (error) {
     if (!(error instanceof DefinitionProblem)) throw error;
-    throw new ConfigError(
-      error.problems.map((problem) => {
-        const [all = '', index] = /^streams\[(\d+)\]/.exec(problem.path) ?? [];
-        const place = index === undefined ? all : (placed[Number(index)]?.place ?? all);
-        return new DefinitionProblem([{ ...problem, path: `${place}${problem.path.slice(all.length)}` }]).message;
-      }),
-    );
+    const told = error.problems.map((problem) => toldInPlace(problem, placed));
+    throw new ConfigError(told.map((problem) => new DefinitionProblem([problem]).message));
   }
 }
 

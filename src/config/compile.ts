@@ -4,12 +4,14 @@
  * Role: the last step of configuration; nothing behind it looks at raw options or at defaults. Throws `ConfigError`
  * with every problem found.
  */
+import { dirname } from 'node:path';
 import { crossCheck } from './cross-checks.ts';
 import { configFromOptions, type LoadedConfig } from './load.ts';
 import { type Machine, thisMachine } from './machine.ts';
 import { type MemoryBudget, memoryBudget, overBudget } from './memory-budget.ts';
 import { AUTO } from './option.ts';
-import { ConfigError } from './problem.ts';
+import { optionNamed } from './options.ts';
+import { ConfigError, DEFAULT_ORIGIN, originLabel } from './problem.ts';
 import type { FullConfig, RawConfig } from './raw.ts';
 import type { AuthSettings, Settings } from './settings.ts';
 import { MILLRACE_VERSION } from './version.ts';
@@ -28,7 +30,7 @@ export function compileSettings(raw: RawConfig, machine: Machine = thisMachine()
 export function compileLoaded(loaded: LoadedConfig, machine: Machine = thisMachine()): Settings {
   const problems: string[] = [];
   crossCheck(loaded, problems);
-  const unbounded = settingsOf(loaded.config, machine);
+  const unbounded = settingsOf(loaded, machine);
   const budget = memoryBudget(unbounded, machine.memoryMiB);
   const residentMiBMax = either(loaded.config.maxResidentMib, residentMiBFor(unbounded.workers, budget));
   const settings = Object.freeze({ ...unbounded, residentMiBMax });
@@ -47,11 +49,12 @@ function residentMiBFor(workers: number, budget: MemoryBudget): number {
 /** A number as set, or the one `auto` stands for. */
 const either = (value: number | typeof AUTO, automatic: number): number => (value === AUTO ? automatic : value);
 
-function settingsOf(config: FullConfig, machine: Machine): Settings {
+function settingsOf(loaded: LoadedConfig, machine: Machine): Settings {
+  const { config } = loaded;
   const workers = either(config.workers, machine.cores);
   return {
     ...frontEndSettings(config),
-    ...namedGroups(config),
+    ...namedGroups(loaded),
     ...sharedSettings(config),
     workers,
     queueSize: config.queueSize,
@@ -85,6 +88,12 @@ function settingsOf(config: FullConfig, machine: Machine): Settings {
     nodeId: config.nodeId === '' ? machine.nodeId : config.nodeId,
     stateSecret: config.stateSecret === '' ? machine.stateSecret : config.stateSecret,
   };
+}
+
+/** `--port`, `millrace.config.ts: port` */
+function labelOf(name: string, origins: LoadedConfig['origins']): string {
+  const option = optionNamed(name);
+  return option === undefined ? name : originLabel(option, origins.get(name) ?? DEFAULT_ORIGIN);
 }
 
 type SharedSettings = Pick<Settings, 'cluster' | 'cache' | 'idempotencyTtlMs' | 'rateLimits'>;
@@ -138,11 +147,15 @@ function frontEndSettings(config: FullConfig): FrontEndSettings {
   };
 }
 
-function namedGroups(config: FullConfig): Pick<Settings, 'sessions' | 'tasks' | 'server' | 'auth' | 'streaming'> {
+type NamedGroups = Pick<Settings, 'sessions' | 'tasks' | 'server' | 'auth' | 'streaming'>;
+
+function namedGroups({ config, file, origins }: LoadedConfig): NamedGroups {
   const { sessions, streaming, tasks, server } = config;
   return {
     streaming: {
       definitions: config.streams,
+      listedAs: labelOf('streams', origins),
+      folder: file !== null && origins.get('streams')?.kind === 'file' ? dirname(file) : '',
       files: config.streamFiles,
       dataDir: streaming.dataDir,
       shards: streaming.shards,

@@ -185,7 +185,10 @@ export const rawConfigSchema = z.strictObject({
     'a list of stream definitions, each an object with a name',
     'Live streams: their events, windows, patterns, alerts, sources and sinks.',
   ),
-  streamFiles: list(64, 'File of stream definitions: .yaml, .json, .js or .ts.', { flag: 'streams', isPath: true }),
+  streamFiles: list(64, 'File of stream definitions: .yaml, .json, .js or .ts. Paths in it begin at its folder.', {
+    flag: 'streams',
+    isPath: true,
+  }),
   streaming: streaming.prefault({}),
   cluster: cluster.prefault({}),
   cache: cache.prefault({}),

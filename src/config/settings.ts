@@ -60,6 +60,10 @@ export interface Settings {
   readonly streaming: {
     /** Of the configuration file. */
     readonly definitions: readonly StreamDefinition[];
+    /** What their list is called where it was given: `millrace.config.ts: streams`, `MILLRACE_STREAMS`. */
+    readonly listedAs: string;
+    /** Of the configuration file they are in; `''`: they are in none, and paths in them begin in the working directory. */
+    readonly folder: string;
     /** Files with more of them. */
     readonly files: readonly string[];
     readonly dataDir: string;

@@ -7,14 +7,15 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Principal } from '../catalogue/define.ts';
 import type { SourcedDefinition } from '../catalogue/entries.ts';
+import { foldersOf, type PlacedStream, placedIn, placedStreams, toldInPlace } from '../config/placed-streams.ts';
 import { modulesFrom } from '../config/reducer-modules.ts';
 import type { Settings } from '../config/settings.ts';
-import { readStreamFiles } from '../config/stream-files.ts';
 import type { RequestHead } from '../frontend/port.ts';
 import type { Endpoint } from '../frontend/router.ts';
 import type { Log, Meters } from '../observe/port.ts';
 import { type Authenticator, type AuthRefusal, isAuthRefusal } from '../protocol/authenticator.ts';
 import type { StreamDefinition } from '../streams/define/definition.ts';
+import type { ConnectorKinds } from '../streams/engine/connectors/connectors.ts';
 import type { StreamFacts, Streams } from '../streams/engine/port.ts';
 import type { PoolThreads } from '../streams/engine/threads/pool-threads.ts';
 import type { Admission, Refused } from '../streams/ingest/http-endpoint.ts';
@@ -56,12 +57,12 @@ export async function startStreams(
   declared: readonly StreamDefinition[],
 ): Promise<RuntimeStreams | null> {
   const { settings } = ports;
-  const definitions = [
-    ...settings.streaming.definitions,
-    ...(await readStreamFiles(settings.streaming.files)),
-    ...modulesFrom(declared, process.cwd()),
+  const cwd = process.cwd();
+  const placed = [
+    ...(await placedStreams(settings.streaming, cwd)),
+    ...placedIn(modulesFrom(declared, cwd), 'liveStreams', cwd),
   ];
-  if (definitions.length === 0) return null;
+  if (placed.length === 0) return null;
   const [{ PoolThreads }, { StreamEndpoint }, { streamDefinitions }, { uriOf }] = await Promise.all([
     import('../streams/engine/threads/pool-threads.ts'),
     import('../streams/ingest/http-endpoint.ts'),
@@ -71,8 +72,7 @@ export async function startStreams(
   const { bus, engine, log, meters } = ports;
   const threads = new PoolThreads(engine.streamPorts(), settings.streaming.taskMsMax);
   engine.onWorker(() => threads.pump());
-  const replicated = definitions.some(({ durability }) => durability === 'replicated');
-  const streams = await (replicated ? openReplicated : openLocal)(ports, definitions, threads);
+  const streams = await opened(ports, placed, threads);
   const { service } = streams;
   const publish = (): void => ports.give('streams', streamDefinitions(service));
   publish();
@@ -94,20 +94,39 @@ export async function startStreams(
   };
 }
 
+/** What is wrong with a definition is told with the place it was read from. */
+async function opened(ports: StreamsPorts, placed: readonly PlacedStream[], threads: PoolThreads): Promise<Opened> {
+  const definitions = placed.map(({ definition }) => definition);
+  const replicated = definitions.some(({ durability }) => durability === 'replicated');
+  const [{ DefinitionProblem }, { CONNECTOR_KINDS }] = await Promise.all([
+    import('../streams/define/definition-problem.ts'),
+    import('../streams/engine/connectors/connectors.ts'),
+  ]);
+  const kinds = { ...CONNECTOR_KINDS, folderOf: foldersOf(placed) };
+  try {
+    return await (replicated ? openReplicated : openLocal)(ports, definitions, kinds, threads);
+  } catch (error) {
+    if (!(error instanceof DefinitionProblem)) throw error;
+    throw new DefinitionProblem(error.problems.map((problem) => toldInPlace(problem, placed)));
+  }
+}
+
 async function openLocal(
   { log, settings }: StreamsPorts,
   definitions: readonly StreamDefinition[],
+  kinds: ConnectorKinds,
   threads: PoolThreads,
 ): Promise<Opened> {
-  const [{ openStreams }, { openStores }, { CONNECTOR_KINDS }] = await Promise.all([
+  const [{ openStreams }, { openStores }, { checkDeclaration }] = await Promise.all([
     import('../streams/open.ts'),
     import('../streams/stores.ts'),
-    import('../streams/engine/connectors/connectors.ts'),
+    import('../streams/engine/connectors/check-declaration.ts'),
   ]);
+  checkDeclaration(definitions, kinds, { epoch: 0, shards: settings.streaming.shards });
   const { close, service } = await openStreams({
     ...settings.streaming,
     definitions,
-    kinds: CONNECTOR_KINDS,
+    kinds,
     stores: () => openStores({ ...settings.streaming, definitions }),
     threads: () => threads,
     log,
@@ -121,17 +140,19 @@ async function openLocal(
 async function openReplicated(
   { log, meters, settings, shared }: StreamsPorts,
   definitions: readonly StreamDefinition[],
+  kinds: ConnectorKinds,
   threads: PoolThreads,
 ): Promise<Opened> {
   const { leases, membership, peers } = shared;
   if (shared.redis === null || peers === null) {
-    const { name } = definitions.find(({ durability }) => durability === 'replicated') as StreamDefinition;
-    throw new Error(`stream ${name}: durability "replicated" needs Redis: set redisUrl, or use "fsync"`);
+    const { DefinitionProblem } = await import('../streams/define/definition-problem.ts');
+    const index = definitions.findIndex(({ durability }) => durability === 'replicated');
+    const expected = 'fsync or memory: there is no redisUrl';
+    throw DefinitionProblem.of(`streams[${index}].durability`, 'replicated', expected);
   }
-  const [{ openClusterStreams }, { openStores }, { CONNECTOR_KINDS }, { RedisConnection }] = await Promise.all([
+  const [{ openClusterStreams }, { openStores }, { RedisConnection }] = await Promise.all([
     import('../streams/cluster/open.ts'),
     import('../streams/stores.ts'),
-    import('../streams/engine/connectors/connectors.ts'),
     import('../redis/connection.ts'),
   ]);
   const { commandMsMax, prefix, tlsCaFile } = settings.cluster;
@@ -149,7 +170,7 @@ async function openReplicated(
     redis,
     prefix,
     askMsMax: settings.requestTimeoutMs,
-    kinds: CONNECTOR_KINDS,
+    kinds,
     stores: (local) => openStores({ ...settings.streaming, definitions: local }),
     threads: (seat) => threads.forEngine(seat),
     log,

@@ -1,10 +1,34 @@
 /**
  * Reads options of sinks and sources: each with its type and its bounds, and an error that names the connector.
  */
+import { accessSync, constants } from 'node:fs';
+import { resolve } from 'node:path';
 import { DefinitionProblem } from './define/definition-problem.ts';
 import { areWebHeaders, isWebAddress, WEB_ADDRESS, WEB_HEADERS } from './define/web-address.ts';
 
 type Options = Readonly<Record<string, unknown>>;
+
+/** Options that do something only beside others: declared without, they are refused. */
+export interface OptionNeed {
+  readonly options: readonly string[];
+  /** Whether they do something. The options were checked one by one. */
+  readonly isMet: (options: Options) => boolean;
+  /** `speed above 0 beside it` */
+  readonly expected: string;
+}
+
+/** Where a path of a declaration is: it begins at the folder of the file that the declaration was read from. */
+export type FileAt = (path: string) => string;
+
+/** Of a declaration that was read from no file. */
+export const inWorkingDirectory: FileAt = (path) => resolve(path);
+
+/** Of a certificate authority. */
+export const TLS_NEED: OptionNeed = {
+  options: ['tlsCaFile'],
+  isMet: ({ url }) => String(url).startsWith('rediss:'),
+  expected: 'a url that begins with rediss: beside it',
+};
 
 function refuse(name: string, option: string, value: unknown, expected: string): never {
   throw DefinitionProblem.of(`${name}.${option}`, value, expected);
@@ -19,6 +43,20 @@ export function requiredText(options: Options, name: string, option: string): st
 
 export function optionalText(options: Options, name: string, option: string, otherwise: string): string {
   return options[option] === undefined ? otherwise : requiredText(options, name, option);
+}
+
+/** Where a file is that is there; `''`: none. */
+export function optionalFile(options: Options, name: string, option: string, fileAt: FileAt): string {
+  const path = optionalText(options, name, option, '');
+  if (path === '') return '';
+  const file = fileAt(path);
+  try {
+    accessSync(file, constants.R_OK);
+  } catch (error) {
+    const why = error instanceof Error ? error.message.split(':', 1)[0] : '';
+    return refuse(name, option, path, `a file that can be read (${why})`);
+  }
+  return file;
 }
 
 export function optionalNumber(

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { appendFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { PACKAGE_ROOT } from '../../src/config/version.ts';
@@ -61,11 +61,85 @@ describe('serve --streams', () => {
     await stopped(child);
   });
 
-  test('refuses a wrong definition before anything is served', async (context) => {
-    const cwd = folderWith(context, { 'a.yaml': 'name: a\nschema: {fields: {n: numbr}}\n' });
-    const { code, out, err } = await asChild(context, [...SERVE, '--streams', 'a.yaml'], { cwd, compiled: true }).ended;
+  test('refuses wrong definitions before anything is served, and names their files', async (context) => {
+    const good = { name: 'good', schema: { fields: { n: 'number' } } };
+    const cwd = folderWith(context, {
+      'millrace.config.json': JSON.stringify({ streams: [good], streamFiles: ['more/b.yaml', 'a.yaml'] }),
+      'more/b.yaml': 'streams:\n  - {name: b, schema: {fields: {n: number}}}\n  - {name: c, sizes: 1}\n',
+      'a.yaml': 'name: a\nschema: {fields: {n: numbr}}\n',
+    });
+    const { code, out, err } = await asChild(context, SERVE, { cwd, compiled: true }).ended;
     assert.deepEqual([code, out], [1, '']);
-    assert.match(err, /^millrace: cannot start: streams\[0\]\.schema\.fields\.n: "numbr", expected /);
+    const [first, second, third] = err.split('\n');
+    assert.match(first ?? '', /^millrace: cannot start: more\/b\.yaml: streams\[1\]\.schema: missing, expected /);
+    assert.match(second ?? '', /^more\/b\.yaml: streams\[1\]\.sizes: "sizes", expected /);
+    assert.match(third ?? '', /^a\.yaml: streams\[0\]\.schema\.fields\.n: "numbr", expected /);
+  });
+
+  test('paths begin at the folder of the file that declares them, wherever it is started', {
+    timeout: 60_000,
+  }, async (context) => {
+    const stream = (name: string) => ({
+      ...{ name, durability: 'fsync', schema: { fields: { n: 'number' } }, views: [{ name: 'all' }] },
+      sources: [{ type: 'file', path: `in/${name}.ndjson` }],
+      sinks: [{ type: 'file', path: `${name}.out.ndjson` }],
+    });
+    const root = folderWith(context, {
+      'conf/millrace.config.json': JSON.stringify({
+        ...{ streams: [stream('a')], streamFiles: ['more/b.json'] },
+        streaming: { dataDir: 'data' },
+      }),
+      'conf/more/b.json': JSON.stringify(stream('b')),
+      'conf/in/a.ndjson': '{"n":1}\n',
+      'conf/more/in/b.ndjson': '{"n":2}\n{"n":3}\n',
+      'elsewhere/empty': '',
+    });
+    const numbersIn = (file: string): number[] =>
+      readFileSync(join(root, 'conf', file), 'utf8')
+        .split('\n')
+        .flatMap((line) => (line.includes('"values"') ? [JSON.parse(line).values.n] : []));
+    const args = [...SERVE, '--config', join(root, 'conf/millrace.config.json')];
+    const runIn = async (cwd: string, a: number[], b: number[]): Promise<void> => {
+      const child = asChild(context, args, { cwd: join(root, cwd), compiled: true });
+      await readyUrl(child);
+      await eventually(async () => {
+        const all = [numbersIn('a.out.ndjson'), numbersIn('more/b.out.ndjson')];
+        return all.flat().length >= a.length + b.length ? all : undefined;
+      });
+      await stopped(child);
+      assert.deepEqual([numbersIn('a.out.ndjson'), numbersIn('more/b.out.ndjson')], [a, b]);
+    };
+    await runIn('.', [1], [2, 3]);
+    appendFileSync(join(root, 'conf/in/a.ndjson'), '{"n":4}\n');
+    await runIn('elsewhere', [1, 4], [2, 3]);
+    assert.deepEqual(readdirSync(join(root, 'elsewhere')), ['empty']);
+  });
+
+  test('names the file of a connector that cannot be, and of the one that is in its way', async (context) => {
+    const stream = (name: string, sinks: object[]) => ({ name, schema: { fields: { n: 'number' } }, sinks });
+    const cwd = folderWith(context, {
+      'millrace.config.json': JSON.stringify({ streams: [stream('a', [{ type: 'file', path: 'out.ndjson' }])] }),
+      'b.json': JSON.stringify([
+        stream('b', [
+          { type: 'webhook', url: 'http://127.0.0.1:1' },
+          { type: 'file', path: 'out.ndjson' },
+        ]),
+      ]),
+    });
+    const { err } = await asChild(context, [...SERVE, '--streams', 'b.json'], { cwd, compiled: true }).ended;
+    const problem =
+      'b.json: streams[0].sinks[1].path: "out.ndjson", expected a path of its own: millrace.config.json: streams[0].sinks[0] writes there\n';
+    assert.equal(err, `millrace: cannot start: ${problem}`);
+    const checked = await inProcess(['check', '--streams', 'b.json'], { cwd });
+    assert.equal(checked.err, `millrace: ${problem}`);
+  });
+
+  test('names the file of a stream that needs Redis where there is none', async (context) => {
+    const b = { name: 'b', schema: { fields: { n: 'number' } }, durability: 'replicated' };
+    const cwd = folderWith(context, { 'b.json': JSON.stringify([b]) });
+    const { err } = await asChild(context, [...SERVE, '--streams', 'b.json'], { cwd, compiled: true }).ended;
+    const expected = 'expected fsync or memory: there is no redisUrl';
+    assert.equal(err, `millrace: cannot start: b.json: streams[0].durability: "replicated", ${expected}\n`);
   });
 });
 

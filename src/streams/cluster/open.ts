@@ -25,9 +25,8 @@
 import type { Peers } from '../../cluster/peers/port.ts';
 import type { Leases, Membership } from '../../cluster/port.ts';
 import { loadReducers } from '../aggregates/load-reducers.ts';
-import { compilePlan } from '../define/compile.ts';
 import type { StreamDefinition } from '../define/definition.ts';
-import { checkConnectors } from '../engine/connectors/check-connectors.ts';
+import { checkDeclaration } from '../engine/connectors/check-declaration.ts';
 import { OperatorParts } from '../engine/shards/operators.ts';
 import type { ShardParts } from '../engine/shards/shard.ts';
 import type { EngineThreads } from '../engine/threads/pool-threads.ts';
@@ -81,7 +80,9 @@ export interface OpenClusterStreams {
 
 /** Rejects with `DefinitionProblem`, or when the local streams cannot be opened. Units are opened in their time. */
 export async function openClusterStreams(options: ClusterOptions): Promise<OpenClusterStreams> {
-  await checkDeclaration(options);
+  const { kinds, shards } = options;
+  // At once, and in the words of the declaration: a unit is tried again for ever, and numbers its streams otherwise.
+  await loadReducers(checkDeclaration(options.definitions, kinds, { epoch: 0, shards }), new Map());
   const { units, local: definitions } = cutIntoUnits(options.definitions);
   const { now, redis, replicasMin, stores, threads } = options;
   if (replicasMin > 0 && /^rediss?-cluster:/.test(redis.address)) {
@@ -99,13 +100,6 @@ export async function openClusterStreams(options: ClusterOptions): Promise<OpenC
           goesOnBehindSinks: true,
         });
   return new ClusterNode(options, units, local);
-}
-
-/** At once, and in the words of the declaration: a unit is tried again for ever, and numbers its streams otherwise. */
-async function checkDeclaration({ definitions, kinds, shards }: ClusterOptions): Promise<void> {
-  const plan = compilePlan(definitions, { epoch: 0, shards });
-  checkConnectors(definitions, kinds);
-  await loadReducers(plan, new Map());
 }
 
 class ClusterNode implements OpenClusterStreams {

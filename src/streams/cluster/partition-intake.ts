@@ -135,11 +135,14 @@ export class PartitionIntake {
       sum.late += outcome.value.late;
     }
     if (failures.length === 0) return sum;
+    const taken = `${outcomes.length - failures.length} of ${outcomes.length} partitions have taken their part`;
     // What is kept as a dead letter is so whatever is sent again: others say whether that is to be.
     const first = failures.find((each) => !(each instanceof StreamRefusal && each.isKept)) ?? failures[0];
+    if (first instanceof StreamRefusal && first.isKept) {
+      const kept = failures.map((each) => (each as StreamRefusal).message).join('; ');
+      throw new StreamRefusal(first.refusal, failures.length === outcomes.length ? kept : `${kept} (${taken})`);
+    }
     if (failures.length === outcomes.length || !(first instanceof StreamRefusal)) throw first;
-    const taken = `${outcomes.length - failures.length} of ${outcomes.length} partitions have taken their part`;
-    if (first.isKept) throw new StreamRefusal(first.refusal, `${first.message} (${taken})`);
     const advice = batch.batchId === '' ? 'a batch id would make sending it again safe' : 'send it again under its id';
     throw new StreamRefusal(first.refusal, `${first.message} (${taken}; ${advice})`, first.retryAfterMs);
   }

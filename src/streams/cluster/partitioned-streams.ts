@@ -24,6 +24,7 @@ import type { Accepted, IncomingBatch } from '../sources/port.ts';
 import { earliest } from './facts.ts';
 import { PartitionIntake, type PartitionPorts, planOf } from './partition-intake.ts';
 import type { FamilyStreams, UnitStreams } from './unit-streams.ts';
+import { idIn } from './units.ts';
 
 export class PartitionedStreams implements FamilyStreams {
   readonly #ports: PartitionPorts;
@@ -181,8 +182,6 @@ export class PartitionedStreams implements FamilyStreams {
     return this.#units[partition] as UnitStreams;
   }
 }
-
-const idIn = (partition: number, id: string): string => `${partition}/${id}`;
 
 function truncationOf(
   answers: readonly WindowAnswer[],

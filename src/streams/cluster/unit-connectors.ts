@@ -27,7 +27,10 @@ export function unitConnectors(kinds: ConnectorKinds, { partition, partitions }:
   const sinks = new Map(kinds.sinks);
   for (const [type, sink] of kinds.sinks) {
     const named = (name: string): string => (partitions === 1 ? name : `${name}/${partition}of${partitions}`);
-    sinks.set(type, { ...sink, create: (options, name) => sink.create({ ...options, fence: token }, named(name)) });
+    sinks.set(type, {
+      ...sink,
+      create: (options, name, fileAt) => sink.create({ ...options, fence: token }, named(name), fileAt),
+    });
   }
-  return { sources, sinks };
+  return { ...kinds, sources, sinks };
 }

@@ -13,6 +13,7 @@
 import type { Lease } from '../../cluster/port.ts';
 import type { RedisConnection } from '../../redis/connection.ts';
 import { RedisCheckpointStore } from '../checkpoints/redis-store.ts';
+import { DEAD_LETTER_LIMITS } from '../dead-letters/port.ts';
 import { RedisDeadLetterStore } from '../dead-letters/redis-store.ts';
 import type { StreamDefinition } from '../define/definition.ts';
 import type { EngineLog } from '../engine/engine.ts';
@@ -27,7 +28,7 @@ import { UnitFence } from './fence.ts';
 import { definitionsInForce, keepInForce, readAlike } from './in-force.ts';
 import { unitConnectors } from './unit-connectors.ts';
 import { unitKeys } from './unit-keys.ts';
-import { partitionName, type Unit } from './units.ts';
+import { idIn, partitionName, type Unit } from './units.ts';
 
 /** To apply, deliver and save what was accepted; then it is left to the next owner's replay. */
 const CLOSE_MS_MAX = 10_000;
@@ -213,7 +214,7 @@ async function openReleasing(
       checkpointMs,
       tickMs,
       kinds: unitConnectors(kinds, unit, fence.token),
-      stores: () => openRedisStores(fence, options),
+      stores: () => openRedisStores(fence, unit, options),
       threads: (parts) => {
         threads = options.threads(parts);
         return threads;
@@ -234,12 +235,13 @@ function firstHeadOf({ cut, family, partition, partitions }: Unit, prefix: strin
   return partition === 0 ? null : unitKeys(prefix, partitionName(family, 0, partitions, cut)).head;
 }
 
-async function openRedisStores(fence: UnitFence, options: UnitEngineOptions): Promise<Stores> {
+async function openRedisStores(fence: UnitFence, unit: Unit, options: UnitEngineOptions): Promise<Stores> {
+  const idPrefix = unit.partitions === 1 ? '' : idIn(unit.partition, '');
   const { logBytesMax, replicasMin } = options;
   const [eventLog, checkpoints, deadLetters] = await Promise.all([
     openRedisLog(fence, { bytesMax: logBytesMax, replicasMin }),
     RedisCheckpointStore.open(fence),
-    RedisDeadLetterStore.open(fence),
+    RedisDeadLetterStore.open(fence, DEAD_LETTER_LIMITS, idPrefix),
   ]);
   return storesOf('', eventLog, checkpoints, deadLetters);
 }

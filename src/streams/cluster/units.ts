@@ -80,3 +80,6 @@ function keyText({ fields, key = [] }: StreamDefinition['schema']): string {
   };
   return key.map((field) => `${field}: ${typeOf(field)}`).join(', ');
 }
+
+/** Of an event or a dead letter, where the partitions are one stream. */
+export const idIn = (partition: number, id: string): string => `${partition}/${id}`;

@@ -59,6 +59,7 @@ function notWritten(error: unknown): never {
 const seedOfBox = (stream: string): number => seedOf(`letters of ${stream}`);
 
 export class LmdbDeadLetterStore implements DeadLetterStore {
+  readonly idPrefix = '';
   readonly #environment: LmdbEnvironment;
   readonly #letters: LmdbTable;
   readonly #boxTable: LmdbTable;

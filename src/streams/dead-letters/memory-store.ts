@@ -27,6 +27,7 @@ interface Box {
 }
 
 export class MemoryDeadLetterStore implements DeadLetterStore {
+  readonly idPrefix = '';
   readonly #limits: DeadLetterLimits;
   readonly #boxes = new Map<string, Box>();
 

@@ -70,6 +70,8 @@ export class LettersUnavailable extends Error {
 
 /** One on disk rejects other changes that it cannot write with `LettersUnavailable`, too, one in Redis with `RedisUnavailable`. */
 export interface DeadLetterStore {
+  /** In front of an id where the letters of several stores are those of one stream: `3/` in a partition. Else `''`. */
+  readonly idPrefix: string;
   /** Letters of any streams, of each with rising places. Resolves when they are durable. */
   add(letters: readonly DeadLetter[]): Promise<void>;
   /**

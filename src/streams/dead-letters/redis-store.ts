@@ -126,20 +126,26 @@ taken[1] = text
 return taken`);
 
 export class RedisDeadLetterStore implements DeadLetterStore {
+  readonly idPrefix: string;
   readonly #fence: UnitFence;
   readonly #limits: DeadLetterLimits;
   readonly #boxes = new Map<string, Omit<LetterCounts, 'stream'>>();
   /** Settles when what was added before is there, or was refused: whoever added it is told. */
   #adding: Promise<unknown> = Promise.resolve();
 
-  private constructor(fence: UnitFence, limits: DeadLetterLimits) {
+  private constructor(fence: UnitFence, limits: DeadLetterLimits, idPrefix: string) {
+    this.idPrefix = idPrefix;
     this.#fence = fence;
     this.#limits = limits;
   }
 
   /** Rejects with `RedisUnavailable`. */
-  static async open(fence: UnitFence, limits: DeadLetterLimits = DEAD_LETTER_LIMITS): Promise<RedisDeadLetterStore> {
-    const store = new RedisDeadLetterStore(fence, limits);
+  static async open(
+    fence: UnitFence,
+    limits: DeadLetterLimits = DEAD_LETTER_LIMITS,
+    idPrefix = '',
+  ): Promise<RedisDeadLetterStore> {
+    const store = new RedisDeadLetterStore(fence, limits, idPrefix);
     const boxes = listOf(await fence.redis.command('HGETALL', fence.keys.boxes));
     for (let i = 0; i < boxes.length; i += 2) store.#note(String(boxes[i]), String(boxes[i + 1]));
     return store;

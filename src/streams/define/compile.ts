@@ -16,6 +16,7 @@ import { windowPlan } from './compile-window.ts';
 import type { StreamDefinition } from './definition.ts';
 import { at, DefinitionProblem, Findings } from './definition-problem.ts';
 import { Groups } from './groups.ts';
+import { checkIdleMembers } from './idle-members.ts';
 import { STREAMS_MAX } from './limits.ts';
 import { streamSchema } from './schema.ts';
 import { shaped } from './shape-problems.ts';
@@ -48,6 +49,7 @@ export function defineStream(definition: StreamDefinition): StreamDefinition {
   const read = shaped(streamSchema, definition, '', findings);
   findings.throwIfAny();
   new Compiler(findings, false).add([read], () => '');
+  if (findings.none) checkIdleMembers(definition, '', findings);
   findings.throwIfAny();
   return deeplyFrozen(definition);
 }

@@ -206,9 +206,9 @@ export interface AlertDefinition {
   severity?: 'info' | 'warning' | 'critical';
   /** Text for people: `{key.host} at {mean}`. */
   message?: string;
-  /** Alerts of the same group (values of these key fields) are told as one. Default: each key by itself. */
+  /** With `silenceMs`: alerts of the same group (values of these key fields) are told as one. Default: each key by itself. */
   groupBy?: string[];
-  /** After telling, the same group is silent for so long. Default 0. */
+  /** After its webhooks were called, they are not for the same group for so long. Default 0. */
   silenceMs?: number;
   /** Beside the MCP notification, which is always sent. */
   actions?: ({ webhook: string; headers?: Record<string, string> } | { stream: string })[];
@@ -222,7 +222,10 @@ export interface ViewDefinition {
   select?: Record<string, string>;
 }
 
-/** A connector that pulls; see `../sources/port.ts`. HTTP, WebSocket and `stream_publish` are always there. */
+/**
+ * A connector that pulls; see `../sources/port.ts`. HTTP, WebSocket and `stream_publish` are always there. Paths in it
+ * begin at the folder of the file that declares it, those of a program in the working directory.
+ */
 export interface SourceDefinition {
   type: string;
   /** Its place is kept under it; by default under the number in the list, so a list that changes is better given names. */
@@ -238,7 +241,7 @@ export interface SourceDefinition {
  */
 export interface SinkDefinition {
   type: string;
-  /** As of a source. */
+  /** As of a source; so are paths. */
   name?: string;
   /** Windows, patterns, joins, views, anomalies or alerts of this stream; default: all of them. */
   of?: string[];

@@ -252,8 +252,9 @@ export class StreamEngine {
   #enterDerived(index: number, seq: number, arrivalMs: number, events: DerivedEvents): void {
     const book = this.books[index] as StreamBook;
     const stream = book.plan.name;
-    const { contextBytes, record } = recordOf(stream, arrivalMs, events);
-    this.enter(book, record, seq, DURABLE, contextBytes).catch((error: unknown) => {
+    const derived = recordOf(stream, arrivalMs, events);
+    this.outcomes.derived.add(seq, derived, this.plan);
+    this.enter(book, derived.record, seq, DURABLE, derived.contextBytes).catch((error: unknown) => {
       this.parts.log.warn({ err: error, stream }, 'results could not become events of this stream');
     });
   }

@@ -10,6 +10,7 @@
 import { CHECKPOINTS_KEPT, type Checkpoint, type CheckpointStore, type CheckpointToSave } from '../checkpoints/port.ts';
 import { compatibility, IS_NEW } from '../define/compatibility.ts';
 import type { StreamDefinition } from '../define/definition.ts';
+import { idleMembersOfLast } from '../define/idle-members.ts';
 import { type LoggedRecord, LogUnavailable } from '../log/port.ts';
 import type { Plan } from '../plan.ts';
 import type { Facts, SinkFacts } from './checkpoint-facts.ts';
@@ -218,6 +219,7 @@ export class Lifecycle {
     const { kind, name, stream } = added;
     const { compile, engine } = this.#options;
     strangeReducers(engine.plan, compile(definitions, engine.plan.epoch + 1, this.#shards)).throwIfAny();
+    idleMembersOfLast(definitions, added).throwIfAny();
     const others = this.#inForce.defined.filter(
       (each) => each.stream !== stream || each.kind !== kind || each.name !== name,
     );

@@ -179,6 +179,19 @@ export interface OriginalEvent extends Partial<OwnContext> {
   /** Its batch's in the source: offset, entry. */
   readonly position?: string;
   readonly arrivalMs: number;
+  /** Of an event that was made of a result: that result. `window_query` gives it, with the events behind it. */
+  readonly result?: ResultPlace;
+}
+
+/** What a result of a stream is found by; bounds and pane that values of the same names stand for are not there. */
+export interface ResultPlace {
+  readonly stream: string;
+  /** Of the window, pattern, join, view, anomaly or alert. */
+  readonly name: string;
+  readonly key: Readonly<Record<string, unknown>>;
+  readonly start?: number | null;
+  readonly end?: number | null;
+  readonly pane?: number;
 }
 
 export interface DefineOutcome {

@@ -33,6 +33,15 @@ const EVENTS = listOf(
       arrivalMs: { type: 'number', description: 'When it came in, ms since 1970.' },
       traceparent: TEXT,
       correlationId: TEXT,
+      result: {
+        ...objectOf(
+          { stream: TEXT, name: TEXT, key: { type: 'object' } },
+          { start: { type: ['number', 'null'] }, end: { type: ['number', 'null'] }, pane: { type: 'integer' } },
+        ),
+        description:
+          'Of an event that was made of a result of another stream: that result. Ask window_query of that stream with ' +
+          'its name as window, its key, and evidence, for the events behind it.',
+      },
     },
   ),
   'The events behind it, as far as the log still holds them.',

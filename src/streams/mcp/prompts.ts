@@ -2,7 +2,7 @@
  * Prompts that help a model to read a stream: one describes it, one explains an alert with its evidence.
  */
 import { definePrompt, type PromptDefinition } from '../../catalogue/define.ts';
-import { type RaisedAlert, StreamRefusal, type Streams } from '../engine/port.ts';
+import { type OriginalEvent, type RaisedAlert, StreamRefusal, type Streams } from '../engine/port.ts';
 import { describeStream, type StreamDescription } from './describe.ts';
 
 const EVIDENCE_MAX = 8;
@@ -79,8 +79,14 @@ async function alertOf(streams: Streams, id: string): Promise<RaisedAlert | unde
   return undefined;
 }
 
+/** The connector that brought it, or the result that it was made of. */
+function originOf({ result, source }: OriginalEvent): string {
+  if (result === undefined) return source;
+  return `the result of ${result.name} in stream ${result.stream} for the key ${JSON.stringify(result.key)}`;
+}
+
 async function explanationOf(streams: Streams, alert: RaisedAlert): Promise<string> {
   const events = await streams.events(alert.stream, (alert.result.context?.events ?? []).slice(0, EVIDENCE_MAX));
-  const evidence = events.map((event) => `${event.id} from ${event.source}: ${event.text}`).join('\n');
+  const evidence = events.map((event) => `${event.id} from ${originOf(event)}: ${event.text}`).join('\n');
   return `Alert:\n${JSON.stringify(alert, null, 2)}\n\nEvents behind it (at most ${EVIDENCE_MAX}):\n${evidence === '' ? 'no longer held' : evidence}\n\nExplain in plain words what happened, to whom (the key), how far from normal it is, and what to look at next with window_query.`;
 }

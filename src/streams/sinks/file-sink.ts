@@ -3,11 +3,12 @@
  *
  * Each batch is one append that ends in a mark line, `{"millrace":{"seq":n}}`; opening reads the last whole mark and cuts
  * off what follows it, so a batch is in the file whole or not at all. Durable after `write`: the data is flushed.
+ * Option: `path`, from the folder of the file that declares it.
  * Role: readers skip lines with a `millrace` member.
  */
 import { type FileHandle, open } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
-import { requiredText } from '../connector-options.ts';
+import { dirname } from 'node:path';
+import { inWorkingDirectory, requiredText } from '../connector-options.ts';
 import { chunksOf } from './line-batch.ts';
 import type { Sink, SinkBatch, SinkKind } from './port.ts';
 
@@ -20,8 +21,8 @@ export const fileSinkKind: SinkKind = {
   type: 'file',
   guarantee: 'exactly-once',
   options: ['path'],
-  place: ({ path }) => resolve(String(path)),
-  create: (options, name) => new FileSink(resolve(requiredText(options, name, 'path'))),
+  place: ({ path }, fileAt) => fileAt(String(path)),
+  create: (options, name, fileAt = inWorkingDirectory) => new FileSink(fileAt(requiredText(options, name, 'path'))),
 };
 
 export class FileSink implements Sink {

@@ -5,7 +5,7 @@
  *   open-00000008.ndjson         results since then, with marks: a file as of `file-sink.ts`
  *   part-00000008.tmp            is being written; left behind by a crash, it is deleted
  *
- * Options: `path` (the folder), `rows` (a file is finished when it has so many, default 100,000), `everyMs` (and when its
+ * Options: `path` (of the folder, from the one of the file that declares it), `rows` (a file is finished when it has so many, default 100,000), `everyMs` (and when its
  * oldest row is so old, default 60,000). A file may be longer than `rows` by one batch, and is shorter where rows are
  * long (`JOURNAL_BYTES_MAX`). What is still open when the sink
  * is closed becomes a file, too.
@@ -14,8 +14,8 @@
  * deleted.
  */
 import { mkdir, open, readdir, readFile, rename, unlink } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
-import { optionalInteger, requiredText } from '../connector-options.ts';
+import { join } from 'node:path';
+import { inWorkingDirectory, optionalInteger, requiredText } from '../connector-options.ts';
 import { linesOf } from '../lines/lines-of.ts';
 import { FileSink, syncFolder } from './file-sink.ts';
 import { countOf } from './line-batch.ts';
@@ -33,9 +33,9 @@ export const parquetSinkKind: SinkKind = {
   type: 'parquet',
   guarantee: 'exactly-once',
   options: ['path', 'rows', 'everyMs'],
-  place: ({ path }) => resolve(String(path)),
-  create: (options, name) =>
-    new ParquetSink(resolve(requiredText(options, name, 'path')), name, {
+  place: ({ path }, fileAt) => fileAt(String(path)),
+  create: (options, name, fileAt = inWorkingDirectory) =>
+    new ParquetSink(fileAt(requiredText(options, name, 'path')), name, {
       rows: optionalInteger(options, name, 'rows', 100_000, 1, 1_000_000),
       everyMs: optionalInteger(options, name, 'everyMs', 60_000, 10, DAY_MS),
     }),

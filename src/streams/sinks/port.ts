@@ -6,6 +6,8 @@
  * sink stores the sequence number with its data and says where it stands, an idempotent one writes the same identity
  * (stream, operator, key, start, pane) twice without harm.
  */
+import type { FileAt, OptionNeed } from '../connector-options.ts';
+
 export interface SinkBatch {
   /** All results of log records up to here have now been delivered. */
   readonly seq: number;
@@ -36,9 +38,11 @@ export interface SinkKind {
   readonly guarantee: 'exactly-once' | 'at-least-once';
   /** What a declaration may have beside `type`, `name` and `of`. */
   readonly options: readonly string[];
+  readonly needs?: readonly OptionNeed[];
   /** What it writes to and nobody else may: each of two sinks there would cut off what the other has written. */
-  readonly place?: (options: Readonly<Record<string, unknown>>) => string;
-  create(options: Readonly<Record<string, unknown>>, name: string): Sink;
+  readonly place?: (options: Readonly<Record<string, unknown>>, fileAt: FileAt) => string;
+  /** `fileAt`: default from the working directory. */
+  create(options: Readonly<Record<string, unknown>>, name: string, fileAt?: FileAt): Sink;
 }
 
 /** What is outside cannot be reached, or wants to be left alone for a while. */

@@ -17,7 +17,14 @@ import { randomUUID } from 'node:crypto';
 import { RedisConnection, type RedisReply } from '../../redis/connection.ts';
 import { Script } from '../../redis/script.ts';
 import { RedisUnavailable } from '../../redis/unavailable.ts';
-import { optionalInteger, optionalText, redisUrl, requiredText } from '../connector-options.ts';
+import {
+  inWorkingDirectory,
+  optionalFile,
+  optionalInteger,
+  redisUrl,
+  requiredText,
+  TLS_NEED,
+} from '../connector-options.ts';
 import { type Sink, SinkAway, type SinkBatch, type SinkKind } from './port.ts';
 
 /** Without a writer. */
@@ -57,14 +64,15 @@ export const redisSinkKind: SinkKind = {
   guarantee: 'exactly-once',
   // `fence` is not declared: streams that go from node to node add it.
   options: ['url', 'stream', 'maxLen', 'tlsCaFile'],
-  create: (options, name) =>
+  needs: [TLS_NEED],
+  create: (options, name, fileAt = inWorkingDirectory) =>
     new RedisSink(
       redisUrl(options, name),
       name,
       requiredText(options, name, 'stream'),
       optionalInteger(options, name, 'maxLen', 0, 0, 1e9),
       optionalInteger(options, name, 'fence', 0, 0, Number.MAX_SAFE_INTEGER),
-      optionalText(options, name, 'tlsCaFile', ''),
+      optionalFile(options, name, 'tlsCaFile', fileAt),
     ),
 };
 

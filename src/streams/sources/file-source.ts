@@ -1,19 +1,20 @@
 /**
  * Replays a file of NDJSON, or standard input: as fast as it is taken, or in its own time, or faster by a factor.
  *
- * Options: `path` (`-` for standard input), `speed` (1: as it happened, 60: a minute a second, 0: no pauses, the
+ * Options: `path` (from the folder of the file that declares it; `-` for standard input), `speed` (1: as it happened, 60: a minute a second, 0: no pauses, the
  * default), `timestamp` (field that paces it; needed when `speed` is not 0), `unit` of it (as in a schema: s, ms, us, ns
  * or iso; default ms), `batchLines` (at most, default 1000).
  * A file ends: what is written to it later is not waited for. Lines are handed on as soon as they have been read, so
  * that a program that writes to standard input now and then is not held back.
  * A last line without a line feed is a line; what more is written to it later is no line by itself: where it was no whole
  * JSON text, and goes on after a restart, it is read from its beginning.
- * Position: bytes of the file that have been taken, a checksum of the first of them, and where a last line that was not
+ * Its place is kept under `path` as it is written. Position: bytes of the file that have been taken, a checksum of the first of them, and where a last line that was not
  * whole begins; standard input cannot be taken up again. A file that is shorter, or begins otherwise, is another one, of
  * which nothing was taken: the source fails.
  */
 import { createReadStream } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { optionalChoice, optionalInteger, optionalNumber, optionalText, requiredText } from '../connector-options.ts';
 import { DefinitionProblem } from '../define/definition-problem.ts';
@@ -28,8 +29,12 @@ const LINE_BYTES_MAX = 16 * 1024 * 1024;
 /** At the beginning of a file: tells it from another one. */
 const HEAD_BYTES = 4096;
 
+/** As a path. */
+const STDIN = '-';
+
 interface ReplayOptions {
-  readonly path: string;
+  /** Absolute, or `STDIN`. */
+  readonly file: string;
   readonly batchLines: number;
   /** Null: no pauses. */
   readonly pace: ReplayPace | null;
@@ -38,6 +43,13 @@ interface ReplayOptions {
 export const fileSourceKind: SourceKind = {
   type: 'file',
   options: ['path', 'speed', 'timestamp', 'unit', 'batchLines'],
+  needs: [
+    {
+      options: ['timestamp', 'unit'],
+      isMet: ({ speed }) => Number(speed ?? 0) > 0,
+      expected: 'speed above 0 beside it: lines are taken without pauses',
+    },
+  ],
   readsByPartition: true,
   create(options, stream, host) {
     const name = `${stream}/file`;
@@ -45,13 +57,15 @@ export const fileSourceKind: SourceKind = {
     const timestamp = optionalText(options, name, 'timestamp', '');
     const unit = optionalChoice(options, name, 'unit', PACE_UNITS);
     const path = requiredText(options, name, 'path');
+    const file = path === STDIN ? STDIN : host.fileAt(path);
     const batchLines = optionalInteger(options, name, 'batchLines', 1000, 1, 100_000);
     if (speed > 0 && timestamp === '') {
       throw DefinitionProblem.of(`${name}.timestamp`, undefined, 'the field that paces the replay, since speed is set');
     }
-    const open = (position: string): Promise<Replay> => {
+    const open = async (position: string, positions: ReadonlyMap<string, string>): Promise<Replay> => {
       const pace = speed > 0 ? new ReplayPace({ name, speed, timestamp, unit }, monotonic) : null;
-      return Promise.resolve(new Replay({ path, batchLines, pace }, position));
+      const place = position === '' && file !== STDIN ? await placeUnderOtherName(file, positions) : position;
+      return new Replay({ file, batchLines, pace }, place);
     };
     return new PacedSource(host, path, open);
   },
@@ -94,21 +108,22 @@ class Replay implements BatchMaker {
   }
 
   async #begin(): Promise<AsyncIterator<Buffer>> {
-    const { path } = this.#options;
-    if (this.#taken > 0) await this.#check(path);
+    const { file } = this.#options;
+    if (this.#taken > 0) await this.#check(file);
     this.#input =
-      path === '-' ? process.stdin : createReadStream(path, { start: this.#taken, highWaterMark: BATCH_BYTES_MAX });
+      file === STDIN ? process.stdin : createReadStream(file, { start: this.#taken, highWaterMark: BATCH_BYTES_MAX });
     return (this.#input as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
   }
 
   async #check(path: string): Promise<void> {
     const file = await open(path);
     try {
-      const why = await this.#whyAnother(file);
+      const why = await whyAnother(file, this.#taken, this.#mark);
       if (why !== '') {
         const advice = 'under another name of the source it is read from its beginning';
         throw new Error(`${path} ${why}: it is another file; ${advice}`);
       }
+      this.#head = await headOf(file, this.#taken);
       if (await this.#wentOn(file)) {
         this.#taken = this.#openAt;
         this.#head = this.#head.subarray(0, this.#taken);
@@ -116,16 +131,6 @@ class Replay implements BatchMaker {
     } finally {
       await file.close();
     }
-  }
-
-  async #whyAnother(file: FileHandle): Promise<string> {
-    const { size } = await file.stat();
-    if (size < this.#taken) return `has ${size} bytes, of which ${this.#taken} were taken`;
-    const head = Buffer.alloc(Math.min(HEAD_BYTES, this.#taken));
-    const { bytesRead } = await file.read(head, 0, head.length, 0);
-    this.#head = head.subarray(0, bytesRead);
-    if (this.#mark === '' || this.#mark === markOf(this.#head)) return '';
-    return `does not begin as it did when ${this.#taken} bytes of it were taken`;
   }
 
   /** What was taken last was the beginning of a line. */
@@ -138,7 +143,7 @@ class Replay implements BatchMaker {
 
   async #readMore(chunks: AsyncIterator<Buffer>): Promise<void> {
     if (this.#rest.length > LINE_BYTES_MAX) {
-      throw new Error(`${this.#options.path}: no end of line in ${LINE_BYTES_MAX} bytes from byte ${this.#taken}`);
+      throw new Error(`${this.#options.file}: no end of line in ${LINE_BYTES_MAX} bytes from byte ${this.#taken}`);
     }
     try {
       const { done, value } = await chunks.next();
@@ -178,7 +183,7 @@ class Replay implements BatchMaker {
     if (this.#head.length < HEAD_BYTES) {
       this.#head = Buffer.concat([this.#head, body.subarray(0, HEAD_BYTES - this.#head.length)]);
     }
-    const position = this.#options.path === '-' ? '' : `${this.#taken} ${markOf(this.#head)}${openAt}`;
+    const position = this.#options.file === STDIN ? '' : `${this.#taken} ${markOf(this.#head)}${openAt}`;
     return { format: 'ndjson', body, position, dueMs };
   }
 
@@ -187,6 +192,42 @@ class Replay implements BatchMaker {
     this.#input?.destroy?.();
     return Promise.resolve();
   }
+}
+
+/**
+ * Where a file was come to that is declared by another path now, be it another way to write it; `''`: it was not. Paths
+ * once began in the working directory, whatever declared them.
+ */
+async function placeUnderOtherName(path: string, positions: ReadonlyMap<string, string>): Promise<string> {
+  for (const [name, position] of positions) {
+    const [taken, mark = ''] = position.split(' ');
+    if (resolve(name) === path && mark !== '' && (await isSame(path, Number(taken), mark))) return position;
+  }
+  return '';
+}
+
+async function isSame(path: string, taken: number, mark: string): Promise<boolean> {
+  const file = await open(path).catch(() => null);
+  if (file === null) return false;
+  try {
+    return (await whyAnother(file, taken, mark)) === '';
+  } finally {
+    await file.close();
+  }
+}
+
+/** `mark`: `''` when it is not known. */
+async function whyAnother(file: FileHandle, taken: number, mark: string): Promise<string> {
+  const { size } = await file.stat();
+  if (size < taken) return `has ${size} bytes, of which ${taken} were taken`;
+  if (mark === '' || mark === markOf(await headOf(file, taken))) return '';
+  return `does not begin as it did when ${taken} bytes of it were taken`;
+}
+
+async function headOf(file: FileHandle, taken: number): Promise<Buffer<ArrayBuffer>> {
+  const head = Buffer.alloc(Math.min(HEAD_BYTES, taken));
+  const { bytesRead } = await file.read(head, 0, head.length, 0);
+  return head.subarray(0, bytesRead);
 }
 
 /** A JSON text does not go on behind its end. */

@@ -9,7 +9,7 @@
  * events that would have come. Event time passes at `rate`, too. A place may have no event (a host that is silent, a
  * Nexmark event of another kind); the rate counts places.
  */
-import { optionalChoice, optionalInteger, optionalNumber } from '../connector-options.ts';
+import { type OptionNeed, optionalChoice, optionalInteger, optionalNumber } from '../connector-options.ts';
 import {
   type EventGenerator,
   TELEMETRY_DEFAULTS,
@@ -22,6 +22,9 @@ import { NEXMARK_DEFAULTS } from './nexmark-skeleton.ts';
 import { type BatchMaker, monotonic, type PacedBatch, PacedSource } from './paced-source.ts';
 import type { SourceKind } from './port.ts';
 
+/** The first is the default. */
+const KINDS = ['nexmark', 'telemetry', 'ticks'] as const;
+
 const PLACES_MAX = Number.MAX_SAFE_INTEGER;
 /** In one batch, however fast they are made. */
 const BATCH_PLACES_MAX = 10_000;
@@ -30,6 +33,12 @@ const MINUTE_MS = 60_000;
 
 /** What an event is a function of, beside its place. */
 const SETTINGS = ['kind', 'event', 'rate', 'seed', 'baseTimeMs', 'symbols', 'hosts'];
+
+const onlyFor = (kind: (typeof KINDS)[number], option: string): OptionNeed => ({
+  options: [option],
+  isMet: (options) => (options['kind'] ?? KINDS[0]) === kind,
+  expected: `kind "${kind}" beside it`,
+});
 
 interface Pace {
   /** Places per second; 0: no pauses. */
@@ -42,6 +51,12 @@ interface Pace {
 export const generatorSourceKind: SourceKind = {
   type: 'generator',
   options: ['kind', 'event', 'rate', 'batchMs', 'limit', 'seed', 'baseTimeMs', 'symbols', 'hosts'],
+  needs: [
+    onlyFor('nexmark', 'event'),
+    onlyFor('ticks', 'symbols'),
+    onlyFor('telemetry', 'hosts'),
+    { options: ['batchMs'], isMet: ({ rate }) => rate !== 0, expected: 'rate above 0 beside it: there are no pauses' },
+  ],
   /** Its events: pauses and ends are no part of them. */
   reads: (options) => JSON.stringify(SETTINGS.map((name) => options[name] ?? null)),
   create(options, stream, host) {
@@ -62,7 +77,7 @@ export const generatorSourceKind: SourceKind = {
 
 /** Checks the options now, makes the generator when it is needed. */
 function generatorOf(options: Readonly<Record<string, unknown>>, name: string, rate: number): () => EventGenerator {
-  const kind = optionalChoice(options, name, 'kind', ['nexmark', 'telemetry', 'ticks']);
+  const kind = optionalChoice(options, name, 'kind', KINDS);
   const seed = optionalInteger(options, name, 'seed', 1, 0, 0xffff_ffff);
   const baseTimeMs = optionalInteger(options, name, 'baseTimeMs', NEXMARK_DEFAULTS.baseTimeMs, 0, 8.64e15);
   if (kind === 'nexmark') {

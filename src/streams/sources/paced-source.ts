@@ -26,18 +26,21 @@ export interface BatchMaker {
   close(): Promise<void>;
 }
 
+/** `positions`: of all partitions that are known, where there is none of its own. */
+type OpenAt = (position: string, positions: ReadonlyMap<string, string>) => Promise<BatchMaker>;
+
 export class PacedSource implements Source {
   readonly done: Promise<void>;
   readonly #host: SourceHost;
   readonly #partition: string;
-  readonly #open: (position: string) => Promise<BatchMaker>;
+  readonly #open: OpenAt;
   #finish: () => void = () => undefined;
   #fail: (error: unknown) => void = () => undefined;
   readonly #stop = new AbortController();
   #maker: BatchMaker | null = null;
   #loop: Promise<void> = Promise.resolve();
 
-  constructor(host: SourceHost, partition: string, open: (position: string) => Promise<BatchMaker>) {
+  constructor(host: SourceHost, partition: string, open: OpenAt) {
     this.#host = host;
     this.#partition = partition;
     this.#open = open;
@@ -48,7 +51,7 @@ export class PacedSource implements Source {
   }
 
   async start(positions: ReadonlyMap<string, string>): Promise<void> {
-    const maker = await this.#open(positions.get(this.#partition) ?? '');
+    const maker = await this.#open(positions.get(this.#partition) ?? '', positions);
     this.#maker = maker;
     this.#loop = this.#run(maker).then(this.#finish, this.#fail);
   }

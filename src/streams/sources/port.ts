@@ -5,6 +5,7 @@
  * `accept` to resolve before they acknowledge anything to the broker, and stop reading while it is pending
  * (backpressure). After a restart `start` is given the position of the last record in the log.
  */
+import type { FileAt, OptionNeed } from '../connector-options.ts';
 import type { WireFormat } from '../engine/task.ts';
 
 export interface IncomingBatch {
@@ -33,6 +34,7 @@ export interface SourceHost {
   accept(batch: IncomingBatch): Promise<Accepted>;
   readonly log: { warn(fields: object, message: string): void; info(fields: object, message: string): void };
   now(): number;
+  readonly fileAt: FileAt;
 }
 
 export interface Source {
@@ -50,6 +52,7 @@ export interface SourceKind {
   readonly type: string;
   /** What a declaration may have beside `type` and `name`. */
   readonly options: readonly string[];
+  readonly needs?: readonly OptionNeed[];
   /** The partition alone says what is read, and positions begin with a number that grows: one in the list is as good as another. */
   readonly readsByPartition?: boolean;
   /** What a declaration reads, where that is more than the partition: another number in the list goes on at its place. */

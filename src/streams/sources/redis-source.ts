@@ -24,11 +24,13 @@ import { pauseMs } from '../../redis/topology.ts';
 import { RedisUnavailable } from '../../redis/unavailable.ts';
 import {
   optionalChoice,
+  optionalFile,
   optionalInteger,
   optionalText,
   optionalTexts,
   redisUrl,
   requiredText,
+  TLS_NEED,
 } from '../connector-options.ts';
 import type { Source, SourceHost, SourceKind } from './port.ts';
 import {
@@ -83,6 +85,14 @@ export const redisSourceKind: SourceKind = {
     'booleans',
     'tlsCaFile',
   ],
+  needs: [
+    TLS_NEED,
+    {
+      options: ['numbers', 'booleans'],
+      isMet: ({ field }) => field === undefined,
+      expected: 'no field beside it: that holds the whole event as JSON, with numbers and booleans',
+    },
+  ],
   reads(options) {
     const { host, pathname } = new URL(redisUrl(options, 'redis'));
     const key = requiredText(options, 'redis', 'stream');
@@ -103,7 +113,7 @@ export const redisSourceKind: SourceKind = {
       field: optionalText(options, name, 'field', ''),
       numbers: new Set(optionalTexts(options, name, 'numbers')),
       booleans: new Set(optionalTexts(options, name, 'booleans')),
-      tlsCaFile: optionalText(options, name, 'tlsCaFile', ''),
+      tlsCaFile: optionalFile(options, name, 'tlsCaFile', host.fileAt),
     };
     return new RedisSource(given, name, host);
   },

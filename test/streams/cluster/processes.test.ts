@@ -111,7 +111,10 @@ async function strike(round: number, victim: NodeProcess): Promise<void> {
 
 test('a replicated stream without Redis is refused at the start', async () => {
   const node = new NodeProcess('alone', await steadyPort(), ['--config', join(folder, 'millrace.config.json')]);
-  await assert.rejects(node.start(), /stream left: durability \\?"replicated\\?" needs Redis/);
+  await assert.rejects(
+    node.start(),
+    /millrace\.config\.json: streams\[0\]\.durability: \\?"replicated\\?", .* there is no redisUrl/,
+  );
   await node.kill();
 });
 

@@ -4,8 +4,10 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { WindowQuery } from '../../../src/streams/engine/port.ts';
+import type { StreamRefusal, WindowQuery } from '../../../src/streams/engine/port.ts';
 import {
+  type DecodeResult,
+  type DecodeTask,
   PlanNotLoaded,
   type SplitResult,
   type SplitTask,
@@ -20,6 +22,8 @@ import { cutStreams } from './partition-case.ts';
 
 const PARTITIONS = 3;
 const POISON = 's-the end of a thread';
+/** Of what can be cut. */
+const UNREADABLE = 's-the end of another';
 const QUERY: WindowQuery = {
   stream: 'readings',
   name: 'parts',
@@ -34,6 +38,12 @@ const QUERY: WindowQuery = {
 const death = { isDeadly: true, losses: 0, failure: new Error() };
 
 class Mortal extends LocalThreads {
+  override decode(task: DecodeTask): Promise<DecodeResult> {
+    const text = Buffer.from(new Uint8Array(task.body, task.bodyAt, task.bodyBytes)).toString();
+    if (!text.includes(UNREADABLE)) return super.decode(task);
+    return Promise.reject(new ThreadLost('worker exited'));
+  }
+
   override split(task: SplitTask): Promise<SplitResult> {
     const text = Buffer.from(new Uint8Array(task.body, 0, task.bodyBytes)).toString();
     if (!death.isDeadly || !text.includes(POISON)) return super.split(task);
@@ -85,10 +95,11 @@ async function keptAndReplayed(failure: Error, told: string): Promise<void> {
   const { reason } = outcomes[1] as PromiseRejectedResult;
   assert.equal(reason.refusal, 'undecodable');
   assert.ok(reason.message.startsWith(`${told}; it does not count`), reason.message);
+  assert.match(reason.message, / is kept as dead letter 0\/\d+:0 of readings and need not be sent again$/);
   const letters = () => node.streams.service.deadLetters('readings', '', 10);
   const text = poisoned.map((each) => JSON.stringify(each)).join('\n');
   const [letter] = await letters();
-  assert.deepEqual([letter?.text, letter?.id.split('/')[0]], [text, '0']);
+  assert.deepEqual([letter?.text, letter?.id], [text, / dead letter (\S+) of/.exec(reason.message)?.[1]]);
   const counted = async (): Promise<(number | undefined)[]> => {
     const [facts] = await node.streams.service.list();
     return [facts?.counters.accepted, facts?.counters.rejected, facts?.deadLetters];
@@ -134,3 +145,35 @@ for (const failure of [new ThreadsStopping(), new PlanNotLoaded('reducer module 
     assert.deepEqual(await send(), { accepted: 1, rejected: 0, late: 0 });
   });
 }
+
+test('parts that no thread can decode are told as the dead letters they are, of all partitions and from any node', async () => {
+  const options = {
+    cluster: new FakeCluster(),
+    definitions: cutStreams('parted', nodes.redis.url, PARTITIONS),
+    threads: (parts: ConstructorParameters<typeof LocalThreads>[0]) => new Mortal(parts),
+  };
+  const all = await nodes.start(options, 'm1', 'm2');
+  await until('each runs what it ranks first for', () => {
+    const owned = all.flatMap(({ streams }) => streams.owned);
+    return owned.length === PARTITIONS && owned.every((unit) => nodes.isAtHome(unit));
+  });
+  const [node, other] = all as [RigNode, RigNode];
+  const many = (start: string) =>
+    Array.from({ length: 20 }, (_, i) => ({ at: 1_000_000, sensor: `${start}${i}`, value: 1 }));
+  const refusalOf = async (batch: readonly object[]): Promise<{ message: string; named: string[] }> => {
+    const { message, refusal } = await node.accept('parted', batch).then(
+      () => assert.fail('it was taken'),
+      (error: unknown) => error as StreamRefusal,
+    );
+    assert.equal(refusal, 'undecodable', message);
+    return { message, named: [...message.matchAll(/kept as dead letter (\S+) of parted/g)].map(([, id = '']) => id) };
+  };
+  const lettersNow = async () => (await other.streams.service.deadLetters('parted', '', 10)).map(({ id }) => id);
+  const whole = await refusalOf(many(UNREADABLE));
+  assert.deepEqual(whole.named.toSorted(), await lettersNow());
+  assert.deepEqual(new Set(whole.named.map((id) => id.split('/')[0])), new Set(['0', '1', '2']));
+  assert.equal(await other.streams.service.dropDeadLetters('parted', whole.named), PARTITIONS);
+  const part = await refusalOf([...many('good'), { at: 1_000_000, sensor: UNREADABLE, value: 1 }]);
+  assert.match(part.message, /\(2 of 3 partitions have taken their part\)$/);
+  assert.deepEqual(part.named, await lettersNow());
+});

@@ -3,11 +3,12 @@
  */
 import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { after as afterAll, describe, test } from 'node:test';
 import type { SourceDefinition, StreamDefinition } from '../../../src/streams/define/definition.ts';
+import { CONNECTOR_KINDS } from '../../../src/streams/engine/connectors/connectors.ts';
 import { marked, markOf, notePlace, placesOf } from '../../../src/streams/engine/connectors/source-places.ts';
 import { SOURCE_KINDS } from '../../../src/streams/sources/kinds.ts';
 import type { SourceKind } from '../../../src/streams/sources/port.ts';
@@ -33,18 +34,25 @@ function file(name: string, ...numbers: number[]): SourceDefinition {
 
 const quiet = (): void => undefined;
 
-/** What the stream has accepted when all of these sources have ended. */
-async function acceptedOf(sources: SourceDefinition[], stores: ReturnType<typeof lastingStores>): Promise<number> {
+/** What the stream has accepted when all of these sources have ended. `declaredIn`: folder of the declaring file. */
+async function acceptedOf(
+  sources: SourceDefinition[],
+  stores: ReturnType<typeof lastingStores>,
+  declaredIn = '',
+): Promise<number> {
   const ended = new EventEmitter();
-  const info = (_facts: object, message: string): void => void ended.emit(message);
+  const told = (_facts: object, message: string): void => void ended.emit(message);
   let left = sources.length;
   const all = new Promise<void>((resolve) => {
-    ended.on('the source has ended', () => {
-      left -= 1;
-      if (left === 0) resolve();
-    });
+    for (const message of ['the source has ended', 'the source has failed']) {
+      ended.on(message, () => {
+        left -= 1;
+        if (left === 0) resolve();
+      });
+    }
   });
-  const rig = await openRig([streamWith(sources)], { stores, log: { error: quiet, warn: quiet, info } });
+  const kinds = { ...CONNECTOR_KINDS, folderOf: () => declaredIn };
+  const rig = await openRig([streamWith(sources)], { stores, kinds, log: { error: quiet, warn: told, info: told } });
   try {
     await all;
     return (await rig.service.list())[0]?.counters.accepted ?? 0;
@@ -60,6 +68,31 @@ test('a file is not read again because another one before it in the list has gon
   assert.equal(await acceptedOf([b], stores), 5);
   assert.equal(await acceptedOf([c, b], stores), 6);
   assert.equal(await acceptedOf([a, b], stores), 6);
+});
+
+test('a file goes on where it was by the path of its declaration, which begins where that stands', async () => {
+  const stores = lastingStores();
+  mkdirSync(join(folder, 'moved', 'conf'), { recursive: true });
+  const { path } = file('moved/conf/x', 1, 2);
+  assert.equal(await acceptedOf([{ type: 'file', path: 'x' }], stores, join(folder, 'moved', 'conf')), 2);
+  appendFileSync(String(path), '{"n":3}\n');
+  // As after a start from anywhere else.
+  assert.equal(await acceptedOf([{ type: 'file', path: 'x' }], stores, join(folder, 'moved', 'conf')), 3);
+});
+
+test('a path that was written from the working directory keeps its place when it is written from its file', async () => {
+  const stores = lastingStores();
+  mkdirSync(join(folder, 'rewritten', 'conf'), { recursive: true });
+  const { path } = file('rewritten/y', 1, 2);
+  const fromHere = relative(process.cwd(), String(path));
+  assert.equal(await acceptedOf([{ type: 'file', path: fromHere }], stores), 2);
+  appendFileSync(String(path), '{"n":3}\n');
+  const rewritten = [{ type: 'file', path: '../y' }];
+  assert.equal(await acceptedOf(rewritten, stores, join(folder, 'rewritten', 'conf')), 3);
+  assert.equal(await acceptedOf(rewritten, stores, join(folder, 'rewritten', 'conf')), 3);
+  // Another file, under the path that the place was kept under: it is not gone on with.
+  writeFileSync(String(path), '{"n":7}\n{"n":8}\n{"n":9}\n{"n":10}\n');
+  assert.equal(await acceptedOf([{ type: 'file', path }], stores), 7);
 });
 
 const ticks = (seed: number, limit: number): SourceDefinition => ({

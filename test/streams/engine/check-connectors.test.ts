@@ -110,6 +110,15 @@ describe('options of sources and sinks', () => {
     assert.equal(intervals.mock.callCount() + timeouts.mock.callCount(), 0);
   });
 
+  test('a file of certificate authorities that is not there is told by its path', () => {
+    const redis = { type: 'redis', url: 'rediss://127.0.0.1:1', stream: 'x', tlsCaFile: '/none/ca.pem' };
+    const told = '.tlsCaFile: "/none/ca.pem", expected a file that can be read (ENOENT)';
+    assert.deepEqual(problemsOf({ sources: [redis], sinks: [redis] }), [
+      `streams[0].sources[0]${told}`,
+      `streams[0].sinks[0]${told}`,
+    ]);
+  });
+
   test('an address that may hold a password is told to be wrong, and not shown', () => {
     assert.deepEqual(problemsOf({ sources: [{ type: 'redis', url: 'http://me:secret@host', stream: 'x' }] }), [
       'streams[0].sources[0].url: a text (not shown), expected redis://host:port or rediss://host:port',

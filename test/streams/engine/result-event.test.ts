@@ -80,7 +80,7 @@ describe('a plain result', () => {
 
 describe('the events of a chunk', () => {
   const collected = (lines: string[], wants = NEITHER): DerivedEvents => {
-    const events: DerivedEvents = { lines: [], contexts: [] };
+    const events: DerivedEvents = { lines: [], from: [], contexts: [] };
     const chunk = { seq: 1, operator: 0, shard: 0, output: '' as const, count: lines.length, start: 0, end: 0 };
     collectInto(events, { ...chunk, lines: bytesOfLines(lines) }, wants);
     return events;

@@ -47,6 +47,21 @@ test('an alert is explained however many came after it, in its stream or in anot
   }
 });
 
+test('an alert about results of another stream is explained with where to ask for those', async () => {
+  const fed = streamNamed('fed');
+  const source = { ...streamNamed('source'), views: [{ name: 'readings', select: { at: 'at', v: 'v' } }] };
+  const rig = await openRig([{ ...source, sinks: [{ type: 'stream', stream: 'fed', of: ['readings'] }] }, fed]);
+  try {
+    for (const at of [0, 1000]) await rig.send('source', [{ at, k: 'a', v: 20 }]);
+    await rig.settled();
+    const [alert] = await rig.service.alerts({ stream: 'fed', active: true, limit: 1 });
+    const text = await explained(rig.service, alert?.id ?? '');
+    assert.match(text, /from the result of readings in stream source for the key \{"k":"a"\}: \{"start":0,/);
+  } finally {
+    await rig.close();
+  }
+});
+
 test('what is no alert, and streams that cannot be asked, are told in words', async () => {
   const rig = await openRig([streamNamed('s')]);
   try {

@@ -26,7 +26,7 @@ describe('file source', () => {
     const host = new TestHost();
     const times: number[] = [];
     const source = fileSourceKind.create({ type: 'file', path, speed: 200, timestamp: 'at' }, 's', {
-      ...{ log: host.log, now: () => Date.now() },
+      ...{ log: host.log, now: () => Date.now(), fileAt: host.fileAt },
       accept: (batch) => {
         times.push(Date.now());
         return host.accept(batch);
@@ -269,6 +269,7 @@ test('a clock that is set back holds no source up', async () => {
     const source = kind.create({ type: kind.type, ...options }, 's', {
       log: host.log,
       now: () => Date.now() - backMs,
+      fileAt: host.fileAt,
       accept: (batch) => {
         backMs = 3_600_000;
         return host.accept(batch);

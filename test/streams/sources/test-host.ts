@@ -2,6 +2,7 @@
  * The engine's side of a source, as tests steer it: what is accepted is a log, and an accept can be held or refused.
  */
 import { EventEmitter, once } from 'node:events';
+import { inWorkingDirectory } from '../../../src/streams/connector-options.ts';
 import { StreamRefusal } from '../../../src/streams/engine/port.ts';
 import type { Accepted, IncomingBatch, SourceHost } from '../../../src/streams/sources/port.ts';
 
@@ -27,6 +28,8 @@ export class TestHost implements SourceHost {
   #released: (() => void)[] = [];
   readonly #events = new EventEmitter();
   readonly #ids = new Set<string>();
+
+  readonly fileAt = inWorkingDirectory;
 
   now(): number {
     return Date.now();

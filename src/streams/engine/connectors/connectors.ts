@@ -6,6 +6,8 @@
  * Positions and cursors are kept under their names (`connector-names.ts`); `source-places.ts` finds those of sources
  * whose number in the list has changed.
  */
+import { resolve } from 'node:path';
+import type { FileAt } from '../../connector-options.ts';
 import type { SinkDefinition, SourceDefinition, StreamDefinition } from '../../define/definition.ts';
 import { SINK_KINDS } from '../../sinks/kinds.ts';
 import type { Sink, SinkKind } from '../../sinks/port.ts';
@@ -45,7 +47,14 @@ interface WantedSink {
 export interface ConnectorKinds {
   readonly sources: ReadonlyMap<string, SourceKind>;
   readonly sinks: ReadonlyMap<string, SinkKind>;
+  /** Where paths of a stream's declaration begin. Absent: in the working directory. */
+  readonly folderOf?: (stream: string) => string;
 }
+
+export const fileAtOf =
+  ({ folderOf }: ConnectorKinds, stream: string): FileAt =>
+  (path) =>
+    resolve(folderOf?.(stream) ?? '', path);
 
 export const CONNECTOR_KINDS: ConnectorKinds = { sources: SOURCE_KINDS, sinks: SINK_KINDS };
 
@@ -122,19 +131,24 @@ export class Connectors {
   ): Promise<OpenSink> {
     const { of = [], type, ...options } = declaration;
     const target = type === 'stream' ? String(options['stream']) : '';
-    const delivery = new Delivery(name, target === '' ? this.#makeSink(type, options, name) : NOWHERE, this.#ports.log);
+    const delivery = new Delivery(
+      name,
+      target === '' ? this.#makeSink(type, options, name, stream) : NOWHERE,
+      this.#ports.log,
+    );
     const { cursor = null, pending = [] } = before.get(name) ?? {};
     await delivery.open(cursor, pending, this.#ports.lastSeq());
     return { declared: JSON.stringify(declaration), route: { delivery, stream, of, target } };
   }
 
-  #makeSink(type: string, options: Readonly<Record<string, unknown>>, name: string): Sink {
-    const kind = this.#ports.kinds.sinks.get(type);
+  #makeSink(type: string, options: Readonly<Record<string, unknown>>, name: string, stream: string): Sink {
+    const { kinds } = this.#ports;
+    const kind = kinds.sinks.get(type);
     if (kind === undefined) {
-      const known = [...this.#ports.kinds.sinks.keys(), 'stream'].join(', ');
+      const known = [...kinds.sinks.keys(), 'stream'].join(', ');
       throw new StreamRefusal('invalid', `sink ${name}: type ${JSON.stringify(type)} is not one of ${known}`);
     }
-    return kind.create(options, name);
+    return kind.create(options, name, fileAtOf(kinds, stream));
   }
 
   /** Sources of which nothing is read: they try again, or failed for good, until they are declared otherwise or started anew. */
@@ -173,12 +187,13 @@ export class Connectors {
         `source ${name}: type ${JSON.stringify(declaration.type)} is not one of ${known}`,
       );
     }
-    const { accept, log, now, positions } = this.#ports;
+    const { accept, kinds, log, now, positions } = this.#ports;
     const mark = markOf(declaration, kind);
     const host: SourceHost = {
       accept: (batch) => accept(stream, name, { ...batch, position: marked(batch.position, mark) }),
       log,
       now,
+      fileAt: fileAtOf(kinds, stream),
     };
     const source = kind.create(declaration, stream, host);
     this.#sources.set(name, { declared: JSON.stringify(declaration), source });

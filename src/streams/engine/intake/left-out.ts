@@ -26,13 +26,13 @@ export interface LeftOutBatch {
 const notesOf = ({ isDecoded }: LeftOutBatch): string => BATCHES[isDecoded ? 1 : 0];
 
 export class LeftOut {
-  readonly #store: Pick<DeadLetterStore, 'list' | 'remove'>;
+  readonly #store: Pick<DeadLetterStore, 'idPrefix' | 'list' | 'remove'>;
   /** By place. */
   readonly #batches = new Map<string, LeftOutBatch>();
   /** Places, as those of batches. */
   readonly #steps = new Set<string>();
 
-  constructor(store: Pick<DeadLetterStore, 'list' | 'remove'>) {
+  constructor(store: Pick<DeadLetterStore, 'idPrefix' | 'list' | 'remove'>) {
     this.#store = store;
   }
 
@@ -80,7 +80,8 @@ export class LeftOut {
 
   /** For who sent it. */
   refusal(stream: string, seq: number, why: string): StreamRefusal {
-    const text = `${why}; it does not count, is kept as dead letter ${idOf(seq)} of ${stream} and need not be sent again`;
+    const id = `${this.#store.idPrefix}${idOf(seq)}`;
+    const text = `${why}; it does not count, is kept as dead letter ${id} of ${stream} and need not be sent again`;
     return new StreamRefusal('undecodable', text);
   }
 

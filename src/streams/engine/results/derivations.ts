@@ -57,8 +57,10 @@ export class Derivations {
   /** Takes the results of an operator, in order. */
   collect(chunk: ResultChunk): void {
     for (const target of this.#targets[chunk.operator] ?? []) {
-      if (chunk.output === '' || target.takesOutputs)
-        collectInto(this.#eventsOf(chunk.seq, target.index), chunk, target);
+      if (chunk.output !== '' && !target.takesOutputs) continue;
+      const events = this.#eventsOf(chunk.seq, target.index);
+      events.from.push({ operator: chunk.operator, first: events.lines.length });
+      collectInto(events, chunk, target);
     }
   }
 
@@ -66,7 +68,7 @@ export class Derivations {
     const record = Math.floor(seq);
     const gathered = this.#records.get(record) ?? { waiting: new Map(), underway: new Set() };
     this.#records.set(record, gathered);
-    const events = gathered.waiting.get(target) ?? { lines: [], contexts: [] };
+    const events = gathered.waiting.get(target) ?? { lines: [], from: [], contexts: [] };
     gathered.waiting.set(target, events);
     return events;
   }

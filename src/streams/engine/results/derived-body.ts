@@ -8,21 +8,32 @@
 import { isSeveral, NO_CONTEXT, type OwnContext, writeContext } from '../../event-context.ts';
 import type { EventsRecord } from '../engine.ts';
 
+/** Lines from `first` on are results of one operator. */
+export interface LinesOf {
+  readonly operator: number;
+  readonly first: number;
+}
+
 export interface DerivedEvents {
   readonly lines: string[];
+  /** With rising `first`. */
+  readonly from: LinesOf[];
   /** Of each line. */
   readonly contexts: OwnContext[];
 }
 
+export interface DerivedBatch {
+  readonly record: EventsRecord;
+  readonly contextBytes: number;
+  readonly from: readonly LinesOf[];
+}
+
 /** `arrivalMs`: of the record they follow from, so that a replay stamps the same. */
-export function recordOf(
-  stream: string,
-  arrivalMs: number,
-  events: DerivedEvents,
-): { readonly record: EventsRecord; readonly contextBytes: number } {
+export function recordOf(stream: string, arrivalMs: number, events: DerivedEvents): DerivedBatch {
   const { body, contextBytes, ofAll } = bodyOf(events);
-  const from = { source: 'stream', partition: '', position: '', batchId: '', setAside: '', unread: '' };
-  return { record: { kind: 'events', stream, format: 'ndjson', arrivalMs, ...from, ...ofAll, body }, contextBytes };
+  const origin = { source: 'stream', partition: '', position: '', batchId: '', setAside: '', unread: '' };
+  const record = { kind: 'events', stream, format: 'ndjson', arrivalMs, ...origin, ...ofAll, body } as const;
+  return { record, contextBytes, from: events.from };
 }
 
 interface DerivedBody {

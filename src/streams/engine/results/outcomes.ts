@@ -17,6 +17,7 @@ import { operatorName } from '../shards/image-chunks.ts';
 import type { ResultChunk } from '../task.ts';
 import type { Delivery } from './delivery.ts';
 import { Derivations } from './derivations.ts';
+import { DerivedRecords } from './derived-records.ts';
 import { Evictions } from './evictions.ts';
 import { Rankings } from './rankings.ts';
 import { Retained } from './retained.ts';
@@ -50,6 +51,7 @@ export class Outcomes {
   #routes: readonly SinkRoute[] = [];
   readonly rankings: Rankings;
   readonly evictions = new Evictions();
+  readonly derived = new DerivedRecords();
   replaying = false;
 
   constructor(plan: Plan, ports: OutcomePorts) {
