@@ -52,7 +52,8 @@ async function listening(runtime: Runtime, settings: Settings, terminal: Termina
   try {
     return (await runtime.listen()).url;
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const { cause = error } = error as Error;
+    const reason = cause instanceof Error ? cause.message : String(cause);
     writeProblems(terminal, [`cannot listen on ${settings.host} port ${settings.port}: ${reason}`]);
     return null;
   }
