@@ -2,7 +2,7 @@
  * The folder of a node's stores: one process at a time has it, and what is wrong with it is told with its name.
  */
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { cpSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { openStores, type Stores } from '../../../src/streams/stores.ts';
@@ -22,6 +22,10 @@ test('a folder that another process has is not taken from it, until that has clo
     assert.match(message, /^streaming\.dataDir .*data: .*log is in use by process \d+$/);
     return true;
   });
+  // A copy of it is nobody's.
+  const copy = join(scratch.directory, 'copy');
+  cpSync(dataDir, copy, { recursive: true });
+  await (await storesIn(copy)).close();
   // It can still write: nothing was taken.
   first.tell('close');
   await first.says('closed');
