@@ -11,7 +11,7 @@
  * `GET` and `POST /streams/{stream}/dead-letters` list and replay poison events; a page may be short, the last one is
  * empty. Upgraded, the path of events is a WebSocket: see `socket-batches.ts`.
  */
-import type { HeaderPairs, HttpCall, Reply, RequestHead, UpgradeTicket } from '../../frontend/port.ts';
+import type { HeaderPairs, HttpCall, Reply, RequestHead, UpgradeRefusal, UpgradeTicket } from '../../frontend/port.ts';
 import { JSON_TYPE, refuseMethod } from '../../frontend/refusal.ts';
 import type { Endpoint } from '../../frontend/router.ts';
 import { type DeadLetterFacts, STREAM_REFUSALS, StreamRefusal, type Streams } from '../engine/port.ts';
@@ -80,7 +80,7 @@ export class StreamEndpoint implements Required<Endpoint> {
     return this.#events(stream, head, reply, admission);
   }
 
-  upgrade(head: RequestHead): { readonly status: number; readonly message: string } | UpgradeTicket {
+  upgrade(head: RequestHead): UpgradeRefusal | UpgradeTicket {
     const [, stream, what] = PATH.exec(head.path) ?? [];
     if (stream === undefined || what !== 'events') return { status: 404, message: 'no such path' };
     const admission = this.#options.admit(head);
