@@ -10,7 +10,7 @@ import { createLog } from '../observe/log.ts';
 import type { Log } from '../observe/port.ts';
 import { createRuntimeFrom, type Runtime } from '../runtime/create-runtime.ts';
 import type { CommandLine } from './command-line.ts';
-import { configure } from './configure.ts';
+import { type Configured, configure } from './configure.ts';
 import { listenForStop } from './signals.ts';
 import { EXIT, type Terminal, writeProblems } from './terminal.ts';
 
@@ -18,7 +18,9 @@ import { EXIT, type Terminal, writeProblems } from './terminal.ts';
 const LAST_MS = 2000;
 
 export async function serve(line: CommandLine, terminal: Terminal): Promise<number> {
-  const { settings, machine } = await configure(line, terminal);
+  const configured = await configure(line, terminal);
+  const { settings, machine } = configured;
+  await refuseWrongStreams(configured, terminal);
   const log = createLog(settings.logLevel, { node: settings.nodeId });
   const note = budgetNote(memoryBudget(settings, machine.memoryMiB));
   if (note !== null) log.info({}, note);
@@ -35,6 +37,13 @@ export async function serve(line: CommandLine, terminal: Terminal): Promise<numb
   const { drainDelayMs, shutdownGraceMs } = settings;
   log.info({ signal, delayMs: drainDelayMs, graceMs: shutdownGraceMs }, 'draining');
   return closed(runtime, shutdownGraceMs, log);
+}
+
+/** Told as `check` tells it, with the file each is in, and before anything is started. Throws `ConfigError`. */
+export async function refuseWrongStreams(configured: Configured, terminal: Terminal): Promise<void> {
+  const { definitions, files } = configured.settings.streaming;
+  if (definitions.length === 0 && files.length === 0) return;
+  await (await import('./check-streams.ts')).checkStreams(configured, terminal.cwd);
 }
 
 /** Null when it cannot start, a broken tool module for one: told in a line, with the stack for those who debug. */

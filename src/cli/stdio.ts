@@ -8,14 +8,16 @@
 import { createLog } from '../observe/log.ts';
 import type { CommandLine } from './command-line.ts';
 import { configure } from './configure.ts';
-import { closed, started } from './serve.ts';
+import { closed, refuseWrongStreams, started } from './serve.ts';
 import { listenForStop } from './signals.ts';
 import { EXIT, type Terminal } from './terminal.ts';
 
 export async function stdio(line: CommandLine, terminal: Terminal): Promise<number> {
   const protocolOut = process.stdout;
   Object.defineProperty(process, 'stdout', { value: process.stderr, configurable: true, enumerable: true });
-  const { settings } = await configure(line, terminal);
+  const configured = await configure(line, terminal);
+  const { settings } = configured;
+  await refuseWrongStreams(configured, terminal);
   const log = createLog(settings.logLevel, { node: settings.nodeId });
   const stopping = listenForStop(log);
   const runtime = await started(settings, log, terminal);

@@ -62,10 +62,17 @@ describe('serve --streams', () => {
   });
 
   test('refuses a wrong definition before anything is served', async (context) => {
-    const cwd = folderWith(context, { 'a.yaml': 'name: a\nschema: {fields: {n: numbr}}\n' });
-    const { code, out, err } = await asChild(context, [...SERVE, '--streams', 'a.yaml'], { cwd, compiled: true }).ended;
-    assert.deepEqual([code, out], [1, '']);
-    assert.match(err, /^millrace: cannot start: streams\[0\]\.schema\.fields\.n: "numbr", expected /);
+    const right = 'name: b\nschema: {fields: {n: number}}\n';
+    const cwd = folderWith(context, { 'b.yaml': right, 'a.yaml': 'name: a\nschema: {fields: {n: numbr}}\n' });
+    const files = ['--streams', 'b.yaml', '--streams', 'a.yaml'];
+    for (const args of [
+      [...SERVE, ...files],
+      ['stdio', '--log-level', 'silent', ...files],
+    ]) {
+      const { code, out, err } = await asChild(context, args, { cwd, compiled: true }).ended;
+      assert.deepEqual([code, out], [78, '']);
+      assert.match(err, /^millrace: a\.yaml: streams\[0\]\.schema\.fields\.n: "numbr", expected /);
+    }
   });
 });
 
