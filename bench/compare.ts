@@ -4,7 +4,7 @@
  * Role: ratios only. Two runs on machines of different speed differ in every absolute figure, so where a scenario has the
  * raw limit in the same run, figures are compared as shares of it as well. A difference is real when no round of one run
  * lies within the rounds of the other. Exit code: 1 when a millrace figure is worse by more than `--fail-above` (ratio)
- * beyond the noise, or requests failed that did not before.
+ * beyond the noise, or requests failed that did not before; 64 when the command line is wrong, or a file is no report.
  */
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -15,6 +15,16 @@ const USAGE = 'npm run bench:compare BASE.json HEAD.json [-- --fail-above 1.5]\n
 const EXIT_USAGE = 64;
 
 function main(args: readonly string[]): number {
+  try {
+    return compare(args);
+  } catch (error) {
+    process.stderr.write(`bench:compare: ${error instanceof Error ? error.message : String(error)}\n${USAGE}`);
+    return EXIT_USAGE;
+  }
+}
+
+/** Throws when the command line is wrong, or a file is no report. */
+function compare(args: readonly string[]): number {
   const { positionals, values } = parseArgs({
     args: [...args],
     options: { 'fail-above': { type: 'string' } },

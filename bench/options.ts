@@ -130,7 +130,7 @@ function gather(args: readonly string[], readFile: (path: string) => string, pro
   try {
     const { values } = parseArgs({ args: [...args], options: FLAGS, strict: true, allowPositionals: false });
     if (values.config === undefined) return values;
-    const fromFile: unknown = JSON.parse(readFile(values.config));
+    const fromFile = jsonOf(values.config, readFile);
     if (typeof fromFile !== 'object' || fromFile === null || Array.isArray(fromFile)) {
       problems.push(`--config ${values.config}: not a JSON object`);
       return values;
@@ -141,6 +141,15 @@ function gather(args: readonly string[], readFile: (path: string) => string, pro
   } catch (error) {
     problems.push(error instanceof Error ? error.message : String(error));
     return {};
+  }
+}
+
+/** Throws with the name of the file. */
+function jsonOf(file: string, readFile: (path: string) => string): unknown {
+  try {
+    return JSON.parse(readFile(file));
+  } catch (cause) {
+    throw new Error(`--config ${file}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
   }
 }
 

@@ -2,11 +2,12 @@
  * `npm run bench`: what was asked for, measured, shown and written down.
  *
  * Role: the process around the suite. The table goes to stdout, progress to stderr. The first SIGINT or SIGTERM ends the
- * run and reports what there is; the second leaves at once. Exit code: 0 all well; 1 requests failed or a variant could
+ * run and reports what there is; the second leaves at once. Exit code: 0 all well; 1 requests failed, the target's too, or a variant could
  * not be measured; 2 a target was missed in a full run, or grossly with --gate; 64 the command line is wrong; 130 it was
  * ended by a signal.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { busyWarning, describeMachine } from './measure/machine.ts';
 import { treeUnreadable } from './measure/process-tree.ts';
 import { type BenchOptions, HELP, parseOptions, shownCommand } from './options.ts';
@@ -38,6 +39,8 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const scenarios = options.target === null ? suiteScenarios(options.scenarios) : [targetScenario(options.target)];
   if (typeof scenarios === 'string') return usage([scenarios]);
+  const unwritable = unwritableIn({ json: options.jsonFile, html: options.htmlFile });
+  if (unwritable.length > 0) return usage(unwritable);
   useServerNodeFlags(options.serverNodeFlags);
   const report = await bench(scenarios, options, args, interruption());
   const verdicts = options.target === null ? judge(readTargets(), report) : [];
@@ -49,6 +52,21 @@ function usage(problems: readonly string[]): number {
   for (const problem of problems) process.stderr.write(`bench: ${problem}\n`);
   process.stderr.write('bench: see npm run bench -- --help\n');
   return EXIT.USAGE;
+}
+
+/** Told before the run: minutes of measuring are not to end in a file that cannot be written. */
+function unwritableIn(files: Readonly<Record<string, string>>): string[] {
+  return Object.entries(files).flatMap(([flag, file]) => {
+    if (file === '') return [];
+    try {
+      const found = statSync(file, { throwIfNoEntry: false });
+      if (found?.isDirectory() === true) return [`--${flag} ${file}: cannot be written (EISDIR)`];
+      accessSync(found === undefined ? dirname(resolve(file)) : file, constants.W_OK);
+      return [];
+    } catch (error) {
+      return [`--${flag} ${file}: cannot be written (${(error as NodeJS.ErrnoException).code})`];
+    }
+  });
 }
 
 async function bench(

@@ -111,9 +111,12 @@ export class GroupRun implements ConnectionEvents {
     return this.#connections.filter((connection) => connection.busy).length;
   }
 
-  /** What is still on its way has no answer: a loss in the open loop, the cut-off in the closed one. */
-  finish(): GroupReport {
-    if (this.isOpenLoop) {
+  /**
+   * What is still on its way has no answer: a loss in the open loop, the cut-off in the closed one, and where the run was
+   * `cutOff` before its time.
+   */
+  finish(cutOff: boolean): GroupReport {
+    if (this.isOpenLoop && !cutOff) {
       const unanswered = this.onTheWay;
       if (unanswered > 0) this.#tally.lost(this.#now(), 'no answer until the end', unanswered);
     }

@@ -32,7 +32,7 @@ export async function runOwn(job: LoadJob, measuring: () => void, stopped: Abort
   for (const run of runs) run.stop();
   pacer.stop();
   await drained(runs, now() + DRAIN_MS_MAX, stopped);
-  return { elapsedMs, groups: runs.map((run) => run.finish()) };
+  return { elapsedMs, groups: runs.map((run) => run.finish(stopped.aborted)) };
 }
 
 async function open(run: GroupRun): Promise<void> {

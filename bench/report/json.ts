@@ -13,7 +13,7 @@ export function encodeReport(report: BenchReport, verdicts: readonly Verdict[]):
 
 /** Throws when the file is no report, or one of another format. */
 export function decodeReport(text: string, file: string): BenchReport {
-  const parsed: unknown = JSON.parse(text);
+  const parsed = parsedJson(text, file);
   if (typeof parsed !== 'object' || parsed === null || !('format' in parsed) || !('scenarios' in parsed)) {
     throw new Error(`${file} is no report of npm run bench`);
   }
@@ -28,6 +28,14 @@ export function decodeReport(text: string, file: string): BenchReport {
       variants: scenario.variants.map((variant) => ({ ...variant, rounds: variant.rounds.map(withNaN) })),
     })),
   };
+}
+
+function parsedJson(text: string, file: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new Error(`${file}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  }
 }
 
 function withNaN(sample: Sample): Sample {

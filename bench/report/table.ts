@@ -21,6 +21,8 @@ import type { Verdict } from './targets.ts';
 const WIDTH_MIN = 72;
 const WIDTH_MAX = 120;
 const NAME_MIN = 16;
+/** A server that was running before. */
+const TARGET = 'target';
 
 export function renderReport(report: BenchReport, verdicts: readonly Verdict[], columns: number): string {
   const width = Math.min(WIDTH_MAX, Math.max(WIDTH_MIN, columns));
@@ -33,7 +35,8 @@ export function renderReport(report: BenchReport, verdicts: readonly Verdict[], 
   return `${parts.flatMap((part) => wrap(part, width)).join('\n')}\n`;
 }
 
-function machineLines({ command, machine, notes }: BenchReport): string[] {
+function machineLines({ command, machine, notes, scenarios }: BenchReport): string[] {
+  const ownServers = scenarios.some(({ name }) => name !== TARGET);
   return [
     command,
     machineLine(machine),
@@ -41,7 +44,7 @@ function machineLines({ command, machine, notes }: BenchReport): string[] {
     Object.entries(machine.packages)
       .map(([name, version]) => `${name} ${version}`)
       .join(', '),
-    'median of the rounds, ± half their range; a fresh server each, order reversed every round',
+    `median of the rounds, ± half their range${ownServers ? '; a fresh server each, order reversed every round' : ''}`,
     ...notes.map((note) => `Note: ${note}.`),
   ];
 }

@@ -19,7 +19,9 @@ export interface Reply {
 
 export async function exchange(url: string, request: WireRequest): Promise<Reply> {
   const signal = AbortSignal.timeout(REPLY_MS_MAX);
-  const response = await fetch(url, { method: 'POST', headers: request.headers, body: request.body, signal });
+  const response = await fetch(url, { method: 'POST', headers: request.headers, body: request.body, signal }).catch(
+    (error: unknown) => Promise.reject(new Error(`${url} cannot be reached: ${reasonOf(error)}`, { cause: error })),
+  );
   const text = await response.text();
   const isStream = response.headers.get('content-type')?.startsWith('text/event-stream') === true;
   return {
@@ -28,6 +30,12 @@ export async function exchange(url: string, request: WireRequest): Promise<Reply
     message: parse(isStream ? lastEvent(text) : text),
     text,
   };
+}
+
+/** `fetch failed` alone says nothing. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause instanceof Error ? error.cause.message || error.message : error.message;
 }
 
 function lastEvent(stream: string): string {

@@ -68,9 +68,9 @@ function reasonOf(error: unknown, { answerMsMax, url }: Question): string {
   if (error instanceof SyntaxError) return `${url.pathname} does not answer with JSON`;
   if (!(error instanceof Error)) return 'cannot be asked';
   if (error.name === 'TimeoutError') return `no answer within ${answerMsMax} ms`;
-  const code = (error.cause as { code?: string } | undefined)?.code;
-  if (code === 'ECONNREFUSED') return 'nothing listens there';
-  return `cannot be reached (${code ?? error.message})`;
+  const cause = error.cause as { code?: string; message?: string } | undefined;
+  if (cause?.code === 'ECONNREFUSED') return 'nothing listens there';
+  return `cannot be reached (${cause?.code ?? cause?.message ?? error.message})`;
 }
 
 async function boundedText(response: Response, bytesMax: number): Promise<string | null> {

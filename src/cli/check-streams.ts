@@ -75,7 +75,7 @@ function compiled(placed: readonly PlacedStream[], shards: number): readonly Str
   } catch (error) {
     if (!(error instanceof DefinitionProblem)) throw error;
     const told = error.problems.map((problem) => toldInPlace(problem, placed));
-    throw new ConfigError(told.map((problem) => new DefinitionProblem([problem]).message));
+    throw new ConfigError(new DefinitionProblem(told).lines);
   }
 }
 

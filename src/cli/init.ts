@@ -23,13 +23,25 @@ export function init(line: CommandLine, terminal: Terminal): number {
   }
   const streams = line.own.get('streams') === true;
   const files = projectFiles({ name: packageName(folder), millrace: dependency(folder), streams });
-  for (const [path, text] of files) {
-    mkdirSync(dirname(join(folder, path)), { recursive: true });
-    writeFileSync(join(folder, path), text, { flag: 'wx' });
+  try {
+    for (const [path, text] of files) {
+      makeFolder(dirname(join(folder, path)));
+      writeFileSync(join(folder, path), text, { flag: 'wx' });
+    }
+  } catch (error) {
+    writeProblems(terminal, [`${written}: ${error instanceof Error ? error.message : String(error)}`]);
+    return EXIT.CANNOT_CREATE;
   }
   terminal.out(`${[...files.keys()].map((path) => `wrote ${join(written, path)}`).join('\n')}\n\n`);
   terminal.out(`${written === '.' ? '' : `cd ${written} && `}npm install && npm test && npm start\n`);
   return EXIT.OK;
+}
+
+/** One after the other: `recursive` hides why one cannot be made, and does not end beneath `/proc` (Node.js 20). */
+function makeFolder(folder: string): void {
+  if (existsSync(folder)) return;
+  makeFolder(dirname(folder));
+  mkdirSync(folder);
 }
 
 function whyUnusable(folder: string): string | null {

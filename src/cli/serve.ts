@@ -5,10 +5,12 @@
  * balancers and the grace period; if it is not over a little after that, the process leaves anyway and says so.
  */
 import { budgetNote, memoryBudget } from '../config/memory-budget.ts';
+import { ConfigError } from '../config/problem.ts';
 import type { Settings } from '../config/settings.ts';
 import { createLog } from '../observe/log.ts';
 import type { Log } from '../observe/port.ts';
 import { createRuntimeFrom, type Runtime } from '../runtime/create-runtime.ts';
+import { DefinitionProblem } from '../streams/define/definition-problem.ts';
 import type { CommandLine } from './command-line.ts';
 import { configure } from './configure.ts';
 import { listenForStop } from './signals.ts';
@@ -37,12 +39,17 @@ export async function serve(line: CommandLine, terminal: Terminal): Promise<numb
   return closed(runtime, shutdownGraceMs, log);
 }
 
-/** Null when it cannot start, a broken tool module for one: told in a line, with the stack for those who debug. */
+/**
+ * Null when it cannot start, a broken tool module for one: told in a line, with the stack for those who debug. Rejects with
+ * `ConfigError` when a stream is declared wrongly.
+ */
 export async function started(settings: Settings, log: Log, terminal: Terminal): Promise<Runtime | null> {
   try {
     return await createRuntimeFrom(settings, log);
   } catch (error) {
     log.debug({ error }, 'cannot start');
+    if (error instanceof ConfigError) throw error;
+    if (error instanceof DefinitionProblem) throw new ConfigError(error.lines);
     writeProblems(terminal, [`cannot start: ${error instanceof Error ? error.message : String(error)}`]);
     return null;
   }
@@ -52,7 +59,8 @@ async function listening(runtime: Runtime, settings: Settings, terminal: Termina
   try {
     return (await runtime.listen()).url;
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const { cause = error } = error as Error;
+    const reason = cause instanceof Error ? cause.message : String(cause);
     writeProblems(terminal, [`cannot listen on ${settings.host} port ${settings.port}: ${reason}`]);
     return null;
   }

@@ -107,8 +107,15 @@ export interface MessageConnection {
 /** Decides whether a WebSocket may be opened, and serves it. */
 export interface MessageHandler {
   /** Called while the upgrade request's headers can be read; a refusal is answered with its status. */
-  upgrade(head: RequestHead): { readonly status: number; readonly message: string } | UpgradeTicket;
+  upgrade(head: RequestHead): UpgradeRefusal | UpgradeTicket;
 }
+
+export interface UpgradeRefusal {
+  readonly status: number;
+  readonly message: string;
+  readonly headers?: HeaderPairs;
+}
+
 /** Where message connections are opened. */
 export interface MessageRoute {
   readonly path: string;

@@ -9,7 +9,16 @@
 import { FAULTS, fault } from '../protocol/faults.ts';
 import { preflightHeaders } from './cross-origin.ts';
 import type { Gate } from './gate.ts';
-import type { EdgeReply, HttpCall, HttpHandler, MessageHandler, Reply, RequestHead, UpgradeTicket } from './port.ts';
+import type {
+  EdgeReply,
+  HttpCall,
+  HttpHandler,
+  MessageHandler,
+  Reply,
+  RequestHead,
+  UpgradeRefusal,
+  UpgradeTicket,
+} from './port.ts';
 import { refuse, refuseWith } from './refusal.ts';
 
 /** Serves one path, or all paths under one prefix. */
@@ -79,7 +88,7 @@ export class Router implements HttpHandler, MessageHandler {
     return null;
   }
 
-  upgrade(head: RequestHead): { readonly status: number; readonly message: string } | UpgradeTicket {
+  upgrade(head: RequestHead): UpgradeRefusal | UpgradeTicket {
     if (this.#gate.check(head) !== null) {
       this.#refused.httpRefused(UPGRADE_REFUSED.status);
       return UPGRADE_REFUSED;

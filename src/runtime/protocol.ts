@@ -5,13 +5,13 @@ import { randomBytes } from 'node:crypto';
 import type { CatalogueHolder } from '../catalogue/entry.ts';
 import type { Settings } from '../config/settings.ts';
 import type { Dispatcher } from '../dispatch/job.ts';
-import type { RequestHead } from '../frontend/port.ts';
+import type { RequestHead, UpgradeRefusal } from '../frontend/port.ts';
 import type { Log, Meters } from '../observe/port.ts';
 import type { Authenticator } from '../protocol/authenticator.ts';
 import { HttpEndpoint } from '../protocol/http-endpoint.ts';
 import { createMethods } from '../protocol/methods/method-table.ts';
 import { HttpSessions } from '../protocol/session/endpoint.ts';
-import { type Admitted, MessageConnections, type UpgradeRefusal } from '../protocol/session/message-handler.ts';
+import { type Admitted, MessageConnections } from '../protocol/session/message-handler.ts';
 import { SessionHub } from '../protocol/session/session-hub.ts';
 import { Listen } from '../subscriptions/listen.ts';
 import { TaskManager } from '../tasks/manager.ts';
@@ -117,5 +117,7 @@ function admit(authenticator: Authenticator | null, head: RequestHead): UpgradeR
   if (authenticator === null || head.path === '') return { principal: null };
   const verdict = authenticator.authenticate(head.header('authorization'));
   if (verdict instanceof Promise) return { principal: verdict };
-  return 'wwwAuthenticate' in verdict ? { status: verdict.status, message: verdict.message } : { principal: verdict };
+  if (!('wwwAuthenticate' in verdict)) return { principal: verdict };
+  const { message, status, wwwAuthenticate } = verdict;
+  return { status, message, headers: [['WWW-Authenticate', wwwAuthenticate]] };
 }

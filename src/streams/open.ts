@@ -15,6 +15,7 @@ import { type ConnectorKinds, Connectors } from './engine/connectors/connectors.
 import { type EngineLog, StreamEngine } from './engine/engine.ts';
 import { HeldStart } from './engine/held-start.ts';
 import { Lifecycle } from './engine/lifecycle.ts';
+import { LogRecovery } from './engine/log-recovery.ts';
 import { Outcomes } from './engine/results/outcomes.ts';
 import { StreamService } from './engine/service.ts';
 import { OperatorParts } from './engine/shards/operators.ts';
@@ -291,14 +292,15 @@ class Clock {
   readonly #options: ClockOptions;
   readonly #ticks: NodeJS.Timeout;
   readonly #checkpoints: NodeJS.Timeout;
+  readonly #recovery: LogRecovery;
   #savedSeq = -1;
-  #recovering = false;
   #storing = false;
 
   constructor(engine: StreamEngine, lifecycle: Lifecycle, options: ClockOptions) {
     this.#engine = engine;
     this.#lifecycle = lifecycle;
     this.#options = options;
+    this.#recovery = new LogRecovery(engine.parts.eventLog, options.log);
     this.#ticks = setInterval(() => this.#maybeTick(), options.tickMs);
     this.#checkpoints = setInterval(() => this.#save(), options.checkpointMs);
   }
@@ -311,7 +313,7 @@ class Clock {
   #maybeTick(): void {
     if (this.#engine.state !== 'running') return;
     if (!this.#engine.parts.eventLog.available) {
-      this.#recover();
+      void this.#recovery.try(performance.now());
       return;
     }
     if (this.#idle().length > 0 || waitsForTime(this.#engine.plan)) this.tick();
@@ -325,22 +327,6 @@ class Clock {
     return this.#engine.books.flatMap((book) =>
       book.silent(nowMs).map((partition) => ({ stream: book.plan.name, partition })),
     );
-  }
-
-  /** The disk may have room again. One try at a time; the log itself refuses until one works. */
-  #recover(): void {
-    if (this.#recovering) return;
-    this.#recovering = true;
-    const { log } = this.#options;
-    this.#engine.parts.eventLog
-      .recover()
-      .then(
-        () => log.info({}, 'the stream log takes records again'),
-        (error: unknown) => log.warn({ err: error }, 'the stream log cannot take records'),
-      )
-      .finally(() => {
-        this.#recovering = false;
-      });
   }
 
   /**

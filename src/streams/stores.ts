@@ -4,7 +4,6 @@
  * Role: chooses the implementations. One log for all streams of the node, since its order is what everything follows
  * from; a stream that is `memory` beside one that is `fsync` is in the same log and does not wait for it.
  */
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LmdbCheckpointStore } from './checkpoints/lmdb-store.ts';
 import type { CheckpointStore } from './checkpoints/port.ts';
@@ -16,6 +15,7 @@ import { LmdbEnvironment } from './lmdb/open.ts';
 import { openLmdbLog } from './log/lmdb-log.ts';
 import { MemoryLog } from './log/memory-log.ts';
 import type { EventLog } from './log/port.ts';
+import { makeFolder } from './make-folder.ts';
 
 export interface Stores {
   readonly eventLog: EventLog;
@@ -42,10 +42,19 @@ export async function openStores({ dataDir, definitions, logBytesMax }: StoreOpt
   if (!definitions.some(({ durability }) => durability === 'fsync')) {
     return storesOf('', new MemoryLog({ bytesMax: logBytesMax }), null, new MemoryDeadLetterStore());
   }
+  try {
+    return await storesIn(dataDir, logBytesMax);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new Error(`streaming.dataDir ${dataDir}: ${why}`, { cause });
+  }
+}
+
+async function storesIn(dataDir: string, logBytesMax: number): Promise<Stores> {
   // Apart, since a checkpoint that is being saved would hold up the log: 728 records/s together, 1,181 apart.
   const [logDir, stateDir] = [join(dataDir, 'log'), join(dataDir, 'state')];
-  await mkdir(logDir, { recursive: true });
-  await mkdir(stateDir, { recursive: true });
+  await makeFolder(logDir);
+  await makeFolder(stateDir);
   const logEnvironment = new LmdbEnvironment(logDir);
   const stateEnvironment = new LmdbEnvironment(stateDir);
   const eventLog = openLmdbLog(logEnvironment, { bytesMax: logBytesMax });

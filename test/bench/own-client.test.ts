@@ -121,4 +121,18 @@ describe('own client', () => {
     assert.ok(report.elapsedMs < 30_000);
     assert.ok((report.groups[0]?.good ?? 0) >= 49);
   });
+
+  test('what was on its way when it was stopped has not failed', async () => {
+    const stop = new AbortController();
+    const server = await scriptedServer((res, at) => {
+      if (at === 20) stop.abort();
+      else res.end('pong');
+    });
+    const groups = [{ ...group(2), ratePerSecond: 500 }];
+    const report = await runOwn({ url: server.url, groups, warmupMs: 0, durationMs: 60_000 }, nothing, stop.signal);
+    await server.close();
+    assert.equal(report.groups[0]?.broken, 0, report.groups[0]?.firstProblem);
+    // Of 21, those on the way at either end are not counted.
+    assert.ok((report.groups[0]?.good ?? 0) >= 15, `${report.groups[0]?.good} good`);
+  });
 });

@@ -71,5 +71,13 @@ describe('init', () => {
     });
     assert.deepEqual(readdirSync(join(cwd, 'a')), ['x.txt']);
     assert.equal((await inProcess(['init', 'file.txt'], { cwd })).err, 'millrace: file.txt: is not a folder\n');
+    for (const [folder, why] of [
+      ['file.txt/a', `ENOTDIR: not a directory, mkdir '${join(cwd, 'file.txt', 'a')}'`],
+      // Node.js would try for ever.
+      ['/proc/none', "ENOENT: no such file or directory, mkdir '/proc/none'"],
+    ] as const) {
+      const { code, out, err } = await inProcess(['init', folder], { cwd });
+      assert.deepEqual([code, out, err], [73, '', `millrace: ${folder}: ${why}\n`]);
+    }
   });
 });

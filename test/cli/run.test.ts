@@ -185,6 +185,8 @@ describe('status', () => {
       [html, '/health/ready does not answer with JSON'],
       [other, 'answers, but not as millrace does'],
       [closed, 'nothing listens there'],
+      // One of those that fetch does not ask.
+      ['http://127.0.0.1:10080', 'cannot be reached (bad port)'],
     ] as const) {
       const { code, out, err } = await inProcess(['status', '--url', asked]);
       assert.deepEqual([code, out, err], [69, '', `millrace: ${asked}: ${reason}\n`]);

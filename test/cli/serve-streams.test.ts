@@ -69,11 +69,13 @@ describe('serve --streams', () => {
       'a.yaml': 'name: a\nschema: {fields: {n: numbr}}\n',
     });
     const { code, out, err } = await asChild(context, SERVE, { cwd, compiled: true }).ended;
-    assert.deepEqual([code, out], [1, '']);
+    assert.deepEqual([code, out], [78, '']);
     const [first, second, third] = err.split('\n');
-    assert.match(first ?? '', /^millrace: cannot start: more\/b\.yaml: streams\[1\]\.schema: missing, expected /);
-    assert.match(second ?? '', /^more\/b\.yaml: streams\[1\]\.sizes: "sizes", expected /);
-    assert.match(third ?? '', /^a\.yaml: streams\[0\]\.schema\.fields\.n: "numbr", expected /);
+    assert.match(first ?? '', /^millrace: more\/b\.yaml: streams\[1\]\.schema: missing, expected /);
+    assert.match(second ?? '', /^millrace: more\/b\.yaml: streams\[1\]\.sizes: "sizes", expected /);
+    assert.match(third ?? '', /^millrace: a\.yaml: streams\[0\]\.schema\.fields\.n: "numbr", expected /);
+    const over = await asChild(context, ['stdio', '--log-level', 'silent'], { cwd, compiled: true }).ended;
+    assert.deepEqual(over, { code, out, err });
   });
 
   test('paths begin at the folder of the file that declares them, wherever it is started', {
@@ -129,7 +131,7 @@ describe('serve --streams', () => {
     const { err } = await asChild(context, [...SERVE, '--streams', 'b.json'], { cwd, compiled: true }).ended;
     const problem =
       'b.json: streams[0].sinks[1].path: "out.ndjson", expected a path of its own: millrace.config.json: streams[0].sinks[0] writes there\n';
-    assert.equal(err, `millrace: cannot start: ${problem}`);
+    assert.equal(err, `millrace: ${problem}`);
     const checked = await inProcess(['check', '--streams', 'b.json'], { cwd });
     assert.equal(checked.err, `millrace: ${problem}`);
   });
@@ -139,7 +141,7 @@ describe('serve --streams', () => {
     const cwd = folderWith(context, { 'b.json': JSON.stringify([b]) });
     const { err } = await asChild(context, [...SERVE, '--streams', 'b.json'], { cwd, compiled: true }).ended;
     const expected = 'expected fsync or memory: there is no redisUrl';
-    assert.equal(err, `millrace: cannot start: b.json: streams[0].durability: "replicated", ${expected}\n`);
+    assert.equal(err, `millrace: b.json: streams[0].durability: "replicated", ${expected}\n`);
   });
 });
 

@@ -48,10 +48,16 @@ describe('serve', () => {
     context.after(() => void holder.close());
     await once(holder, 'listening');
     const { port } = holder.address() as AddressInfo;
-    const child = asChild(context, ['serve', '--port', String(port), '--workers', '1', '--log-level', 'silent']);
-    const { code, out, err } = await child.ended;
-    assert.deepEqual([code, out], [1, '']);
-    assert.match(err, new RegExp(`^millrace: cannot listen on 127\\.0\\.0\\.1 port ${port}: .+\n$`));
+    for (const [frontend, why] of [
+      ['uws', 'address in use or not available'],
+      ['node', `listen EADDRINUSE: address already in use 127.0.0.1:${port}`],
+    ] as const) {
+      const quiet = ['--workers', '1', '--log-level', 'silent'];
+      const child = asChild(context, ['serve', '--port', String(port), '--frontend', frontend, ...quiet]);
+      const { code, out, err } = await child.ended;
+      assert.deepEqual([code, out], [1, '']);
+      assert.equal(err, `millrace: cannot listen on 127.0.0.1 port ${port}: ${why}\n`);
+    }
   });
 
   test('refuses a configuration before anything is started', async (context) => {

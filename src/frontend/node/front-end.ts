@@ -53,7 +53,8 @@ export async function openNode(
     await listening(server, options);
   } catch (cause) {
     await front.close();
-    throw new Error(`cannot listen on ${options.host}:${options.port}`, { cause });
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new Error(`cannot listen on ${options.host}:${options.port}: ${why}`, { cause });
   }
   server.on('error', (cause) => log.error({ err: cause }, 'listener failed'));
   front.listening();

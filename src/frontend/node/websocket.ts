@@ -9,7 +9,14 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type RawData, type WebSocket, WebSocketServer } from 'ws';
-import type { MessageConnection, MessageHandler, MessagePeer, MessageRoute, UpgradeTicket } from '../port.ts';
+import type {
+  HeaderPairs,
+  MessageConnection,
+  MessageHandler,
+  MessagePeer,
+  MessageRoute,
+  UpgradeTicket,
+} from '../port.ts';
 import { CLOSE, SOCKET_IDLE_SECONDS, selectProtocol } from '../upgrades.ts';
 import type { NodeEdge } from './exchange.ts';
 import { NodeRequestHead } from './http.ts';
@@ -164,7 +171,7 @@ export class NodeMessages {
       return true;
     }
     const decision = this.#decide();
-    if ('status' in decision) answer(socket, decision.status, decision.message);
+    if ('status' in decision) answer(socket, decision.status, decision.message, decision.headers);
     else {
       const address = req.socket.remoteAddress ?? '';
       this.#server.handleUpgrade(req, socket, rest, (ws) => this.#connect(ws, socket, decision, address));
@@ -197,9 +204,10 @@ export class NodeMessages {
   }
 }
 
-function answer(socket: Duplex, status: number, message: string): void {
+function answer(socket: Duplex, status: number, message: string, headers: HeaderPairs = []): void {
+  const more = headers.map(([name, value]) => `${name}: ${value}\r\n`).join('');
   socket.end(
-    `HTTP/1.1 ${status} Refused\r\nConnection: close\r\nContent-Type: text/plain\r\n` +
+    `HTTP/1.1 ${status} Refused\r\nConnection: close\r\nContent-Type: text/plain\r\n${more}` +
       `Content-Length: ${Buffer.byteLength(message)}\r\n\r\n${message}`,
   );
 }

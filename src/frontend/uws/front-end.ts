@@ -34,7 +34,8 @@ export async function openUws(
   if (token === false) {
     edge.deadlines.stop();
     app.close();
-    throw new Error(`cannot listen on ${options.host}:${options.port}: address in use or not available`);
+    const cause = new Error('address in use or not available');
+    throw new Error(`cannot listen on ${options.host}:${options.port}: ${cause.message}`, { cause });
   }
   return new UwsFrontEnd(loaded, app, token, edge, sockets);
 }

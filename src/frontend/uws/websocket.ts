@@ -187,7 +187,9 @@ export class UwsMessages {
     } else {
       const decision = this.#decide();
       if ('status' in decision) {
-        res.writeStatus(statusLine(decision.status)).end(decision.message, true);
+        res.writeStatus(statusLine(decision.status));
+        for (const [name, value] of decision.headers ?? []) res.writeHeader(name, value);
+        res.end(decision.message, true);
         return;
       }
       const data: SocketData = { peer: new UwsPeer(edge, decision) };

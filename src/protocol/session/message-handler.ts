@@ -13,6 +13,7 @@ import type {
   MessageHandler,
   MessagePeer,
   RequestHead,
+  UpgradeRefusal,
   UpgradeTicket,
 } from '../../frontend/port.ts';
 import { type AuthRefusal, isAuthRefusal } from '../authenticator.ts';
@@ -20,11 +21,6 @@ import type { Methods } from '../channel.ts';
 import { Envelope } from '../envelope.ts';
 import { Connection, type ConnectionServices } from './message-connection.ts';
 import type { SessionHub } from './session-hub.ts';
-
-export interface UpgradeRefusal {
-  readonly status: number;
-  readonly message: string;
-}
 
 /** Who is let in; null without authentication, a promise while it is being found out. */
 export interface Admitted {

@@ -8,7 +8,8 @@
  */
 import type { BatchWriter } from './batch-writer.ts';
 import { DEPTH_MAX, JsonCursor } from './json-cursor.ts';
-import { DEPTH_REASON, readJsonEvent, syntaxReason } from './json-event.ts';
+import { copyText, DEPTH_REASON, readJsonEvent, syntaxReason } from './json-event.ts';
+import { shortened } from './object-row.ts';
 import { ObjectScanner } from './object-scanner.ts';
 import type { Shapes } from './shape-cache.ts';
 import { isMark, MARK_BYTES } from './utf8.ts';
@@ -35,10 +36,7 @@ export function readElements(writer: BatchWriter, elements: ElementReader, whole
     return;
   }
   if (first !== 91 || whole === 'object') {
-    const isJson = first === 91 || first === 123;
-    const expected = whole === 'either' ? 'an array of objects, or one object' : `an ${whole}`;
-    const reason = isJson ? `expected ${expected}` : syntaxReason(cursor.bytes, cursor.at, from, writer.bodyBytes);
-    refuseRest(writer, 0, reason);
+    refuseRest(writer, 0, wholeReason(cursor, from, writer.bodyBytes, whole));
     return;
   }
   cursor.at += 1;
@@ -46,6 +44,19 @@ export function readElements(writer: BatchWriter, elements: ElementReader, whole
     cursor.at += 1;
     endOfBody(writer, cursor);
   } else readMany(writer, elements);
+}
+
+/** What is wrong with a body that does not begin as it should. */
+function wholeReason(cursor: JsonCursor, from: number, to: number, whole: Whole): string {
+  const expected = whole === 'either' ? 'an array of objects, or one object' : `an ${whole}`;
+  const { at } = cursor;
+  const first = cursor.bytes[at];
+  if (first === 91 || first === 123) return `expected ${expected}`;
+  const valid = cursor.skip(DEPTH_MAX);
+  const end = cursor.at;
+  cursor.space();
+  if (!valid || cursor.at < to) return syntaxReason(cursor.bytes, valid ? cursor.at : at, from, to);
+  return `expected ${expected}, got ${shortened(copyText(cursor.bytes, at, end))}`;
 }
 
 function readMany(writer: BatchWriter, elements: ElementReader): void {

@@ -4,19 +4,22 @@
  *
  * Role: fields go from the bytes into the columns; the order of members is expected to be that of the event before. What
  * is not plain is read once more as a value and judged by `object-row.ts`. Where a value has no end, the rest of the body
- * is refused as one.
+ * is refused as one; so is JSON, each of whose characters would be a number, and a refusal.
  */
 import type { BatchWriter } from './batch-writer.ts';
 import { BOOLEAN, NUMBER, STRING } from './field-types.ts';
-import { DEPTH_REASON } from './json-event.ts';
+import { copyText, DEPTH_REASON } from './json-event.ts';
 import { MsgpackCursor } from './msgpack-cursor.ts';
 import { readValue } from './msgpack-value.ts';
 import { UNKNOWN } from './name-table.ts';
-import { readObject } from './object-row.ts';
-import { isUtf8 } from './utf8.ts';
+import { readObject, shortened } from './object-row.ts';
+import { isMark, isUtf8, MARK_BYTES } from './utf8.ts';
 
 const MEMBERS_MAX = 64;
 const EVENT_BYTES_LEAST = 16;
+/** Of text, as much as is shown of it at most. */
+const EXCERPT_BYTES = 256;
+const WHITE_SPACE: ReadonlySet<number> = new Set([9, 10, 13, 32]);
 
 /** Rows that suffice for most bodies. The head of an array is a claim, so that the body's size has a say. */
 export function estimateMaps(body: Uint8Array): number {
@@ -29,6 +32,12 @@ export function readMaps(writer: BatchWriter): void {
   const maps = new MapReader(writer);
   const { cursor } = maps;
   const elements = cursor.arrayHead();
+  const jsonAt = jsonIn(cursor.bytes, cursor.end);
+  if (jsonAt >= 0) {
+    const shown = shortened(copyText(cursor.bytes, jsonAt, Math.min(cursor.end, jsonAt + EXCERPT_BYTES)));
+    writer.reject(0, cursor.end, `expected maps in MessagePack, got JSON: ${shown}`);
+    return;
+  }
   let read = 0;
   while (elements < 0 ? cursor.at < cursor.end : read < elements) {
     writer.growRows();
@@ -43,6 +52,13 @@ export function readMaps(writer: BatchWriter): void {
   if (cursor.at < cursor.end) {
     writer.reject(cursor.at, cursor.end - cursor.at, `stands behind the ${elements} elements of the array`);
   }
+}
+
+/** Where an object or an array of JSON begins the body, behind white space and a byte order mark; -1 when none does. */
+function jsonIn(bytes: Uint8Array, end: number): number {
+  let at = isMark(bytes, 0) ? MARK_BYTES : 0;
+  while (at < end && WHITE_SPACE.has(bytes[at] as number)) at++;
+  return at < end && (bytes[at] === 123 || bytes[at] === 91) ? at : -1;
 }
 
 function brokenReason(cursor: MsgpackCursor, at: number): string {

@@ -27,6 +27,11 @@ export class DefinitionProblem extends Error {
     this.problems = problems;
   }
 
+  /** As the message has them. */
+  get lines(): readonly string[] {
+    return this.problems.map(lineOf);
+  }
+
   /** One problem. `known`: names among which the value was looked for. */
   static of(path: string, value: unknown, expected: string, known: readonly string[] = []): DefinitionProblem {
     return new DefinitionProblem([problemOf(path, value, expected, known)]);

@@ -9,7 +9,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { ReducerProblem } from '../aggregates/load-reducers.ts';
 import { reducerKey } from '../aggregates/reducer.ts';
 import type { StreamDefinition } from '../define/definition.ts';
-import { at, DefinitionProblem, Findings } from '../define/definition-problem.ts';
+import { at, DefinitionProblem, Findings, type Problem } from '../define/definition-problem.ts';
 import type { AggregatePlan, Plan } from '../plan.ts';
 
 /** A window or pattern that came by a call. */
@@ -29,6 +29,7 @@ export interface Merged extends InForce {
   readonly leftOut: readonly { readonly operator: string; readonly why: string }[];
 }
 
+const OPERATOR_NAME = /^streams\[\d+\]\.\w+\[\d+\]\.name$/;
 const OPERATORS = ['windows', 'patterns', 'joins', 'views', 'anomalies', 'alerts'] as const;
 
 /** `given`: goes before what was. `check` throws `DefinitionProblem` when definitions do not fit together. */
@@ -110,12 +111,20 @@ export function ofCall(
   { kind, stream }: Pick<Defined, 'kind' | 'stream'>,
 ): DefinitionProblem {
   const index = definitions.findIndex(({ name }) => name === stream);
-  const given = at(at(at('streams', index), kind), (definitions[index]?.[kind]?.length ?? 0) - 1);
-  const pathOf = (path: string): string =>
-    path.startsWith(given)
-      ? `definition${path.slice(given.length)}`
-      : path.replace(/^streams\[(\d+)\]/, (whole, i: string) => definitions[Number(i)]?.name ?? whole);
-  return new DefinitionProblem(problems.map((problem) => ({ ...problem, path: pathOf(problem.path) })));
+  const own = at('streams', index);
+  const operators = definitions[index]?.[kind] ?? [];
+  const given = at(at(own, kind), operators.length - 1);
+  const name = JSON.stringify(operators.at(-1)?.name);
+  const named = (path: string): string =>
+    path.replace(/^streams\[(\d+)\]/, (whole, i: string) => definitions[Number(i)]?.name ?? whole);
+  const told = (problem: Problem): Problem => {
+    const { expected, path, value } = problem;
+    if (path.startsWith(given)) return { ...problem, path: `definition${path.slice(given.length)}` };
+    if (!path.startsWith(own) || !OPERATOR_NAME.test(path) || value !== name) return { ...problem, path: named(path) };
+    // What was there has its name by right.
+    return { ...problem, path: 'definition.name', expected: `${expected}: ${named(path)} is there` };
+  };
+  return new DefinitionProblem(problems.map(told));
 }
 
 /** Reducers of the plan after that the one before has not: of a plan that comes by a call there must be none. */

@@ -2,7 +2,10 @@
  * CloudEvents in HTTP binary mode: attributes in `ce-*` headers, data in the body.
  *
  * Role: turns one into the structured form, which is what the decoder reads. Only data that is JSON can be an event.
- * Source: CloudEvents 1.0, HTTP protocol binding, binary content mode; values are percent-encoded.
+ * The body is put in as it came, before the attributes: of members of the same name the last one counts, so that a body
+ * that is more than one value cannot say who it is from. For the same reason those that are absent are there as null.
+ * Source: CloudEvents 1.0.2, HTTP protocol binding: a media type of CloudEvents says that it is another mode, whatever
+ * headers there are (3); values are percent-encoded, and may be quoted strings (3.1.3.2).
  */
 import type { RequestHead } from '../../frontend/port.ts';
 import { isMark, MARK_BYTES } from '../decode/utf8.ts';
@@ -20,35 +23,40 @@ const ATTRIBUTES = [
   'correlationid',
 ];
 
-export type BinaryEvent = Readonly<Record<string, string>>;
+const OTHER_MODES = 'application/cloudevents';
+const QUOTED = /^"(?:[^"\\]|\\.)*"$/;
+const QUOTED_PAIR = /\\(.)/g;
 
-/** Null when the request is not one. Only valid while the head can be read. */
-export function binaryEventOf(head: RequestHead): BinaryEvent | null {
+export type BinaryEvent = Readonly<Record<string, string | null>>;
+
+/** Null when the request, of that media type, is not one. Only valid while the head can be read. */
+export function binaryEventOf(head: RequestHead, type: string): BinaryEvent | null {
   const specversion = head.header('ce-specversion');
-  if (specversion === '') return null;
-  const event: Record<string, string> = { specversion };
+  if (specversion === '' || type.startsWith(OTHER_MODES)) return null;
+  const event: Record<string, string | null> = { specversion: decoded(specversion) };
   for (const attribute of ATTRIBUTES) {
     const value = head.header(`ce-${attribute}`);
-    if (value !== '') event[attribute] = decoded(value);
+    event[attribute] = value === '' ? null : decoded(value);
   }
   return event;
 }
 
 function decoded(value: string): string {
-  if (!value.includes('%')) return value;
+  const text = QUOTED.test(value) ? value.slice(1, -1).replace(QUOTED_PAIR, '$1') : value;
+  if (!text.includes('%')) return text;
   try {
-    return decodeURIComponent(value);
+    return decodeURIComponent(text);
   } catch {
     // Not percent-encoding after all: as it stands.
-    return value;
+    return text;
   }
 }
 
 /** Null when the data is not JSON text. */
 export function wrapBinaryEvent(event: BinaryEvent, type: string, data: Uint8Array): Uint8Array | null {
-  const head = JSON.stringify({ ...event, datacontenttype: type }).slice(0, -1);
   const body = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
   const text = isMark(body, 0) ? body.subarray(MARK_BYTES) : body;
   if (type !== '' && type !== 'application/json' && !type.endsWith('+json')) return null;
-  return Buffer.concat([Buffer.from(`${head},"data":`), text, Buffer.from('}')]);
+  const attributes = JSON.stringify({ ...event, datacontenttype: type, data_base64: null }).slice(1);
+  return Buffer.concat([Buffer.from('{"data":'), text, Buffer.from(`,${attributes}`)]);
 }

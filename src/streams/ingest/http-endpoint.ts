@@ -5,13 +5,13 @@
  * Headers: `Idempotency-Key` (the batch id, at most 256 characters, of each sender its own: the same one again gets the
  * same answer and counts nothing twice; with another body it is refused with 422),
  * `traceparent`, `X-Correlation-Id`, `X-Partition` (source partition of the watermark; default one per stream),
- * CloudEvents in binary mode (`ce-*` headers, the body is the data).
+ * CloudEvents in binary mode (`ce-*` headers, the body is the data; not with a media type of CloudEvents).
  * Answer: 200 `{"accepted":n,"rejected":n,"late":n}`; 4xx and 5xx `{"error":text}`, with `Retry-After` where the same
  * request may succeed later; 422 for a batch that no thread could decode, and that is kept as a dead letter.
  * `GET` and `POST /streams/{stream}/dead-letters` list and replay poison events; a page may be short, the last one is
  * empty. Upgraded, the path of events is a WebSocket: see `socket-batches.ts`.
  */
-import type { HeaderPairs, HttpCall, Reply, RequestHead, UpgradeTicket } from '../../frontend/port.ts';
+import type { HeaderPairs, HttpCall, Reply, RequestHead, UpgradeRefusal, UpgradeTicket } from '../../frontend/port.ts';
 import { JSON_TYPE, refuseMethod } from '../../frontend/refusal.ts';
 import type { Endpoint } from '../../frontend/router.ts';
 import { type DeadLetterFacts, STREAM_REFUSALS, StreamRefusal, type Streams } from '../engine/port.ts';
@@ -80,7 +80,7 @@ export class StreamEndpoint implements Required<Endpoint> {
     return this.#events(stream, head, reply, admission);
   }
 
-  upgrade(head: RequestHead): { readonly status: number; readonly message: string } | UpgradeTicket {
+  upgrade(head: RequestHead): UpgradeRefusal | UpgradeTicket {
     const [, stream, what] = PATH.exec(head.path) ?? [];
     if (stream === undefined || what !== 'events') return { status: 404, message: 'no such path' };
     const admission = this.#options.admit(head);
@@ -99,7 +99,7 @@ export class StreamEndpoint implements Required<Endpoint> {
     admission: ReturnType<IngestOptions['admit']>,
   ): HttpCall | null {
     const type = head.header('content-type').split(';', 1)[0]?.trim().toLowerCase() ?? '';
-    const binary = binaryEventOf(head);
+    const binary = binaryEventOf(head, type);
     const format = binary === null ? MEDIA_TYPES.get(type) : 'cloudevent';
     if (format === undefined) {
       const known = [...MEDIA_TYPES.keys()].join(', ');

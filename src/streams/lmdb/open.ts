@@ -5,7 +5,8 @@
  * Invariants: the jobs of a group are one transaction; `write` resolves when it is flushed to disk; groups are written
  * in the order asked for, one at a time; after a failed one nothing is written until `recover` has shown that writing
  * works, so what was acknowledged never has a gap before it. Whoever opens the directory last owns it: its fencing
- * epoch is checked inside each transaction, and an earlier owner, in whatever process, can write no more.
+ * epoch is checked inside each transaction, and an earlier owner, in whatever process, can write no more. It is not opened
+ * while another process of this machine is seen to have it (`owner.ts`), so that nobody takes it by mistake.
  *
  * Settings that look odd, and why:
  * - `overlappingSync: false`: a commit then includes the flush, and its failure rejects. With LMDB-js's default, the
@@ -18,6 +19,7 @@
 import { join } from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { restoreLength } from './file-length.ts';
+import { disown, own, ownerOf } from './owner.ts';
 import { sealed, seedOf, unsealed } from './sealed-value.ts';
 
 export const TABLES_MAX = 16;
@@ -129,6 +131,8 @@ export class LmdbEnvironment {
   constructor(directory: string, options: LmdbOptions = {}) {
     this.directory = directory;
     this.#commitMsMax = options.commitMsMax ?? COMMIT_MS_MAX;
+    const owner = ownerOf(directory);
+    if (owner !== 0) throw new StoreUnavailable(`${directory} is in use by process ${owner}`, true);
     try {
       const problem = restoreLength(join(directory, 'data.mdb'));
       if (problem !== null) throw new Error(problem);
@@ -142,6 +146,7 @@ export class LmdbEnvironment {
       });
       this.#owner = this.#root.openDB<Buffer, TableKey>({ name: 'owner', encoding: 'binary', useVersions: true });
       this.#epoch = this.#takeOver();
+      own(directory);
     } catch (error) {
       throw new StoreUnavailable(`cannot open ${directory}: ${String(error)}`, true, { cause: error });
     }
@@ -191,7 +196,9 @@ export class LmdbEnvironment {
     if (this.#writing) await new Promise<void>((resolve) => this.#idle.push(resolve));
     this.#failure = new StoreUnavailable(`${this.directory} is closed`, true);
     // Closing would wait for the commit that hangs.
-    if (!this.#stuck) await this.#root.close();
+    if (this.#stuck) return;
+    await this.#root.close();
+    disown(this.directory);
   }
 
   #tableNames(): string[] {

@@ -31,10 +31,7 @@ export async function describeStream(streams: Streams, name: string): Promise<St
   const { plan } = streams;
   const stream = plan.streams.find((each) => each.name === name);
   const facts = (await streams.list()).find((each) => each.name === name);
-  if (stream === undefined || facts === undefined) {
-    const names = plan.streams.map((each) => each.name).join(', ');
-    throw new StreamRefusal('unknown', `no stream named ${JSON.stringify(name.slice(0, 64))}; there are ${names}`);
-  }
+  if (stream === undefined || facts === undefined) throw new StreamRefusal('unknown', unknownStream(plan, name));
   const fieldName = (index: number): string => stream.fields[index]?.name ?? '';
   return {
     ...facts,
@@ -46,6 +43,12 @@ export async function describeStream(streams: Streams, name: string): Promise<St
     partitions: stream.partitions,
     operators: operatorsOf(plan, stream.index),
   };
+}
+
+/** With the names there are, for who mistyped one. */
+export function unknownStream({ streams }: Plan, name: string): string {
+  const names = streams.map((each) => each.name).join(', ');
+  return `no stream named ${JSON.stringify(name.slice(0, 64))}; there are ${names}`;
 }
 
 export function operatorsOf(plan: Plan, stream: number): OperatorDescription[] {

@@ -2,10 +2,12 @@
  * The stream resources: `stream://{stream}` and one below it per window, pattern, join, view, anomaly and alert.
  *
  * Role: what clients read and subscribe to. A read gives the newest results, closed and open; an update is told once per
- * close, however many keys closed. Each is listed, and the templates complete names for clients that ask.
+ * close, however many keys closed. Each is listed, and the templates complete names for clients that ask, those of a window
+ * or pattern among its stream's where that is given.
  */
 import { defineResource, ProtocolError, type ResourceDefinition } from '../../catalogue/define.ts';
 import { StreamRefusal, type Streams } from '../engine/port.ts';
+import type { Plan } from '../plan.ts';
 import { describeStream, operatorsOf } from './describe.ts';
 import { newestResults } from './newest.ts';
 
@@ -59,13 +61,14 @@ async function newest(streams: Streams, stream: string, name: string): Promise<s
 function templates(streams: Streams): readonly ResourceDefinition[] {
   const streamNames = (start: string): string[] =>
     streams.plan.streams.map(({ name }) => name).filter((name) => name.startsWith(start));
-  const namesOf = (kind: 'window' | 'pattern', start: string): string[] => [
-    ...new Set(
-      streams.plan.operators
-        .filter((operator) => operator.kind === kind && operator.name.startsWith(start))
-        .map(({ name }) => name),
-    ),
-  ];
+  const namesOf = (kind: 'window' | 'pattern', start: string, stream: string | undefined): string[] => {
+    const { operators, streams: all } = streams.plan;
+    const fits = (each: Plan['operators'][number]): boolean =>
+      each.kind === kind &&
+      each.name.startsWith(start) &&
+      (stream ?? all[each.stream]?.name) === all[each.stream]?.name;
+    return [...new Set(operators.filter(fits).map(({ name }) => name))];
+  };
   return (['window', 'pattern'] as const).map((kind) =>
     defineResource(
       {
@@ -74,7 +77,10 @@ function templates(streams: Streams): readonly ResourceDefinition[] {
         description: `Newest results of a ${kind}.`,
         mimeType: MIME,
         run: 'inline',
-        complete: { stream: streamNames, [kind]: (start: string) => namesOf(kind, start) },
+        complete: {
+          stream: streamNames,
+          [kind]: (start, { arguments: { stream } }) => namesOf(kind, start, stream),
+        },
       },
       (_uri, variables) => {
         const [stream = '', name = ''] = [variables['stream'], variables[kind]];

@@ -10,7 +10,7 @@ import { patternDefinitionJsonSchema, windowDefinitionJsonSchema } from '../defi
 import { type ResultLine, StreamRefusal, type Streams } from '../engine/port.ts';
 import { QUERY_ROWS_MAX } from '../engine/service.ts';
 import { scopedBatchId } from '../sources/port.ts';
-import { describeStream } from './describe.ts';
+import { describeStream, unknownStream } from './describe.ts';
 import { ACCEPTED, ALERTS, ANSWER, DESCRIPTION, KEPT, STREAMS } from './output-schemas.ts';
 
 const ALERTS_MAX = 200;
@@ -33,13 +33,19 @@ export function streamTools(streams: Streams): readonly ToolDefinition[] {
   ];
 }
 
-/** A refusal is an answer the model can act on; anything else is a bug. */
-async function answered(work: () => object | Promise<object>): Promise<CallToolResult | object> {
+/** A refusal is an answer the model can act on; anything else is a bug. `stream`: what is asked; `''` for all. */
+async function answered(
+  { plan }: Streams,
+  stream: string,
+  work: () => object | Promise<object>,
+): Promise<CallToolResult | object> {
   try {
     return await work();
   } catch (error) {
     if (!(error instanceof StreamRefusal)) throw error;
-    return { content: [{ type: 'text', text: error.message }], isError: true };
+    const isKnown = stream === '' || plan.streams.some(({ name }) => name === stream);
+    const text = error.refusal === 'unknown' && !isKnown ? unknownStream(plan, stream) : error.message;
+    return { content: [{ type: 'text', text }], isError: true };
   }
 }
 
@@ -68,7 +74,10 @@ function describeTool(streams: Streams): ToolDefinition {
       input: { type: 'object', properties: { stream: STREAM }, required: ['stream'], additionalProperties: false },
       output: DESCRIPTION,
     },
-    (args) => answered(() => describeStream(streams, (args as { stream: string }).stream)),
+    (args) => {
+      const { stream } = args as { stream: string };
+      return answered(streams, stream, () => describeStream(streams, stream));
+    },
   );
 }
 
@@ -95,7 +104,7 @@ function publishTool(streams: Streams): ToolDefinition {
     },
     (args, context) => {
       const { batchId = '', events, stream } = args as { stream: string; events: object[]; batchId?: string };
-      return answered(() =>
+      return answered(streams, stream, () =>
         streams.accept(stream, 'mcp', {
           format: 'json',
           partition: '',
@@ -173,7 +182,7 @@ function queryTool(streams: Streams): ToolDefinition {
         to,
         window,
       } = args as unknown as QueryArguments;
-      return answered(async () => {
+      return answered(streams, stream, async () => {
         const answer = await streams.query({
           stream,
           name: window,
@@ -224,7 +233,7 @@ function defineOperatorTool(streams: Streams, kind: 'windows' | 'patterns', sche
     },
     (args) => {
       const { definition, stream } = args as { stream: string; definition: unknown };
-      return answered(() => streams.define(stream, kind, definition));
+      return answered(streams, stream, () => streams.define(stream, kind, definition));
     },
   );
 }
@@ -252,7 +261,7 @@ function alertsTool(streams: Streams): ToolDefinition {
     (args) => {
       const asked = args as { stream?: string; active?: boolean; evidence?: boolean; limit?: number };
       const { active = false, evidence = false, limit = 50, stream = '' } = asked;
-      return answered(async () => {
+      return answered(streams, stream, async () => {
         const alerts = await streams.alerts({ stream, active, limit });
         if (!evidence) return { alerts };
         const shown = alerts.map((alert) => withEvents(streams, alert.stream, alert, alert.result));

@@ -13,10 +13,11 @@
  * name, which is safe before it gets its own. Only then the appended part goes: where both are there, it is what is
  * deleted.
  */
-import { mkdir, open, readdir, readFile, rename, unlink } from 'node:fs/promises';
+import { open, readdir, readFile, rename, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { inWorkingDirectory, optionalInteger, requiredText } from '../connector-options.ts';
 import { linesOf } from '../lines/lines-of.ts';
+import { makeFolder } from '../make-folder.ts';
 import { FileSink, syncFolder } from './file-sink.ts';
 import { countOf } from './line-batch.ts';
 import { parquetOf } from './parquet-rows.ts';
@@ -63,7 +64,7 @@ class ParquetSink implements Sink {
   }
 
   async open(): Promise<number> {
-    await mkdir(this.#folder, { recursive: true });
+    await makeFolder(this.#folder);
     const names = await readdir(this.#folder);
     let newest = 0;
     for (const name of names) {

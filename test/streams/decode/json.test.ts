@@ -31,6 +31,19 @@ describe('JSON bodies', () => {
     );
   });
 
+  test('a body of JSON that holds no events says what it is, one that is no JSON where it is not', () => {
+    for (const body of ['null', '7', 'true', '"x"', ' -1.5 \n']) {
+      const reason = `expected an array of objects, or one object, got ${body.trim()}`;
+      assert.deepEqual(refused(body), [[0, body.length, reason]]);
+    }
+    for (const body of ['nul', '01', '"x', '7 8', 'hello']) {
+      assert.match(
+        refused(body)[0]?.[2] ?? '',
+        /^expected JSON in UTF-8, which (is not valid|ends too early) at byte \d/,
+      );
+    }
+  });
+
   test('where the array breaks, the rest is refused as one and what was before is taken', () => {
     for (const rest of ['{"n":}, {"n":2}]', '', ',{"n":2}]', '{"n":1', ']', '}', '{"n":2} {"n":3}]', '\u0000]']) {
       const body = `[{"n":1},${rest}`;

@@ -109,6 +109,18 @@ describe('MessagePack bodies', () => {
     assert.equal(reasons(Buffer.of(0xdd, 0xff, 0xff, 0xff, 0xff, 0x81, 0xa1, 0x6e, 1)).length, 1);
   });
 
+  test('JSON that is sent as MessagePack is one refusal that says so, not one for each of its characters', () => {
+    for (const text of ['{"n":1}\n{"n":2}', ' \r\n[{"n":1}]', '\ufeff{"n":1}', `{"s":"${'ä'.repeat(100)}"}`]) {
+      const [refusal, ...others] = decode(plan, 'msgpack', Buffer.from(text)).rejected;
+      assert.match(refusal?.reason ?? '', /^expected maps in MessagePack, got JSON: \[?\{"/);
+      assert.deepEqual([refusal?.at, refusal?.bytes, others], [0, Buffer.byteLength(text), []]);
+    }
+    // Numbers among maps are what they are.
+    const numbers = Buffer.concat([pack({ n: 1 }), Buffer.from('{['), pack({ n: 2 })]);
+    assert.deepEqual(taken(numbers), [1, 2]);
+    assert.deepEqual(reasons(numbers), ['expected an object, got 123', 'expected an object, got 91']);
+  });
+
   test('timestamps of all three widths are times, of number fields and of text', () => {
     const dates = [
       new Date(1_700_000_000_000),

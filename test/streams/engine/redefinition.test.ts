@@ -203,7 +203,7 @@ test('what is wrong with a definition by a call is told at its place there, or w
     await refused(tumbling('w', 0), /^definition\.sizeMs: 0, expected /);
     await refused(tumbling('w', 5, 'z'), /^definition\.aggregates\.total\.of: "z" /);
     await refused({ ...tumbling('own', 5), aggregates: { n: 'count' } }, /^s\.alerts\[0\]\.when: "total > 1" /);
-    await refused(tumbling('high', 5), /^s\.alerts\[0\]\.name: "high", expected a name that no other /);
+    await refused(tumbling('high', 5), /^definition\.name: "high", expected a name .*: s\.alerts\[0\]\.name is there$/);
     await refused(7, /^definition: 7, expected an object/);
     const [first] = alerts;
     await assert.rejects(

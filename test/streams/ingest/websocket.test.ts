@@ -3,6 +3,7 @@
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import { after, before, describe, test } from 'node:test';
 import { pack } from 'msgpackr';
 import { WebSocket } from 'ws';
@@ -115,6 +116,14 @@ for (const frontend of FRONT_ENDS) {
     const served = await serveStreams(frontend, {}, { auth: { tokens: [{ token, id: 'me', scopes: [] }] } });
     try {
       assert.equal(await new Sender(served).refused(), 401);
+      for (const path of ['/streams/visits/events', '/mcp']) {
+        const ws = new WebSocket(`ws://127.0.0.1:${served.port}${path}`, { headers: { Authorization: 'Bearer no' } });
+        ws.on('error', () => undefined);
+        const [, response] = (await once(ws, 'unexpected-response')) as [unknown, IncomingMessage];
+        const challenge = response.headers['www-authenticate'];
+        assert.deepEqual([response.statusCode, challenge], [401, 'Bearer error="invalid_token", realm="mcp"'], path);
+        ws.terminate();
+      }
       const sender = await new Sender(served, { Authorization: `Bearer ${token}` }).open();
       sender.ws.send(ndjson([visit('a')]));
       assert.deepEqual(await sender.answered(1), [TAKEN(1)]);

@@ -184,6 +184,11 @@ describe('streams over MCP', () => {
     });
     assert.equal(bad['isError'], true);
     assert.match(textOf(bad), /^definition\.aggregates\.high\.of: "nothing"/);
+    // Names of what comes behind it in the stream.
+    for (const name of ['hot', 'jump']) {
+      const taken = await call('window_define', { stream: 'load', definition: { ...definition, name } });
+      assert.match(textOf(taken), new RegExp(`^definition\\.name: "${name}", expected a name that no other`));
+    }
     await publish([{ at, host: 'p', v: 0.5 }]);
     await publish([{ at: at + 1, host: 'p', v: 91 }]);
     await close();
@@ -210,8 +215,16 @@ describe('streams over MCP', () => {
       alert?.events.map(({ text }) => JSON.parse(text)).sort((a, b) => a.at - b.at),
       events,
     );
-    const wrong = await call('alert_list', { stream: 'nope' });
-    assert.deepEqual([wrong['isError'], textOf(wrong)], [true, 'no stream named "nope"']);
+    for (const [name, args] of [
+      ['alert_list', {}],
+      ['window_query', { window: 'w' }],
+      ['stream_describe', {}],
+      ['stream_publish', { events: [{}] }],
+      ['window_define', { definition: { name: 'w', type: 'count', count: 2, aggregates: { n: 'count' } } }],
+    ] as const) {
+      const wrong = await call(name, { stream: 'nope', ...args });
+      assert.deepEqual([wrong['isError'], textOf(wrong)], [true, 'no stream named "nope"; there are load'], name);
+    }
     const shown = await query({ key: { host: 'h' }, include: 'closed', evidence: true });
     const [row] = shown.rows as unknown as { events: OriginalEvent[]; context: { events: string[] } }[];
     assert.deepEqual(

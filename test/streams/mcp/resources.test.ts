@@ -64,3 +64,19 @@ test('a window is not read as a pattern, where updates of it are not told', asyn
     await rig.close();
   }
 });
+
+test('names are completed of the stream that is chosen, and of all while none is', async () => {
+  const more = { name: 'more', type: 'count', count: 2, aggregates: { n: 'count' } } as const;
+  const rig = await openRig([STREAM, { ...STREAM, name: 't', windows: [more] }]);
+  try {
+    const windows = streamResources(rig.service).find(({ template }) => template?.includes('windows'));
+    const names = (given: Record<string, string>): unknown =>
+      windows?.complete?.['window']?.('', { arguments: given, argument: 'window' });
+    assert.deepEqual(names({ stream: 't' }), ['more']);
+    assert.deepEqual(names({ stream: 's' }), ['w']);
+    assert.deepEqual(names({ stream: 'none' }), []);
+    assert.deepEqual(names({}), ['w', 'more']);
+  } finally {
+    await rig.close();
+  }
+});
