@@ -24,6 +24,7 @@ export interface StreamPlan {
   readonly timestampUnit: 's' | 'ms' | 'us' | 'ns' | 'iso';
   /** Default key, as field indexes. */
   readonly key: readonly number[];
+  /** Of members that no field names, where events behind results are shown. */
   readonly keepUnknown: boolean;
   readonly outOfOrderMs: number;
   readonly idleAfterMs: number;

@@ -18,7 +18,7 @@ export function streamPlan(own: Partial<StreamPlan> & Pick<StreamPlan, 'fields'>
     timestampField: -1,
     timestampUnit: 'ms',
     key: [],
-    keepUnknown: false,
+    keepUnknown: true,
     outOfOrderMs: 0,
     idleAfterMs: 0,
     maxFutureMs: 0,

@@ -245,6 +245,11 @@ export class EventBatch {
     return this.#text.toString('utf8', at, at + length);
   }
 
+  /** As `original`, or by its fields alone where members that the schema does not name are dropped. */
+  shown(row: number): string {
+    return this.plan.streams[this.stream]?.keepUnknown === false ? this.#fieldsJson(row) : this.original(row);
+  }
+
   /** By field; null when absent. */
   fieldValues(row: number): (string | number | boolean | null)[] {
     return (this.plan.streams[this.stream]?.fields ?? []).map(({ type }, field) => {

@@ -39,7 +39,7 @@ export function streamPlan(definition: StreamDefinition, index: number, path: st
     fields,
     ...timestampOf(definition, fields, at(schemaPath, 'timestamp'), findings),
     key: keyFields(schema.key ?? [], fields, at(schemaPath, 'key'), findings),
-    keepUnknown: schema.unknown === 'keep',
+    keepUnknown: schema.unknown !== 'drop',
     outOfOrderMs: time.outOfOrderMs ?? 0,
     idleAfterMs: time.idleAfterMs ?? STREAM_DEFAULTS.idleAfterMs,
     maxFutureMs: time.maxFutureMs ?? STREAM_DEFAULTS.maxFutureMs,

@@ -23,7 +23,10 @@ export interface SchemaDefinition {
   timestamp?: 'arrival' | { field: string; unit?: 's' | 'ms' | 'us' | 'ns' | 'iso' };
   /** Key of windows, patterns and so on that name none. Default none: unkeyed. */
   key?: string[];
-  /** Members the schema does not name. `keep`: the original bytes of the event are kept. Default `drop`. */
+  /**
+   * Members the schema does not name. `keep`: events behind results are shown as they came; `drop`: by their fields alone. The
+   * log, and dead letters, have events as they came. Default `keep`.
+   */
   unknown?: 'drop' | 'keep';
 }
 

@@ -171,7 +171,7 @@ describe('a plan', () => {
       timestampField: -1,
       timestampUnit: 'ms',
       key: [],
-      keepUnknown: false,
+      keepUnknown: true,
       outOfOrderMs: 0,
       idleAfterMs: 30_000,
       maxFutureMs: 300_000,

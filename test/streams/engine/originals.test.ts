@@ -79,6 +79,22 @@ test("an event is shown with where it came from, and its context before its batc
   }
 });
 
+test('members that the schema does not name are shown, unless they are dropped: what came before that, too', async () => {
+  const stores = lastingStores();
+  const textsOf = async (unknown?: 'drop' | 'keep'): Promise<string[]> => {
+    const schema = { ...STREAM.schema, ...(unknown !== undefined && { unknown }) };
+    const rig = await openRig([{ ...STREAM, schema }], { stores });
+    await rig.send('s', [{ secret: 's', k: 'a', at: 1 }], { batchId: 'b' });
+    const events = await rig.service.events('s', [`${FIRST}:0`]);
+    await rig.abandon();
+    return events.map(({ text }) => text);
+  };
+  const whole = '{"secret":"s","k":"a","at":1}';
+  assert.deepEqual(await textsOf(), [whole]);
+  assert.deepEqual(await textsOf('drop'), ['{"at":1,"k":"a"}']);
+  assert.deepEqual(await textsOf('keep'), [whole]);
+});
+
 test('events that the log has let go of are left out', async () => {
   const rig = await openRig([STREAM]);
   try {

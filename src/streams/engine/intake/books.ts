@@ -256,8 +256,8 @@ export class StreamBook {
 }
 
 /** All by which an event is taken or refused. */
-function schemaOf({ fields, key, keepUnknown, maxFutureMs, timestampField, timestampUnit }: StreamPlan): string {
-  return JSON.stringify([fields, key, keepUnknown, maxFutureMs, timestampField, timestampUnit]);
+function schemaOf({ fields, key, maxFutureMs, timestampField, timestampUnit }: StreamPlan): string {
+  return JSON.stringify([fields, key, maxFutureMs, timestampField, timestampUnit]);
 }
 
 /** Events of a record that were late for a window, of the window that had most of them. */

@@ -60,7 +60,7 @@ async function originalOf(engine: StreamEngine, seq: number, row: number): Promi
     if (row >= batch.count) return null;
     const { arrivalMs, partition, position, source } = record;
     return {
-      text: batch.original(row),
+      text: batch.shown(row),
       source,
       arrivalMs,
       ...(partition !== '' && { partition }),
@@ -78,8 +78,8 @@ async function derivedOriginalOf(engine: StreamEngine, seq: number, row: number)
   const { contextBytes, record } = derived;
   const batch = await decodedAgain(engine, book, record, seq, contextBytes);
   if (row >= batch.count) return null;
-  const text = batch.original(row);
-  const result = resultBehind(derived, lineOf(batch, row), text);
+  const text = batch.shown(row);
+  const result = resultBehind(derived, lineOf(batch, row), batch.original(row));
   const { arrivalMs, source } = record;
   const position = String(Math.floor(seq));
   return { text, source, position, arrivalMs, ...contextShown(batch, row, record), ...(result !== null && { result }) };
