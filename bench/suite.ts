@@ -5,7 +5,7 @@
  * it is stopped, what has been measured so far is the result, and the last round counts with the time it had.
  */
 import { setMaxListeners } from 'node:events';
-import { type Disturbance, DisturbanceWatch } from './measure/disturbance.ts';
+import { type Disturbance, DisturbanceWatch, readAll } from './measure/disturbance.ts';
 import type { BenchReport, Sample, ScenarioReport } from './report/model.ts';
 import { readTargets } from './report/targets.ts';
 import type { Plan, Scenario, Variant } from './scenarios/scenario.ts';
@@ -55,7 +55,8 @@ async function runScenario(
       const variant = variants[index];
       if (variant === undefined || stopped.aborted) break;
       progress.roundBegins(scenario, variant, round);
-      const watch = new DisturbanceWatch();
+      const { serverPid = null } = variant;
+      const watch = new DisturbanceWatch(() => (serverPid === 0 ? null : readAll(serverPid)));
       const result = await measure(variant, plan, stopped);
       if (stopped.aborted && result instanceof Error) break;
       progress.roundEnds(scenario, variant, round, result);

@@ -3,7 +3,8 @@
  * time that the hypervisor gave to other machines.
  *
  * Role: a figure that was taken beside something else is no worse than it says, but it says something else. Part of the
- * bench is this process and all its descendants: servers, load clients, the stores they need.
+ * bench is this process and all its descendants: servers, load clients, the stores they need; and a server that was there
+ * before, where its number is given (`--pid`).
  * Interrupts are left out: the kernel counts those of the bench's own traffic as nobody's. Linux only, as `/proc` is.
  */
 import { readFileSync } from 'node:fs';
@@ -38,18 +39,19 @@ export interface Readings {
   readonly benchUs: number;
 }
 
-/** Null where the operating system does not tell. */
-function readNow(): Readings | null {
+/** Null where the operating system does not tell. `server`: one that this process did not start, and is part of the bench. */
+export function readAll(server: number | null): Readings | null {
   if (treeUnreadable() !== null) return null;
-  const bench = readTree(process.pid);
-  return bench === null ? null : { machine: ticksOf(readFileSync('/proc/stat', 'utf8')), benchUs: bench.cpuUs };
+  const trees = [process.pid, ...(server === null ? [] : [server])].map(readTree);
+  const benchUs = trees.reduce((sum, tree) => sum + (tree?.cpuUs ?? Number.NaN), 0);
+  return Number.isNaN(benchUs) ? null : { machine: ticksOf(readFileSync('/proc/stat', 'utf8')), benchUs };
 }
 
 export class DisturbanceWatch {
   readonly #read: () => Readings | null;
   readonly #start: Readings | null;
 
-  constructor(read: () => Readings | null = readNow) {
+  constructor(read: () => Readings | null) {
     this.#read = read;
     this.#start = read();
   }

@@ -39,6 +39,8 @@ export interface Variant {
   readonly role: Role;
   /** Part of a quick run. */
   readonly quick: boolean;
+  /** Its server was there before. 0: nobody says which process it is, and so not what is beside it either. */
+  readonly serverPid?: number;
   measure(round: Round): Promise<Sample>;
 }
 

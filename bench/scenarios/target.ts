@@ -29,7 +29,15 @@ export function targetScenario(target: TargetOptions): Scenario {
     roundsMax: Number.POSITIVE_INFINITY,
     prepare: () => ({
       // In the place of ours: what fails of it fails the run, and what becomes worse of it a comparison.
-      variants: [{ name: what, role: 'millrace', quick: true, measure: (round) => measure(target, round) }],
+      variants: [
+        {
+          name: what,
+          role: 'millrace',
+          quick: true,
+          serverPid: target.pid,
+          measure: (round) => measure(target, round),
+        },
+      ],
       skipped: [],
     }),
   };

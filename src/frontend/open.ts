@@ -1,8 +1,8 @@
 /**
  * Chooses and opens the front end: uWebSockets.js where a native build loads, else node:http.
  *
- * Role: the only place that knows both adapters; the one that is not used is not loaded. `auto` never fails for a missing native module; `uws` does, and says
- * what was tried.
+ * Role: the only place that knows both adapters; the one that is not used is not loaded. `auto` never fails for a missing
+ * native module; `uws` does, and says what was tried.
  */
 import type { Log } from '../observe/port.ts';
 import type { FrontEnd, FrontEndOptions, HttpHandler, MessageRoute } from './port.ts';

@@ -3,10 +3,13 @@
  */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { closedLoop } from '../../bench/load/job.ts';
 import { chooseClient } from '../../bench/load/run-load.ts';
 import { parseWrk, wrkScript } from '../../bench/load/wrk-script.ts';
+import { treeUnreadable } from '../../bench/measure/process-tree.ts';
 import { parseOptions } from '../../bench/options.ts';
+import type { Sample } from '../../bench/report/model.ts';
 import { growth } from '../../bench/scenarios/overload.ts';
 import { workerCounts } from '../../bench/scenarios/scaling.ts';
 import type { Plan, Scenario, Variant } from '../../bench/scenarios/scenario.ts';
@@ -113,6 +116,22 @@ describe('the suite', () => {
     );
     assert.deepEqual(report?.variants[0]?.failures, ['round 2: did not start']);
     assert.equal(report?.variants[1]?.rounds.length, 3);
+  });
+
+  test('tells nothing of programs beside a server that it does not know, or that has gone', async () => {
+    const none = treeUnreadable() !== null;
+    const wait = async (): Promise<Sample> => {
+      await delay(50);
+      return sample({ perSecond: 1 });
+    };
+    const own = variant('own', wait);
+    const known = { ...variant('known', wait), serverPid: process.pid };
+    const unknown = { ...variant('unknown', wait), serverPid: 0 };
+    const gone = { ...variant('gone', wait), serverPid: 2 ** 30 };
+    const all = scenario(own, known, unknown, gone);
+    const [report] = await runSuite([all], planFor('--rounds', '1'), new AbortController().signal, silent);
+    const isTold = report?.variants.map(({ disturbances }) => disturbances?.map((each) => each !== null));
+    assert.deepEqual(isTold, [[!none], [!none], [false], [false]]);
   });
 
   test('reports what there is when it is stopped', async () => {
