@@ -141,13 +141,9 @@ function openTasks(
   });
 }
 
-/** What is made of them later, when the parts that need it are put together. */
 function sharedRedis(ground: Omit<ClusterOptions, keyof ClusterParts>): SharedRedis {
   const { settings, log, membership, commands, subscriber, onGap } = ground;
   return {
-    commands,
-    subscriber,
-    onGap,
     openResults(now) {
       const { resultsMax, bytesMax } = settings.cache;
       const bounds = { resultsMax, bytesMax, leaseMs: FLIGHT_LEASE_MS, prefix: settings.cluster.prefix };

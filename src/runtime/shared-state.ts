@@ -15,8 +15,6 @@ import type { Ledger } from '../ledger/port.ts';
 import type { Log } from '../observe/port.ts';
 import { SharedSecret } from '../protocol/shared-secret.ts';
 import type { RateBudgets } from '../rates/port.ts';
-import type { RedisConnection } from '../redis/connection.ts';
-import type { RedisSubscriber } from '../redis/subscriber.ts';
 import { MemoryEventLog } from '../sessions/memory-event-log.ts';
 import { MemorySessionStore } from '../sessions/memory-store.ts';
 import type { EventLog, SessionRelay, SessionStore } from '../sessions/port.ts';
@@ -26,12 +24,8 @@ import { MemoryTaskStore } from '../tasks/memory-store.ts';
 import type { SharedTaskStore, TaskStore } from '../tasks/port.ts';
 import type { ClusterNode, ClusterParts } from './cluster.ts';
 
-/** What only nodes with a Redis have. `now`: monotonic milliseconds. */
+/** What is made of a Redis when the parts that need it are put together. `now`: monotonic milliseconds. */
 export interface SharedRedis {
-  readonly commands: RedisConnection;
-  readonly subscriber: RedisSubscriber;
-  /** Called when messages of other nodes may have been missed. */
-  readonly onGap: Set<() => void>;
   openResults(now: () => number): ResultCache;
   openLedger(): Ledger;
   openRates(now: () => number): RateBudgets;
