@@ -121,23 +121,29 @@ for (const where of ['decode', 'apply'] as const) {
   });
 }
 
-const COUNTED = { accepted: 3, rejected: 0, late: 0 };
-
-test('while a note cannot be written all waits for it, which is told, and goes on when it can', async () => {
-  const stores = lastingStores();
-  const { deadLetters } = await stores();
-  const { rig, tap } = await openWith(stores, { in: 'apply' });
-  const { add, addNoted } = deadLetters;
+/** Sends all while letters cannot be written. Resolves when that is told; `back`: they can. */
+async function sentWhileAway(rig: Rig, letters: DeadLetterStore) {
+  const { add, addNoted } = letters;
   const away = (): Promise<void> => Promise.reject(new LettersUnavailable('disk full'));
-  Object.assign(deadLetters, { add: away, addNoted: away });
+  Object.assign(letters, { add: away, addNoted: away });
   const sending = sendAll(rig);
   await eventually(
     'it is told',
     () => rig.service.degraded,
     (reasons) => reasons.includes('stream dead letters'),
   );
+  return { sending, back: () => void Object.assign(letters, { add, addNoted }) };
+}
+
+const COUNTED = { accepted: 3, rejected: 0, late: 0 };
+
+test('while a note cannot be written all waits for it, which is told, and goes on when it can', async () => {
+  const stores = lastingStores();
+  const { deadLetters } = await stores();
+  const { rig, tap } = await openWith(stores, { in: 'apply' });
+  const { back, sending } = await sentWhileAway(rig, deadLetters);
   assert.deepEqual(tap.lines(), []);
-  Object.assign(deadLetters, { add, addNoted });
+  back();
   const outcomes = await sending;
   assert.deepEqual(
     outcomes.map((each) => (each.status === 'fulfilled' ? 'ok' : each.reason.refusal)),
@@ -154,22 +160,14 @@ test('streams end though a note cannot be written, and the next start has what w
   const { deadLetters } = await stores();
   const death: Death = { in: 'apply' };
   const { rig, tap } = await openWith(stores, death);
-  const { add, addNoted } = deadLetters;
-  const away = (): Promise<void> => Promise.reject(new LettersUnavailable('disk full'));
-  Object.assign(deadLetters, { add: away, addNoted: away });
-  const sending = sendAll(rig);
-  await eventually(
-    'it is told',
-    () => rig.service.degraded,
-    (reasons) => reasons.includes('stream dead letters'),
-  );
+  const { back, sending } = await sentWhileAway(rig, deadLetters);
   await rig.close();
   assert.deepEqual(
     (await sending).slice(1).map(({ status }) => status),
     ['rejected', 'rejected', 'rejected'],
   );
   assert.deepEqual(tap.lines(), []);
-  Object.assign(deadLetters, { add, addNoted });
+  back();
   const again = await openWith(stores, death);
   const refusals = (await sendAll(again.rig)).map((each) => (each.status === 'fulfilled' ? 'ok' : each.reason.refusal));
   assert.deepEqual(refusals, ['ok', 'undecodable', 'ok', 'ok']);
