@@ -17,7 +17,7 @@ import { outcomeOf } from '../protocol/methods/answers.ts';
 import type { CallGuards } from '../protocol/methods/guarded-calls.ts';
 import { MemoryRates } from '../rates/memory-rates.ts';
 import type { RateBudgets } from '../rates/port.ts';
-import type { SharedState } from './shared-state.ts';
+import type { SharedState } from './shared-port.ts';
 
 const METHOD = 'tools/call';
 

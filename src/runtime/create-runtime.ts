@@ -35,7 +35,8 @@ import { registerGauges } from './gauges.ts';
 import { Member } from './member.ts';
 import { type McpServerSource, Mounts } from './mounts.ts';
 import { assembleProtocol, type Protocol } from './protocol.ts';
-import { openSharedState, type SharedState } from './shared-state.ts';
+import type { SharedState } from './shared-port.ts';
+import { openSharedState } from './shared-state.ts';
 import { type RuntimeStreams, type StreamsPorts, startStreams } from './streams.ts';
 import { ToolSources } from './tool-sources.ts';
 

@@ -11,7 +11,7 @@ import { inUrl, isEveryInterface } from '../config/host-name.ts';
 import type { Settings } from '../config/settings.ts';
 import type { NodeReport } from '../observe/operations.ts';
 import type { Health } from '../observe/port.ts';
-import type { SharedState } from './shared-state.ts';
+import type { SharedState } from './shared-port.ts';
 
 export interface MemberOptions {
   readonly settings: Settings;

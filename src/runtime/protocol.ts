@@ -17,7 +17,7 @@ import { Listen } from '../subscriptions/listen.ts';
 import { TaskManager } from '../tasks/manager.ts';
 import type { Tasks } from '../tasks/port.ts';
 import { openGuards } from './call-guards.ts';
-import type { SharedState } from './shared-state.ts';
+import type { SharedState } from './shared-port.ts';
 
 export interface ProtocolOptions {
   readonly settings: Settings;

@@ -1,5 +1,5 @@
 /**
- * What nodes share when there is a Redis: everything behind the ports of `shared-state.ts` for more than one node.
+ * What nodes share when there is a Redis: everything behind `shared-port.ts` for more than one node.
  *
  * Role: makes the Redis implementations and ties them together. Loaded only where a Redis is configured: a node that is
  * alone starts without the client and without what nodes tell each other.
@@ -22,8 +22,8 @@ import { RedisSubscriber } from '../redis/subscriber.ts';
 import { presenceKey, RedisTaskStore } from '../tasks/redis-store.ts';
 import { ClusterNode, type ClusterOptions, type ClusterParts } from './cluster.ts';
 import { NodeSecret } from './node-secret.ts';
+import type { SharedRedis, SharedState } from './shared-port.ts';
 import { openSharedSessions } from './shared-sessions.ts';
-import type { SharedRedis, SharedState } from './shared-state.ts';
 
 /** Heartbeats that a claim of a task or an idempotency key outlives its node. */
 const CLAIM_BEATS = 3;

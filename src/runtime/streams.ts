@@ -21,7 +21,7 @@ import type { PoolThreads } from '../streams/engine/threads/pool-threads.ts';
 import type { Admission, Refused } from '../streams/ingest/http-endpoint.ts';
 import type { Bus } from '../subscriptions/port.ts';
 import type { Engine } from './engine.ts';
-import type { SharedState } from './shared-state.ts';
+import type { SharedState } from './shared-port.ts';
 
 /** For Redis to answer before the node goes on starting without it. */
 const CONNECT_MS_MAX = 3_000;
