@@ -19,6 +19,8 @@ import { readsSharedData, sharedDataIsThere } from './shared-data-use.ts';
 
 const FILES_AT_ONCE = 2;
 const FILE_MS_MAX = 400_000;
+/** Characters of a file's stderr that are told again when its process ends badly. */
+const LAST_WORDS_MAX = 2000;
 
 /** Test files under `folder` in a fixed order. */
 function testFiles(folder: string, patterns: readonly string[]): string[] {
@@ -29,14 +31,26 @@ function testFiles(folder: string, patterns: readonly string[]): string[] {
     .map((path) => join(folder, path));
 }
 
+/** What became of the process of a file that failed as a whole, and what it wrote to stderr last. */
+function howItEnded(error: object, lastWords = 'nothing'): string {
+  const { exitCode = null, signal = null } = error as { exitCode?: number | null; signal?: string | null };
+  return ` (exit code ${exitCode}, signal ${signal}; on stderr at last: ${lastWords.trim()})`;
+}
+
 /** Runs the files; resolves with what is wrong, nothing when all is well. */
 async function runFiles(folder: string, files: readonly string[]): Promise<string[]> {
   const problems: string[] = [];
   let tests = 0;
   const stream = run({ files: [...files], concurrency: FILES_AT_ONCE, timeout: FILE_MS_MAX });
   const where = (file: string | undefined): string => (file === undefined ? '' : `${relative(folder, file)}: `);
+  const lastWords = new Map<string, string>();
+  stream.on('test:stderr', ({ file, message }) => {
+    lastWords.set(file, `${lastWords.get(file) ?? ''}${message}`.slice(-LAST_WORDS_MAX));
+  });
   stream.on('test:fail', ({ name, file, details }) => {
-    if (details.type !== 'suite') problems.push(`failed: ${where(file)}${name}`);
+    if (details.type === 'suite') return;
+    const ended = files.includes(name) ? howItEnded(details.error, lastWords.get(name)) : '';
+    problems.push(`failed: ${where(file)}${name}${ended}`);
   });
   stream.on('test:pass', ({ name, file, details, skip }) => {
     // Node reports a file without tests as one test, named like the file.

@@ -74,7 +74,7 @@ interface Live extends PoolWorker {
 
 /** A checkout run through a TypeScript loader hands that loader on, which in a thread knows `require` only. */
 const fromSource = import.meta.url.endsWith('.ts');
-const workerUrl = new URL(fromSource ? '../../workers/worker.ts' : '../../workers/entry.js', import.meta.url);
+const workerUrl = new URL(fromSource ? '../../workers/worker.ts' : '../../workers/entry.cjs', import.meta.url);
 
 export class PiscinaPool implements WorkerPool, StreamCarrier {
   readonly size: number;

@@ -57,8 +57,25 @@ describe('the test run', () => {
     });
     const failing = runIn(folder, 'fails');
     assert.deepEqual([failing.status, failing.stderr], [1, 'failed: fails.test.js: bad\n']);
-    assert.equal(runIn(folder, 'broken').status, 1);
+    const broken = runIn(folder, 'broken');
+    assert.equal(broken.status, 1);
+    assert.match(
+      broken.stderr,
+      /^failed: .* \(exit code 1, signal null; on stderr at last: .*(\n.*)*Error: cannot load/m,
+    );
     assert.equal(runIn(folder, 'hook').status, 1);
+  });
+
+  test('says of a process that was ended by what', (context) => {
+    const folder = folderWith(context, {
+      'crash.test.js': `${PASSING}test('ends', () => { process.stderr.write('last words\\n'); process.abort(); });\n`,
+    });
+    const { status, stderr } = runIn(folder);
+    assert.equal(status, 1);
+    assert.match(
+      stderr,
+      /^failed: crash\.test\.js: .* \(exit code null, signal SIGABRT; on stderr at last: last words/m,
+    );
   });
 });
 

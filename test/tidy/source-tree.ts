@@ -45,7 +45,7 @@ export function sourceFiles(root: string, folders: readonly string[]): SourceFil
     .flatMap((folder) =>
       readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
         .map((path) => posix.join(folder, path.replaceAll('\\', '/')))
-        .filter((path) => path.endsWith('.ts') && !path.includes('/fixtures/broken')),
+        .filter((path) => /\.c?ts$/.test(path) && !path.includes('/fixtures/broken')),
     )
     .sort()
     .map((path) => parse(path, readFileSync(join(root, path), 'utf8')));
