@@ -143,6 +143,12 @@ for (const kind of KINDS)
       assert.ok(history.length > 1000, `only ${history.length} calls`);
       assert.ok(longestSilenceMs(history) < SILENCE_MS_MAX, `${longestSilenceMs(history)} ms`);
       assert.deepEqual(touches.failed, []);
+      // The last ones are still on their way.
+      await eventually(
+        'changes that were not told',
+        () => listeners.flatMap((listener) => listener.missing(touches.touched)),
+        (missing) => missing.length === 0,
+      );
       await Promise.all(listeners.map((listener) => listener.stop()));
       for (const listener of listeners) {
         assert.deepEqual(listener.refusals, []);

@@ -52,6 +52,12 @@ export class SessionListener {
     await this.#listening;
   }
 
+  /** Of these, what it has not heard of. */
+  missing(uris: readonly string[]): string[] {
+    const heard = new Set(this.heard.map(({ uri }) => uri));
+    return uris.filter((uri) => !heard.has(uri));
+  }
+
   async #open(): Promise<Response> {
     return this.#session.listen(this.#stopped.signal, this.#lastId);
   }
@@ -93,7 +99,8 @@ export class SessionListener {
  * event, what the node before had told, for it cannot know. Clients take that for one more reason to read the resource;
  * a change that is not told leaves them with what is out of date.
  */
-export function checkHeard({ heard, streams }: SessionListener, uris: readonly string[]): void {
+export function checkHeard(listener: SessionListener, uris: readonly string[]): void {
+  const { heard, streams } = listener;
   const sequences = heard.map(({ id }) => decodeEventId(id)?.sequence ?? -1);
   for (let i = 1; i < sequences.length; i++) {
     const [before = -1, after = -1] = [sequences[i - 1], sequences[i]];
@@ -101,11 +108,7 @@ export function checkHeard({ heard, streams }: SessionListener, uris: readonly s
   }
   const told = new Map<string, number>();
   for (const { uri } of heard) told.set(uri, (told.get(uri) ?? 0) + 1);
-  assert.deepEqual(
-    uris.filter((uri) => !told.has(uri)),
-    [],
-    'changes that were not told',
-  );
+  assert.deepEqual(listener.missing(uris), [], 'changes that were not told');
   assert.deepEqual(
     uris.filter((uri) => (told.get(uri) ?? 0) > streams),
     [],
