@@ -41,7 +41,11 @@ export async function serve(frontend: FrontEndName, options: RuntimeOptions = {}
     log: createLog('info', {}, sink),
     ...options,
   });
-  const { url, port } = await runtime.listen();
+  const { url, port } = await runtime.listen().catch(async (cause: unknown) => {
+    // Its threads would keep the file from ending.
+    await runtime.close();
+    throw cause;
+  });
   return {
     runtime,
     url,
