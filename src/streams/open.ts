@@ -12,6 +12,7 @@ import { compilePlan } from './define/compile.ts';
 import type { StreamDefinition } from './define/definition.ts';
 import { checkConnectors } from './engine/connectors/check-connectors.ts';
 import { type ConnectorKinds, Connectors } from './engine/connectors/connectors.ts';
+import { Definitions } from './engine/definitions.ts';
 import { type EngineLog, StreamEngine } from './engine/engine.ts';
 import { HeldStart } from './engine/held-start.ts';
 import { Lifecycle } from './engine/lifecycle.ts';
@@ -111,7 +112,8 @@ export async function openStreams(options: StreamsOptions): Promise<OpenStreams>
   });
   let routes: Awaited<ReturnType<Connectors['useSinks']>> = [];
   const held = new HeldStart(options.goesOnBehindSinks === true);
-  const service: StreamService = new StreamService(engine, lifecycle, alerts, connectors);
+  const definitions = new Definitions(engine, lifecycle, () => service.tellDefined());
+  const service: StreamService = new StreamService(engine, definitions, alerts, connectors);
   const ending = new AbortController();
   const all = { service, engine, lifecycle, connectors, outcomes, alerts, folder, stores, log, ending };
   const started = start(options, all).then(
@@ -143,7 +145,7 @@ async function goOn(started: Promise<unknown>, { ending, engine, log, outcomes, 
   log.warn({ sinks: outcomes.full, letters }, 'the streams wait for what is outside; batches are refused until then');
   try {
     await started;
-    service.started();
+    service.tellDefined();
     log.info({}, 'the streams have started');
   } catch (error) {
     if (ending.signal.aborted) return;
