@@ -7,7 +7,14 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Principal } from '../catalogue/define.ts';
 import type { SourcedDefinition } from '../catalogue/entries.ts';
-import { foldersOf, type PlacedStream, placedIn, placedStreams, toldInPlace } from '../config/placed-streams.ts';
+import {
+  foldersOf,
+  type PlacedStream,
+  placedIn,
+  placedStreams,
+  placesOf,
+  toldInPlace,
+} from '../config/placed-streams.ts';
 import { modulesFrom } from '../config/reducer-modules.ts';
 import type { Settings } from '../config/settings.ts';
 import type { RequestHead } from '../frontend/port.ts';
@@ -15,10 +22,10 @@ import type { Endpoint } from '../frontend/router.ts';
 import type { Log, Meters } from '../observe/port.ts';
 import { type Authenticator, type AuthRefusal, isAuthRefusal } from '../protocol/authenticator.ts';
 import type { StreamDefinition } from '../streams/define/definition.ts';
-import type { ConnectorKinds } from '../streams/engine/connectors/connectors.ts';
 import type { StreamFacts, Streams } from '../streams/engine/port.ts';
 import type { PoolThreads } from '../streams/engine/threads/pool-threads.ts';
 import type { Admission, Refused } from '../streams/ingest/http-endpoint.ts';
+import type { StreamsOptions } from '../streams/open.ts';
 import type { Bus } from '../subscriptions/port.ts';
 import type { Engine } from './engine.ts';
 import type { SharedState } from './shared-port.ts';
@@ -50,6 +57,8 @@ interface Opened {
   listOwn(): readonly StreamFacts[];
   close(): Promise<void>;
 }
+
+type Declared = Pick<StreamsOptions, 'definitions' | 'kinds' | 'placeOf'>;
 
 /** Null when no streams are declared. Rejects when they cannot be opened. */
 export async function startStreams(
@@ -103,30 +112,26 @@ async function opened(ports: StreamsPorts, placed: readonly PlacedStream[], thre
     import('../streams/engine/connectors/connectors.ts'),
   ]);
   const kinds = { ...CONNECTOR_KINDS, folderOf: foldersOf(placed) };
+  const declared = { definitions, kinds, placeOf: placesOf(placed) };
   try {
-    return await (replicated ? openReplicated : openLocal)(ports, definitions, kinds, threads);
+    return await (replicated ? openReplicated : openLocal)(ports, declared, threads);
   } catch (error) {
     if (!(error instanceof DefinitionProblem)) throw error;
     throw new DefinitionProblem(error.problems.map((problem) => toldInPlace(problem, placed)));
   }
 }
 
-async function openLocal(
-  { log, settings }: StreamsPorts,
-  definitions: readonly StreamDefinition[],
-  kinds: ConnectorKinds,
-  threads: PoolThreads,
-): Promise<Opened> {
+async function openLocal({ log, settings }: StreamsPorts, declared: Declared, threads: PoolThreads): Promise<Opened> {
   const [{ openStreams }, { openStores }, { checkDeclaration }] = await Promise.all([
     import('../streams/open.ts'),
     import('../streams/stores.ts'),
     import('../streams/engine/connectors/check-declaration.ts'),
   ]);
+  const { definitions, kinds } = declared;
   checkDeclaration(definitions, kinds, { epoch: 0, shards: settings.streaming.shards });
   const { close, service } = await openStreams({
     ...settings.streaming,
-    definitions,
-    kinds,
+    ...declared,
     stores: () => openStores({ ...settings.streaming, definitions }),
     threads: () => threads,
     log,
@@ -139,14 +144,13 @@ async function openLocal(
 /** Streams that are `replicated` go from node to node; those beside them stay here. */
 async function openReplicated(
   { log, meters, settings, shared }: StreamsPorts,
-  definitions: readonly StreamDefinition[],
-  kinds: ConnectorKinds,
+  declared: Declared,
   threads: PoolThreads,
 ): Promise<Opened> {
   const { leases, membership, peers } = shared;
   if (shared.redis === null || peers === null) {
     const { DefinitionProblem } = await import('../streams/define/definition-problem.ts');
-    const index = definitions.findIndex(({ durability }) => durability === 'replicated');
+    const index = declared.definitions.findIndex(({ durability }) => durability === 'replicated');
     const expected = 'fsync or memory: there is no redisUrl';
     throw DefinitionProblem.of(`streams[${index}].durability`, 'replicated', expected);
   }
@@ -163,14 +167,13 @@ async function openReplicated(
   await Promise.race([standing, pause(CONNECT_MS_MAX, undefined, { ref: false })]);
   const streams = await openClusterStreams({
     ...settings.streaming,
-    definitions,
+    ...declared,
     leases,
     membership,
     peers,
     redis,
     prefix,
     askMsMax: settings.requestTimeoutMs,
-    kinds,
     stores: (local) => openStores({ ...settings.streaming, definitions: local }),
     threads: (seat) => threads.forEngine(seat),
     log,

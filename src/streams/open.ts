@@ -31,6 +31,8 @@ export interface StreamsOptions {
   readonly definitions: readonly StreamDefinition[];
   /** What of them is declared; the rest was defined at run time, where they were in force before. Default: all. */
   readonly declared?: readonly StreamDefinition[];
+  /** Where a stream is declared, for people. Default: its name. */
+  readonly placeOf?: ((stream: string) => string) | undefined;
   /** Power of two. */
   readonly shards: number;
   readonly logBytesMax: number;
@@ -112,7 +114,8 @@ export async function openStreams(options: StreamsOptions): Promise<OpenStreams>
   });
   let routes: Awaited<ReturnType<Connectors['useSinks']>> = [];
   const held = new HeldStart(options.goesOnBehindSinks === true);
-  const definitions = new Definitions(engine, lifecycle, () => service.tellDefined());
+  const { placeOf = (stream) => stream } = options;
+  const definitions = new Definitions(engine, lifecycle, { placeOf, changed: () => service.tellDefined() });
   const service: StreamService = new StreamService(engine, definitions, alerts, connectors);
   const ending = new AbortController();
   const all = { service, engine, lifecycle, connectors, outcomes, alerts, folder, stores, log, ending };

@@ -126,6 +126,10 @@ export class ClusterStreams implements Streams {
     return this.#familyOf(stream).define(stream, kind, definition);
   }
 
+  async remove(stream: string, kind: 'windows' | 'patterns', name: string): Promise<DefineOutcome> {
+    return this.#familyOf(stream).remove(stream, kind, name);
+  }
+
   async events(stream: string, ids: readonly string[]): Promise<readonly OriginalEvent[]> {
     return this.#familyOf(stream).events(stream, ids);
   }

@@ -1,5 +1,6 @@
 /**
- * Changes of what is in force, by a call: windows and patterns that are defined, and partitions that follow their first.
+ * Changes of what is in force, by a call: windows and patterns that are defined or removed, and partitions that follow
+ * their first.
  *
  * Role: between `service.ts`, which is asked, and `lifecycle.ts`, which puts in force. Whatever is wrong with a call is
  * refused here, in its words, before anything is logged.
@@ -14,20 +15,25 @@ import type { StreamEngine } from './engine.ts';
 import { refusalOf } from './intake/intake.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import { type DefineOutcome, StreamRefusal } from './port.ts';
+import { type Declaration, without } from './removal.ts';
 
 const RETRY_AFTER_MS = 1000;
+
+export interface DefinitionPorts extends Pick<Declaration, 'placeOf'> {
+  /** What is in force is other than before. */
+  changed(): void;
+}
 
 export class Definitions {
   readonly #engine: StreamEngine;
   readonly #lifecycle: Lifecycle;
-  readonly #changed: () => void;
+  readonly #ports: DefinitionPorts;
   #turn: Promise<unknown> = Promise.resolve();
 
-  /** `changed`: called when what is in force is other than before. */
-  constructor(engine: StreamEngine, lifecycle: Lifecycle, changed: () => void) {
+  constructor(engine: StreamEngine, lifecycle: Lifecycle, ports: DefinitionPorts) {
     this.#engine = engine;
     this.#lifecycle = lifecycle;
-    this.#changed = changed;
+    this.#ports = ports;
   }
 
   get inForce(): readonly StreamDefinition[] {
@@ -57,6 +63,16 @@ export class Definitions {
     });
   }
 
+  /** Takes one away that came by a call, with its state. Rejects with `StreamRefusal`. */
+  remove(stream: string, kind: Defined['kind'], name: string): Promise<DefineOutcome> {
+    return this.#inTurn(async () => {
+      this.#engine.bookNamed(stream);
+      const { declared, inForce } = this.#lifecycle;
+      const { placeOf } = this.#ports;
+      return this.#putInForce(without({ stream, kind, name }, inForce, { definitions: declared, placeOf }));
+    });
+  }
+
   /** Puts all of these in force, read when what was defined before is. False: they are, or there are none. */
   adopt(read: () => Promise<readonly StreamDefinition[] | null>): Promise<boolean> {
     return this.#inTurn(async () => {
@@ -82,7 +98,7 @@ export class Definitions {
 
   async #putInForce(next: InForce): Promise<DefineOutcome> {
     const outcome = await this.#lifecycle.putInForce(next);
-    this.#changed();
+    this.#ports.changed();
     return outcome;
   }
 }

@@ -212,6 +212,13 @@ export class StreamService implements Streams {
     return this.#definitions.define(stream, kind, definition);
   }
 
+  async remove(stream: string, kind: 'windows' | 'patterns', name: string): Promise<DefineOutcome> {
+    const outcome = await this.#definitions.remove(stream, kind, name);
+    // Whoever reads its results is to see that there are none any more.
+    this.tell({ stream, operator: name, kind: kind === 'windows' ? 'window' : 'pattern' });
+    return outcome;
+  }
+
   /** As `Definitions.adopt`. */
   adopt(read: () => Promise<readonly StreamDefinition[] | null>): Promise<boolean> {
     return this.#definitions.adopt(read);
@@ -284,7 +291,7 @@ export class StreamService implements Streams {
     return this.#listeners.onChange(listener);
   }
 
-  /** Called after a window or pattern was defined. */
+  /** Called after a window or pattern was defined or removed. */
   onDefined(listener: () => void): void {
     this.#listeners.onDefined(listener);
   }
@@ -294,7 +301,6 @@ export class StreamService implements Streams {
     this.#listeners.defined();
   }
 
-  /** From the outcomes of a round. */
   tell(change: StreamChange): void {
     this.#listeners.changed(change);
   }
