@@ -103,13 +103,11 @@ export class ClusterStreams implements Streams {
     return [...(local?.list() ?? []), ...told.flat()];
   }
 
-  /** Of the streams that run here. */
+  /** Of the streams that run here, once they have started. */
   listOwn(): readonly StreamFacts[] {
     const { local, routes } = this.#options;
-    return factsOfAll([
-      ...(local?.list() ?? []),
-      ...routes.flatMap(({ ownership }) => ownership.engine?.service.list() ?? []),
-    ]);
+    const services = [local, ...routes.map(({ ownership }) => ownership.engine?.service ?? null)];
+    return factsOfAll(services.flatMap((each) => (each === null || each.starting ? [] : each.list())));
   }
 
   async query(query: WindowQuery): Promise<WindowAnswer> {
