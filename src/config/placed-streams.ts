@@ -48,6 +48,12 @@ export function foldersOf(placed: readonly PlacedStream[]): (stream: string) => 
   return (stream) => folders.get(stream) ?? '';
 }
 
+/** By name of the stream; the name itself for those that are not among them. */
+export function placesOf(placed: readonly PlacedStream[]): (stream: string) => string {
+  const places = new Map(placed.map(({ definition, place }) => [definition.name, place]));
+  return (stream) => places.get(stream) ?? stream;
+}
+
 /** A problem as the compiler tells it; other definitions may be named in what was expected. */
 export function toldInPlace<P extends { readonly path: string; readonly expected: string }>(
   problem: P,

@@ -5,22 +5,20 @@
  * Series that never counted are left out where a label makes many of them; everything else starts at zero.
  */
 import { Counter, Gauge, type Metric, Registry } from 'prom-client';
-import { type GaugeBook, type Labels, PREFIX, type Series } from './gauge-book.ts';
 import type { FixedHistogram } from './histogram.ts';
+import { type Labels, type MeterBook, PREFIX, type Series, type Visit } from './meter-book.ts';
 import type { ProcessFacts } from './process-facts.ts';
 import { ENTRIES_MAX, OUTCOMES, SHED_REASONS, statusLabel, type Tallies } from './tallies.ts';
 
-type Visit = (labels: Labels, value: number) => void;
-
 export class Exposition {
   readonly #registry = new Registry();
-  readonly #gauges: GaugeBook;
+  readonly #book: MeterBook;
   readonly #process: ProcessFacts;
-  /** Names of gauges that are registered. */
+  /** Names of the book that are registered. */
   readonly #known = new Set<string>();
 
-  constructor(tallies: Tallies, gauges: GaugeBook, facts: ProcessFacts) {
-    this.#gauges = gauges;
+  constructor(tallies: Tallies, book: MeterBook, facts: ProcessFacts) {
+    this.#book = book;
     this.#process = facts;
     this.#requests(tallies);
     this.#pool(tallies);
@@ -30,15 +28,22 @@ export class Exposition {
   }
 
   async render(): Promise<string> {
-    for (const { name, help, labelNames, series } of this.#gauges.all()) {
-      if (this.#known.has(name)) continue;
-      this.#known.add(name);
-      this.#newGauge(name, help, labelNames, series);
+    for (const { name, help, labelNames, series } of this.#book.gauges()) {
+      if (this.#isNew(name)) this.#newGauge(name, help, labelNames, series);
+    }
+    for (const { name, help, labelNames, read } of this.#book.counters()) {
+      if (this.#isNew(name)) this.#counter(name, help, labelNames, read);
     }
     this.#process.refresh();
     const text = await this.#registry.metrics();
     this.#process.restart();
     return text;
+  }
+
+  #isNew(name: string): boolean {
+    const isNew = !this.#known.has(name);
+    this.#known.add(name);
+    return isNew;
   }
 
   #requests(tallies: Tallies): void {
@@ -92,11 +97,11 @@ export class Exposition {
     });
   }
 
-  #counter(name: string, help: string, labelNames: string[], each: (visit: Visit) => void): void {
+  #counter(name: string, help: string, labelNames: readonly string[], each: (visit: Visit) => void): void {
     new Counter({
       name,
       help,
-      labelNames,
+      labelNames: [...labelNames],
       registers: [this.#registry],
       collect() {
         this.reset();

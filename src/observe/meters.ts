@@ -5,8 +5,8 @@
  *
  * Negative or broken durations (a clock that was set back) count as zero, so sums never fall.
  */
-import { GaugeBook } from './gauge-book.ts';
 import type { FixedHistogram } from './histogram.ts';
+import { MeterBook } from './meter-book.ts';
 import type { Meters, Outcome } from './port.ts';
 import { Scrape } from './scrape.ts';
 import { ENTRIES_MAX, OUTCOMES, SHED_REASONS, STATUS_FIRST, STATUSES, Tallies } from './tallies.ts';
@@ -25,8 +25,8 @@ const secondsOf = (ms: number): number => (ms > 0 && ms < Number.POSITIVE_INFINI
 
 export class RuntimeMeters implements Meters {
   readonly #tallies = new Tallies();
-  readonly #gauges = new GaugeBook();
-  readonly #scrape = new Scrape(this.#tallies, this.#gauges);
+  readonly #book = new MeterBook();
+  readonly #scrape = new Scrape(this.#tallies, this.#book);
   /** Counted last: most requests name the method of the one before. */
   #lastMethod = '';
   #lastRow = 0;
@@ -83,7 +83,11 @@ export class RuntimeMeters implements Meters {
   }
 
   gauge(name: string, help: string, read: () => number, labels?: Record<string, string>): void {
-    this.#gauges.add(name, help, read, labels ?? {});
+    this.#book.addGauge(name, help, read, labels ?? {});
+  }
+
+  counter(counter: Parameters<Meters['counter']>[0]): void {
+    this.#book.addCounter(counter);
   }
 
   render(): Promise<string> {

@@ -30,6 +30,13 @@ export interface Meters {
   httpRefused(status: number): void;
   /** Read at scrape time. `labels` become a fixed label set. */
   gauge(name: string, help: string, read: () => number, labels?: Record<string, string>): void;
+  /** A total that only grows, `…_total`. At scrape time `read` visits every series there is. */
+  counter(counter: {
+    readonly name: string;
+    readonly help: string;
+    readonly labelNames: readonly string[];
+    readonly read: (visit: (labels: Record<string, string>, value: number) => void) => void;
+  }): void;
   /** Prometheus text exposition. */
   render(): Promise<string>;
 }

@@ -3,21 +3,21 @@
  * loaded when somebody asks first: most processes of a client that starts servers over stdio are never asked.
  */
 import type { Exposition } from './exposition.ts';
-import type { GaugeBook } from './gauge-book.ts';
+import type { MeterBook } from './meter-book.ts';
 import { ProcessFacts } from './process-facts.ts';
 import type { Tallies } from './tallies.ts';
 
 export class Scrape {
   readonly #tallies: Tallies;
-  readonly #gauges: GaugeBook;
+  readonly #book: MeterBook;
   readonly #process = new ProcessFacts();
   #exposition: Promise<Exposition> | null = null;
 
-  constructor(tallies: Tallies, gauges: GaugeBook) {
+  constructor(tallies: Tallies, book: MeterBook) {
     this.#tallies = tallies;
-    this.#gauges = gauges;
+    this.#book = book;
     for (const { kind, name, help, read, labels } of this.#process.facts) {
-      if (kind === 'gauge') gauges.addAs(name, help, read, labels);
+      if (kind === 'gauge') book.addGaugeAs(name, help, read, labels);
     }
   }
 
@@ -33,6 +33,6 @@ export class Scrape {
 
   async #open(): Promise<Exposition> {
     const { Exposition } = await import('./exposition.ts');
-    return new Exposition(this.#tallies, this.#gauges, this.#process);
+    return new Exposition(this.#tallies, this.#book, this.#process);
   }
 }

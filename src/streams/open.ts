@@ -12,6 +12,7 @@ import { compilePlan } from './define/compile.ts';
 import type { StreamDefinition } from './define/definition.ts';
 import { checkConnectors } from './engine/connectors/check-connectors.ts';
 import { type ConnectorKinds, Connectors } from './engine/connectors/connectors.ts';
+import { Definitions } from './engine/definitions.ts';
 import { type EngineLog, StreamEngine } from './engine/engine.ts';
 import { HeldStart } from './engine/held-start.ts';
 import { Lifecycle } from './engine/lifecycle.ts';
@@ -30,6 +31,8 @@ export interface StreamsOptions {
   readonly definitions: readonly StreamDefinition[];
   /** What of them is declared; the rest was defined at run time, where they were in force before. Default: all. */
   readonly declared?: readonly StreamDefinition[];
+  /** Where a stream is declared, for people. Default: its name. */
+  readonly placeOf?: ((stream: string) => string) | undefined;
   /** Power of two. */
   readonly shards: number;
   readonly logBytesMax: number;
@@ -111,7 +114,9 @@ export async function openStreams(options: StreamsOptions): Promise<OpenStreams>
   });
   let routes: Awaited<ReturnType<Connectors['useSinks']>> = [];
   const held = new HeldStart(options.goesOnBehindSinks === true);
-  const service: StreamService = new StreamService(engine, lifecycle, alerts, connectors);
+  const { placeOf = (stream) => stream } = options;
+  const definitions = new Definitions(engine, lifecycle, { placeOf, changed: () => service.tellDefined() });
+  const service: StreamService = new StreamService(engine, definitions, alerts, connectors);
   const ending = new AbortController();
   const all = { service, engine, lifecycle, connectors, outcomes, alerts, folder, stores, log, ending };
   const started = start(options, all).then(
@@ -143,7 +148,7 @@ async function goOn(started: Promise<unknown>, { ending, engine, log, outcomes, 
   log.warn({ sinks: outcomes.full, letters }, 'the streams wait for what is outside; batches are refused until then');
   try {
     await started;
-    service.started();
+    service.tellDefined();
     log.info({}, 'the streams have started');
   } catch (error) {
     if (ending.signal.aborted) return;

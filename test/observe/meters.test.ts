@@ -125,6 +125,27 @@ describe('the exposition', () => {
     ]);
   });
 
+  test('reads counters when it is asked: the series there are, and no more than may be', async (context) => {
+    const meters = metersFor(context);
+    let count = 2;
+    const read = (visit: (labels: Record<string, string>, value: number) => void): void => {
+      for (let n = 0; n < count; n++) visit({ kind: String(n) }, n + 0.5);
+    };
+    meters.counter({ name: 'things_total', help: 'Things.', labelNames: ['kind'], read });
+    assert.deepEqual(await linesOf(meters, 'millrace_things_total'), [
+      '# HELP millrace_things_total Things.',
+      '# TYPE millrace_things_total counter',
+      'millrace_things_total{kind="0"} 0.5',
+      'millrace_things_total{kind="1"} 1.5',
+    ]);
+    count = 1;
+    assert.deepEqual((await linesOf(meters, 'millrace_things_total')).slice(2), [
+      'millrace_things_total{kind="0"} 0.5',
+    ]);
+    count = 2000;
+    assert.equal((await linesOf(meters, 'millrace_things_total')).length, 2 + 1024);
+  });
+
   test('tells of the process and of this thread’s event loop', async (context) => {
     const meters = metersFor(context);
     assert.ok(((await readingOf(meters, 'process_resident_memory_bytes')) ?? 0) > 1e6);

@@ -232,6 +232,7 @@ export class FakeMeters implements Meters {
   readonly strayError = ignored;
   readonly quarantined = ignored;
   readonly gauge = ignored;
+  readonly counter = ignored;
   render(): Promise<string> {
     return Promise.resolve('');
   }

@@ -103,13 +103,11 @@ export class ClusterStreams implements Streams {
     return [...(local?.list() ?? []), ...told.flat()];
   }
 
-  /** Of the streams that run here. */
+  /** Of the streams that run here, once they have started. */
   listOwn(): readonly StreamFacts[] {
     const { local, routes } = this.#options;
-    return factsOfAll([
-      ...(local?.list() ?? []),
-      ...routes.flatMap(({ ownership }) => ownership.engine?.service.list() ?? []),
-    ]);
+    const services = [local, ...routes.map(({ ownership }) => ownership.engine?.service ?? null)];
+    return factsOfAll(services.flatMap((each) => (each === null || each.starting ? [] : each.list())));
   }
 
   async query(query: WindowQuery): Promise<WindowAnswer> {
@@ -124,6 +122,10 @@ export class ClusterStreams implements Streams {
 
   async define(stream: string, kind: 'windows' | 'patterns', definition: unknown): Promise<DefineOutcome> {
     return this.#familyOf(stream).define(stream, kind, definition);
+  }
+
+  async remove(stream: string, kind: 'windows' | 'patterns', name: string): Promise<DefineOutcome> {
+    return this.#familyOf(stream).remove(stream, kind, name);
   }
 
   async events(stream: string, ids: readonly string[]): Promise<readonly OriginalEvent[]> {

@@ -100,8 +100,17 @@ export class PartitionedStreams implements FamilyStreams {
    * By the first, which takes one definition after the other, whoever sends them, and refuses for all; the others follow
    * it. One that cannot now does so by itself.
    */
-  async define(stream: string, kind: 'windows' | 'patterns', definition: unknown): Promise<DefineOutcome> {
-    const outcome = await this.#unit(0).define(stream, kind, definition);
+  define(stream: string, kind: 'windows' | 'patterns', definition: unknown): Promise<DefineOutcome> {
+    return this.#byFirst((first) => first.define(stream, kind, definition));
+  }
+
+  /** As `define`. */
+  remove(stream: string, kind: 'windows' | 'patterns', name: string): Promise<DefineOutcome> {
+    return this.#byFirst((first) => first.remove(stream, kind, name));
+  }
+
+  async #byFirst(change: (first: UnitStreams) => Promise<DefineOutcome>): Promise<DefineOutcome> {
+    const outcome = await change(this.#unit(0));
     const followed = await Promise.allSettled(this.#units.slice(1).map((unit) => unit.follow()));
     for (const [i, each] of followed.entries()) {
       if (each.status === 'fulfilled') continue;

@@ -38,7 +38,7 @@ const KEEP_MS = 3_600_000;
 const RETRY_AFTER_MS = 1000;
 
 export interface UnitEngineOptions
-  extends Pick<StreamsOptions, 'shards' | 'logBytesMax' | 'checkpointMs' | 'tickMs' | 'kinds' | 'log'> {
+  extends Pick<StreamsOptions, 'shards' | 'logBytesMax' | 'checkpointMs' | 'tickMs' | 'kinds' | 'log' | 'placeOf'> {
   readonly threads: (parts: ShardParts) => EngineThreads;
   readonly redis: RedisConnection;
   /** Start of all keys. */
@@ -131,6 +131,13 @@ export class UnitEngine {
     return outcome;
   }
 
+  /** As `Streams.remove`; gone for the next owner too when it resolves. */
+  async remove(...args: Parameters<StreamService['remove']>): ReturnType<StreamService['remove']> {
+    const outcome = await this.service.remove(...args);
+    await this.#remember();
+    return outcome;
+  }
+
   /**
    * Puts in force what the first partition has, as Redis says, if it was declared alike. Resolves with whether anything
    * changed, when it is in force for the next owner too.
@@ -203,7 +210,7 @@ async function openReleasing(
   fence: UnitFence,
   its: Pick<StreamsOptions, 'declared' | 'definitions' | 'now' | 'unwanted'>,
 ): Promise<OpenStreams> {
-  const { checkpointMs, kinds, log, logBytesMax, shards, tickMs } = options;
+  const { checkpointMs, kinds, log, logBytesMax, placeOf, shards, tickMs } = options;
   let threads: EngineThreads | null = null;
   const release = (): void => threads?.release();
   try {
@@ -213,6 +220,7 @@ async function openReleasing(
       logBytesMax,
       checkpointMs,
       tickMs,
+      placeOf,
       kinds: unitConnectors(kinds, unit, fence.token),
       stores: () => openRedisStores(fence, unit, options),
       threads: (parts) => {

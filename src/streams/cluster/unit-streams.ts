@@ -29,7 +29,15 @@ import type { UnitRoute } from './unit-route.ts';
 /** What can be asked of a family, the streams that belong together. */
 export type FamilyStreams = Pick<
   Streams,
-  'accept' | 'alerts' | 'deadLetters' | 'define' | 'dropDeadLetters' | 'events' | 'query' | 'replayDeadLetters'
+  | 'accept'
+  | 'alerts'
+  | 'deadLetters'
+  | 'define'
+  | 'dropDeadLetters'
+  | 'events'
+  | 'query'
+  | 'remove'
+  | 'replayDeadLetters'
 >;
 
 /** What one node asks another's engine for. */
@@ -38,6 +46,7 @@ const METHODS = [
   'query',
   'alerts',
   'define',
+  'remove',
   'follow',
   'events',
   'deadLetters',
@@ -46,7 +55,9 @@ const METHODS = [
   'dropDeadLetters',
 ] as const;
 type Method = (typeof METHODS)[number];
-type OfUnit = 'define' | 'follow';
+/** What is in force for the next owner, too, is asked of the unit's engine. */
+const OF_UNIT = ['define', 'remove', 'follow'] as const;
+type OfUnit = (typeof OF_UNIT)[number];
 type Answering = Pick<StreamService, Exclude<Method, OfUnit>> & Pick<UnitEngine, OfUnit>;
 type Asked = { readonly [M in Method]: Awaited<ReturnType<Answering[M]>> };
 
@@ -104,6 +115,10 @@ export class UnitStreams implements FamilyStreams {
 
   define(stream: string, kind: 'windows' | 'patterns', definition: unknown): Promise<DefineOutcome> {
     return this.#ask('define', [stream, kind, definition]);
+  }
+
+  remove(stream: string, kind: 'windows' | 'patterns', name: string): Promise<DefineOutcome> {
+    return this.#ask('remove', [stream, kind, name]);
   }
 
   /** Of a partition: what the first one has is in force in it too when this resolves. */
@@ -170,7 +185,7 @@ export class UnitStreams implements FamilyStreams {
 }
 
 async function askEngine(engine: UnitEngine, method: Method, args: readonly unknown[]): Promise<unknown> {
-  const target = method === 'define' || method === 'follow' ? engine : engine.service;
+  const target = OF_UNIT.includes(method as OfUnit) ? engine : engine.service;
   const answer = (target as unknown as Record<Method, (...given: readonly unknown[]) => unknown>)[method];
   return answer.apply(target, [...args]);
 }

@@ -10,11 +10,10 @@
 import { CHECKPOINTS_KEPT, type Checkpoint, type CheckpointStore, type CheckpointToSave } from '../checkpoints/port.ts';
 import { compatibility, IS_NEW } from '../define/compatibility.ts';
 import type { StreamDefinition } from '../define/definition.ts';
-import { idleMembersOfLast } from '../define/idle-members.ts';
 import { type LoggedRecord, LogUnavailable } from '../log/port.ts';
 import type { Plan } from '../plan.ts';
 import type { Facts, SinkFacts } from './checkpoint-facts.ts';
-import { type Defined, definedBeside, type InForce, mergeDefined, ofBefore, strangeReducers } from './defined.ts';
+import { definedBeside, type InForce, mergeDefined, ofBefore } from './defined.ts';
 import type { EngineLog, StreamEngine } from './engine.ts';
 import { StreamBook } from './intake/books.ts';
 import { type DefineOutcome, StreamRefusal } from './port.ts';
@@ -70,8 +69,16 @@ export class Lifecycle {
     this.#shards = options.shards;
   }
 
+  get inForce(): InForce {
+    return this.#inForce;
+  }
+
   get definitions(): readonly StreamDefinition[] {
     return this.#inForce.definitions;
+  }
+
+  get declared(): readonly StreamDefinition[] {
+    return this.#declared;
   }
 
   /**
@@ -105,19 +112,19 @@ export class Lifecycle {
   }
 
   async #declare(definitions: readonly StreamDefinition[]): Promise<void> {
-    const { compile, engine, log } = this.#options;
+    const { log } = this.#options;
     const before = this.#inForce;
     const given = { definitions, defined: definedBeside(this.#declared, definitions) };
-    const merged = mergeDefined(given, before, (all) => compile(all, engine.plan.epoch + 1, this.#shards));
+    const merged = mergeDefined(given, before, (all) => this.planOf(all));
     for (const facts of merged.leftOut) log.warn(facts, 'what was defined at run time is not in force any more');
     if (JSON.stringify(merged.definitions) === JSON.stringify(before.definitions)) {
       this.#inForce = { definitions: merged.definitions, defined: merged.defined };
       return;
     }
-    const { operators } = await this.#putInForce(merged).catch(async (error: unknown) => {
+    const { operators } = await this.putInForce(merged).catch(async (error: unknown) => {
       if (!(error instanceof LogUnavailable)) throw error;
       await this.#makeRoom();
-      return this.#putInForce(merged);
+      return this.putInForce(merged);
     });
     for (const { kept, name, why } of operators) {
       if (!kept && why !== IS_NEW) log.warn({ operator: name, why }, 'the definition has changed: its state is gone');
@@ -214,28 +221,20 @@ export class Lifecycle {
     }
   }
 
-  /** Puts definitions in force, `added` new among them. Rejects with `DefinitionProblem`, changing nothing. */
-  async define(definitions: readonly StreamDefinition[], added: Defined): Promise<DefineOutcome> {
-    const { kind, name, stream } = added;
+  /** Under the number that the next plan in force has. Throws `DefinitionProblem`. */
+  planOf(definitions: readonly StreamDefinition[]): Plan {
     const { compile, engine } = this.#options;
-    strangeReducers(engine.plan, compile(definitions, engine.plan.epoch + 1, this.#shards)).throwIfAny();
-    idleMembersOfLast(definitions, added).throwIfAny();
-    const others = this.#inForce.defined.filter(
-      (each) => each.stream !== stream || each.kind !== kind || each.name !== name,
-    );
-    return this.#putInForce({ definitions, defined: [...others, added] });
+    return compile(definitions, engine.plan.epoch + 1, this.#shards);
   }
 
-  /** Puts in force what is so elsewhere. */
-  adopt(definitions: readonly StreamDefinition[]): Promise<DefineOutcome> {
-    return this.#putInForce({ definitions, defined: definedBeside(this.#declared, definitions) });
-  }
-
-  /** What came before them is applied first: whatever is in the log before their record. */
-  async #putInForce({ defined, definitions }: InForce): Promise<DefineOutcome> {
-    const { compile, engine, log } = this.#options;
+  /**
+   * What came before them is applied first: whatever is in the log before their record. Rejects with `DefinitionProblem`,
+   * changing nothing.
+   */
+  async putInForce({ defined, definitions }: InForce): Promise<DefineOutcome> {
+    const { engine, log } = this.#options;
     const next = { definitions, defined };
-    const plan = compile(definitions, engine.plan.epoch + 1, this.#shards);
+    const plan = this.planOf(definitions);
     const { pipeline, planGate } = engine;
     planGate.close();
     let outcome: DefineOutcome;

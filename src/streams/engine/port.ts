@@ -224,6 +224,8 @@ export interface Streams {
   alerts(filter: AlertFilter): readonly RaisedAlert[] | Promise<readonly RaisedAlert[]>;
   /** Adds or replaces a window or pattern of a stream. */
   define(stream: string, kind: 'windows' | 'patterns', definition: unknown): Promise<DefineOutcome>;
+  /** Takes away a window or pattern that was defined so. What is declared, or read by something else, is refused. */
+  remove(stream: string, kind: 'windows' | 'patterns', name: string): Promise<DefineOutcome>;
   /** Events of evidence ids (`seq:row`) of a stream's results, as far as the log still has them. */
   events(stream: string, ids: readonly string[]): Promise<readonly OriginalEvent[]>;
   /** Oldest first, after the id given (`''`: from the oldest). */
@@ -231,7 +233,7 @@ export interface Streams {
   /** Accepts them again; those that are good now leave the queue. */
   replayDeadLetters(stream: string, ids: readonly string[]): Promise<Replayed>;
   dropDeadLetters(stream: string, ids: readonly string[]): Promise<number>;
-  /** Called once per operator and round that has results. Returns the way to stop. */
+  /** Called once per operator and round that has results, and when one is removed. Returns the way to stop. */
   onChange(listener: (change: StreamChange) => void): () => void;
   /** Reasons why it is not all well: `log`, `sink …`. */
   readonly degraded: readonly string[];

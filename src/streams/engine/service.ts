@@ -4,20 +4,18 @@
  * Role: answers questions (lists, queries, alerts, dead letters) and starts what runs beside the engine: sources, sinks,
  * the clock of ticks, checkpoints. `open.ts` makes one.
  */
-import { isDeepStrictEqual } from 'node:util';
 import type { AlertBook } from '../alerts/alert-book.ts';
 import { letterId, placeOf, type StoredLetter } from '../dead-letters/port.ts';
 import type { StreamDefinition } from '../define/definition.ts';
-import { DefinitionProblem, excerptOf } from '../define/definition-problem.ts';
+import { excerptOf } from '../define/definition-problem.ts';
 import { columnTypes, keyTypes } from '../expressions/result-columns.ts';
 import type { OperatorPlan, Plan } from '../plan.ts';
 import { byValue } from '../rank.ts';
 import type { Accepted, IncomingBatch } from '../sources/port.ts';
 import type { Connectors } from './connectors/connectors.ts';
-import { ofCall } from './defined.ts';
+import type { Definitions } from './definitions.ts';
 import type { StreamEngine } from './engine.ts';
 import { refusalOf } from './intake/intake.ts';
-import type { Lifecycle } from './lifecycle.ts';
 import {
   type DeadLetterFacts,
   type DefineOutcome,
@@ -38,25 +36,22 @@ import { operatorName } from './shards/image-chunks.ts';
 
 export const QUERY_ROWS_MAX = 1000;
 const EVENTS_MAX = 64;
-const RETRY_AFTER_MS = 1000;
 
 export class StreamService implements Streams {
   readonly #engine: StreamEngine;
-  readonly #lifecycle: Lifecycle;
+  readonly #definitions: Definitions;
   readonly #alerts: AlertBook;
   readonly #connectors: Pick<Connectors, 'failingSources'>;
   readonly #listeners = new StreamListeners();
-  /** One definition at a time: each starts from what the one before left. */
-  #defining: Promise<unknown> = Promise.resolve();
 
   constructor(
     engine: StreamEngine,
-    lifecycle: Lifecycle,
+    definitions: Definitions,
     alerts: AlertBook,
     connectors: Pick<Connectors, 'failingSources'>,
   ) {
     this.#engine = engine;
-    this.#lifecycle = lifecycle;
+    this.#definitions = definitions;
     this.#alerts = alerts;
     this.#connectors = connectors;
   }
@@ -66,7 +61,7 @@ export class StreamService implements Streams {
   }
 
   get definitions(): readonly StreamDefinition[] {
-    return this.#lifecycle.definitions;
+    return this.#definitions.inForce;
   }
 
   /** Nothing is taken yet, and what is in force may change. */
@@ -214,65 +209,19 @@ export class StreamService implements Streams {
   }
 
   define(stream: string, kind: 'windows' | 'patterns', definition: unknown): Promise<DefineOutcome> {
-    return this.#inTurn(() => this.#define(stream, kind, definition));
+    return this.#definitions.define(stream, kind, definition);
   }
 
-  /** Puts all of these in force, read when what was defined before is. False: they are, or there are none. */
+  async remove(stream: string, kind: 'windows' | 'patterns', name: string): Promise<DefineOutcome> {
+    const outcome = await this.#definitions.remove(stream, kind, name);
+    // Whoever reads its results is to see that there are none any more.
+    this.tell({ stream, operator: name, kind: kind === 'windows' ? 'window' : 'pattern' });
+    return outcome;
+  }
+
+  /** As `Definitions.adopt`. */
   adopt(read: () => Promise<readonly StreamDefinition[] | null>): Promise<boolean> {
-    return this.#inTurn(async () => {
-      this.#refuseStarting();
-      const definitions = await read();
-      // As they were stored, whatever the order of members.
-      const known: unknown = JSON.parse(JSON.stringify(this.definitions));
-      if (definitions === null || isDeepStrictEqual(definitions, known)) return false;
-      await this.#putInForce(() => this.#lifecycle.adopt(definitions));
-      return true;
-    });
-  }
-
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const next = this.#defining.then(work);
-    this.#defining = next.catch(() => undefined);
-    return next;
-  }
-
-  /** What is in force is so for good: until then a start that goes on may change it. */
-  started(): void {
-    this.#listeners.defined();
-  }
-
-  #refuseStarting(): void {
-    if (this.starting) throw new StreamRefusal('stopped', 'the streams are starting', RETRY_AFTER_MS);
-  }
-
-  async #define(stream: string, kind: 'windows' | 'patterns', definition: unknown): Promise<DefineOutcome> {
-    this.#refuseStarting();
-    this.#engine.bookNamed(stream);
-    const name = (definition as { name?: unknown } | null)?.name;
-    const definitions = this.definitions.map((each) => {
-      if (each.name !== stream) return each;
-      const others = (each[kind] ?? []).filter((other) => other.name !== name);
-      return { ...each, [kind]: [...others, definition] } as StreamDefinition;
-    });
-    // A definition without a name does not get past the checks.
-    return this.#putInForce(async () => {
-      try {
-        return await this.#lifecycle.define(definitions, { stream, kind, name: String(name) });
-      } catch (error) {
-        throw error instanceof DefinitionProblem ? ofCall(error, definitions, { kind, stream }) : error;
-      }
-    });
-  }
-
-  async #putInForce(put: () => Promise<DefineOutcome>): Promise<DefineOutcome> {
-    try {
-      const outcome = await put();
-      this.#listeners.defined();
-      return outcome;
-    } catch (error) {
-      if (error instanceof DefinitionProblem) throw new StreamRefusal('invalid', error.message);
-      throw refusalOf(error);
-    }
+    return this.#definitions.adopt(read);
   }
 
   /** One log serves all streams of an engine. */
@@ -342,12 +291,16 @@ export class StreamService implements Streams {
     return this.#listeners.onChange(listener);
   }
 
-  /** Called after a window or pattern was defined. */
+  /** Called after a window or pattern was defined or removed. */
   onDefined(listener: () => void): void {
     this.#listeners.onDefined(listener);
   }
 
-  /** From the outcomes of a round. */
+  /** What is in force has changed; after a start that went on by itself, what is so for good. */
+  tellDefined(): void {
+    this.#listeners.defined();
+  }
+
   tell(change: StreamChange): void {
     this.#listeners.changed(change);
   }

@@ -29,6 +29,8 @@ export function streamTools(streams: Streams): readonly ToolDefinition[] {
     queryTool(streams),
     defineOperatorTool(streams, 'windows', windowDefinitionJsonSchema),
     defineOperatorTool(streams, 'patterns', patternDefinitionJsonSchema),
+    removeOperatorTool(streams, 'windows'),
+    removeOperatorTool(streams, 'patterns'),
     alertsTool(streams),
   ];
 }
@@ -211,10 +213,13 @@ async function withEvents<T extends object>(
   return { ...shown, events: await streams.events(stream, context?.events ?? []) };
 }
 
+/** Of tools that change what is in force. */
 const DEFINES = { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false } as const;
 
-function defineOperatorTool(streams: Streams, kind: 'windows' | 'patterns', schema: object): ToolDefinition {
-  const noun = kind === 'windows' ? 'window' : 'pattern';
+const NOUNS = { windows: 'window', patterns: 'pattern' } as const;
+
+function defineOperatorTool(streams: Streams, kind: keyof typeof NOUNS, schema: object): ToolDefinition {
+  const noun = NOUNS[kind];
   return defineTool(
     {
       name: `${noun}_define`,
@@ -234,6 +239,31 @@ function defineOperatorTool(streams: Streams, kind: 'windows' | 'patterns', sche
     (args) => {
       const { definition, stream } = args as { stream: string; definition: unknown };
       return answered(streams, stream, () => streams.define(stream, kind, definition));
+    },
+  );
+}
+
+function removeOperatorTool(streams: Streams, kind: keyof typeof NOUNS): ToolDefinition {
+  const noun = NOUNS[kind];
+  return defineTool(
+    {
+      name: `${noun}_remove`,
+      title: `Remove a ${noun}`,
+      description: `Takes a ${noun} that ${noun}_define added away from a stream, with its state and results.`,
+      run: 'inline',
+      callerRuns: false,
+      annotations: DEFINES,
+      input: {
+        type: 'object',
+        properties: { stream: STREAM, [noun]: { ...NAME, description: `Name of the ${noun}.` } },
+        required: ['stream', noun],
+        additionalProperties: false,
+      },
+      output: KEPT,
+    },
+    (args) => {
+      const { [noun]: name = '', stream = '' } = args as Readonly<Record<string, string>>;
+      return answered(streams, stream, () => streams.remove(stream, kind, name));
     },
   );
 }

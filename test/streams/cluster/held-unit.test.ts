@@ -82,8 +82,10 @@ test('is there, refuses batches with the name of the sink, and takes them when t
   }
   await assert.rejects(service.define('s', 'windows', { name: 'w' }), { refusal: 'stopped' });
   assert.deepEqual(await namesInForce(), ['s']);
+  assert.deepEqual(service.listOwn(), [], 'what a replay has counted so far is less than was told before');
   sink.open();
   await until('it has started', () => service.degraded.length === 0);
+  assert.equal(service.listOwn().find(({ name }) => name === 's')?.counters.accepted, BATCHES);
   assert.equal((await node.accept('s', [{ at: 1000, text: 'new' }])).accepted, 1);
   await until('the sink has all', () => sink.lines === BATCHES + 1);
   await until('what is declared is in force', async () => (await namesInForce()).length === 2);

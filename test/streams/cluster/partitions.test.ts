@@ -209,6 +209,17 @@ describe('definitions of a stream in partitions', () => {
     assert.equal(new Set(await kept()).size, 1);
   });
 
+  test('go from all partitions when they are removed, also from one that could not be told', async () => {
+    const { cluster, other, owner } = await twoNodes();
+    await other.streams.service.define('readings', 'windows', more(60));
+    assert.deepEqual((await kept()).map(sizeOf), Array(PARTITIONS).fill(60));
+    cluster.setReachable(other.id, false);
+    await assert.rejects(owner.streams.service.remove('readings', 'windows', 'more'), /partition \d/);
+    assert.ok((await kept()).map(sizeOf).includes(60));
+    cluster.setReachable(other.id, true);
+    await until('none has it', async () => (await kept()).every((each) => sizeOf(each) === undefined));
+  });
+
   test('reach a partition that could not be told, and one that changes its owner', async () => {
     const { cluster, definitions, other, owner } = await twoNodes();
     const its = UNITS.findIndex((unit) => other.streams.owned.includes(unit));

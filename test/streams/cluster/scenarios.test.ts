@@ -109,6 +109,33 @@ describe('from a node that does not run the stream', () => {
     assert.equal(await refusalOf(bad), 'invalid');
   });
 
+  test('a window is removed: gone everywhere, and for the next owner', async () => {
+    const [owner, other] = (await start(3)) as [RigNode, RigNode];
+    const { service } = other.streams;
+    for (const name of ['twenties', 'more']) {
+      await service.define('visits', 'windows', { name, type: 'tumbling', sizeMs: 20, aggregates: { n: 'count' } });
+    }
+    const known = ({ streams }: RigNode): string => streams.service.plan.operators.map(({ name }) => name).join(' ');
+    const allKnow = (names: string) => until(names, () => nodes.every((node) => known(node) === names));
+    await allKnow('tens twenties more busy');
+    await other.accept('visits', [{ at: 5, page: 'a' }]);
+    const told: unknown[] = [];
+    owner.streams.service.onChange((change) => told.push(change));
+    await service.remove('visits', 'windows', 'twenties');
+    assert.deepEqual(told, [{ stream: 'visits', operator: 'twenties', kind: 'window' }]);
+    await allKnow('tens more busy');
+    assert.equal(await refusalOf(service.remove('visits', 'windows', 'twenties')), 'unknown');
+    await assert.rejects(
+      service.remove('visits', 'windows', 'tens'),
+      /window tens is declared \(visits\.windows\[0\]\)/,
+    );
+    await kill(owner);
+    await allKnow('tens more busy');
+    await nodes[0]?.accept('visits', [{ at: 6, page: 'a' }]);
+    for (const node of nodes) assert.deepEqual(await rows(node, 'more'), [['a', 0, 2]]);
+    assert.equal(await refusalOf(rows(nodes[0] as RigNode, 'twenties')), 'unknown');
+  });
+
   test('it is beside what a later owner declares, whoever had it between', async () => {
     const [first] = (await start(1)) as [RigNode];
     const twenties = { name: 'twenties', type: 'tumbling', sizeMs: 20, aggregates: { n: 'count' } };

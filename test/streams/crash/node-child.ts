@@ -1,9 +1,9 @@
 /**
- * The process that is killed: streams with everything on disk, fed by messages of its parent.
+ * The process that is killed: streams with everything on disk, fed and changed by messages of its parent.
  *
  * Its clock is the arrival of the newest batch it was given, so that a batch that comes again arrives at the same time.
  */
-import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
+import type { StreamDefinition, WindowDefinition } from '../../../src/streams/define/definition.ts';
 import { CONNECTOR_KINDS } from '../../../src/streams/engine/connectors/connectors.ts';
 import type { WireFormat } from '../../../src/streams/engine/task.ts';
 import { type OpenStreams, openStreams } from '../../../src/streams/open.ts';
@@ -29,11 +29,17 @@ export interface SentBatch {
   readonly body: Uint8Array;
 }
 
-export type Order = Opening | SentBatch | { readonly kind: 'close' };
+/** What becomes of a window of a stream. */
+export type Change =
+  | { readonly kind: 'define'; readonly stream: string; readonly window: WindowDefinition }
+  | { readonly kind: 'remove'; readonly stream: string; readonly name: string };
+
+export type Order = Opening | SentBatch | Change | { readonly kind: 'close' };
 
 export type Saying =
   | { readonly kind: 'loaded' }
   | { readonly kind: 'opened' }
+  | { readonly kind: 'changed' }
   | { readonly kind: 'taken'; readonly id: string; readonly accepted: Accepted }
   | { readonly kind: 'refused'; readonly id: string; readonly reason: string }
   | { readonly kind: 'trouble'; readonly text: string }
@@ -87,6 +93,13 @@ async function take({ arrivalMs, body, format, id, partition, source, stream }: 
   say({ kind: 'taken', id, accepted });
 }
 
+async function change(order: Change): Promise<void> {
+  const { service } = streams as OpenStreams;
+  if (order.kind === 'define') await service.define(order.stream, 'windows', order.window);
+  else await service.remove(order.stream, 'windows', order.name);
+  say({ kind: 'changed' });
+}
+
 async function close(): Promise<void> {
   const { service, ...open } = streams as OpenStreams;
   await open.settled();
@@ -100,9 +113,14 @@ async function close(): Promise<void> {
   process.disconnect();
 }
 
+function obey(order: Exclude<Order, SentBatch>): Promise<void> {
+  if (order.kind === 'open') return open(order);
+  return order.kind === 'close' ? close() : change(order);
+}
+
 process.on('message', (order: Order) => {
   if (order.kind === 'batch') {
     take(order).catch((error: unknown) => say({ kind: 'refused', id: order.id, reason: String(error) }));
-  } else (order.kind === 'open' ? open(order) : close()).catch((error: unknown) => trouble({ err: error }, order.kind));
+  } else obey(order).catch((error: unknown) => trouble({ err: error }, order.kind));
 });
 say({ kind: 'loaded' });

@@ -45,7 +45,7 @@ export async function serveStreams(
         body,
         headers: { 'Content-Type': 'application/x-ndjson', ...headers },
       }),
-    accepted: () => served.metric('millrace_stream_events', 'stream="visits"'),
+    accepted: () => served.metric('millrace_stream_events_total', 'stream="visits"'),
   };
 }
 

@@ -198,6 +198,39 @@ describe('streams over MCP', () => {
     assert.equal((await query({ include: 'closed', from: 0, to: 1000 })).rows.length, 4);
   });
 
+  test('what was defined while it runs is removed, and who subscribed to it or to the list is told', async () => {
+    const uri = 'stream://load/windows/peak';
+    await client.subscribeResource({ uri });
+    const listening = await modern.listen({ resourceSubscriptions: [uri] });
+    const [lists, modernLists] = [heard.lists, heard.modernLists];
+    const removed = await call('window_remove', { stream: 'load', window: 'peak' });
+    assert.notEqual(removed['isError'], true, textOf(removed));
+    const pattern = await call('pattern_remove', { stream: 'load', pattern: 'jump' });
+    assert.notEqual(pattern['isError'], true, textOf(pattern));
+    await eventually(
+      'all are told',
+      () => [
+        heard.session.includes(uri),
+        heard.listen.includes(uri),
+        heard.lists > lists,
+        heard.modernLists > modernLists,
+      ],
+      (told) => told.every(Boolean),
+    );
+    await assert.rejects(client.readResource({ uri }), { code: -32002 });
+    const left = (await client.listResources()).resources.map((resource) => resource.uri);
+    assert.deepEqual(left, ['stream://load', 'stream://load/alerts/hot', URI]);
+    const refused = async (name: string, args: object, why: RegExp): Promise<void> => {
+      const answer = await call(name, { stream: 'load', ...args });
+      assert.equal(answer['isError'], true);
+      assert.match(textOf(answer), why);
+    };
+    await refused('window_remove', { window: 'peak' }, /no window "peak"; it has w$/);
+    await refused('window_remove', { window: 'w' }, /^window w is declared \(liveStreams\[0\]\.windows\[0\]\): only/);
+    await refused('pattern_remove', { pattern: 'w' }, /no pattern "w"; it has none$/);
+    assert.ok(listening !== undefined);
+  });
+
   test('an alert is listed with the events behind it; prompts describe and explain', async () => {
     const events = [
       { at, host: 'h', v: 70 },
@@ -221,6 +254,7 @@ describe('streams over MCP', () => {
       ['stream_describe', {}],
       ['stream_publish', { events: [{}] }],
       ['window_define', { definition: { name: 'w', type: 'count', count: 2, aggregates: { n: 'count' } } }],
+      ['window_remove', { window: 'w' }],
     ] as const) {
       const wrong = await call(name, { stream: 'nope', ...args });
       assert.deepEqual([wrong['isError'], textOf(wrong)], [true, 'no stream named "nope"; there are load'], name);
