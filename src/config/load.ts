@@ -34,8 +34,10 @@ export async function loadConfig(sources: Sources): Promise<LoadedConfig> {
   const file = findConfigFile(sources.cwd, namedFile(sources), problems);
   const layers: Layer[] = [];
   if (file !== null) {
-    const tree = await readConfigFile(file, sources.importModule, problems);
-    const layer = tree === undefined ? null : treeLayer(tree, { kind: 'file', file: basename(file) }, problems);
+    const label = basename(file);
+    const readable = { path: file, label, holds: 'the configuration', instead: '' };
+    const tree = await readConfigFile(readable, sources.importModule, problems);
+    const layer = tree === undefined ? null : treeLayer(tree, { kind: 'file', file: label }, problems);
     if (layer !== null) layers.push({ origin: layer.origin, values: fromFolder(layer.values, dirname(file)) });
   }
   for (const layer of [environmentLayer(sources.env, problems), flagLayer(sources.flags, problems)]) {
