@@ -2,7 +2,7 @@
  * Rules between options, and rules that look at the machine: files that must exist, pairs that go together, what this
  * version cannot do.
  *
- * Role: called once by `compile.ts`. Each rule adds its own line; none stops the others.
+ * Role: called once by `compile.ts`. Each rule has its own line; none stops the others.
  */
 import { readFileSync, statSync } from 'node:fs';
 import { isRedisUrl } from '../redis/address.ts';
@@ -38,7 +38,14 @@ const ALGORITHMS = [
   'Ed25519',
 ];
 
-export function crossCheck(loaded: LoadedConfig, problems: string[]): void {
+export interface Refused {
+  readonly problem: string;
+  /** Of the value that is refused. */
+  readonly origin: Origin;
+}
+
+export function crossCheck(loaded: LoadedConfig): readonly Refused[] {
+  const refused: Refused[] = [];
   const optionAndOrigin = (name: string): [Option, Origin] => {
     const option = optionNamed(name);
     if (option === undefined) throw new TypeError(`no option ${name}`);
@@ -48,7 +55,7 @@ export function crossCheck(loaded: LoadedConfig, problems: string[]): void {
     config: loaded.config,
     refuse(name, reason) {
       const [option, origin] = optionAndOrigin(name);
-      problems.push(problemWith(option, origin, valueAt(loaded.config, option.path), reason));
+      refused.push({ problem: problemWith(option, origin, valueAt(loaded.config, option.path), reason), origin });
     },
     beside(name, other) {
       const [, origin] = optionAndOrigin(name);
@@ -63,6 +70,7 @@ export function crossCheck(loaded: LoadedConfig, problems: string[]): void {
   checkRedis(check);
   checkStreams(check);
   checkAuth(check);
+  return refused;
 }
 
 function checkTls({ config, refuse, beside }: Check): void {
