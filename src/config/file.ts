@@ -76,10 +76,20 @@ export async function readConfigFile(
     if (module['default'] !== undefined) return module['default'];
     problems.push(`${label}: must export ${holds} as default`);
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    problems.push(`${label}: cannot be read: ${message.split('\n', 1)[0]}`);
+    problems.push(...reasonsOf(error).map((reason) => `${label}: cannot be read: ${reason}`));
   }
   return undefined;
+}
+
+/** One, but of definitions that a module makes by `defineStream` as many as are wrong with them. */
+function reasonsOf(error: unknown): readonly string[] {
+  if (!(error instanceof Error)) return [String(error)];
+  // Of a module: what was thrown while it was imported. The file is named already.
+  const { cause = error } = error;
+  if (!(cause instanceof Error)) return [String(cause)];
+  if ('lines' in cause && Array.isArray(cause.lines)) return cause.lines.map(String);
+  const first = (cause.message.split('\n', 1)[0] ?? '').replace(/:$/, '');
+  return [cause === error || cause.name === 'Error' ? first : `${cause.name}: ${first}`];
 }
 
 /** Of each document that holds anything. Throws where one cannot be parsed. */

@@ -74,6 +74,25 @@ describe('a file of stream definitions', () => {
     );
   });
 
+  test('that is a module is told with all that is wrong with its definitions, and named once', async (context) => {
+    const define = JSON.stringify(new URL(`../../src/index${import.meta.url.slice(-3)}`, import.meta.url).href);
+    const definition = '{ name: "a", schema: { fields: { n: "numbr" } }, window: [] }';
+    const files = {
+      'a.mjs': `import { defineStream } from ${define};\nexport default defineStream(${definition});`,
+      'b.mjs': 'throw new TypeError("not today");',
+      'c.yaml': 'streams:\n\t- a\n',
+    };
+    const { err } = await checked(context, files, 'a.mjs', 'b.mjs', 'c.yaml');
+    const [fields, member, ...rest] = err.split('\n');
+    assert.match(fields ?? '', /^millrace: a\.mjs: cannot be read: schema\.fields\.n: "numbr", expected /);
+    assert.match(member ?? '', /^millrace: a\.mjs: cannot be read: window: "window", .*; did you mean windows\?$/);
+    assert.deepEqual(rest, [
+      'millrace: b.mjs: cannot be read: TypeError: not today',
+      'millrace: c.yaml: cannot be read: Tabs are not allowed as indentation at line 2, column 1',
+      '',
+    ]);
+  });
+
   test('that is a module without a default export is told so', async (context) => {
     const { err } = await checked(context, { 'a.mjs': 'export const streams = [];' }, 'a.mjs');
     assert.equal(err, 'millrace: a.mjs: must export stream definitions as default\n');
