@@ -44,9 +44,11 @@ class Streams implements StreamEvents {
   async announce(url: string): Promise<number> {
     this.#heard = 0;
     this.#startMs = performance.now();
-    const call = resultOf(url, toolCall(MODERN_CALLER, 'announce', {}, 1));
-    await this.#until(() => this.#heard >= this.#open, HEAR_MS_MAX);
-    await call;
+    // A call that fails is told at once: nobody will hear of it.
+    await Promise.all([
+      resultOf(url, toolCall(MODERN_CALLER, 'announce', {}, 1)),
+      this.#until(() => this.#heard >= this.#open, HEAR_MS_MAX),
+    ]);
     return Math.max(0, this.#open - this.#heard);
   }
 

@@ -45,7 +45,7 @@ export function loadVariant(variant: LoadVariant): Variant {
     measure: async (round) => {
       const server = await startServer(await variant.server(round.plan));
       try {
-        return await measureServer(server, variant, round);
+        return await server.during(round.stopped, (stopped) => measureServer(server, variant, { ...round, stopped }));
       } finally {
         await server.end();
       }

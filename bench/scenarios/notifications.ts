@@ -75,11 +75,16 @@ function variant(streams: StreamsVariant): Variant {
 
 async function measure(streams: StreamsVariant, round: Round): Promise<Sample> {
   const server = await startServer(streams.server());
-  const holder = new StreamHolder(round.stopped);
   try {
-    return await held(streams, server.url, server.pid, holder, round);
+    return await server.during(round.stopped, async (stopped) => {
+      const holder = new StreamHolder(stopped);
+      try {
+        return await held(streams, server.url, server.pid, holder, stopped);
+      } finally {
+        await holder.end();
+      }
+    });
   } finally {
-    await holder.end();
     await server.end();
   }
 }
@@ -89,7 +94,7 @@ async function held(
   url: string,
   pid: number,
   holder: StreamHolder,
-  { stopped }: Round,
+  stopped: AbortSignal,
 ): Promise<Sample> {
   await holder.ask({ do: 'open', url, kind, count: FIRST }, 'opened');
   if (announces) await holder.ask({ do: 'listen', url, times: 1 }, 'heard');

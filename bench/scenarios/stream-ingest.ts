@@ -6,6 +6,7 @@
 import { availableParallelism } from 'node:os';
 import { readTree } from '../measure/process-tree.ts';
 import type { Sample } from '../report/model.ts';
+import type { ServerProcess } from '../servers/server-process.ts';
 import { ingest, type StreamServerOptions, startStreamServer } from '../servers/stream-server.ts';
 import { eventChunks } from '../streams/data.ts';
 import { jobOf } from '../streams/job.ts';
@@ -46,28 +47,32 @@ async function measure(options: StreamServerOptions, { plan, stopped }: Round): 
   const bodies = new TimedBatches();
   const server = await startStreamServer(options);
   try {
-    await pour(server.url, bodies, plan.warmupMs, stopped);
-    const before = readTree(server.pid);
-    const began = performance.now();
-    const accepted = await pour(server.url, bodies, plan.durationMs, stopped);
-    const elapsedMs = performance.now() - began;
-    const after = readTree(server.pid);
-    const cpuUs = before === null || after === null ? Number.NaN : after.cpuUs - before.cpuUs;
-    return {
-      figures: withoutNaN({
-        eventsPerSecond: (accepted * 1000) / elapsedMs,
-        cpuNsPerEvent: accepted === 0 ? Number.NaN : (cpuUs * 1000) / accepted,
-        residentMiB: (after?.residentBytes ?? Number.NaN) / 2 ** 20,
-      }),
-      curveUs: [],
-      curveCount: 0,
-      intervals: [],
-      client: 'own',
-      problem: '',
-    };
+    return await server.during(stopped, (until) => taken(server, bodies, { plan, stopped: until }));
   } finally {
     await server.end();
   }
+}
+
+async function taken(server: ServerProcess, bodies: TimedBatches, { plan, stopped }: Round): Promise<Sample> {
+  await pour(server.url, bodies, plan.warmupMs, stopped);
+  const before = readTree(server.pid);
+  const began = performance.now();
+  const accepted = await pour(server.url, bodies, plan.durationMs, stopped);
+  const elapsedMs = performance.now() - began;
+  const after = readTree(server.pid);
+  const cpuUs = before === null || after === null ? Number.NaN : after.cpuUs - before.cpuUs;
+  return {
+    figures: withoutNaN({
+      eventsPerSecond: (accepted * 1000) / elapsedMs,
+      cpuNsPerEvent: accepted === 0 ? Number.NaN : (cpuUs * 1000) / accepted,
+      residentMiB: (after?.residentBytes ?? Number.NaN) / 2 ** 20,
+    }),
+    curveUs: [],
+    curveCount: 0,
+    intervals: [],
+    client: 'own',
+    problem: '',
+  };
 }
 
 /** Events taken within the time. */

@@ -38,7 +38,8 @@ export function latencyVariants(): Variant[] {
 async function measure({ plan, stopped }: Round): Promise<Sample> {
   const server = await startStreamServer({ workers: plan.workers, durability: 'memory', windowMs: WINDOW_MS });
   try {
-    return await latencies(server.url, plan.warmupMs, plan.durationMs, stopped);
+    const { durationMs, warmupMs } = plan;
+    return await server.during(stopped, (until) => latencies(server.url, warmupMs, durationMs, until));
   } finally {
     await server.end();
   }
@@ -64,7 +65,7 @@ async function latencies(url: string, warmupMs: number, durationMs: number, stop
     },
   });
   let measureFromMs = Number.POSITIVE_INFINITY;
-  await Promise.race([isOpen, wait(OPEN_MS_MAX)]);
+  await Promise.race([isOpen, wait(OPEN_MS_MAX, undefined, { signal: stopped })]);
   const beganMs = performance.now();
   measureFromMs = beganMs + warmupMs;
   const failed = await send(url, beganMs, warmupMs + durationMs, closings, stopped);

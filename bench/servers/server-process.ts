@@ -7,6 +7,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { endsWithHarness } from './ends-with-harness.ts';
+import { onceEnded, ServerEnd } from './server-end.ts';
 
 const READY_MS_MAX = 60_000;
 const END_MS_MAX = 5000;
@@ -24,6 +25,8 @@ export interface ServerProcess {
   /** What stood in the ready line: a URL, or a port for servers that are not HTTP. */
   readonly url: string;
   readonly pid: number;
+  /** Work with it, which is told to stop when it ends by itself; rejects then, with how that came and what it said last. */
+  during<T>(stopped: AbortSignal, work: (stopped: AbortSignal) => Promise<T>): Promise<T>;
   /** SIGTERM, then SIGKILL. */
   end(): Promise<void>;
   /** SIGKILL; resolves when it is gone. */
@@ -37,11 +40,24 @@ export async function startServer({ args, command, env = {} }: ServerCommand): P
   const child = spawn(command, args, { stdio, detached: true, env: { ...process.env, ...env } });
   alive.add(child);
   endsWithHarness(child);
+  const itsEnd = new ServerEnd(child);
   child.once('exit', () => alive.delete(child));
   child.once('error', () => alive.delete(child));
   try {
     const url = await readyUrl(child, command);
-    return { url, pid: child.pid as number, end: () => endChild(child), kill: () => killChild(child) };
+    return {
+      url,
+      pid: child.pid as number,
+      during: (stopped, work) => itsEnd.during(stopped, work),
+      end() {
+        itsEnd.want();
+        return endChild(child);
+      },
+      kill() {
+        itsEnd.want();
+        return killChild(child);
+      },
+    };
   } catch (error) {
     await endChild(child);
     throw error;
@@ -68,9 +84,9 @@ function readyUrl(child: ChildProcess, command: string): Promise<string> {
       clearTimeout(timer);
       fail(error.message);
     });
-    child.once('exit', (code, signal) => {
+    onceEnded(child, (how) => {
       clearTimeout(timer);
-      fail(`ended with ${signal ?? code} before it was ready`);
+      fail(`ended (${how}) before it was ready`);
     });
   });
 }

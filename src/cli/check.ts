@@ -10,7 +10,7 @@ import type { Settings } from '../config/settings.ts';
 import { checkStreams, type StreamSummary, streamText } from './check-streams.ts';
 import type { CommandLine } from './command-line.ts';
 import { type Configured, configure } from './configure.ts';
-import { EXIT, type Terminal, writeProblems } from './terminal.ts';
+import { EXIT, exitOf, type Terminal, writeProblems } from './terminal.ts';
 
 const MIB = 1024 * 1024;
 
@@ -25,7 +25,7 @@ export async function check(line: CommandLine, terminal: Terminal): Promise<numb
     if (!(error instanceof ConfigError)) throw error;
     if (asJson) terminal.out(`${JSON.stringify({ ok: false, problems: error.problems }, null, 2)}\n`);
     else writeProblems(terminal, error.problems);
-    return EXIT.CONFIG;
+    return exitOf(error);
   }
 }
 

@@ -10,6 +10,7 @@ import type { GivenFlags } from '../config/layers.ts';
 import { nearest } from '../config/nearest.ts';
 import { OPTIONS } from '../config/options.ts';
 import { unknown } from '../config/problem.ts';
+import { valueOfText } from '../config/text-value.ts';
 
 export const COMMANDS = ['serve', 'stdio', 'check', 'init', 'status', 'streams'] as const;
 export type Command = (typeof COMMANDS)[number];
@@ -54,18 +55,27 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
     const suggestion = nearest(named, COMMANDS);
     problems.push(`${named}: unknown command${suggestion === null ? '' : `, did you mean ${suggestion}?`}`);
   }
+  if (named === 'help') return helpAbout(args.slice(1));
   const rest = named === null ? args : args.slice(1);
-  const flags = new FlagReader(command, problems);
+  // Whose flags they are is not known without a command: nothing is wrong with them.
+  const flags = new FlagReader(command, named === null || command !== null ? problems : []);
   flags.read(rest);
+  if (named === null && problems.length > 0) problems.push('a command comes before its options: millrace serve …');
   return {
     command,
-    help: flags.own.get('help') === true || (args.length === 1 && named === 'help'),
+    help: flags.own.get('help') === true,
     version: flags.own.get('version') === true,
     options: flags.options,
     own: flags.own,
     positionals: flags.positionals,
-    problems: named === 'help' ? [] : problems,
+    problems,
   };
+}
+
+/** `millrace help serve` is `millrace serve --help`. */
+function helpAbout([named = '', ...others]: readonly string[]): CommandLine {
+  const isCommand = COMMANDS.some((candidate) => candidate === named);
+  return parseCommandLine(isCommand ? [named, ...others, '--help'] : ['--help']);
 }
 
 /** Flags of options that `command` takes, and its own, as `parseArgs` wants them. */
@@ -125,7 +135,7 @@ class FlagReader {
   #flag(name: string, rawName: string, value: string | undefined, inline: boolean): void {
     const shape = this.#shapes.get(name);
     if (shape !== undefined) {
-      if (shape.type === 'boolean') this.#keep(name, value ?? true);
+      if (shape.type === 'boolean') this.#switch(name, rawName, value);
       else if (value === undefined || (!inline && value.startsWith('--')))
         this.#problems.push(`${rawName}: needs a value`);
       else this.#keep(name, value);
@@ -140,6 +150,14 @@ class FlagReader {
     const switches = [...this.#shapes].filter(([, { type }]) => type === 'boolean').map(([flag]) => `no-${flag}`);
     const suggestion = nearest(name, [...this.#shapes.keys(), ...switches]);
     this.#problems.push(unknown(rawName, suggestion === null ? null : `--${suggestion}`));
+  }
+
+  /** Values of options are judged with those of files. */
+  #switch(name: string, rawName: string, value: string | undefined): void {
+    const isOption = this.#shapes.get(name)?.multiple === true;
+    const read = value === undefined || isOption ? { value: value ?? true } : valueOfText('boolean', value);
+    if (read === null) this.#problems.push(`${rawName} ${value}: must be true or false`);
+    else this.#keep(name, read.value as string | boolean);
   }
 
   #keep(name: string, value: string | boolean): void {

@@ -18,15 +18,15 @@ export interface Configured {
 
 /** Throws `ConfigError` with what is wrong on the command line and everywhere else. */
 export async function configure(line: CommandLine, terminal: Terminal): Promise<Configured> {
-  const problems = [...line.problems];
+  const { problems } = line;
   try {
     const configured = await settle(line, terminal);
     if (problems.length === 0) return configured;
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    problems.push(...error.problems);
+    throw new ConfigError([...problems, ...error.problems], problems.length > 0 || error.ofCommandLine);
   }
-  throw new ConfigError(problems);
+  throw new ConfigError(problems, true);
 }
 
 async function settle(line: CommandLine, terminal: Terminal): Promise<Configured> {

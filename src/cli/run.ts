@@ -8,7 +8,7 @@ import { ConfigError } from '../config/problem.ts';
 import { MILLRACE_VERSION } from '../config/version.ts';
 import { type Command, type CommandLine, parseCommandLine, takesOptions } from './command-line.ts';
 import { helpFor } from './help.ts';
-import { EXIT, type Terminal, writeProblems } from './terminal.ts';
+import { EXIT, exitOf, type Terminal, writeProblems } from './terminal.ts';
 
 const POSITIONALS_MAX: Readonly<Record<Command, number>> = {
   serve: 0,
@@ -45,7 +45,7 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     writeProblems(terminal, error.problems);
-    return EXIT.CONFIG;
+    return exitOf(error);
   }
 }
 

@@ -4,7 +4,7 @@
  *
  * Role: handed to every command, so that tests can run one in their own process.
  */
-import { EXIT_CONFIG } from '../config/problem.ts';
+import type { ConfigError } from '../config/problem.ts';
 
 export interface Terminal {
   out(text: string): void;
@@ -18,15 +18,17 @@ export const EXIT = {
   OK: 0,
   /** It ran and failed; `status`: not ready; `streams`: refused, or not done for every dead letter. */
   FAILED: 1,
-  /** Unknown command or argument. */
+  /** Something is wrong on the command line, whatever else is. */
   USAGE: 64,
   /** `status`, `streams`: nobody answers there. */
   UNAVAILABLE: 69,
   /** `init`: the folder cannot be used. */
   CANNOT_CREATE: 73,
-  /** The configuration was refused. */
-  CONFIG: EXIT_CONFIG,
+  /** The configuration was refused, for what files or variables say. */
+  CONFIG: 78,
 } as const;
+
+export const exitOf = (refused: ConfigError): number => (refused.ofCommandLine ? EXIT.USAGE : EXIT.CONFIG);
 
 /** Each problem on its own line, after the name of the program. */
 export function writeProblems(terminal: Terminal, problems: readonly string[]): void {

@@ -28,15 +28,16 @@ export function compileSettings(raw: RawConfig, machine: Machine = thisMachine()
 
 /** What `loadConfig` found. */
 export function compileLoaded(loaded: LoadedConfig, machine: Machine = thisMachine()): Settings {
-  const problems: string[] = [];
-  crossCheck(loaded, problems);
+  const refused = crossCheck(loaded);
+  const problems = refused.map(({ problem }) => problem);
   const unbounded = settingsOf(loaded, machine);
   const budget = memoryBudget(unbounded, machine.memoryMiB);
   const residentMiBMax = either(loaded.config.maxResidentMib, residentMiBFor(unbounded.workers, budget));
   const settings = Object.freeze({ ...unbounded, residentMiBMax });
   const excess = overBudget(budget, residentMiBMax);
   if (excess !== null) problems.push(`memory: ${excess}`);
-  if (problems.length > 0) throw new ConfigError(problems);
+  const ofCommandLine = refused.some(({ origin }) => origin.kind === 'flag');
+  if (problems.length > 0) throw new ConfigError(problems, ofCommandLine);
   return settings;
 }
 

@@ -2,10 +2,11 @@
  * Rules between options, and rules that look at the machine: files that must exist, pairs that go together, what this
  * version cannot do.
  *
- * Role: called once by `compile.ts`. Each rule adds its own line; none stops the others.
+ * Role: called once by `compile.ts`. Each rule has its own line; none stops the others.
  */
 import { readFileSync, statSync } from 'node:fs';
 import { isRedisUrl } from '../redis/address.ts';
+import { FILE_EXTENSIONS, isConfigFile } from './file.ts';
 import { isEveryInterface } from './host-name.ts';
 import { type LoadedConfig, valueAt } from './load.ts';
 import { type Option, optionNamed } from './options.ts';
@@ -37,7 +38,14 @@ const ALGORITHMS = [
   'Ed25519',
 ];
 
-export function crossCheck(loaded: LoadedConfig, problems: string[]): void {
+export interface Refused {
+  readonly problem: string;
+  /** Of the value that is refused. */
+  readonly origin: Origin;
+}
+
+export function crossCheck(loaded: LoadedConfig): readonly Refused[] {
+  const refused: Refused[] = [];
   const optionAndOrigin = (name: string): [Option, Origin] => {
     const option = optionNamed(name);
     if (option === undefined) throw new TypeError(`no option ${name}`);
@@ -47,7 +55,7 @@ export function crossCheck(loaded: LoadedConfig, problems: string[]): void {
     config: loaded.config,
     refuse(name, reason) {
       const [option, origin] = optionAndOrigin(name);
-      problems.push(problemWith(option, origin, valueAt(loaded.config, option.path), reason));
+      refused.push({ problem: problemWith(option, origin, valueAt(loaded.config, option.path), reason), origin });
     },
     beside(name, other) {
       const [, origin] = optionAndOrigin(name);
@@ -62,6 +70,7 @@ export function crossCheck(loaded: LoadedConfig, problems: string[]): void {
   checkRedis(check);
   checkStreams(check);
   checkAuth(check);
+  return refused;
 }
 
 function checkTls({ config, refuse, beside }: Check): void {
@@ -100,8 +109,11 @@ function isOrigin(text: string): boolean {
 }
 
 function checkTools({ config, refuse }: Check): void {
-  const missing = config.tools.find((folder) => statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true);
-  if (missing !== undefined) refuse('tools', `there is no folder ${missing}`);
+  for (const folder of config.tools) {
+    const found = statSync(folder, { throwIfNoEntry: false });
+    if (found === undefined) refuse('tools', `there is no folder ${folder}`);
+    else if (!found.isDirectory()) refuse('tools', `${folder} is no folder; name the one it is in`);
+  }
 }
 
 function checkTimes({ config, refuse, beside }: Check): void {
@@ -122,8 +134,18 @@ function checkTimes({ config, refuse, beside }: Check): void {
 function checkStreams({ config, refuse }: Check): void {
   const { shards } = config.streaming;
   if ((shards & (shards - 1)) !== 0) refuse('streaming.shards', 'must be a power of two');
-  const missing = config.streamFiles.find((file) => statSync(file, { throwIfNoEntry: false })?.isFile() !== true);
-  if (missing !== undefined) refuse('streamFiles', `there is no file ${missing}`);
+  for (const file of config.streamFiles) {
+    const reason = noStreamFile(file);
+    if (reason !== null) refuse('streamFiles', reason);
+  }
+}
+
+function noStreamFile(file: string): string | null {
+  const found = statSync(file, { throwIfNoEntry: false });
+  const endings = FILE_EXTENSIONS.join(', ');
+  if (found === undefined) return `there is no file ${file}`;
+  if (found.isDirectory()) return `${file} is a folder; name the files in it one by one, each ends in ${endings}`;
+  return isConfigFile(file) ? null : `${file} must be a file that ends in ${endings}`;
 }
 
 function checkRedis({ config, refuse, beside }: Check): void {

@@ -13,6 +13,9 @@ import { modulesFrom } from './reducer-modules.ts';
 
 export const FILE_EXTENSIONS = ['.ts', '.js', '.mjs', '.json', '.yaml', '.yml'] as const;
 
+/** Whether it can be read, by its name. */
+export const isConfigFile = (path: string): boolean => (FILE_EXTENSIONS as readonly string[]).includes(extname(path));
+
 /** Imports a module, TypeScript included. */
 export type ImportModule = (url: string) => Promise<Record<string, unknown>>;
 
@@ -26,7 +29,7 @@ export interface NamedFile {
 export function findConfigFile(cwd: string, named: NamedFile | null, problems: string[]): string | null {
   if (named !== null) {
     const path = resolve(cwd, named.path);
-    if (!(FILE_EXTENSIONS as readonly string[]).includes(extname(path))) {
+    if (!isConfigFile(path)) {
       problems.push(`${named.by} ${named.path}: must be a file that ends in ${FILE_EXTENSIONS.join(', ')}`);
       return null;
     }
@@ -43,23 +46,64 @@ export function findConfigFile(cwd: string, named: NamedFile | null, problems: s
   return found[0] ?? null;
 }
 
+/** A file to read, and what is said of it. */
+export interface ReadableFile {
+  readonly path: string;
+  /** What it is called in problems. */
+  readonly label: string;
+  /** Completes "must export … as default". */
+  readonly holds: string;
+  /** What to do where YAML is in several documents: "expected one, …". */
+  readonly instead: string;
+}
+
 /** The tree a file holds; undefined when it could not be read (then a problem was added). */
-export async function readConfigFile(path: string, importModule: ImportModule, problems: string[]): Promise<unknown> {
+export async function readConfigFile(
+  { holds, instead, label, path }: ReadableFile,
+  importModule: ImportModule,
+  problems: string[],
+): Promise<unknown> {
   try {
     const extension = extname(path);
     if (extension === '.json') return JSON.parse(readFileSync(path, 'utf8')) as unknown;
     if (extension === '.yaml' || extension === '.yml') {
-      const yaml = await import('yaml');
-      return (yaml.parse(readFileSync(path, 'utf8')) as unknown) ?? {};
+      const trees = await yamlTrees(readFileSync(path, 'utf8'));
+      if (trees.length <= 1) return trees[0] ?? {};
+      problems.push(`${label}: holds ${trees.length} YAML documents, expected one${instead}`);
+      return undefined;
     }
     const module = await importModule(pathToFileURL(path).href);
     if (module['default'] !== undefined) return module['default'];
-    problems.push(`${basename(path)}: must export the configuration as default`);
+    problems.push(`${label}: must export ${holds} as default`);
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    problems.push(`${basename(path)}: cannot be read: ${message.split('\n', 1)[0]}`);
+    problems.push(...reasonsOf(error).map((reason) => `${label}: cannot be read: ${reason}`));
   }
   return undefined;
+}
+
+/** One, but of definitions that a module makes by `defineStream` as many as are wrong with them. */
+function reasonsOf(error: unknown): readonly string[] {
+  if (!(error instanceof Error)) return [String(error)];
+  // Of a module: what was thrown while it was imported. The file is named already.
+  const { cause = error } = error;
+  if (!(cause instanceof Error)) return [String(cause)];
+  if ('lines' in cause && Array.isArray(cause.lines)) return cause.lines.map(String);
+  const first = (cause.message.split('\n', 1)[0] ?? '').replace(/:$/, '');
+  return [cause === error || cause.name === 'Error' ? first : `${cause.name}: ${first}`];
+}
+
+/** Of each document that holds anything. Throws where one cannot be parsed. */
+async function yamlTrees(text: string): Promise<unknown[]> {
+  const yaml = await import('yaml');
+  const documents = yaml.parseAllDocuments(text);
+  if ('empty' in documents) return [];
+  return documents
+    .map((document) => {
+      const [error] = document.errors;
+      if (error !== undefined) throw error;
+      return document.toJS() as unknown;
+    })
+    .filter((tree) => tree !== null);
 }
 
 /** Path options, and modules that streams name, made absolute, from the folder they were written in. */

@@ -12,6 +12,8 @@ import { OPTIONS } from './options.ts';
 import { ConfigError, DEFAULT_ORIGIN, OPTIONS_ORIGIN, type Origin } from './problem.ts';
 import { type FullConfig, type RawConfig, rawConfigSchema } from './raw.ts';
 
+const FLAG_CONFIG = '--config';
+
 export interface Sources {
   readonly flags: GivenFlags;
   /** `--config`; null looks for `millrace.config.*` in `cwd`. */
@@ -31,22 +33,26 @@ export interface LoadedConfig {
 
 export async function loadConfig(sources: Sources): Promise<LoadedConfig> {
   const problems: string[] = [];
-  const file = findConfigFile(sources.cwd, namedFile(sources), problems);
+  const ofFlags: string[] = [];
+  const named = namedFile(sources);
+  const file = findConfigFile(sources.cwd, named, named?.by === FLAG_CONFIG ? ofFlags : problems);
   const layers: Layer[] = [];
   if (file !== null) {
-    const tree = await readConfigFile(file, sources.importModule, problems);
-    const layer = tree === undefined ? null : treeLayer(tree, { kind: 'file', file: basename(file) }, problems);
+    const label = basename(file);
+    const readable = { path: file, label, holds: 'the configuration', instead: '' };
+    const tree = await readConfigFile(readable, sources.importModule, problems);
+    const layer = tree === undefined ? null : treeLayer(tree, { kind: 'file', file: label }, problems);
     if (layer !== null) layers.push({ origin: layer.origin, values: fromFolder(layer.values, dirname(file)) });
   }
-  for (const layer of [environmentLayer(sources.env, problems), flagLayer(sources.flags, problems)]) {
+  for (const layer of [environmentLayer(sources.env, problems), flagLayer(sources.flags, ofFlags)]) {
     layers.push({ origin: layer.origin, values: fromFolder(layer.values, sources.cwd) });
   }
-  if (problems.length > 0) throw new ConfigError(problems);
+  if (problems.length + ofFlags.length > 0) throw new ConfigError([...problems, ...ofFlags], ofFlags.length > 0);
   return { ...stack(layers), file };
 }
 
 function namedFile({ configFile, env }: Sources): NamedFile | null {
-  if (configFile !== null) return { path: configFile, by: '--config' };
+  if (configFile !== null) return { path: configFile, by: FLAG_CONFIG };
   const variable = env[ENV_CONFIG] ?? '';
   return variable === '' ? null : { path: variable, by: ENV_CONFIG };
 }

@@ -27,7 +27,7 @@ export async function placedStreams(
   }: Pick<Settings['streaming'], 'definitions' | 'files' | 'folder' | 'listedAs'>,
   cwd: string,
 ): Promise<readonly PlacedStream[]> {
-  const read = await readStreamFiles(files);
+  const read = await readStreamFiles(files, cwd);
   return [
     ...placedIn(definitions, listedAs, resolve(cwd, folder)),
     ...read.flatMap(({ file, streams }) => placedIn(streams, `${relative(cwd, file)}: streams`, dirname(file))),

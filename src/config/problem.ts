@@ -17,17 +17,17 @@ export type Origin =
 export const DEFAULT_ORIGIN: Origin = { kind: 'default' };
 export const OPTIONS_ORIGIN: Origin = { kind: 'options' };
 
-/** Exit code of every command when the configuration is refused: EX_CONFIG of sysexits. */
-export const EXIT_CONFIG = 78;
-
 const SHOWN_CHARACTERS_MAX = 80;
 
 export class ConfigError extends Error {
   readonly problems: readonly string[];
-  constructor(problems: readonly string[]) {
+  /** Whether one of them stands on the command line, and not in a file or a variable. */
+  readonly ofCommandLine: boolean;
+  constructor(problems: readonly string[], ofCommandLine = false) {
     super(problems.join('\n'));
     this.name = 'ConfigError';
     this.problems = problems;
+    this.ofCommandLine = ofCommandLine;
   }
 }
 

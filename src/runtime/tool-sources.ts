@@ -59,7 +59,10 @@ export class ToolSources {
     const folder = new ToolFolder(dir);
     const contents = await folder.load();
     const [problem] = contents.problems;
-    if (problem !== undefined && !watch) throw new Error(`${problem.file}: ${problem.message}`);
+    if (problem !== undefined && !watch) {
+      const { file, message } = problem;
+      throw new Error(message.includes(file) ? message : `${file}: ${message}`);
+    }
     this.#take(dir, contents);
     if (!watch) return;
     const onChange = (changed: FolderContents): void => this.#reload(dir, changed);

@@ -46,7 +46,7 @@ describe('check', () => {
     assert.equal(code, 0);
     assert.match(out, /^stream clicks: /m);
     const missing = await inProcess(['check', '--streams', 'none.yaml'], { cwd });
-    assert.equal(missing.code, 78);
+    assert.equal(missing.code, 64);
     assert.match(missing.err, /^millrace: --streams .*there is no file .*none\.yaml\n$/);
   });
 

@@ -35,6 +35,36 @@ describe('the command line', () => {
     assert.deepEqual(parseCommandLine(['qqqqqqqqq']).problems, ['qqqqqqqqq: unknown command']);
   });
 
+  test('says that a command is missing, and nothing of the flags of one that is unknown', () => {
+    assert.deepEqual(parseCommandLine(['--port', '80']).problems, [
+      '--port: unknown option',
+      'a command comes before its options: millrace serve …',
+    ]);
+    assert.deepEqual(parseCommandLine(['serv', '--port', '80']).problems, [
+      'serv: unknown command, did you mean serve?',
+    ]);
+  });
+
+  test('takes true and false for switches of a command, and nothing else', () => {
+    const own = (...args: string[]) => Object.fromEntries(parseCommandLine(args).own);
+    assert.deepEqual(own('status', '--all=true', '--json=no'), { all: true, json: false });
+    for (const flag of ['--help', '--json']) {
+      const { problems, own: kept } = parseCommandLine(['status', `${flag}=maybe`]);
+      assert.deepEqual([problems, kept.size], [[`${flag} maybe: must be true or false`], 0]);
+    }
+  });
+
+  test('help before a command is --help behind it', () => {
+    for (const command of COMMANDS) {
+      const { command: about, help, problems } = parseCommandLine(['help', command]);
+      assert.deepEqual([about, help, problems], [command, true, []]);
+    }
+    for (const args of [['help'], ['help', 'nothing']]) {
+      const { command, help, problems } = parseCommandLine(args);
+      assert.deepEqual([command, help, problems], [null, true, []]);
+    }
+  });
+
   test('gives each command only its own flags', () => {
     assert.deepEqual(parseCommandLine(['status', '--url', 'u', '--all', '--json']).problems, []);
     assert.deepEqual(parseCommandLine(['status', '--port', '80']).problems, ['--port: unknown option']);

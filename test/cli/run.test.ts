@@ -96,7 +96,7 @@ describe('check', () => {
     }
   });
 
-  test('tells every problem at once and ends with 78', async (context) => {
+  test('tells every problem at once and ends with 64 when the command line has one, else with 78', async (context) => {
     const cwd = folderWith(context, { 'millrace.config.yaml': 'port: none\n' });
     const problems = [
       '--wrkers: unknown option, did you mean --workers?',
@@ -106,12 +106,44 @@ describe('check', () => {
     ];
     const args = ['check', '--wrkers', '3', '--queue-size', '0', 'extra'];
     assert.deepEqual(await inProcess(args, { cwd }), {
-      code: 78,
+      code: 64,
       out: '',
       err: problems.map((problem) => `millrace: ${problem}\n`).join(''),
     });
     const asJson = await inProcess([...args, '--json'], { cwd });
-    assert.deepEqual([asJson.code, JSON.parse(asJson.out)], [78, { ok: false, problems }]);
+    assert.deepEqual([asJson.code, JSON.parse(asJson.out)], [64, { ok: false, problems }]);
+    const ofFile = await inProcess(['check', '--queue-size', '1'], { cwd });
+    assert.deepEqual([ofFile.code, ofFile.err], [78, `millrace: ${problems[2]}\n`]);
+    const ofVariable = await inProcess(['check'], { env: { MILLRACE_PORT: 'x' }, cwd: folderWith(context) });
+    assert.equal(ofVariable.code, 78);
+  });
+
+  test('whatever is wrong with a flag ends every command with 64', async (context) => {
+    const cwd = folderWith(context);
+    for (const args of [
+      ['--porrt', '1'],
+      ['--port', 'x'],
+      ['--port'],
+      ['extra'],
+      ['--config', 'gone.json'],
+      ['--streams', 'gone.json'],
+      ['--tls-key', 'gone.pem'],
+    ]) {
+      for (const command of ['serve', 'check']) {
+        const { code, err } = await inProcess([command, ...args], { cwd });
+        assert.deepEqual([code, err.startsWith('millrace: ')], [64, true], `${command} ${args.join(' ')}: ${err}`);
+      }
+    }
+    for (const args of [
+      ['status', '--porrt', '1'],
+      ['status', '--url', 'nowhere'],
+      ['streams', 'dlq', 'list', 'a', '--ids', '1:0'],
+      ['streams', 'dlq', 'replay', 'a', '--ids', 'x'],
+      ['streams', 'dlq', 'list', 'a', '--porrt'],
+      ['init', '--stream'],
+    ]) {
+      assert.equal((await inProcess(args, { cwd })).code, 64, args.join(' '));
+    }
   });
 });
 

@@ -70,11 +70,14 @@ describe('serve', () => {
   test('names the tool module that cannot be served, without a stack, and ends with 1', async (context) => {
     const cwd = folderWith(context, {
       'tools/bad.mjs': 'export const bad = { kind: "tool", name: "bad", handler: 3 };',
+      'broken/throws.mjs': 'throw new TypeError("not today");',
     });
-    const args = ['serve', '--port', '0', '--tools', 'tools', '--workers', '1', '--log-level', 'silent'];
-    const { code, out, err } = await asChild(context, args, { cwd }).ended;
+    const args = ['serve', '--port', '0', '--workers', '1', '--log-level', 'silent', '--tools'];
+    const { code, out, err } = await asChild(context, [...args, 'tools'], { cwd }).ended;
     assert.deepEqual([code, out], [1, '']);
     assert.match(err, /^millrace: cannot start: .*bad\.mjs.*\n$/);
+    const broken = await asChild(context, [...args, 'broken'], { cwd }).ended;
+    assert.match(broken.err, /^millrace: cannot start: cannot load \S*throws\.mjs: TypeError: not today\n$/);
   });
 
   test('reads a TypeScript configuration and serves the tools it names', async (context) => {

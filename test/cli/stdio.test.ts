@@ -63,11 +63,11 @@ describe('stdio', () => {
     assert.equal((await child.ended).code, 0);
   });
 
-  test('reports a refused configuration on stderr', async (context) => {
+  test('reports a refused command line on stderr', async (context) => {
     const { code, out, err } = await asChild(context, ['stdio', '--workers', '0'], { cwd: folderWith(context) }).ended;
     assert.deepEqual(
       [code, out, err],
-      [78, '', 'millrace: --workers 0: must be "auto" or an integer from 1 to 512 (threads)\n'],
+      [64, '', 'millrace: --workers 0: must be "auto" or an integer from 1 to 512 (threads)\n'],
     );
   });
 });

@@ -158,8 +158,12 @@ describe('cross-checks', () => {
   test('a tools folder must be there', async (context) => {
     const folder = folderWith(context, { 'file.txt': '' });
     assert.deepEqual(compile({ tools: [folder] }).toolDirs, [folder]);
-    for (const missing of [join(folder, 'gone'), join(folder, 'file.txt')]) {
-      assert.deepEqual(await refusals({ tools: [missing] }), [`tools = ["${missing}"]: there is no folder ${missing}`]);
+    for (const [name, reason] of [
+      ['gone', (path: string) => `there is no folder ${path}`],
+      ['file.txt', (path: string) => `${path} is no folder; name the one it is in`],
+    ] as const) {
+      const path = join(folder, name);
+      assert.deepEqual(await refusals({ tools: [path] }), [`tools = ["${path}"]: ${reason(path)}`]);
     }
   });
 

@@ -24,6 +24,7 @@ const NAMES = [
   'specversion',
   'data',
   'data_base64',
+  'data_bytes',
 ] as const;
 export const CONTEXT_ATTRIBUTES = 8;
 export const ID = 0;
@@ -33,6 +34,8 @@ export const TIME = 3;
 export const SPECVERSION = 8;
 export const DATA = 9;
 export const DATA_BASE64 = 10;
+/** No attribute of CloudEvents can have that name: how long the body of an event in binary mode was. */
+export const DATA_BYTES = 11;
 
 /** Members whose order is remembered. */
 const MEMBERS_MAX = 32;

@@ -14,6 +14,7 @@ import {
   CONTEXT_NAMES,
   DATA,
   DATA_BASE64,
+  DATA_BYTES,
   EnvelopeScanner,
   ID,
   SOURCE,
@@ -181,7 +182,8 @@ export class CloudEventElements implements ElementReader {
     if (at[DATA_BASE64] === 0) {
       this.#dataAt = at[DATA] as number;
       this.#dataEnd = end[DATA] as number;
-      return hasData ? '' : 'data: is absent, expected an object';
+      if (!hasData) return 'data: is absent, expected an object';
+      return this.#isWholeData() ? '' : 'data: the body goes on behind it, expected one JSON value';
     }
     if (hasData) return 'has both data and data_base64, expected one of them';
     if (!this.#findText(DATA_BASE64)) return `data_base64: ${this.#shown(DATA_BASE64)} is not a string`;
@@ -197,6 +199,14 @@ export class CloudEventElements implements ElementReader {
     writer.used += PADDING_BYTES;
     this.#sync();
     return '';
+  }
+
+  /** False when what was sent as data was more than that. */
+  #isWholeData(): boolean {
+    const { at, end } = this.#envelope;
+    if (at[DATA_BYTES] === 0) return true;
+    const sent = copyText(this.cursor.bytes, at[DATA_BYTES] as number, end[DATA_BYTES] as number);
+    return Number(sent) === this.#dataEnd - this.#dataAt;
   }
 
   #isRepetition(): boolean {

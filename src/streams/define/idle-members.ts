@@ -5,7 +5,8 @@
  * setting that does nothing. Not part of compiling: what is in force already goes on, as a checkpoint that cannot be
  * read would be a high price for a setting that does no harm.
  * A value that says "none" (0, the default) is not refused: it is what holds without it. Nor is `accumulation` of a
- * window with one result: it says what a second one would hold.
+ * window with one result: it says what a second one would hold, and is part of the form of the window's state, which
+ * lateness is not. Declared from the beginning, it lets the state go on when lateness is declared later.
  */
 import type {
   AlertDefinition,

@@ -43,11 +43,18 @@ export class StreamRefusal extends Error {
     this.retryAfterMs = retryAfterMs;
   }
 
+  /** `id`: the batch id, in the words of who sent it. */
+  static usedFor(id: string): StreamRefusal {
+    return new StreamRefusal('conflict', `${id} was used for a batch with another body`);
+  }
+
   /** It does not count, but it is kept: who has sent it goes on behind it. */
   get isKept(): boolean {
     return this.refusal === 'undecodable';
   }
 }
+
+export const isConflict = (error: unknown): boolean => error instanceof StreamRefusal && error.refusal === 'conflict';
 
 export interface StreamCounters {
   readonly accepted: number;

@@ -3,7 +3,8 @@
  *
  * Role: turns one into the structured form, which is what the decoder reads. Only data that is JSON can be an event.
  * The body is put in as it came, before the attributes: of members of the same name the last one counts, so that a body
- * that is more than one value cannot say who it is from. For the same reason those that are absent are there as null.
+ * that is more than one value cannot say who it is from. For the same reason those that are absent are there as null, and
+ * how long it was is beside it: the decoder refuses data that is only the beginning of it.
  * Source: CloudEvents 1.0.2, HTTP protocol binding: a media type of CloudEvents says that it is another mode, whatever
  * headers there are (3); values are percent-encoded, and may be quoted strings (3.1.3.2).
  */
@@ -57,6 +58,18 @@ export function wrapBinaryEvent(event: BinaryEvent, type: string, data: Uint8Arr
   const body = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
   const text = isMark(body, 0) ? body.subarray(MARK_BYTES) : body;
   if (type !== '' && type !== 'application/json' && !type.endsWith('+json')) return null;
-  const attributes = JSON.stringify({ ...event, datacontenttype: type, data_base64: null }).slice(1);
+  const members = { ...event, datacontenttype: type, data_base64: null, data_bytes: bytesBetweenSpace(text) };
+  const attributes = JSON.stringify(members).slice(1);
   return Buffer.concat([Buffer.from('{"data":'), text, Buffer.from(`,${attributes}`)]);
 }
+
+/** White space of JSON at both ends left out. */
+function bytesBetweenSpace(text: Uint8Array): number {
+  let from = 0;
+  let to = text.length;
+  while (from < to && isSpace(text[from] as number)) from++;
+  while (to > from && isSpace(text[to - 1] as number)) to--;
+  return to - from;
+}
+
+const isSpace = (byte: number): boolean => byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;

@@ -14,7 +14,7 @@
 import type { HeaderPairs, HttpCall, Reply, RequestHead, UpgradeRefusal, UpgradeTicket } from '../../frontend/port.ts';
 import { JSON_TYPE, refuseMethod } from '../../frontend/refusal.ts';
 import type { Endpoint } from '../../frontend/router.ts';
-import { type DeadLetterFacts, STREAM_REFUSALS, StreamRefusal, type Streams } from '../engine/port.ts';
+import { type DeadLetterFacts, isConflict, STREAM_REFUSALS, StreamRefusal, type Streams } from '../engine/port.ts';
 import type { WireFormat } from '../engine/task.ts';
 import { scopedBatchId } from '../sources/port.ts';
 import { type BinaryEvent, binaryEventOf, wrapBinaryEvent } from './binary-cloud-event.ts';
@@ -119,7 +119,7 @@ export class StreamEndpoint implements Required<Endpoint> {
     return this.#call(reply, admission, async (bytes, { sender }) => {
       const body = binary === null ? bytes : wrapped(binary, type, bytes);
       const batchId = scopedBatchId(sender, heading.batchId);
-      return this.#options.streams.accept(stream, 'http', { ...heading, batchId, format, body });
+      return this.#options.streams.accept(stream, 'http', { ...heading, batchId, format, body }).catch(underItsKey);
     });
   }
 
@@ -202,6 +202,10 @@ function headingOf(head: RequestHead): Heading | null {
     correlationId: head.header('x-correlation-id').slice(0, TEXT_MAX),
     position: '',
   };
+}
+
+function underItsKey(error: unknown): never {
+  throw isConflict(error) ? StreamRefusal.usedFor('this Idempotency-Key') : error;
 }
 
 function wrapped(event: BinaryEvent, type: string, data: Uint8Array): Uint8Array {

@@ -16,7 +16,7 @@
  */
 import { isUtf8 } from 'node:buffer';
 import type { MessageConnection, MessagePeer } from '../../frontend/port.ts';
-import { type RefusalName, STREAM_REFUSALS, StreamRefusal, type Streams } from '../engine/port.ts';
+import { isConflict, type RefusalName, STREAM_REFUSALS, StreamRefusal, type Streams } from '../engine/port.ts';
 import type { WireFormat } from '../engine/task.ts';
 import { type IncomingBatch, scopedBatchId } from '../sources/port.ts';
 
@@ -106,6 +106,7 @@ export class SocketBatches implements MessageConnection {
     this.#received += 1;
     const byPlace = id === '' && this.#options.heading.batchId !== '';
     const batchId = this.#batchId(id ?? '', this.#received);
+    const sentAs = byPlace ? `message ${this.#received} of this Idempotency-Key` : `the id ${JSON.stringify(id)}`;
     const outcome =
       id === null ? noId() : this.#hasRoom ? this.#accept(Buffer.from(bytes), format, batchId, byPlace) : tooMany();
     this.#unanswered += 1;
@@ -114,7 +115,7 @@ export class SocketBatches implements MessageConnection {
       (accepted) => this.#answer(before, accepted),
       (error: unknown) => {
         if (byPlace) this.#losePlaces(before, error);
-        return this.#answer(before, this.#refusal(error));
+        return this.#answer(before, this.#refusal(isConflict(error) ? StreamRefusal.usedFor(sentAs) : error));
       },
     );
   }

@@ -14,6 +14,8 @@
  * - `eventTurnBatching: false`: the batches it makes leave a rejected promise nobody can reach when a commit fails,
  *   which would end the process.
  * - `noSubdir: false`: a directory whose name has a dot is otherwise taken for a file.
+ * - A commit that fails is also written to stderr, as text and not as a line of the log: by `console.error` of LMDB-js before
+ *   it rejects, by `fprintf` of LMDB when a page cannot be had. There is no option for either.
  * - `mapSize` is no limit (LMDB-js enlarges it); it only spares remapping.
  */
 import { join } from 'node:path';

@@ -108,7 +108,7 @@ test('a sink further than a log that has lost its newest records has what is lef
   await delivery.close();
 });
 
-test('a sink that cannot be used as it is declared is told at once', async () => {
+test('a sink that cannot be used as it is declared is told at once, with its name', async () => {
   const delivery = new Delivery(
     's/x',
     sinkOf(
@@ -117,7 +117,7 @@ test('a sink that cannot be used as it is declared is told at once', async () =>
     ),
     recorder().log,
   );
-  await assert.rejects(delivery.open(0, [], 0), /no such folder/);
+  await assert.rejects(delivery.open(0, [], 0), { message: 'sink s/x: no such folder' });
 });
 
 test('what a sink refuses for good is left out, counted and said; the next goes on', async () => {

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { FRONT_ENDS } from '../../clients/serve.ts';
-import { type StreamsServed, serveStreams, visit } from './serve-streams.ts';
+import { call, type StreamsServed, serveStreams, visit } from './serve-streams.ts';
 
 const TAKEN = (accepted: number, rejected = 0) => ({ accepted, rejected, late: 0 });
 const attributes = (id: string, more: object = {}) => ({
@@ -46,14 +46,20 @@ for (const frontend of FRONT_ENDS) {
       assert.deepEqual(await binary(data, attributes('%22q2')), TAKEN(0));
     });
 
-    test('what a body says beside its data does not count as an attribute', async () => {
+    test('a body that goes on behind its data is refused, and its attributes do not count', async () => {
       const data = JSON.stringify(visit('spoofed'));
       assert.deepEqual(await binary(data, attributes('mine')), TAKEN(1));
       const text = `${data},"id":"theirs","time":"1999-01-01T00:00:00Z"`;
-      assert.deepEqual(await binary(text, attributes('mine')), TAKEN(0), 'it has the id of its headers');
-      assert.deepEqual(await binary(text.replace('"time"', '"data_base64"'), attributes('mine')), TAKEN(0));
+      assert.deepEqual(await binary(text, attributes('mine')), TAKEN(0, 1));
+      for (const behind of ['"data_bytes":1', `"data":${data}`, '"data_base64":"e30="', '"more":{}']) {
+        assert.deepEqual(await binary(`${data} , ${behind}`, attributes('more')), TAKEN(0, 1), behind);
+      }
+      const { json } = await call(`${served.base}/dead-letters`, { method: 'GET' });
+      const [first] = json['letters'] as { reason: string }[];
+      assert.equal(first?.reason, 'data: the body goes on behind it, expected one JSON value');
       assert.deepEqual(await binary(data, attributes('theirs')), TAKEN(1), 'this one was not there yet');
       assert.deepEqual(await binary(`${data}}`, attributes('closed')), TAKEN(0, 2));
+      assert.deepEqual(await binary(`\r\n\t ${data} \n`, attributes('more')), TAKEN(1), 'white space is no more');
     });
   });
 }

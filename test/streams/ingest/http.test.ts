@@ -169,7 +169,7 @@ for (const frontend of FRONT_ENDS) {
       const longest = 'k'.repeat(256);
       assert.deepEqual(await post(longest, 'a'), [200, 1]);
       assert.deepEqual(await post(longest, 'a'), [200, 1]);
-      const used = 'this batch id (Idempotency-Key) was used for a batch with another body';
+      const used = 'this Idempotency-Key was used for a batch with another body';
       assert.deepEqual(await post(longest, 'b'), [422, used]);
       const long = 'an Idempotency-Key has at most 256 characters';
       for (const end of ['a', 'b']) assert.deepEqual(await post(longest + end, 'a'), [400, long]);

@@ -19,7 +19,10 @@ class FakeStreams {
   refuses: () => boolean = () => false;
 
   accept(_stream: string, _source: string, { batchId, body }: IncomingBatch): Promise<Accepted> {
-    if (batchId !== '' && this.ids.includes(batchId)) return Promise.resolve(TAKEN);
+    if (batchId !== '' && this.ids.includes(batchId)) {
+      const isSame = this.counted[this.ids.indexOf(batchId)] === Buffer.from(body).toString();
+      return isSame ? Promise.resolve(TAKEN) : Promise.reject(StreamRefusal.usedFor('this batch id'));
+    }
     if (this.refuses()) return Promise.reject(new StreamRefusal('pending', 'too much waits', 5));
     this.ids.push(batchId);
     this.counted.push(Buffer.from(body).toString());
@@ -132,6 +135,22 @@ test('ids need no key; those that are none are refused', async () => {
     [undefined, undefined, 0, 0, 0, 0],
   );
   for (const answer of answers.slice(2)) assert.match(String(answer['error']), /id of 1 to 128/);
+});
+
+test('an id, or a place, that was used for another message is told as the client named it', async () => {
+  const streams = new FakeStreams();
+  const { answers, socket } = connect(streams);
+  socket.message(text('#one\n{"k":1}'));
+  socket.message(text('#one\n{"k":2}'));
+  socket.binary(Buffer.concat([pack('one'), pack({ k: 3 })]));
+  socket.message(text('{"k":4}'));
+  await settle();
+  const again = connect(streams);
+  for (let k = 1; k <= 4; k++) again.socket.message(text(`{"k":${k + 4}}`));
+  await settle();
+  const error = (what: string) => ({ error: `${what} was used for a batch with another body`, retryAfterMs: 0 });
+  assert.deepEqual(answers, [TAKEN, error('the id "one"'), error('the id "one"'), TAKEN]);
+  assert.deepEqual(again.answers, [TAKEN, TAKEN, TAKEN, error('message 4 of this Idempotency-Key')]);
 });
 
 test('ids that are no UTF-8 are none: two of them are not taken for one', async () => {

@@ -155,6 +155,8 @@ describe('streams over MCP', () => {
       assert.deepEqual(structuredContent, { accepted: 1, rejected: 1, late: 0 });
     }
     assert.equal((await query({ include: 'open', key: { host: 'z' } })).rows[0]?.values['n'], 1);
+    const other = await publish([{ at, host: 'z', v: 3 }], { batchId: 'once' });
+    assert.match(textOf(other), /^this batch id was used for a batch with another body$/);
   });
 
   test('a window and a pattern are defined while it runs, and a bad one is named by its path', async () => {

@@ -168,7 +168,7 @@ export class StreamBook {
     const known = this.#batches.get(batchId);
     if (known === undefined || nowMs - known.atMs > this.plan.dedupTtlMs) return undefined;
     if (known.digest === digest()) return known.outcome;
-    throw new StreamRefusal('conflict', 'this batch id (Idempotency-Key) was used for a batch with another body');
+    throw StreamRefusal.usedFor('this batch id');
   }
 
   remember(batchId: string, atMs: number, digest: number, outcome: Promise<Accepted>): KnownBatch {

@@ -83,7 +83,10 @@ export class Delivery {
     try {
       await this.#open();
     } catch (error) {
-      if (!(error instanceof SinkAway)) throw error;
+      if (!(error instanceof SinkAway)) {
+        const reason = error instanceof Error ? error.message : String(error);
+        throw new Error(`sink ${this.name}: ${reason}`, { cause: error });
+      }
       this.#fail(error, 'the sink cannot be opened; it is tried again');
     }
     for (const batch of pending) this.push(batch);
