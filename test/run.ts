@@ -4,11 +4,12 @@
  *
  * It is node's own runner with three rules added: a run that finds no file, a file that holds no test and a test that
  * was skipped all fail; a file that hangs is ended; and what the tests need of the machine is there before the first
- * one starts.
+ * one starts. What one file makes for others as well is in the folder `TEST_RUN_FOLDER`, which goes with the run.
  * The official protocol schemas and test corpora stand in `../shared` beside the checkout. Where that folder is absent,
  * the files that read it are left out, and named in the last lines of the output; with CI=true that fails the run.
  */
-import { readdirSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join, relative, resolve } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
@@ -90,7 +91,9 @@ async function main(args: readonly string[]): Promise<number> {
     process.stderr.write(`no test file in ${folder} matches ${positionals.join(', ') || '*.test.js'}\n`);
     return 1;
   }
+  process.env['TEST_RUN_FOLDER'] = mkdtempSync(join(tmpdir(), 'test-run-'));
   const problems = await runFiles(folder, files);
+  rmSync(process.env['TEST_RUN_FOLDER'], { recursive: true, force: true });
   if (leftOut.length > 0) {
     process.stdout.write('\nleft out, because ../shared (official schemas and corpora) is not beside this checkout:\n');
     for (const file of leftOut) process.stdout.write(`  ${relative(folder, file)}\n`);

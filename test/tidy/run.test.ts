@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { folderWith } from '../config/sources.ts';
@@ -24,6 +26,19 @@ describe('the test run', () => {
     const { status, stdout, stderr } = runIn(folder);
     assert.deepEqual([status, stderr], [0, '']);
     assert.match(stdout, /^ℹ tests 2\nℹ suites 0\nℹ pass 2\nℹ fail 0$/m);
+  });
+
+  test('gives its files one folder to share, which goes with it', (context) => {
+    const noted = `${IMPORTS}test('notes', () => {
+      const { appendFileSync, writeFileSync } = require('node:fs');
+      writeFileSync(process.env.TEST_RUN_FOLDER + '/' + process.pid, '');
+      appendFileSync(__dirname + '/noted', process.env.TEST_RUN_FOLDER + '\\n');
+    });\n`;
+    const folder = folderWith(context, { 'one.test.js': noted, 'two.test.js': noted });
+    assert.equal(runIn(folder).status, 0);
+    const [one = '', two] = readFileSync(join(folder, 'noted'), 'utf8').split('\n');
+    assert.equal(one, two);
+    assert.equal(existsSync(one), false);
   });
 
   test('runs only the files whose path holds a pattern', (context) => {

@@ -128,6 +128,16 @@ describe('answers compared in the database', () => {
     assert.match(await differenceIn('q1', scaled(1 + 1e-6)), /1 of 18400 rows missing, 1 unexpected/);
   });
 
+  test('are those of a program, where there is no SQL', async () => {
+    for (const name of ['cep0', 'cep1']) {
+      assert.equal(await differenceIn(name, (rows) => rows.toReversed()), '', name);
+      assert.match(await differenceIn(name, (rows) => rows.slice(1)), /: 1 of \d+ rows missing, 0 unexpected/);
+      const last = queryNamed(name).columns.length - 1;
+      const more = changed(last, (cell) => (cell as number) + 1);
+      assert.match(await differenceIn(name, more), /: 1 of \d+ rows missing, 1 unexpected/);
+    }
+  });
+
   test('are rows of Parquet files, too', async () => {
     const query = queryNamed('q10');
     const path = join(folder, 'parts');

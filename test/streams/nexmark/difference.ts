@@ -4,7 +4,7 @@
  * Role: `''` for agreement, or a text with a few rows that differ. Every cell is the text of its JSON, on both sides. First
  * both sides are added up, as the number of rows and the sum of their hashes, whatever their order. Only when the sums are
  * different are rows compared one by one, and those that differ go to `judge.ts`, which is less strict about the last
- * digits of fractions. Answers that need a program (`rows`), are estimates or have no SQL go there whole: they are short.
+ * digits of fractions. Answers that need a program (`rows`) or are estimates go there whole: they are short.
  */
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -24,12 +24,11 @@ interface Side {
 
 /** `path`: where the answer was written to. */
 export async function differenceOf(tables: NexmarkTables, query: NexmarkQuery, path: string): Promise<string> {
-  const { sql } = query;
-  if (sql === null || query.rows !== undefined || hasEstimates(query)) {
+  if (query.rows !== undefined || hasEstimates(query)) {
     return judge(query, await tables.expected(query), await linesIn(path));
   }
   const { connection } = tables.database;
-  const expectedSql = await tables.expectedSql(query, sql);
+  const expectedSql = await tables.expectedSql(query);
   const described = (await connection.runAndReadAll(`DESCRIBE ${expectedSql}`)).getRowObjectsJS();
   const types = described.map((column) => String(column['column_type']));
   const expected = { cells: expectedCells(query, types), from: `(${expectedSql})` };

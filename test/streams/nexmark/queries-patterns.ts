@@ -180,14 +180,16 @@ export type BidsByKey = readonly (readonly PatternBid[])[];
 
 /** `bids` in order of arrival; equal times stay in that order. */
 export function groupBids(bids: readonly PatternBid[]): BidsByKey {
-  const byKey = new Map<string, PatternBid[]>();
+  const byAuction = new Map<number, Map<number, PatternBid[]>>();
   for (const each of bids) {
-    const key = `${each.auction}/${each.bidder}`;
-    const of = byKey.get(key);
-    if (of === undefined) byKey.set(key, [each]);
+    const byBidder = byAuction.get(each.auction) ?? new Map<number, PatternBid[]>();
+    if (byBidder.size === 0) byAuction.set(each.auction, byBidder);
+    const of = byBidder.get(each.bidder);
+    if (of === undefined) byBidder.set(each.bidder, [each]);
     else of.push(each);
   }
-  return [...byKey.values()].map((of) => of.sort((a, b) => a.dateTime - b.dateTime));
+  const groups = [...byAuction.values()].flatMap((byBidder) => [...byBidder.values()]);
+  return groups.map((of) => of.sort((a, b) => a.dateTime - b.dateTime));
 }
 
 export function matchesOf(query: PatternQuery, groups: BidsByKey): Table {

@@ -1,5 +1,5 @@
 /**
- * Nexmark queries through the engine: each gives what DuckDB says, over the same bytes, which are made once per file.
+ * Nexmark queries through the engine: each gives what DuckDB says, over the same bytes, which are made once per test run.
  *
  * Role: what the test files of this folder run. A file per group of queries, so that none takes long on a slow machine and
  * two run at once. `NEXMARK_EVENTS` chooses how many events; the title says how many there were.
@@ -11,10 +11,10 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { collectGarbage } from '../../../bench/streams/garbage.ts';
 import { differenceOf } from './difference.ts';
-import { eventBatches, type FeedBatch, type FeedOptions, feed, kindsOf, NEXMARK_KINDS } from './feed.ts';
+import { type FeedOptions, feed, kindsOf, NEXMARK_KINDS } from './feed.ts';
+import { type Prepared, prepared } from './prepared.ts';
 import { runQuery } from './runner.ts';
 import type { NexmarkQuery } from './streams.ts';
-import { NexmarkTables } from './tables.ts';
 
 const SEED = 21;
 const EVENTS = Number(process.env['NEXMARK_EVENTS'] ?? 1_000_000);
@@ -34,21 +34,19 @@ export function nexmarkSuite(title: string, queries: readonly NexmarkQuery[], ra
     eventsPerBatch: EVENTS_PER_BATCH,
   };
   const kinds = NEXMARK_KINDS.filter((kind) => queries.some((query) => kindsOf(query).includes(kind)));
-  let events: readonly FeedBatch[];
-  let tables: NexmarkTables;
+  let made: Prepared;
 
   before(async () => {
-    events = [...eventBatches(options, kinds)];
-    tables = await NexmarkTables.load(events);
+    made = await prepared(options, kinds);
   });
-  after(() => tables.close());
+  after(() => made.tables.close());
 
   async function check(query: NexmarkQuery): Promise<void> {
     const folder = mkdtempSync(join(tmpdir(), 'nexmark-'));
     try {
       const path = join(folder, 'answer');
-      await runQuery(query, feed(query, options, events), path);
-      assert.equal(await differenceOf(tables, query, path), '');
+      await runQuery(query, feed(query, options, made.batches), path);
+      assert.equal(await differenceOf(made.tables, query, path), '');
     } finally {
       rmSync(folder, { recursive: true });
       collectGarbage();

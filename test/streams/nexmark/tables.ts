@@ -30,18 +30,35 @@ export class NexmarkTables {
     const folder = mkdtempSync(join(tmpdir(), 'nexmark-'));
     try {
       const database = await OracleDatabase.open(THREADS);
-      for (const table of writeEvents(folder, events)) {
-        const columns = Object.entries(SCHEMAS[table].fields).map(
-          ([name, type]) => `${literal(name)}: ${type === 'string' ? "'VARCHAR'" : "'BIGINT'"}`,
-        );
-        await database.connection.run(`
-          CREATE TABLE ${table} AS SELECT row_number() OVER () AS n, *
-          FROM read_json(${literal(join(folder, table))}, format = 'newline_delimited', columns = {${columns.join(', ')}})`);
-      }
+      for (const kind of writeEvents(folder, events)) await createTable(database, kind, join(folder, kind));
       return new NexmarkTables(database);
     } finally {
       rmSync(folder, { recursive: true });
     }
+  }
+
+  /** Makes the file at `path` from a file of NDJSON per kind in `folder`. */
+  static async make(path: string, folder: string): Promise<void> {
+    const database = await OracleDatabase.open(THREADS);
+    try {
+      await database.connection.run(`ATTACH ${literal(path)} AS made`);
+      // To make them small would cost more than it saves.
+      await database.connection.run(`PRAGMA force_compression = 'uncompressed'`);
+      for (const kind of NEXMARK_KINDS) await createTable(database, kind, join(folder, kind), 'made.');
+      await database.connection.run('DETACH made');
+    } finally {
+      database.close();
+    }
+  }
+
+  /** What `make` made; nobody writes there, so many may have it open. */
+  static async open(path: string): Promise<NexmarkTables> {
+    const database = await OracleDatabase.open(THREADS);
+    await database.connection.run(`ATTACH ${literal(path)} AS made (READ_ONLY)`);
+    for (const kind of NEXMARK_KINDS) {
+      await database.connection.run(`CREATE VIEW ${kind} AS SELECT * FROM made.${kind}`);
+    }
+    return new NexmarkTables(database);
   }
 
   close(): void {
@@ -50,25 +67,51 @@ export class NexmarkTables {
 
   async expected(query: NexmarkQuery): Promise<Table> {
     if (query.sql === null) return await this.#matches(query);
-    const reader = await this.database.connection.runAndReadAll(await this.expectedSql(query, query.sql));
+    const reader = await this.database.connection.runAndReadAll(await this.expectedSql(query));
     return reader.getRowsJS().map((row) => row.map(asCell));
   }
 
   /** A query with the columns of the answer, for which all tables are there. */
-  async expectedSql({ columns, side }: NexmarkQuery, sql: string): Promise<string> {
+  async expectedSql({ columns, name, side, sql }: NexmarkQuery): Promise<string> {
     if (side !== undefined) await this.#loadSide(side.body());
-    return `SELECT ${columns.map(quoted).join(', ')} FROM (${sql})`;
+    const from = sql ?? `SELECT * FROM ${await this.#loadMatches({ columns, name })}`;
+    return `SELECT ${columns.map(quoted).join(', ')} FROM (${from})`;
   }
 
-  async #matches(query: NexmarkQuery): Promise<Table> {
+  async #matches(query: Pick<NexmarkQuery, 'name'>): Promise<Table> {
     const pattern = PATTERN_QUERIES.find(({ name }) => name === query.name);
     if (pattern === undefined) throw new Error(`${query.name} has no SQL`);
-    this.#bidsByKey ??= groupBids(
-      (await this.database.rows(`
-        SELECT auction::DOUBLE AS auction, bidder::DOUBLE AS bidder, price::DOUBLE AS price, dateTime::DOUBLE AS dateTime
-        FROM bid ORDER BY n`)) as unknown as readonly PatternBid[],
-    );
+    this.#bidsByKey ??= groupBids(await this.#bids());
     return matchesOf(pattern, this.#bidsByKey);
+  }
+
+  /** In order of arrival. */
+  async #bids(): Promise<readonly PatternBid[]> {
+    const reader = await this.database.connection.runAndReadAll(
+      'SELECT auction::DOUBLE, bidder::DOUBLE, price::DOUBLE, dateTime::DOUBLE FROM bid ORDER BY n',
+    );
+    const [auctions = [], bidders = [], prices = [], times = []] = reader.getColumnsJS() as number[][];
+    return auctions.map((auction, i) => ({
+      auction,
+      bidder: bidders[i] as number,
+      price: prices[i] as number,
+      dateTime: times[i] as number,
+    }));
+  }
+
+  /** Into a table, whose name is returned: columns of whole numbers as such. */
+  async #loadMatches(query: Pick<NexmarkQuery, 'columns' | 'name'>): Promise<string> {
+    const rows = (await this.#matches(query)) as readonly (readonly number[])[];
+    const raw = await this.database.loadNumbers(query.columns.map(quoted), rows);
+    const columns = query.columns.map((name, i) => {
+      const type = rows.every((row) => Number.isInteger(row[i])) ? 'BIGINT' : 'DOUBLE';
+      return `${quoted(name)}::${type} AS ${quoted(name)}`;
+    });
+    await this.database.connection.run(
+      `CREATE OR REPLACE TEMP TABLE matches AS SELECT ${columns.join(', ')} FROM ${raw}`,
+    );
+    await this.database.drop(raw);
+    return 'matches';
   }
 
   async #loadSide(body: string): Promise<void> {
@@ -87,12 +130,22 @@ export class NexmarkTables {
   }
 }
 
+/** Of the NDJSON at `path`. */
+async function createTable(database: OracleDatabase, kind: NexmarkKind, path: string, place = ''): Promise<void> {
+  const columns = Object.entries(SCHEMAS[kind].fields).map(
+    ([name, type]) => `${literal(name)}: ${type === 'string' ? "'VARCHAR'" : "'BIGINT'"}`,
+  );
+  await database.connection.run(`
+    CREATE TABLE ${place}${kind} AS SELECT row_number() OVER () AS n, *
+    FROM read_json(${literal(path)}, format = 'newline_delimited', columns = {${columns.join(', ')}})`);
+}
+
 function asCell(value: unknown): Cell {
   return typeof value === 'bigint' ? Number(value) : (value as Cell);
 }
 
 /** The kinds there are, each in a file of its name. */
-function writeEvents(folder: string, events: Iterable<FeedBatch>): readonly NexmarkKind[] {
+export function writeEvents(folder: string, events: Iterable<FeedBatch>): readonly NexmarkKind[] {
   const files = new Map<string, number>();
   for (const { body, stream } of events) {
     const file = files.get(stream) ?? openSync(join(folder, stream), 'w');
