@@ -230,6 +230,13 @@ function registerStreamGauges(meters: Meters, streams: Opened): void {
     meters.gauge('millrace_stream_keys_evicted', 'Idle keys let go for want of room.', evictedOf, labels);
     const refusedOf = (): number => of()?.resultsRefused ?? 0;
     meters.gauge('millrace_stream_results_refused', 'Results that sinks refused for good.', refusedOf, labels);
+    const failedOf = (): number => sumOf(of()?.resultsFailed);
+    meters.gauge(
+      'millrace_stream_results_failed',
+      'Results without values that a reducer threw for.',
+      failedOf,
+      labels,
+    );
     const lostOf = (): number => of()?.alertCallsLost ?? 0;
     meters.gauge('millrace_stream_alert_calls_lost', 'Webhook calls of alerts no receiver took.', lostOf, labels);
     const missedOf = (): number => of()?.stepsLeftOut ?? 0;

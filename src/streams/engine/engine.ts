@@ -277,6 +277,9 @@ export class StreamEngine {
 
   async #results(chunks: readonly ResultChunk[], reports: readonly ShardReport[]): Promise<void> {
     this.outcomes.evictions.count(this.plan, reports);
+    for (const facts of this.outcomes.failed.count(this.plan, chunks, reports)) {
+      this.parts.log.error(facts, 'a reducer threw: results are told without its values');
+    }
     await this.outcomes.take(chunks);
     this.#arrivals.clear();
   }

@@ -76,6 +76,8 @@ export interface StreamFacts {
   readonly keysEvicted: Readonly<Record<string, number>>;
   /** Results that a sink has refused for good, since the start. */
   readonly resultsRefused: number;
+  /** Results with values that a reducer threw for, since the start, by window; of those that have any. */
+  readonly resultsFailed: Readonly<Record<string, number>>;
   /** Webhook calls of alerts that were refused for good, or given up because too many waited, since the start. */
   readonly alertCallsLost: number;
   /** Steps of time (watermarks, ticks) that could not be applied and are left out, since the start. */
@@ -127,6 +129,8 @@ export interface ResultLine {
   readonly retraction?: boolean;
   readonly output?: 'late' | 'timeout';
   readonly values: Readonly<Record<string, unknown>>;
+  /** Values that are null because a reducer threw: what it threw. */
+  readonly failed?: Readonly<Record<string, string>>;
   readonly context?: {
     readonly events: readonly string[];
     readonly traces: readonly string[];

@@ -83,7 +83,7 @@ export class StreamService implements Streams {
     if (!this.#engine.parts.eventLog.available) reasons.push('stream log');
     if (this.#engine.shards.notStored !== '') reasons.push('stream spill');
     if (this.#engine.burials.isHeld) reasons.push('stream dead letters');
-    reasons.push(...this.#engine.missed.reasons);
+    reasons.push(...this.#engine.missed.reasons, ...this.#engine.outcomes.failed.reasons);
     return reasons;
   }
 
@@ -113,6 +113,7 @@ export class StreamService implements Streams {
       partialsDropped: this.#partialsDropped(plan.index),
       keysEvicted: this.#engine.outcomes.evictions.of(this.plan, plan.index),
       resultsRefused: this.#resultsRefused(plan.name),
+      resultsFailed: this.#engine.outcomes.failed.of(this.plan, plan.index),
       alertCallsLost: this.#alerts.callsLost(plan.name),
       stepsLeftOut: this.#engine.missed.count(plan.name),
     }));

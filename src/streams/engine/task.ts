@@ -241,8 +241,8 @@ export interface ShardReport<Shard = HeldShard> {
   readonly bytes: number;
   /** Partial matches given up since the memory was created, by operator; 0 of what is no pattern. */
   readonly dropped: readonly number[];
-  /** Late events that were dropped, and keys that were let go, by operator. */
-  readonly letGo: readonly (LateCount | EvictedCount)[];
+  /** Late events that were dropped, keys that were let go, and results that failed, by operator. */
+  readonly letGo: readonly (LateCount | EvictedCount | FailedCount)[];
   /** Made by the last `copy` step; null without one. */
   readonly copy: ShardImage | null;
 }
@@ -259,6 +259,15 @@ export interface EvictedCount {
   readonly kind: 'evicted';
   readonly operator: number;
   readonly count: number;
+}
+
+/** Results of a window with values that its reducers threw for. */
+export interface FailedCount {
+  readonly kind: 'failed';
+  readonly operator: number;
+  readonly count: number;
+  /** Of the first one. */
+  readonly why: string;
 }
 
 export interface ApplyResult<Shard = HeldShard> {

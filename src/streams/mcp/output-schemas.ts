@@ -62,6 +62,11 @@ export const ROW = objectOf(
   },
   {
     retraction: { type: 'boolean' },
+    failed: {
+      type: 'object',
+      additionalProperties: TEXT,
+      description: 'Values that are null because a reducer threw: what it threw.',
+    },
     output: TEXT,
     context: {
       ...objectOf({}, { events: NAMES, traces: NAMES, correlationIds: NAMES }),
@@ -105,6 +110,12 @@ const FACTS = {
       '(`onFull: evict-idle`); a key that comes back begins anew.',
   },
   resultsRefused: { ...COUNT, description: 'Results that a sink refused for good, since the start.' },
+  resultsFailed: {
+    type: 'object',
+    additionalProperties: COUNT,
+    description:
+      'By window, where there are any: results told without values that a reducer threw for, since the start.',
+  },
   alertCallsLost: {
     ...COUNT,
     description: 'Webhook calls of alerts refused for good, or given up because too many waited, since the start.',

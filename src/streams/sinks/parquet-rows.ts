@@ -2,7 +2,7 @@
  * Result lines as columns of a Parquet file.
  *
  * Role: a pure function from lines to bytes. Columns: `id`, `stream`, `name`, `start`, `end` (timestamps), `pane`,
- * `timing`, `final`, `retraction`, `output`, then `key_{member}` and `value_{name}` for all that occur in the file, then
+ * `timing`, `final`, `retraction`, `output`, `failed` (JSON) where there is any, then `key_{member}` and `value_{name}` for all that occur in the file, then
  * `context` (JSON). A member that is a number in every line is DOUBLE, a boolean BOOLEAN, anything else is text: lists
  * and objects as JSON, and so is a member whose type changes from line to line.
  */
@@ -17,6 +17,7 @@ export function parquetOf(lines: readonly string[], notes: Readonly<Record<strin
   const rows = lines.map((line) => JSON.parse(line) as ResultLine);
   const columnData = [
     ...fixedColumns(rows),
+    ...failedColumn(rows),
     ...memberColumns(
       'key_',
       rows.map(({ key }) => key),
@@ -68,6 +69,12 @@ function fixedColumns(rows: readonly ResultLine[]): ColumnSource[] {
       rows.map(({ output }) => output ?? null),
     ),
   ];
+}
+
+/** Only in files that have such a result: all others are as they always were. */
+function failedColumn(rows: readonly ResultLine[]): ColumnSource[] {
+  const data = rows.map(({ failed }) => (failed === undefined ? null : JSON.stringify(failed)));
+  return data.every((each) => each === null) ? [] : [texts('failed', data)];
 }
 
 function texts(name: string, data: (string | null)[]): ColumnSource {
