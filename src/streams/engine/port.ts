@@ -101,7 +101,14 @@ export interface WindowQuery {
   readonly include: 'open' | 'closed' | 'all';
 }
 
-export type Truncation = 'limit' | 'retained';
+export type Truncation = 'limit' | 'retained' | 'unanswered';
+
+/** A part of the keys that a question got no answer of. */
+export interface Unanswered {
+  /** `shards 1, 3 of 16`, of a stream with partitions with the partition in front. */
+  readonly part: string;
+  readonly why: string;
+}
 
 export interface WindowAnswer {
   /** Parsed result lines (see `result-line.ts`), open ones first. */
@@ -111,9 +118,11 @@ export interface WindowAnswer {
   readonly truncated: boolean;
   /**
    * Why: more rows than the limit match (`limit`), or closed results of the range are kept no more (`retained`, see
-   * `retainRows`): the highest are then those of what is left.
+   * `retainRows`), or a part of the keys could not be asked (`unanswered`): the highest are then those of what is left.
    */
   readonly truncatedBy: readonly Truncation[];
+  /** Open results of these are not among the rows; empty: all have answered. */
+  readonly unanswered: readonly Unanswered[];
 }
 
 export interface ResultLine {

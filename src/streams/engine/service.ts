@@ -15,7 +15,7 @@ import { byValue } from '../rank.ts';
 import type { Accepted, IncomingBatch } from '../sources/port.ts';
 import type { Connectors } from './connectors/connectors.ts';
 import { ofCall } from './defined.ts';
-import type { StreamEngine } from './engine.ts';
+import type { Answer, StreamEngine } from './engine.ts';
 import { refusalOf } from './intake/intake.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import {
@@ -30,6 +30,7 @@ import {
   StreamRefusal,
   type Streams,
   type Truncation,
+  type Unanswered,
   type WindowAnswer,
   type WindowQuery,
 } from './port.ts';
@@ -136,9 +137,11 @@ export class StreamService implements Streams {
     const limit = Math.min(query.limit, QUERY_ROWS_MAX);
     const rows: ResultLine[] = [];
     const truncatedBy: Truncation[] = [];
-    if (query.include !== 'closed') rows.push(...(await this.#open(operator, { ...query, limit })));
+    const open = query.include === 'closed' ? NOTHING_OPEN : await this.#open(operator, { ...query, limit });
     // In another plan the operator may have another place, or be another one.
     if (this.plan !== plan) return this.query(query);
+    if (open === null) throw new StreamRefusal('stopped', 'the streams are stopping', RETRY_AFTER_MS);
+    for (const { lines } of open.rows) for (const line of lines) rows.push(JSON.parse(line) as ResultLine);
     if (query.include !== 'open') {
       const retained = this.#engine.outcomes.retained.get(operatorName(plan, operator));
       const closed = retained?.find({ ...query, limit }) ?? { rows: [], isAll: true };
@@ -148,7 +151,9 @@ export class StreamService implements Streams {
     if (query.by !== '') rows.sort((a, b) => byValue(a, b, query.by));
     const watermark = finite(this.#engine.books[operator.stream]?.watermark ?? Number.NEGATIVE_INFINITY);
     if (rows.length > limit) truncatedBy.unshift('limit');
-    return { rows: rows.slice(0, limit), watermark, truncated: truncatedBy.length > 0, truncatedBy };
+    if (open.unasked.length > 0) truncatedBy.push('unanswered');
+    const unanswered = unansweredOf(plan, open);
+    return { rows: rows.slice(0, limit), watermark, truncated: truncatedBy.length > 0, truncatedBy, unanswered };
   }
 
   #checkValue(operator: OperatorPlan, by: string): void {
@@ -172,11 +177,11 @@ export class StreamService implements Streams {
     throw new StreamRefusal('unknown', `stream ${stream} has no window or pattern ${JSON.stringify(name)}; ${known}`);
   }
 
-  async #open(operator: OperatorPlan, { by, fromMs, key, limit, toMs }: WindowQuery): Promise<ResultLine[]> {
+  async #open(operator: OperatorPlan, { by, fromMs, key, limit, toMs }: WindowQuery): Promise<Answer | null> {
     const values = key === null ? [] : this.#keyValues(operator, key);
     // A key given in part is looked for among all.
     const complete = key !== null && !values.includes(undefined);
-    const answer = await this.#engine.ask(operator.index, {
+    return this.#engine.ask(operator.index, {
       key: complete ? (values as (string | number | boolean | null)[]) : null,
       match: complete ? null : key,
       fromMs,
@@ -184,7 +189,6 @@ export class StreamService implements Streams {
       by,
       limit: limit + 1,
     });
-    return answer.flatMap(({ lines }) => lines).map((line) => JSON.parse(line) as ResultLine);
   }
 
   #keyValues(
@@ -363,6 +367,11 @@ export async function takenAgain(taking: Promise<Accepted>): Promise<Accepted> {
     return { accepted: 0, rejected: 1, late: 0 };
   }
 }
+
+const NOTHING_OPEN: Answer = { rows: [], unasked: [] };
+
+const unansweredOf = ({ shards: all }: Plan, { unasked }: Answer): Unanswered[] =>
+  unasked.map(({ shards, why }) => ({ part: `shards ${shards.toSorted((a, b) => a - b).join(', ')} of ${all}`, why }));
 
 const finite = (value: number): number | null => (Number.isFinite(value) ? value : null);
 

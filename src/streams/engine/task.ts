@@ -216,6 +216,13 @@ export interface ResultChunk {
   readonly lines: Uint8Array;
 }
 
+/** Shards in which a question could not be answered. */
+export interface Unasked {
+  readonly id: number;
+  readonly shards: readonly number[];
+  readonly why: string;
+}
+
 export interface QueryRows {
   readonly id: number;
   readonly lines: readonly string[];

@@ -81,9 +81,13 @@ export const ANSWER = objectOf({
   watermark: { type: ['number', 'null'], description: 'Event time up to which results are complete.' },
   truncated: { type: 'boolean', description: 'There may be more than these.' },
   truncatedBy: listOf(
-    { enum: ['limit', 'retained'] },
-    'Why: more rows than `limit` match, or closed results of the range are kept no more, so that the rows with the ' +
-      'highest values are those of what is left.',
+    { enum: ['limit', 'retained', 'unanswered'] },
+    'Why: more rows than `limit` match, closed results of the range are kept no more, or a part of the keys could not ' +
+      'be asked, so that the rows with the highest values are those of what is left.',
+  ),
+  unanswered: listOf(
+    objectOf({ part: { ...TEXT, description: 'Which shards, of which partition.' }, why: TEXT }),
+    'Parts of the keys whose open results are missing: the answer is incomplete. Empty: all have answered.',
   ),
 });
 

@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { MemoryCheckpointStore } from '../../../src/streams/checkpoints/memory-store.ts';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
 import { type ApplyResult, type ApplyTask, type Step, ThreadLost } from '../../../src/streams/engine/task.ts';
 import { LocalThreads } from '../../../src/streams/engine/threads/local-threads.ts';
@@ -37,7 +38,7 @@ class Mortal extends LocalThreads {
   }
   override async apply(task: ApplyTask): Promise<ApplyResult> {
     const { over, seq } = this.#death;
-    const at = task.steps.findIndex((step) => step.kind === over && 'seq' in step && step.seq === seq);
+    const at = task.steps.findIndex((step) => step.kind === over && (!('seq' in step) || step.seq === seq));
     if (at < 0 || !task.shards.some(({ shard }) => shard === 0)) return super.apply(task);
     await super.apply({ ...task, steps: task.steps.slice(0, at) });
     if (this.#death.throws === true) throw new Error('a bug');
@@ -126,4 +127,41 @@ test('what is told beside a step that throws is told by a replay, too', async ()
   rig = await open();
   assert.deepEqual([await closedAt(rig), rig.service.degraded], [{}, ['stream time of s']]);
   await rig.close();
+});
+
+test('keys that a plan could not remove stay, in a replay as well, and are told', async () => {
+  const lasting = lastingStores();
+  // The plan is in the log alone.
+  const checkpoints = new MemoryCheckpointStore();
+  checkpoints.save = () => Promise.reject(new Error('no space'));
+  const stores = async () => ({ ...(await lasting()), checkpoints });
+  const kept = streamOf('event');
+  const more = { name: 'x', type: 'tumbling', sizeMs: 1e9, aggregates: { n: 'count' } } as const;
+  const both = { ...kept, limits: { keysMax: KEYS - 1 }, windows: [...(kept.windows ?? []), more] };
+  const without = { ...kept, limits: { keysMax: KEYS - 1 } };
+  const death: Death = { over: 'drop', seq: 0 };
+  const open = (definition: StreamDefinition): Promise<Rig> =>
+    openRig([definition], { stores, tap: createTap(), threads: (parts) => new Mortal(parts, death) });
+  let rig = await open(both);
+  await rig.send('s', many(1));
+  await rig.abandon();
+
+  rig = await open(without);
+  const isTold = (): void => {
+    assert.deepEqual(rig.service.degraded, ['stream removal']);
+    assert.equal(rig.service.list()[0]?.stepsLeftOut, 1);
+  };
+  isTold();
+  // The window of all keys closes by it, and makes no room.
+  const isFull = async (): Promise<void> => {
+    await assert.rejects(rig.send('s', [{ at: 1000, k: 'z', v: 1 }]), { refusal: 'full' });
+    assert.deepEqual(await closedAt(rig), { 0: KEYS });
+  };
+  await isFull();
+  await rig.abandon();
+  death.over = '';
+  rig = await open(without);
+  isTold();
+  await isFull();
+  await rig.abandon();
 });
