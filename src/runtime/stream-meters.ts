@@ -29,6 +29,7 @@ const COUNTERS: readonly (readonly [name: string, help: string, read: Count])[] 
 
 const COUNTERS_BY_OPERATOR: readonly (readonly [name: string, help: string, read: CountsByOperator])[] = [
   ['partials_dropped', `Partial matches given up at a limit. ${KEPT}`, ({ partialsDropped }) => partialsDropped],
+  ['results_failed', `Results without values that a reducer threw for. ${ANEW}`, ({ resultsFailed }) => resultsFailed],
   ['keys_evicted', `Idle keys let go for want of room. ${KEPT}`, ({ keysEvicted }) => keysEvicted],
 ];
 

@@ -8,6 +8,7 @@
  * either. Anything an operator remembers between tasks is in its `ShardMemory`; caches on the heap hold only what the
  * memory's content determines.
  */
+import type { Failed } from './aggregates/failed-result.ts';
 import type { EventBatch } from './decode/event-batch.ts';
 import type { RowText } from './expressions/row-text.ts';
 import type { LineBuffer } from './lines/line-buffer.ts';
@@ -103,6 +104,8 @@ export interface ResultRow {
   output: '' | 'late' | 'timeout';
   /** By position in `columns` of the operator; of the output `late`, in the fields of its stream. JSON values. */
   values: unknown[];
+  /** Values that are null because the code of a reducer threw; null: none is. */
+  failed: Failed | null;
   evidence: Evidence | null;
 }
 
@@ -119,6 +122,7 @@ export function newResultRow(values: ResultRow['values'], evidence: ResultRow['e
     retraction: false,
     output: '',
     values,
+    failed: null,
     evidence,
   };
 }

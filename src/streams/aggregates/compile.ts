@@ -72,6 +72,7 @@ export function compileAggregates(
     doubles: program.doubles,
     columns: aggregates.map(({ name }) => name),
     flat: program.flat,
+    mayFail: aggregates.some(({ fn }) => fn === 'custom'),
     ...program.compile(),
   };
   kept.set(aggregates, { fields, reducers, compile, compiled });

@@ -5,7 +5,10 @@
  * microseconds: a state that is added to is decoded once and written by `flush`, at the end of the operator's call, so
  * that the cost is per key and batch. Nothing decoded outlives that call, and nothing that a reducer gave away (a result,
  * what was merged into another state) is still part of a state, so that what a reducer sees depends on the calls alone.
- * Row: offset (0: nothing yet). Block: length (32 bits), 32 bits free, then MessagePack that explains itself.
+ * `add` may throw: that is told of the batch. `result` and `merge` are called when time passes: what they throw is the
+ * result of that row (`failed-result.ts`), of a merge for as long as the row lives.
+ * Row: offset (0: nothing yet). Block: length (32 bits), 1 for a state that could not be merged (32 bits), then MessagePack
+ * that explains itself, or the text of what was thrown.
  * Bound: `OPEN_STATES_MAX` decoded states; then all are written.
  */
 import { Packr } from 'msgpackr';
@@ -13,19 +16,29 @@ import type { EventBatch } from '../decode/event-batch.ts';
 import type { FieldPlan } from '../plan.ts';
 import type { Arena } from '../state/arena.ts';
 import type { ArenaPart } from './arena-part.ts';
+import { FailedResult } from './failed-result.ts';
 import type { Reducer } from './reducer.ts';
 
 export const OPEN_STATES_MAX = 4096;
 const HEAD_BYTES = 8;
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
 /** Records are defined within the block; `moreTypes`: Set, typed arrays and errors come back as what they were. */
 const packr = new Packr({ moreTypes: true });
+
+interface Open {
+  /** A `FailedResult`: it could not be merged. */
+  state: unknown;
+  /** No event of the batch at hand is to blame when it cannot be written. */
+  isMerged: boolean;
+}
 
 export class Custom implements ArenaPart {
   readonly doubles = 1;
   readonly #reducer: Reducer;
   readonly #fields: readonly FieldPlan[];
   /** Decoded states that are not written yet, by the index of their double. A call that throws leaves some behind. */
-  readonly #open = new WeakMap<Arena, Map<number, unknown>>();
+  readonly #open = new WeakMap<Arena, Map<number, Open>>();
 
   constructor(reducer: Reducer, fields: readonly FieldPlan[]) {
     this.#reducer = reducer;
@@ -33,12 +46,11 @@ export class Custom implements ArenaPart {
   }
 
   addValue(arena: Arena, rows: Float64Array, at: number, value: unknown, ts: number): void {
-    const open = this.#openOf(arena, rows);
-    const known = open.get(at);
-    const state = known === undefined ? this.#decoded(arena, rows, at) : known;
+    const open = this.#openAt(arena, rows, at);
+    if (open.state instanceof FailedResult) return;
+    const after = this.#reducer.add(open.state, value, ts);
     // Null is a state like any other.
-    const after = this.#reducer.add(state, value, ts);
-    open.set(at, after === undefined ? state : after);
+    if (after !== undefined) open.state = after;
   }
 
   addEvent(arena: Arena, rows: Float64Array, at: number, batch: EventBatch, row: number): void {
@@ -56,16 +68,28 @@ export class Custom implements ArenaPart {
     this.#close(from, fromRows, fromAt);
     if ((fromRows[fromAt] as number) === 0) return;
     const other = this.#decoded(from, fromRows, fromAt);
-    const open = this.#openOf(arena, rows);
-    const known = open.get(at);
-    const state = known === undefined ? this.#decoded(arena, rows, at) : known;
-    const after = this.#reducer.merge(state, other);
-    open.set(at, after === undefined ? state : after);
+    const open = this.#mergedAt(arena, rows, at);
+    if (open.state instanceof FailedResult) return;
+    open.state = other instanceof FailedResult ? other : this.#merged(open.state, other);
+  }
+
+  #merged(state: unknown, other: unknown): unknown {
+    try {
+      const after = this.#reducer.merge(state, other);
+      return after === undefined ? state : after;
+    } catch (error) {
+      return new FailedResult(error);
+    }
   }
 
   result(arena: Arena, rows: Float64Array, at: number, spanMs: number): unknown {
     this.#close(arena, rows, at);
-    return this.#reducer.result(this.#decoded(arena, rows, at), spanMs);
+    try {
+      const state = this.#decoded(arena, rows, at);
+      return state instanceof FailedResult ? state : asJson(this.#reducer.result(state, spanMs));
+    } catch (error) {
+      return new FailedResult(error);
+    }
   }
 
   free(arena: Arena, rows: Float64Array, at: number): void {
@@ -77,11 +101,34 @@ export class Custom implements ArenaPart {
   flush(arena: Arena, rows: Float64Array): void {
     const open = this.#open.get(arena);
     if (open === undefined) return;
-    for (const [at, state] of open) this.#write(arena, rows, at, state);
+    for (const [at, each] of open) this.#write(arena, rows, at, each);
     open.clear();
   }
 
-  #openOf(arena: Arena, rows: Float64Array): Map<number, unknown> {
+  #openAt(arena: Arena, rows: Float64Array, at: number): Open {
+    const open = this.#openOf(arena, rows);
+    let known = open.get(at);
+    if (known === undefined) {
+      known = { state: this.#decoded(arena, rows, at), isMerged: false };
+      open.set(at, known);
+    }
+    return known;
+  }
+
+  #mergedAt(arena: Arena, rows: Float64Array, at: number): Open {
+    try {
+      const open = this.#openAt(arena, rows, at);
+      open.isMerged = true;
+      return open;
+    } catch (error) {
+      // It has no state yet, and `init` gives none.
+      const failed = { state: new FailedResult(error), isMerged: true };
+      this.#openOf(arena, rows).set(at, failed);
+      return failed;
+    }
+  }
+
+  #openOf(arena: Arena, rows: Float64Array): Map<number, Open> {
     let open = this.#open.get(arena);
     if (open === undefined) {
       open = new Map();
@@ -94,7 +141,9 @@ export class Custom implements ArenaPart {
     const block = rows[at] as number;
     if (block === 0) return this.#reducer.init();
     const start = block + HEAD_BYTES;
-    return packr.unpack(arena.bytes.slice(start, start + (arena.words[block >>> 2] as number)));
+    const bytes = arena.bytes.slice(start, start + (arena.words[block >>> 2] as number));
+    if (arena.words[(block >>> 2) + 1] === 1) return new FailedResult(decoder.decode(bytes));
+    return packr.unpack(bytes);
   }
 
   /** Writes a state, if it is open: from here on it is the reducer's no more. */
@@ -106,8 +155,10 @@ export class Custom implements ArenaPart {
     this.#write(arena, rows, at, state);
   }
 
-  #write(arena: Arena, rows: Float64Array, at: number, state: unknown): void {
-    const bytes = packr.pack(state);
+  #write(arena: Arena, rows: Float64Array, at: number, open: Open): void {
+    const written = this.#encoded(open);
+    const isFailed = written instanceof FailedResult;
+    const bytes = isFailed ? encoder.encode(written.why) : written;
     let block = rows[at] as number;
     if (block !== 0 && arena.capacity(block) < HEAD_BYTES + bytes.length) {
       arena.free(block);
@@ -116,7 +167,24 @@ export class Custom implements ArenaPart {
     if (block === 0) block = arena.alloc(HEAD_BYTES + bytes.length);
     rows[at] = block;
     arena.words[block >>> 2] = bytes.length;
-    arena.words[(block >>> 2) + 1] = 0;
+    arena.words[(block >>> 2) + 1] = isFailed ? 1 : 0;
     arena.bytes.set(bytes, block + HEAD_BYTES);
   }
+
+  /** Throws for what an event has made of a state: its batch does not count. */
+  #encoded({ isMerged, state }: Open): Uint8Array | FailedResult {
+    if (state instanceof FailedResult) return state;
+    try {
+      return packr.pack(state);
+    } catch (error) {
+      if (!isMerged) throw error;
+      return new FailedResult(error);
+    }
+  }
+}
+
+/** Throws for what has no JSON: it could not be told. */
+function asJson(value: unknown): unknown {
+  if (typeof value === 'bigint' || (typeof value === 'object' && value !== null)) JSON.stringify(value);
+  return value;
 }

@@ -25,6 +25,8 @@ export interface RowAggregates {
   readonly columns: readonly string[];
   /** Only fixed doubles: rows can be copied, need no `free`, and partial rows may be made ahead of the shard. */
   readonly flat: boolean;
+  /** A value of the results may be a `FailedResult`. */
+  readonly mayFail: boolean;
   /** `at`: index of the row's first double. */
   init(space: AggregateSpace, at: number): void;
   add(space: AggregateSpace, at: number, batch: EventBatch, row: number): void;

@@ -103,16 +103,19 @@ class Alert implements ShardOperator {
       this.#tell(row, columns, true, out, this.#message.render(environment));
       return;
     }
-    const holds = this.#when === null || this.#when.test(environment);
     const state = this.#states.get(row.keyId) ?? { ...NEW };
     const before = { ...state };
+    const holds = this.#when === null || this.#when.test(environment);
+    const ends = before.raised && (this.#clear === null ? !holds : this.#clear.test(environment));
+    // Whether it goes on cannot be seen in a value that could not be had.
+    if (environment.hasMissed) return;
     state.held = holds ? Math.min(255, state.held + 1) : 0;
     if (!state.raised && state.held >= this.#plan.consecutive) {
       state.raised = true;
       state.start = row.start;
       state.end = row.end;
       state.pane = row.pane;
-    } else if (state.raised && (this.#clear === null ? !holds : this.#clear.test(environment))) state.raised = false;
+    } else if (ends) state.raised = false;
     if (state.raised || state.held > 0) this.#states.put(row.keyId, state, Number.POSITIVE_INFINITY);
     else if (before.raised || before.held > 0) this.#states.delete(row.keyId);
     this.#states.flush();
@@ -159,13 +162,26 @@ class Alert implements ShardOperator {
   }
 }
 
+/** `hasMissed`: a value was looked at that the result is without, as code of a reducer threw. */
+interface ResultEnvironment extends Environment {
+  readonly hasMissed: boolean;
+}
+
 /** Names of two parts are members of the key, whatever values are named; `start` and `end` are values where these exist. */
-function environmentOf(row: ResultRow, columns: readonly string[], keys: Keys): Environment {
+function environmentOf(row: ResultRow, columns: readonly string[], keys: Keys): ResultEnvironment {
   const names: Record<string, unknown> = { start: row.start, end: row.end };
   for (let i = 0; i < columns.length; i++) names[columns[i] as string] = row.values[i];
   const values = objectEnvironment(names);
   const key = objectEnvironment(row.keyId < 0 ? {} : JSON.parse(keys.json(row.keyId)));
-  return { member: (path, slot) => (path.length > 1 ? key.member(path.slice(1), slot) : values.member(path, slot)) };
+  const environment = {
+    hasMissed: false,
+    member(path: readonly string[], slot: number): ReturnType<Environment['member']> {
+      if (path.length > 1) return key.member(path.slice(1), slot);
+      if (row.failed !== null && Object.hasOwn(row.failed, path[0] ?? '')) environment.hasMissed = true;
+      return values.member(path, slot);
+    },
+  };
+  return environment;
 }
 
 /** Names and types were checked against the source's columns when the plan was compiled: a value may be named as a bound is. */

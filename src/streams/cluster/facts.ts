@@ -37,6 +37,7 @@ function together(a: StreamFacts, b: StreamFacts): StreamFacts {
     partialsDropped: summed(a.partialsDropped, b.partialsDropped),
     keysEvicted: summed(a.keysEvicted, b.keysEvicted),
     resultsRefused: a.resultsRefused + b.resultsRefused,
+    resultsFailed: summed(a.resultsFailed, b.resultsFailed),
     alertCallsLost: a.alertCallsLost + b.alertCallsLost,
     stepsLeftOut: a.stepsLeftOut + b.stepsLeftOut,
   };
@@ -69,6 +70,7 @@ export function factsBefore({
     partialsDropped: {},
     keysEvicted: {},
     resultsRefused: 0,
+    resultsFailed: {},
     alertCallsLost: 0,
     stepsLeftOut: 0,
   };

@@ -195,14 +195,16 @@ export class PartitionedStreams implements FamilyStreams {
 function truncationOf(
   answers: readonly WindowAnswer[],
   byLimit: boolean,
-): Pick<WindowAnswer, 'truncated' | 'truncatedBy'> {
+): Pick<WindowAnswer, 'truncated' | 'truncatedBy' | 'unanswered'> {
   const found = new Set(answers.flatMap(({ truncatedBy }) => truncatedBy));
   if (byLimit) found.add('limit');
-  return { truncated: found.size > 0, truncatedBy: [...found].toSorted() };
+  const unanswered = answers.flatMap((answer) => answer.unanswered);
+  return { truncated: found.size > 0, truncatedBy: [...found].toSorted(), unanswered };
 }
 
-function tagged({ rows, ...rest }: WindowAnswer, partition: number): WindowAnswer {
-  return { ...rest, rows: rows.map((line) => taggedLine(line, partition)) };
+function tagged({ rows, unanswered, ...rest }: WindowAnswer, partition: number): WindowAnswer {
+  const without = unanswered.map(({ part, why }) => ({ part: `partition ${partition}: ${part}`, why }));
+  return { ...rest, unanswered: without, rows: rows.map((line) => taggedLine(line, partition)) };
 }
 
 const taggedAlerts = (alerts: readonly RaisedAlert[], partition: number): RaisedAlert[] =>

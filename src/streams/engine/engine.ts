@@ -27,8 +27,9 @@ import type { Entry } from './pipeline-entry.ts';
 import { type OriginalEvent, StreamRefusal } from './port.ts';
 import { type DerivedEvents, recordOf } from './results/derived-body.ts';
 import type { Outcomes } from './results/outcomes.ts';
+import type { RoundOutcome } from './shards/round-outcome.ts';
 import type { ShardSet } from './shards/shard-set.ts';
-import type { DecodeTask, QueryRows, ResultChunk, ShardReport, Step, StreamThreads } from './task.ts';
+import type { DecodeTask, QueryRows, ResultChunk, ShardReport, Step, StreamThreads, Unasked } from './task.ts';
 import { tickSteps } from './tick-steps.ts';
 
 const RETRY_AFTER_MS = 1000;
@@ -41,6 +42,12 @@ const LOST_MAX = 100_000;
 export type EventsRecord = Extract<LogRecord, { kind: 'events' }>;
 export type TickRecord = Extract<LogRecord, { kind: 'tick' }>;
 export type TimeRecord = Extract<LogRecord, { kind: 'time' }>;
+
+/** To a question. */
+export interface Answer {
+  readonly rows: readonly QueryRows[];
+  readonly unasked: readonly Unasked[];
+}
 
 export interface EngineLog {
   error(fields: object, message: string): void;
@@ -79,7 +86,7 @@ export class StreamEngine {
   /** Why what the log holds cannot be applied; null while it can. */
   #failure: Error | null = null;
   readonly #intake = new Intake(this);
-  readonly #queries = new Map<number, (rows: readonly QueryRows[]) => void>();
+  readonly #queries = new Map<number, (answer: Answer | null) => void>();
   #queryId = 0;
   /** Poison events on their way to where they are kept. */
   readonly burials: Burials;
@@ -106,7 +113,7 @@ export class StreamEngine {
       rounds: () => this.shards,
       apart: (stream) => this.outcomes.derivations.graph.apart(stream),
       results: (chunks, reports) => this.#results(chunks, reports),
-      answered: (rows, asked) => this.#answered(rows, asked),
+      answered: (outcome, asked) => this.#answered(outcome, asked),
       broken: (error) => {
         this.state = 'broken';
         const why = error instanceof Error ? error.message : String(error);
@@ -277,6 +284,9 @@ export class StreamEngine {
 
   async #results(chunks: readonly ResultChunk[], reports: readonly ShardReport[]): Promise<void> {
     this.outcomes.evictions.count(this.plan, reports);
+    for (const facts of this.outcomes.failed.count(this.plan, chunks, reports)) {
+      this.parts.log.error(facts, 'a reducer threw: results are told without its values');
+    }
     await this.outcomes.take(chunks);
     this.#arrivals.clear();
   }
@@ -286,8 +296,8 @@ export class StreamEngine {
     return originalsOf(this, ids);
   }
 
-  /** Rows of open windows, from all shards. */
-  async ask(operator: number, query: Extract<Step, { kind: 'query' }>['query']): Promise<readonly QueryRows[]> {
+  /** Rows of open windows, from all shards; null when nobody looked: there is another plan, or the streams have ended. */
+  async ask(operator: number, query: Extract<Step, { kind: 'query' }>['query']): Promise<Answer | null> {
     if (this.state !== 'running') throw new StreamRefusal('stopped', `the streams are ${this.state}`, RETRY_AFTER_MS);
     this.#queryId += 1;
     const id = this.#queryId;
@@ -297,9 +307,11 @@ export class StreamEngine {
     });
   }
 
-  #answered(rows: readonly QueryRows[], asked: readonly number[]): void {
+  #answered(outcome: Pick<RoundOutcome, 'queries' | 'unasked'> | null, asked: readonly number[]): void {
     for (const id of asked) {
-      this.#queries.get(id)?.(rows.filter((row) => row.id === id));
+      const isOf = (each: { readonly id: number }): boolean => each.id === id;
+      const answer = outcome && { rows: outcome.queries.filter(isOf), unasked: outcome.unasked.filter(isOf) };
+      this.#queries.get(id)?.(answer);
       this.#queries.delete(id);
     }
   }

@@ -17,17 +17,9 @@ import { definedBeside, type InForce, mergeDefined, ofBefore } from './defined.t
 import type { EngineLog, StreamEngine } from './engine.ts';
 import { StreamBook } from './intake/books.ts';
 import { type DefineOutcome, StreamRefusal } from './port.ts';
+import { letGo } from './removed-operators.ts';
 import { carryOver } from './shards/carry-over.ts';
-import {
-  chunksOf,
-  groupName,
-  groupsAnew,
-  imagesFrom,
-  isOfShard,
-  operatorName,
-  shapesOf,
-  shared,
-} from './shards/image-chunks.ts';
+import { chunksOf, groupsAnew, imagesFrom, isOfShard, operatorName, shapesOf, shared } from './shards/image-chunks.ts';
 import { createShard, type ShardParts } from './shards/shard.ts';
 import { eventsFor } from './shards/shard-events.ts';
 import { ShardSet } from './shards/shard-set.ts';
@@ -282,7 +274,7 @@ export class Lifecycle {
     await prepare(definitions, plan, this.#sinkFacts());
     const verdicts = compatibility(before, plan);
     const kept = new Set(verdicts.filter((each) => each.kept).map((each) => each.operator));
-    await this.#letGo(before, plan, kept);
+    await letGo(engine, plan, kept, seq);
     const fresh = (shard: number): HeldShard => createShard(shard, plan, shardParts, 0);
     const images = carryOver(before, plan, kept, { shards: engine.shards.images, fresh });
     const books = plan.streams.map((stream) => {
@@ -295,18 +287,6 @@ export class Lifecycle {
     engine.outcomes.keep(kept);
     this.#use(plan, images, engine.shards.incarnation + 1, books);
     return { operators: verdicts.map(({ operator, kept: keeps, why }) => ({ name: operator, kept: keeps, why })) };
-  }
-
-  /** Key tables that go on must not hold keys for operators that do not. */
-  async #letGo(before: Plan, after: Plan, kept: ReadonlySet<string>): Promise<void> {
-    if (before.shards !== after.shards) return;
-    const groups = new Set(after.groups.map(({ index }) => groupName(after, index)));
-    const operators = before.operators
-      .filter((operator) => !kept.has(operatorName(before, operator)) && groups.has(groupName(before, operator.group)))
-      .map(({ index }) => index);
-    if (operators.length > 0) {
-      await this.#options.engine.shards.round([{ kind: 'drop', operators }], Number.POSITIVE_INFINITY);
-    }
   }
 
   #use(plan: Plan, images: readonly HeldShard[], incarnation: number, books: StreamBook[]): void {

@@ -14,7 +14,7 @@
 import { type Entry, isBegun, isDerived, isSettled, keepLeftOut, type Moving, movingOf } from './pipeline-entry.ts';
 import { StreamRefusal } from './port.ts';
 import type { RoundOutcome } from './shards/round-outcome.ts';
-import type { QueryRows, ResultChunk, ShardReport, Step } from './task.ts';
+import type { ResultChunk, ShardReport, Step } from './task.ts';
 import { type DecodeResult, mayPass, type StreamThreads } from './task.ts';
 
 const DECODES_PER_THREAD = 2;
@@ -37,9 +37,11 @@ export interface Rounds {
   round(steps: readonly Step[], rows: number): Promise<RoundOutcome>;
 }
 
-const NOTHING: RoundOutcome = { results: [], queries: [], reports: [], refused: new Map() };
+const NOTHING: RoundOutcome = { results: [], queries: [], unasked: [], reports: [], refused: new Map() };
 
 type QueryStep = Extract<Step, { kind: 'query' }>;
+
+type Answers = Pick<RoundOutcome, 'queries' | 'unasked'>;
 
 export interface PipelinePorts {
   readonly threads: StreamThreads;
@@ -48,8 +50,8 @@ export interface PipelinePorts {
   apart(stream: number): ReadonlySet<number>;
   /** Results of a round, in order, and what shards say of it; resolves when there is room for more. */
   results(chunks: readonly ResultChunk[], reports: readonly ShardReport[]): Promise<void>;
-  /** `asked`: ids of the queries that were to be answered, whatever became of them. */
-  answered(rows: readonly QueryRows[], asked: readonly number[]): void;
+  /** `asked`: ids of the queries that were to be answered; null: there is no answer to any of them. */
+  answered(outcome: Answers | null, asked: readonly number[]): void;
   /** The shards can no longer be worked on. */
   broken(error: unknown): void;
 }
@@ -121,7 +123,7 @@ export class Pipeline {
 
   /** What was asked is not answered: there is another plan now. */
   dropQuestions(): void {
-    this.#ports.answered([], idsOf(this.#queries.splice(0)));
+    this.#ports.answered(null, idsOf(this.#queries.splice(0)));
   }
 
   /**
@@ -274,7 +276,7 @@ export class Pipeline {
     let told = 0;
     try {
       const outcome = await this.#outcomeOf(entries, queries);
-      if (queries.length > 0) this.#ports.answered(outcome.queries, idsOf(queries));
+      if (queries.length > 0) this.#ports.answered(outcome, idsOf(queries));
       for (const moving of entries) {
         const { entry, state, decoded, error } = moving;
         if (state !== 'ready') entry.failed(error);
@@ -284,7 +286,7 @@ export class Pipeline {
     } catch (error) {
       // Whoever waits for these is told; the log has them.
       for (const { entry } of entries.slice(told)) entry.failed(error);
-      this.#ports.answered([], idsOf(queries));
+      this.#ports.answered(null, idsOf(queries));
       throw error;
     }
     this.#gatherUntilMs = 2 * performance.now() - beganMs;

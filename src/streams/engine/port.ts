@@ -83,6 +83,8 @@ export interface StreamFacts {
   readonly keysEvicted: Readonly<Record<string, number>>;
   /** Results that a sink has refused for good, since the start. */
   readonly resultsRefused: number;
+  /** Results with values that a reducer threw for, since the start, by window; of those that have any. */
+  readonly resultsFailed: Readonly<Record<string, number>>;
   /** Webhook calls of alerts that were refused for good, or given up because too many waited, since the start. */
   readonly alertCallsLost: number;
   /** Steps of time (watermarks, ticks) that could not be applied and are left out, since the start. */
@@ -106,7 +108,14 @@ export interface WindowQuery {
   readonly include: 'open' | 'closed' | 'all';
 }
 
-export type Truncation = 'limit' | 'retained';
+export type Truncation = 'limit' | 'retained' | 'unanswered';
+
+/** A part of the keys that a question got no answer of. */
+export interface Unanswered {
+  /** `shards 1, 3 of 16`, of a stream with partitions with the partition in front. */
+  readonly part: string;
+  readonly why: string;
+}
 
 export interface WindowAnswer {
   /** Parsed result lines (see `result-line.ts`), open ones first. */
@@ -116,9 +125,11 @@ export interface WindowAnswer {
   readonly truncated: boolean;
   /**
    * Why: more rows than the limit match (`limit`), or closed results of the range are kept no more (`retained`, see
-   * `retainRows`): the highest are then those of what is left.
+   * `retainRows`), or a part of the keys could not be asked (`unanswered`): the highest are then those of what is left.
    */
   readonly truncatedBy: readonly Truncation[];
+  /** Open results of these are not among the rows; empty: all have answered. */
+  readonly unanswered: readonly Unanswered[];
 }
 
 export interface ResultLine {
@@ -134,6 +145,8 @@ export interface ResultLine {
   readonly retraction?: boolean;
   readonly output?: 'late' | 'timeout';
   readonly values: Readonly<Record<string, unknown>>;
+  /** Values that are null because a reducer threw: what it threw. */
+  readonly failed?: Readonly<Record<string, string>>;
   readonly context?: {
     readonly events: readonly string[];
     readonly traces: readonly string[];

@@ -14,7 +14,7 @@ import { byValue } from '../rank.ts';
 import type { Accepted, IncomingBatch } from '../sources/port.ts';
 import type { Connectors } from './connectors/connectors.ts';
 import type { Definitions } from './definitions.ts';
-import type { StreamEngine } from './engine.ts';
+import type { Answer, StreamEngine } from './engine.ts';
 import { refusalOf } from './intake/intake.ts';
 import {
   type DeadLetterFacts,
@@ -28,6 +28,7 @@ import {
   StreamRefusal,
   type Streams,
   type Truncation,
+  type Unanswered,
   type WindowAnswer,
   type WindowQuery,
 } from './port.ts';
@@ -35,6 +36,7 @@ import { StreamListeners } from './results/stream-listeners.ts';
 import { operatorName } from './shards/image-chunks.ts';
 
 export const QUERY_ROWS_MAX = 1000;
+const RETRY_AFTER_MS = 1000;
 const EVENTS_MAX = 64;
 
 export class StreamService implements Streams {
@@ -78,7 +80,7 @@ export class StreamService implements Streams {
     if (!this.#engine.parts.eventLog.available) reasons.push('stream log');
     if (this.#engine.shards.notStored !== '') reasons.push('stream spill');
     if (this.#engine.burials.isHeld) reasons.push('stream dead letters');
-    reasons.push(...this.#engine.missed.reasons);
+    reasons.push(...this.#engine.missed.reasons, ...this.#engine.outcomes.failed.reasons);
     return reasons;
   }
 
@@ -108,6 +110,7 @@ export class StreamService implements Streams {
       partialsDropped: this.#partialsDropped(plan.index),
       keysEvicted: this.#engine.outcomes.evictions.of(this.plan, plan.index),
       resultsRefused: this.#resultsRefused(plan.name),
+      resultsFailed: this.#engine.outcomes.failed.of(this.plan, plan.index),
       alertCallsLost: this.#alerts.callsLost(plan.name),
       stepsLeftOut: this.#engine.missed.count(plan.name),
     }));
@@ -130,9 +133,11 @@ export class StreamService implements Streams {
     const limit = Math.min(query.limit, QUERY_ROWS_MAX);
     const rows: ResultLine[] = [];
     const truncatedBy: Truncation[] = [];
-    if (query.include !== 'closed') rows.push(...(await this.#open(operator, { ...query, limit })));
+    const open = query.include === 'closed' ? NOTHING_OPEN : await this.#open(operator, { ...query, limit });
     // In another plan the operator may have another place, or be another one.
     if (this.plan !== plan) return this.query(query);
+    if (open === null) throw new StreamRefusal('stopped', 'the streams are stopping', RETRY_AFTER_MS);
+    for (const { lines } of open.rows) for (const line of lines) rows.push(JSON.parse(line) as ResultLine);
     if (query.include !== 'open') {
       const retained = this.#engine.outcomes.retained.get(operatorName(plan, operator));
       const closed = retained?.find({ ...query, limit }) ?? { rows: [], isAll: true };
@@ -142,7 +147,9 @@ export class StreamService implements Streams {
     if (query.by !== '') rows.sort((a, b) => byValue(a, b, query.by));
     const watermark = finite(this.#engine.books[operator.stream]?.watermark ?? Number.NEGATIVE_INFINITY);
     if (rows.length > limit) truncatedBy.unshift('limit');
-    return { rows: rows.slice(0, limit), watermark, truncated: truncatedBy.length > 0, truncatedBy };
+    if (open.unasked.length > 0) truncatedBy.push('unanswered');
+    const unanswered = unansweredOf(plan, open);
+    return { rows: rows.slice(0, limit), watermark, truncated: truncatedBy.length > 0, truncatedBy, unanswered };
   }
 
   #checkValue(operator: OperatorPlan, by: string): void {
@@ -166,11 +173,11 @@ export class StreamService implements Streams {
     throw new StreamRefusal('unknown', `stream ${stream} has no window or pattern ${JSON.stringify(name)}; ${known}`);
   }
 
-  async #open(operator: OperatorPlan, { by, fromMs, key, limit, toMs }: WindowQuery): Promise<ResultLine[]> {
+  async #open(operator: OperatorPlan, { by, fromMs, key, limit, toMs }: WindowQuery): Promise<Answer | null> {
     const values = key === null ? [] : this.#keyValues(operator, key);
     // A key given in part is looked for among all.
     const complete = key !== null && !values.includes(undefined);
-    const answer = await this.#engine.ask(operator.index, {
+    return this.#engine.ask(operator.index, {
       key: complete ? (values as (string | number | boolean | null)[]) : null,
       match: complete ? null : key,
       fromMs,
@@ -178,7 +185,6 @@ export class StreamService implements Streams {
       by,
       limit: limit + 1,
     });
-    return answer.flatMap(({ lines }) => lines).map((line) => JSON.parse(line) as ResultLine);
   }
 
   #keyValues(
@@ -315,6 +321,11 @@ export async function takenAgain(taking: Promise<Accepted>): Promise<Accepted> {
     return { accepted: 0, rejected: 1, late: 0 };
   }
 }
+
+const NOTHING_OPEN: Answer = { rows: [], unasked: [] };
+
+const unansweredOf = ({ shards: all }: Plan, { unasked }: Answer): Unanswered[] =>
+  unasked.map(({ shards, why }) => ({ part: `shards ${shards.toSorted((a, b) => a - b).join(', ')} of ${all}`, why }));
 
 const finite = (value: number): number | null => (Number.isFinite(value) ? value : null);
 

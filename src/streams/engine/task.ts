@@ -216,6 +216,13 @@ export interface ResultChunk {
   readonly lines: Uint8Array;
 }
 
+/** Shards in which a question could not be answered. */
+export interface Unasked {
+  readonly id: number;
+  readonly shards: readonly number[];
+  readonly why: string;
+}
+
 export interface QueryRows {
   readonly id: number;
   readonly lines: readonly string[];
@@ -241,8 +248,8 @@ export interface ShardReport<Shard = HeldShard> {
   readonly bytes: number;
   /** Partial matches given up since the memory was created, by operator; 0 of what is no pattern. */
   readonly dropped: readonly number[];
-  /** Late events that were dropped, and keys that were let go, by operator. */
-  readonly letGo: readonly (LateCount | EvictedCount)[];
+  /** Late events that were dropped, keys that were let go, and results that failed, by operator. */
+  readonly letGo: readonly (LateCount | EvictedCount | FailedCount)[];
   /** Made by the last `copy` step; null without one. */
   readonly copy: ShardImage | null;
 }
@@ -259,6 +266,15 @@ export interface EvictedCount {
   readonly kind: 'evicted';
   readonly operator: number;
   readonly count: number;
+}
+
+/** Results of a window with values that its reducers threw for. */
+export interface FailedCount {
+  readonly kind: 'failed';
+  readonly operator: number;
+  readonly count: number;
+  /** Of the first one. */
+  readonly why: string;
 }
 
 export interface ApplyResult<Shard = HeldShard> {

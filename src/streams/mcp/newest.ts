@@ -30,6 +30,7 @@ export async function newestResults(streams: Streams, stream: string, name: stri
     watermark: closed.watermark,
     truncated: truncatedBy.size > 0,
     truncatedBy: [...truncatedBy].sort(),
+    unanswered: opened.unanswered,
   };
 }
 

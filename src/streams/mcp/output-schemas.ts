@@ -62,6 +62,11 @@ export const ROW = objectOf(
   },
   {
     retraction: { type: 'boolean' },
+    failed: {
+      type: 'object',
+      additionalProperties: TEXT,
+      description: 'Values that are null because a reducer threw: what it threw.',
+    },
     output: TEXT,
     context: {
       ...objectOf({}, { events: NAMES, traces: NAMES, correlationIds: NAMES }),
@@ -76,9 +81,13 @@ export const ANSWER = objectOf({
   watermark: { type: ['number', 'null'], description: 'Event time up to which results are complete.' },
   truncated: { type: 'boolean', description: 'There may be more than these.' },
   truncatedBy: listOf(
-    { enum: ['limit', 'retained'] },
-    'Why: more rows than `limit` match, or closed results of the range are kept no more, so that the rows with the ' +
-      'highest values are those of what is left.',
+    { enum: ['limit', 'retained', 'unanswered'] },
+    'Why: more rows than `limit` match, closed results of the range are kept no more, or a part of the keys could not ' +
+      'be asked, so that the rows with the highest values are those of what is left.',
+  ),
+  unanswered: listOf(
+    objectOf({ part: { ...TEXT, description: 'Which shards, of which partition.' }, why: TEXT }),
+    'Parts of the keys whose open results are missing: the answer is incomplete. Empty: all have answered.',
   ),
 });
 
@@ -105,6 +114,12 @@ const FACTS = {
       '(`onFull: evict-idle`); a key that comes back begins anew.',
   },
   resultsRefused: { ...COUNT, description: 'Results that a sink refused for good, since the start.' },
+  resultsFailed: {
+    type: 'object',
+    additionalProperties: COUNT,
+    description:
+      'By window, where there are any: results told without values that a reducer threw for, since the start.',
+  },
   alertCallsLost: {
     ...COUNT,
     description: 'Webhook calls of alerts refused for good, or given up because too many waited, since the start.',

@@ -60,5 +60,5 @@ function best(found: Found[], by: number, limit: number): Found[] {
 
 function openRow(keyId: number, start: number, end: number, pane: number, values: unknown[]): ResultRow {
   const flags = { origin: '', timing: 'early', final: false, retraction: false, output: '', evidence: null } as const;
-  return { keyId, start, end, pane, values, ...flags };
+  return { keyId, start, end, pane, values, failed: null, ...flags };
 }

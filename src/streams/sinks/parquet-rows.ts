@@ -2,10 +2,11 @@
  * Result lines as columns of a Parquet file.
  *
  * Role: a pure function from lines to bytes. Columns: `id`, `stream`, `name`, `start`, `end` (timestamps), `pane`,
- * `timing`, `final`, `retraction`, `output`, then `key_{member}` and `value_{name}` for all that occur in the file, then
- * `context` (JSON). A member that is a number in every line is DOUBLE, a boolean BOOLEAN, anything else is text: lists
- * and objects as JSON, and so is a member whose type changes from line to line. A line is taken apart as soon as it is
- * read: 100,000 rows that live until the last one is would be copied by the collector again and again.
+ * `timing`, `final`, `retraction`, `output`, `failed` (JSON) where there is any, then `key_{member}` and `value_{name}` for
+ * all that occur in the file, then `context` (JSON). A member that is a number in every line is DOUBLE, a boolean BOOLEAN,
+ * anything else is text: lists and objects as JSON, and so is a member whose type changes from line to line. A line is
+ * taken apart as soon as it is read: 100,000 rows that live until the last one is would be copied by the collector again
+ * and again.
  */
 import { type ColumnSource, parquetWriteBuffer } from 'hyparquet-writer';
 import type { ResultLine } from '../engine/port.ts';
@@ -33,6 +34,7 @@ class Columns {
   readonly #final: boolean[] = [];
   readonly #retraction: boolean[] = [];
   readonly #output: (string | null)[] = [];
+  readonly #failed: (string | null)[] = [];
   readonly #key: Members;
   readonly #values: Members;
   readonly #context: (string | null)[] = [];
@@ -54,6 +56,7 @@ class Columns {
     this.#final.push(row.final);
     this.#retraction.push(row.retraction === true);
     this.#output.push(row.output ?? null);
+    this.#failed.push(row.failed === undefined ? null : JSON.stringify(row.failed));
     this.#key.add(at, row.key);
     this.#values.add(at, row.values);
     this.#context.push(row.context === undefined ? null : JSON.stringify(row.context));
@@ -71,6 +74,8 @@ class Columns {
       { name: 'final', type: 'BOOLEAN', nullable: false, data: this.#final },
       { name: 'retraction', type: 'BOOLEAN', nullable: false, data: this.#retraction },
       texts('output', this.#output),
+      // Only where there is any: all other files are as they always were.
+      ...(this.#failed.some((each) => each !== null) ? [texts('failed', this.#failed)] : []),
       ...this.#key.sources(),
       ...this.#values.sources(),
       texts('context', this.#context),

@@ -172,6 +172,7 @@ class CountWindow implements ShardOperator {
       result.end = end;
       result.pane = open.panes - 1;
       result.retraction = true;
+      result.failed = null;
       const { values } = result;
       result.values = [...said];
       out.emit(result);
@@ -199,7 +200,7 @@ class CountWindow implements ShardOperator {
     result.final = final;
     result.retraction = false;
     result.output = '';
-    this.#rows.valuesOf(open.row, result.end - result.start, result.values);
+    this.#rows.tell(open.row, result.end - result.start);
     result.evidence = this.#rows.evidenceOf(open.row);
   }
 

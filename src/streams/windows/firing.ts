@@ -8,6 +8,7 @@
  * firing is the ranking of this shard; panes and retractions are of the ranking of all, `engine/results/rankings.ts`.
  * A pane is final when its window has expired: nothing can come after it.
  */
+import { takeFailed } from '../aggregates/failed-result.ts';
 import { type Emitter, type Keys, newResultRow, type ResultRow } from '../operator.ts';
 import { isScratch, type WindowContent } from './contents.ts';
 import { Ranking } from './ranking.ts';
@@ -63,7 +64,7 @@ export class Firing {
   offer(handle: number, key: number): void {
     if (this.#ranking === null) this.#fire(handle, key);
     else {
-      this.values(handle, this.#row.values);
+      this.#values(handle);
       this.#ranking.add(this.#row.values[this.#by], handle, key);
     }
     if (this.#discarding && !this.#row.final) this.#spent.push(handle);
@@ -80,18 +81,20 @@ export class Firing {
     this.#spent.length = 0;
   }
 
-  /** One key's results now, into `out`. */
-  values(handle: number, out: unknown[]): void {
+  /** One key's results now, into the row. */
+  #values(handle: number): void {
     const { aggregates, store } = this.#state;
+    const row = this.#row;
     const at = this.#content.at(handle);
-    aggregates.results(store, at, this.#spanMs, out);
+    aggregates.results(store, at, this.#spanMs, row.values);
+    if (aggregates.mayFail) row.failed = takeFailed(aggregates.columns, row.values);
     if (isScratch(this.#state, at)) aggregates.free(store, at);
   }
 
   #fire(handle: number, key: number): void {
     const state = this.#state;
     const row = this.#row;
-    this.values(handle, row.values);
+    this.#values(handle);
     row.keyId = key;
     row.pane = 0;
     if (!state.paned || this.#ranking !== null) {
@@ -131,6 +134,7 @@ export class Firing {
       retraction: true,
       output: '',
       values: JSON.parse(text) as unknown[],
+      failed: null,
       evidence: null,
     });
   }

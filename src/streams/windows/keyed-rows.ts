@@ -7,6 +7,7 @@
  * Buffers, from `base`: 0–3 rows · 4 facts (Float64: newest sequence number, period of the last early firing, late
  * events, watermark, end of what was forgotten) · 5 ring of traces.
  */
+import { takeFailed } from '../aggregates/failed-result.ts';
 import type { RowAggregates } from '../aggregates/port.ts';
 import { compileRow, type RowExpression } from '../expressions/row.ts';
 import { type Evidence, newResultRow, type OperatorInput, type ResultRow } from '../operator.ts';
@@ -182,8 +183,11 @@ export class KeyedRows implements EvidenceSource {
     this.give(from);
   }
 
-  valuesOf(row: number, spanMs: number, out: unknown[]): void {
-    this.aggregates.results(this.store, this.at(row), spanMs, out);
+  /** What a row says now, into the operator's result. */
+  tell(row: number, spanMs: number): void {
+    const { aggregates, result } = this;
+    aggregates.results(this.store, this.at(row), spanMs, result.values);
+    if (aggregates.mayFail) result.failed = takeFailed(aggregates.columns, result.values);
   }
 
   evidenceOf(row: number): Evidence {

@@ -51,6 +51,7 @@ export class LateFirings {
       retraction: false,
       output: 'late',
       values: batch.fieldValues(row),
+      failed: null,
       evidence: this.#state.evidence.ofEvent(reference),
     });
   }

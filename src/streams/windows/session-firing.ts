@@ -49,6 +49,7 @@ export class SessionFiring {
     result.retraction = true;
     result.output = '';
     result.evidence = null;
+    result.failed = null;
     result.values = said.values;
     out.emit(result);
     result.values = values;
@@ -68,7 +69,7 @@ export class SessionFiring {
     result.final = final;
     result.retraction = false;
     result.output = '';
-    this.#rows.valuesOf(session, end - start, result.values);
+    this.#rows.tell(session, end - start);
     result.evidence = this.#rows.evidenceOf(session);
   }
 
@@ -83,6 +84,7 @@ export class SessionFiring {
     result.timing = 'late';
     result.final = true;
     result.output = 'late';
+    result.failed = null;
     result.values = batch.fieldValues(row);
     result.evidence = this.#rows.evidenceOfEvent(row);
     out.emit(result);

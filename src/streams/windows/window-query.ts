@@ -7,6 +7,7 @@
  * Bound: with a value named, every open window of every key is computed and `limit` of them are kept; else only the
  * windows of the first `limit` keys are computed.
  */
+import { type Failed, takeFailed } from '../aggregates/failed-result.ts';
 import type { Emitter, Keys, ResultRow, StateQuery } from '../operator.ts';
 import { isScratch, type RowContent, type SliceContent, type WindowContent } from './contents.ts';
 import { Ranking } from './ranking.ts';
@@ -130,12 +131,13 @@ export class WindowQuery {
     ranking.take((i, key) => this.#emit(windows[i] as number, handles[i] as number, key, out));
   }
 
-  #values(window: number, handle: number, out: unknown[]): void {
+  #values(window: number, handle: number, out: unknown[]): Failed | null {
     const { aggregates, geometry, store } = this.#state;
     this.#content.begin(window);
     const at = this.#content.at(handle);
     aggregates.results(store, at, geometry.windowEnd(window) - geometry.windowStart(window), out);
     if (isScratch(this.#state, at)) aggregates.free(store, at);
+    return aggregates.mayFail ? takeFailed(aggregates.columns, out) : null;
   }
 
   #emit(window: number, handle: number, key: number, out: Emitter): void {
@@ -151,9 +153,10 @@ export class WindowQuery {
       retraction: false,
       output: '',
       values: [],
+      failed: null,
       evidence: null,
     };
-    this.#values(window, handle, row.values);
+    row.failed = this.#values(window, handle, row.values);
     row.evidence = evidence.of(this.#content, handle);
     out.emit(row);
   }

@@ -44,7 +44,13 @@ describe('partitions as one stream', () => {
           if (when === 'before' && include === 'open') closed = true;
           const rows = (include === 'closed') === closed ? [lineOf('closing', 1000)] : [];
           if (include === 'open') setImmediate(() => (closed = true));
-          return { rows: [...rows, lineOf(include, 500)], watermark: null, truncated: false, truncatedBy: [] };
+          return {
+            rows: [...rows, lineOf(include, 500)],
+            watermark: null,
+            truncated: false,
+            truncatedBy: [],
+            unanswered: [],
+          };
         },
       });
       const query = { stream: 'events', name: 'w', key: null, fromMs: 0, toMs: 1e9, by: '', limit: 10 } as const;
@@ -54,6 +60,22 @@ describe('partitions as one stream', () => {
       assert.equal(ids.filter((id) => id === 'closing').length, 2, `once from each of the two, not ${ids}`);
     });
   }
+
+  test('an answer that a part of a partition is missing in names the partition', async () => {
+    let asked = 0;
+    const streams = partitionedOf({
+      async query() {
+        asked += 1;
+        const unanswered = asked === 2 ? [{ part: 'shards 1 of 4', why: 'a thread was lost' }] : [];
+        const truncatedBy = asked === 2 ? (['unanswered'] as const) : [];
+        return { rows: [lineOf('a', 500)], watermark: null, truncated: asked === 2, truncatedBy, unanswered };
+      },
+    });
+    const query = { stream: 'events', name: 'w', key: null, fromMs: 0, toMs: 1e9, by: '', limit: 10 } as const;
+    const { truncated, truncatedBy, unanswered } = await streams.query({ ...query, include: 'open' });
+    assert.deepEqual([truncated, truncatedBy], [true, ['unanswered']]);
+    assert.deepEqual(unanswered, [{ part: 'partition 1: shards 1 of 4', why: 'a thread was lost' }]);
+  });
 
   test('batches that were cut and wait for one before them count as waiting', async () => {
     let cut = 0;

@@ -18,12 +18,3 @@ export const fragile = {
     state.push(value);
   },
 };
-
-/** As `list`, but it has no result with a negative value. */
-export const unfinished = {
-  ...list,
-  result(state: number[]): number[] {
-    if (state.some((value) => value < 0)) throw new Error('no negative values');
-    return state;
-  },
-};

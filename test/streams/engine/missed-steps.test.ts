@@ -3,16 +3,14 @@
  * up for.
  */
 import assert from 'node:assert/strict';
-import { extname } from 'node:path';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { MemoryCheckpointStore } from '../../../src/streams/checkpoints/memory-store.ts';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
 import { type ApplyResult, type ApplyTask, type Step, ThreadLost } from '../../../src/streams/engine/task.ts';
 import { LocalThreads } from '../../../src/streams/engine/threads/local-threads.ts';
 import { lastingStores } from './faults.ts';
 import { createTap, openRig, type Rig } from './rig.ts';
 
-const module = fileURLToPath(new URL(`./counting-reducer${extname(import.meta.url)}`, import.meta.url));
 const KEYS = 40;
 
 const streamOf = (time: 'event' | 'processing'): StreamDefinition => ({
@@ -26,6 +24,8 @@ interface Death {
   over: Step['kind'] | '';
   /** The step of this record. */
   seq: number;
+  /** The thread stays. */
+  throws?: boolean;
 }
 
 /** Several threads; the one that has the first shard ends over a step. */
@@ -38,9 +38,10 @@ class Mortal extends LocalThreads {
   }
   override async apply(task: ApplyTask): Promise<ApplyResult> {
     const { over, seq } = this.#death;
-    const at = task.steps.findIndex((step) => step.kind === over && 'seq' in step && step.seq === seq);
+    const at = task.steps.findIndex((step) => step.kind === over && (!('seq' in step) || step.seq === seq));
     if (at < 0 || !task.shards.some(({ shard }) => shard === 0)) return super.apply(task);
     await super.apply({ ...task, steps: task.steps.slice(0, at) });
+    if (this.#death.throws === true) throw new Error('a bug');
     throw new ThreadLost('worker exited');
   }
 }
@@ -113,26 +114,54 @@ test('a tick that ends threads is left out of all shards, of all streams, and ma
 
 test('what is told beside a step that throws is told by a replay, too', async () => {
   const stores = lastingStores();
-  const definition: StreamDefinition = {
-    ...streamOf('event'),
-    windows: [
-      {
-        name: 'w',
-        type: 'tumbling',
-        sizeMs: 100,
-        aggregates: { list: { fn: 'custom', of: 'v', module, export: 'unfinished' } },
-      },
-    ],
-  };
+  const death: Death = { over: 'advance', seq: 3, throws: true };
   const open = (): Promise<Rig> =>
-    openRig([definition], { stores, threads: (parts) => new Mortal(parts, { over: '', seq: 0 }) });
+    openRig([streamOf('event')], { stores, threads: (parts) => new Mortal(parts, death) });
   let rig = await open();
-  await rig.send('s', [{ at: 1, k: 'k1', v: -1 }, ...many(1)]);
+  await rig.send('s', many(1));
   await rig.send('s', many(150));
   assert.deepEqual([await closedAt(rig), rig.service.degraded], [{}, ['stream time of s']]);
   assert.equal(rig.service.list()[0]?.stepsLeftOut, 1);
   await rig.abandon();
+  death.over = '';
   rig = await open();
   assert.deepEqual([await closedAt(rig), rig.service.degraded], [{}, ['stream time of s']]);
   await rig.close();
+});
+
+test('keys that a plan could not remove stay, in a replay as well, and are told', async () => {
+  const lasting = lastingStores();
+  // The plan is in the log alone.
+  const checkpoints = new MemoryCheckpointStore();
+  checkpoints.save = () => Promise.reject(new Error('no space'));
+  const stores = async () => ({ ...(await lasting()), checkpoints });
+  const kept = streamOf('event');
+  const more = { name: 'x', type: 'tumbling', sizeMs: 1e9, aggregates: { n: 'count' } } as const;
+  const both = { ...kept, limits: { keysMax: KEYS - 1 }, windows: [...(kept.windows ?? []), more] };
+  const without = { ...kept, limits: { keysMax: KEYS - 1 } };
+  const death: Death = { over: 'drop', seq: 0 };
+  const open = (definition: StreamDefinition): Promise<Rig> =>
+    openRig([definition], { stores, tap: createTap(), threads: (parts) => new Mortal(parts, death) });
+  let rig = await open(both);
+  await rig.send('s', many(1));
+  await rig.abandon();
+
+  rig = await open(without);
+  const isTold = (): void => {
+    assert.deepEqual(rig.service.degraded, ['stream removal']);
+    assert.equal(rig.service.list()[0]?.stepsLeftOut, 1);
+  };
+  isTold();
+  // The window of all keys closes by it, and makes no room.
+  const isFull = async (): Promise<void> => {
+    await assert.rejects(rig.send('s', [{ at: 1000, k: 'z', v: 1 }]), { refusal: 'full' });
+    assert.deepEqual(await closedAt(rig), { 0: KEYS });
+  };
+  await isFull();
+  await rig.abandon();
+  death.over = '';
+  rig = await open(without);
+  isTold();
+  await isFull();
+  await rig.abandon();
 });

@@ -40,7 +40,7 @@ function pipelineOf(round: () => Promise<void>, more: Partial<PipelinePorts> = {
     rounds: () => ({
       anyAway: false,
       shorten: () => Promise.resolve(),
-      round: () => round().then(() => ({ results: [], queries: [], reports: [], refused: new Map() })),
+      round: () => round().then(() => ({ results: [], queries: [], unasked: [], reports: [], refused: new Map() })),
     }),
     apart: () => new Set(),
     results: () => Promise.resolve(),

@@ -172,6 +172,7 @@ describe('result line', () => {
     retraction: fc.boolean(),
     output: fc.constantFrom('', 'late', 'timeout'),
     values: fc.tuple(fc.jsonValue(), wellFormed, fc.double()),
+    failed: fc.constantFrom(null, { a: 'it "threw"', b: '' }),
     evidence: fc.option(
       fc.record({ events: fc.array(wellFormed), traces: fc.array(wellFormed), correlationIds: fc.array(wellFormed) }),
     ),
@@ -194,6 +195,7 @@ describe('result line', () => {
           assert.equal(line.retraction, given.retraction ? true : undefined);
           assert.equal(line.output, given.output === '' ? undefined : given.output);
           assert.deepEqual(line.values, JSON.parse(JSON.stringify({ a: a ?? null, b, c })));
+          assert.deepEqual(line.failed, given.failed ?? undefined);
           assert.deepEqual(line.context, given.evidence === null ? undefined : { ...given.evidence });
           const events = byEvents && given.evidence !== null ? given.evidence.events.join('+') : '';
           const which = events !== '' ? events : `${given.origin === '' ? '' : `${given.origin}/`}${given.pane}`;

@@ -20,6 +20,7 @@ const FACTS: StreamFacts = {
   partialsDropped: { rise: 10, fall: 11 },
   keysEvicted: { w: 12 },
   resultsRefused: 13,
+  resultsFailed: { w: 16 },
   alertCallsLost: 14,
   stepsLeftOut: 15,
 };
@@ -50,6 +51,7 @@ test('pins the names, types and labels that dashboards rely on', async (context)
       ...counter('alert_calls_lost', '{stream="s"} 14'),
       ...counter('steps_left_out', '{stream="s"} 15'),
       ...counter('partials_dropped', '{stream="s",operator="rise"} 10', '{stream="s",operator="fall"} 11'),
+      ...counter('results_failed', '{stream="s",operator="w"} 16'),
       ...counter('keys_evicted', '{stream="s",operator="w"} 12'),
       ...gauge('pending_bytes', 7),
       ...gauge('spilled_bytes', 8),

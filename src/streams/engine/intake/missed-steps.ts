@@ -1,9 +1,10 @@
 /**
- * Steps of time (watermarks, ticks, silence, room) that could not be applied: left out of all shards, noted, and told.
+ * Steps of time (watermarks, ticks, silence, room) that could not be applied, and of removals by a plan: left out of all
+ * shards, noted, and told.
  *
  * Role: between the engine's records and what is kept of them. What such a step would have done comes with the next one
- * of its kind that can be applied, as each says how far time has come; until then the streams are `degraded`. Nothing of
- * its round is told before the note of it is durable, and a replay leaves it out as well.
+ * of its kind that can be applied, as each says how far time has come; until then the streams are `degraded`. What a plan
+ * could not remove stays, and is told for as long as the process lives (`removed-operators.ts`). Nothing of a step's round is told before the note of it is durable, and a replay leaves it out as well.
  * Bounds: one reason per stream and kind.
  */
 import type { Plan } from '../../plan.ts';
@@ -16,6 +17,7 @@ const REASONS = {
   tick: 'stream ticks',
   silent: 'stream silence',
   evict: 'stream eviction',
+  drop: 'stream removal',
 } as const;
 
 type TimeStep = Extract<Step, { kind: keyof typeof REASONS }>;
@@ -59,8 +61,7 @@ export class MissedSteps {
   }
 
   missed(step: TimeStep): void {
-    const of = step.kind === 'tick' ? this.#plan.streams : this.#plan.streams.slice(step.stream, step.stream + 1);
-    for (const { name } of of) this.#counts.set(name, this.count(name) + 1);
+    for (const name of this.#streamsOf(step)) this.#counts.set(name, this.count(name) + 1);
     this.#missing.set(this.#reasonOf(step), this.#streamOf(step));
   }
 
@@ -68,8 +69,15 @@ export class MissedSteps {
     if (this.#missing.size > 0) for (const step of steps) this.#missing.delete(this.#reasonOf(step));
   }
 
+  #streamsOf(step: TimeStep): ReadonlySet<string> {
+    const { operators, streams } = this.#plan;
+    if (step.kind === 'tick') return new Set(streams.map(({ name }) => name));
+    const indexes = step.kind === 'drop' ? step.operators.map((each) => operators[each]?.stream ?? -1) : [step.stream];
+    return new Set(indexes.flatMap((index) => streams[index]?.name ?? []));
+  }
+
   #streamOf(step: TimeStep): string {
-    return step.kind === 'tick' ? '' : (this.#plan.streams[step.stream]?.name ?? '');
+    return step.kind === 'tick' || step.kind === 'drop' ? '' : (this.#plan.streams[step.stream]?.name ?? '');
   }
 
   #reasonOf(step: TimeStep): string {

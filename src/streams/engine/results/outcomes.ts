@@ -19,6 +19,7 @@ import type { Delivery } from './delivery.ts';
 import { Derivations } from './derivations.ts';
 import { DerivedRecords } from './derived-records.ts';
 import { Evictions } from './evictions.ts';
+import { FailedResults } from './failed-results.ts';
 import { Rankings } from './rankings.ts';
 import { Retained } from './retained.ts';
 
@@ -51,6 +52,7 @@ export class Outcomes {
   #routes: readonly SinkRoute[] = [];
   readonly rankings: Rankings;
   readonly evictions = new Evictions();
+  readonly failed = new FailedResults();
   readonly derived = new DerivedRecords();
   replaying = false;
 
@@ -67,6 +69,7 @@ export class Outcomes {
     for (const name of this.#retained.keys()) if (!operators.has(name)) this.#retained.delete(name);
     this.#ports.alerts.keep(operators);
     this.evictions.keep(operators);
+    this.failed.keep(operators);
   }
 
   usePlan(plan: Plan): void {

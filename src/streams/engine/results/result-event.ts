@@ -26,6 +26,7 @@ const VALUES = ',"values":{';
 const CONTEXT = '},"context":{"events":[';
 const NO_TEXTS = '],"traces":[],"correlationIds":[]}}';
 const RETRACTION = ',"retraction":';
+const FAILED = ',"failed":';
 const OWN_NAMES = ['start', 'end', 'pane', 'timing', 'final'] as const;
 
 /** Adds the events that the results of a chunk are. */
@@ -73,7 +74,7 @@ export function cutEvent(line: string): string {
   const context = line.lastIndexOf(CONTEXT);
   if (key < 0 || start < 0 || values < 0 || context < values) return '';
   const facts = line.slice(start + 2, values);
-  if (facts.includes(RETRACTION)) return '';
+  if (facts.includes(RETRACTION) || facts.includes(FAILED)) return '';
   const members = start > key + KEY.length ? `,${line.slice(key + KEY.length, start)}` : '';
   const told = context > values + VALUES.length ? `,${line.slice(values + VALUES.length, context)}` : '';
   return `{${facts}${members}${told}}`;

@@ -4,12 +4,13 @@
  * Role: the emitters behind `Shard`. A chunk begins with the first result of its step and is closed by the next step, so
  * that its sequence number says which log record it follows from.
  */
+import type { Failed } from '../../aggregates/failed-result.ts';
 import type { LineBuffer } from '../../lines/line-buffer.ts';
 import { LineSpace } from '../../lines/line-memory.ts';
 import type { Emitter, EventResults, Keys, ResultRow, ShardOperator, StateQuery, ValueWriter } from '../../operator.ts';
 import type { OperatorPlan, Plan, StreamPlan } from '../../plan.ts';
 import { rankOf } from '../../rank.ts';
-import type { ResultChunk } from '../task.ts';
+import type { FailedCount, ResultChunk } from '../task.ts';
 import { EventLines } from './event-lines.ts';
 import { LineWriter, linePartsOf } from './result-line.ts';
 
@@ -39,6 +40,8 @@ export class Gathering {
   /** The chunk the last result went to. */
   #latest: OpenChunk | null = null;
   #space = new LineSpace([]);
+  /** By operator: results with values that could not be had. */
+  readonly #failed = new Map<number, { count: number; readonly why: string }>();
 
   /** Where lines go until the next `take`; without it, to memory of their own. */
   use(space: LineSpace): void {
@@ -113,6 +116,18 @@ export class Gathering {
     this.#open.clear();
   }
 
+  fail(operator: number, failed: Failed): void {
+    const known = this.#failed.get(operator);
+    if (known === undefined) this.#failed.set(operator, { count: 1, why: Object.values(failed)[0] ?? '' });
+    else known.count += 1;
+  }
+
+  takeFailed(): FailedCount[] {
+    const failed = [...this.#failed].map(([operator, each]) => ({ kind: 'failed', operator, ...each }) as const);
+    this.#failed.clear();
+    return failed;
+  }
+
   take(shard: number): ResultChunk[] {
     this.#close();
     this.#space = new LineSpace([]);
@@ -153,6 +168,7 @@ export class OperatorOutput implements Emitter {
   emit(row: ResultRow): void {
     const writer = row.output === 'late' ? this.#lateWriter() : this.#writer;
     this.#gathering.add(this.#plan.index, row, writer, this.#keys, null);
+    if (row.failed !== null && this.#plan.kind === 'window') this.#gathering.fail(this.#plan.index, row.failed);
     for (const { operator, output } of this.#fed) operator.result?.(row, this.#columns, output);
   }
 

@@ -1,10 +1,10 @@
 /**
  * Steps of a round that cannot be applied: left out of some shards, and therefore of all.
  *
- * Role: for `ShardSet`. A batch counts as a whole or not at all, so that it can be kept as a dead letter and published
+ * Role: for `ShardSet`. Questions and copies change nothing: they are left out where they fail alone. A batch counts as a whole or not at all, so that it can be kept as a dead letter and published
  * again; and time is the same in all shards, as results of several are put together, and a replay leaves out the same.
  */
-import { type Step, ThreadLost } from '../task.ts';
+import { type Step, ThreadLost, type Unasked } from '../task.ts';
 
 interface Refused {
   readonly why: string;
@@ -14,6 +14,7 @@ interface Refused {
 
 export class RefusedSteps {
   readonly #steps = new Map<Step, Refused>();
+  readonly unasked: Unasked[] = [];
 
   has(step: Step): boolean {
     return this.#steps.has(step);
@@ -21,6 +22,8 @@ export class RefusedSteps {
 
   /** It was left out in these shards. False when that is known of it. */
   add(step: Step, part: readonly number[], error: unknown): boolean {
+    if (step.kind === 'query') this.unasked.push({ id: step.id, shards: part, why: whyOf(error) });
+    if (step.kind === 'query' || step.kind === 'copy') return true;
     const known = this.#steps.get(step);
     const refused = known ?? { why: whyOf(error), without: new Set() };
     for (const shard of part) refused.without.add(shard);

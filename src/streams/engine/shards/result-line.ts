@@ -5,7 +5,8 @@
  * window, cumulating ones share their start; with the id of its first event before the pane where windows of a key may
  * have the same bounds, which is so of those by count; with the ids of the events, of patterns the newest and a digest,
  * in place of the pane where a key can have many results of one time, and of alerts on these), `stream`, `name`, `key`, `start`, `end` (ms; null when unbounded), `pane`, `timing`, `final`,
- * `retraction` (only when true), `output` (only when not the main one), `values`, and `context` when there is evidence.
+ * `retraction` (only when true), `output` (only when not the main one), `failed` (only of values that are null because code of
+ * a reducer threw: what it threw), `values`, and `context` when there is evidence.
  * Results that are one event each have their own writer, `event-lines.ts`.
  */
 import { LineBuffer } from '../../lines/line-buffer.ts';
@@ -25,8 +26,8 @@ const FINAL = pieceOf('","final":true');
 const NOT_FINAL = pieceOf('","final":false');
 const RETRACTION = pieceOf(',"retraction":true');
 const VALUES = pieceOf(',"values":{');
-/** All of that, as most results have it. */
-const PLAIN = pieceOf(',"pane":0,"timing":"on-time","final":true,"values":{');
+/** What most results have in front of that. */
+const PLAIN = pieceOf(',"pane":0,"timing":"on-time","final":true');
 const CONTEXT = pieceOf('},"context":{"events":[');
 const TRACES = pieceOf('],"traces":[');
 const NO_TEXTS = pieceOf('],"traces":[],"correlationIds":[]}}');
@@ -126,6 +127,8 @@ export class LineWriter {
       writeKey(row.keyId, keys, false, out);
       out.append(this.#afterKey);
     }
+    if (row.failed !== null) out.text(`,"failed":${JSON.stringify(row.failed)}`);
+    out.piece(VALUES);
     for (let i = 0; i < members.length; i++) {
       out.piece(members[i] as LinePiece);
       if (values === null) out.value(row.values[i]);
@@ -209,7 +212,6 @@ export class LineWriter {
     out.piece(final ? FINAL : NOT_FINAL);
     if (retraction) out.piece(RETRACTION);
     if (output !== '') out.text(`,"output":"${output}"`);
-    out.piece(VALUES);
   }
 }
 

@@ -3,11 +3,12 @@
  *
  * Role: beside `ShardSet`. Invariant: the same order of results whatever thread was first.
  */
-import type { QueryRows, ResultChunk, ShardReport, Step } from '../task.ts';
+import type { QueryRows, ResultChunk, ShardReport, Step, Unasked } from '../task.ts';
 
 export interface RoundOutcome {
   readonly results: readonly ResultChunk[];
   readonly queries: readonly QueryRows[];
+  readonly unasked: readonly Unasked[];
   readonly reports: readonly ShardReport[];
   /** Steps that could not be applied and are in no shard, and why. */
   readonly refused: ReadonlyMap<Step, string>;

@@ -199,6 +199,7 @@ export class ShardSet {
       refused: this.#refused.whys(),
       results: outcomes.flatMap(({ results }) => results).sort(byOrigin),
       queries: outcomes.flatMap(({ queries }) => queries),
+      unasked: this.#refused.unasked,
       reports: outcomes.flatMap(({ shards }) => shards),
     };
   }
@@ -287,8 +288,7 @@ export class ShardSet {
   }
 
   #leaveOut(part: readonly number[], step: Step, error: unknown): void {
-    const changesNothing = step.kind === 'query' || step.kind === 'copy';
-    if (changesNothing || this.#refused.add(step, part, error)) this.#events.stepFailed(step, error);
+    if (this.#refused.add(step, part, error)) this.#events.stepFailed(step, error);
   }
 
   /** A task; shards whose file turns out to be damaged are restored, and it is tried again. */

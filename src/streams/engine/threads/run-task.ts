@@ -151,7 +151,8 @@ export class StreamTaskRunner {
     shard.sweep();
     shard.version += 1;
     results.push(...shard.gathered.take(shard.index));
-    const facts = { ...shard.held(), dropped: shard.dropped, letGo: shard.letGo.splice(0), copy };
+    const letGo = [...shard.letGo.splice(0), ...shard.gathered.takeFailed()];
+    const facts = { ...shard.held(), dropped: shard.dropped, letGo, copy };
     return { ...facts, ...this.#leave(shard, held, order, steps, disk) };
   }
 
