@@ -141,6 +141,22 @@ describe('stdio', () => {
     assert.deepEqual(handler.events, ['ended', 'closed']);
   });
 
+  test('writes no character that readers of lines take for an end, and says the same', async () => {
+    const { handler, stdin, stdout, server } = serve();
+    const message = JSON.stringify({ text: 'a\u2028b\\\u2029\u0085é' });
+    handler.onEnded = (peer) => {
+      for (const each of [message, Buffer.from(message), Buffer.from(`-${message}-`).subarray(1, -1)]) peer.send(each);
+      peer.close(1000, '');
+    };
+    stdin.end();
+    const lines = (await read(stdout)).trimEnd().split(/\n|\u2028|\u2029/);
+    await server.done;
+    assert.deepEqual(
+      lines.map((line) => JSON.parse(line)),
+      [1, 2, 3].map(() => JSON.parse(message)),
+    );
+  });
+
   test('serves a last line without an end', async () => {
     const { handler, stdin, server, stdout } = serve();
     stdin.end('{"last":1}');

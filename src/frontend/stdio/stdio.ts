@@ -97,7 +97,7 @@ class StdioSession implements MessagePeer, StdioServer {
   send(message: Uint8Array | string): boolean {
     if (this.#outputOver) return false;
     this.#cork();
-    const more = this.#stdout.write(typeof message === 'string' ? `${message}\n` : lineOf(message));
+    const more = this.#stdout.write(lineOf(message));
     if (this.#stdout.writableLength > this.#limits.streamBufferBytesMax) {
       this.#lost();
       return false;
@@ -175,12 +175,27 @@ class StdioSession implements MessagePeer, StdioServer {
   }
 }
 
+/**
+ * Characters that end a line for many readers, `readline` of Node.js 24 among them, and for JSON do not: within a message
+ * they are in texts only, where they may as well be escaped.
+ */
+const SEPARATORS = /[\u2028\u2029]/g;
+const LINE_SEPARATOR = Buffer.from('\u2028');
+const PARAGRAPH_SEPARATOR = Buffer.from('\u2029');
+
 /** The bytes are lent, so the line is a copy. */
-function lineOf(message: Uint8Array): Buffer {
+function lineOf(message: Uint8Array | string): Buffer | string {
+  if (typeof message === 'string') return `${escaped(message)}\n`;
+  const bytes = Buffer.from(message.buffer, message.byteOffset, message.length);
+  if (bytes.includes(LINE_SEPARATOR) || bytes.includes(PARAGRAPH_SEPARATOR)) return `${escaped(bytes.toString())}\n`;
   const line = Buffer.allocUnsafe(message.length + 1);
   line.set(message);
   line[message.length] = NEWLINE;
   return line;
+}
+
+function escaped(message: string): string {
+  return message.replace(SEPARATORS, (character) => (character === '\u2028' ? '\\u2028' : '\\u2029'));
 }
 
 function tooLong(bytesMax: number) {
