@@ -2,8 +2,9 @@
  * Steps of time (watermarks, ticks, silence, room) that could not be applied: left out of all shards, noted, and told.
  *
  * Role: between the engine's records and what is kept of them. What such a step would have done comes with the next one
- * of its kind that can be applied, as each says how far time has come; until then the streams are `degraded`. Nothing of
- * its round is told before the note of it is durable, and a replay leaves it out as well.
+ * of its kind that can be applied, as each says how far time has come; until then the streams are `degraded`, through
+ * restarts: a checkpoint says so of the records it holds. Nothing of its round is told before the note of it is durable,
+ * and a replay leaves it out as well.
  * Bounds: one reason per stream and kind.
  */
 import type { Plan } from '../../plan.ts';
@@ -22,13 +23,16 @@ type TimeStep = Extract<Step, { kind: keyof typeof REASONS }>;
 
 const isOfTime = (step: Step): step is TimeStep => Object.hasOwn(REASONS, step.kind);
 
+/** Reason → stream; `''` for all. */
+export type MissedFacts = readonly (readonly [reason: string, stream: string])[];
+
 export class MissedSteps {
   readonly leftOut: LeftOut;
   readonly burials: Pick<Burials, 'keep'>;
   #plan: Plan;
   /** By stream, since the start. */
   readonly #counts = new Map<string, number>();
-  /** Reason → stream; `''` for all. */
+  /** As `MissedFacts`. */
   readonly #missing = new Map<string, string>();
 
   constructor(plan: Plan, leftOut: LeftOut, burials: Pick<Burials, 'keep'>) {
@@ -66,6 +70,16 @@ export class MissedSteps {
 
   applied(steps: readonly TimeStep[]): void {
     if (this.#missing.size > 0) for (const step of steps) this.#missing.delete(this.#reasonOf(step));
+  }
+
+  /** For the checkpoint. */
+  facts(): MissedFacts {
+    return [...this.#missing];
+  }
+
+  /** Checkpoints of earlier versions say nothing of it. */
+  restore(facts: MissedFacts = []): void {
+    for (const [reason, stream] of facts) this.#missing.set(reason, stream);
   }
 
   #streamOf(step: TimeStep): string {
