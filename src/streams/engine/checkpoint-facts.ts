@@ -7,6 +7,7 @@
 import type { AlertFacts } from '../alerts/alert-book.ts';
 import type { SinkBatch } from '../sinks/port.ts';
 import type { BookFacts } from './intake/books.ts';
+import type { MissedFacts } from './intake/missed-steps.ts';
 import type { EvictionFacts } from './results/evictions.ts';
 import type { RankingFacts } from './results/rankings.ts';
 
@@ -21,6 +22,8 @@ export interface Facts {
   readonly shapes: Readonly<Record<string, string>>;
   readonly incarnation: number;
   readonly books: Readonly<Record<string, BookFacts>>;
+  /** Absent where an earlier version wrote it. */
+  readonly missed?: MissedFacts;
   readonly sinks: Readonly<Record<string, SinkFacts>>;
   readonly alerts: AlertFacts;
   readonly rankings: RankingFacts;

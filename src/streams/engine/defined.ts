@@ -69,6 +69,9 @@ export function definedBeside(
   });
 }
 
+export const allBut = (one: Defined, defined: readonly Defined[]): readonly Defined[] =>
+  defined.filter((each) => !isDeepStrictEqual(each, one));
+
 /** As it reads after it was kept: what is undefined is left out. */
 const plain = (definition: object): unknown => JSON.parse(JSON.stringify(definition));
 

@@ -10,7 +10,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { StreamDefinition } from '../define/definition.ts';
 import { DefinitionProblem } from '../define/definition-problem.ts';
 import { idleMembersOfLast } from '../define/idle-members.ts';
-import { type Defined, definedBeside, type InForce, ofCall, strangeReducers } from './defined.ts';
+import { allBut, type Defined, definedBeside, type InForce, ofCall, strangeReducers } from './defined.ts';
 import type { StreamEngine } from './engine.ts';
 import { refusalOf } from './intake/intake.ts';
 import type { Lifecycle } from './lifecycle.ts';
@@ -107,6 +107,3 @@ function refuse(error: unknown): never {
   if (error instanceof DefinitionProblem) throw new StreamRefusal('invalid', error.message);
   throw refusalOf(error);
 }
-
-const allBut = (one: Defined, defined: readonly Defined[]): readonly Defined[] =>
-  defined.filter((each) => !isDeepStrictEqual(each, one));

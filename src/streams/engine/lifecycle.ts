@@ -187,6 +187,7 @@ export class Lifecycle {
     engine.outcomes.rankings.restore(facts.rankings);
     engine.outcomes.evictions.restore(facts.evictions);
     engine.outcomes.alerts.restore(facts.alerts);
+    engine.missed.restore(facts.missed);
     engine.appliedSeq = checkpoint.seq;
   }
 
@@ -345,6 +346,7 @@ export class Lifecycle {
       shapes: shapesOf(engine.plan),
       incarnation: engine.shards.incarnation,
       books: Object.fromEntries(engine.books.map((book) => [book.plan.name, book.facts()])),
+      missed: engine.missed.facts(),
       sinks: Object.fromEntries(this.#sinkFacts()),
       alerts: engine.outcomes.alerts.facts(),
       rankings: engine.outcomes.rankings.facts(),

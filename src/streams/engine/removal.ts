@@ -4,11 +4,10 @@
  * Role: pure, beside `definitions.ts`. What is declared stays: the next start would have it again. So does what something
  * else reads. The stream is left as it is declared where nothing of it was defined, so that the next start changes nothing.
  */
-import { isDeepStrictEqual } from 'node:util';
 import type { StreamDefinition } from '../define/definition.ts';
 import { at } from '../define/definition-problem.ts';
 import { nameOf } from './connectors/connector-names.ts';
-import type { Defined, InForce } from './defined.ts';
+import { allBut, type Defined, type InForce } from './defined.ts';
 import { StreamRefusal } from './port.ts';
 
 /** What a start was given. */
@@ -44,7 +43,7 @@ export function without(one: Defined, { defined, definitions }: InForce, declare
   const rest = { ...now, [kind]: left?.length === 0 ? own : left } as StreamDefinition;
   return {
     definitions: definitions.map((each) => (each === now ? rest : each)),
-    defined: defined.filter((each) => !isDeepStrictEqual(each, one)),
+    defined: allBut(one, defined),
   };
 }
 

@@ -3,8 +3,10 @@
  * shards, noted, and told.
  *
  * Role: between the engine's records and what is kept of them. What such a step would have done comes with the next one
- * of its kind that can be applied, as each says how far time has come; until then the streams are `degraded`. What a plan
- * could not remove stays, and is told for as long as the process lives (`removed-operators.ts`). Nothing of a step's round is told before the note of it is durable, and a replay leaves it out as well.
+ * of its kind that can be applied, as each says how far time has come; until then the streams are `degraded`, through
+ * restarts: a checkpoint says so of the records it holds. What a plan could not remove stays, and is told for as long as
+ * the process lives (`removed-operators.ts`). Nothing of a step's round is told before the note of it is durable, and a
+ * replay leaves it out as well.
  * Bounds: one reason per stream and kind.
  */
 import type { Plan } from '../../plan.ts';
@@ -24,13 +26,16 @@ type TimeStep = Extract<Step, { kind: keyof typeof REASONS }>;
 
 const isOfTime = (step: Step): step is TimeStep => Object.hasOwn(REASONS, step.kind);
 
+/** Reason → stream; `''` for all. */
+export type MissedFacts = readonly (readonly [reason: string, stream: string])[];
+
 export class MissedSteps {
   readonly leftOut: LeftOut;
   readonly burials: Pick<Burials, 'keep'>;
   #plan: Plan;
   /** By stream, since the start. */
   readonly #counts = new Map<string, number>();
-  /** Reason → stream; `''` for all. */
+  /** As `MissedFacts`. */
   readonly #missing = new Map<string, string>();
 
   constructor(plan: Plan, leftOut: LeftOut, burials: Pick<Burials, 'keep'>) {
@@ -74,6 +79,16 @@ export class MissedSteps {
     if (step.kind === 'tick') return new Set(streams.map(({ name }) => name));
     const indexes = step.kind === 'drop' ? step.operators.map((each) => operators[each]?.stream ?? -1) : [step.stream];
     return new Set(indexes.flatMap((index) => streams[index]?.name ?? []));
+  }
+
+  /** For the checkpoint; of removals nothing, as nothing would ever take it back. */
+  facts(): MissedFacts {
+    return [...this.#missing].filter(([reason]) => reason !== REASONS.drop);
+  }
+
+  /** Checkpoints of earlier versions say nothing of it. */
+  restore(facts: MissedFacts = []): void {
+    for (const [reason, stream] of facts) this.#missing.set(reason, stream);
   }
 
   #streamOf(step: TimeStep): string {
