@@ -13,7 +13,7 @@
 import type { Cluster, Redis } from 'ioredis';
 import { parseRedisUrl } from './address.ts';
 import type { Script } from './script.ts';
-import { answerInTime, TimedCommand } from './timed-command.ts';
+import { answerInTime, timedCommand } from './timed-command.ts';
 import { CLIENT_DEFAULTS, type ClientOptions, makeClient, serversConnected } from './topology.ts';
 import { RedisUnavailable, unavailableFrom } from './unavailable.ts';
 
@@ -161,7 +161,7 @@ export class RedisConnection {
     }
     this.#pending++;
     try {
-      const command = new TimedCommand(name, args as RedisArgument[], { replyEncoding });
+      const command = timedCommand(name, args as RedisArgument[], { replyEncoding });
       const answer = this.#redis.sendCommand(command) as Promise<RedisReply>;
       const reply = await (this.#commandMsMax === 0 ? answer : answerInTime(answer, this.#commandMsMax));
       this.#slow = 0;

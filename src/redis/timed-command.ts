@@ -5,18 +5,28 @@
  * limit would then give up every command under way, all of them answered long ago, and three of those take the connection
  * for dead.
  */
-import { Command } from 'ioredis';
+import type { Command } from 'ioredis';
+import { clientModule } from './client-module.ts';
 
 /** A timer that is later than this tells that the process, and maybe all of the machine, stood still. */
 const LATE_MS_MAX = 20;
 /** As the client says it; `unavailable.ts` knows the text. */
 const TIMED_OUT = 'Command timed out';
 
+let TimedCommand: typeof Command | null = null;
+
 /** One whose time is not measured by the client. */
-export class TimedCommand extends Command {
-  override setTimeout(): void {
-    // `answerInTime` does.
-  }
+export function timedCommand(
+  name: string,
+  args: ConstructorParameters<typeof Command>[1],
+  options: ConstructorParameters<typeof Command>[2],
+): Command {
+  TimedCommand ??= class extends clientModule().Command {
+    override setTimeout(): void {
+      // `answerInTime` does.
+    }
+  };
+  return new TimedCommand(name, args, options);
 }
 
 /** Rejects when there is no answer after `msMax`; after a stand still the answer has as long once more, at most `msMax`. */

@@ -6,8 +6,9 @@
  * found anew.
  */
 import { readFileSync } from 'node:fs';
-import { Cluster, Redis, type RedisOptions } from 'ioredis';
+import type { Cluster, Redis, RedisOptions } from 'ioredis';
 import type { RedisAddress } from './address.ts';
+import { clientModule } from './client-module.ts';
 
 const PAUSE_MS = 50;
 /** Who comes back finds a server that came back within five seconds, the time to connect included. */
@@ -31,6 +32,7 @@ export function makeClient(address: RedisAddress, options: ClientOptions, isClos
 }
 
 function clientOf(address: RedisAddress, options: ClientOptions): Redis | Cluster {
+  const { Cluster, Redis } = clientModule();
   const shared = connectionOptions(address, options);
   const again = (attempt: number): number => pauseMs(attempt, Math.random());
   if (address.kind === 'cluster') {
@@ -90,6 +92,7 @@ function connectAgain(client: Redis | Cluster, isClosed: () => boolean): void {
 
 /** One server of a Cluster, whose connection is not made again when it ends. Not connected yet. */
 export function makeServerClient(address: RedisAddress, host: string, port: number, options: ClientOptions): Redis {
+  const { Redis } = clientModule();
   const shared = connectionOptions(address, options);
   return new Redis({ ...shared, host, port, lazyConnect: true, enableReadyCheck: false, retryStrategy: () => null });
 }
@@ -99,7 +102,7 @@ export function makeServerClient(address: RedisAddress, host: string, port: numb
  * with the first command for them, and refuse what comes while they do.
  */
 export async function serversConnected(client: Redis | Cluster): Promise<void> {
-  if (client instanceof Cluster) await Promise.all(client.nodes('master').map(connected));
+  if (client instanceof clientModule().Cluster) await Promise.all(client.nodes('master').map(connected));
 }
 
 function connected(server: Redis): Promise<void> {

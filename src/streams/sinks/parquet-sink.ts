@@ -20,7 +20,6 @@ import { linesOf } from '../lines/lines-of.ts';
 import { makeFolder } from '../make-folder.ts';
 import { FileSink, syncFolder } from './file-sink.ts';
 import { countOf } from './line-batch.ts';
-import { parquetOf } from './parquet-rows.ts';
 import type { Sink, SinkBatch, SinkKind } from './port.ts';
 
 const DAY_MS = 86_400_000;
@@ -42,11 +41,15 @@ export const parquetSinkKind: SinkKind = {
     }),
 };
 
+/** Its package is loaded by sinks that are opened, not by every process that could declare one. */
+type Writer = typeof import('./parquet-rows.ts');
+
 class ParquetSink implements Sink {
   readonly #folder: string;
   readonly #name: string;
   readonly #limits: { readonly rows: number; readonly everyMs: number };
   #part = 1;
+  #writer: Writer | null = null;
   #journal: FileSink | null = null;
   #closed = true;
   #seq = 0;
@@ -64,6 +67,7 @@ class ParquetSink implements Sink {
   }
 
   async open(): Promise<number> {
+    this.#writer ??= await import('./parquet-rows.ts');
     await makeFolder(this.#folder);
     const names = await readdir(this.#folder);
     let newest = 0;
@@ -144,6 +148,7 @@ class ParquetSink implements Sink {
   }
 
   async #writePart(journal: FileSink): Promise<void> {
+    const { parquetOf } = this.#writer as Writer;
     const bytes = parquetOf(await this.#lines(journal), {
       'millrace.seq': String(this.#seq),
       'millrace.sink': this.#name,
