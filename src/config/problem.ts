@@ -54,10 +54,16 @@ export function shown(option: Option, value: unknown): string {
   return written.length > SHOWN_CHARACTERS_MAX ? `${written.slice(0, SHOWN_CHARACTERS_MAX)}…` : written;
 }
 
+/** A text that without its quotes would be shown as the number, or the true or false, that was expected. */
+const looksLikeOther = (value: unknown): boolean =>
+  typeof value === 'string' && /^([+-]?\d+(\.\d+)?|true|false|null)$/.test(value);
+
 /** `--port 70000: must be an integer from 0 to 65535` */
 export function problemWith(option: Option, origin: Origin, value: unknown, reason: string): string {
-  const joint = origin.kind === 'flag' ? ' ' : origin.kind === 'env' ? '=' : ' = ';
-  return `${originLabel(option, origin)}${joint}${shown(option, value)}: ${reason}`;
+  const isText = origin.kind === 'flag' || origin.kind === 'env';
+  const joint = origin.kind === 'flag' ? ' ' : isText ? '=' : ' = ';
+  const quoted = !isText && looksLikeOther(value) && !isHidden(option, value);
+  return `${originLabel(option, origin)}${joint}${quoted ? JSON.stringify(value) : shown(option, value)}: ${reason}`;
 }
 
 export function notAllowed(option: Option, origin: Origin, value: unknown): string {

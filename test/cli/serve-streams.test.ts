@@ -188,7 +188,7 @@ describe('streams dlq with a served stream', () => {
     const unknown = await first.dlq('list', 'clocks');
     assert.deepEqual(
       [unknown.code, unknown.err],
-      [1, `millrace: ${new URL(first.url).origin}: answers 404: no stream named "clocks"\n`],
+      [1, `millrace: ${new URL(first.url).origin}: answers 404: no stream named "clocks"; did you mean clicks?\n`],
     );
     await stopped(first.child);
 

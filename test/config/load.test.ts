@@ -158,6 +158,19 @@ describe('the configuration file', () => {
 });
 
 describe('problems', () => {
+  test('of a text that looks like a number show that it is a text, where that is the problem', async (context) => {
+    const folder = folderWith(context, {
+      'millrace.config.json': '{"port": "80", "watch": "true", "stateSecret": "12", "overload": "drop"}',
+    });
+    assert.deepEqual(await problemsOf(() => load(folder, { flags: given(['queue-size', '0']) })), [
+      'millrace.config.json: port = "80": must be an integer from 0 to 65535',
+      'millrace.config.json: watch = "true": must be true or false',
+      'millrace.config.json: stateSecret = (hidden): must be text of 32 characters or more',
+      'millrace.config.json: overload = drop: must be one of caller-runs, reject, block',
+      '--queue-size 0: must be an integer from 1 to 1000000 (calls)',
+    ]);
+  });
+
   test('are told all at once, each with its place, value and allowed range', async (context) => {
     const folder = folderWith(context, {
       'millrace.config.yaml': 'port: 70000\nsessions:\n  max: 0\n  tttl: 1\nprot: 1\ntasks: 3\noverload: drop\n',

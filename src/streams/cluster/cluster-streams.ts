@@ -187,7 +187,7 @@ export class ClusterStreams implements Streams {
 
   #familyOf(stream: string): FamilyStreams {
     const found = this.#byName.get(stream) ?? this.#options.local;
-    if (found === null) throw new StreamRefusal('unknown', `no stream named ${JSON.stringify(stream.slice(0, 64))}`);
+    if (found === null) throw StreamRefusal.noStream(stream, this.#byName.keys());
     return found;
   }
 

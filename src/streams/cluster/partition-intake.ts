@@ -34,9 +34,11 @@ export interface PartitionPorts {
 
 /** Throws `StreamRefusal` where there is no such stream. */
 export function planOf({ plan }: PartitionPorts, stream: string): StreamPlan {
-  const found = plan().streams.find(({ name }) => name === stream);
+  const { streams } = plan();
+  const found = streams.find(({ name }) => name === stream);
   if (found !== undefined) return found;
-  throw new StreamRefusal('unknown', `no stream named ${JSON.stringify(stream.slice(0, 64))}`);
+  const names = streams.map(({ name }) => name);
+  throw StreamRefusal.noStream(stream, names);
 }
 
 export class PartitionIntake {

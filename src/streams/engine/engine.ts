@@ -141,9 +141,9 @@ export class StreamEngine {
 
   bookNamed(stream: string): StreamBook {
     const book = this.books.find(({ plan }) => plan.name === stream);
-    if (book === undefined)
-      throw new StreamRefusal('unknown', `no stream named ${JSON.stringify(stream.slice(0, 64))}`);
-    return book;
+    if (book !== undefined) return book;
+    const names = this.books.map(({ plan }) => plan.name);
+    throw StreamRefusal.noStream(stream, names);
   }
 
   /**

@@ -4,6 +4,7 @@
  * Role: the seam in front of `engine.ts`. Nothing behind it is asked for by name elsewhere. Refusals are values of the
  * closed table `STREAM_REFUSALS`, thrown as `StreamRefusal` and never with a stack of their own to look at.
  */
+import { nearest } from '../../config/nearest.ts';
 import type { StreamDefinition } from '../define/definition.ts';
 import type { OwnContext } from '../event-context.ts';
 import type { Plan } from '../plan.ts';
@@ -46,6 +47,14 @@ export class StreamRefusal extends Error {
   /** `id`: the batch id, in the words of who sent it. */
   static usedFor(id: string): StreamRefusal {
     return new StreamRefusal('conflict', `${id} was used for a batch with another body`);
+  }
+
+  /** `known`: names of those there are, one of which may have been meant. */
+  static noStream(name: string, known: Iterable<string>): StreamRefusal {
+    const written = name.slice(0, 64);
+    const suggestion = nearest(written, known);
+    const hint = suggestion === null ? '' : `; did you mean ${suggestion}?`;
+    return new StreamRefusal('unknown', `no stream named ${JSON.stringify(written)}${hint}`);
   }
 
   /** It does not count, but it is kept: who has sent it goes on behind it. */

@@ -124,6 +124,9 @@ for (const frontend of FRONT_ENDS) {
       const headers = { 'Content-Type': 'application/x-ndjson' };
       const unknown = await call(`${root}/nobody/events`, { method: 'POST', body: ndjson([visit('a')]), headers });
       assert.deepEqual([unknown.status, unknown.json], [404, { error: 'no stream named "nobody"' }]);
+      const mistyped = await call(`${root}/visit/events`, { method: 'POST', body: '{}', headers });
+      const meant = 'no stream named "visit"; did you mean visits?';
+      assert.deepEqual([mistyped.status, mistyped.json], [404, { error: meant }]);
       assert.equal((await call(`${root}/visits/other`, { method: 'POST', body: 'x', headers })).status, 404);
       assert.equal((await call(`${root}/../streams/a%2Fb/events`, { method: 'POST', body: 'x', headers })).status, 404);
       const wrong = await call(`${served.base}/events`, { method: 'PUT', body: 'x', headers });
