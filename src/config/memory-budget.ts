@@ -7,6 +7,7 @@
  */
 import { GARBAGE_SHARE } from '../dispatch/heap-watch.ts';
 import { boardBytes } from '../dispatch/job-board.ts';
+import { DERIVED_BYTES_MAX } from '../streams/engine/results/derived-limits.ts';
 import type { Settings } from './settings.ts';
 
 const KIB = 1024;
@@ -29,6 +30,16 @@ const SLOTS_PER_WORKER = 64;
 
 export function jobSlots(settings: Pick<Settings, 'queueSize' | 'maxConcurrent' | 'workers'>): number {
   return settings.queueSize + SLOTS_PER_PERMIT * settings.maxConcurrent + SLOTS_PER_WORKER * settings.workers;
+}
+
+/** Engines of the streams, as a bound: one for all of this node, and one for each partition of what is replicated. */
+function streamEngines({ definitions, files }: Settings['streaming']): number {
+  if (definitions.length === 0 && files.length === 0) return 0;
+  // What is wrong with a declaration is told when the streams are opened.
+  return definitions.reduce((engines, { durability, partitions }) => {
+    if (durability !== 'replicated') return engines;
+    return engines + (Number.isSafeInteger(partitions) ? Math.max(1, Number(partitions)) : 1);
+  }, 1);
 }
 
 export interface BudgetLine {
@@ -78,6 +89,7 @@ export function memoryBudget(settings: Settings, machineMiB: number): MemoryBudg
     ),
     line('sessions', 'sessions.max, sessions.maxEventBytes', 0, sessions.max * (RECORD_BYTES + sessions.eventBytesMax)),
     line('tasks', 'tasks.max', 0, tasks.max * RECORD_BYTES),
+    line('events made of results', 'streams', 0, streamEngines(settings.streaming) * DERIVED_BYTES_MAX),
   ];
   const sum = (read: (entry: BudgetLine) => number): number =>
     Math.ceil(lines.reduce((total, entry) => total + read(entry), 0) / MIB);

@@ -40,6 +40,14 @@ describe('the memory budget', () => {
     }
   });
 
+  test('counts what each engine of the streams keeps of events made of results', () => {
+    const schema = { fields: { at: 'integer' } } as const;
+    const none = budget({}).peakMiB;
+    assert.equal(budget({ streams: [{ name: 'a', schema }] }).peakMiB, none + 16);
+    const cut = { name: 'b', schema, durability: 'replicated', partitions: 4 } as const;
+    assert.equal(budget({ streams: [{ name: 'a', schema }, cut] }).peakMiB, none + 5 * 16);
+  });
+
   test('counts at least the slots the engine makes', () => {
     const count = fc.integer({ min: 1, max: 100_000 });
     fc.assert(

@@ -82,7 +82,13 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/rates': ['protocol/canonical-json.ts', 'redis'],
   // Beside the path.
   'src/redis': [],
-  'src/config': ['catalogue/import-module.ts', 'dispatch/heap-watch.ts', 'dispatch/job-board.ts', 'redis/address.ts'],
+  'src/config': [
+    'catalogue/import-module.ts',
+    'dispatch/heap-watch.ts',
+    'dispatch/job-board.ts',
+    'redis/address.ts',
+    'streams/engine/results/derived-limits.ts',
+  ],
   'src/observe': ['frontend/refusal.ts'],
 };
 

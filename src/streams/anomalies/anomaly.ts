@@ -3,7 +3,8 @@
  *
  * Role: gives each key its detector and time order. Of events, values come as they arrive; of a window, on-time results
  * in order of their windows. `missing` watches the watermark, and the clock while the whole stream is silent: a key that
- * was seen and is silent for `afterMs` of event time is told once, until it is seen again.
+ * was seen and is silent for `afterMs` of event time is told once, until it is seen again, be it in the same batch
+ * (`silences.ts`).
  * Results: `value`, `expected`, `score`, `kind`; start and end of the event (the same) or of the window.
  */
 import { Packr } from 'msgpackr';
@@ -23,20 +24,29 @@ import { evictIdlest } from '../state/evict-idle.ts';
 import { SharedKeyedStates } from '../state/keyed-states.ts';
 import type { StateCodec } from '../state/keyed-states-port.ts';
 import { createDetector, type DetectorState, detect, type Verdict } from './detectors.ts';
+import { goOn, see } from './silences.ts';
 
 const packr = new Packr({ useRecords: false });
 
+/** An earlier version kept no more than the last time. */
+const BEFORE_ALL = Number.NEGATIVE_INFINITY;
+
 const codec: StateCodec<DetectorState> = {
-  encode: ({ count, lastTs, lastValue, mean, spread }) => packr.pack([count, mean, spread, lastTs, lastValue]),
+  encode({ ahead, count, lastTs, lastValue, mean, sinceTs, spread }) {
+    const runs = Number.isNaN(sinceTs) ? [] : [sinceTs, ahead];
+    return packr.pack([count, mean, spread, lastTs, lastValue, ...runs]);
+  },
   decode(bytes) {
-    const [count, mean, spread, lastTs, lastValue] = packr.unpack(bytes) as [
+    const [count, mean, spread, lastTs, lastValue, sinceTs = BEFORE_ALL, ahead = []] = packr.unpack(bytes) as [
       number[],
       number[],
       number[],
       number,
       number,
+      number?,
+      number[]?,
     ];
-    return { count, mean, spread, lastTs, lastValue };
+    return { count, mean, spread, lastTs, lastValue, sinceTs, ahead };
   },
 };
 
@@ -62,14 +72,14 @@ class Anomaly implements ShardOperator {
     this.#value = anomaly.source < 0 && anomaly.value !== '' ? compileRow(anomaly.value, fields) : null;
   }
 
-  events({ batch, count, keys, provenance, rows }: OperatorInput, out: Emitter): void {
+  events({ batch, count, keys, provenance, rows, watermark }: OperatorInput, out: Emitter): void {
     if (this.#plan.source >= 0) return;
     for (let i = 0; i < count; i++) {
       const row = rows[i] as number;
       const value = this.#value === null ? 0 : this.#value.number(batch, row);
       if (Number.isNaN(value)) continue;
       const ts = batch.ts[row] as number;
-      const verdict = this.#judge(keys[i] as number, value, ts);
+      const verdict = this.#judge(keys[i] as number, value, ts, watermark);
       if (verdict === null) continue;
       this.#row.origin = eventId(provenance, row);
       const evidence = evidenceOfEvent(batch, row, provenance);
@@ -82,7 +92,7 @@ class Anomaly implements ShardOperator {
     if (row.retraction || row.output !== '' || row.timing !== 'on-time') return;
     const value = numberOf(row.values[columns.indexOf(this.#plan.value)], this.#plan.type);
     if (Number.isNaN(value)) return;
-    const verdict = this.#judge(row.keyId, value, row.start);
+    const verdict = this.#judge(row.keyId, value, row.start, Number.NEGATIVE_INFINITY);
     if (verdict !== null) {
       this.#row.origin = row.origin;
       this.#tell(row.keyId, value, verdict, this.#plan.type, row.start, row.end, row.evidence, out);
@@ -91,14 +101,19 @@ class Anomaly implements ShardOperator {
   }
 
   /** Null when the value is none to tell of. Timers are the times of what was seen: `afterMs` may change. */
-  #judge(keyId: number, value: number, ts: number): Verdict | null {
-    const state = this.#states.get(keyId) ?? createDetector(this.#plan);
-    // What comes late has been overtaken: the key is not seen again by it.
-    const isNews = !(ts <= state.lastTs);
+  #judge(keyId: number, value: number, ts: number, watermark: number): Verdict | null {
+    const known = this.#states.get(keyId);
+    const state = known ?? createDetector(this.#plan);
+    if (this.#plan.type === 'missing') {
+      const isTold = known !== undefined && this.#states.timer(keyId) === Number.POSITIVE_INFINITY;
+      const { lastTs } = state;
+      see(state, this.#plan.afterMs, ts, value, watermark, isTold);
+      // What comes late has been overtaken: the key is not seen again by it.
+      this.#states.put(keyId, state, isTold && state.lastTs === lastTs ? Number.POSITIVE_INFINITY : state.lastTs);
+      return null;
+    }
     const verdict = detect(this.#plan, state, value, ts);
-    if (this.#plan.type !== 'missing') this.#states.put(keyId, state, Number.POSITIVE_INFINITY);
-    else if (isNews) this.#states.put(keyId, state, state.lastTs);
-    else this.#states.put(keyId, state, this.#states.timer(keyId));
+    this.#states.put(keyId, state, Number.POSITIVE_INFINITY);
     return verdict?.anomalous === true ? verdict : null;
   }
 
@@ -111,22 +126,19 @@ class Anomaly implements ShardOperator {
   }
 
   #tellMissing(untilMs: number, out: Emitter): void {
-    for (const keyId of this.#states.due(untilMs - this.#plan.afterMs)) {
+    const { afterMs } = this.#plan;
+    for (const keyId of this.#states.due(untilMs - afterMs)) {
       const state = this.#states.get(keyId);
       if (state === undefined) continue;
       this.#row.origin = '';
-      const verdict = { anomalous: true, expected: state.lastTs, score: 1 };
-      this.#tell(
-        keyId,
-        state.lastValue,
-        verdict,
-        'missing',
-        state.lastTs,
-        state.lastTs + this.#plan.afterMs,
-        null,
-        out,
-      );
-      this.#states.put(keyId, state, Number.POSITIVE_INFINITY);
+      let isSeen = true;
+      while (isSeen && state.lastTs <= untilMs - afterMs) {
+        const { lastTs, lastValue } = state;
+        const verdict = { anomalous: true, expected: lastTs, score: 1 };
+        this.#tell(keyId, lastValue, verdict, 'missing', lastTs, lastTs + afterMs, null, out);
+        isSeen = goOn(state);
+      }
+      this.#states.put(keyId, state, isSeen ? state.lastTs : Number.POSITIVE_INFINITY);
     }
     this.#states.flush();
   }

@@ -10,19 +10,18 @@
  * - rate: change per second since the value before, by the times of the events: one that comes late has none before it.
  */
 import type { AnomalyPlan } from '../plan.ts';
+import type { Seen } from './silences.ts';
 
 /** Differences of two have squares, and sums of these are numbers. */
 const LEARNT_MAX = 1e150;
 
-export interface DetectorState {
+/** `lastTs`, `lastValue`: of the value with the highest time; of `missing`, see `silences.ts`. */
+export interface DetectorState extends Seen {
   /** Values seen; per bucket for `seasonal`. */
   count: number[];
   mean: number[];
   /** Sum of squared deviations (zscore, seasonal) or the weighted variance (ewma). */
   spread: number[];
-  /** Of the value with the highest time. */
-  lastTs: number;
-  lastValue: number;
 }
 
 export interface Verdict {
@@ -35,17 +34,13 @@ export interface Verdict {
 export function createDetector(plan: AnomalyPlan): DetectorState {
   const buckets = plan.type === 'seasonal' ? plan.buckets : 1;
   const zeros = (): number[] => new Array<number>(buckets).fill(0);
-  return { count: zeros(), mean: zeros(), spread: zeros(), lastTs: Number.NaN, lastValue: Number.NaN };
+  const never = { sinceTs: Number.NaN, lastTs: Number.NaN, lastValue: Number.NaN, ahead: [] };
+  return { count: zeros(), mean: zeros(), spread: zeros(), ...never };
 }
 
 /** Takes the value in; null while there is nothing to compare it with. Changes `state`. */
 export function detect(plan: AnomalyPlan, state: DetectorState, value: number, ts: number): Verdict | null {
-  const verdict =
-    plan.type === 'rate'
-      ? rate(plan, state, value, ts)
-      : plan.type === 'missing'
-        ? null
-        : banded(plan, state, value, ts);
+  const verdict = plan.type === 'rate' ? rate(plan, state, value, ts) : banded(plan, state, value, ts);
   if (!(ts < state.lastTs)) {
     state.lastTs = ts;
     state.lastValue = value;

@@ -204,9 +204,9 @@ export class StreamEngine {
     return this.decodeTasks.of(this.plan.epoch, book, record, seq, contextBytes);
   }
 
-  /** Resolves when the poison events of all that was applied are kept: the log is then not needed for them. */
-  async buried(): Promise<void> {
-    await this.burials.settled();
+  /** Resolves when the poison events of all that was applied are kept: the log is then not needed for them. Else rejects. */
+  buried(): Promise<void> {
+    return this.burials.buried();
   }
 
   /** Records of `memory` streams may have been lost with the process that had applied them, and left letters. */

@@ -79,7 +79,7 @@ export class StreamService implements Streams {
     if (this.starting) reasons.push(...this.#startReasons());
     if (!this.#engine.parts.eventLog.available) reasons.push('stream log');
     if (this.#engine.shards.notStored !== '') reasons.push('stream spill');
-    if (this.#engine.burials.isHeld) reasons.push('stream dead letters');
+    if (this.#engine.burials.isHeld || this.#engine.burials.isBehind) reasons.push('stream dead letters');
     reasons.push(...this.#engine.missed.reasons, ...this.#engine.outcomes.failed.reasons);
     return reasons;
   }

@@ -91,3 +91,36 @@ test('those that could not be kept are kept later, in their order', async () => 
     await rig.close();
   }
 });
+
+test('no checkpoint passes over those that cannot be kept, however often it is tried and however the process ends', async () => {
+  for (const end of ['abandon', 'close'] as const) {
+    const stores = lastingStores();
+    const { deadLetters } = await stores();
+    const add = deadLetters.add.bind(deadLetters);
+    const tap = createTap();
+    let rig = await openRig(DEFINITIONS, { stores, tap });
+    await rig.send('s', [{ at: 1 }]);
+    deadLetters.add = () => Promise.reject(new Error('no space'));
+    await rig.send('s', BATCH, { batchId: 'b1' });
+    for (let i = 0; i < 2; i++) await assert.rejects(rig.checkpoint(), /1 poison events cannot be kept/);
+    assert.deepEqual(rig.service.degraded, ['stream dead letters']);
+    await rig.send('s', [{ at: 50 }]);
+    await rig[end]();
+
+    deadLetters.add = add;
+    rig = await openRig(DEFINITIONS, { stores, tap });
+    assert.deepEqual(await rig.send('s', BATCH, { batchId: 'b1' }), { accepted: 2, rejected: 1, late: 0 });
+    const letters = await rig.service.deadLetters('s', '', 10);
+    assert.deepEqual(
+      letters.map(({ text }) => text),
+      ['{"at":"poison"}'],
+    );
+    await rig.checkpoint();
+    assert.deepEqual(rig.service.degraded, []);
+    await rig.close();
+    assert.deepEqual(
+      tap.lines().map((line) => JSON.parse(line).values),
+      [{ n: 3 }],
+    );
+  }
+});

@@ -128,6 +128,7 @@ test('missing: a key is told once when the others go on without it, and again wh
   assert.deepEqual(found, [
     { key: 'a', start: 1000, end: 6000, value: 7, expected: 1000, score: 1 },
     { key: 'a', start: 9500, end: 14_500, value: 6, expected: 9500, score: 1 },
+    { key: 'b', start: 9000, end: 14_000, value: 9, expected: 9000, score: 1 },
   ]);
 });
 

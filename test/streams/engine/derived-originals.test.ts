@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
 import type { OriginalEvent, ResultLine } from '../../../src/streams/engine/port.ts';
-import { DERIVED_BYTES_MAX } from '../../../src/streams/engine/results/derived-records.ts';
+import { DERIVED_BYTES_MAX } from '../../../src/streams/engine/results/derived-limits.ts';
 import { lastingStores } from './faults.ts';
 import { openRig, type Rig } from './rig.ts';
 

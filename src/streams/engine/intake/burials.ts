@@ -3,7 +3,8 @@
  *
  * Role: between applied records, of which poison events are left, and a store that may be away for a moment: what it does
  * not take is offered again, before the letters that come next, as a store takes places only in rising order, and at each
- * checkpoint. Nobody's batch fails for it: its other events are counted. What is left out is another matter: what follows
+ * checkpoint, which is not made while any waits: the log has them until then. Nobody's batch fails for it: its other events
+ * are counted. What is left out is another matter: what follows
  * waits for its note (`keep`).
  * Bounds: what waits is as much as a stream's letters may be; then the oldest go, which is told.
  */
@@ -35,6 +36,16 @@ export interface BurialPorts {
   ended(): boolean;
 }
 
+/** A checkpoint would pass over poison events that are nowhere else than in the log. */
+export class NotBuried extends Error {
+  constructor(letters: number, cause: unknown) {
+    super(`${letters} poison events cannot be kept as dead letters yet: the log keeps them, and what came since`, {
+      cause,
+    });
+    this.name = 'NotBuried';
+  }
+}
+
 export class Burials {
   readonly #ports: BurialPorts;
   #held = false;
@@ -53,6 +64,11 @@ export class Burials {
   /** Everything waits until the store takes a note. */
   get isHeld(): boolean {
     return this.#held;
+  }
+
+  /** Poison events wait for the store, which has not taken them. */
+  get isBehind(): boolean {
+    return this.#trouble !== null && this.#waiting.length > 0;
   }
 
   /** The streams end: nobody waits any more for a store that cannot be written. */
@@ -109,6 +125,12 @@ export class Burials {
     if (this.#waiting.length > 0 || this.#adding !== null) await this.add([]);
   }
 
+  /** As `settled`, of what was added by now. Rejects with `NotBuried` when any could not be kept. */
+  async buried(): Promise<void> {
+    await this.settled();
+    if (this.isBehind) throw new NotBuried(this.#waiting.length, this.#trouble);
+  }
+
   #begin(): Promise<void> {
     const adding = this.#addAll().finally(() => {
       if (this.#adding === adding) this.#adding = null;
@@ -123,6 +145,7 @@ export class Burials {
     this.#waiting = [];
     try {
       await this.#ports.store.add(letters);
+      this.#trouble = null;
     } catch (error) {
       this.#trouble = error;
       this.#waiting = [...letters, ...this.#waiting];

@@ -5,15 +5,15 @@
  * Role: these batches are not in the log, and cannot be read from it. They are kept as they are, by reference, so that
  * nothing is copied or written for it; a start has those that its replay makes again. Of each line it is known which
  * operator's result it was: with that, and the bounds and the key in the event, the result is found where it is kept.
- * Bounds: `BYTES_MAX` of bodies and `RECORDS_MAX` of them (a short body may hold a block of 8 KiB); the oldest go first.
+ * Bounds: `DERIVED_BYTES_MAX` of bodies and `RECORDS_MAX` of them (a short body may hold a block of 8 KiB); the oldest go first.
  */
 import { columnNames } from '../../expressions/result-columns.ts';
 import type { Plan } from '../../plan.ts';
 import type { EventsRecord } from '../engine.ts';
 import type { ResultPlace } from '../port.ts';
 import type { DerivedBatch, LinesOf } from './derived-body.ts';
+import { DERIVED_BYTES_MAX } from './derived-limits.ts';
 
-export const DERIVED_BYTES_MAX = 16 * 1024 * 1024;
 const RECORDS_MAX = 2048;
 
 export interface DerivedRecord {
