@@ -198,7 +198,10 @@ test('what is declared, not there, or read by something is refused, by name, and
   await refused('windows', 'rise', 'unknown', 'stream s has no window "rise"; it has own, odd');
   await rig.service.define('s', 'windows', WINDOW);
   await refused('windows', 'y', 'unknown', 'stream s has no window "y"; it has own, odd, x');
-  await assert.rejects(rig.service.remove('t', 'windows', 'x'), { refusal: 'unknown', message: 'no stream named "t"' });
+  await assert.rejects(rig.service.remove('t', 'windows', 'x'), {
+    refusal: 'unknown',
+    message: 'no stream named "t"; did you mean s?',
+  });
   assert.ok(namesOf(rig).includes('odd'));
   await rig.close();
 });

@@ -54,7 +54,16 @@ test('gives one final result for each event that passes, projected', () => {
   const operator = viewKind.attach(view, viewKind.create(view, PLAN), { plan: PLAN, keys: KEYS });
   assert.deepEqual(operator.columns, ['euro', 'where']);
   const evidence = (row: number) => ({ events: [`7:${row}`], traces: ['00-t'], correlationIds: [] });
-  const common = { start: 6, end: 6, origin: '', timing: 'on-time', final: true, retraction: false, output: '' };
+  const common = {
+    start: 6,
+    end: 6,
+    origin: '',
+    timing: 'on-time',
+    final: true,
+    retraction: false,
+    output: '',
+    failed: null,
+  };
   assert.deepEqual(run(view, viewKind.create(view, PLAN), inputOf(events)), [
     { ...common, keyId: 1, pane: 0, values: [4, '?'], evidence: evidence(1) },
     { ...common, keyId: 1, pane: 1, values: [6, 'Oslo'], evidence: evidence(3) },
