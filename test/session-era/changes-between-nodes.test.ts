@@ -76,6 +76,8 @@ describe('changes while a stream is between two nodes', () => {
   async function listening(): Promise<FakeReply> {
     await subscribe(0, NOTE);
     const first = await listen(0);
+    // Without an id to come back with, nothing is read from the log.
+    await eventually('an id', () => lastId(first), Boolean);
     for (const on of [1, 2]) await eventually('elsewhere', () => node(on).hub.known(sessionId)?.elsewhere, Boolean);
     return first;
   }
