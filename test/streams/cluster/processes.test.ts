@@ -9,7 +9,8 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { Accepted } from '../../../src/streams/sources/port.ts';
 import { eventually } from '../../clients/eventually.ts';
-import { NodeProcess, steadyPort } from '../../cluster/balancer/node-process.ts';
+import { NodeProcess } from '../../cluster/balancer/node-process.ts';
+import { freePort } from '../../redis/redis-process.ts';
 import { RedisServer } from '../../redis/redis-server.ts';
 import { randomFrom } from '../engine/faults.ts';
 import { until } from './node-rig.ts';
@@ -44,7 +45,7 @@ before(async () => {
     ...['--config', config, '--redis-url', redis.url, '--workers', '1', '--log-level', 'warn'],
     ...['--heartbeat-ms', String(HEARTBEAT_MS), '--shutdown-grace-ms', '5000'],
   ];
-  for (let i = 1; i <= 3; i++) nodes.push(new NodeProcess(`n${i}`, await steadyPort(), flags));
+  for (let i = 1; i <= 3; i++) nodes.push(new NodeProcess(`n${i}`, await freePort(), flags));
   await Promise.all(nodes.map((node) => node.start()));
 });
 after(async () => {
@@ -110,7 +111,7 @@ async function strike(round: number, victim: NodeProcess): Promise<void> {
 }
 
 test('a replicated stream without Redis is refused at the start', async () => {
-  const node = new NodeProcess('alone', await steadyPort(), ['--config', join(folder, 'millrace.config.json')]);
+  const node = new NodeProcess('alone', await freePort(), ['--config', join(folder, 'millrace.config.json')]);
   await assert.rejects(
     node.start(),
     /millrace\.config\.json: streams\[0\]\.durability: \\?"replicated\\?", .* there is no redisUrl/,
@@ -122,7 +123,7 @@ test('a node whose Redis is there takes its streams over at the first try', asyn
   const config = join(folder, 'lone.config.json');
   writeFileSync(config, JSON.stringify({ streams: cutStreams('lone', redis.url, 2), cluster: { prefix: 'lone:' } }));
   const flags = ['--config', config, '--redis-url', redis.url, '--workers', '1', '--log-level', 'warn'];
-  const node = new NodeProcess('lone', await steadyPort(), flags);
+  const node = new NodeProcess('lone', await freePort(), flags);
   await node.start();
   try {
     const events = cutBatches(randomFrom(SEED), 1, 5).flat();
