@@ -3,6 +3,7 @@ import { appendFileSync, readdirSync, readFileSync, writeFileSync } from 'node:f
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { PACKAGE_ROOT } from '../../src/config/version.ts';
+import { eventually } from '../clients/eventually.ts';
 import { folderWith } from '../config/sources.ts';
 import { asChild, type Child, inProcess } from './millrace.ts';
 import { readyUrl, resultOf } from './served.ts';
@@ -27,15 +28,12 @@ async function stopped(child: Child): Promise<void> {
 }
 
 /** Asks until there is an answer worth taking. */
-async function eventually<T>(ask: () => Promise<T | undefined>): Promise<T> {
-  for (;;) {
-    const answer = await ask();
-    if (answer !== undefined) return answer;
-  }
+async function answered<T>(ask: () => Promise<T | undefined>): Promise<T> {
+  return (await eventually('an answer', ask, (answer) => answer !== undefined)) as T;
 }
 
 describe('serve --streams', () => {
-  test('watches this machine by itself and answers over MCP', { timeout: 60_000 }, async (context) => {
+  test('watches this machine by itself and answers over MCP', { timeout: 240_000 }, async (context) => {
     const example = join(PACKAGE_ROOT, 'examples/streams/machine.yaml');
     const world = { cwd: folderWith(context), compiled: true };
     const child = asChild(context, [...SERVE, '--streams', example], world);
@@ -45,12 +43,12 @@ describe('serve --streams', () => {
       const { rows } = await resultOf<{ rows: Row[] }>(url, 'window_query', query);
       return rows[0];
     };
-    const memory = await eventually(() => rowOf('memory'));
+    const memory = await answered(() => rowOf('memory'));
     assert.equal(memory.key.part, 'all');
     assert.equal(memory.end - memory.start, 5000);
     assert.ok(memory.values.mean > 0 && memory.values.highest <= 100 && memory.values.readings >= 1);
     // A processor needs two samples.
-    const cpu = await eventually(() => rowOf('cpu'));
+    const cpu = await answered(() => rowOf('cpu'));
     assert.ok(cpu.values.mean >= 0 && cpu.values.highest <= 100);
     const { counters, operators } = await resultOf<Described>(url, 'stream_describe', { stream: 'machine' });
     assert.ok(counters.accepted > 2);
@@ -79,7 +77,7 @@ describe('serve --streams', () => {
   });
 
   test('paths begin at the folder of the file that declares them, wherever it is started', {
-    timeout: 60_000,
+    timeout: 240_000,
   }, async (context) => {
     const stream = (name: string) => ({
       ...{ name, durability: 'fsync', schema: { fields: { n: 'number' } }, views: [{ name: 'all' }] },
@@ -104,7 +102,7 @@ describe('serve --streams', () => {
     const runIn = async (cwd: string, a: number[], b: number[]): Promise<void> => {
       const child = asChild(context, args, { cwd: join(root, cwd), compiled: true });
       await readyUrl(child);
-      await eventually(async () => {
+      await answered(async () => {
         const all = [numbersIn('a.out.ndjson'), numbersIn('more/b.out.ndjson')];
         return all.flat().length >= a.length + b.length ? all : undefined;
       });
@@ -155,7 +153,7 @@ windows:
 `;
 
 describe('streams dlq with a served stream', () => {
-  test('lists poison, takes it back once the schema fits, drops the rest', { timeout: 60_000 }, async (context) => {
+  test('lists poison, takes it back once the schema fits, drops the rest', { timeout: 240_000 }, async (context) => {
     const cwd = folderWith(context, { 'clicks.yaml': clicks('integer') });
     const start = async (): Promise<{
       child: Child;

@@ -44,7 +44,7 @@ describe('a node that is killed while it runs a call for another', () => {
       ...['--tools', TOOLS, '--heartbeat-ms', String(HEARTBEAT_MS), '--request-timeout-ms', String(CALL_MS_MAX)],
     ]);
     await started.start();
-    await eventually(`${id} among the nodes`, seen, (ids) => ids.includes(id), 20_000);
+    await eventually(`${id} among the nodes`, seen, (ids) => ids.includes(id));
     return started;
   }
 
@@ -72,13 +72,11 @@ describe('a node that is killed while it runs a call for another', () => {
       'the tool',
       () => asker.names(),
       (names) => names.includes(name),
-      20_000,
     ).then(() => call(name, line, line));
     const [pid] = await eventually(
       'the execution',
       () => executions(line),
       (pids) => pids.length === 1,
-      20_000,
     );
     const second = await node(`${line}-2`);
     await first.kill();
