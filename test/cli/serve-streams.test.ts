@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { appendFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { describe, test } from 'node:test';
 import { PACKAGE_ROOT } from '../../src/config/version.ts';
 import { eventually } from '../clients/eventually.ts';
 import { folderWith } from '../config/sources.ts';
-import { asChild, type Child, inProcess } from './millrace.ts';
+import { asChild, type Child, type Ended, inProcess } from './millrace.ts';
 import { readyUrl, resultOf } from './served.ts';
 
 const SERVE = ['serve', '--port', '0', '--workers', '1', '--no-builtin-tools', '--log-level', 'warn'];
@@ -25,6 +25,12 @@ async function stopped(child: Child): Promise<void> {
   child.process.kill('SIGTERM');
   const { code, err } = await child.ended;
   assert.deepEqual([code, err], [0, '']);
+}
+
+/** What is refused before anything starts, told as from `cwd`: it is shown from where this process is. */
+async function refused(args: readonly string[], cwd: string): Promise<Ended> {
+  const ended = await inProcess(args, { cwd });
+  return { ...ended, err: ended.err.replaceAll(`${relative(process.cwd(), cwd)}/`, '') };
 }
 
 /** Asks until there is an answer worth taking. */
@@ -66,13 +72,13 @@ describe('serve --streams', () => {
       'more/b.yaml': 'streams:\n  - {name: b, schema: {fields: {n: number}}}\n  - {name: c, sizes: 1}\n',
       'a.yaml': 'name: a\nschema: {fields: {n: numbr}}\n',
     });
-    const { code, out, err } = await asChild(context, SERVE, { cwd, compiled: true }).ended;
+    const { code, out, err } = await refused(SERVE, cwd);
     assert.deepEqual([code, out], [78, '']);
     const [first, second, third] = err.split('\n');
     assert.match(first ?? '', /^millrace: more\/b\.yaml: streams\[1\]\.schema: missing, expected /);
     assert.match(second ?? '', /^millrace: more\/b\.yaml: streams\[1\]\.sizes: "sizes", expected /);
     assert.match(third ?? '', /^millrace: a\.yaml: streams\[0\]\.schema\.fields\.n: "numbr", expected /);
-    const over = await asChild(context, ['stdio', '--log-level', 'silent'], { cwd, compiled: true }).ended;
+    const over = await refused(['stdio', '--log-level', 'silent'], cwd);
     assert.deepEqual(over, { code, out, err });
   });
 
@@ -126,7 +132,7 @@ describe('serve --streams', () => {
         ]),
       ]),
     });
-    const { err } = await asChild(context, [...SERVE, '--streams', 'b.json'], { cwd, compiled: true }).ended;
+    const { err } = await refused([...SERVE, '--streams', 'b.json'], cwd);
     const problem =
       'b.json: streams[0].sinks[1].path: "out.ndjson", expected a path of its own: millrace.config.json: streams[0].sinks[0] writes there\n';
     assert.equal(err, `millrace: ${problem}`);
@@ -137,7 +143,7 @@ describe('serve --streams', () => {
   test('names the file of a stream that needs Redis where there is none', async (context) => {
     const b = { name: 'b', schema: { fields: { n: 'number' } }, durability: 'replicated' };
     const cwd = folderWith(context, { 'b.json': JSON.stringify([b]) });
-    const { err } = await asChild(context, [...SERVE, '--streams', 'b.json'], { cwd, compiled: true }).ended;
+    const { err } = await refused([...SERVE, '--streams', 'b.json'], cwd);
     const expected = 'expected fsync or memory: there is no redisUrl';
     assert.equal(err, `millrace: b.json: streams[0].durability: "replicated", ${expected}\n`);
   });

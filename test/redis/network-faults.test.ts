@@ -262,8 +262,14 @@ async function listen(clients: NodeConnections, channels: readonly string[]): Pr
 }
 
 describe('Cluster', () => {
+  /** Of all who end nobody in it. */
+  let cluster: RedisClusterServers;
+  before(async () => {
+    cluster = await RedisClusterServers.start({ args: ['--cluster-require-full-coverage', 'no'] });
+  });
+  after(() => cluster.end());
+
   test('servers that stand still fail commands in time, and are back after it', async () => {
-    const cluster = await RedisClusterServers.start();
     const clients = await clientsOf(cluster.url);
     try {
       await heard(clients, 'before', 'x');
@@ -276,19 +282,21 @@ describe('Cluster', () => {
     } finally {
       clients.close();
       cluster.resume();
-      await cluster.end();
     }
   });
 
   test('a primary dies and its replica takes over: its channels are heard again, and the others all the time', async () => {
-    const cluster = await RedisClusterServers.start({ replicas: 1 });
+    // However long its replica stands still, it may take over.
+    const cluster = await RedisClusterServers.start({ replicas: 1, args: ['--cluster-replica-validity-factor', '0'] });
     const clients = await clientsOf(cluster.url);
     const channels = Array.from({ length: 12 }, (_, i) => `channel:${i}`);
     let gaps = 0;
     try {
       await listen(clients, channels);
       clients.subscriber.onGap = () => gaps++;
+      const replica = await cluster.replicaOf('channel:0');
       await cluster.killPrimaryOf('channel:0');
+      replica.signal('SIGSTOP');
       await eventually(
         'the loss',
         () => clients.subscriber.up,
@@ -296,6 +304,7 @@ describe('Cluster', () => {
         PATIENCE_MS,
       );
       assert.equal(gaps, 0, 'told when everything is heard again');
+      replica.signal('SIGCONT');
       await cluster.promoted('channel:0');
       await answersAgain(clients.commands);
       await eventually(
@@ -315,7 +324,6 @@ describe('Cluster', () => {
   });
 
   test('a server that stands still is not listened to any more, and is again when it goes on', async () => {
-    const cluster = await RedisClusterServers.start({ args: ['--cluster-require-full-coverage', 'no'] });
     const clients = await clientsOf(cluster.url);
     try {
       await listen(clients, ['a', 'b', 'c']);
@@ -333,30 +341,24 @@ describe('Cluster', () => {
     } finally {
       clients.close();
       cluster.resume();
-      await cluster.end();
     }
   });
 
   test('slots of names are those the servers count with', async () => {
-    const cluster = await RedisClusterServers.start();
-    try {
-      const names = [
-        '',
-        'a',
-        '123456789',
-        'ключ',
-        '{tag}',
-        'x{tag}y',
-        '{}tag',
-        '{}{tag}',
-        '{a}{b}',
-        '{{a}}',
-        'a{b',
-        'a}b{c}',
-      ];
-      for (const name of names) assert.equal(slotOf(name), await cluster.run('CLUSTER', 'KEYSLOT', name), name);
-    } finally {
-      await cluster.end();
-    }
+    const names = [
+      '',
+      'a',
+      '123456789',
+      'ключ',
+      '{tag}',
+      'x{tag}y',
+      '{}tag',
+      '{}{tag}',
+      '{a}{b}',
+      '{{a}}',
+      'a{b',
+      'a}b{c}',
+    ];
+    for (const name of names) assert.equal(slotOf(name), await cluster.run('CLUSTER', 'KEYSLOT', name), name);
   });
 });

@@ -110,15 +110,6 @@ async function strike(round: number, victim: NodeProcess): Promise<void> {
   }
 }
 
-test('a replicated stream without Redis is refused at the start', async () => {
-  const node = new NodeProcess('alone', await freePort(), ['--config', join(folder, 'millrace.config.json')]);
-  await assert.rejects(
-    node.start(),
-    /millrace\.config\.json: streams\[0\]\.durability: \\?"replicated\\?", .* there is no redisUrl/,
-  );
-  await node.kill();
-});
-
 test('a node whose Redis is there takes its streams over at the first try', async () => {
   const config = join(folder, 'lone.config.json');
   writeFileSync(config, JSON.stringify({ streams: cutStreams('lone', redis.url, 2), cluster: { prefix: 'lone:' } }));
