@@ -44,7 +44,9 @@ async function run(file: string, args: string[], whenSaid?: readonly [RegExp, (p
   return { code, out, err };
 }
 
-const CHILD_GONE_MS_MAX = 30_000;
+const CHILD_GONE_MS_MAX = 60_000;
+/** A machine that stands still for as long as is measured is no fault, unless it does so each time. */
+const ATTEMPTS_MAX = 5;
 
 /** Processes that were started by this one, and by them. */
 function descendants(pid: number): number[] {
@@ -107,7 +109,15 @@ describe('npm run bench', () => {
   test('measures, prints, writes and compares', async () => {
     const args = ['--scenario', 'echo', '--quick', '--variant', 'raw uWebSockets.js,millrace 20', '--client', 'own'];
     const times = ['--duration', '0.15', '--warmup', '0.05', '--connections', '4'];
-    const { code, err, out } = await run('run', [...args, ...times, '--json', json, '--html', html]);
+    const measure = async () => {
+      const ended = await run('run', [...args, ...times, '--json', json, '--html', html]);
+      const [scenario] = decodeReport(readFileSync(json, 'utf8'), json).scenarios;
+      const isIdle = scenario?.variants.some(({ rounds }) => !((rounds[0]?.figures.perSecond ?? 0) > 0)) ?? true;
+      return { ...ended, isIdle };
+    };
+    let measured = await measure();
+    for (let attempt = 1; measured.isIdle && attempt < ATTEMPTS_MAX; attempt++) measured = await measure();
+    const { code, err, out } = measured;
     assert.equal(code, 0, `${out}\n${err}`);
     assert.match(out, /millrace 2026-07-28 +\d+/);
     assert.match(out, /(met|MISSED) +echo 2026-07-28 over raw uWebSockets\.js/);
@@ -229,7 +239,13 @@ describe('npm run bench', () => {
       else res.setHeader('content-type', 'application/json').end(JSON.stringify({ jsonrpc: '2.0', id, result }));
     });
     const args = ['--target', server.url, '--tool', 'search', '--client', 'own', '--connections', '2', '--rounds', '1'];
-    const { code, out } = await run('run', [...args, '--warmup', '0', '--duration', '0.5']);
+    const died = (): Promise<Ended> => {
+      asked = 0;
+      return run('run', [...args, '--warmup', '0', '--duration', '0.5']);
+    };
+    let ended = await died();
+    for (let attempt = 1; asked <= 1 && attempt < ATTEMPTS_MAX; attempt++) ended = await died();
+    const { code, out } = ended;
     await server.close();
     assert.match(out, /! tools\/call search: connection closed by the server/);
     assert.equal(code, 1, out);

@@ -7,9 +7,9 @@ import type { Peer } from '../../bench/streams/peer.ts';
 import { PEERS } from '../../bench/streams/peer-list.ts';
 import { mapOverRows } from '../../bench/streams/peer-map.ts';
 
-const EVENTS = 800;
+const EVENTS = 200;
 /** Few events a key, so that what is exact only up to a number of them is. */
-const KEYS = 2000;
+const KEYS = 500;
 
 describe('ways of doing a job', () => {
   for (const name of JOB_NAMES) {

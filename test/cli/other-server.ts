@@ -3,6 +3,7 @@
  */
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { freePort } from '../redis/redis-process.ts';
 
 /** Path and query → answer; all else is 404. */
 export type Pages = Record<string, readonly [status: number, body: string]>;
@@ -17,11 +18,7 @@ export async function serverWith(context: { after(done: () => void): void }, pag
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-/** A port nobody listens on: one that was just given back. */
+/** A port nobody listens on. */
 export async function closedPort(): Promise<string> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return `http://127.0.0.1:${port}`;
+  return `http://127.0.0.1:${await freePort()}`;
 }

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { appendFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { describe, test } from 'node:test';
 import { PACKAGE_ROOT } from '../../src/config/version.ts';
+import { eventually } from '../clients/eventually.ts';
 import { folderWith } from '../config/sources.ts';
-import { asChild, type Child, inProcess } from './millrace.ts';
+import { asChild, type Child, type Ended, inProcess } from './millrace.ts';
 import { readyUrl, resultOf } from './served.ts';
 
 const SERVE = ['serve', '--port', '0', '--workers', '1', '--no-builtin-tools', '--log-level', 'warn'];
@@ -26,16 +27,19 @@ async function stopped(child: Child): Promise<void> {
   assert.deepEqual([code, err], [0, '']);
 }
 
+/** What is refused before anything starts, told as from `cwd`: it is shown from where this process is. */
+async function refused(args: readonly string[], cwd: string): Promise<Ended> {
+  const ended = await inProcess(args, { cwd });
+  return { ...ended, err: ended.err.replaceAll(`${relative(process.cwd(), cwd)}/`, '') };
+}
+
 /** Asks until there is an answer worth taking. */
-async function eventually<T>(ask: () => Promise<T | undefined>): Promise<T> {
-  for (;;) {
-    const answer = await ask();
-    if (answer !== undefined) return answer;
-  }
+async function answered<T>(ask: () => Promise<T | undefined>): Promise<T> {
+  return (await eventually('an answer', ask, (answer) => answer !== undefined)) as T;
 }
 
 describe('serve --streams', () => {
-  test('watches this machine by itself and answers over MCP', { timeout: 60_000 }, async (context) => {
+  test('watches this machine by itself and answers over MCP', { timeout: 240_000 }, async (context) => {
     const example = join(PACKAGE_ROOT, 'examples/streams/machine.yaml');
     const world = { cwd: folderWith(context), compiled: true };
     const child = asChild(context, [...SERVE, '--streams', example], world);
@@ -45,12 +49,12 @@ describe('serve --streams', () => {
       const { rows } = await resultOf<{ rows: Row[] }>(url, 'window_query', query);
       return rows[0];
     };
-    const memory = await eventually(() => rowOf('memory'));
+    const memory = await answered(() => rowOf('memory'));
     assert.equal(memory.key.part, 'all');
     assert.equal(memory.end - memory.start, 5000);
     assert.ok(memory.values.mean > 0 && memory.values.highest <= 100 && memory.values.readings >= 1);
     // A processor needs two samples.
-    const cpu = await eventually(() => rowOf('cpu'));
+    const cpu = await answered(() => rowOf('cpu'));
     assert.ok(cpu.values.mean >= 0 && cpu.values.highest <= 100);
     const { counters, operators } = await resultOf<Described>(url, 'stream_describe', { stream: 'machine' });
     assert.ok(counters.accepted > 2);
@@ -68,18 +72,18 @@ describe('serve --streams', () => {
       'more/b.yaml': 'streams:\n  - {name: b, schema: {fields: {n: number}}}\n  - {name: c, sizes: 1}\n',
       'a.yaml': 'name: a\nschema: {fields: {n: numbr}}\n',
     });
-    const { code, out, err } = await asChild(context, SERVE, { cwd, compiled: true }).ended;
+    const { code, out, err } = await refused(SERVE, cwd);
     assert.deepEqual([code, out], [78, '']);
     const [first, second, third] = err.split('\n');
     assert.match(first ?? '', /^millrace: more\/b\.yaml: streams\[1\]\.schema: missing, expected /);
     assert.match(second ?? '', /^millrace: more\/b\.yaml: streams\[1\]\.sizes: "sizes", expected /);
     assert.match(third ?? '', /^millrace: a\.yaml: streams\[0\]\.schema\.fields\.n: "numbr", expected /);
-    const over = await asChild(context, ['stdio', '--log-level', 'silent'], { cwd, compiled: true }).ended;
+    const over = await refused(['stdio', '--log-level', 'silent'], cwd);
     assert.deepEqual(over, { code, out, err });
   });
 
   test('paths begin at the folder of the file that declares them, wherever it is started', {
-    timeout: 60_000,
+    timeout: 240_000,
   }, async (context) => {
     const stream = (name: string) => ({
       ...{ name, durability: 'fsync', schema: { fields: { n: 'number' } }, views: [{ name: 'all' }] },
@@ -104,7 +108,7 @@ describe('serve --streams', () => {
     const runIn = async (cwd: string, a: number[], b: number[]): Promise<void> => {
       const child = asChild(context, args, { cwd: join(root, cwd), compiled: true });
       await readyUrl(child);
-      await eventually(async () => {
+      await answered(async () => {
         const all = [numbersIn('a.out.ndjson'), numbersIn('more/b.out.ndjson')];
         return all.flat().length >= a.length + b.length ? all : undefined;
       });
@@ -128,7 +132,7 @@ describe('serve --streams', () => {
         ]),
       ]),
     });
-    const { err } = await asChild(context, [...SERVE, '--streams', 'b.json'], { cwd, compiled: true }).ended;
+    const { err } = await refused([...SERVE, '--streams', 'b.json'], cwd);
     const problem =
       'b.json: streams[0].sinks[1].path: "out.ndjson", expected a path of its own: millrace.config.json: streams[0].sinks[0] writes there\n';
     assert.equal(err, `millrace: ${problem}`);
@@ -139,7 +143,7 @@ describe('serve --streams', () => {
   test('names the file of a stream that needs Redis where there is none', async (context) => {
     const b = { name: 'b', schema: { fields: { n: 'number' } }, durability: 'replicated' };
     const cwd = folderWith(context, { 'b.json': JSON.stringify([b]) });
-    const { err } = await asChild(context, [...SERVE, '--streams', 'b.json'], { cwd, compiled: true }).ended;
+    const { err } = await refused([...SERVE, '--streams', 'b.json'], cwd);
     const expected = 'expected fsync or memory: there is no redisUrl';
     assert.equal(err, `millrace: b.json: streams[0].durability: "replicated", ${expected}\n`);
   });
@@ -155,7 +159,7 @@ windows:
 `;
 
 describe('streams dlq with a served stream', () => {
-  test('lists poison, takes it back once the schema fits, drops the rest', { timeout: 60_000 }, async (context) => {
+  test('lists poison, takes it back once the schema fits, drops the rest', { timeout: 240_000 }, async (context) => {
     const cwd = folderWith(context, { 'clicks.yaml': clicks('integer') });
     const start = async (): Promise<{
       child: Child;

@@ -1,24 +1,41 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { eventually } from '../clients/eventually.ts';
 import { folderWith } from '../config/sources.ts';
 import { asChild } from './millrace.ts';
 import { callTool, readyUrl } from './served.ts';
 
+/** It lasts until there is a file `goes-on` where the command was started. */
+const SLOW = `import { existsSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+export const slow = { kind: 'tool', name: 'slow', handler: async () => {
+  while (!existsSync('goes-on')) await delay(20);
+  return 'done';
+} };
+`;
+const AGAIN_MS = 50;
+const PATIENT = ['--request-timeout-ms', '120000', '--shutdown-grace-ms', '60000'];
+
 describe('serve', () => {
   test('prints the ready line alone on stdout, serves, and drains on SIGTERM', async (context) => {
-    const child = asChild(context, ['serve', '--port', '0', '--workers', '1'], { cwd: folderWith(context) });
+    const cwd = folderWith(context, { 'tools/slow.mjs': SLOW });
+    const child = asChild(context, ['serve', '--port', '0', '--workers', '1', '--tools', 'tools', ...PATIENT], { cwd });
     const url = await readyUrl(child);
     assert.equal((await fetch(new URL('/health/live', url))).status, 200);
     assert.equal((await fetch(new URL('/health/ready', url))).status, 200);
     const metrics = await (await fetch(new URL('/metrics', url))).text();
     assert.match(metrics, /^millrace_worker_starts_total 1$/m);
-    const slow = callTool(url, 'sleep', { ms: 300 });
-    const started = await waitForLoad(url);
-    assert.equal(started, 1);
+    const slow = callTool(url, 'slow', {});
+    await oneInFlight(url);
     child.process.kill('SIGTERM');
+    await child.logged('draining');
+    writeFileSync(join(cwd, 'goes-on'), '');
     const answer = await slow;
     const body = (await answer.json()) as { result?: { isError?: boolean } };
     assert.deepEqual([answer.status, body.result !== undefined && body.result.isError !== true], [200, true]);
@@ -28,16 +45,18 @@ describe('serve', () => {
   });
 
   test('leaves at once on a second signal', async (context) => {
-    const child = asChild(context, ['serve', '--port', '0', '--workers', '1'], { cwd: folderWith(context) });
+    const args = ['serve', '--port', '0', '--workers', '1', ...PATIENT];
+    const child = asChild(context, args, { cwd: folderWith(context) });
     const url = await readyUrl(child);
-    const abandoned = callTool(url, 'sleep', { ms: 4000 }).catch((error: unknown) => error);
-    assert.equal(await waitForLoad(url), 1);
+    const abandoned = callTool(url, 'sleep', { ms: 60_000 }).catch((error: unknown) => error);
+    await oneInFlight(url);
     child.process.kill('SIGINT');
     await child.logged('draining');
     // One right behind the first counts as its echo, so further ones are sent until it has gone.
     while (child.process.exitCode === null && child.process.signalCode === null) {
       child.process.kill('SIGINT');
       await fetch(new URL('/health/live', url)).catch(() => 'refused, or gone');
+      await delay(AGAIN_MS);
     }
     assert.equal((await child.ended).code, 130);
     await abandoned;
@@ -99,11 +118,10 @@ describe('serve', () => {
   });
 });
 
-/** Asks until a call is in flight; the event loop of the server answers in between. */
-async function waitForLoad(url: string): Promise<number> {
-  for (;;) {
+async function oneInFlight(url: string): Promise<void> {
+  const load = async (): Promise<number> => {
     const { nodes } = (await (await fetch(new URL('/cluster', url))).json()) as { nodes: { load: number }[] };
-    const load = nodes[0]?.load ?? 0;
-    if (load > 0) return load;
-  }
+    return nodes[0]?.load ?? 0;
+  };
+  await eventually('a call in flight', load, (count) => count === 1);
 }

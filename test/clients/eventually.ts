@@ -4,18 +4,23 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
 const PAUSE_MS = 5;
+/** Of what has been waited for long already, so that asking takes no processor from what is waited for. */
+const PAUSE_MS_MAX = 50;
+const PAUSE_SHARE = 1 / 20;
 
+/** The patience is for machines that stand still for seconds: it says when to give up, not what is good enough. */
 export async function eventually<T>(
   what: string,
   read: () => T | Promise<T>,
   wanted: (value: T) => boolean,
-  patienceMs = 30_000,
+  patienceMs = 60_000,
 ): Promise<T> {
-  const until = performance.now() + patienceMs;
+  const beganMs = performance.now();
   for (;;) {
     const value = await read();
     if (wanted(value)) return value;
-    if (performance.now() > until) throw new Error(`${what}: still ${JSON.stringify(value)} after ${patienceMs} ms`);
-    await delay(PAUSE_MS);
+    const waitedMs = performance.now() - beganMs;
+    if (waitedMs > patienceMs) throw new Error(`${what}: still ${JSON.stringify(value)} after ${patienceMs} ms`);
+    await delay(Math.min(PAUSE_MS_MAX, Math.max(PAUSE_MS, waitedMs * PAUSE_SHARE)));
   }
 }

@@ -21,7 +21,7 @@ export interface Topology {
 
 /** Far more than a busy machine needs. */
 const COMMAND_MS_MAX = 10_000;
-export const PATIENCE_MS = 30_000;
+export const PATIENCE_MS = 90_000;
 
 const SET_AND_GET = new Script(`redis.call('SET', KEYS[1], ARGV[1]) return {redis.call('GET', KEYS[2]), ARGV[1]}`);
 

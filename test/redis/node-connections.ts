@@ -6,7 +6,7 @@ import { RedisSubscriber } from '../../src/redis/subscriber.ts';
 import { eventually } from '../clients/eventually.ts';
 import { QUIET } from './redis-server.ts';
 
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 60_000;
 
 export class NodeConnections {
   readonly commands: RedisConnection;

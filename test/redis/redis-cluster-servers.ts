@@ -9,7 +9,11 @@ import { QUIET } from './redis-server.ts';
 
 const PRIMARIES = 3;
 const SLOTS = 16_384;
-const SETTLE_MS_MAX = 30_000;
+const SETTLE_MS_MAX = 90_000;
+/** After which a server counts as gone: soon where that is waited for, else never, however long the machine stands still. */
+const GONE_MS = 2_000;
+const NEVER_GONE_MS = 120_000;
+const STARTS_MAX = 5;
 const FAST = ['--repl-diskless-sync-delay', '0', '--repl-ping-replica-period', '1'];
 
 interface Member {
@@ -47,6 +51,11 @@ export class RedisClusterServers {
     await joined(members);
     for (const [i, replica] of members.slice(PRIMARIES).entries()) await follow(replica, members[i] as Member);
     await cluster.#client.ready();
+    if (options.replicas === 0) {
+      for (const { server } of members) {
+        await ask(server.port, 'CONFIG', 'SET', 'cluster-node-timeout', NEVER_GONE_MS);
+      }
+    }
     return cluster;
   }
 
@@ -140,10 +149,18 @@ export class RedisClusterServers {
 }
 
 async function startMember(args: readonly string[]): Promise<Member> {
-  const busPort = await freePort();
-  const bus = ['--cluster-enabled', 'yes', '--cluster-port', String(busPort), '--cluster-node-timeout', '2000'];
-  const server = await startRedis(0, (port) => [...plainArgs(port), ...bus, ...FAST, ...args]);
-  return { server, busPort };
+  for (let attempt = 1; ; attempt++) {
+    const [port, busPort] = [await freePort(), await freePort()];
+    const bus = ['--cluster-enabled', 'yes', '--cluster-port', String(busPort)];
+    const timeout = ['--cluster-node-timeout', String(GONE_MS)];
+    try {
+      const server = await startRedis(port, () => [...plainArgs(port), ...bus, ...timeout, ...FAST, ...args]);
+      return { server, busPort };
+    } catch (error) {
+      // Another test may have found one of them free as well.
+      if (attempt === STARTS_MAX) throw error;
+    }
+  }
 }
 
 async function joined(members: readonly Member[]): Promise<void> {

@@ -14,9 +14,12 @@ import { ensureCommands, NEEDED } from '../services.ts';
 
 /** Printed by a server that takes commands; a sentinel prints the second one. */
 const READY = /Ready to accept connections|Sentinel ID is/;
-const START_MS_MAX = 20_000;
+const START_MS_MAX = 60_000;
 const STARTS_MAX = 5;
 const OUTPUT_CHARS_MAX = 4096;
+/** Below the ports that systems hand out to whoever connects, or listens on any. */
+const FREE_FIRST = 20_000;
+const FREE_COUNT = 12_000;
 
 /** And their folders. */
 const running = new Map<ChildProcess, string>();
@@ -103,11 +106,18 @@ async function launched(args: readonly string[], folder: string): Promise<ChildP
   return child;
 }
 
+/** A port that is free now, and stays so for whoever ends and listens on it again: no system hands it out by itself. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
+  for (;;) {
+    const port = FREE_FIRST + Math.floor(Math.random() * FREE_COUNT);
+    const server = createServer();
+    const bound = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false));
+      server.listen(port, '127.0.0.1', () => resolve(true));
+    });
+    if (!bound) continue;
+    server.close();
+    await once(server, 'close');
+    return port;
+  }
 }

@@ -12,9 +12,12 @@ import { QUIET } from './redis-server.ts';
 
 const SENTINELS = 3;
 const QUORUM = 2;
-const DOWN_AFTER_MS = 600;
+/** Where the death of a primary is waited for; else it never counts as dead, however long the machine stands still. */
+export const DOWN_AFTER_MS = 1000;
+const NEVER_DOWN_MS = 300_000;
 const FAILOVER_MS_MAX = 1500;
-const SETTLE_MS_MAX = 30_000;
+/** Sentinels whose machine stood still do nothing for half a minute. */
+const SETTLE_MS_MAX = 120_000;
 const RETRY_MS = 20;
 export const SENTINEL_NAME = 'main';
 const FAST = ['--repl-diskless-sync-delay', '0', '--repl-ping-replica-period', '1'];
@@ -32,13 +35,13 @@ export class SentinelGroup {
     this.#client = new RedisConnection(this.url, 'test', QUIET);
   }
 
-  static async start(): Promise<SentinelGroup> {
+  static async start(downAfterMs = NEVER_DOWN_MS): Promise<SentinelGroup> {
     const primary = await startRedis(0, (port) => [...plainArgs(port), ...FAST]);
     const replicaOf = ['--replicaof', '127.0.0.1', String(primary.port), ...FAST];
     const replica = await startRedis(0, (port) => [...plainArgs(port), ...replicaOf]);
     await replicating(primary.port);
     const sentinels: RedisProcess[] = [];
-    for (let i = 0; i < SENTINELS; i++) sentinels.push(await startSentinel(primary.port));
+    for (let i = 0; i < SENTINELS; i++) sentinels.push(await startSentinel(primary.port, downAfterMs));
     const group = new SentinelGroup([primary, replica], sentinels);
     await group.settled();
     return group;
@@ -97,7 +100,7 @@ export class SentinelGroup {
    */
   async failover(by = 0): Promise<void> {
     const before = await this.primaryPort();
-    await asked(this.sentinelPort(by), 'sentinel', (run) => run('SENTINEL', 'FAILOVER', SENTINEL_NAME));
+    await this.#begin(before, by);
     await eventually(
       'another primary',
       () => this.primaryPort(),
@@ -106,16 +109,26 @@ export class SentinelGroup {
     );
   }
 
+  /** Refused where one is under way already, or the replica was not heard of for a moment. */
+  async #begin(before: number, by: number): Promise<void> {
+    const begin = async (): Promise<boolean> =>
+      asked(this.sentinelPort(by), 'sentinel', (run) => run('SENTINEL', 'FAILOVER', SENTINEL_NAME)).then(
+        () => true,
+        async () => (await this.primaryPort()) !== before,
+      );
+    await eventually('a failover', begin, Boolean, SETTLE_MS_MAX);
+  }
+
   async end(): Promise<void> {
     this.#client.close();
     await Promise.all([...this.#data, ...this.#sentinels].map((server) => server.kill()));
   }
 }
 
-function startSentinel(primaryPort: number): Promise<RedisProcess> {
+function startSentinel(primaryPort: number, downAfterMs: number): Promise<RedisProcess> {
   const lines = [
     `sentinel monitor ${SENTINEL_NAME} 127.0.0.1 ${primaryPort} ${QUORUM}`,
-    `sentinel down-after-milliseconds ${SENTINEL_NAME} ${DOWN_AFTER_MS}`,
+    `sentinel down-after-milliseconds ${SENTINEL_NAME} ${downAfterMs}`,
     `sentinel failover-timeout ${SENTINEL_NAME} ${FAILOVER_MS_MAX}`,
   ];
   return startRedis(0, (port, folder) => {

@@ -6,6 +6,9 @@
  */
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { freePort } from './redis-process.ts';
+
+const STARTS_MAX = 5;
 
 interface Pair {
   readonly near: Socket;
@@ -81,11 +84,19 @@ export class TcpProxy {
 
   async accept(): Promise<void> {
     if (this.#server !== null) return;
-    const server = createServer((near) => this.#take(near));
-    server.listen(this.#port, '127.0.0.1');
-    await once(server, 'listening');
-    this.#port = (server.address() as AddressInfo).port;
-    this.#server = server;
+    for (let attempt = 1; this.#server === null; attempt++) {
+      const server = createServer((near) => this.#take(near));
+      server.listen(this.#port === 0 ? await freePort() : this.#port, '127.0.0.1');
+      try {
+        await once(server, 'listening');
+      } catch (error) {
+        // Another test may have found it free as well.
+        if (this.#port !== 0 || attempt === STARTS_MAX) throw error;
+        continue;
+      }
+      this.#port = (server.address() as AddressInfo).port;
+      this.#server = server;
+    }
   }
 
   heal(): void {

@@ -61,6 +61,12 @@ export class RecordedLoad {
     return this.#record('echo', JSON.stringify({ text }), `"text":"${text}"`);
   }
 
+  /** One of `effects`, of which the balancer is told nothing: it lasts until there is a file `gate`. */
+  held(file: string, gate: string): Promise<CallRecord> {
+    const line = `held ${this.#count}`;
+    return this.#record('effect-once', JSON.stringify({ file, line, gate }), '"text":"');
+  }
+
   sleep(ms: number): Promise<CallRecord> {
     return this.#record('sleep', JSON.stringify({ ms }), `slept ${ms} ms`);
   }
@@ -105,10 +111,3 @@ export class RecordedLoad {
 
 export const failedOf = (history: readonly CallRecord[]): readonly CallRecord[] =>
   history.filter(({ problem }) => problem !== '');
-
-/** The longest time in which no call was answered well, while there were calls. */
-export function longestSilenceMs(history: readonly CallRecord[]): number {
-  const answered = history.filter(({ problem }) => problem === '').map(({ endedMs }) => endedMs);
-  answered.sort((a, b) => a - b);
-  return answered.reduce((longest, at, i) => Math.max(longest, at - (answered[i - 1] ?? at)), 0);
-}

@@ -2,14 +2,15 @@
  * Three nodes that share a Redis, and what stands in front of them: everything real, everything on free ports of
  * loopback, everything ended by its process id.
  */
+import { freePort } from '../../redis/redis-process.ts';
 import { RedisServer } from '../../redis/redis-server.ts';
 import { Haproxy } from './balancers.ts';
-import { NodeProcess, steadyPort } from './node-process.ts';
+import { NodeProcess } from './node-process.ts';
 
 /** Between health checks: short, since tests wait for them. */
 export const CHECK_MS = 100;
 /** Noticed after two checks, the second one 250 ms after the first; the rest is for a machine that is busy. */
-export const DRAIN_DELAY_MS = 1500;
+export const DRAIN_DELAY_MS = 2500;
 export const HEARTBEAT_MS = 500;
 /** Far more than a busy machine needs. */
 const REQUEST_MS_MAX = 30_000;
@@ -34,7 +35,7 @@ export class ClusterRig {
       ...['--drain-delay-ms', String(DRAIN_DELAY_MS), '--heartbeat-ms', String(HEARTBEAT_MS), ...flags],
     ];
     const nodes: NodeProcess[] = [];
-    for (let i = 1; i <= NODES; i++) nodes.push(new NodeProcess(`node-${i}`, await steadyPort(), all));
+    for (let i = 1; i <= NODES; i++) nodes.push(new NodeProcess(`node-${i}`, await freePort(), all));
     const rig = new ClusterRig(redis, nodes);
     try {
       await Promise.all(nodes.map((node) => node.start()));

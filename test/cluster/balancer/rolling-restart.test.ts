@@ -11,42 +11,41 @@ import { eventually } from '../../clients/eventually.ts';
 import { Stateless } from '../../wire/raw-clients.ts';
 import { type Balancer, Nginx } from './balancers.ts';
 import type { NodeProcess } from './node-process.ts';
-import { failedOf, longestSilenceMs, RecordedLoad } from './recorded-load.ts';
+import { failedOf, RecordedLoad } from './recorded-load.ts';
 import { ClusterRig } from './rig.ts';
 import { checkHeard, SessionListener } from './session-listener.ts';
 import { keyedCalls, sessionCalls, tasks } from './steady-clients.ts';
 
-/** Of a busy machine; the load goes on behind two nodes all the time. */
-const SILENCE_MS_MAX = 5_000;
-const LISTENERS = 8;
-/** More than are touched until the last node is back. */
-const NOTES = 450;
-const TOUCH_MS = 250;
-/** Changes told while one of the nodes is replaced. */
+/** Answered behind two nodes while the third is not there. */
+const ANSWERED_MIN = 50;
+const LISTENERS = 4;
+/** Changes that may be told while one of the nodes is replaced, and those that are told at least. */
+const NOTES_PER_NODE = 30;
 const TOUCHED_MIN = 10;
+const NODES = 3;
+const TOUCH_MS = 250;
 /** In flight on the node that is stopped, so that it is still there when its clients have left. */
-const LINGER_MS = 3000;
+const LINGER_MS = 4000;
 /** Of a client that waits for each answer. */
 const CALLS_MIN = 5;
 /** Of a node that was left alone for a while. */
 const BACK_CALLS = 20;
-const BACK_MS_MAX = 20_000;
 const TOOLS = join(PACKAGE_ROOT, 'dist/test/fixtures/balancer');
 
-/** Says of one note after the other that it changed, until all did or it is stopped. */
+/** Says of one note after the other that it changed, of so many of them as it may. */
 class Touches {
   readonly touched: string[] = [];
   readonly failed: string[] = [];
-  left: number;
+  #mayBe = 0;
+  #begun = 0;
   readonly #timer: NodeJS.Timeout;
   readonly #pending = new Set<Promise<void>>();
 
   constructor(client: Stateless, uris: readonly string[]) {
-    this.left = uris.length;
     this.#timer = setInterval(() => {
-      const uri = uris[uris.length - this.left];
-      if (uri === undefined) return;
-      this.left -= 1;
+      const uri = uris[this.#begun];
+      if (uri === undefined || this.#begun === this.#mayBe) return;
+      this.#begun += 1;
       const done = client.call('touch', { uri }).then((answer) => {
         this.#pending.delete(done);
         // A call that went wrong is answered 200 as well.
@@ -55,6 +54,11 @@ class Touches {
       });
       this.#pending.add(done);
     }, TOUCH_MS);
+  }
+
+  /** So many more. */
+  allow(count: number): void {
+    this.#mayBe += count;
   }
 
   async stop(): Promise<void> {
@@ -78,7 +82,7 @@ const KINDS: readonly Kind[] = [
   {
     name: 'HAProxy',
     flags: [],
-    perSecond: 200,
+    perSecond: 100,
     start: async (rig) => rig.balancer,
     back: (rig) => rig.balancer.until(['UP', 'UP', 'UP']),
   },
@@ -86,17 +90,22 @@ const KINDS: readonly Kind[] = [
     name: 'nginx',
     // As its file says.
     flags: ['--drain-delay-ms', '6000'],
-    perSecond: 150,
+    perSecond: 100,
     start: (rig) => Nginx.start(rig.ports),
     back: (_rig, node) =>
       eventually(
         'calls',
         () => node.answered(),
         (count) => count > BACK_CALLS,
-        BACK_MS_MAX,
       ),
   },
 ];
+
+/** There are so many more than now. */
+async function goesOn(countNow: () => number, more: number): Promise<void> {
+  const before = countNow();
+  await eventually('it goes on', countNow, (count) => count >= before + more);
+}
 
 for (const kind of KINDS)
   describe(`rolling restart behind ${kind.name}`, () => {
@@ -113,7 +122,7 @@ for (const kind of KINDS)
 
     test('all three nodes are replaced under load; no request fails, no stream repeats an event and no change is missed', async () => {
       const { url } = balancer;
-      const uris = Array.from({ length: NOTES }, (_, i) => `note://${i}`);
+      const uris = Array.from({ length: NODES * NOTES_PER_NODE }, (_, i) => `note://${i}`);
       const listeners = await Promise.all(Array.from({ length: LISTENERS }, () => SessionListener.open(url, uris)));
       const load = new RecordedLoad(url);
       load.start(kind.perSecond);
@@ -121,15 +130,20 @@ for (const kind of KINDS)
       const touches = new Touches(new Stateless(url), uris);
       for (const node of rig.nodes) {
         const before = touches.touched.length;
+        touches.allow(NOTES_PER_NODE);
         const lingering = new RecordedLoad(node.url);
         const long = lingering.sleep(LINGER_MS);
         assert.equal(await node.stop(), 0, node.errors);
         assert.equal((await long).problem, '');
         await lingering.stop();
+        await goesOn(() => load.history.length, ANSWERED_MIN);
+        await eventually(
+          'changes',
+          () => touches.touched.length - before,
+          (told) => told >= TOUCHED_MIN,
+        );
         await node.start();
         await kind.back(rig, node);
-        const told = touches.touched.length - before;
-        assert.ok(told >= TOUCHED_MIN && touches.left > 0, `${told} changes, ${touches.left} left`);
       }
       await touches.stop();
       const history = await load.stop();
@@ -140,8 +154,6 @@ for (const kind of KINDS)
       );
       for (const { count } of others) assert.ok(count > CALLS_MIN, `only ${count} calls`);
       assert.deepEqual(failedOf(history).slice(0, 5), [], `of ${history.length}; ${balancer.output}`);
-      assert.ok(history.length > 1000, `only ${history.length} calls`);
-      assert.ok(longestSilenceMs(history) < SILENCE_MS_MAX, `${longestSilenceMs(history)} ms`);
       assert.deepEqual(touches.failed, []);
       // The last ones are still on their way.
       await eventually(

@@ -222,7 +222,7 @@ describe('tools of other nodes', () => {
     assert.equal(await redis.run('EXISTS', 'test:tools:a'), 0);
     a.membership.set('a', { epoch: 5 });
     const told = async (): Promise<number> => Number(await redis.run('EXISTS', 'test:tools:a'));
-    await eventually('the tools', told, (count) => count === 1, 10_000);
+    await eventually('the tools', told, (count) => count === 1);
     a.membership.fenced = true;
     await redis.run('DEL', 'test:tools:a');
     a.catalogue.offer([tool('t'), tool('u')]);
@@ -231,7 +231,6 @@ describe('tools of other nodes', () => {
       'heartbeats',
       () => performance.now(),
       (nowMs) => nowMs > endMs,
-      10_000,
     );
     assert.equal(await redis.run('EXISTS', 'test:tools:a'), 0);
   });
@@ -245,9 +244,9 @@ describe('tools of other nodes', () => {
       await Promise.all([a.catalogue.look(), b.catalogue.look()]);
       return [...b.catalogue.seen].sort().join();
     };
-    await eventually('all names', seen, (names) => names === 'dropped,here,lost', 10_000);
+    await eventually('all names', seen, (names) => names === 'dropped,here,lost');
     a.catalogue.offer([tool('lost')]);
-    await eventually('the names that are left', seen, (names) => names === 'here,lost', 10_000);
+    await eventually('the names that are left', seen, (names) => names === 'here,lost');
     a.membership.fenced = true;
     b.membership.remove('a');
     await redis.run('ZADD', 'test:tools-seen', 'XX', (await now(redis)) - SEEN_MS + 60_000, 'lost');
@@ -266,7 +265,7 @@ describe('tools of other nodes', () => {
       await Promise.all([a.catalogue.look(), b.catalogue.look()]);
       return [...b.catalogue.seen].sort().join();
     };
-    await eventually('all names', seen, (names) => names === 'both,left', 10_000);
+    await eventually('all names', seen, (names) => names === 'both,left');
     await a.close();
     assert.equal(await seen(), 'both,left');
     const leftMs = async (name: string): Promise<number> =>
@@ -295,7 +294,7 @@ describe('tools of other nodes', () => {
       await b.catalogue.look();
       return [...b.catalogue.seen].sort().join();
     };
-    await eventually('all names', seen, (names) => names === 'dropped,kept,lost', 10_000);
+    await eventually('all names', seen, (names) => names === 'dropped,kept,lost');
     await died(a);
     await died(c);
     assert.equal(await seen(), 'dropped,kept,lost');
@@ -303,7 +302,7 @@ describe('tools of other nodes', () => {
     assert.equal(await seen(), 'dropped,kept,lost');
     again.catalogue.offer([tool('kept')]);
     await again.catalogue.look();
-    await eventually('the names that are left', seen, (names) => names === 'kept,lost', 10_000);
+    await eventually('the names that are left', seen, (names) => names === 'kept,lost');
   });
 
   test('that cannot be used are left out, and said once', async () => {

@@ -9,7 +9,7 @@ import { RedisUnavailable } from '../../../src/redis/unavailable.ts';
 import { eventually } from '../../clients/eventually.ts';
 
 /** Between two attempts of one kind: the machine is shared with six servers. */
-const PAUSE_MS = 15;
+const PAUSE_MS = 40;
 
 export interface Attempt {
   readonly startedMs: number;
@@ -49,6 +49,13 @@ export class RecordedWork {
       return open().map((kind) => `${kind} ${this.of(kind).at(-1)?.refused}`);
     };
     await eventually('work that goes on', look, (left) => left.length === 0, patienceMs);
+  }
+
+  /** Each of these kinds was refused since then. */
+  async refused(kinds: readonly string[], sinceMs: number, patienceMs: number): Promise<void> {
+    const without = (): string[] =>
+      kinds.filter((kind) => !this.of(kind).some(({ endedMs, refused }) => refused !== '' && endedMs > sinceMs));
+    await eventually('work that is refused', without, (left) => left.length === 0, patienceMs);
   }
 
   /** Resolves when the last attempt has ended; rejects when any of them failed otherwise than by a refusal. */

@@ -149,7 +149,7 @@ export async function startCallRig(limits: { forwardedMax?: number; forwardMsMax
     peers: asker.peers,
     choice,
     forwardedMax: limits.forwardedMax ?? 50,
-    forwardMsMax: limits.forwardMsMax ?? 10_000,
+    forwardMsMax: limits.forwardMsMax ?? 30_000,
     log: { warn: () => undefined },
     now: () => performance.now(),
   });
@@ -176,7 +176,7 @@ export async function startCallRig(limits: { forwardedMax?: number; forwardMsMax
       membership.set(id, { tools: ['once', 'tool'], url: node.url });
       return { node, dispatcher, served };
     },
-    call(tool, { timeoutMs = 20_000, body = '{"jsonrpc":"2.0"}', extras, flags = 0 } = {}) {
+    call(tool, { timeoutMs = 60_000, body = '{"jsonrpc":"2.0"}', extras, flags = 0 } = {}) {
       const listener = new Listener();
       const entry = remote.get(tool) as Entry;
       const job = new Job(entry, REVISION_2025_11_25, flags, 'share', extras ?? null, listener, timeoutMs);

@@ -85,7 +85,7 @@ describe('nodes that come and go', () => {
     assert.equal(code, 1);
     assert.match(out, /no node runs the tool where-b/);
     const back = await startSpecialNode(redis.url, 'b', '-b');
-    await eventually('the warnings', warnings, (lines) => lines.length === 0, 20_000);
+    await eventually('the warnings', warnings, (lines) => lines.length === 0);
     await back.close();
   });
 
@@ -98,7 +98,6 @@ describe('nodes that come and go', () => {
         'both nodes',
         () => seen('c'),
         (node) => node?.status === 'running',
-        20_000,
       );
       const waits = Array.from({ length: 16 }, () => a.stateless.call('wait-s'));
       await until(() => b.done.length + c.done.length === 16);
@@ -112,7 +111,6 @@ describe('nodes that come and go', () => {
         'the node that drains',
         () => seen('b'),
         (node) => node?.status !== 'running',
-        20_000,
       );
       for (let n = 0; n < 20; n++) assert.equal(textOf((await a.stateless.call('once-s')).result), 'c');
       b.release();
@@ -131,7 +129,6 @@ describe('nodes that come and go', () => {
       'the secret',
       () => redis.run('EXISTS', 'mcp:secret'),
       (count) => count === 1,
-      20_000,
     );
     const b = await startSpecialNode(redis.url, 'b3', '-f');
     try {
@@ -139,20 +136,17 @@ describe('nodes that come and go', () => {
         'the tools',
         () => a.names(),
         (names) => names.includes('where-f'),
-        20_000,
       );
       await eventually(
         'the node',
         () => seen('b3'),
         (node) => node?.status === 'running',
-        20_000,
       );
       assert.equal(JSON.parse(textOf((await a.stateless.call('where-f')).result)).node, 'b3');
       await eventually(
         'the tools there',
         () => b.names(),
         (names) => names.includes('where-a'),
-        20_000,
       );
       assert.equal(JSON.parse(textOf((await b.stateless.call('where-a')).result)).node, 'a');
     } finally {
@@ -161,7 +155,7 @@ describe('nodes that come and go', () => {
   });
 
   test('calls go to the node that has less to do', async () => {
-    const b = await startSpecialNode(redis.url, 'b2', '-l', { builtinTools: true });
+    const b = await startSpecialNode(redis.url, 'b2', '-l', { builtinTools: true, requestTimeoutMs: 120_000 });
     const c = await startSpecialNode(redis.url, 'c2', '-l');
     const leaving = new AbortController();
     try {
@@ -169,22 +163,19 @@ describe('nodes that come and go', () => {
         'the tools',
         () => a.names(),
         (names) => names.includes('where-l'),
-        20_000,
       );
       await eventually(
         'both nodes',
         () => seen('c2'),
         (node) => node?.status === 'running',
-        20_000,
       );
-      const sleep = { name: 'sleep', arguments: { ms: 15_000 } };
+      const sleep = { name: 'sleep', arguments: { ms: 100_000 } };
       const held = Array.from({ length: 12 }, () => b.stateless.open('tools/call', sleep, {}, leaving.signal));
       const gone = Promise.allSettled(held);
       await eventually(
         'the load',
         () => seen('b2'),
         (node) => (node?.load ?? 0) >= 12,
-        20_000,
       );
       const nodes = await Promise.all(Array.from({ length: 5 }, () => a.stateless.call('where-l')));
       assert.deepEqual(
@@ -219,7 +210,7 @@ test('nodes that were started while Redis was away exchange calls and rounds onc
         const { error, result } = await (nodes[i] as SpecialNode).stateless.call(tool);
         return error.message === '' ? JSON.parse(textOf(result)).node : error.message;
       };
-      await eventually(tool, call, (node) => node === tool.at(-1), 20_000);
+      await eventually(tool, call, (node) => node === tool.at(-1));
     }
     // Its workers had the node's own secret when they began: what they seal opens elsewhere now, and what they sealed
     // before still opens with them.

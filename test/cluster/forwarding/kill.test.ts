@@ -8,8 +8,9 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { PACKAGE_ROOT } from '../../../src/config/version.ts';
 import { eventually } from '../../clients/eventually.ts';
+import { freePort } from '../../redis/redis-process.ts';
 import { RedisServer } from '../../redis/redis-server.ts';
-import { NodeProcess, steadyPort } from '../balancer/node-process.ts';
+import { NodeProcess } from '../balancer/node-process.ts';
 import { HEARTBEAT_MS, type SpecialNode, startSpecialNode, textOf } from './specialised-nodes.ts';
 
 const TOOLS = join(PACKAGE_ROOT, 'dist/test/cluster/forwarding/fixtures/effects');
@@ -38,12 +39,12 @@ describe('a node that is killed while it runs a call for another', () => {
 
   async function node(id: string): Promise<NodeProcess> {
     const flags = ['--redis-url', redis.url, '--workers', '1', '--log-level', 'warn', '--no-builtin-tools'];
-    const started = new NodeProcess(id, await steadyPort(), [
+    const started = new NodeProcess(id, await freePort(), [
       ...flags,
       ...['--tools', TOOLS, '--heartbeat-ms', String(HEARTBEAT_MS), '--request-timeout-ms', String(CALL_MS_MAX)],
     ]);
     await started.start();
-    await eventually(`${id} among the nodes`, seen, (ids) => ids.includes(id), 20_000);
+    await eventually(`${id} among the nodes`, seen, (ids) => ids.includes(id));
     return started;
   }
 
@@ -71,13 +72,11 @@ describe('a node that is killed while it runs a call for another', () => {
       'the tool',
       () => asker.names(),
       (names) => names.includes(name),
-      20_000,
     ).then(() => call(name, line, line));
     const [pid] = await eventually(
       'the execution',
       () => executions(line),
       (pids) => pids.length === 1,
-      20_000,
     );
     const second = await node(`${line}-2`);
     await first.kill();

@@ -32,14 +32,14 @@ describe('a forwarded call', () => {
       logLevel: 'debug',
     };
     const body = '{"jsonrpc":"2.0","id":7,"params":{"text":"\\n ü"}}\n';
-    const { listener } = rig.call('tool', { extras, body, flags: JOB_FLAG.CAN_STREAM, timeoutMs: 7000 });
+    const { listener } = rig.call('tool', { extras, body, flags: JOB_FLAG.CAN_STREAM, timeoutMs: 70_000 });
     await arrived(1);
     const { job, body: got } = b.dispatcher.jobs[0] as (typeof b.dispatcher.jobs)[number];
     assert.equal(got, body);
     assert.deepEqual(job.extras, extras);
     assert.equal(job.revision, REVISION_2025_11_25);
     assert.deepEqual([job.flags, job.share, job.entry.name], [JOB_FLAG.CAN_STREAM, 'share', 'tool']);
-    assert.ok(job.timeoutMs > 2000 && job.timeoutMs <= 7000, String(job.timeoutMs));
+    assert.ok(job.timeoutMs > 20_000 && job.timeoutMs <= 70_000, String(job.timeoutMs));
     complete(job, '{"result":"ü"}');
     assert.equal(await listener.ended, 'completed 200 ok {"result":"ü"}');
   });
@@ -135,8 +135,12 @@ describe('a forwarded call', () => {
   });
 
   test('past its deadline it is refused here and cancelled there, though the tool does not stop', async () => {
-    const { listener } = rig.call('once', { timeoutMs: 1500 });
-    assert.equal(await listener.ended, 'refused timeout');
+    const before = b.dispatcher.jobs.length;
+    // One that arrived: a machine that stands still for as long sends none.
+    while (b.dispatcher.jobs.length === before) {
+      const { listener } = rig.call('once', { timeoutMs: 500 });
+      assert.equal(await listener.ended, 'refused timeout');
+    }
     await until(() => b.dispatcher.heard.includes('cancel once'));
     b.dispatcher.heard.length = 0;
   });
@@ -168,7 +172,7 @@ describe('a forwarded call', () => {
 describe('a call whose node fails', () => {
   /** Two nodes; each call that comes goes to `react` with the node it came to. */
   async function twoNodes(react: (nth: number, node: Served, job: Served['dispatcher']['last']) => void) {
-    const rig = await startCallRig({ forwardMsMax: 5000 });
+    const rig = await startCallRig({ forwardMsMax: 30_000 });
     const nodes = [await rig.addNode('b'), await rig.addNode('c')];
     let nth = 0;
     for (const node of nodes) {

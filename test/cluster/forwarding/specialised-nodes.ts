@@ -76,7 +76,7 @@ export async function startSpecialNode(
     nodeId: id,
     heartbeatMs: HEARTBEAT_MS,
     shutdownGraceMs: 5000,
-    requestTimeoutMs: 20_000,
+    requestTimeoutMs: 60_000,
     builtinTools: false,
     cluster: { commandTimeoutMs: 10_000 },
     log: createLog('info', {}, { write: (line: string) => void log.push(line) }),
@@ -113,7 +113,6 @@ export async function untilShown(nodes: readonly SpecialNode[], names: readonly 
       `tools of ${node.id}`,
       async () => (await node.names()).join(' '),
       (shown) => shown === wanted,
-      20_000,
     );
   }
 }

@@ -24,7 +24,10 @@ const COMMAND_MS_MAX = 10_000;
 const SILENT_MS_MAX = 600;
 /** Whoever stands still for longer may miss a renewal. */
 const STILL_MS = 500;
-const PATIENCE_MS = 20_000;
+const AGAIN_MAX = 5;
+const PATIENCE_MS = 60_000;
+/** Where nothing is to end by itself. */
+const LONG_TTL_MS = 600_000;
 const PREFIX = 'mcp:';
 const SAVE = guardedScript(`return redis.call('SET', KEYS[2], ARGV[2])`);
 
@@ -49,11 +52,11 @@ interface Node {
   readonly leases: RedisLeases;
 }
 
-async function nodeAt(url: string, nodeId = 'n1', commandMsMax = COMMAND_MS_MAX): Promise<Node> {
+async function nodeAt(url: string, nodeId = 'n1', commandMsMax = COMMAND_MS_MAX, ttlMs = TTL_MS): Promise<Node> {
   const commands = new RedisConnection(url, nodeId, QUIET, { commandMsMax });
   connections.push(commands);
   await commands.ready();
-  const leases = new RedisLeases({ commands, nodeId, prefix: PREFIX, ttlMs: TTL_MS, now: () => performance.now() });
+  const leases = new RedisLeases({ commands, nodeId, prefix: PREFIX, ttlMs, now: () => performance.now() });
   return { commands, leases };
 }
 
@@ -67,6 +70,9 @@ async function save({ commands }: Node, lease: Lease, value: string): Promise<un
     throw error;
   }
 }
+
+/** Refused as well where this process stood still: its lease is over, or Redis did not answer in time. */
+const saveNow = (one: Node, lease: Lease): Promise<unknown> => save(one, lease, 'first').catch(() => null);
 
 /**
  * A lease of `one` that nobody else gets for longer than it lives without being renewed. A holder that stood still, or
@@ -98,8 +104,10 @@ async function renewedLease(one: Node, two: Node, name: string, begin = async ()
 }
 
 leasesContract('memory', async () => new MemoryLeases('n1'));
-leasesContract('Redis', async () => (await nodeAt(redis.url)).leases);
-leasesContract('a Cluster of Redis', async () => (await nodeAt(cluster.url)).leases);
+const openLong = async (url: string): Promise<RedisLeases> =>
+  (await nodeAt(url, 'n1', COMMAND_MS_MAX, LONG_TTL_MS)).leases;
+leasesContract('Redis', () => openLong(redis.url));
+leasesContract('a Cluster of Redis', () => openLong(cluster.url));
 
 describe('leases of several nodes, over their time to live', { concurrency: true }, () => {
   test('a lease is renewed for as long as its holder lives, and is free after its time to live when it does not', async () => {
@@ -108,8 +116,14 @@ describe('leases of several nodes, over their time to live', { concurrency: true
       await nodeAt(redis.url, 'n2'),
     ];
     try {
-      const lease = await renewedLease(one, two, 'renewed');
-      assert.equal(await save(one, lease, 'first'), 'OK');
+      let lease = await renewedLease(one, two, 'renewed');
+      let saved = await saveNow(one, lease);
+      for (let again = 0; saved !== 'OK' && again < AGAIN_MAX; again++) {
+        await one.leases.release(lease);
+        lease = await renewedLease(one, two, 'renewed');
+        saved = await saveNow(one, lease);
+      }
+      assert.equal(saved, 'OK');
 
       let lost = 0;
       lease.onLost = () => lost++;
@@ -224,10 +238,11 @@ describe('leases of several nodes', () => {
       const lease2 = await eventually(
         'a lease',
         () => one.leases.acquire('other').catch(() => null),
-        (got) => got !== null,
+        // Both: it may have been over when this was asked.
+        (got) => got?.held === true,
         PATIENCE_MS,
       );
-      assert.equal(lease2?.held, true);
+      assert.ok(lease2 !== null);
       await eventually(
         'the end of the first or its renewal',
         () => one.leases.holder('away'),

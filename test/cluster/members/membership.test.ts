@@ -15,7 +15,9 @@ import { TcpProxy } from '../../redis/tcp-proxy.ts';
 import { FACTS, membershipContract } from './membership.contract.ts';
 
 const HEARTBEAT_MS = 400;
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 60_000;
+/** Of members that are to miss nobody, though they stand still for seconds. */
+const SLOW_BEAT_MS = 1500;
 const QUIET = { info: (): void => undefined, warn: (): void => undefined };
 
 let redis: RedisServer;
@@ -68,10 +70,15 @@ afterEach(async () => {
 
 const presenceOf = (id: string): string => `mcp:there:${id}`;
 
-function member(id: string, url = redis.url, load: () => number = () => 0): RedisMembership {
+function member(
+  id: string,
+  url = redis.url,
+  load: () => number = () => 0,
+  heartbeatMs = HEARTBEAT_MS,
+): RedisMembership {
   const board = new LoadBoard();
   board.start(load);
-  const setup = { id, redisUrl: url, tlsCaFile: '', commandMsMax: 500, prefix: 'mcp:', heartbeatMs: HEARTBEAT_MS };
+  const setup = { id, redisUrl: url, tlsCaFile: '', commandMsMax: 500, prefix: 'mcp:', heartbeatMs };
   starts += 1;
   const presence = { key: presenceOf(id), start: `${id} ${starts}` };
   const membership = new RedisMembership({ ...setup, presence, board, log: QUIET });
@@ -79,8 +86,13 @@ function member(id: string, url = redis.url, load: () => number = () => 0): Redi
   return membership;
 }
 
-async function joined(id: string, url = redis.url, load?: () => number): Promise<RedisMembership> {
-  const membership = member(id, url, load);
+async function joined(
+  id: string,
+  url = redis.url,
+  load?: () => number,
+  heartbeatMs?: number,
+): Promise<RedisMembership> {
+  const membership = member(id, url, load, heartbeatMs);
   await membership.join(FACTS);
   return membership;
 }
@@ -114,6 +126,14 @@ async function degradedBy(membership: Membership, wanted: string): Promise<void>
   );
 }
 
+/** The fields of a hash, none of which is missing. */
+const thereAgain = async (read: () => Promise<unknown>): Promise<readonly unknown[]> =>
+  eventually(
+    'all fields',
+    async () => (await read()) as readonly unknown[],
+    (values) => !values.includes(null),
+  );
+
 /** When a change of a kind was told. */
 function changes(membership: Membership): { count: number } {
   const told = { count: 0 };
@@ -127,23 +147,24 @@ describe('a cluster', () => {
     const two = await joined('n2');
     await sees(one, 'n1,n2');
     await sees(two, 'n1,n2');
-    assert.deepEqual(await redis.run('SMEMBERS', 'mcp:nodes').then((list) => [...(list as string[])].sort()), [
-      'n1',
-      'n2',
-    ]);
-    const fields = ['status', 'url', 'load', 'maxLoad', 'tools', 'version'];
-    const stored = await redis.run('HMGET', 'mcp:node:n1', ...fields);
-    assert.deepEqual(stored, ['running', FACTS.url, '7', '10', '["echo"]', '1']);
+    const listed = await redis.run('SMEMBERS', 'mcp:nodes');
+    assert.deepEqual([...(listed as string[])].sort(), ['n1', 'n2']);
+    // What has a time to live may be gone until the next heartbeat.
+    const fields = ['status', 'url', 'load', 'maxLoad', 'tools', 'version', 'lastHeartbeat', 'epoch'];
+    const stored = await thereAgain(() => redis.run('HMGET', 'mcp:node:n1', ...fields));
+    const [beat, epoch] = stored.slice(-2) as [string, string];
+    assert.deepEqual(stored.slice(0, -2), ['running', FACTS.url, '7', '10', '["echo"]', '1']);
     const [seconds] = (await redis.run('TIME')) as [string];
-    const [beat, epoch] = (await redis.run('HMGET', 'mcp:node:n1', 'lastHeartbeat', 'epoch')) as [string, string];
-    assert.ok(Math.abs(Number(beat) / 1000 - Number(seconds)) < 10, beat);
+    assert.ok(Math.abs(Number(beat) / 1000 - Number(seconds)) < 60, beat);
     assert.equal(Number(epoch), one.node('n1')?.epoch);
-    const ttl = Number(await redis.run('PTTL', 'mcp:node:n1'));
-    assert.ok(ttl > 0 && ttl <= 3 * HEARTBEAT_MS, String(ttl));
-    const there = await redis.run('HMGET', presenceOf('n1'), 'epoch', 'start');
+    const there = await thereAgain(() => redis.run('HMGET', presenceOf('n1'), 'epoch', 'start'));
     assert.deepEqual(there, [epoch, `n1 ${starts - 1}`]);
-    const leftMs = Number(await redis.run('PTTL', presenceOf('n1')));
-    assert.ok(leftMs > 0 && leftMs <= 3 * HEARTBEAT_MS, String(leftMs));
+    for (const key of ['mcp:node:n1', presenceOf('n1')]) {
+      // -2: it is not there, -1: for ever.
+      const leftMs = async (): Promise<number> => Number(await redis.run('PTTL', key));
+      const ms = await eventually(key, leftMs, (left) => left !== -2);
+      assert.ok(ms >= 0 && ms <= 3 * HEARTBEAT_MS, `${key}: ${ms}`);
+    }
 
     const told = changes(two);
     one.update({ status: 'draining', tools: ['echo', 'hash'] });
@@ -184,7 +205,8 @@ describe('a cluster', () => {
       (now) => now !== beat,
       PATIENCE_MS,
     );
-    assert.deepEqual(await redis.run('HMGET', 'mcp:node:same', 'epoch', 'version'), [String(higher), '1']);
+    const kept = await thereAgain(() => redis.run('HMGET', 'mcp:node:same', 'epoch', 'version'));
+    assert.deepEqual(kept, [String(higher), '1']);
     // What the earlier one shows under its id is the one that is there.
     await eventually(
       'its view',
@@ -193,11 +215,10 @@ describe('a cluster', () => {
       PATIENCE_MS,
     );
     await early.leave();
-    assert.equal(await redis.run('EXISTS', 'mcp:node:same'), 1);
-    assert.deepEqual(await redis.run('HMGET', presenceOf('same'), 'epoch', 'start'), [
-      String(higher),
-      `same ${starts}`,
-    ]);
+    const [stays] = await thereAgain(() => redis.run('HMGET', 'mcp:node:same', 'epoch'));
+    assert.equal(stays, String(higher));
+    const present = await thereAgain(() => redis.run('HMGET', presenceOf('same'), 'epoch', 'start'));
+    assert.deepEqual(present, [String(higher), `same ${starts}`]);
   });
 
   test('epochs rise, also after Redis has lost everything', async () => {
@@ -210,8 +231,8 @@ describe('a cluster', () => {
   });
 
   test('FLUSHALL removes nobody from anybody, and all register anew', async () => {
-    const one = await joined('n1');
-    const two = await joined('n2');
+    const one = await joined('n1', redis.url, undefined, SLOW_BEAT_MS);
+    const two = await joined('n2', redis.url, undefined, SLOW_BEAT_MS);
     await sees(one, 'n1,n2');
     await sees(two, 'n1,n2');
     const told = changes(two);

@@ -87,6 +87,6 @@ export async function startNode(
 }
 
 /** Waits until it holds. */
-export async function until(holds: () => boolean, patienceMs = 15_000): Promise<void> {
+export async function until(holds: () => boolean, patienceMs = 60_000): Promise<void> {
   await eventually(String(holds), holds, (value) => value, patienceMs);
 }

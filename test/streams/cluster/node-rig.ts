@@ -135,7 +135,7 @@ export class RigNode {
 }
 
 /** Polls, since the nodes turn by themselves; gives up after a time no machine needs. */
-export async function until(what: string, holds: () => boolean | Promise<boolean>, msMax = 30_000): Promise<void> {
+export async function until(what: string, holds: () => boolean | Promise<boolean>, msMax = 90_000): Promise<void> {
   const end = Date.now() + msMax;
   while (!(await holds())) {
     if (Date.now() > end) throw new Error(`it did not come to be: ${what}`);

@@ -12,7 +12,7 @@ import { NodeSet } from './node-set.ts';
 import { Sender } from './sender.ts';
 import { batchesOf, checkResults, type Reading, sensorUnit } from './sensor-case.ts';
 
-const ROUNDS = 15;
+const ROUNDS = 10;
 const BATCHES_PER_ROUND = 8;
 const SEED = Number(process.env['STREAM_SEED'] ?? 20_261_121);
 
@@ -154,7 +154,7 @@ describe('nothing is lost and nothing doubled', () => {
     }
     await finish(load);
     const retries = load.senders.reduce((sum, sender) => sum + sender.retries, 0);
-    assert.ok(Math.min(...Object.values(done)) >= 3, JSON.stringify(done));
+    assert.ok(Math.min(...Object.values(done)) >= 2, JSON.stringify(done));
     assert.ok(retries > 0, 'nobody noticed anything');
     for (const unit of units) {
       const tokens = cluster.given.filter(({ name }) => name === `stream:${unit}`).map(({ token }) => token);

@@ -20,7 +20,7 @@ import { Sender } from './sender.ts';
 import type { Reading } from './sensor-case.ts';
 
 const PARTITIONS = 6;
-const ROUNDS = 10;
+const ROUNDS = 6;
 const BATCHES_PER_ROUND = 6;
 const SEED = Number(process.env['STREAM_SEED'] ?? 20_261_121);
 const UNITS = Array.from({ length: PARTITIONS }, (_, i) =>

@@ -1,11 +1,11 @@
 /**
  * A client that sends its batches in order to any of the nodes, each until it is taken, under one batch id; one that nobody
- * takes for a minute is an error that says why.
+ * takes for two minutes is an error that says why.
  */
 import type { Accepted } from '../../../src/streams/sources/port.ts';
 import type { Reading } from './sensor-case.ts';
 
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 120_000;
 
 export interface Target {
   accept(stream: string, events: readonly object[], heading: { batchId: string; partition: string }): Promise<Accepted>;
