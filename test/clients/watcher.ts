@@ -14,7 +14,7 @@ interface Wait {
 }
 
 /** Longest wait for a tool to say something; far above what it takes. */
-const PATIENCE_MS = 10_000;
+const PATIENCE_MS = 60_000;
 
 export class Watcher {
   readonly #channel = new BroadcastChannel(WATCH_CHANNEL);

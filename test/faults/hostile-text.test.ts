@@ -8,6 +8,7 @@ import { defineResource } from '../../src/index.ts';
 import { REVISION_2025_11_25 } from '../../src/protocol/revisions.ts';
 import { sharedJson } from '../catalogue/shared-data.ts';
 import { textOf } from '../clients/five-tools.ts';
+import { LINEAR_MS, promptMs } from '../clients/processor-time.ts';
 import { FRONT_ENDS, type Served, serve } from '../clients/serve.ts';
 import { RawClient } from '../frontend/raw-client.ts';
 import { openSocket } from '../wire/message-client.ts';
@@ -24,8 +25,6 @@ const STRINGS = [
   '=',
 ];
 const REPEATS = 50_000;
-/** Linear in a megabyte is a few milliseconds; the rest is for busy machines. */
-const LINEAR_MS = 400;
 const TRIES_MAX = 4;
 
 /** Requests that are made of the text, and the codes they may be refused with. */
@@ -56,7 +55,6 @@ for (const frontend of FRONT_ENDS) {
     before(async () => {
       served = await serve(frontend, {
         workers: 1,
-        requestReceiveTimeoutMs: 300,
         definitions: [
           'a://{id}',
           'b://{/id*}',
@@ -162,15 +160,9 @@ for (const frontend of FRONT_ENDS) {
       for (const answer of await Promise.all(answers)) assert.ok(answer === 'closed' || answer.status < 500);
     });
 
-    /** The best of a few tries: a busy machine is slow now and then, a bad expression always. */
     const prompt = async (what: string, ask: () => Promise<unknown>): Promise<void> => {
-      let best = Number.POSITIVE_INFINITY;
-      for (let tries = 0; tries < TRIES_MAX && best >= LINEAR_MS; tries++) {
-        const begun = performance.now();
-        await ask();
-        best = Math.min(best, performance.now() - begun);
-      }
-      assert.ok(best < LINEAR_MS, `${what}: ${best} ms`);
+      const ms = await promptMs(TRIES_MAX, LINEAR_MS, ask);
+      assert.ok(ms < LINEAR_MS, `${what}: ${ms} ms`);
     };
 
     test('URIs made to defeat matching are matched in linear time', async () => {

@@ -46,7 +46,7 @@ function census(): Census {
 async function expectFlat(before: Census, heapMiBMax: number): Promise<void> {
   const flat = ({ descriptors, threads, heapMiB }: Census): boolean =>
     descriptors <= before.descriptors + 8 && threads <= before.threads + 1 && heapMiB <= before.heapMiB + heapMiBMax;
-  await eventually(`as before: ${JSON.stringify(before)}`, census, flat, 10_000);
+  await eventually(`as before: ${JSON.stringify(before)}`, census, flat);
 }
 
 async function calm(served: Served): Promise<void> {
@@ -61,7 +61,6 @@ async function calm(served: Served): Promise<void> {
     'workers',
     () => served.metric('millrace_workers'),
     (count) => count === served.runtime.settings.workers,
-    10_000,
   );
 }
 

@@ -78,7 +78,7 @@ export class Load {
   async surge(first: readonly Call[], then: readonly Call[], isOver: (done: number) => boolean): Promise<Outcome[]> {
     const outcomes: Outcome[] = [];
     let done = 0;
-    const send = (calls: readonly Call[]): Promise<void[]> => Promise.all(calls.map(one));
+    const send = async (calls: readonly Call[]): Promise<void> => void (await Promise.all(calls.map(one)));
     const one = async ({ tool, argumentsText }: Call): Promise<void> => {
       const outcome = await this.call(tool, argumentsText);
       outcomes.push(outcome);

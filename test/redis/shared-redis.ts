@@ -56,7 +56,7 @@ export class SharedRedis {
 }
 
 /** Resolves with what `look` finds, as soon as it is not undefined; fails after `patienceMs`. */
-export async function until<T>(what: string, look: () => T | undefined | Promise<T | undefined>, patienceMs = 20_000) {
+export async function until<T>(what: string, look: () => T | undefined | Promise<T | undefined>, patienceMs = 60_000) {
   const endMs = performance.now() + patienceMs;
   for (;;) {
     const found = await look();

@@ -77,7 +77,7 @@ describe('a node that is killed', () => {
     const client = new SessionClient();
     try {
       await client.initialize(a.url);
-      const { stream: first } = await client.call(a.url, 'tick', { count: 1000, everyMs: 10 });
+      const { stream: first } = await client.call(a.url, 'tick', { count: 1000, everyMs: 20 });
       assert.ok(first);
       await first.until('progress', ({ messages }) => messages.length >= 5);
       // What comes from here on, the client never sees, though its node says and stores it.
@@ -107,7 +107,7 @@ describe('a node that is killed', () => {
     const client = new SessionClient();
     try {
       await client.initialize(a.url);
-      const { stream: first } = await client.call(a.url, 'tick', { count: 1000, everyMs: 5 });
+      const { stream: first } = await client.call(a.url, 'tick', { count: 1000, everyMs: 20 });
       await first?.until('progress', ({ messages }) => messages.length >= 30);
       assert.ok(first);
       await a.kill();
