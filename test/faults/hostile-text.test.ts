@@ -26,6 +26,15 @@ const STRINGS = [
 ];
 const REPEATS = 50_000;
 const TRIES_MAX = 4;
+const HEADERS = [
+  'mcp-name',
+  'x-correlation-id',
+  'traceparent',
+  'baggage',
+  'mcp-session-id',
+  'accept',
+  'last-event-id',
+] as const;
 
 /** Requests that are made of the text, and the codes they may be refused with. */
 function refusedRows(text: string): readonly (readonly [method: string, params: Json, codes: readonly number[]])[] {
@@ -114,17 +123,10 @@ for (const frontend of FRONT_ENDS) {
     test('naughty strings as raw header values: no 5xx, no hang, and the connection can be used', async () => {
       let client = await RawClient.open(served.port);
       const body = callText('echo', '{"text":"x"}');
-      for (const text of STRINGS) {
+      for (const [i, text] of STRINGS.entries()) {
         const value = withoutControls(Buffer.from(text).toString('latin1'));
-        for (const name of [
-          'mcp-name',
-          'x-correlation-id',
-          'traceparent',
-          'baggage',
-          'mcp-session-id',
-          'accept',
-          'last-event-id',
-        ]) {
+        // Each of them gets every second string, of each kind some: kinds of strings come in rows.
+        for (const name of HEADERS.filter((_, n) => (n + i) % 2 === 0)) {
           const headers = {
             host: '127.0.0.1',
             ...callHeaders('echo'),

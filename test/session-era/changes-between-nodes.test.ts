@@ -15,7 +15,7 @@ import { type FakeReply, Harness, initialize } from './fakes.ts';
 const NOTE = 'test://note';
 const OTHER = 'test://other';
 
-const answered = (reply: FakeReply): Promise<boolean> => eventually('an answer', () => !reply.open, Boolean, 20_000);
+const answered = (reply: FakeReply): Promise<boolean> => eventually('an answer', () => !reply.open, Boolean);
 
 describe('changes while a stream is between two nodes', () => {
   let server: RedisServer;
@@ -72,10 +72,11 @@ describe('changes while a stream is between two nodes', () => {
   const told = (reply: FakeReply): boolean => reply.events.messages.some((message) => message.includes(`"${NOTE}"`));
   const lastId = (reply: FakeReply): string => reply.events.events.at(-1)?.id ?? '';
 
-  /** The session listens on node 0; the others have heard of that. */
+  /** The session listens on node 0, and has an id to come back with; the others have heard of that. */
   async function listening(): Promise<FakeReply> {
     await subscribe(0, NOTE);
     const first = await listen(0);
+    await eventually('the first id, which is stored', () => lastId(first), Boolean);
     for (const on of [1, 2]) await eventually('elsewhere', () => node(on).hub.known(sessionId)?.elsewhere, Boolean);
     return first;
   }

@@ -62,13 +62,13 @@ class Client {
       this.read();
       return this.lastEventId;
     };
-    await eventually('the first id', lastId, (id) => id !== '', 20_000);
+    await eventually('the first id', lastId, (id) => id !== '');
   }
 }
 
 const METHOD = 'notifications/resources/updated';
 
-const answered = (reply: FakeReply): Promise<boolean> => eventually('an answer', () => !reply.open, Boolean, 20_000);
+const answered = (reply: FakeReply): Promise<boolean> => eventually('an answer', () => !reply.open, Boolean);
 
 describe('resumption among nodes', () => {
   let server: RedisServer;
@@ -141,7 +141,7 @@ describe('resumption among nodes', () => {
     channel.respond(200, resultOf('1'), 0);
     for (let on = 0; !client.received.includes(resultOf('1')) && on < 6; on++) {
       await comeBack(on % 3);
-      await eventually('the end of the stream', () => reply.stream === null || reply.stream.ended, Boolean, 20_000);
+      await eventually('the end of the stream', () => reply.stream === null || reply.stream.ended, Boolean);
       client.read();
     }
     return { received: client.received, said };
@@ -245,7 +245,7 @@ describe('resumption among nodes', () => {
         .map((text) => JSON.parse(text))
         .flatMap((m) => (m.method === METHOD ? [m.params.uri] : []));
     };
-    await eventually('every change', uris, (all) => published.every((uri) => all.includes(uri)), 20_000);
+    await eventually('every change', uris, (all) => published.every((uri) => all.includes(uri)));
     ids.push(...client.ids);
     return { uris: uris(), published, ids };
   }
