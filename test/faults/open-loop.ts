@@ -14,11 +14,13 @@ const BEHIND_MAX = 16;
 
 export interface Outcome {
   readonly status: number;
+  /** It has a result. */
+  readonly isDone: boolean;
   readonly retryAfter: string | undefined;
   readonly text: string;
   /** From due to answered. */
   readonly ms: number;
-  /** Calls answered with 200 from when it left until its own answer, of all loads that share a count. */
+  /** Calls done from when it left until its own answer, of all loads that share a count. */
   readonly doneMeanwhile: number;
 }
 
@@ -33,7 +35,7 @@ export class Load {
   readonly #headers: Readonly<Record<string, string>>;
   readonly #done: { count: number };
 
-  /** `done`: counts the calls answered with 200. */
+  /** `done`: counts the calls that have a result. */
   constructor(url: string, headers: Readonly<Record<string, string>> = {}, done = { count: 0 }) {
     this.#url = new URL(url);
     this.#headers = headers;
@@ -55,8 +57,9 @@ export class Load {
           const status = response.statusCode ?? 0;
           const ms = performance.now() - dueMs;
           const doneMeanwhile = this.#done.count - doneBefore;
-          if (status === 200) this.#done.count++;
-          resolve({ status, retryAfter: response.headers['retry-after'], text, ms, doneMeanwhile });
+          const isDone = text.includes('"result"');
+          if (isDone) this.#done.count++;
+          resolve({ status, isDone, retryAfter: response.headers['retry-after'], text, ms, doneMeanwhile });
         });
       });
       call.on('error', reject);
@@ -82,7 +85,7 @@ export class Load {
     const one = async ({ tool, argumentsText }: Call): Promise<void> => {
       const outcome = await this.call(tool, argumentsText);
       outcomes.push(outcome);
-      if (outcome.status !== 200) return;
+      if (!outcome.isDone) return;
       done++;
       if (!isOver(done)) await send(then);
     };
