@@ -47,7 +47,7 @@ function reportsOf(context: TestContext, folder: ToolFolder): Reports {
 }
 
 const names = (contents: FolderContents): string => contents.definitions.map((one) => one.definition.name).join();
-const TIMEOUT = { timeout: 20_000 };
+const TIMEOUT = { timeout: 120_000 };
 
 test('adding, changing and removing a file is reported, and swaps the catalogue', TIMEOUT, async (context) => {
   const files = await makeToolDir(context);

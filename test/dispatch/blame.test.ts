@@ -13,8 +13,10 @@ const lost = (rig: Rig): string[] => rig.log.filter((line) => line.includes('wor
 describe('one worker', () => {
   test('a call that cannot see its deadline since a neighbour computes is not blamed, nor is the neighbour ended', async () => {
     const rig = await startRig({ workers: 1, killGraceMs: 50, quarantineAfter: 1 });
-    const deaf = await rig.running('rests-deaf', { ms: 100_000 }, { timeoutMs: 350 });
-    const busy = rig.call('busy', { ms: 900 });
+    // Loaded, so that its time does not pass before it begins.
+    await rig.call('rests-deaf', { ms: 0 }).ended;
+    const deaf = await rig.running('rests-deaf', { ms: 100_000 }, { timeoutMs: 700 });
+    const busy = rig.call('busy', { ms: 1300 });
     assert.equal((await deaf.ended).fault?.name, 'timeout');
     assert.equal(textOf(await busy.ended), 'spun');
     assert.deepEqual(lost(rig), []);

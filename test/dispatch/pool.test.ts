@@ -18,7 +18,7 @@ import * as sly from './fixtures/sly-tools.ts';
 import { bodyOf, sourced, until, withPath } from './harness.ts';
 
 const WORKERS = 2;
-const CLOSINGS = 24;
+const CLOSINGS = 12;
 const SECRET = SharedSecret.of('secret');
 
 type Changeable<T> = { -readonly [K in keyof T]: T[K] };

@@ -10,8 +10,8 @@ import { EventReader } from '../wire/event-reader.ts';
 import { openSocket } from '../wire/message-client.ts';
 import { metaOf, Session, Stateless } from '../wire/raw-clients.ts';
 
-const CLIENTS = 240;
-const ROUNDS = 6;
+const CLIENTS = 120;
+const ROUNDS = 4;
 const SECRET = /secret-(\d+)-/g;
 
 /** Everything one client hears, with whose secrets are in it. */

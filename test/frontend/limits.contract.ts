@@ -162,21 +162,34 @@ export function limitsContract(kind: 'uws' | 'node'): void {
   });
 
   describe(`${kind}: time`, { concurrency: 1 }, () => {
+    /** A client whose request has begun: on a machine that had no time to read its headers another has to try. */
+    async function beginning(opened: Opened, data: string): Promise<RawClient> {
+      for (;;) {
+        const client = await RawClient.open(opened.port);
+        const begun = opened.script.next('head').then(() => true);
+        client.write(data);
+        if (await Promise.race([begun, client.closed.then(() => false)])) return client;
+      }
+    }
+
     test('closes a body that does not come in time, and goes on serving', async (t) => {
       const opened = await openScripted(kind, { requestReceiveMsMax: 100 });
       t.after(() => opened.front.close());
-      const slow = await RawClient.open(opened.port);
-      const gone = opened.script.next<ScriptedCall>('aborted');
-      const drip = setInterval(() => slow.write('x'), 20);
-      slow.write(request('POST', '/echo', 'x', ['Content-Length: 60000']));
-      const started = performance.now();
-      const answer = await slow.responseOrClosed();
-      assert.equal(answer === 'closed' ? answer : answer.status, differs.slowBody);
-      await slow.closed;
-      clearInterval(drip);
-      // Well under the 10 s after which uWebSockets.js would close it by itself.
-      assert.ok(performance.now() - started < 5_000);
-      assert.equal((await gone).bodies, 0);
+      let tookMs = Number.POSITIVE_INFINITY;
+      // Well under the 10 s after which uWebSockets.js would close it by itself, unless the machine is busy elsewhere.
+      for (let tries = 0; tookMs > 5_000 && tries < 5; tries++) {
+        const gone = opened.script.next<ScriptedCall>('aborted');
+        const started = performance.now();
+        const slow = await beginning(opened, request('POST', '/echo', 'x', ['Content-Length: 60000']));
+        const drip = setInterval(() => slow.write('x'), 20);
+        const answer = await slow.responseOrClosed();
+        assert.equal(answer === 'closed' ? answer : answer.status, differs.slowBody);
+        await slow.closed;
+        clearInterval(drip);
+        tookMs = performance.now() - started;
+        assert.equal((await gone).bodies, 0);
+      }
+      assert.ok(tookMs < 5_000, `${tookMs} ms`);
       // A machine that has no time to read for as long refuses this one, too.
       let status = await statusOf(opened, request('POST', '/echo', 'x'));
       for (let tries = 1; status === 408 && tries < 50; tries++) {
@@ -188,9 +201,8 @@ export function limitsContract(kind: 'uws' | 'node'): void {
     test('does not time an answer: only what has to be received', async (t) => {
       const opened = await openScripted(kind, { requestReceiveMsMax: 40 });
       t.after(() => opened.front.close());
-      const client = await RawClient.open(opened.port);
       const begun = opened.script.next<ScriptedCall>('body');
-      client.write(request('POST', '/hold', 'x'));
+      const client = await beginning(opened, request('POST', '/hold', 'x'));
       const call = await begun;
       const other = await RawClient.open(opened.port);
       other.write(request('POST', '/echo', 'x', ['Content-Length: 50']));
@@ -210,7 +222,8 @@ export function limitsContract(kind: 'uws' | 'node'): void {
       const started = performance.now();
       await Promise.all([slow.closed, kind === 'node' ? slow.closed : silent.closed]);
       clearInterval(drip);
-      assert.ok(performance.now() - started < 15_000);
+      // What closes an idle connection is not what is looked at.
+      assert.ok(performance.now() - started < LIMITS.keepAliveMs * 0.75);
       silent.destroy();
     });
   });
@@ -353,11 +366,17 @@ export function limitsContract(kind: 'uws' | 'node'): void {
           sockets,
           silent,
         );
-      const probe = await openOn(0);
-      const { port } = probe;
-      await probe.close();
-      // Asked for by number: sharing is a matter of options only then.
-      const first = await openOn(port);
+      // Asked for by number: sharing is a matter of options only then. Somebody else may have taken it meanwhile.
+      let first: FrontEnd | null = null;
+      for (let tries = 1; first === null; tries++) {
+        const probe = await openOn(0);
+        const { port } = probe;
+        await probe.close();
+        first = await openOn(port).catch((error: Error) => {
+          if (tries === 20) throw error;
+          return null;
+        });
+      }
       await assert.rejects(openOn(first.port), /cannot listen/);
       await first.close();
     });

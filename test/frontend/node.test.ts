@@ -7,7 +7,7 @@ import { stormContract } from './storm.contract.ts';
 import { streamsContract } from './streams.contract.ts';
 import { websocketContract } from './websocket.contract.ts';
 
-describe('front end contract', { concurrency: true, timeout: 60_000 }, () => {
+describe('front end contract', { concurrency: true, timeout: 300_000 }, () => {
   httpContract('node');
   intakeContract('node');
   streamsContract('node');

@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import { RawClient, request } from './raw-client.ts';
 import { type Opened, openScripted, type ScriptedCall, turns } from './scripted-handler.ts';
 
-const CLIENTS = 250;
+const CLIENTS = 150;
 const SEED = 20_260_728;
 
 /** Numbers in [0, 1) that are the same in every run (mulberry32). */

@@ -13,7 +13,7 @@ import { websocketContract } from './websocket.contract.ts';
 const loaded = loadNative();
 if ('native' in loaded) {
   // At once: the library's own limit for slow headers takes 10 s, the rest does not.
-  describe('front end contract', { concurrency: true, timeout: 60_000 }, () => {
+  describe('front end contract', { concurrency: true, timeout: 300_000 }, () => {
     httpContract('uws');
     intakeContract('uws');
     streamsContract('uws');

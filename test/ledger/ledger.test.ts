@@ -3,6 +3,7 @@ import { after, before, describe, test } from 'node:test';
 import { MemoryLedger } from '../../src/ledger/memory-ledger.ts';
 import { RedisLedger, type RedisLedgerOptions } from '../../src/ledger/redis-ledger.ts';
 import { RedisUnavailable } from '../../src/redis/unavailable.ts';
+import { undisturbed } from '../clients/undisturbed.ts';
 import { QUIET } from '../redis/redis-server.ts';
 import { newPrefix, SharedRedis, until } from '../redis/shared-redis.ts';
 import { ANSWER, ledgerContract, question, tokenOf } from './ledger.contract.ts';
@@ -75,13 +76,20 @@ function suite(name: string, start: () => Promise<SharedRedis>): void {
     });
 
     test('a call that runs for longer than a claim keeps its key', async () => {
-      const prefix = newPrefix();
-      const [a, b] = [await ledgerWith(prefix, 1_500), await ledgerWith(prefix)];
-      const token = tokenOf(await a.begin(question('k')));
-      assert.deepEqual(await b.begin(question('k', { waitMs: 2_500 })), { kind: 'busy' });
-      assert.equal(await a.finish('k', token, ANSWER), true);
-      a.close();
-      b.close();
+      const claimMs = 1_500;
+      // A node that stood still for longer has lost it.
+      await undisturbed(claimMs / 3, async () => {
+        const prefix = newPrefix();
+        const [a, b] = [await ledgerWith(prefix, claimMs), await ledgerWith(prefix)];
+        try {
+          const token = tokenOf(await a.begin(question('k')));
+          assert.deepEqual(await b.begin(question('k', { waitMs: 2_500 })), { kind: 'busy' });
+          assert.equal(await a.finish('k', token, ANSWER), true);
+        } finally {
+          a.close();
+          b.close();
+        }
+      });
     });
 
     test('however many wait for one key, one question at a time is asked; none when all have gone', async () => {
@@ -132,20 +140,25 @@ function suite(name: string, start: () => Promise<SharedRedis>): void {
     });
 
     test('an answer that cannot be stored keeps no other claim from being renewed', async () => {
-      const prefix = newPrefix();
       const claimMs = 600;
-      const [a, b] = [await ledgerWith(prefix, claimMs), await ledgerWith(prefix)];
-      const { commands } = await redis.clients();
-      const spoilt = tokenOf(await a.begin(question('spoilt')));
-      const other = tokenOf(await a.begin(question('other')));
-      await commands.command('SET', `${prefix}once:spoilt`, 'not a hash');
-      await a.finish('spoilt', spoilt, ANSWER);
-      const endMs = performance.now() + 3 * claimMs;
-      await until('three claims', () => performance.now() > endMs);
-      assert.deepEqual(await b.begin(question('other', { waitMs: 0 })), { kind: 'busy' });
-      assert.equal(await a.finish('other', other, ANSWER), true);
-      a.close();
-      b.close();
+      await undisturbed(claimMs / 3, async () => {
+        const prefix = newPrefix();
+        const [a, b] = [await ledgerWith(prefix, claimMs), await ledgerWith(prefix)];
+        try {
+          const { commands } = await redis.clients();
+          const spoilt = tokenOf(await a.begin(question('spoilt')));
+          const other = tokenOf(await a.begin(question('other')));
+          await commands.command('SET', `${prefix}once:spoilt`, 'not a hash');
+          await a.finish('spoilt', spoilt, ANSWER);
+          const endMs = performance.now() + 3 * claimMs;
+          await until('three claims', () => performance.now() > endMs);
+          assert.deepEqual(await b.begin(question('other', { waitMs: 0 })), { kind: 'busy' });
+          assert.equal(await a.finish('other', other, ANSWER), true);
+        } finally {
+          a.close();
+          b.close();
+        }
+      });
     });
 
     test('every key has a time to live', async () => {

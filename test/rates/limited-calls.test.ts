@@ -6,7 +6,7 @@ import { Node, Stage } from '../tasks/node-pair.ts';
 
 test('a call beyond the budget is refused with 429 and told when to try again; other tools are not', async () => {
   const stage = new Stage();
-  const rateLimits = [{ tool: 'lim*', perSecond: 0.1, burst: 2, by: 'all' as const }];
+  const rateLimits = [{ tool: 'lim*', perSecond: 0.01, burst: 2, by: 'all' as const }];
   const node = await Node.start({ rateLimits }, [stage.tool('limited'), stage.tool('free')]);
   try {
     const answers = [
@@ -21,7 +21,7 @@ test('a call beyond the budget is refused with 429 and told when to try again; o
     const [, , refused] = answers;
     assert.deepEqual([refused?.error.code, refused?.id], [-32000, 'c']);
     const retryAfterMs = Number(refused?.error.data?.['retryAfterMs']);
-    assert.ok(retryAfterMs > 8_000 && retryAfterMs <= 10_000, String(retryAfterMs));
+    assert.ok(retryAfterMs > 50_000 && retryAfterMs <= 100_000, String(retryAfterMs));
     assert.equal(refused?.retryAfter, String(Math.ceil(retryAfterMs / 1000)));
     assert.equal((await node.call('free')).status, 200);
     assert.equal(stage.executions('limited'), 2);

@@ -28,15 +28,16 @@ function ratesContract(name: string, open: (limits: readonly RateLimit[]) => Pro
     });
 
     test('a budget that is used up refuses, and says for how long', async () => {
-      const rates = await open([limit('t', 0.5, 2)]);
-      let refusedMs = 0;
-      for (let calls = 0; calls < 10 && refusedMs === 0; calls += 1) {
-        refusedMs = rates.take('t', 'ann');
-        // A remote one is asked meanwhile.
-        await new Promise((resolve) => setTimeout(resolve, 20));
-        if (refusedMs > 0) assert.ok(calls >= 2, `after ${calls} calls`);
-      }
-      assert.ok(refusedMs > 0);
+      const rates = await open([limit('t', 0.05, 2)]);
+      let calls = 0;
+      // Short refusals are those of who is asked: a remote one takes its time.
+      const refusedMs = await until('the refusal', () => {
+        const ms = rates.take('t', 'ann');
+        if (ms === 0) calls += 1;
+        return ms > 1_000 ? ms : undefined;
+      });
+      assert.ok(calls >= 2 && calls < 10, `after ${calls} calls`);
+      assert.ok(refusedMs <= 60_000, `${refusedMs} ms`);
       rates.close();
     });
 
@@ -104,17 +105,22 @@ function suite(name: string, start: () => Promise<SharedRedis>): void {
       const prefix = newPrefix();
       const [perSecond, burst, nodes] = [100, 30, 3];
       const all = await Promise.all([1, 2, 3].map(() => ratesWith([limit('t', perSecond, burst)], prefix, nodes)));
+      const draw = Math.max(1, Math.floor(Math.min(perSecond / 10, burst / 2) / nodes));
       const beganMs = performance.now();
       let through = 0;
-      while (performance.now() - beganMs < 2_000) {
-        for (const rates of all) for (let i = 0; i < 3; i += 1) if (rates.take('t', 'x') === 0) through += 1;
-        await new Promise((resolve) => setTimeout(resolve, 2));
+      let before = 0;
+      // What is not asked for in time is not used: a machine may stand still for most of the two seconds, not each time.
+      for (let tries = 0; tries < 5 && through - before < perSecond; tries += 1) {
+        before = through;
+        const fromMs = performance.now();
+        while (performance.now() - fromMs < 2_000) {
+          for (const rates of all) for (let i = 0; i < 3; i += 1) if (rates.take('t', 'x') === 0) through += 1;
+          await new Promise((resolve) => setTimeout(resolve, 2));
+        }
+        const most = (perSecond * (performance.now() - beganMs)) / 1000 + burst + nodes * 3 * draw;
+        assert.ok(through <= most, `${through} of at most ${most}`);
       }
-      const seconds = (performance.now() - beganMs) / 1000;
-      const draw = Math.max(1, Math.floor(Math.min(perSecond / 10, burst / 2) / nodes));
-      const most = perSecond * seconds + burst + nodes * 3 * draw;
-      assert.ok(through <= most, `${through} of at most ${most}`);
-      assert.ok(through >= perSecond, `${through} in ${seconds} s`);
+      assert.ok(through - before >= perSecond, `${through - before} in two seconds`);
     });
   });
 }

@@ -135,9 +135,19 @@ export class SessionClient {
     return this.#send(url, 'GET', lastEventId === '' ? {} : { 'last-event-id': lastEventId }, null);
   }
 
+  /** The same, again when it is told to come again: who stood still did not hear the other nodes in time. */
+  resume(url: string, lastEventId = ''): Promise<Answer> {
+    return eventually(
+      'an answer but to come again',
+      () => this.get(url, lastEventId),
+      ({ status }) => status !== 503,
+      PATIENCE_MS,
+    );
+  }
+
   /** A GET that must open a stream. */
   async listen(url: string, lastEventId = ''): Promise<EventReader> {
-    const { message, status, stream } = await this.get(url, lastEventId);
+    const { message, status, stream } = await this.resume(url, lastEventId);
     if (stream === null) throw new Error(`no stream: ${status} ${JSON.stringify(message)}`);
     return stream;
   }

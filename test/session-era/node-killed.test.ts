@@ -77,7 +77,7 @@ describe('a node that is killed', () => {
     const client = new SessionClient();
     try {
       await client.initialize(a.url);
-      const { stream: first } = await client.call(a.url, 'tick', { count: 1000, everyMs: 10 });
+      const { stream: first } = await client.call(a.url, 'tick', { count: 1000, everyMs: 20 });
       assert.ok(first);
       await first.until('progress', ({ messages }) => messages.length >= 5);
       // What comes from here on, the client never sees, though its node says and stores it.
@@ -86,7 +86,7 @@ describe('a node that is killed', () => {
       await follower.until('progress elsewhere', ({ messages }) => messages.length >= 20);
       await a.kill();
       await follower.until('its end', ({ ended }) => ended);
-      const last = await client.get(c, follower.lastEventId);
+      const last = await client.resume(c, follower.lastEventId);
       assert.equal(last.status, 204, 'all that was stored has been read');
       const seen = sequences(first, follower);
       assert.deepEqual(seen, upTo(seen.length));
@@ -107,12 +107,12 @@ describe('a node that is killed', () => {
     const client = new SessionClient();
     try {
       await client.initialize(a.url);
-      const { stream: first } = await client.call(a.url, 'tick', { count: 1000, everyMs: 5 });
+      const { stream: first } = await client.call(a.url, 'tick', { count: 1000, everyMs: 20 });
       await first?.until('progress', ({ messages }) => messages.length >= 30);
       assert.ok(first);
       await a.kill();
       await first.until('its end', ({ ended }) => ended);
-      const { status, stream } = await client.get(b, first.lastEventId);
+      const { status, stream } = await client.resume(b, first.lastEventId);
       assert.ok(status === 204 || status === 200);
       await stream?.until('its end', ({ ended }) => ended);
       const seen = sequences(first, ...(stream === null ? [] : [stream]));

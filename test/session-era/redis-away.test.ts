@@ -8,8 +8,8 @@ import { TcpProxy } from '../redis/tcp-proxy.ts';
 import { type Answer, SessionClient, textOf } from './http-client.ts';
 import { Nodes } from './nodes.ts';
 
-/** Far above `commandMsMax` below; a request that takes longer hangs. */
-const ANSWER_MS_MAX = 10_000;
+/** Far above the time of a command below; a request that takes longer hangs. */
+const ANSWER_MS_MAX = 60_000;
 
 async function withNodes(
   run: (server: RedisServer, nodes: Nodes, client: SessionClient) => Promise<void>,
@@ -25,6 +25,26 @@ async function withNodes(
     await nodes?.close();
     await server.end();
   }
+}
+
+/** A busy machine takes longer than a command has here. */
+async function opened(client: SessionClient, url: string): Promise<SessionClient> {
+  const attempt = (): Promise<boolean> =>
+    client.initialize(url).then(
+      () => true,
+      (error: Error) => {
+        if (!error.message.includes('503')) throw error;
+        client.sessionId = '';
+        return false;
+      },
+    );
+  await eventually('a session', attempt, Boolean);
+  return client;
+}
+
+async function known(client: SessionClient, url: string): Promise<void> {
+  const status = async (): Promise<number> => (await client.call(url, 'echo', { text: 'known' })).status;
+  await eventually('the session to be known', status, (s) => s === 200);
 }
 
 async function inTime(answer: Promise<Answer>): Promise<Answer> {
@@ -44,8 +64,12 @@ describe('sessions whose Redis hurts', () => {
   test('silent: known sessions are served, others are asked to come again, and nothing is called unknown', async () => {
     await withNodes(async (server, nodes, client) => {
       const [a, b] = nodes.urls as [string, string];
-      await client.initialize(a);
-      const listening = await client.listen(a);
+      await opened(client, a);
+      const { stream: listening } = await eventually(
+        'the stream',
+        () => client.get(a),
+        ({ stream }) => stream !== null,
+      );
       server.pause();
       const echoed = await inTime(client.call(a, 'echo', { text: 'known' }));
       assert.equal(textOf(echoed.message), 'known');
@@ -64,16 +88,14 @@ describe('sessions whose Redis hurts', () => {
         'the other node',
         async () => (await client.call(b, 'echo', { text: 'again' })).status,
         (status) => status === 200,
-        20_000,
       );
-      assert.equal(listening.ended, false);
+      assert.equal(listening?.ended, false);
       // And what was said meanwhile has been stored.
       const firstId = stream?.events[0]?.id ?? '';
       const replayed = await eventually(
         'the replay',
         () => client.get(b, firstId),
         ({ status }) => status !== 503,
-        20_000,
       );
       await replayed.stream?.until('its end', ({ ended }) => ended);
       assert.deepEqual(
@@ -86,8 +108,8 @@ describe('sessions whose Redis hurts', () => {
   test('killed, and back empty: old sessions are gone for certain, and new ones work on all nodes', async () => {
     await withNodes(async (server, nodes, client) => {
       const [a, b] = nodes.urls as [string, string];
-      await client.initialize(a);
-      await client.call(b, 'echo', { text: 'known on both' });
+      await opened(client, a);
+      await known(client, b);
       await server.end();
       await eventually(
         'the nodes to notice',
@@ -111,10 +133,9 @@ describe('sessions whose Redis hurts', () => {
           'the end of the session',
           async () => (await inTime(client.call(url, 'echo', { text: 'x' }))).status,
           (status) => status === 404,
-          20_000,
         );
       }
-      const fresh = await new SessionClient().initialize(a);
+      const fresh = await opened(new SessionClient(), a);
       const echoed = await eventually(
         'the other node',
         () => fresh.call(b, 'echo', { text: 'new' }),
@@ -142,7 +163,7 @@ describe('sessions whose Redis hurts', () => {
       await proxy.refuse();
       const [node] = far.all;
       const trouble = async (): Promise<unknown> => (await fetch(new URL('/health/ready', node?.url))).json();
-      await eventually('the loss', trouble, (ready) => JSON.stringify(ready).includes('redis away'), 20_000);
+      await eventually('the loss', trouble, (ready) => JSON.stringify(ready).includes('redis away'));
       assert.equal((await client.notify(b, 'notifications/cancelled', { requestId })).status, 202);
       await proxy.accept();
       await watcher.seen('cancelled', label);

@@ -16,8 +16,8 @@ import { ChildNode } from './child-node.ts';
 import { type EventReader, SessionClient, type SseEvent, textOf } from './http-client.ts';
 import { Nodes } from './nodes.ts';
 
-/** Above what a test holds back. */
-const COMMAND_MS_MAX = 30_000;
+/** Above what a test holds back, however slow the machine is: what was not answered by then is told, stored or not. */
+const COMMAND_MS_MAX = 60_000;
 /** A node that does not hold back what it says has said more than this in the time it takes. */
 const CALLS_MEANWHILE = 20;
 
@@ -59,7 +59,7 @@ describe('a node that dies with events under way', () => {
   }
 
   async function ticking(): Promise<EventReader> {
-    const { stream } = await client.call(a.url, 'tick', { count: 1000, everyMs: 5 });
+    const { stream } = await client.call(a.url, 'tick', { count: 1000, everyMs: 20 });
     assert.ok(stream);
     return stream.until('progress', ({ messages }) => messages.length >= 10);
   }
@@ -83,7 +83,7 @@ describe('a node that dies with events under way', () => {
       seen.map((_, i) => first + i),
       'numbers rise one by one',
     );
-    const { status, stream } = await client.get(url, seen[0]?.id);
+    const { status, stream } = await client.resume(url, seen[0]?.id);
     assert.equal(status, 200, 'all that was seen can be read elsewhere');
     const rest = seen.slice(1);
     await stream?.until('what was seen', ({ ended, events }) => ended || events.length >= rest.length);
@@ -99,11 +99,10 @@ describe('a node that dies with events under way', () => {
       'events that are stored and not sent, or sent and not stored',
       async () => (await storedOf(first)) - sequenceOf(first.lastEventId),
       (ahead) => ahead > 0 || ahead < -3,
-      20_000,
     );
     await meanwhile();
     await killed(first);
-    const { status, stream: second } = await client.get(b, first.lastEventId);
+    const { status, stream: second } = await client.resume(b, first.lastEventId);
     assert.equal(status, 200, 'what was stored and not sent');
     assert.ok(second);
     await second.until('its end', ({ ended }) => ended);
@@ -118,14 +117,13 @@ describe('a node that dies with events under way', () => {
       'a batch under way',
       () => proxy.heldPieces,
       (pieces) => pieces > 0,
-      20_000,
     );
     await meanwhile();
     await killed(first);
     assert.ok((await storedOf(first)) >= sequenceOf(first.lastEventId), 'what was seen is stored');
     proxy.heal();
     // Stored at last, or lost with the node.
-    const { stream: second } = await client.get(b, first.lastEventId);
+    const { stream: second } = await client.resume(b, first.lastEventId);
     await second?.until('its end', ({ ended }) => ended);
     await checkHistory(c, second === null ? [first] : [first, second]);
   });
@@ -140,7 +138,6 @@ describe('a node that dies with events under way', () => {
       'a batch under way',
       () => proxy.heldPieces,
       (pieces) => pieces > 0,
-      20_000,
     );
     await meanwhile();
     await killed(first);
@@ -153,7 +150,8 @@ describe('a node that dies with events under way', () => {
   });
 
   test('or only stands still: a client that comes back elsewhere is asked to wait, and then reads on to the answer', async () => {
-    const { stream: first } = await client.call(a.url, 'tick', { count: 200, everyMs: 5 });
+    // All of it fits the log, and it takes longer than a machine stands still.
+    const { stream: first } = await client.call(a.url, 'tick', { count: 200, everyMs: 20 });
     assert.ok(first);
     await first.until('progress', ({ messages }) => messages.length >= 10);
     proxy.holdAnswers();
@@ -165,7 +163,6 @@ describe('a node that dies with events under way', () => {
       'the stream',
       () => client.get(b, first.lastEventId),
       ({ status }) => status !== 503,
-      20_000,
     );
     assert.ok(second);
     await second.until('its end', ({ ended }) => ended);
@@ -180,7 +177,7 @@ describe('a node that dies with events under way', () => {
       const from = first.messages.length;
       await first.until('more progress', ({ messages }) => messages.length > from + 20);
       await killed(first);
-      const { stream: second } = await client.get(round % 2 === 0 ? b : c, first.lastEventId);
+      const { stream: second } = await client.resume(round % 2 === 0 ? b : c, first.lastEventId);
       await second?.until('its end', ({ ended }) => ended);
       await checkHistory(round % 2 === 0 ? c : b, second === null ? [first] : [first, second]);
       proxy.heal();

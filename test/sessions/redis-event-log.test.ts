@@ -229,7 +229,6 @@ describe('the event log while Redis is away', () => {
         'resumption',
         () => node.events.after('s', primed).catch(() => null),
         (events) => events !== null,
-        15_000,
       );
       assert.deepEqual(
         found?.events.map(({ id }) => id),
@@ -243,7 +242,6 @@ describe('the event log while Redis is away', () => {
             () => false,
           ),
         Boolean,
-        15_000,
       );
       assert.equal(await node.events.after('churn', early), null, 'dropped events are never passed over');
       await node.close();

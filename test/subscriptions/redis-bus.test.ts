@@ -55,7 +55,6 @@ class Node {
       'changes heard',
       () => this.heard,
       (heard) => heard.length >= count,
-      15_000,
     );
   }
 
@@ -77,7 +76,6 @@ async function joined(nodes: readonly Node[]): Promise<void> {
         return nodes.every(({ joined: heard }) => uris.every((uri) => heard.has(uri)));
       },
       Boolean,
-      15_000,
     );
   }
 }
@@ -172,20 +170,18 @@ describe('a bus whose Redis is restarted', () => {
         'away',
         () => a.commands.up || b.subscriber.up,
         (up) => !up,
-        15_000,
       );
       a.bus.publish({ kind: 'resource', uri: 'test://meanwhile' });
       await a.hears(1);
       await server.startAgain();
       const missed = (heard: readonly Change[]): boolean => heard.some(({ kind }) => kind === 'missed');
-      await eventually('a gap', () => [...a.heard], missed, 15_000);
-      await eventually('a gap', () => [...b.heard], missed, 15_000);
+      await eventually('a gap', () => [...a.heard], missed);
+      await eventually('a gap', () => [...b.heard], missed);
       a.bus.publish({ kind: 'tools' });
       await eventually(
         'what follows',
         () => b.heard,
         (heard) => heard.some(({ kind }) => kind === 'tools'),
-        15_000,
       );
     } finally {
       for (const node of nodes) node.close();
