@@ -8,13 +8,14 @@
  * Pub/sub loses what is published while a listener is away, so nothing here is the only copy of anything: records and
  * events are in Redis, `ask` waits for an answer and says when there is none, and whoever keeps a copy checks it.
  * Invariants: a node hears nothing of what it broadcast itself; at most `ASKS_MAX` answers are waited for, each for
- * `ANSWER_MS_MAX`. Of one server, the number of listeners tells within `GONE_MS` that a node is gone, for one that lost its
+ * `ANSWER_MS_MAX` in which this process ran. Of one server, the number of listeners tells within `GONE_MS` that a node is gone, for one that lost its
  * connection is back by then, and one that listens and does not answer in time may answer later; a Cluster does not count
  * reliably, so there the time has to pass, and tells it.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { RedisConnection } from '../redis/connection.ts';
 import { pack, unpack } from '../redis/packed.ts';
+import { PatientTimer } from '../redis/patient-timer.ts';
 import { shardOf } from '../redis/shard.ts';
 import type { RedisSubscriber } from '../redis/subscriber.ts';
 import { RedisUnavailable } from '../redis/unavailable.ts';
@@ -51,7 +52,7 @@ type Wire = readonly [from: string, kind: string, sessionId: string, payload: st
 interface Waiting {
   readonly resolve: (answer: string | null) => void;
   readonly reject: (cause: RedisUnavailable) => void;
-  readonly timer: NodeJS.Timeout;
+  readonly timer: PatientTimer;
 }
 
 export class RedisSessionRelay implements SessionRelay {
@@ -101,7 +102,7 @@ export class RedisSessionRelay implements SessionRelay {
     const number = this.#nextAsk++;
     const isCounted = this.#options.subscriber.publishCommand === 'PUBLISH';
     const answer = new Promise<string | null>((resolve, reject) => {
-      const timer = setTimeout(() => this.#late(number, isCounted), ANSWER_MS_MAX);
+      const timer = new PatientTimer(ANSWER_MS_MAX, () => this.#late(number, isCounted));
       this.#waiting.set(number, { resolve, reject, timer });
     });
     // It may be settled before it is waited for below.
@@ -149,7 +150,7 @@ export class RedisSessionRelay implements SessionRelay {
     const waiting = this.#waiting.get(number);
     if (waiting === undefined) return;
     this.#waiting.delete(number);
-    clearTimeout(waiting.timer);
+    waiting.timer.clear();
     waiting.resolve(answer);
   }
 

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { RedisConnection } from '../../src/redis/connection.ts';
 import { answerInTime } from '../../src/redis/timed-command.ts';
+import { standStill } from '../clients/stand-still.ts';
 import { QUIET, RedisServer } from './redis-server.ts';
 
 const COMMAND_MS_MAX = 1000;
@@ -17,17 +18,12 @@ before(async () => {
 });
 after(() => server.end());
 
-function standStill(): void {
-  const untilMs = performance.now() + STILL_MS;
-  while (performance.now() < untilMs);
-}
-
 test('commands under way are answered, and the connection stays', async () => {
   const commands = new RedisConnection(server.url, 'test', QUIET, { commandMsMax: COMMAND_MS_MAX });
   try {
     await commands.ready();
     const sent = Array.from({ length: 5 }, () => commands.command('PING'));
-    standStill();
+    standStill(STILL_MS);
     assert.deepEqual(await Promise.all(sent), ['PONG', 'PONG', 'PONG', 'PONG', 'PONG']);
     assert.deepEqual([commands.up, commands.trouble], [true, '']);
   } finally {
@@ -38,7 +34,7 @@ test('commands under way are answered, and the connection stays', async () => {
 test('without an answer it is given up all the same, after as long once more at most', async () => {
   const fromMs = performance.now();
   const given = assert.rejects(answerInTime(new Promise(() => undefined), COMMAND_MS_MAX), /timed out/);
-  standStill();
+  standStill(STILL_MS);
   await given;
   assert.ok(performance.now() - fromMs >= STILL_MS + COMMAND_MS_MAX - 1);
   await assert.rejects(answerInTime(new Promise(() => undefined), 10), /timed out/);

@@ -9,10 +9,12 @@
  *      └──► the other start, or a kept connection that was gone: sent again, once
  *
  * Invariants: `Hearing` hears of one ending, or of none after `cancel`; every wait has a limit: `timeoutMs` for the
- * head and again for the rest of a whole answer, three comment frames between two chunks of one in parts.
+ * head and again for the rest of a whole answer, three comment frames between two chunks of one in parts; time in which
+ * this process stood still is none of it.
  */
 import { type Agent, type ClientRequest, type IncomingMessage, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
+import { PatientTimer } from '../../redis/patient-timer.ts';
 import { type PeerFrame, type PeerRequest, PeerUnavailable } from './port.ts';
 import type { Prover } from './proof.ts';
 import { encodeMessage, FrameReader, HEADER, INTERNAL_PREFIX } from './wire.ts';
@@ -56,7 +58,7 @@ export class Exchange {
   readonly #number: number;
   readonly #message: Buffer | null;
   #req: ClientRequest | null = null;
-  #timer: NodeJS.Timeout | null = null;
+  #timer: PatientTimer | null = null;
   #over = false;
   #again = false;
   /** This attempt has a connection. */
@@ -79,7 +81,7 @@ export class Exchange {
   /** The hearing hears nothing before this returns. */
   start(): void {
     const { timeoutMs } = this.#request;
-    this.#timer = setTimeout(() => this.#fail('did not answer in time', this.#connected), timeoutMs);
+    this.#timer = new PatientTimer(timeoutMs, () => this.#fail('did not answer in time', this.#connected));
     this.#send(true);
   }
 
@@ -198,9 +200,9 @@ export class Exchange {
   }
 
   #parts(res: IncomingMessage): void {
-    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer?.clear();
     const quietMs = QUIET_BEATS * this.#link.keepAliveMs;
-    const quiet = setTimeout(() => this.#fail(`said nothing for ${quietMs} ms`, true), quietMs);
+    const quiet = new PatientTimer(quietMs, () => this.#fail(`said nothing for ${quietMs} ms`, true));
     this.#timer = quiet;
     const reader = new FrameReader((frame) => {
       if (this.#over) return;
@@ -241,7 +243,7 @@ export class Exchange {
   #finish(): void {
     if (this.#over) return;
     this.#over = true;
-    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer?.clear();
     if (!this.#complete) this.#req?.destroy();
     this.#onOver();
   }

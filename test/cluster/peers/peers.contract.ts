@@ -7,7 +7,11 @@ import { createServer } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { type PeerFrame, type PeerReply, PeerUnavailable } from '../../../src/cluster/peers/port.ts';
 import { eventually } from '../../clients/eventually.ts';
+import { standStill } from '../../clients/stand-still.ts';
 import { BODY_BYTES_MAX, type PeerNode, startNode, until } from './two-nodes.ts';
+
+/** Longer than any limit it is tried on. */
+const STILL_MS = 1_200;
 
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
 const request = (path: string, body: Uint8Array | string = '', facts: object = {}, timeoutMs = 30_000) => ({
@@ -104,6 +108,35 @@ export function peersContract(frontend: 'uws' | 'node'): void {
       const answer = await a.peers.ask('b', request('echo', 'hello', { n: 1, ü: ['ö'] }));
       assert.equal(answer.status, 201);
       assert.equal(text(answer.body), 'a {"n":1,"ü":["ö"]} hello');
+    });
+
+    test('what came while the node that waits stood still is taken: an answer, and the parts of one', async () => {
+      const then = (ms: number): unknown => setImmediate(() => standStill(ms));
+      b.peers.serve('answer-still', (_message, reply) => {
+        reply.send(200, 'in time');
+        then(STILL_MS);
+        return null;
+      });
+      b.peers.serve('frames-still', (_message, reply) => {
+        const frames = reply.openFrames();
+        frames.write({ event: 'n', data: '1' });
+        setTimeout(() => {
+          frames.write({ event: 'n', data: '2' });
+          frames.end();
+          then(STILL_MS);
+        }, 100);
+        return null;
+      });
+      const answer = await a.peers.ask('b', request('answer-still', '', {}, STILL_MS / 2));
+      assert.equal(text(answer.body), 'in time');
+      const patient = await startNode('patient', known, { frontend, keepAliveMs: STILL_MS / 6 });
+      const { frames, ended } = listen(patient, 'b', 'frames-still');
+      assert.equal(await ended, null);
+      assert.deepEqual(
+        frames.map(({ data }) => data),
+        ['1', '2'],
+      );
+      await patient.close();
     });
 
     test('many messages at once keep their answers apart', async () => {
