@@ -81,6 +81,19 @@ describe('the test run', () => {
     assert.equal(runIn(folder, 'hook').status, 1);
   });
 
+  test('fails with an error that nobody caught, names its file and shows the error', (context) => {
+    const folder = folderWith(context, {
+      'lost.test.js': `${IMPORTS}test('fine', async () => {
+        setImmediate(() => Promise.reject(new Error('on its own')));
+        await new Promise((resolve) => process.once('unhandledRejection', resolve));
+      });\n`,
+    });
+    const { status, stderr, stdout } = runIn(folder);
+    assert.equal(status, 1);
+    assert.match(stderr, /^failed: lost\.test\.js: .*exit code 1/m);
+    assert.match(stdout, /Error: on its own/);
+  });
+
   test('says of a process that was ended by what', (context) => {
     const folder = folderWith(context, {
       'crash.test.js': `${PASSING}test('ends', () => { process.stderr.write('last words\\n'); process.abort(); });\n`,

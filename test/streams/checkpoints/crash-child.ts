@@ -12,9 +12,12 @@ await once(process.stdin, 'data');
 const store = new LmdbCheckpointStore(new LmdbEnvironment(process.argv[2] as string), 2);
 let seq = (await store.newest(notDamaged))?.seq ?? 0;
 say('open', seq);
+let checkpoint = numberedCheckpoint(++seq);
 for (;;) {
-  const checkpoint = numberedCheckpoint(++seq);
   say('saving', seq);
-  await store.save(checkpoint);
-  say('saved', seq);
+  const saved = store.save(checkpoint);
+  // Made while that one is written: there is always one under way.
+  checkpoint = numberedCheckpoint(seq + 1);
+  await saved;
+  say('saved', seq++);
 }

@@ -7,7 +7,7 @@ import { Child, seeded } from '../log/child.ts';
 import { Scratch } from '../log/scratch.ts';
 import { notDamaged, numberedCheckpoint, plain } from './samples.ts';
 
-const KILLS = 20;
+const KILLS = 12;
 const SEED = 31;
 
 test(`killed ${KILLS} times while it saves, the store offers the last one saved or the one after it, whole`, async () => {

@@ -27,7 +27,7 @@ const BATCHES_MIN = 60;
 const IN_FLIGHT_MAX = 8;
 /** Often enough that some are cut short. */
 const CHECKPOINT_MS = 25;
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 240_000;
 
 /** The streams' batches in turn: in the order of its own stream each. */
 function batchesOf(cases: readonly OracleCase[]): SentBatch[] {

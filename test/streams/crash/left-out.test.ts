@@ -19,7 +19,7 @@ const BATCHES = 64;
 const IN_FLIGHT_MAX = 6;
 const CHECKPOINT_MS = 25;
 const SEED = Number(process.env['STREAM_SEED'] ?? 20_261_122);
-const PATIENCE_MS = 120_000;
+const PATIENCE_MS = 240_000;
 
 const streamsIn = (folder: string): StreamDefinition[] => [
   {

@@ -11,10 +11,11 @@ import type { StreamDefinition } from '../../../src/streams/define/definition.ts
 import { Delivery } from '../../../src/streams/engine/results/delivery.ts';
 import { type Sink, SinkAway, type SinkBatch, SinkRefusal } from '../../../src/streams/sinks/port.ts';
 import { RedisServer } from '../../redis/redis-server.ts';
+import { CutLine } from '../sinks/cut-line.ts';
 import { lastingStores } from './faults.ts';
 import { openRig } from './rig.ts';
 
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 90_000;
 
 async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
   const end = Date.now() + PATIENCE_MS;
@@ -237,15 +238,16 @@ test('a webhook that answers 429 or 503 is asked again after the time it names',
 });
 
 test('a Redis sink opens and delivers when Redis comes, each result once', async () => {
-  const first = await RedisServer.start();
-  const { port, url } = first;
-  await first.end();
+  const redis = await RedisServer.start();
+  const line = await CutLine.to(redis.port);
+  line.goAway();
+  const url = `redis://127.0.0.1:${line.port}`;
   const stores = lastingStores();
   const definitions = [counted([{ type: 'redis', url, stream: 'out' }])];
   let rig = await openRig(definitions, { stores });
   await rig.send('s', [{ at: 1, k: 'a' }]);
   assert.equal(rig.service.degraded.length, 1);
-  const redis = await RedisServer.start(port);
+  line.back();
   const ids = async (): Promise<string[]> => {
     const entries = (await redis.run('XRANGE', 'out', '-', '+')) as [string, string[]][];
     return entries.map(([, [, id]]) => id as string);
@@ -263,6 +265,7 @@ test('a Redis sink opens and delivers when Redis comes, each result once', async
     assert.equal(new Set(found).size, 2);
   } finally {
     await rig.close();
+    line.close();
     await redis.end();
   }
 });

@@ -116,7 +116,7 @@ for (const more of [0, 600]) {
     await first.abandon();
     const threads = (parts: ShardParts): StreamThreads =>
       threadsAfter(parts, () => Promise.reject(new PlanNotLoaded('reducer module m cannot be loaded')));
-    const never = new Promise((resolve) => setTimeout(resolve, 30_000, 'never').unref());
+    const never = new Promise((resolve) => setTimeout(resolve, 120_000, 'never').unref());
     const start = openRig([COUNTED, SUMS], { stores, threads }).then(
       () => 'started',
       (error: unknown) => String(error),

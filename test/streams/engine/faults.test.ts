@@ -17,11 +17,15 @@ import { createTap, openRig } from './rig.ts';
 const SEEDS = Number(process.env['STREAM_SEEDS'] ?? 100);
 const FIRST = Number(process.env['STREAM_SEED'] ?? 1);
 
-async function difference(given: OracleCase, lines: readonly string[]): Promise<string> {
+/** Asks DuckDB once: what is returned compares with that, as often as one likes. */
+async function judgeOf(given: OracleCase): Promise<(lines: readonly string[]) => string> {
   if (given.streams.some(({ joins }) => joins !== undefined)) {
-    return comparePairs(await expectedJoin(given), lines, 'j');
+    const pairs = await expectedJoin(given);
+    return (lines) => comparePairs(pairs, lines, 'j');
   }
-  return compareResults(await expectedWindows(given), lines, windowOf(given, '').window);
+  const windows = await expectedWindows(given);
+  const { window } = windowOf(given, '');
+  return (lines) => compareResults(windows, lines, window);
 }
 
 function caseOf(seed: number): OracleCase {
@@ -29,46 +33,54 @@ function caseOf(seed: number): OracleCase {
   return fc.sample(joinCaseArbitrary(), { seed, numRuns: 1 })[0] as OracleCase;
 }
 
-describe('nothing is lost and nothing is doubled', () => {
-  test(`when threads end, ${SEEDS} seeded cases`, async () => {
-    let losses = 0;
-    for (let seed = FIRST; seed < FIRST + SEEDS; seed++) {
-      const given = caseOf(seed);
-      let threads: MortalThreads | null = null;
-      const rig = await openRig(tapped(given), {
-        threads: (parts) => {
-          threads = new MortalThreads(parts, randomFrom(seed), 0.15);
-          return threads;
-        },
-      });
-      await play(rig, given);
-      assert.equal(await difference(given, rig.tap.lines()), '', `seed ${seed}`);
-      losses += (threads as MortalThreads | null)?.losses ?? 0;
-      await rig.close();
-    }
-    assert.ok(losses > SEEDS, `only ${losses} threads were lost`);
+/** Lines of a run whose threads end; how many of them did. */
+async function withMortalThreads(given: OracleCase, seed: number): Promise<{ lines: string[]; losses: number }> {
+  let threads: MortalThreads | null = null;
+  const rig = await openRig(tapped(given), {
+    threads: (parts) => {
+      threads = new MortalThreads(parts, randomFrom(seed), 0.15);
+      return threads;
+    },
   });
+  await play(rig, given);
+  const lines = rig.tap.lines();
+  await rig.close();
+  return { lines, losses: (threads as MortalThreads | null)?.losses ?? 0 };
+}
 
-  test(`when the process ends, ${SEEDS} seeded cases`, async () => {
-    for (let seed = FIRST; seed < FIRST + SEEDS; seed++) {
-      const random = randomFrom(seed);
-      const given = caseOf(seed);
-      const stores = lastingStores();
-      const tap = createTap();
-      let rig = await openRig(tapped(given), { stores, tap });
-      for (const step of given.steps) {
-        const fate = random();
-        if (fate < 0.1) await rig.checkpoint();
-        // What was not acknowledged is sent again, as a client would: here the log may hold it or not.
-        await playStep(rig, step);
-        if (fate > 0.8) {
-          await rig.abandon();
-          rig = await openRig(tapped(given), { stores, tap });
-        }
-      }
-      assert.equal(await difference(given, tap.lines()), '', `seed ${seed}`);
-      await rig.close();
+/** Lines of a run whose process ends between steps. */
+async function withMortalProcesses(given: OracleCase, seed: number): Promise<string[]> {
+  const random = randomFrom(seed);
+  const stores = lastingStores();
+  const tap = createTap();
+  let rig = await openRig(tapped(given), { stores, tap });
+  for (const step of given.steps) {
+    const fate = random();
+    if (fate < 0.1) await rig.checkpoint();
+    // What was not acknowledged is sent again, as a client would: here the log may hold it or not.
+    await playStep(rig, step);
+    if (fate > 0.8) {
+      await rig.abandon();
+      rig = await openRig(tapped(given), { stores, tap });
     }
+  }
+  const lines = tap.lines();
+  await rig.close();
+  return lines;
+}
+
+describe('nothing is lost and nothing is doubled', () => {
+  test(`when threads end, and when the process ends, ${SEEDS} seeded cases`, async () => {
+    let lost = 0;
+    for (let seed = FIRST; seed < FIRST + SEEDS; seed++) {
+      const given = caseOf(seed);
+      const differenceOf = await judgeOf(given);
+      const { lines, losses } = await withMortalThreads(given, seed);
+      assert.equal(differenceOf(lines), '', `threads, seed ${seed}`);
+      assert.equal(differenceOf(await withMortalProcesses(given, seed)), '', `processes, seed ${seed}`);
+      lost += losses;
+    }
+    assert.ok(lost > SEEDS, `only ${lost} threads were lost`);
   });
 
   test('when the process ends before an answer, the same batch id counts once', async () => {

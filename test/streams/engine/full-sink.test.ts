@@ -11,7 +11,7 @@ import type { SourceHost, SourceKind } from '../../../src/streams/sources/port.t
 import { openRig, type Rig } from './rig.ts';
 
 const BATCH_BYTES = 2 ** 20;
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 120_000;
 
 const STREAM: StreamDefinition = {
   name: 'm',

@@ -12,7 +12,7 @@ const TASK_MS_MAX = 20;
 /** Looks at a task, of which four without progress end its thread. */
 const LOOKS = 20;
 
-test('a thread is not ended for a task that waits behind a call', { timeout: 30_000 }, async () => {
+test('a thread is not ended for a task that waits behind a call', { timeout: 120_000 }, async () => {
   const worker: StreamWorker = { worker: { index: 0, threadId: 1 }, retiring: '', stuck: false, expectedUs: 0 };
   let inCall = true;
   let looks = 0;

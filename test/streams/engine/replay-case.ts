@@ -5,9 +5,12 @@ import type { StreamDefinition } from '../../../src/streams/define/definition.ts
 import { encodeBatch, type OracleCase, type OracleStep } from '../oracle/case.ts';
 import type { Rig } from './rig.ts';
 
+/** More than a case has; memory for a million of them would cost more than all else when it is made and copied. */
+const DEDUP = { idsMax: 2000, batchIdsMax: 100 };
+
 /** The case's streams with a tap on each. */
 export function tapped({ streams }: OracleCase): StreamDefinition[] {
-  return streams.map((stream) => ({ ...stream, sinks: [{ type: 'tap' }] }));
+  return streams.map((stream) => ({ ...stream, dedup: DEDUP, sinks: [{ type: 'tap' }] }));
 }
 
 export async function playStep(rig: Rig, step: OracleStep): Promise<void> {

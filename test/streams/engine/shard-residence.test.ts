@@ -6,7 +6,6 @@ import { existsSync, mkdirSync, readdirSync, rmdirSync, statSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { test } from 'node:test';
-import { setTimeout } from 'node:timers/promises';
 import { compilePlan } from '../../../src/streams/define/compile.ts';
 import type { LimitsDefinition, StreamDefinition } from '../../../src/streams/define/definition.ts';
 import { OperatorParts } from '../../../src/streams/engine/shards/operators.ts';
@@ -15,6 +14,7 @@ import { buffersOf, bytesOf, filesOf, isAtRest, isInMemory } from '../../../src/
 import { SpillFolder } from '../../../src/streams/engine/spill/spill-folder.ts';
 import type { ApplyTask, HeldShard, Step } from '../../../src/streams/engine/task.ts';
 import { LocalThreads } from '../../../src/streams/engine/threads/local-threads.ts';
+import { eventually } from '../../clients/eventually.ts';
 import { Scratch } from '../log/scratch.ts';
 
 const MIB = 2 ** 20;
@@ -141,9 +141,9 @@ test('shards and their copies stay within the budget while the state is ten time
   const files = [...new Set([...set.images, ...set.base].flatMap(filesOf))].sort();
   const inFolder = (): string[] => readdirSync(join(scratch.directory, 'spill'));
   // Removals of the last round may still be under way.
-  for (let tries = 0; inFolder().length > files.length && tries < 1000; tries++) await setTimeout(5);
+  const left = await eventually('removed', inFolder, ({ length }) => length <= files.length);
   assert.deepEqual(
-    inFolder().sort(),
+    left.sort(),
     files.map((file) => basename(file)),
   );
   assert.ok(set.storedBytes(0) > 2 * BUDGET);

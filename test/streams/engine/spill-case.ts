@@ -14,7 +14,9 @@ const schema: StreamDefinition['schema'] = {
   timestamp: { field: 'at' },
   key: ['k'],
 };
-const tapped = { schema, time: { outOfOrderMs: 20 }, sinks: [{ type: 'tap' }] };
+/** Memory for a million ids would cost more than all else when it is made and copied. */
+const dedup = { idsMax: 1000 };
+const tapped = { schema, dedup, time: { outOfOrderMs: 20 }, sinks: [{ type: 'tap' }] };
 
 /** One key in memory, all shards together: those with more are on disk. */
 export const ALL_AWAY: LimitsDefinition = { onFull: 'spill', keysMax: 1 };

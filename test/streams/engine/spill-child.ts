@@ -22,7 +22,7 @@ say('third', await refusalOf(rig.send('s', keysOf(3, 10))));
 say('needs room');
 await once(process.stdin, 'data');
 let refusal = 'full';
-for (let tries = 0; refusal === 'full' && tries < 1000; tries++) {
+for (let tries = 0; refusal === 'full' && tries < 5000; tries++) {
   await setTimeout(20);
   refusal = await refusalOf(rig.send('s', keysOf(4, 10)));
 }

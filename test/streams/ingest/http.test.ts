@@ -8,7 +8,7 @@ import { pack } from 'msgpackr';
 import type { ResultLine } from '../../../src/streams/engine/port.ts';
 import { FRONT_ENDS } from '../../clients/serve.ts';
 import { Stateless } from '../../wire/raw-clients.ts';
-import { call, ndjson, type StreamsServed, serveStreams, visit } from './serve-streams.ts';
+import { call, ndjson, type StreamsServed, serveStreams, VISITS, visit } from './serve-streams.ts';
 
 const LIMIT = 4096;
 const TAKEN = (accepted: number, rejected = 0) => ({ accepted, rejected, late: 0 });
@@ -219,98 +219,93 @@ for (const frontend of FRONT_ENDS) {
     });
   });
 
-  describe(`refusals over HTTP on ${frontend}`, () => {
+  describe(`tokens over HTTP on ${frontend}`, () => {
+    const tokens = ['a-token-of-the-tests', 'b-token-of-the-tests'] as const;
+    let served: StreamsServed;
+    before(async () => {
+      const auth = { tokens: tokens.map((token, i) => ({ token, id: `sender ${i}`, scopes: [] })) };
+      served = await serveStreams(frontend, {}, { auth });
+    });
+    after(() => served.close());
+
     test('asks for a token, and takes events with one', async () => {
-      const token = 'a-token-of-the-tests';
-      const served = await serveStreams(frontend, {}, { auth: { tokens: [{ token, id: 'me', scopes: [] }] } });
-      try {
-        for (const headers of [{ 'X-None': '' }, { Authorization: 'Bearer another-token-here' }] as Record<
-          string,
-          string
-        >[]) {
-          const { status, headers: given } = await served.post(ndjson([visit('a')]), headers);
-          assert.equal(status, 401);
-          assert.match(given.get('www-authenticate') ?? '', /^Bearer/);
-        }
-        assert.equal((await call(`${served.base}/dead-letters`, { method: 'GET' })).status, 401);
-        assert.equal(await served.accepted(), 0);
-        const { json } = await served.post(ndjson([visit('a')]), { Authorization: `Bearer ${token}` });
-        assert.deepEqual(json, TAKEN(1));
-      } finally {
-        await served.close();
+      for (const headers of [{ 'X-None': '' }, { Authorization: 'Bearer another-token-here' }] as Record<
+        string,
+        string
+      >[]) {
+        const { status, headers: given } = await served.post(ndjson([visit('a')]), headers);
+        assert.equal(status, 401);
+        assert.match(given.get('www-authenticate') ?? '', /^Bearer/);
       }
+      assert.equal((await call(`${served.base}/dead-letters`, { method: 'GET' })).status, 401);
+      assert.equal(await served.accepted(), 0);
+      const { json } = await served.post(ndjson([visit('a')]), { Authorization: `Bearer ${tokens[0]}` });
+      assert.deepEqual(json, TAKEN(1));
     });
 
     test('a key is of its sender: the same one of another counts by itself', async () => {
-      const tokens = ['a-token-of-the-tests', 'b-token-of-the-tests'];
-      const auth = { tokens: tokens.map((token, i) => ({ token, id: `sender ${i}`, scopes: [] })) };
-      const served = await serveStreams(frontend, {}, { auth });
-      try {
-        for (const [i, token] of [...tokens, ...tokens].entries()) {
-          const body = ndjson([visit('a', { at: 10 + (i % 2) })]);
-          const { json } = await served.post(body, { Authorization: `Bearer ${token}`, 'Idempotency-Key': 'same' });
-          assert.deepEqual(json, TAKEN(1));
-        }
-        assert.equal(await served.accepted(), 2);
-      } finally {
-        await served.close();
+      const before = await served.accepted();
+      for (const [i, token] of [...tokens, ...tokens].entries()) {
+        const body = ndjson([visit('a', { at: 10 + (i % 2) })]);
+        const { json } = await served.post(body, { Authorization: `Bearer ${token}`, 'Idempotency-Key': 'same' });
+        assert.deepEqual(json, TAKEN(1));
       }
+      assert.equal(await served.accepted(), before + 2);
     });
+  });
+
+  describe(`refusals over HTTP on ${frontend}`, () => {
+    let served: StreamsServed;
+    before(async () => {
+      const others = [
+        { ...VISITS, name: 'few-keys', limits: { keysMax: 2 } },
+        { ...VISITS, name: 'few-bytes', limits: { pendingBytesMax: 65_536 } },
+      ];
+      served = await serveStreams(frontend, {}, {}, others);
+    });
+    after(() => served.close());
 
     test('lists large letters in short pages', async () => {
-      const served = await serveStreams(frontend);
-      try {
-        const after = async (id: string): Promise<string[]> => {
-          const { json } = await call(`${served.base}/dead-letters?after=${id}`, { method: 'GET' });
-          return (json['letters'] as { id: string }[]).map((letter) => letter.id);
-        };
-        for (let i = 0; i < 6; i++) assert.deepEqual((await served.post('x'.repeat(1_000_000))).json, TAKEN(0, 1));
-        const pages: string[][] = [];
-        for (let page = await after(''); page.length > 0; page = await after(page.at(-1) ?? '')) pages.push(page);
-        assert.ok(pages.length > 1, 'not all in one answer');
-        assert.equal(new Set(pages.flat()).size, 6, 'none is left out');
-      } finally {
-        await served.close();
-      }
+      const after = async (id: string): Promise<string[]> => {
+        const { json } = await call(`${served.base}/dead-letters?after=${id}`, { method: 'GET' });
+        return (json['letters'] as { id: string }[]).map((letter) => letter.id);
+      };
+      for (let i = 0; i < 6; i++) assert.deepEqual((await served.post('x'.repeat(1_000_000))).json, TAKEN(0, 1));
+      const pages: string[][] = [];
+      for (let page = await after(''); page.length > 0; page = await after(page.at(-1) ?? '')) pages.push(page);
+      assert.ok(pages.length > 1, 'not all in one answer');
+      assert.equal(new Set(pages.flat()).size, 6, 'none is left out');
     });
 
     test('says 503 and when to come back while the state is full', async () => {
-      const served = await serveStreams(frontend, { limits: { keysMax: 2 } });
-      try {
-        assert.equal((await served.post(ndjson(['a', 'b', 'c'].map((page) => visit(page))))).status, 200);
-        const { headers, json, status } = await served.post(ndjson([visit('d')]));
-        assert.deepEqual([status, headers.get('retry-after')], [503, '1']);
-        assert.match(String(json['error']), /holds 3 keys .* at most 2 keys/);
-        assert.equal(await served.accepted(), 3);
-      } finally {
-        await served.close();
-      }
+      const full = served.at('few-keys');
+      assert.equal((await full.post(ndjson(['a', 'b', 'c'].map((page) => visit(page))))).status, 200);
+      const { headers, json, status } = await full.post(ndjson([visit('d')]));
+      assert.deepEqual([status, headers.get('retry-after')], [503, '1']);
+      assert.match(String(json['error']), /holds 3 keys .* at most 2 keys/);
+      assert.equal(await full.accepted(), 3);
     });
 
     test('says 429 and when to come back while too many bytes wait, and takes all of it in the end', async () => {
-      const served = await serveStreams(frontend, { limits: { pendingBytesMax: 65_536 } });
-      try {
-        const bodies = Array.from({ length: 20 }, () => ndjson(Array.from({ length: 1000 }, () => visit('p'))));
-        // Each is more than half of what may wait; sent together, some meet others.
-        let waiting = bodies;
-        let refused = 0;
-        for (let rounds = 0; waiting.length > 0 && rounds < 100; rounds++) {
-          const answers = await Promise.all(waiting.map((body) => served.post(body)));
-          for (const { status, headers, json } of answers) {
-            if (status === 200) continue;
-            assert.equal(status, 429);
-            assert.equal(headers.get('retry-after'), '1');
-            assert.match(String(json['error']), /at most 65536/);
-            refused += 1;
-          }
-          waiting = waiting.filter((_, i) => answers[i]?.status !== 200);
+      const narrow = served.at('few-bytes');
+      const bodies = Array.from({ length: 20 }, () => ndjson(Array.from({ length: 1000 }, () => visit('p'))));
+      // Each is more than half of what may wait; sent together, some meet others.
+      let waiting = bodies;
+      let refused = 0;
+      for (let rounds = 0; waiting.length > 0 && rounds < 100; rounds++) {
+        const answers = await Promise.all(waiting.map((body) => narrow.post(body)));
+        for (const { status, headers, json } of answers) {
+          if (status === 200) continue;
+          assert.equal(status, 429);
+          assert.equal(headers.get('retry-after'), '1');
+          assert.match(String(json['error']), /at most 65536/);
+          refused += 1;
         }
-        assert.equal(waiting.length, 0);
-        assert.ok(refused > 0);
-        assert.equal(await served.accepted(), 20_000);
-      } finally {
-        await served.close();
+        waiting = waiting.filter((_, i) => answers[i]?.status !== 200);
       }
+      assert.equal(waiting.length, 0);
+      assert.ok(refused > 0);
+      assert.equal(await narrow.accepted(), 20_000);
     });
   });
 }

@@ -15,7 +15,13 @@ export const VISITS: StreamDefinition = {
   windows: [{ name: 'byPage', type: 'count', count: 1000, aggregates: { n: 'count', ms: { fn: 'sum', of: 'ms' } } }],
 };
 
-export interface StreamsServed extends Served {
+/** `visits`, and how to post to it. */
+export interface StreamsServed extends Served, StreamServed {
+  /** Another one. */
+  at(stream: string): StreamServed;
+}
+
+export interface StreamServed {
   /** `http://127.0.0.1:port/streams/visits` */
   readonly base: string;
   post(body: Buffer | string, headers?: Readonly<Record<string, string>>): Promise<Answer>;
@@ -29,24 +35,29 @@ export interface Answer {
   readonly headers: Headers;
 }
 
+/** `stream`: what `visits` has of its own; `others`: streams beside it. */
 export async function serveStreams(
   frontend: FrontEndName,
   stream: Partial<StreamDefinition> = {},
   options: RuntimeOptions = {},
+  others: readonly StreamDefinition[] = [],
 ): Promise<StreamsServed> {
-  const served = await serve(frontend, { workers: 1, liveStreams: [{ ...VISITS, ...stream }], ...options });
-  const base = `http://127.0.0.1:${served.port}/streams/visits`;
-  return {
-    ...served,
-    base,
-    post: (body, headers = {}) =>
-      call(`${base}/events`, {
-        method: 'POST',
-        body,
-        headers: { 'Content-Type': 'application/x-ndjson', ...headers },
-      }),
-    accepted: () => served.metric('millrace_stream_events_total', 'stream="visits"'),
+  const liveStreams = [{ ...VISITS, ...stream }, ...others];
+  const served = await serve(frontend, { workers: 1, liveStreams, ...options });
+  const at = (name: string): StreamServed => {
+    const base = `http://127.0.0.1:${served.port}/streams/${name}`;
+    return {
+      base,
+      post: (body, headers = {}) =>
+        call(`${base}/events`, {
+          method: 'POST',
+          body,
+          headers: { 'Content-Type': 'application/x-ndjson', ...headers },
+        }),
+      accepted: () => served.metric('millrace_stream_events_total', `stream="${name}"`),
+    };
   };
+  return { ...served, ...at(VISITS.name), at };
 }
 
 export async function call(url: string, init: RequestInit): Promise<Answer> {

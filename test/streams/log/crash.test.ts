@@ -8,7 +8,7 @@ import { crashBodyBytes } from './crash-body-bytes.ts';
 import { numberedRecord, plain } from './records.ts';
 import { Scratch } from './scratch.ts';
 
-const KILLS = 20;
+const KILLS = 12;
 const SEED = 20_261_121;
 
 /** Highest number said after the word; 0 when it was not said. */
@@ -41,7 +41,7 @@ test(`killed ${KILLS} times at any moment, the log holds every durable record on
     await check(scratch, known, `kill ${run}`);
   }
   await next.kill();
-  assert.ok(known.durable > 500 && known.truncated > 50, `only ${JSON.stringify(known)} done`);
+  assert.ok(known.durable > 300 && known.truncated > 30, `only ${JSON.stringify(known)} done`);
 });
 
 async function check(

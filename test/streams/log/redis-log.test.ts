@@ -11,6 +11,9 @@ import { redisUnits } from '../cluster/redis-unit.ts';
 import { logContract } from './log-contract.ts';
 import { numberedRecord, plain, readAll } from './records.ts';
 
+/** An answer that did come is never as late as that. */
+const GIVEN_UP_MS = 2000;
+
 const units = redisUnits();
 
 logContract('Redis', async (_scratch, bytesMax) =>
@@ -83,7 +86,7 @@ describe('a log that the next owner opens', () => {
 describe('a connection that breaks', () => {
   test('leaves nothing that was not acknowledged, whether or not it had arrived', async () => {
     const proxy = await TcpProxy.start(units.server.port);
-    const redis = new RedisConnection(`redis://127.0.0.1:${proxy.port}`, 'test', QUIET, { commandMsMax: 300 });
+    const redis = new RedisConnection(`redis://127.0.0.1:${proxy.port}`, 'test', QUIET, { commandMsMax: GIVEN_UP_MS });
     try {
       await redis.ready();
       const { fence } = await UnitFence.claim(redis, units.newKeys(), 1);

@@ -288,7 +288,7 @@ describe('streams over MCP', () => {
   });
 
   test(`a reader that does not read while ${CLOSES} windows close costs bounded memory`, {
-    timeout: 40_000,
+    timeout: 240_000,
   }, async () => {
     const revision = REVISIONS.find(({ name }) => name === '2025-11-25');
     assert.ok(revision !== undefined);

@@ -2,6 +2,6 @@
  * Nexmark's query that writes all bids to files: Q10.
  */
 import { q10 } from './queries-bids.ts';
-import { nexmarkSuite, RATES } from './suite.ts';
+import { EVENTS, nexmarkSuite, RATES } from './suite.ts';
 
-nexmarkSuite('Parquet files', [q10], RATES.slow);
+nexmarkSuite('Parquet files', [q10], RATES.slow, EVENTS.few);

@@ -88,6 +88,8 @@ export function streamOf({ outOfOrderMs, window }: Pick<PaneCase, 'outOfOrderMs'
       timestamp: { field: 'at' },
     },
     time: { outOfOrderMs, idleAfterMs: 0, maxFutureMs: 0 },
+    // Memory for a million ids would cost more than all else when it is made and copied.
+    dedup: { idsMax: 100, batchIdsMax: 100 },
     windows: [window],
     sinks: [{ type: 'tap' }],
   };

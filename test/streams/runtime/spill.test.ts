@@ -20,8 +20,8 @@ import {
 } from '../engine/spill-case.ts';
 import { Scratch } from '../log/scratch.ts';
 
-const PATIENCE_MS = 60_000;
-const ENDED = 5;
+const PATIENCE_MS = 240_000;
+const ENDED = 3;
 const BATCHES = 60;
 const POOL_TOOLS = new URL(`./pool-tools${extname(import.meta.url)}`, import.meta.url);
 

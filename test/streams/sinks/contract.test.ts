@@ -110,6 +110,8 @@ sinkContract(
   'redis',
   () => {
     const stream = newName();
+    const aside = `${stream}-away`;
+    let isAway = false;
     return Promise.resolve({
       ...creator('redis', { url: `redis://127.0.0.1:${line.port}`, stream }),
       async lines() {
@@ -119,11 +121,15 @@ sinkContract(
       breakNext: {
         // A key of another type: the script fails.
         async before() {
-          await redis.run('RENAME', stream, `${stream}-away`);
+          await redis.run('RENAME', stream, aside);
           await redis.run('SET', stream, 'x');
-          setTimeout(() => void redis.run('RENAME', `${stream}-away`, stream), 40);
+          isAway = true;
         },
         after: () => line.cutAtNextAnswer(),
+      },
+      mend() {
+        if (isAway) void redis.run('RENAME', aside, stream);
+        isAway = false;
       },
       async tear() {
         const socket = connect(redis.port, '127.0.0.1');

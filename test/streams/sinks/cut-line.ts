@@ -1,5 +1,6 @@
 /**
  * A line to a server that is cut once, when the server's next answer comes: what was asked for is done, and nobody knows.
+ * Or that is away for a while, on a port that nobody else can take meanwhile.
  */
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
@@ -9,6 +10,7 @@ export class CutLine {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   #cutting = false;
+  #away = false;
 
   constructor(server: Server) {
     this.#server = server;
@@ -19,13 +21,26 @@ export class CutLine {
     const server = createServer().listen(0, '127.0.0.1');
     await once(server, 'listening');
     const line = new CutLine(server);
-    server.on('connection', (socket) => line.#join(socket, connect(port, '127.0.0.1')));
+    server.on('connection', (socket) => {
+      if (line.#away) socket.destroy();
+      else line.#join(socket, connect(port, '127.0.0.1'));
+    });
     return line;
   }
 
   cutAtNextAnswer(): Promise<void> {
     this.#cutting = true;
     return Promise.resolve();
+  }
+
+  /** Every connection is cut, those that exist and those to come, until `back`. */
+  goAway(): void {
+    this.#away = true;
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  back(): void {
+    this.#away = false;
   }
 
   close(): void {

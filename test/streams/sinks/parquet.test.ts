@@ -6,10 +6,10 @@ import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { setTimeout as pause } from 'node:timers/promises';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { parquetMetadata } from 'hyparquet';
 import { parquetSinkKind } from '../../../src/streams/sinks/parquet-sink.ts';
+import { eventually } from '../../clients/eventually.ts';
 import { failingHandles } from './failing-handles.ts';
 import { filesOf, rowsOf } from './read-parquet.ts';
 import { line } from './sink.contract.ts';
@@ -99,14 +99,21 @@ describe('parquet sink', () => {
     );
   });
 
-  test('finishes a file when it has its rows, and when its time has come', async () => {
+  test('finishes a file when it has its rows, and when its time has come', async (t) => {
     const path = join(folder, 'parts');
-    const sink = parquetSinkKind.create({ path, rows: 3, everyMs: 150 }, 's/p');
+    const sink = parquetSinkKind.create({ path, rows: 3, everyMs: 1000 }, 's/p');
     await sink.open();
+    t.mock.timers.enable({ apis: ['setTimeout'] });
     for (let n = 0; n < 5; n++) await sink.write({ seq: n + 1, lines: [line(2 * n), line(2 * n + 1)] });
     assert.deepEqual(await filesOf(path), ['part-00000001-2.parquet', 'part-00000002-4.parquet']);
-    while ((await filesOf(path)).length < 3) await pause(10);
-    assert.deepEqual((await filesOf(path)).at(-1), 'part-00000003-5.parquet');
+    t.mock.timers.tick(1000);
+    t.mock.timers.reset();
+    const files = await eventually(
+      'three files',
+      () => filesOf(path),
+      ({ length }) => length >= 3,
+    );
+    assert.equal(files.at(-1), 'part-00000003-5.parquet');
     assert.equal((await rowsOf(path)).length, 10);
     await sink.close();
     assert.equal((await filesOf(path)).length, 3);

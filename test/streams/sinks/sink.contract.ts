@@ -14,6 +14,8 @@ export interface SinkUnderTest {
   lines(): Promise<readonly string[]>;
   /** The next write fails: before, and after what was written is there but for its acknowledgement. Called while it is open. */
   readonly breakNext: { readonly before: () => Promise<void>; readonly after: () => Promise<void> };
+  /** Where it does not mend by itself: called when the failure was told, long before the next try. */
+  readonly mend?: () => void;
   /** Makes what a crash in the middle of a write leaves, while it is closed. */
   readonly tear: () => Promise<void>;
 }
@@ -60,7 +62,10 @@ export function sinkContract(type: string, open: () => Promise<SinkUnderTest>, g
         const made = await open();
         const troubles: string[] = [];
         const log = {
-          warn: (_: object, text: string) => void troubles.push(text),
+          warn(_: object, text: string) {
+            troubles.push(text);
+            made.mend?.();
+          },
           info: () => undefined,
           error: () => undefined,
         };

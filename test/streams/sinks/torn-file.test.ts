@@ -10,7 +10,7 @@ import { FileSink } from '../../../src/streams/sinks/file-sink.ts';
 
 /** A window of a million keys closes with as much. Zeros take no room on the disk. */
 const TORN_BYTES = 300 * 1024 * 1024;
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 240_000;
 
 async function withFile(use: (path: string) => Promise<void>): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'torn-'));

@@ -8,7 +8,9 @@ import { pauseMs } from '../../../src/redis/topology.ts';
 import type { Source } from '../../../src/streams/sources/port.ts';
 import { isAfter } from '../../../src/streams/sources/redis-entries.ts';
 import { redisSourceKind } from '../../../src/streams/sources/redis-source.ts';
+import { eventually } from '../../clients/eventually.ts';
 import { RedisServer } from '../../redis/redis-server.ts';
+import { CutLine } from '../sinks/cut-line.ts';
 import { TestHost } from './test-host.ts';
 
 let redis: RedisServer;
@@ -125,28 +127,28 @@ describe('Redis source', () => {
   });
 
   test('comes back by itself when Redis does, and goes on where the log is', async () => {
-    const own = await RedisServer.start();
+    const line = await CutLine.to(redis.port);
+    const stream = newStream();
     try {
-      await own.run('XADD', 's', '1-0', 'event', '1');
+      await redis.run('XADD', stream, '1-0', 'event', '1');
       const host = new TestHost();
-      const source = redisSourceKind.create(
-        { type: 'redis', url: own.url, stream: 's', field: 'event', blockMs: 20 },
-        'prices',
-        host,
-      );
+      const source = sourceOf(host, stream, { url: `redis://127.0.0.1:${line.port}`, field: 'event' });
       await source.start(new Map());
       await host.until(() => host.lines().length === 1);
-      await own.end();
-      await own.startAgain();
-      // The group is lost with everything else.
-      await own.run('XADD', 's', '1-0', 'event', '1');
-      await own.run('XADD', 's', '2-0', 'event', '2');
+      line.goAway();
+      await eventually('it is told', () => host.warnings.length, Boolean);
+      // The group is lost, and what else it knew.
+      await redis.run('DEL', stream);
+      await redis.run('SCRIPT', 'FLUSH');
+      await redis.run('XADD', stream, '1-0', 'event', '1');
+      await redis.run('XADD', stream, '2-0', 'event', '2');
+      line.back();
       await host.until(() => host.lines().length === 2);
       await source.stop();
       assert.deepEqual(host.lines(), ['1', '2']);
       assert.ok(host.warnings.some((text) => /Redis cannot be reached|connection to Redis was lost/.test(text)));
     } finally {
-      await own.end();
+      line.close();
     }
   });
 
@@ -154,7 +156,11 @@ describe('Redis source', () => {
     const host = new TestHost();
     const source = redisSourceKind.create({ type: 'redis', url: 'redis://127.0.0.1:1', stream: 's' }, 'prices', host);
     await source.start(new Map());
-    while (host.warnings.length < 2) await new Promise((resolve) => setImmediate(resolve));
+    await eventually(
+      'warnings',
+      () => host.warnings.length,
+      (count) => count >= 2,
+    );
     await source.stop();
     await source.done;
   });
