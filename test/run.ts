@@ -18,7 +18,8 @@ import { parseArgs } from 'node:util';
 import { ensureCommands, NEEDED } from './services.ts';
 import { readsSharedData, sharedDataIsThere } from './shared-data-use.ts';
 
-const FILES_AT_ONCE = 2;
+/** More than two cores, as many wait for what takes its time. */
+const FILES_AT_ONCE = 3;
 const FILE_MS_MAX = 400_000;
 /** Characters of a file's stderr that are told again when its process ends badly. */
 const LAST_WORDS_MAX = 2000;
