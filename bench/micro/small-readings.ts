@@ -1,15 +1,17 @@
 /**
  * Small choices of the hot path, each beside what it replaced, in one process: what a call leads to by its headers, one
- * text as a result, the view of a result on the board.
+ * text as a result, the view of a result on the board, the body of a call.
  *
  * Run: node dist/bench/micro/small-readings.js
  */
 import { Buffer } from 'node:buffer';
 import type { Catalogue, Entry } from '../../src/catalogue/entry.ts';
 import { JobBoard } from '../../src/dispatch/job-board.ts';
+import { parseJson } from '../../src/protocol/json.ts';
 import { NamedCall, NamedCalls } from '../../src/protocol/named-calls.ts';
 import { REVISION_2026_07_28 } from '../../src/protocol/revisions.ts';
 import { ResultEncoder } from '../../workers/encode-result.ts';
+import { MODERN_CALLER, toolCall } from '../wire/messages.ts';
 
 const CALLS = 1_000_000;
 const ROUNDS = 5;
@@ -61,4 +63,8 @@ board.finish(3, 200, 0, 240);
 const at = board.resultAt(3);
 measure('view of a result as long as the last', () => board.result(3));
 measure('view of a result, made anew', () => board.bytes.subarray(at, at + 240));
+
+const body = Buffer.from(toolCall(MODERN_CALLER, 'echo', { text }, 1).body);
+measure('body of a call, checked and parsed', () => parseJson(body));
+measure('JSON.parse of the same text', () => JSON.parse(body.toString('utf8')));
 if (kept === null) process.exitCode = 1;

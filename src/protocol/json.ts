@@ -28,17 +28,26 @@ const NOT_JSON: ParsedJson = Object.freeze({ ok: false, reason: 'the body is not
 export function parseJson(bytes: Uint8Array, depthMax: number = JSON_DEPTH_MAX): ParsedJson {
   if (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) return BYTE_ORDER_MARK;
   if (!isUtf8(bytes)) return NOT_UTF8;
+  const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const text = buffer.toString('utf8');
   // A level costs its two brackets, so a shorter body that nests deeper is not JSON anyway.
-  if (bytes.length > 2 * depthMax + 1 && nestsDeeperThan(bytes, depthMax)) {
+  if (bytes.length > 2 * depthMax + 1 && opensMoreThan(text, depthMax) && nestsDeeperThan(bytes, depthMax)) {
     return { ok: false, reason: `the body nests deeper than ${depthMax} levels` };
   }
-  const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   try {
-    return { ok: true, value: JSON.parse(buffer.toString('utf8')) };
+    return { ok: true, value: JSON.parse(text) };
   } catch (error) {
     if (error instanceof SyntaxError) return NOT_JSON;
     throw error;
   }
+}
+
+/** Whether there are so many opening brackets at all, inside strings too: a few searches, where a pass looks at each byte. */
+function opensMoreThan(text: string, most: number): boolean {
+  let found = 0;
+  for (let at = text.indexOf('{'); at >= 0; at = text.indexOf('{', at + 1)) if (++found > most) return true;
+  for (let at = text.indexOf('['); at >= 0; at = text.indexOf('[', at + 1)) if (++found > most) return true;
+  return false;
 }
 
 /** One pass over the bytes; brackets inside strings do not count. Right for valid JSON, harmless for the rest. */
