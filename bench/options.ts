@@ -91,12 +91,15 @@ export const HELP = `npm run bench -- [flags]
 
 const SECRET_FLAGS = ['--token', '--header'];
 
-/** The command as it may stand in a report: without what tokens and headers say. */
+/** As a shell reads it back. */
+const quoted = (arg: string): string => (/^[\w.,:/@%+=-]+$/.test(arg) ? arg : `'${arg.replaceAll("'", "'\\''")}'`);
+
+/** The command as it may stand in a report: to be given again, but without what tokens and headers say. */
 export function shownCommand(args: readonly string[]): string {
   const shown = args.map((arg, at) => {
     if (SECRET_FLAGS.includes(args[at - 1] ?? '')) return '…';
     const flag = SECRET_FLAGS.find((secret) => arg.startsWith(`${secret}=`));
-    return flag === undefined ? arg : `${flag}=…`;
+    return flag === undefined ? quoted(arg) : `${flag}=…`;
   });
   return ['npm run bench --', ...shown].join(' ');
 }

@@ -28,7 +28,10 @@ async function loadRunner(): Promise<void> {
   Object.assign(hooks, { AsyncResource, createHook });
 }
 
-// Programs that a test starts with its own arguments have no use for it.
-const at = process.execArgv.indexOf(import.meta.url);
-if (at > 0) process.execArgv.splice(at - 1, 2);
+// Programs that a test starts with its own arguments have no use for it. Node.js 22 and 24 have been told twice: `run.ts`.
+for (;;) {
+  const at = process.execArgv.indexOf(import.meta.url);
+  if (at <= 0) break;
+  process.execArgv.splice(at - 1, 2);
+}
 if (isMainThread) await loadRunner();

@@ -164,7 +164,7 @@ export interface ToolOptions<I extends AnySchema = AnySchema, O extends AnySchem
   taskOptions?: { ttlMs?: number | null; pollIntervalMs?: number };
   _meta?: Record<string, unknown>;
 }
-export type ToolHandler<I extends AnySchema = AnySchema> = (
+export type ToolHandler<I extends AnySchema = JsonSchema> = (
   args: InferOutput<I>,
   context: HandlerContext,
 ) => ToolReturn | Promise<ToolReturn>;
@@ -246,7 +246,7 @@ export type Definition = ToolDefinition | ResourceDefinition | PromptDefinition;
  * A tool. The handler gets the validated arguments (a library's schema may have transformed them) and the context.
  * Throws `DefinitionError`, which names the member, its value and what was expected.
  */
-export function defineTool<I extends AnySchema, O extends AnySchema>(
+export function defineTool<I extends AnySchema = JsonSchema, O extends AnySchema = JsonSchema>(
   options: ToolOptions<I, O>,
   handler: ToolHandler<I>,
 ): ToolDefinition {

@@ -33,8 +33,13 @@ export function init(line: CommandLine, terminal: Terminal): number {
     return EXIT.CANNOT_CREATE;
   }
   terminal.out(`${[...files.keys()].map((path) => `wrote ${join(written, path)}`).join('\n')}\n\n`);
-  terminal.out(`${written === '.' ? '' : `cd ${written} && `}npm install && npm test && npm start\n`);
+  terminal.out(`${written === '.' ? '' : `cd ${asArgument(written)} && `}npm install && npm test && npm start\n`);
   return EXIT.OK;
+}
+
+/** For a command line that is copied: in quotes that shells of every system know, where it needs some. */
+function asArgument(path: string): string {
+  return /^[\w./\\:@+~-]+$/.test(path) ? path : `"${path}"`;
 }
 
 /** One after the other: `recursive` hides why one cannot be made, and does not end beneath `/proc` (Node.js 20). */

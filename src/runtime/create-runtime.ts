@@ -8,7 +8,6 @@ import { pathToFileURL } from 'node:url';
 import { openAuthenticator } from '../auth/open.ts';
 import { resourceMetadata } from '../auth/resource-metadata.ts';
 import { createCatalogue, type MutableCatalogue } from '../catalogue/compile.ts';
-import type { Definition } from '../catalogue/define.ts';
 import { INTERNAL_PREFIX } from '../cluster/peers/wire.ts';
 import { compileSettings } from '../config/compile.ts';
 import { inUrl } from '../config/host-name.ts';
@@ -33,7 +32,8 @@ import { UNDER_WAY_MS, untilAnswered, untilNoticed } from './drain.ts';
 import { createEngine, type Engine } from './engine.ts';
 import { registerGauges } from './gauges.ts';
 import { Member } from './member.ts';
-import { type McpServerSource, Mounts } from './mounts.ts';
+import { Mounts } from './mounts.ts';
+import { checkParts, type RuntimeParts } from './parts.ts';
 import { assembleProtocol, type Protocol } from './protocol.ts';
 import type { SharedState } from './shared-port.ts';
 import { openSharedState } from './shared-state.ts';
@@ -66,18 +66,7 @@ const NO_STREAMS = {
   },
 } satisfies Pick<RuntimeStreams, 'endpoint'>;
 
-export interface RuntimeParts {
-  /** Modules (path or `file:` URL) whose exports are definitions: they can run in workers. */
-  readonly modules?: readonly (string | URL)[];
-  /** Definitions as objects: they must be `run: 'inline'`. */
-  readonly definitions?: readonly Definition[];
-  /** Servers made with the official SDK: their tools, resources and prompts are served by this runtime. */
-  readonly mcpServers?: readonly McpServerSource[];
-  /** Live streams, beside those of the configuration. */
-  readonly liveStreams?: readonly StreamDefinition[];
-}
-
-/** Everything of a configuration file, beside the parts. */
+/** Everything of a configuration file, beside the parts. `log` takes the place of JSON lines on stderr. */
 export type RuntimeOptions = RawConfig & RuntimeParts & { readonly log?: Log };
 
 export interface Runtime {
@@ -96,9 +85,15 @@ export interface Runtime {
   close(graceMs?: number): Promise<void>;
 }
 
+/**
+ * Loads all that is to be served and starts the worker threads; no port is open before `listen`. Rejects with
+ * `ConfigError` (each of its `problems` names an option), `DefinitionError`, `DefinitionProblem` (streams), or what a
+ * module threw; nothing is left running then.
+ */
 export async function createRuntime(options: RuntimeOptions = {}): Promise<Runtime> {
   const { modules, definitions, liveStreams, mcpServers, log, ...raw } = options;
   const settings = compileSettings(raw);
+  checkParts({ modules, definitions, liveStreams, mcpServers });
   return createRuntimeFrom(settings, log ?? createLog(settings.logLevel), {
     ...(modules === undefined ? {} : { modules }),
     ...(definitions === undefined ? {} : { definitions }),

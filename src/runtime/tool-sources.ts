@@ -27,6 +27,9 @@ export interface ToolSourcesOptions {
   readonly swapped: (own: readonly SourcedDefinition[]) => void;
 }
 
+const DEFINES_NOTHING =
+  'nothing is defined here: what defineTool, defineResource and definePrompt return is to be exported';
+
 export class ToolSources {
   readonly #options: ToolSourcesOptions;
   readonly #given = new Map<string, readonly SourcedDefinition[]>();
@@ -46,7 +49,11 @@ export class ToolSources {
     const { builtinTools, definitions, modules, toolDirs } = this.#options;
     if (builtinTools) await this.#loadFolder(BUILTIN_TOOLS_DIR, false);
     for (const dir of toolDirs) await this.#loadFolder(dir, this.#options.watch);
-    for (const url of modules) this.#given.set(url, await loadModule(url));
+    for (const url of modules) {
+      const found = await loadModule(url);
+      if (found.length === 0) this.#options.log.warn({ module: url }, DEFINES_NOTHING);
+      this.#given.set(url, found);
+    }
     this.#given.set(
       'objects',
       definitions.map((definition) => ({ definition, module: null })),
@@ -76,7 +83,11 @@ export class ToolSources {
     for (const { file, message, earlierServes } of contents.problems) {
       log.error({ file, cause: message, earlierServes }, 'a tool file could not be loaded');
     }
-    for (const file of contents.filesWithout) log.debug({ file }, 'no definition in this file');
+    const { definitions, filesWithout, problems } = contents;
+    for (const file of filesWithout) log.debug({ file }, 'no definition in this file');
+    if (definitions.length === 0 && problems.length === 0) {
+      log.warn({ dir: source, files: filesWithout.length }, DEFINES_NOTHING);
+    }
     this.#given.set(source, contents.definitions);
   }
 

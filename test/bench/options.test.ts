@@ -2,6 +2,7 @@
  * The command line of the bench: what is understood, and what is said of what is not.
  */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { describe, test } from 'node:test';
 import { type BenchOptions, parseOptions, shownCommand } from '../../bench/options.ts';
 import { suiteScenarios } from '../../bench/scenarios/all.ts';
@@ -94,6 +95,23 @@ describe('bench options', () => {
       shownCommand(['--token', 'secret', '--header', 'authorization: secret', '--token=secret', '--rate', '5']),
       'npm run bench -- --token … --header … --token=… --rate 5',
     );
+  });
+
+  test('are shown so that a shell reads back what was given', () => {
+    const args = [
+      '--args',
+      '{"text":"it\'s $HOME"}',
+      '--expect',
+      'two words',
+      '--scenario',
+      'echo,lists',
+      '--rate',
+      '5',
+    ];
+    const shown = shownCommand(args);
+    assert.ok(shown.endsWith(' --scenario echo,lists --rate 5'), shown);
+    const words = shown.slice('npm run bench -- '.length);
+    assert.equal(execFileSync('sh', ['-c', `printf '%s\\n' ${words}`], { encoding: 'utf8' }), `${args.join('\n')}\n`);
   });
 });
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { definePrompt, defineResource, defineTool } from '../../src/catalogue/define.ts';
+import { definePrompt, defineResource, defineTool, type HandlerContext } from '../../src/catalogue/define.ts';
 
 const nothing = () => undefined;
 
@@ -52,5 +52,11 @@ describe('a definition is checked where it is written', () => {
     assert.equal(made.kind, 'tool');
     assert.equal(made.input, input);
     assert.ok(Object.isFrozen(made));
+  });
+
+  test('without an input schema the handler has its arguments by name, of whatever type', () => {
+    // The compiler is what refuses this when the arguments are `unknown`.
+    const { handler } = defineTool({ name: 't' }, ({ a }, { isTask }) => [typeof a, isTask]);
+    assert.deepEqual(handler({ a: 1 } as never, { isTask: true } as HandlerContext), ['number', true]);
   });
 });

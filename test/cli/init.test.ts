@@ -24,7 +24,7 @@ describe('a new project', () => {
   before(async () => {
     const { code, out } = await inProcess(['init', 'My Tools'], { cwd: parent });
     assert.equal(code, 0);
-    assert.ok(out.endsWith('\ncd My Tools && npm install && npm test && npm start\n'), out);
+    assert.ok(out.endsWith('\ncd "My Tools" && npm install && npm test && npm start\n'), out);
     install(project, FROM_SOURCE ? 'source' : 'compiled');
   });
 

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { eventually } from '../clients/eventually.ts';
+import { FRONT_ENDS } from '../clients/serve.ts';
 import { folderWith } from '../config/sources.ts';
 import { asChild } from './millrace.ts';
 import { callTool, readyUrl } from './served.ts';
@@ -67,15 +68,16 @@ describe('serve', () => {
     context.after(() => void holder.close());
     await once(holder, 'listening');
     const { port } = holder.address() as AddressInfo;
-    for (const [frontend, why] of [
-      ['uws', 'address in use or not available'],
-      ['node', `listen EADDRINUSE: address already in use 127.0.0.1:${port}`],
-    ] as const) {
+    const reasons = {
+      uws: 'address in use or not available',
+      node: `listen EADDRINUSE: address already in use 127.0.0.1:${port}`,
+    };
+    for (const frontend of FRONT_ENDS) {
       const quiet = ['--workers', '1', '--log-level', 'silent'];
       const child = asChild(context, ['serve', '--port', String(port), '--frontend', frontend, ...quiet]);
       const { code, out, err } = await child.ended;
       assert.deepEqual([code, out], [1, '']);
-      assert.equal(err, `millrace: cannot listen on 127.0.0.1 port ${port}: ${why}\n`);
+      assert.equal(err, `millrace: cannot listen on 127.0.0.1 port ${port}: ${reasons[frontend]}\n`);
     }
   });
 

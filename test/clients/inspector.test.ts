@@ -13,7 +13,7 @@ import { FRONT_ENDS, type Served, serve } from './serve.ts';
 const run = promisify(execFile);
 const RUN_MS_MAX = 240_000;
 /** Each call is a process of its own that takes seconds to start: all five in each era, one where both differ. */
-const FIVE_CALLED: Readonly<Record<string, string>> = { legacy: 'node', modern: 'uws' };
+const FIVE_CALLED: Readonly<Record<string, string>> = { legacy: 'node', modern: FRONT_ENDS[0] ?? 'node' };
 
 /** The package exports nothing; its manifest says where the command is. */
 function inspectorScript(): string {

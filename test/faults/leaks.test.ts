@@ -111,7 +111,7 @@ for (const frontend of FRONT_ENDS) {
 }
 
 test(`${KILLS} killed workers and ${STRAYS} soiled ones leave nothing behind`, async (t) => {
-  const served = await serve('uws', {
+  const served = await serve('auto', {
     modules: [fixture('hostile-tools')],
     workers: WORKERS,
     quarantineAfter: 1000,

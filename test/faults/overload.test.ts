@@ -124,7 +124,7 @@ for (const frontend of FRONT_ENDS) {
 
 test('ten times more than the pool can do, without waiting for what was refused', async (t) => {
   const watcher = new Watcher();
-  const served = await serve('uws', {
+  const served = await serve('auto', {
     modules: [fixture('watched-tools')],
     workers: 1,
     maxConcurrent: 8,

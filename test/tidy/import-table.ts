@@ -7,7 +7,14 @@
 
 /** Folder → folders and files it may take values (and types) from. `*`: all but `cli` and `runtime`. */
 export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  'src/index.ts': ['catalogue', 'config', 'runtime', 'streams/decode/key-hash.ts', 'streams/define/compile.ts'],
+  'src/index.ts': [
+    'catalogue',
+    'config',
+    'runtime',
+    'streams/aggregates/reducer.ts',
+    'streams/decode/key-hash.ts',
+    'streams/define/compile.ts',
+  ],
   'src/cli': [
     'catalogue/import-module.ts',
     'config',

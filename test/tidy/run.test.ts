@@ -94,6 +94,15 @@ describe('the test run', () => {
     assert.match(stdout, /Error: on its own/);
   });
 
+  test('leaves what it loads before a test file out of the arguments that the file may hand on', (context) => {
+    const folder = folderWith(context, {
+      'args.test.js': `${IMPORTS}test('fine', () => console.log('handed on: ' + process.execArgv.join(' ')));\n`,
+    });
+    const { stdout } = runIn(folder);
+    assert.match(stdout, /handed on: /);
+    assert.doesNotMatch(stdout, /untracked-promises/);
+  });
+
   test('says of a process that was ended by what', (context) => {
     const folder = folderWith(context, {
       'crash.test.js': `${PASSING}test('ends', () => { process.stderr.write('last words\\n'); process.abort(); });\n`,

@@ -57,7 +57,7 @@ describe('streams over MCP', () => {
   };
 
   before(async () => {
-    served = await serve('uws', { workers: 1, streaming: { shards: 2 }, liveStreams: [STREAM] });
+    served = await serve('auto', { workers: 1, streaming: { shards: 2 }, liveStreams: [STREAM] });
     client = new Client({ name: 'v1', version: '1' });
     client.setNotificationHandler(
       ResourceUpdatedNotificationSchema,

@@ -86,7 +86,7 @@ async function checkFiles(cases: readonly OracleCase[]): Promise<void> {
 test('workers of a pool give what one thread gives', { timeout: PATIENCE_MS }, async () => {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-pool-'));
   const cases = someCases(folder, 8);
-  const served = await serve('uws', { workers: 2, streaming: { shards: 4 }, liveStreams: cases.map(streamIn) });
+  const served = await serve('auto', { workers: 2, streaming: { shards: 4 }, liveStreams: cases.map(streamIn) });
   try {
     await Promise.all(cases.map((given) => postCase(served, given)));
   } finally {
@@ -99,7 +99,7 @@ test('workers of a pool give what one thread gives', { timeout: PATIENCE_MS }, a
 test(`${ENDED} workers that a tool ends take nothing of the streams with them`, { timeout: PATIENCE_MS }, async () => {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-pool-'));
   const cases = someCases(folder, 6);
-  const served = await serve('uws', {
+  const served = await serve('auto', {
     workers: 2,
     modules: [POOL_TOOLS],
     quarantineAfter: 1000,
@@ -154,7 +154,7 @@ test('a reducer that does not end costs its worker and its events, and nothing e
     schema: schema as StreamDefinition['schema'],
     windows: [{ name: 'w', type: 'tumbling', sizeMs: 10, aggregates: { n: 'count' } }],
   };
-  const served = await serve('uws', {
+  const served = await serve('auto', {
     workers: 2,
     modules: [POOL_TOOLS],
     builtinTools: true,

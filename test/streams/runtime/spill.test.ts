@@ -63,7 +63,7 @@ test('workers that end, and files that are damaged, take nothing of what is on d
   await using scratch = new Scratch();
   const dataDir = join(scratch.directory, 'data');
   const batches = batchesOf(6, BATCHES);
-  const served = await serve('uws', {
+  const served = await serve('auto', {
     workers: 2,
     modules: [POOL_TOOLS],
     quarantineAfter: 1000,
