@@ -63,7 +63,7 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
   if (named === null && problems.length > 0) problems.push('a command comes before its options: millrace serve …');
   return {
     command,
-    help: flags.own.get('help') === true,
+    help: flags.own.get('help') === true && (named === null || command !== null),
     version: flags.own.get('version') === true,
     options: flags.options,
     own: flags.own,
@@ -75,7 +75,8 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
 /** `millrace help serve` is `millrace serve --help`. */
 function helpAbout([named = '', ...others]: readonly string[]): CommandLine {
   const isCommand = COMMANDS.some((candidate) => candidate === named);
-  return parseCommandLine(isCommand ? [named, ...others, '--help'] : ['--help']);
+  if (isCommand) return parseCommandLine([named, ...others, '--help']);
+  return parseCommandLine(named === '' ? ['--help'] : [named]);
 }
 
 /** Flags of options that `command` takes, and its own, as `parseArgs` wants them. */

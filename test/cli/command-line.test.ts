@@ -59,9 +59,18 @@ describe('the command line', () => {
       const { command: about, help, problems } = parseCommandLine(['help', command]);
       assert.deepEqual([about, help, problems], [command, true, []]);
     }
-    for (const args of [['help'], ['help', 'nothing']]) {
+    const { command, help, problems } = parseCommandLine(['help']);
+    assert.deepEqual([command, help, problems], [null, true, []]);
+  });
+
+  test('help about a command that is not there is a mistake', () => {
+    for (const args of [
+      ['help', 'serv'],
+      ['serv', '--help'],
+      ['serv', '-h'],
+    ]) {
       const { command, help, problems } = parseCommandLine(args);
-      assert.deepEqual([command, help, problems], [null, true, []]);
+      assert.deepEqual([command, help, problems], [null, false, ['serv: unknown command, did you mean serve?']]);
     }
   });
 
