@@ -48,10 +48,6 @@ export class Retained {
     return this;
   }
 
-  get rows(): number {
-    return this.#rows;
-  }
-
   add({ output, start, end, count, lines }: Kept): void {
     this.#chunks.push({ output, start, end, count, lines });
     lineMemory.hold(lines);
