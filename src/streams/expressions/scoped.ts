@@ -10,7 +10,6 @@
  */
 import { checkIn, type Wanted } from './check.ts';
 import type { CheckedExpression, ScopeNames, StepAggregate } from './checked.ts';
-import { ExpressionError } from './error.ts';
 import { type Backend, generate } from './generate.ts';
 import type { JsonValue, StepFunction, ValueType } from './language.ts';
 
@@ -32,20 +31,6 @@ export interface ScopedExpression {
   /** Whether it holds; absent does not. */
   test(environment: Environment): boolean;
   value(environment: Environment): JsonValue;
-}
-
-/** Whether a text is an expression in this scope, of the type wanted. */
-export function checkScoped(
-  text: string,
-  scope: ScopeNames,
-  wanted: Wanted = 'any',
-): CheckedExpression | ExpressionError {
-  try {
-    return checkIn(text, scope, wanted);
-  } catch (error) {
-    if (error instanceof ExpressionError) return error;
-    throw error;
-  }
 }
 
 /** Throws `ExpressionError`. */
