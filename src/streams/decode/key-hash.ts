@@ -50,11 +50,11 @@ export function hashBytes(view: DataView, at: number, length: number): number {
 }
 
 /** Of a double by its two words. */
-export function hashWords(low: number, high: number): number {
+function hashWords(low: number, high: number): number {
   return finalize(round(round(SEED_NUMBER, low), low === 0 && high === -0x80000000 ? 0 : high));
 }
 
-export function hashBoolean(value: boolean): number {
+function hashBoolean(value: boolean): number {
   return value ? HASH_TRUE : HASH_FALSE;
 }
 
