@@ -11,7 +11,7 @@
 import { checkIn, type Wanted } from './check.ts';
 import type { CheckedExpression, ScopeNames, StepAggregate } from './checked.ts';
 import { type Backend, generate } from './generate.ts';
-import type { JsonValue, StepFunction, ValueType } from './language.ts';
+import type { JsonValue, StepFunction } from './language.ts';
 
 /** Values of names. What is undefined, null or NaN is absent. `slot`: index into the expression's list. */
 export interface Environment {
@@ -21,7 +21,6 @@ export interface Environment {
 }
 
 export interface ScopedExpression {
-  readonly type: ValueType;
   /** Dotted names used, by slot. */
   readonly members: readonly (readonly string[])[];
   /** Aggregates over steps used, by slot. */
@@ -39,7 +38,6 @@ export function compileScoped(text: string, scope: ScopeNames, wanted: Wanted = 
   const backend = new ScopedBackend(checked);
   const program = generate<Pick<ScopedExpression, 'number' | 'test' | 'value'>>(checked, backend);
   return {
-    type: checked.type,
     members: checked.members,
     aggregates: checked.aggregates,
     number: program.number,
