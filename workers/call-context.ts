@@ -17,6 +17,7 @@ import {
 } from '../src/catalogue/define.ts';
 import { JOB_FLAG, type JobExtras } from '../src/dispatch/job.ts';
 import { CANCEL, type JobBoard } from '../src/dispatch/job-board.ts';
+import { CAPABILITIES_KEY, LOG_LEVEL_KEY } from '../src/protocol/envelope-check.ts';
 import type { Revision } from '../src/protocol/revisions.ts';
 import { TASKS_EXTENSION } from '../src/tasks/port.ts';
 import type { LoadedEntry } from './load-entry.ts';
@@ -28,11 +29,9 @@ type Meta = Record<string, unknown>;
 const LEVELS: readonly LogLevel[] = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'];
 const EMPTY: JobExtras = Object.freeze({});
 const NO_META: Meta = Object.freeze({});
-const CAPABILITIES_KEY = 'io.modelcontextprotocol/clientCapabilities';
-const LOG_LEVEL_KEY = 'io.modelcontextprotocol/logLevel';
 
 /** Unwinds a handler whose question has to be answered by a retry. Not an error of anybody's. */
-export class InputRequired extends Error {
+class InputRequired extends Error {
   constructor(key: string) {
     super(`waiting for the client's answer to "${key}"`);
     this.name = 'InputRequired';

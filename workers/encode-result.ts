@@ -6,10 +6,9 @@
  * 2026-07-28 result (`resultType`, server info) never change. Members a revision does not have are left out here.
  */
 import type { CallToolResult, ContentBlock } from '../src/catalogue/define.ts';
+import { SERVER_INFO_KEY } from '../src/catalogue/server-facts.ts';
 import type { Revision } from '../src/protocol/revisions.ts';
 import { adaptContent } from './adapt-content.ts';
-
-const SERVER_INFO_KEY = 'io.modelcontextprotocol/serverInfo';
 
 export class ResultEncoder {
   readonly #serverInfo: object;

@@ -1,5 +1,5 @@
 /**
- * A worker thread: what `entry.ts` loads. `runTask` runs one batch of board slots.
+ * A worker thread: what `entry.cts` loads. `runTask` runs one batch of board slots.
  *
  * Role: joins the runner to the thread's messages. Results of synchronous jobs are complete when the batch's promise
  * resolves; as soon as a job of a batch is pending, what is done already is announced over the control port, and each

@@ -54,6 +54,7 @@ export const CALLER_RUNS_MAX = 16;
 /** `J`: what arrives, and so what comes out again. */
 export class Admission<J extends Arrival> {
   readonly callerBudget: CallerBudget;
+  /** Policy 'block' only. */
   readonly intake: IntakePause = new IntakePause();
   /** Set while the workers can take no more at once: permits are then not given out, and who is next stays open. */
   held = false;
@@ -220,11 +221,6 @@ export class Admission<J extends Arrival> {
     return this.#pace.retryAfterMs(this.waiting + 1, nowMs);
   }
 
-  /** Policy 'block' only; see `intake` for who else holds it and for the hooks. */
-  shouldPauseReading(): boolean {
-    return this.intake.paused;
-  }
-
   #wait(job: Arrival, nowMs: number): void {
     if (this.#queue.size === 0) this.#pace.busyFrom(nowMs);
     job.stage = STAGE.WAITING;
@@ -291,9 +287,9 @@ export class Admission<J extends Arrival> {
     // Without a queue the permits are all there is to wait for.
     const noPermit = this.#inFlight >= this.#options.maxConcurrent;
     if (this.#pauseAt === 0) {
-      if (noPermit) this.intake.hold('queue');
-      else this.intake.release('queue');
-    } else if (this.waiting >= this.#pauseAt) this.intake.hold('queue');
-    else if (this.waiting <= this.#resumeAt) this.intake.release('queue');
+      if (noPermit) this.intake.pause();
+      else this.intake.resume();
+    } else if (this.waiting >= this.#pauseAt) this.intake.pause();
+    else if (this.waiting <= this.#resumeAt) this.intake.resume();
   }
 }

@@ -1,33 +1,28 @@
 /**
- * Whether the front end should stop reading sockets, and who says so. Holders are named, so that two reasons never
- * cancel each other out and a log line can tell why intake stands still.
+ * Whether the front end should stop reading sockets: what the `block` policy says.
  *
- * Invariant: `onPause` is called when the first holder comes, `onResume` when the last one goes. Holding twice under
- * one name is holding once. The hooks are called from inside admission and must not call it back before they return.
+ * Invariant: `onPause` is called when a pause begins, `onResume` when it ends; pausing twice is pausing once. The hooks
+ * are called from inside admission and must not call it back before they return.
  */
-export type PauseHolder = 'queue' | 'memory' | 'draining';
-
 export class IntakePause {
   /** Set by the front end's owner. */
   onPause: (() => void) | null = null;
   onResume: (() => void) | null = null;
-  readonly #holders = new Set<PauseHolder>();
+  #paused = false;
 
   get paused(): boolean {
-    return this.#holders.size > 0;
+    return this.#paused;
   }
 
-  get holders(): ReadonlySet<PauseHolder> {
-    return this.#holders;
+  pause(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    this.onPause?.();
   }
 
-  hold(name: PauseHolder): void {
-    const wasPaused = this.paused;
-    this.#holders.add(name);
-    if (!wasPaused) this.onPause?.();
-  }
-
-  release(name: PauseHolder): void {
-    if (this.#holders.delete(name) && !this.paused) this.onResume?.();
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.onResume?.();
   }
 }

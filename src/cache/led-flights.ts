@@ -38,10 +38,6 @@ export class LedFlights {
     this.#options = options;
   }
 
-  get size(): number {
-    return this.#led.size;
-  }
-
   add(look: Look): void {
     this.#led.add(look);
     this.#timer ??= setInterval(() => void this.#tick(), Math.max(1, this.#options.leaseMs / RENEWALS)).unref();

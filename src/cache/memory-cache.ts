@@ -4,7 +4,7 @@
  * Role: bounds. At most `resultsMax` results of at most `bytesMax` together; the one used longest ago makes room. A
  * result is dropped when it is read after its time or is the oldest. Clocks are monotonic milliseconds.
  */
-import type { CachedResult, ResultCache } from './port.ts';
+import { type CachedResult, RESULT_TTL_MS_MAX, type ResultCache } from './port.ts';
 
 /** Tools that were invalidated, remembered with their generations. */
 export const GENERATIONS_MAX = 10_000;
@@ -65,7 +65,7 @@ export class MemoryResultCache implements ResultCache {
     if (ttlMs <= 0 || bytes > bytesMax || resultsMax === 0 || generation !== this.generation(tool)) return;
     const before = this.#kept.get(key);
     if (before !== undefined) this.#drop(key, before);
-    this.#keep(key, { resultJson, tool, bytes, endsAtMs: now() + ttlMs });
+    this.#keep(key, { resultJson, tool, bytes, endsAtMs: now() + Math.min(ttlMs, RESULT_TTL_MS_MAX) });
     while (this.#kept.size > resultsMax || this.#bytes > bytesMax) {
       const [oldest, kept] = this.#kept.entries().next().value as [string, Kept];
       this.#drop(oldest, kept);

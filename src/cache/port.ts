@@ -10,6 +10,9 @@
  */
 import type { MaybePromise } from '../sessions/port.ts';
 
+/** No result is kept for longer, whatever is asked for. */
+export const RESULT_TTL_MS_MAX = 86_400_000;
+
 export interface CachedResult {
   /** The JSON-RPC result object, encoded, without its envelope. */
   readonly resultJson: string;

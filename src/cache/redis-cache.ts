@@ -20,13 +20,12 @@ import { Invalidations } from './invalidations.ts';
 import { LedFlights, RENEWALS } from './led-flights.ts';
 import { Look } from './look.ts';
 import { MemoryResultCache } from './memory-cache.ts';
-import type { CachedResult, ResultCache } from './port.ts';
+import { type CachedResult, RESULT_TTL_MS_MAX, type ResultCache } from './port.ts';
 import { GIVE_BACK, LAND, LOOK } from './redis-scripts.ts';
 
-/** The longest a result is kept: a generation must be remembered for longer. */
-export const RESULT_TTL_MS_MAX = 86_400_000;
 /** How long a flight outlives a node that is gone. */
 export const FLIGHT_LEASE_MS = 3_000;
+/** Remembered for longer than any result. */
 const GENERATION_TTL_MS = 2 * RESULT_TTL_MS_MAX;
 /** Who waits looks again no sooner, unless it is told; and not all at the same moment. */
 const LOOK_AGAIN_MS_MIN = 50;

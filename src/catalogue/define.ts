@@ -92,7 +92,10 @@ export interface HandlerContext {
   cancelled(): boolean;
   /** Reports progress if the client asked for it; `progress` must rise. Otherwise does nothing. */
   progress(progress: number, total?: number, message?: string): void;
-  /** A log record for the client, if it wants that level; also in the server's log. */
+  /**
+   * A log record for the client, if it wants that level (2026-07-28: one that names a level; earlier: `info` and above
+   * until it sets another); also in the server's log.
+   */
   log(level: LogLevel, data: unknown, logger?: string): void;
   /**
    * Asks the user. 2026-07-28: answers `input_required` and runs the handler again with the answer, so what precedes
@@ -100,18 +103,25 @@ export interface HandlerContext {
    * Throws `MissingCapabilityError` when the client cannot.
    */
   elicit(request: { message: string; schema?: JsonSchema; url?: string; key?: string }): Promise<ElicitResult>;
-  /** Asks the client's model: params of `sampling/createMessage`, result as the client gave it. */
+  /**
+   * Asks the client's model, in the way of `elicit`: params of `sampling/createMessage`, result as the client gave it.
+   * Throws `MissingCapabilityError` when the client cannot.
+   */
   sample(params: {
     messages: unknown[];
     maxTokens: number;
     key?: string;
     [member: string]: unknown;
   }): Promise<Record<string, unknown>>;
-  /** The client's roots. */
+  /** The client's roots, asked for in the way of `elicit`. Throws `MissingCapabilityError` when it has none to tell. */
   roots(options?: { key?: string }): Promise<{ roots: { uri: string; name?: string }[] }>;
   /** State kept, sealed, across the rounds of a 2026-07-28 call; in one place for other eras. JSON values. */
   readonly state: Map<string, unknown>;
-  /** Tasks extension: from here on the call is a task. No-op when it is one, or when the client cannot. */
+  /**
+   * Tasks extension: from here on the call is a task. No-op when it is one, or when the client cannot. Milliseconds:
+   * `ttlMs` it is kept (null: as long as the server allows, 24 h by default, which is also the default and the most),
+   * `pollIntervalMs` after which clients ask again (default 1000).
+   */
   startTask(wish?: { ttlMs?: number | null; pollIntervalMs?: number }): Promise<void>;
   /** True when this call runs as a task. */
   readonly isTask: boolean;
@@ -120,9 +130,14 @@ export interface HandlerContext {
   resourceUpdated(uri: string): void;
   /** Forgets what is kept of a tool's results (`cache`), on every node: this call has made them out of date. */
   invalidate(tool: string): void;
-  /** Closes the connection of a 2025-11-25 call; the client resumes it with Last-Event-ID after `retryMs`. */
+  /**
+   * Closes the connection of a 2025-11-25 call over HTTP; the client resumes it with Last-Event-ID after `retryMs` (whole
+   * milliseconds, default 1000). Does nothing for other calls.
+   */
   releaseConnection(retryMs?: number): void;
+  /** Null: authentication is off. */
   readonly principal: Principal | null;
+  /** Of `X-Correlation-Id` or `X-Request-Id`, else the trace id, else a name made for this call. */
   readonly correlationId: string;
   /** W3C trace context of the call; members are `''` when absent. */
   readonly trace: { readonly traceparent: string; readonly tracestate: string; readonly baggage: string };
@@ -134,11 +149,13 @@ export interface HandlerContext {
 
 /** `x-mcp-header` is written in the input schema, as the specification has it. */
 export interface ToolOptions<I extends AnySchema = AnySchema, O extends AnySchema = AnySchema> {
+  /** 1 to 128 of `A-Z a-z 0-9 _ . / -`. */
   name: string;
   title?: string;
   description?: string;
   /** Object at the root. Default: no arguments looked at. */
   input?: I;
+  /** Of `structuredContent`, which is checked against it. Default: results have none. */
   output?: O;
   annotations?: ToolAnnotations;
   icons?: Icon[];
@@ -148,7 +165,7 @@ export interface ToolOptions<I extends AnySchema = AnySchema, O extends AnySchem
   concurrency?: number;
   /** Labels a node must have (`cluster.labels`) to run it; others forward its calls. Without Redis: not looked at. */
   requires?: string[];
-  /** Default: the server's request timeout (5 s). */
+  /** 1 to 2^31 − 1. Default: the server's request timeout (5 s); of a task its `tasks.deadlineMs` (1 h). */
   timeoutMs?: number;
   /**
    * Results are kept `ttlMs` milliseconds (at most a day) and served to calls with the same arguments, whatever else
@@ -158,9 +175,9 @@ export interface ToolOptions<I extends AnySchema = AnySchema, O extends AnySchem
   cache?: { ttlMs: number; scope: 'public' | 'private' };
   /** Whether it may run on the front-end thread when the queue is full. Default true. */
   callerRuns?: boolean;
-  /** Tasks extension. Default `never`. */
+  /** Tasks extension: whether calls are tasks, for clients that can. `required`: others are refused. Default `never`. */
   task?: 'never' | 'optional' | 'required';
-  /** `ttlMs` and `pollIntervalMs` of its tasks. */
+  /** `ttlMs` and `pollIntervalMs` of its tasks, as of `startTask`. */
   taskOptions?: { ttlMs?: number | null; pollIntervalMs?: number };
   _meta?: Record<string, unknown>;
 }
@@ -173,15 +190,18 @@ export interface ToolDefinition extends ToolOptions {
   readonly handler: (args: never, context: HandlerContext) => ToolReturn | Promise<ToolReturn>;
 }
 
+/** One of `text` and `blob`. */
 export interface ResourceContents {
   uri: string;
   mimeType?: string;
   text?: string;
+  /** Base64. */
   blob?: string;
   _meta?: Record<string, unknown>;
 }
 /** Text, bytes, full contents, or undefined for "not found". */
 export type ResourceReturn = string | Uint8Array | { contents: ResourceContents[] } | undefined;
+/** Values that begin with `value`, given the arguments filled in so far; the first 100 are sent. */
 export type CompleteCallback = (
   value: string,
   context: { arguments: Record<string, string>; argument: string },
@@ -191,18 +211,22 @@ export type CompleteCallback = (
   | Promise<string[] | { values: string[]; total?: number; hasMore?: boolean }>;
 
 export interface ResourceOptions {
-  /** A URI, or with `template` absent a fixed resource. One of the two. */
+  /** Absolute, at most 2048 characters: a fixed resource. This or `template`, not both. */
   uri?: string;
-  /** RFC 6570 level 1–3 expressions `{a}`, `{+path}`, `{?q}`; matched in linear time. */
+  /** RFC 6570, levels 1 to 3 (`{a}`, `{+path}`, `{?q}`) and `{/path*}`; at most 2048 characters. Matched in linear time. */
   template?: string;
   name: string;
   title?: string;
   description?: string;
   mimeType?: string;
+  /** Bytes. */
   size?: number;
+  /** `priority`: 0 to 1. `lastModified`: ISO 8601. */
   annotations?: { audience?: ('user' | 'assistant')[]; priority?: number; lastModified?: string };
   icons?: Icon[];
+  /** As of a tool. */
   run?: 'pool' | 'inline';
+  /** As of a tool. */
   timeoutMs?: number;
   /** Cache hints of `resources/read`. Default `ttlMs: 0`, `cacheScope: 'private'`. */
   ttlMs?: number;
@@ -224,6 +248,7 @@ export interface PromptMessage {
   role: 'user' | 'assistant';
   content: ContentBlock;
 }
+/** A string: one message of the user. */
 export type PromptReturn = string | PromptMessage[] | { description?: string; messages: PromptMessage[] };
 export interface PromptOptions {
   name: string;
@@ -231,7 +256,9 @@ export interface PromptOptions {
   description?: string;
   arguments?: { name: string; title?: string; description?: string; required?: boolean; complete?: CompleteCallback }[];
   icons?: Icon[];
+  /** As of a tool. */
   run?: 'pool' | 'inline';
+  /** As of a tool. */
   timeoutMs?: number;
   _meta?: Record<string, unknown>;
 }
@@ -255,14 +282,17 @@ export function defineTool<I extends AnySchema = JsonSchema, O extends AnySchema
   return Object.freeze(definition);
 }
 
-/** A resource (`uri`) or a family of them (`template`). Throws `DefinitionError`. */
+/**
+ * A resource (`uri`) or a family of them (`template`). The handler gets the URI and the template's variables, decoded.
+ * Throws `DefinitionError`, as `defineTool` does.
+ */
 export function defineResource(options: ResourceOptions, handler: ResourceDefinition['handler']): ResourceDefinition {
   const definition: ResourceDefinition = { ...options, kind: 'resource', handler };
   checkDefinition(definition);
   return Object.freeze(definition);
 }
 
-/** A prompt. Throws `DefinitionError`. */
+/** A prompt. The handler gets its arguments as texts. Throws `DefinitionError`, as `defineTool` does. */
 export function definePrompt(options: PromptOptions, handler: PromptDefinition['handler']): PromptDefinition {
   const definition: PromptDefinition = { ...options, kind: 'prompt', handler };
   checkDefinition(definition);
@@ -279,7 +309,10 @@ function isInstance(asked: object, own: object, value: unknown, name: string, me
   return typeof (value as unknown as Record<string, unknown>)[member] === type;
 }
 
-/** Thrown by `elicit`, `sample` and `roots` when the client did not declare what they need; answered as -32021. */
+/**
+ * Thrown by `elicit`, `sample` and `roots` when the client did not declare what they need. Where a handler lets it pass,
+ * 2026-07-28 is answered with error -32021 (HTTP 400), earlier revisions as for any other error.
+ */
 export class MissingCapabilityError extends Error {
   static override [Symbol.hasInstance](value: unknown): boolean {
     // biome-ignore lint/complexity/noThisInStatic: the class that was asked, which may be a derived one
@@ -293,7 +326,10 @@ export class MissingCapabilityError extends Error {
   }
 }
 
-/** Thrown by a handler to answer with a JSON-RPC error instead of a result. */
+/**
+ * Thrown by a handler to answer with a JSON-RPC error instead of a result: `code`, `message` and `data` (JSON) go to the
+ * client as they are.
+ */
 export class ProtocolError extends Error {
   static override [Symbol.hasInstance](value: unknown): boolean {
     // biome-ignore lint/complexity/noThisInStatic: the class that was asked, which may be a derived one

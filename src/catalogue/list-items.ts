@@ -39,7 +39,7 @@ function itemOf(compiled: CompiledDefinition, revision: Revision): object {
 }
 
 /** Whether a revision knows this output schema; without it there is no structuredContent either. */
-export function outputSchemaShown(schema: JsonSchema | null, revision: Revision): boolean {
+function outputSchemaShown(schema: JsonSchema | null, revision: Revision): boolean {
   if (schema === null || revision.structuredContent === 'none') return false;
   return revision.structuredContent === 'any' || schema['type'] === 'object';
 }

@@ -40,10 +40,6 @@ export class ListPages {
     this.#pages = REVISIONS.map(() => []);
   }
 
-  get length(): number {
-    return this.#items.length;
-  }
-
   /** Null for a cursor that is not ours. */
   page(revision: Revision, cursor: string | undefined): Uint8Array | null {
     let start = 0;

@@ -12,7 +12,9 @@ import {
   STATELESS_REVISIONS,
 } from '../protocol/revisions.ts';
 import { TASKS_EXTENSION } from '../tasks/port.ts';
-import type { Icon } from './define.ts';
+
+/** Where results of 2026-07-28 say in their `_meta` who made them. */
+export const SERVER_INFO_KEY = 'io.modelcontextprotocol/serverInfo';
 
 export interface ServerInfo {
   readonly name: string;
@@ -21,9 +23,6 @@ export interface ServerInfo {
   readonly title: string;
   /** How to use the server, for the model. `''`: none. */
   readonly instructions: string;
-  readonly description?: string;
-  readonly websiteUrl?: string;
-  readonly icons?: readonly Icon[];
 }
 
 /** What is offered whatever the catalogue holds. */
@@ -49,19 +48,19 @@ export interface CatalogueHas {
 }
 
 /** `serverInfo` with the members that the revision has. */
-export function serverInfoFor(server: ServerInfo, revision: Revision): object {
-  return {
-    name: server.name,
-    version: server.version,
-    ...(revision.titles && server.title !== '' ? { title: server.title } : {}),
-    // Description, web site and icons of an implementation came in one revision.
-    ...(revision.icons && server.description !== undefined ? { description: server.description } : {}),
-    ...(revision.icons && server.websiteUrl !== undefined ? { websiteUrl: server.websiteUrl } : {}),
-    ...(revision.icons && server.icons !== undefined ? { icons: server.icons } : {}),
-  };
+export function serverInfoFor(
+  { name, title, version }: Omit<ServerInfo, 'instructions'>,
+  revision: Revision,
+): { readonly name: string; readonly version: string; readonly title?: string } {
+  return revision.titles && title !== '' ? { name, version, title } : { name, version };
 }
 
-export function capabilitiesFor(has: CatalogueHas, switches: CapabilitySwitches, revision: Revision): object {
+/** `_meta` of results of 2026-07-28, as JSON. */
+export function serverMetaJson(server: ServerInfo): string {
+  return JSON.stringify({ [SERVER_INFO_KEY]: serverInfoFor(server, REVISION_2026_07_28) });
+}
+
+function capabilitiesFor(has: CatalogueHas, switches: CapabilitySwitches, revision: Revision): object {
   const { listChanged, subscribe } = switches;
   return {
     ...(has.tools ? { tools: { listChanged } } : {}),
@@ -75,14 +74,7 @@ export function capabilitiesFor(has: CatalogueHas, switches: CapabilitySwitches,
 
 /** The members that every list and `server/discover` carry on 2026-07-28, as JSON without the braces. */
 export function stampJson(server: ServerInfo, ttlMs: number, cacheScope: 'public' | 'private'): string {
-  const info = serverInfoFor(server, REVISION_2026_07_28);
-  const stamp = {
-    resultType: 'complete',
-    ttlMs,
-    cacheScope,
-    _meta: { 'io.modelcontextprotocol/serverInfo': info },
-  };
-  return JSON.stringify(stamp).slice(1, -1);
+  return `"resultType":"complete","ttlMs":${ttlMs},"cacheScope":"${cacheScope}","_meta":${serverMetaJson(server)}`;
 }
 
 export function discoverJson(

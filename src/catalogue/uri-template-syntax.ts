@@ -15,7 +15,7 @@ import { DefinitionError } from './definition-error.ts';
 export const TEMPLATE_CHARS_MAX = 2048;
 export const TEMPLATE_VARIABLES_MAX = 32;
 
-/** Which characters a value may hold, as a row of `CLASS_BITS`. */
+/** Which characters a value may hold. */
 export const VALUE_CLASS = {
   /** No `/ ? #`. */
   segment: 1,

@@ -18,14 +18,12 @@ import { readTemplate, type Step, type TemplateSyntax, VALUE_CLASS } from './uri
 export const URI_CHARS_MAX = 8192;
 
 export class UriTemplate {
-  readonly template: string;
   readonly variables: readonly string[];
   readonly literalChars: number;
   readonly #syntax: TemplateSyntax;
 
   constructor(template: string) {
     this.#syntax = readTemplate(template);
-    this.template = template;
     this.variables = this.#syntax.variables;
     this.literalChars = this.#syntax.literalChars;
   }

@@ -46,7 +46,7 @@ export function flagLayer(given: GivenFlags, problems: string[]): Layer {
   return { origin, values };
 }
 
-export function nearestFlag(flag: string): string | null {
+function nearestFlag(flag: string): string | null {
   const suggestion = nearest(
     flag,
     OPTIONS.flatMap((option) => (option.flag === null ? [] : [option.flag])),

@@ -218,7 +218,7 @@ export const rawConfigSchema = z.strictObject({
   nodeId: pattern('', /^[0-9A-Za-z._:-]{0,128}$/, 'letters, digits and . _ : - (at most 128)', 'Name of this node.'),
 });
 
-/** What people write: every member may be left out. */
+/** What people write: every member may be left out. Defaults, units and ranges are those above. */
 export type RawConfig = z.input<typeof rawConfigSchema>;
 /** The same with the defaults in place. */
 export type FullConfig = z.output<typeof rawConfigSchema>;

@@ -77,7 +77,6 @@ const WORKER = {
 
 /** Position in this list is the outcome code in the slot. */
 export const OUTCOMES = ['ok', 'tool-error', 'invalid', 'timeout', 'internal', 'input-required'] as const;
-export type JobOutcome = (typeof OUTCOMES)[number];
 
 /** Bytes of a board; what the memory budget counts. */
 export function boardBytes(workers: number, slots: number): number {

@@ -30,8 +30,6 @@ export interface JobExtras {
   clientCapabilities?: object;
   /** Set when the job runs as a task: asks go to the task, not to a connection. */
   taskId?: string;
-  /** A job not born from one HTTP body (mounted servers, tests): the header check is left out. */
-  noHeaders?: boolean;
 }
 
 /** A question of a running tool to its client, outside the 2026-07-28 retry scheme. */
@@ -54,7 +52,7 @@ export interface TaskWish {
 
 /** Told about one job. Calls come on the front-end thread and must not throw. */
 export interface JobSink {
-  /** The JSON-RPC response, encoded. `bytes` is lent for this call only. `isError`: a tool result with isError. */
+  /** The JSON-RPC response, encoded, and its HTTP status. `bytes` is lent for this call only. */
   completed(job: Job, status: number, bytes: Uint8Array): void;
   /** No result: shed, timed out, worker lost, quarantined, internal. */
   refused(job: Job, fault: Fault): void;
@@ -73,8 +71,6 @@ export const JOB_FLAG = {
   CHECK_HEADERS: 1,
   /** The connection can carry notifications and asks. */
   CAN_STREAM: 2,
-  /** The client declared the tasks extension. Session revisions: never. */
-  TASKS: 4,
 } as const;
 
 export class Job implements Arrival {
@@ -162,7 +158,7 @@ export interface Dispatcher {
   cancel(job: Job, reason: string): void;
   /** Answers an `Ask`: JSON of the result, or an error. */
   answer(job: Job, askId: number, resultJson: string | null, error: { code: number; message: string } | null): void;
-  /** The task asked for by `becameTask` exists; its deadline is now `ttlMs`, `''` refuses it. */
+  /** The task asked for by `becameTask` exists and ends in `deadlineMs` from now; `''`: there is none, the call goes on. */
   taskStarted(job: Job, taskId: string, deadlineMs: number): void;
   /** The job's request body while the dispatcher still holds it, lent for the turn; null when it is gone. */
   bodyOf(job: Job): Uint8Array | null;

@@ -37,6 +37,10 @@ export interface LossesPorts {
 }
 
 interface Verdict {
+  /**
+   * As the metric has it: `deadline`, `memory`, `abandoned`, `left-running`, `isolated` or `stray-…` when it was ended on
+   * purpose; else `memory`, `exit`, `crash` or `killed`.
+   */
   readonly reason: string;
   readonly culprit: Job | null;
   /** Key of the entry whose code was called last, where no call is to blame but what one has left behind; else -1. */

@@ -14,10 +14,6 @@ export class Intake {
   paused = false;
   readonly #held = new Set<HeldRequest>();
 
-  get held(): number {
-    return this.#held.size;
-  }
-
   hold(request: HeldRequest): void {
     this.#held.add(request);
   }

@@ -1,5 +1,5 @@
 /**
- * Server-sent event frames as bytes, and the headers of a stream of them.
+ * Server-sent event frames, and the headers of a stream of them.
  *
  * Role: whoever writes to an `EventStream` encodes here; adapters only move the bytes.
  * Invariant: a message is JSON without raw line breaks (JSON escapes them), so one `data:` line carries it whole; ids
@@ -19,29 +19,32 @@ export const SSE_HEADERS: HeaderPairs = [
 /** Keeps a quiet connection alive; readers skip it. */
 export const COMMENT_FRAME: Uint8Array = Buffer.from(':\n\n');
 
-const MESSAGE_HEAD = 'event: message\n';
-const DATA_HEAD = 'data: ';
+const MESSAGE_HEAD = 'event: message\ndata: ';
 const FRAME_END = '\n\n';
 
-/** One JSON-RPC message. Without an id it cannot be resumed after. */
-export function eventFrame(message: Uint8Array | string, id = ''): Uint8Array {
-  const head = id === '' ? `${MESSAGE_HEAD}${DATA_HEAD}` : `${MESSAGE_HEAD}id: ${id}\n${DATA_HEAD}`;
-  if (typeof message === 'string') return Buffer.from(head + message + FRAME_END);
-  const frame = Buffer.allocUnsafe(head.length + message.byteLength + FRAME_END.length);
-  frame.write(head, 0, 'latin1');
-  frame.set(message, head.length);
-  frame.write(FRAME_END, head.length + message.byteLength, 'latin1');
+/** One JSON-RPC message. There is no resuming after it. */
+export function eventFrame(message: Uint8Array | string): Uint8Array {
+  if (typeof message === 'string') return Buffer.from(MESSAGE_HEAD + message + FRAME_END);
+  const frame = Buffer.allocUnsafe(MESSAGE_HEAD.length + message.byteLength + FRAME_END.length);
+  frame.write(MESSAGE_HEAD, 0, 'latin1');
+  frame.set(message, MESSAGE_HEAD.length);
+  frame.write(FRAME_END, MESSAGE_HEAD.length + message.byteLength, 'latin1');
   return frame;
 }
 
-/** Gives the client an id to resume after before there is a message. */
-export function primingFrame(id: string): Uint8Array {
-  return Buffer.from(`id: ${id}\ndata:\n\n`);
+/** One JSON-RPC message under an id to resume after. As text, as are those below: streams of sessions hold them. */
+export function resumableFrame(id: string, message: string): string {
+  return `event: message\nid: ${id}\ndata: ${message}${FRAME_END}`;
 }
 
-/** Tells the client how long to wait before it reconnects. */
-export function retryFrame(retryMs: number): Uint8Array {
-  return Buffer.from(`retry: ${Math.max(0, Math.trunc(retryMs))}\n\n`);
+/** Gives the client an id to resume after before there is a message. */
+export function primingFrame(id: string): string {
+  return `id: ${id}\ndata: ${FRAME_END}`;
+}
+
+/** Tells the client how long to wait before it reconnects. Readers take digits only. */
+export function retryFrame(retryMs: number): string {
+  return `retry: ${Math.max(0, Math.trunc(retryMs))}${FRAME_END}`;
 }
 
 /** What `openStream` returns once the reply has been used or the client has gone. */

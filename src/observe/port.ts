@@ -20,8 +20,8 @@ export interface Meters {
   /** Jobs in one message to a worker. */
   batchSent(jobs: number): void;
   callerRan(ms: number): void;
-  shed(reason: 'queue-full' | 'share' | 'budget' | 'draining' | 'limit'): void;
-  /** A worker was ended: `deadline`, `memory`, `crash`, `exit`, `retired`. `entry` is the culprit's name or `''`. */
+  shed(reason: 'queue-full' | 'share' | 'draining' | 'limit'): void;
+  /** A worker was ended, or has ended, for a `reason` of `dispatch/losses.ts`. `entry` is the culprit's name or `''`. */
   workerLost(reason: string, entry: string): void;
   workerStarted(): void;
   /** A stray error (timer, rejection) that `entry` left behind. */

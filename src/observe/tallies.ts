@@ -44,7 +44,7 @@ export const OUTCOMES: readonly Outcome[] = [
   'internal',
 ];
 
-export const SHED_REASONS = ['queue-full', 'share', 'budget', 'draining', 'limit'] as const;
+export const SHED_REASONS = ['queue-full', 'share', 'draining', 'limit'] as const;
 
 /** Entry names kept apart; further ones share `other`. */
 export const ENTRIES_MAX = 1000;
@@ -59,7 +59,7 @@ const BATCHES = [1, 2, 4, 8, 16, 32, 64, 128];
 export class Tallies {
   readonly methods = new LabelIndex(METHODS.length + 1, METHODS);
   readonly entries = new LabelIndex(ENTRIES_MAX);
-  readonly reasons = new LabelIndex(REASONS_MAX, ['deadline', 'memory', 'crash', 'exit', 'retired']);
+  readonly reasons = new LabelIndex(REASONS_MAX);
   /** method × outcome */
   readonly requests = new Float64Array((METHODS.length + 1) * OUTCOMES.length);
   readonly durations = Array.from({ length: METHODS.length + 1 }, () => new FixedHistogram(SECONDS));

@@ -104,7 +104,7 @@ export function checkStatelessEnvelope(message: unknown, headers: StatelessHeade
   return contradiction ?? optionalMetaFault(meta);
 }
 
-export function unsupportedVersion(requested: string): Fault {
+function unsupportedVersion(requested: string): Fault {
   const shown = requested.length > 64 ? `${requested.slice(0, 64)}…` : requested;
   return fault('unsupportedVersion', `protocol version ${JSON.stringify(shown)} is not spoken here`, {
     supported: STATELESS_REVISIONS,

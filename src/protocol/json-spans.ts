@@ -46,7 +46,7 @@ export function plainStringEnd(bytes: Uint8Array, at: number): number {
 }
 
 /** Behind any string. */
-export function stringEnd(bytes: Uint8Array, at: number): number {
+function stringEnd(bytes: Uint8Array, at: number): number {
   let i = at + 1;
   for (;;) {
     const near = Math.min(i + NEAR_BYTES, bytes.length);

@@ -2,7 +2,7 @@
  * The protocol revisions millrace speaks, each as one frozen row of facts.
  *
  * Role: the only place that knows what differs between revisions. Everything behind the classifier carries a
- * `Revision` and asks it (`revision.batching`, `revision.notFoundCode`); nothing compares version strings.
+ * `Revision` and asks it (`revision.batching`, `revision.resourceNotFoundCode`); nothing compares version strings.
  * Source of the facts: the Model Context Protocol specification, one page set per revision.
  */
 export interface Revision {

@@ -17,10 +17,6 @@ export class BucketMap<Bucket> {
     this.#max = max;
   }
 
-  get size(): number {
-    return this.#buckets.size;
-  }
-
   get(share: string): Bucket | undefined {
     const bucket = this.#buckets.get(share);
     if (bucket === undefined) return undefined;

@@ -57,11 +57,6 @@ function hostOf(text: string, portDefault: number): { host: string; port: number
   return { host: at[1].replace(/^\[|\]$/g, ''), port };
 }
 
-/** Without user and password. Throws `TypeError` for what is no URL of Redis. */
-export function addressOf(url: string): string {
-  return parseRedisUrl(url).shown;
-}
-
 export function isRedisUrl(url: string): boolean {
   try {
     parseRedisUrl(url);

@@ -66,13 +66,13 @@ const NO_STREAMS = {
   },
 } satisfies Pick<RuntimeStreams, 'endpoint'>;
 
-/** Everything of a configuration file, beside the parts. `log` takes the place of JSON lines on stderr. */
+/** Everything of a configuration file, beside the parts. `log`: default JSON lines on stderr, from `logLevel` on. */
 export type RuntimeOptions = RawConfig & RuntimeParts & { readonly log?: Log };
 
 export interface Runtime {
   readonly settings: Settings;
   readonly catalogue: MutableCatalogue;
-  /** Starts the front end; resolves when requests are served. */
+  /** Starts the front end; resolves when requests are served. Rejects when the address cannot be listened on. */
   listen(): Promise<{ readonly url: string; readonly port: number }>;
   /** Serves one client over a pair of streams; resolves when the client has ended its input and was answered. */
   serveStdio(stdin: NodeJS.ReadableStream, stdout: NodeJS.WritableStream): Promise<void>;
@@ -80,15 +80,16 @@ export interface Runtime {
   metrics(): Promise<string>;
   /**
    * Not ready, and serving for `drainDelayMs`; then nothing new is accepted, work in flight ends (at most `graceMs`), and
-   * everything closes.
+   * everything closes. Default `shutdownGraceMs`. Called again it is the same close.
    */
   close(graceMs?: number): Promise<void>;
 }
 
 /**
- * Loads all that is to be served and starts the worker threads; no port is open before `listen`. Rejects with
- * `ConfigError` (each of its `problems` names an option), `DefinitionError`, `DefinitionProblem` (streams), or what a
- * module threw; nothing is left running then.
+ * A server that is ready but for its front end: tools are loaded, workers and streams have started. Options that are left
+ * out have the defaults of `RawConfig`; files and the environment are not looked at. Rejects with `ConfigError`, which
+ * lists every option that is wrong (`problems`), `DefinitionError`, `DefinitionProblem` (streams), or why something could
+ * not be started; nothing is left running then.
  */
 export async function createRuntime(options: RuntimeOptions = {}): Promise<Runtime> {
   const { modules, definitions, liveStreams, mcpServers, log, ...raw } = options;

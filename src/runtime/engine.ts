@@ -8,6 +8,7 @@ import { ResultEncoder } from '../../workers/encode-result.ts';
 import { Admission, CALLER_RUNS_MAX } from '../admission/admission.ts';
 import { ServiceTimes } from '../admission/service-times.ts';
 import type { CatalogueHolder } from '../catalogue/entry.ts';
+import { serverInfoFor } from '../catalogue/server-facts.ts';
 import type { Settings } from '../config/settings.ts';
 import { CallerThread } from '../dispatch/caller-thread.ts';
 import { JobDispatcher } from '../dispatch/dispatcher.ts';
@@ -25,6 +26,7 @@ import { PiscinaPool } from '../pool/piscina.ts';
 import type { PoolEvents, StreamCarrier, WorkerPool, WorkerSetup } from '../pool/port.ts';
 import { JSON_DEPTH_MAX } from '../protocol/json.ts';
 import { RequestStateCodec } from '../protocol/request-state.ts';
+import { REVISION_2026_07_28 } from '../protocol/revisions.ts';
 import type { SharedSecret } from '../protocol/shared-secret.ts';
 import type { PoolPorts } from '../streams/engine/threads/pool-threads.ts';
 import type { Bus } from '../subscriptions/port.ts';
@@ -129,17 +131,12 @@ class JoinedEngine implements Engine {
     });
   }
 
-  #identity(): { name: string; version: string; title?: string } {
-    const { name, title, version } = this.#options.settings.server;
-    return title === '' ? { name, version } : { name, title, version };
-  }
-
   #setup(): WorkerSetup {
     return {
       board: this.#board.shared,
       boardWorkers: this.#board.workers,
       boardSlots: this.#board.slots,
-      server: this.#identity(),
+      server: serverInfoFor(this.#options.settings.server, REVISION_2026_07_28),
       stateSecret: this.#options.stateSecret.shared,
       resultBytesMax: this.#options.settings.resultBytesMax,
       jsonDepthMax: JSON_DEPTH_MAX,
@@ -234,7 +231,7 @@ class JoinedEngine implements Engine {
       board: this.#board,
       worker: this.#callerIndex,
       catalogue,
-      encoder: new ResultEncoder(this.#identity()),
+      encoder: new ResultEncoder(serverInfoFor(this.#options.settings.server, REVISION_2026_07_28)),
       codec: new RequestStateCodec(stateSecret),
       resultBytesMax: settings.resultBytesMax,
       jsonDepthMax: JSON_DEPTH_MAX,

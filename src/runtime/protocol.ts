@@ -3,6 +3,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { CatalogueHolder } from '../catalogue/entry.ts';
+import { serverMetaJson } from '../catalogue/server-facts.ts';
 import type { Settings } from '../config/settings.ts';
 import type { Dispatcher } from '../dispatch/job.ts';
 import type { RequestHead, UpgradeRefusal } from '../frontend/port.ts';
@@ -57,8 +58,7 @@ export interface Protocol {
 export function assembleProtocol(options: ProtocolOptions): Protocol {
   const { authenticator, catalogue, dispatcher, log, meters, now, settings, shared } = options;
   const { bus, connectionSessions, events, relay, sessions: store } = shared;
-  const { name, title, version } = settings.server;
-  const serverInfo = title === '' ? { name, version } : { name, title, version };
+  const metaJson = serverMetaJson(settings.server);
   const tasks = new TaskManager({
     store: shared.tasks,
     bus,
@@ -66,12 +66,12 @@ export function assembleProtocol(options: ProtocolOptions): Protocol {
     catalogue,
     settings: settings.tasks,
     log,
-    metaJson: JSON.stringify({ 'io.modelcontextprotocol/serverInfo': serverInfo }),
+    metaJson,
     now: Date.now,
     monotonicMs: now,
     randomId: () => randomBytes(20).toString('base64url'),
   });
-  const listen = new Listen({ bus, tasks, settings, serverInfoJson: JSON.stringify(serverInfo), log });
+  const listen = new Listen({ bus, tasks, settings, metaJson, log });
   const guards = openGuards({ settings, shared, catalogue, meters, log, now });
   const methods = createMethods({ ...options, tasks, bus, listen, guards });
   const limits = { ...settings.sessions, streamKeepAliveMs: settings.streamKeepAliveMs };

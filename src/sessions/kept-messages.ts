@@ -30,10 +30,6 @@ export class KeptMessages {
     this.#nowMs = nowMs;
   }
 
-  get size(): number {
-    return this.#kept.size;
-  }
-
   /** Sends it now, or as soon as that works. */
   send(send: () => Promise<unknown>): void {
     send().catch(() => this.#keep(send));

@@ -69,13 +69,12 @@ export class ListenStream {
     this.#heldChars -= prefix.length;
   }
 
-  /** Ends the stream on purpose. `serverInfoJson` may be `''`. */
-  end(serverInfoJson: string): void {
+  /** Ends the stream on purpose. `metaJson`: an object with members. */
+  end(metaJson: string): void {
     if (!this.#open) return;
     if (this.#acknowledged) this.#sendHeld();
     this.drop();
-    const info = serverInfoJson === '' ? '' : `,"io.modelcontextprotocol/serverInfo":${serverInfoJson}`;
-    const meta = `{"${SUBSCRIPTION_ID_KEY}":${this.#idJson}${info}}`;
+    const meta = `{"${SUBSCRIPTION_ID_KEY}":${this.#idJson},${metaJson.slice(1)}`;
     const result = `{"resultType":"complete","_meta":${meta}}`;
     this.#channel.respond(200, `{"jsonrpc":"2.0","id":${this.#idJson},"result":${result}}`, 0);
   }

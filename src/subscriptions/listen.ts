@@ -27,8 +27,8 @@ export interface ListenOptions {
   /** Asked whether a task is the caller's own. */
   readonly tasks: Pick<Tasks, 'get'>;
   readonly settings: Pick<Settings, 'listenStreamsMax' | 'listenResourcesMax'>;
-  /** JSON of the server's name and version, for the result that ends a stream; `''` leaves it out. */
-  readonly serverInfoJson: string;
+  /** `_meta` of the result that ends a stream, as JSON: the server's name and version. */
+  readonly metaJson: string;
   readonly log: Pick<Log, 'info' | 'error'>;
 }
 
@@ -75,7 +75,7 @@ export class Listen implements ListenPort {
   closeAll(reason: string): void {
     if (this.#streams.size === 0) return;
     this.#options.log.info({ streams: this.#streams.size, reason }, 'subscription streams ended');
-    for (const stream of this.#streams) stream.end(this.#options.serverInfoJson);
+    for (const stream of this.#streams) stream.end(this.#options.metaJson);
     this.#streams.clear();
     this.#index.clear();
   }

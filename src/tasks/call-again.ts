@@ -21,7 +21,7 @@ export function callOf(job: Job, body: Uint8Array | null): TaskCall | undefined 
   return {
     tool: job.entry.name,
     revision: job.revision.name,
-    flags: (job.flags | JOB_FLAG.TASKS) & ~JOB_FLAG.CAN_STREAM,
+    flags: job.flags & ~JOB_FLAG.CAN_STREAM,
     share: job.share,
     extras: job.extras,
     body: Uint8Array.from(body),

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
-import type { ResultCache } from '../../src/cache/port.ts';
+import { RESULT_TTL_MS_MAX, type ResultCache } from '../../src/cache/port.ts';
 import { until } from '../redis/shared-redis.ts';
 
 export interface CachesUnderTest {
@@ -63,6 +63,15 @@ export function resultCacheContract(name: string, open: () => Promise<CachesUnde
       await passMs(301);
       // Two clocks are asked, and a timer may be a little early.
       for (const cache of [a, b]) await until('its end', async () => (await look(cache, 'k')) === undefined);
+    });
+
+    test('a result is kept for a day at most', async () => {
+      const { a, b } = await caches();
+      await keep(a, 'k', '1', 10 * RESULT_TTL_MS_MAX);
+      for (const cache of [a, b]) {
+        const found = await until('the result', () => look(cache, 'k'));
+        assert.ok(found.ttlMs <= RESULT_TTL_MS_MAX, String(found.ttlMs));
+      }
     });
 
     test('an invalidation is heard on both nodes, for that tool alone', async () => {

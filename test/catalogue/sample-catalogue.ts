@@ -13,8 +13,6 @@ export const SETTINGS: CatalogueSettings = {
     version: '1.2.3',
     title: 'Sample server',
     instructions: 'Ask nicely.',
-    websiteUrl: 'https://example.com',
-    icons: [{ src: 'https://example.com/s.png' }],
   },
   listTtlMs: 5000,
   listCacheScope: 'public',

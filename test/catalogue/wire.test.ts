@@ -32,7 +32,7 @@ function listText(list: ListName, revision: Revision, of = catalogue): string {
 }
 
 const STAMP =
-  '"resultType":"complete","ttlMs":5000,"cacheScope":"public","_meta":{"io.modelcontextprotocol/serverInfo":{"name":"sample","version":"1.2.3","title":"Sample server","websiteUrl":"https://example.com","icons":[{"src":"https://example.com/s.png"}]}}';
+  '"resultType":"complete","ttlMs":5000,"cacheScope":"public","_meta":{"io.modelcontextprotocol/serverInfo":{"name":"sample","version":"1.2.3","title":"Sample server"}}';
 const INPUT =
   '{"$schema":"https://json-schema.org/draft/2020-12/schema","type":"object","$defs":{"name":{"$anchor":"name","type":"string"}},"properties":{"name":{"$ref":"#name"},"kind":{"const":"a"}},"if":{"required":["kind"]},"then":{"required":["name"]},"additionalProperties":false}';
 const ICONS = '[{"src":"https://example.com/i.png","mimeType":"image/png","sizes":["16x16"]}]';
@@ -151,13 +151,7 @@ describe('what the server says of itself', () => {
     assert.deepEqual(say(REVISION_2025_06_18).serverInfo, { name: 'sample', version: '1.2.3', title: 'Sample server' });
     assert.deepEqual(say(REVISION_2025_11_25), {
       capabilities: { ...lists, logging: {}, completions: {} },
-      serverInfo: {
-        name: 'sample',
-        version: '1.2.3',
-        title: 'Sample server',
-        websiteUrl: 'https://example.com',
-        icons: [{ src: 'https://example.com/s.png' }],
-      },
+      serverInfo: { name: 'sample', version: '1.2.3', title: 'Sample server' },
       instructions: 'Ask nicely.',
     });
   });

@@ -7,6 +7,7 @@ import {
   COMMENT_FRAME,
   eventFrame,
   primingFrame,
+  resumableFrame,
   retryFrame,
   SSE_HEADERS,
 } from '../../src/frontend/sse.ts';
@@ -36,9 +37,9 @@ function read(text: string): { type: string; id: string; data: string }[] {
 describe('event frames', () => {
   test('are pinned on the wire', () => {
     assert.equal(Buffer.from(eventFrame('{"a":1}')).toString(), 'event: message\ndata: {"a":1}\n\n');
-    assert.equal(Buffer.from(eventFrame('{}', '7_1')).toString(), 'event: message\nid: 7_1\ndata: {}\n\n');
-    assert.equal(Buffer.from(primingFrame('7_0')).toString(), 'id: 7_0\ndata:\n\n');
-    assert.equal(Buffer.from(retryFrame(1500.7)).toString(), 'retry: 1500\n\n');
+    assert.equal(resumableFrame('7_1', '{}'), 'event: message\nid: 7_1\ndata: {}\n\n');
+    assert.equal(primingFrame('7_0'), 'id: 7_0\ndata: \n\n');
+    assert.equal(retryFrame(1500.7), 'retry: 1500\n\n');
     assert.equal(Buffer.from(COMMENT_FRAME).toString(), ':\n\n');
     assert.deepEqual(SSE_HEADERS, [
       ['Cache-Control', 'no-cache, no-transform'],
@@ -49,12 +50,18 @@ describe('event frames', () => {
   test('carry any JSON whole, from text and from bytes alike', () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(fc.json(), fc.nat())), (messages) => {
-        const frames = messages.map(([json, id]) => eventFrame(json, String(id)));
-        for (const [i, [json, id]] of messages.entries()) {
-          assert.deepEqual(eventFrame(Buffer.from(json), String(id)), frames[i]);
+        let text = '';
+        for (const [json, id] of messages) {
+          const frame = eventFrame(json);
+          assert.deepEqual(eventFrame(Buffer.from(json)), frame);
+          text += Buffer.concat([COMMENT_FRAME, frame, COMMENT_FRAME]).toString() + resumableFrame(String(id), json);
         }
-        const text = Buffer.concat(frames.flatMap((frame) => [COMMENT_FRAME, frame])).toString();
-        const expected = messages.map(([json, id]) => ({ type: 'message', id: String(id), data: json }));
+        // One without an id leaves the last one as it is.
+        const lastId = (i: number): string => String(messages[i]?.[1] ?? '');
+        const expected = messages.flatMap(([data], i) => [
+          { type: 'message', id: lastId(i - 1), data },
+          { type: 'message', id: lastId(i), data },
+        ]);
         assert.deepEqual(read(text), expected);
       }),
     );

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { EventStream } from '../../src/frontend/port.ts';
-import { eventFrame } from '../../src/frontend/sse.ts';
+import { eventFrame, resumableFrame } from '../../src/frontend/sse.ts';
 import { RawClient, request } from './raw-client.ts';
 import { LIMITS, type Opened, openScripted, type ScriptedCall, turns } from './scripted-handler.ts';
 
@@ -40,7 +40,7 @@ export function streamsContract(kind: 'uws' | 'node'): void {
     test('sends headers at once, frames in order, and ends', async () => {
       const { client, stream } = await openStream();
       assert.equal(stream.open, true);
-      for (let i = 0; i < 5; i++) assert.equal(stream.write(eventFrame(`{"n":${i}}`, `id-${i}`)), true);
+      for (let i = 0; i < 5; i++) assert.equal(stream.write(resumableFrame(`id-${i}`, `{"n":${i}}`)), true);
       assert.equal(stream.write(eventFrame(Buffer.from('{"n":5}'))), true);
       stream.end();
       assert.deepEqual([stream.open, stream.write('late')], [false, false]);

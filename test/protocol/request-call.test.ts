@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { JOB_FLAG, type Job } from '../../src/dispatch/job.ts';
+import type { Job } from '../../src/dispatch/job.ts';
 import type { AskRouter, Caller, RequestEnvelope } from '../../src/protocol/channel.ts';
 import { fault } from '../../src/protocol/faults.ts';
 import { REVISION_2025_11_25 } from '../../src/protocol/revisions.ts';
@@ -150,7 +150,6 @@ describe('a tool whose calls are tasks', () => {
     const job = dispatcher.last;
     assert.equal(job.extras?.taskId, 'task-1');
     assert.equal(job.timeoutMs, 60_000);
-    assert.notEqual(job.flags & JOB_FLAG.TASKS, 0);
     job.sink.emitted(job, RESULT);
     job.sink.asked(job, ASK);
     job.sink.becameTask(job, WISH);
@@ -164,7 +163,7 @@ describe('a tool whose calls are tasks', () => {
     const { run, channel, dispatcher, tasks } = start('maybe');
     run();
     dispatcher.last.sink.completed(dispatcher.last, 200, RESULT);
-    assert.deepEqual([tasks.calls, channel.text, dispatcher.last.flags & JOB_FLAG.TASKS], [[], RESULT.toString(), 0]);
+    assert.deepEqual([tasks.calls, channel.text], [[], RESULT.toString()]);
   });
 
   test('is refused where a task is the only way, in the manner of the era', () => {

@@ -141,6 +141,18 @@ describe('early release of the connection', () => {
     assert.ok(resumed.events.ended);
   });
 
+  test('is told in whole milliseconds, which is all a reader takes', () => {
+    for (const [retryMs, told] of [
+      [1500.7, '1500'],
+      [-1, '0'],
+    ] as const) {
+      const harness = new Harness();
+      const { reply } = harness.post(call(1), { sessionId: harness.open() });
+      harness.methods.get().channel.release(retryMs);
+      assert.equal(reply.events.events[1]?.retry, told);
+    }
+  });
+
   test('is nothing to revisions that do not have it', () => {
     const harness = new Harness();
     const { reply } = harness.post(call(1), { sessionId: harness.open('2025-06-18') });

@@ -28,7 +28,7 @@ function setUp(options: { streamsMax?: number; task?: TaskLookup } = {}) {
     bus,
     tasks: { get: options.task ?? (() => fault('invalidParams', 'unknown task')) },
     settings: { listenStreamsMax: options.streamsMax ?? 8, listenResourcesMax: 4 },
-    serverInfoJson: '{"name":"srv","version":"1"}',
+    metaJson: '{"io.modelcontextprotocol/serverInfo":{"name":"srv","version":"1"}}',
     log: quiet,
   });
   const open = (notifications: unknown, idJson = '1', channel = new FakeChannel(), principal: string | null = null) => {

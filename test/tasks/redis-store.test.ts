@@ -18,7 +18,7 @@ function goneNode(): { nodeId: string; start: string } {
 const CALL: TaskCall = {
   tool: 'slow',
   revision: '2026-07-28',
-  flags: 4,
+  flags: 1,
   share: 'ann',
   extras: { taskId: 't', correlationId: 'c' },
   body: Buffer.from('{"jsonrpc":"2.0"}'),

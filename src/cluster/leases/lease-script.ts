@@ -1,5 +1,5 @@
 /**
- * A lease as it stands in Redis, and how scripts of others refuse a write whose lease is over.
+ * A lease as it stands in Redis, and the scripts that give, renew and end it.
  *
  *   {prefix}lease:{name}   hash   holder   id of the node, '' when it was given back
  *                                 instance of that start of it
@@ -9,14 +9,10 @@
  * The name is the hash tag of the key, or holds one already (`streams:{prices}:3`): data guarded by the lease takes the
  * same tag, so that one script reaches both on a Cluster as well. The hash outlives the lease, so that the next token is
  * higher; the clock of Redis goes into the token, so that it is higher also after Redis lost everything.
- *
- *   const SAVE = guardedScript(`return redis.call('SET', KEYS[2], ARGV[2])`);
- *   await redis.script(SAVE, [leaseKey(prefix, lease.name), dataKey], [lease.token, bytes]);   // isFenced(error)?
+ * Leaves to others: to refuse writes under an older token, where data is kept under one (`streams/cluster/fence.ts`).
  */
 import { Script } from '../../redis/script.ts';
-import { RedisUnavailable } from '../../redis/unavailable.ts';
 
-const FENCED = 'FENCED';
 /** Far longer than any lease: who was stopped for longer finds the clock gone on all the same. */
 const KEPT_MS = 24 * 3600 * 1000;
 
@@ -30,29 +26,6 @@ local time = redis.call('TIME')
 local micros = time[1] * 1000000 + time[2]
 local millis = math.floor(micros / 1000)
 `;
-
-/**
- * Lua: `leaseHolds(key, token)`, whether that token is the one that stands and its lease is not over. For scripts that
- * decide themselves what to refuse.
- */
-export const LEASE_HOLDS_LUA = `
-local function leaseHolds(key, token)
-  local clock = redis.call('TIME')
-  local kept = redis.call('HMGET', key, 'token', 'until')
-  return kept[1] == token and (tonumber(kept[2]) or 0) > clock[1] * 1000 + math.floor(clock[2] / 1000)
-end
-`;
-
-/** A script that runs only while the lease holds. KEYS[1]: `leaseKey`. ARGV[1]: the token. Else it fails: `isFenced`. */
-export function guardedScript(lua: string): Script {
-  const refusal = `return redis.error_reply('${FENCED} the lease is over or has another holder')`;
-  return new Script(`${LEASE_HOLDS_LUA}\nif not leaseHolds(KEYS[1], ARGV[1]) then ${refusal} end\n${lua}`);
-}
-
-/** The write was refused for good: whoever tried it holds the lease no more. */
-export function isFenced(error: unknown): boolean {
-  return error instanceof RedisUnavailable && error.code === FENCED;
-}
 
 /** ARGV: node id, instance, ttl in ms. Replies the token; nil: somebody else holds it. */
 export const ACQUIRE = new Script(`${CLOCK}

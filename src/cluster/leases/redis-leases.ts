@@ -3,8 +3,8 @@
  *
  * Role: renews what is held in the background and tells when it cannot. Invariants: `held` is false from `MARGIN_SHARE` of
  * the time to live before Redis could give the lease to another, counted by the monotonic clock from before the renewal
- * was sent; a lease that was lost is never held again; whoever slept through its end finds its writes refused, since the
- * scripts that write check the token (`lease-script.ts`).
+ * was sent; a lease that was lost is never held again. Whoever slept through its end must find its writes refused: what
+ * is written under a lease carries its token, which is checked there (`streams/cluster/fence.ts`).
  */
 import { randomUUID } from 'node:crypto';
 import type { RedisConnection } from '../../redis/connection.ts';

@@ -146,7 +146,7 @@ class ProvenCall implements HttpCall, PeerReply {
 }
 
 /** Writes the frames of one answer; what a slow reader does not take waits here, so that a large one fits behind it. */
-export class FrameWriter {
+class FrameWriter {
   readonly #stream: EventStream;
   readonly #heldBytesMax: number;
   #held: string[] = [];

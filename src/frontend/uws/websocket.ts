@@ -28,7 +28,7 @@ interface SocketData {
 /** Native limit over ours: lets a message that is somewhat too big be refused with a close code. */
 const NATIVE_LIMIT_FACTOR = 2;
 
-export class UwsPeer implements MessagePeer {
+class UwsPeer implements MessagePeer {
   open = true;
   congested = false;
   readonly ticket: UpgradeTicket;

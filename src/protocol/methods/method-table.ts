@@ -6,6 +6,7 @@
  * does in the other is said here by its absence. A handler that throws has a bug: the cause is logged, the client
  * learns that something went wrong, and nobody else is affected.
  */
+import { serverMetaJson } from '../../catalogue/server-facts.ts';
 import type { Caller, Channel, Methods, OpenRequest, RequestEnvelope } from '../channel.ts';
 import { faultFrom } from '../faults.ts';
 import { answerFault } from './answers.ts';
@@ -69,13 +70,10 @@ class MethodTable implements Methods {
 }
 
 export function createMethods(options: MethodsOptions): Methods {
-  const { name, version, title } = options.settings.server;
-  const serverInfo = title === '' ? { name, version } : { name, title, version };
-  const metaJson = JSON.stringify({ 'io.modelcontextprotocol/serverInfo': serverInfo });
   const deps: MethodDeps = {
     ...options,
     frames: new FramedResults(),
-    metaJson,
+    metaJson: serverMetaJson(options.settings.server),
     runTool: (entry, caller, envelope, channel, waitedMs) => runTool(deps, entry, caller, envelope, channel, waitedMs),
   };
   return new MethodTable(deps);

@@ -119,8 +119,7 @@ function callTaskTool(
   const call = new RequestCall(deps, envelope.method, idJson, caller, channel);
   const timeoutMs = entry.timeoutMs === 0 ? deps.settings.tasks.deadlineMs : entry.timeoutMs;
   const extras = extrasOf(entry, caller, envelope) ?? {};
-  const flags = flagsOf(envelope, channel) | JOB_FLAG.TASKS;
-  const job = new Job(entry, caller.revision, flags, caller, extras, call, timeoutMs);
+  const job = new Job(entry, caller.revision, flagsOf(envelope, channel), caller, extras, call, timeoutMs);
   return call.submitAsTask(job, extras, envelope.body, taskWishOf(entry));
 }
 

@@ -45,10 +45,6 @@ export class SessionAsks implements AskRouter {
     this.#tag = tag;
   }
 
-  get size(): number {
-    return this.#waiting?.size ?? 0;
-  }
-
   /** The request to send, or `''` when too many questions wait: the job has then been told. */
   open(job: Job, ask: Ask): string {
     this.#waiting ??= new Map();

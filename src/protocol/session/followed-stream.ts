@@ -11,13 +11,12 @@
  * the last event that was written. A client that reads slowly is waited for.
  */
 import type { EventStream } from '../../frontend/port.ts';
+import { COMMENT_FRAME, resumableFrame } from '../../frontend/sse.ts';
 import type { SessionRelay } from '../../sessions/port.ts';
 import type { OpenExchange } from '../session-endpoint.ts';
 import { type Beating, NO_SLOT } from './keep-alive.ts';
 import type { SessionState } from './session-state.ts';
-import { eventFrame, MOVED } from './session-stream.ts';
-
-const KEEP_ALIVE_FRAME = ':\n\n';
+import { MOVED } from './session-stream.ts';
 
 /** What the owner of a stream answers when it is asked to let another node carry it. */
 export const LIVE = 'live';
@@ -87,7 +86,7 @@ export class FollowedStream implements Beating, OpenExchange {
       return;
     }
     this.#state.host.touch(this.#state.session);
-    if (!connection.congested) connection.write(KEEP_ALIVE_FRAME);
+    if (!connection.congested) connection.write(COMMENT_FRAME);
     this.#askOwner();
   }
 
@@ -104,7 +103,7 @@ export class FollowedStream implements Beating, OpenExchange {
       }
       let frames = '';
       for (const { id, message } of missed.events) {
-        frames += eventFrame(id, message);
+        frames += resumableFrame(id, message);
         this.#lastEventId = id;
       }
       if (frames !== '' && !this.#connection.write(frames)) return;

@@ -18,7 +18,7 @@ export const CLIENT_CHARS_MAX = 512;
 /** Declared capabilities, as JSON. */
 export const CAPABILITIES_CHARS_MAX = 4096;
 
-export function negotiate(version: string): Revision {
+function negotiate(version: string): Revision {
   const asked = revisionNamed(version);
   return asked !== undefined && asked.era === 'session' ? asked : LATEST_SESSION_REVISION;
 }

@@ -37,10 +37,6 @@ export class Notices {
   #lists = 0;
   #uris: Set<string> | null = null;
 
-  get empty(): boolean {
-    return this.#lists === 0 && (this.#uris === null || this.#uris.size === 0);
-  }
-
   list(kind: ListKind, outlet: Outlet): void {
     if (outlet.ready) outlet.send(listChanged[kind]);
     else this.#lists |= LIST_BIT[kind];

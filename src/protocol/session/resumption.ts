@@ -12,13 +12,14 @@
  * without our noticing comes back with a new GET, and the official SDK gives up after two refusals.
  */
 import type { EventStream, Reply } from '../../frontend/port.ts';
+import { resumableFrame } from '../../frontend/sse.ts';
 import { type SessionRelay, STANDALONE_STREAM } from '../../sessions/port.ts';
 import { type Fault, fault } from '../faults.ts';
 import type { OpenExchange } from '../session-endpoint.ts';
 import { FollowedStream, LIVE } from './followed-stream.ts';
 import { takeOver } from './other-nodes.ts';
 import { SESSION_ENDED, type SessionState } from './session-state.ts';
-import { eventFrame, type SessionStream } from './session-stream.ts';
+import type { SessionStream } from './session-stream.ts';
 
 /** Times the log is read for one resumption before the client is asked to come back later. */
 export const RESUME_ROUNDS_MAX = 8;
@@ -157,6 +158,6 @@ function carryOn(state: SessionState, streamId: number, frames: string, reply: R
 
 function framesOf(missed: Missed): string {
   let frames = '';
-  for (const { id, message } of missed.events) frames += eventFrame(id, message);
+  for (const { id, message } of missed.events) frames += resumableFrame(id, message);
   return frames;
 }

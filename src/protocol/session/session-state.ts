@@ -37,7 +37,7 @@ export interface SessionHost extends StreamHost {
   subscriptionsChanged(state: SessionState, uri: string): void;
 }
 
-export class SessionCaller implements Caller {
+class SessionCaller implements Caller {
   readonly revision: Revision;
   readonly principal: Principal | null;
   readonly session: Session;

@@ -16,6 +16,7 @@
  * node is served there from the log (`followed-stream.ts`); this side then tells that node when there is more to read.
  */
 import type { EventStream } from '../../frontend/port.ts';
+import { COMMENT_FRAME, primingFrame, resumableFrame, retryFrame } from '../../frontend/sse.ts';
 import type { EventLog, Session, SessionRelay, StoredListener } from '../../sessions/port.ts';
 import { HeldFrames } from './held-frames.ts';
 import { type Beating, type KeepAlive, NO_SLOT } from './keep-alive.ts';
@@ -36,9 +37,6 @@ export const APPENDED = 'appended';
 export const OVER = 'over';
 /** Somebody else carries it. */
 export const MOVED = 'moved';
-
-/** A comment: nothing to the client, life to every proxy on the way. */
-const KEEP_ALIVE_FRAME = ':\n\n';
 
 /** Held by one stream. Reached: what can be coalesced waits, as for a slow reader. */
 const HELD_CHARS_READY = 65_536;
@@ -93,7 +91,7 @@ export class SessionStream implements Beating, Outlet, StoredListener {
     const text = typeof message === 'string' ? message : textOf(message);
     const id = this.#host.events.append(this.#session.id, this.streamId, text);
     this.written++;
-    this.#say(eventFrame(id, text));
+    this.#say(resumableFrame(id, text));
     if (this.#follower !== '') this.#tellFollower();
   }
 
@@ -121,7 +119,7 @@ export class SessionStream implements Beating, Outlet, StoredListener {
     this.#carry(connection);
     // An id to resume from before there is a message, for revisions whose clients expect an empty event.
     if (this.#session.revision.ssePolling) {
-      this.#say(`id: ${this.#host.events.mark(this.#session.id, this.streamId)}\ndata: \n\n`);
+      this.#say(primingFrame(this.#host.events.mark(this.#session.id, this.streamId)));
     }
     if (this.ready) this.onReady?.();
   }
@@ -149,7 +147,7 @@ export class SessionStream implements Beating, Outlet, StoredListener {
 
   /** Ends the connection and tells the client when to come back for the rest. */
   sendAway(retryMs: number): void {
-    this.#leave(`retry: ${retryMs}\n\n`);
+    this.#leave(retryFrame(retryMs));
   }
 
   /** The connection broke. Another one that has taken over is left alone. */
@@ -188,7 +186,7 @@ export class SessionStream implements Beating, Outlet, StoredListener {
       return;
     }
     this.#host.touch(this.#session);
-    if (!this.#spoke && !connection.congested) connection.write(KEEP_ALIVE_FRAME);
+    if (!this.#spoke && !connection.congested) connection.write(COMMENT_FRAME);
     this.#spoke = false;
   }
 
@@ -251,11 +249,6 @@ export class SessionStream implements Beating, Outlet, StoredListener {
     this.#spoke = true;
     connection.write(frame);
   }
-}
-
-/** One message as an event. Encoded JSON holds no line break, so one data line is enough. */
-export function eventFrame(id: string, message: string): string {
-  return `event: message\nid: ${id}\ndata: ${message}\n\n`;
 }
 
 function release(connection: EventStream): void {

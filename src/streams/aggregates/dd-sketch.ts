@@ -126,10 +126,6 @@ export class DDSketch {
     mergeStore(arena, h + NEGATIVE, from, g + NEGATIVE);
   }
 
-  count(arena: Arena, sketch: number): number {
-    return arena.doubles[(sketch >>> 3) + COUNT] as number;
-  }
-
   /** Value at rank ⌈q·n⌉, within the relative error; the lowest and the highest are exact. */
   quantile(arena: Arena, sketch: number, q: number): number {
     const d = arena.doubles;

@@ -33,7 +33,7 @@ export function takeFailed(columns: readonly string[], values: unknown[]): Faile
 }
 
 /** Anything can be thrown, and asking it what it is may throw again. */
-export function whyOf(error: unknown): string {
+function whyOf(error: unknown): string {
   try {
     return String(error instanceof Error ? error.message : error);
   } catch {

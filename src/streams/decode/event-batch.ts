@@ -35,10 +35,6 @@ const CONTEXTS = 5;
 /** Length of a string that is absent. */
 export const ABSENT = 0xffffffff;
 
-export interface BatchLayout {
-  readonly byteLength: number;
-}
-
 /** Key columns of one stream: which groups take its events, and by which fields. */
 export interface GroupInput {
   readonly group: number;

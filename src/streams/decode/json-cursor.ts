@@ -29,7 +29,7 @@ const isHex = (byte: number): boolean => (byte >= 48 && byte <= 57) || ((byte | 
  * second bit turned over, a quote is below 33 as the control characters are, and nothing else is. The lowest byte that a
  * borrow marks is always marked rightly, and only that one is used.
  */
-export function plainEnd(view: DataView, at: number): number {
+function plainEnd(view: DataView, at: number): number {
   let next = at;
   for (;;) {
     const word = view.getInt32(next, true);

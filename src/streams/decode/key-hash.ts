@@ -50,11 +50,11 @@ export function hashBytes(view: DataView, at: number, length: number): number {
 }
 
 /** Of a double by its two words. */
-export function hashWords(low: number, high: number): number {
+function hashWords(low: number, high: number): number {
   return finalize(round(round(SEED_NUMBER, low), low === 0 && high === -0x80000000 ? 0 : high));
 }
 
-export function hashBoolean(value: boolean): number {
+function hashBoolean(value: boolean): number {
   return value ? HASH_TRUE : HASH_FALSE;
 }
 
@@ -94,7 +94,8 @@ export function partitionOfHash(hash: number, partitions: number): number {
 
 /**
  * Partition of a stream in `partitions` parts that has the events of a key: for producers that write each partition's own
- * source. `values`: those of the fields in `schema.key`, in its order; an absent one is null.
+ * source. `values`: those of the fields in `schema.key`, in its order; an absent one is null. Answers 0 to
+ * `partitions` − 1, by the hash of this file (rounds and finalizer of MurmurHash3), the same in every version.
  */
 export function partitionOf(values: readonly KeyValue[], partitions: number): number {
   return partitionOfHash(hashKey(values), partitions);

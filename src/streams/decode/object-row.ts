@@ -17,7 +17,7 @@ const LONE_SURROGATE = /\p{Surrogate}/u;
 
 const EXPECTED = ['a finite number', 'a safe integer', 'a string', 'true or false'] as const;
 
-export function excerpt(value: unknown): string {
+function excerpt(value: unknown): string {
   if (typeof value === 'bigint') return String(value);
   const json = value instanceof Uint8Array ? `${value.length} bytes` : JSON.stringify(value, bigintAsText);
   const text = typeof value === 'number' && !Number.isFinite(value) ? String(value) : (json ?? String(value));
@@ -92,7 +92,7 @@ function readField(writer: BatchWriter, field: number, value: unknown): boolean 
 }
 
 /** Why `stampTime` refused the open row. */
-export function timeReason(writer: BatchWriter): string {
+function timeReason(writer: BatchWriter): string {
   const { schema, row } = writer;
   const time = writer.ts[row] as number;
   const field = schema.timestampField;

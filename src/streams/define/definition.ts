@@ -126,7 +126,9 @@ export interface PatternStep {
   contiguity?: 'next' | 'followedBy' | 'followedByAny' | 'notNext' | 'notFollowedBy';
   /** Default exactly once. `max` null: unbounded. */
   times?: { min: number; max: number | null };
+  /** Default false. */
   optional?: boolean;
+  /** Repetitions take as many events as they can. Default false. */
   greedy?: boolean;
   /** Contiguity between repetitions. Default `followedBy` (relaxed). */
   inner?: 'next' | 'followedBy' | 'followedByAny';
@@ -136,8 +138,10 @@ export interface PatternStep {
 
 export interface PatternDefinition {
   name: string;
+  /** Fields. Default: the stream's key. `[]`: unkeyed. */
   key?: string[];
   steps: PatternStep[];
+  /** From the first to the last event of a match at most. Default: no bound. */
   withinMs?: number;
   /** Where to go on after a match. Default `noSkip`. */
   skip?: 'noSkip' | 'skipToNext' | 'skipPastLast' | { toFirst: string } | { toLast: string };
@@ -155,9 +159,12 @@ export interface JoinDefinition {
   with: string;
   /** `interval`: lowerMs ≤ right.ts − left.ts ≤ upperMs. `window`: same tumbling window. `lookup`: newest right version at left's time. */
   type: 'interval' | 'window' | 'lookup';
+  /** Fields that are equal: as many on either side, of the same types. */
   on: { left: string[]; right: string[] };
+  /** interval; both are needed, either may be negative. */
   lowerMs?: number;
   upperMs?: number;
+  /** window. */
   sizeMs?: number;
   /** `inner` (default) or `left`. */
   kind?: 'inner' | 'left';
@@ -176,6 +183,7 @@ export interface AnomalyDefinition {
   /** Value looked at: an aggregate's name, or a field; a number unless the type is `missing`. */
   value: string;
   type: 'zscore' | 'ewma' | 'seasonal' | 'rate' | 'missing';
+  /** Fields. Default: the stream's key, or that of the window. */
   key?: string[];
   /** zscore, ewma, seasonal: deviations from the mean that count as an anomaly. Default 3. */
   threshold?: number;
@@ -231,7 +239,10 @@ export interface ViewDefinition {
  */
 export interface SourceDefinition {
   type: string;
-  /** Its place is kept under it; by default under the number in the list, so a list that changes is better given names. */
+  /**
+   * Its place is kept under it. Default: under what it reads, so that others of the list may come and go (of those that
+   * read the same, and of types that do not say what they read, under the number in the list).
+   */
   name?: string;
   [option: string]: unknown;
 }

@@ -25,6 +25,6 @@ export class Groups {
   }
 }
 
-export function namesOf(indexes: readonly number[], fields: readonly FieldPlan[]): string[] {
+function namesOf(indexes: readonly number[], fields: readonly FieldPlan[]): string[] {
   return indexes.map((index) => fields[index]?.name ?? '');
 }

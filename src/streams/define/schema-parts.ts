@@ -18,7 +18,7 @@ export function name(what = ''): z.ZodString {
   return described(z.string(NAME_EXPECTED).regex(NAME, NAME_EXPECTED), what);
 }
 
-export function described<S extends z.ZodType>(schema: S, what: string): S {
+function described<S extends z.ZodType>(schema: S, what: string): S {
   return what === '' ? schema : (schema.describe(what) as S);
 }
 

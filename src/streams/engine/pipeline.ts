@@ -1,11 +1,12 @@
 /**
  * The order of things: records go in by sequence number, are decoded side by side, and are applied in that order.
  *
- * Role: keeps threads busy with decoding while rounds of steps are applied, and decides nothing: `StreamBooks` turns a
- * decoded record into steps (watermarks), `ShardSet` applies them.
+ * Role: keeps threads busy with decoding while rounds of steps are applied, and decides nothing: entries
+ * (`pipeline-entry.ts`) turn decoded records into steps (watermarks), `ShardSet` applies them.
  * Of an id that several have the earliest counts: those that were decoded before it are decoded again.
  * Invariants: a record's steps follow those of all earlier ones; a record is decoded (which remembers ids) and applied
- * only when it is durable; between rounds no shard is being worked on, so a barrier is: decode nothing more, wait until all that was decoded is applied.
+ * only when it is durable; between rounds no shard is being worked on, so a barrier is: decode nothing more, wait until
+ * all that was decoded is applied.
  * Records derived from one that was applied go before those after it, and a barrier waits for them: they are not in the
  * log, so a checkpoint that has their origin without them would lose them. A record that sees what may be derived from
  * another one is not in a round with it, nor is one that repeats events of another batch: that may be left out.

@@ -1,8 +1,8 @@
 /**
  * What is wrong with an expression: where, what stands there, what was expected, and the nearest name that exists.
  *
- * Role: the one error of the language. `check…` functions return it as a value; `compile…` functions, which are given
- * texts that were checked before, throw it.
+ * Role: the one error of the language. Who asks about a text that may be wrong (`checkRow`, `checkTemplate`) is given it as
+ * a value; `checkIn` and the `compile…` functions throw it.
  */
 import { nearest } from '../../config/nearest.ts';
 import { PLAIN_NAME } from './language.ts';

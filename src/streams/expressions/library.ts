@@ -60,8 +60,6 @@ export const LIBRARY = {
   date,
 } as const;
 
-export type LibraryName = keyof typeof LIBRARY;
-
 const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
 /** Bound of dates, either way. */

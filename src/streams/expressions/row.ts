@@ -18,8 +18,6 @@ export interface RowExpression {
   readonly type: ValueType;
   /** Index of the field the whole expression is; −1 when it is more, or `ts`. */
   readonly field: number;
-  /** Indexes of the fields it reads. */
-  readonly fields: readonly number[];
   /** NaN when absent; conditions are 1 and 0. */
   number(batch: EventBatch, row: number): number;
   /** Whether it holds; absent does not. */
@@ -80,7 +78,6 @@ function build(checked: CheckedExpression, fields: readonly FieldPlan[]): RowExp
   return {
     type: checked.type,
     field: checked.root.kind === 'member' ? (slots[checked.root.slot] as number) : -1,
-    fields: slots.filter((field) => field !== TS),
     number: program.number,
     test: program.test,
     value: program.value,

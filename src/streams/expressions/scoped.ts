@@ -10,9 +10,8 @@
  */
 import { checkIn, type Wanted } from './check.ts';
 import type { CheckedExpression, ScopeNames, StepAggregate } from './checked.ts';
-import { ExpressionError } from './error.ts';
 import { type Backend, generate } from './generate.ts';
-import type { JsonValue, StepFunction, ValueType } from './language.ts';
+import type { JsonValue, StepFunction } from './language.ts';
 
 /** Values of names. What is undefined, null or NaN is absent. `slot`: index into the expression's list. */
 export interface Environment {
@@ -22,7 +21,6 @@ export interface Environment {
 }
 
 export interface ScopedExpression {
-  readonly type: ValueType;
   /** Dotted names used, by slot. */
   readonly members: readonly (readonly string[])[];
   /** Aggregates over steps used, by slot. */
@@ -34,27 +32,12 @@ export interface ScopedExpression {
   value(environment: Environment): JsonValue;
 }
 
-/** Whether a text is an expression in this scope, of the type wanted. */
-export function checkScoped(
-  text: string,
-  scope: ScopeNames,
-  wanted: Wanted = 'any',
-): CheckedExpression | ExpressionError {
-  try {
-    return checkIn(text, scope, wanted);
-  } catch (error) {
-    if (error instanceof ExpressionError) return error;
-    throw error;
-  }
-}
-
 /** Throws `ExpressionError`. */
 export function compileScoped(text: string, scope: ScopeNames, wanted: Wanted = 'any'): ScopedExpression {
   const checked = checkIn(text, scope, wanted);
   const backend = new ScopedBackend(checked);
   const program = generate<Pick<ScopedExpression, 'number' | 'test' | 'value'>>(checked, backend);
   return {
-    type: checked.type,
     members: checked.members,
     aggregates: checked.aggregates,
     number: program.number,

@@ -31,7 +31,6 @@ export const MEDIA_TYPES: ReadonlyMap<string, WireFormat> = new Map([
   ['application/vnd.millrace.columns', 'columns'],
 ]);
 
-export const STREAMS_PREFIX = '/streams/';
 const PATH = /^\/streams\/([A-Za-z_][A-Za-z0-9_-]{0,63})\/(events|dead-letters)$/;
 const TEXT_MAX = 256;
 const LETTERS_MAX = 100;

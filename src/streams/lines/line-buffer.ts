@@ -44,7 +44,7 @@ const SHORT = Uint8Array.from({ length: 32 }, (_, code) => JSON.stringify(String
  * Not 0 when a byte of the word is a quote, a backslash or a control character. With its second bit turned over, a quote
  * is below 33 as the control characters are, and nothing else is.
  */
-export function needsEscape(word: number): number {
+function needsEscape(word: number): number {
   return (((word ^ 0x02020202) - 0x21212121) | ((word ^ 0x5c5c5c5c) - 0x01010101)) & ~word & 0x80808080;
 }
 

@@ -93,7 +93,7 @@ export class StepTotals {
   }
 }
 
-export function valueAt(event: KeptEvent, field: number): KeptValue {
+function valueAt(event: KeptEvent, field: number): KeptValue {
   return field === TS ? event.ts : (event.values[field] as KeptValue);
 }
 

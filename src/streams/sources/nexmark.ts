@@ -4,7 +4,7 @@
  * Role: `event(n)` is a function of the options and n alone. Ids and times are those of Flink's generator, which is not
  * seeded; the random members have its distributions.
  * Deliberate: see `bidderBaseTwice` in `nexmark-skeleton.ts`. As in the original, no event is delayed beyond its group.
- * Bytes and columns of the same events: `nexmark-ndjson.ts`, `nexmark-columns.ts`.
+ * Bytes of the same events: `nexmark-ndjson.ts`.
  */
 import type { Draws } from './generator-random.ts';
 import { createBidDraw, NexmarkDraws } from './nexmark-draw.ts';

@@ -33,10 +33,6 @@ export class KeyTimers {
     this.#places = new Uint32Array(memory.buffer(placesIndex));
   }
 
-  get count(): number {
-    return this.#heap[0] as number;
-  }
-
   /** Time of a key's timer; Infinity for none. */
   get(keyId: number): number {
     const place = keyId < this.#places.length ? (this.#places[keyId] as number) : 0;

@@ -12,8 +12,6 @@
  * Lateness: a window fires when the watermark is at least end − 1, and its content is kept until the watermark is at
  * least end − 1 + allowed lateness; an event is late when that is so for all windows it belongs to.
  */
-export type GeometryType = 'tumbling' | 'hopping' | 'cumulating';
-
 export interface GeometryPlan {
   readonly type: string;
   readonly sizeMs: number;
@@ -27,8 +25,6 @@ export class WindowGeometry {
   readonly offsetMs: number;
   /** Slices of the longest window. */
   readonly slicesMax: number;
-  /** Windows an event can belong to. */
-  readonly windowsMax: number;
   readonly #cumulating: boolean;
   /** Length of the first slice of a slide when there are two; 0 when there is one. */
   readonly #restMs: number;
@@ -43,7 +39,6 @@ export class WindowGeometry {
     this.#perSlide = this.#restMs === 0 ? 1 : 2;
     const whole = Math.floor(sizeMs / this.slideMs);
     this.slicesMax = this.#restMs === 0 ? whole : 2 * whole + 1;
-    this.windowsMax = this.#restMs === 0 ? whole : whole + 1;
   }
 
   /** Windows do not overlap and have one slice each: numbers of slices and windows need not be the same. */
@@ -121,20 +116,5 @@ export class WindowGeometry {
   /** The last window whose content nobody can change any more. */
   lastExpired(watermark: number, allowedLatenessMs: number): number {
     return this.lastEndedBy(watermark + 1 - allowedLatenessMs);
-  }
-
-  /** End of the first window that has not fired. */
-  nextEnd(watermark: number): number {
-    return this.windowEnd(this.lastFired(watermark) + 1);
-  }
-
-  /** Start and end of all windows an event belongs to, by start and end. For tests and explanations. */
-  windowsOf(ts: number): { readonly start: number; readonly end: number }[] {
-    const slice = this.sliceOf(ts);
-    const bounds = [];
-    for (let window = this.firstWindow(slice); window <= this.lastWindow(slice); window++) {
-      bounds.push({ start: this.windowStart(window), end: this.windowEnd(window) });
-    }
-    return bounds;
   }
 }

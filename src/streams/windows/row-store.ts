@@ -28,7 +28,6 @@ export const ROW_KEY = 0;
 export const ROW_NEXT = 1;
 export const ROW_EVENTS = 2;
 export const ROW_FLAGS = 3;
-export const ROW_STORE_BUFFERS = 4;
 
 const ROWS_AT_START = 16;
 const RECORDS_AT_START = 8;
@@ -124,10 +123,6 @@ export class RowStore implements AggregateSpace {
   /** In use. */
   get byteLength(): number {
     return this.liveRows * this.stride * 8 + this.#tables.liveBytes + this.arena.liveBytes;
-  }
-
-  get unitCount(): number {
-    return this.#units[UNITS] as number;
   }
 
   /** Record of the unit with the lowest number; 0 for none. */

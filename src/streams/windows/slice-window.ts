@@ -68,7 +68,7 @@ function fieldsOf(operator: WindowPlan, plan: Plan): readonly FieldPlan[] {
   return plan.streams[operator.stream]?.fields ?? NO_FIELDS;
 }
 
-export class SliceWindow implements ShardOperator {
+class SliceWindow implements ShardOperator {
   readonly columns: readonly string[];
   readonly #state: WindowState;
   readonly #keys: Keys;

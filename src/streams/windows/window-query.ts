@@ -18,14 +18,12 @@ type Visit = (window: number, handle: number, key: number) => void;
 export class WindowQuery {
   readonly #state: WindowState;
   readonly #keys: Keys;
-  readonly #rows: RowContent;
   readonly #slices: SliceContent | null;
   readonly #content: WindowContent;
 
   constructor(state: WindowState, keys: Keys, rows: RowContent, slices: SliceContent | null) {
     this.#state = state;
     this.#keys = keys;
-    this.#rows = rows;
     this.#slices = slices;
     this.#content = slices ?? rows;
   }

@@ -79,7 +79,6 @@ export function createWindowMemory(plan: WindowPlan, aggregates: RowAggregates):
 
 export class WindowState {
   readonly plan: WindowPlan;
-  readonly memory: ShardMemory;
   readonly geometry: WindowGeometry;
   readonly aggregates: RowAggregates;
   readonly store: RowStore;
@@ -97,7 +96,6 @@ export class WindowState {
     const geometry = new WindowGeometry(plan);
     const { chained, own, suffix, evidence, stride } = layoutOf(plan, geometry, aggregates);
     this.plan = plan;
-    this.memory = memory;
     this.geometry = geometry;
     this.aggregates = aggregates;
     this.own = own;

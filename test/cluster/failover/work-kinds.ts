@@ -2,7 +2,7 @@
  * What nodes do with Redis, one kind after the other, each with the part of its history that its checker needs.
  */
 import assert from 'node:assert/strict';
-import { guardedScript, isFenced, leaseKey } from '../../../src/cluster/leases/lease-script.ts';
+import { leaseKey } from '../../../src/cluster/leases/lease-script.ts';
 import type { RedisLeases } from '../../../src/cluster/leases/redis-leases.ts';
 import type { Lease } from '../../../src/cluster/port.ts';
 import type { RedisConnection } from '../../../src/redis/connection.ts';
@@ -15,6 +15,7 @@ import { openRedisLog } from '../../../src/streams/log/redis-log.ts';
 import type { SessionClient } from '../../session-era/http-client.ts';
 import { numberedRecord, plain, readAll } from '../../streams/log/records.ts';
 import type { Answer, NodeClient } from '../../tasks/node-pair.ts';
+import { guardedScript, isFenced } from '../members/guarded-script.ts';
 import { refusable, type Try } from './recorded-work.ts';
 
 export const PREFIX = 'mcp:';

@@ -3,10 +3,11 @@
  * that line under the lease and prints what came of it, and whether it had believed that it holds the lease.
  */
 import { createInterface } from 'node:readline';
-import { guardedScript, isFenced, leaseKey } from '../../../src/cluster/leases/lease-script.ts';
+import { leaseKey } from '../../../src/cluster/leases/lease-script.ts';
 import { RedisLeases } from '../../../src/cluster/leases/redis-leases.ts';
 import { RedisConnection } from '../../../src/redis/connection.ts';
 import { QUIET } from '../../redis/redis-server.ts';
+import { guardedScript, isFenced } from './guarded-script.ts';
 
 const SAVE = guardedScript(`return redis.call('SET', KEYS[2], ARGV[2])`);
 const [url = '', nodeId = '', name = '', ttlMs = ''] = process.argv.slice(2);

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { guardedScript, isFenced, leaseKey } from '../../../src/cluster/leases/lease-script.ts';
+import { leaseKey } from '../../../src/cluster/leases/lease-script.ts';
 import { MemoryLeases } from '../../../src/cluster/leases/memory-leases.ts';
 import { RedisLeases } from '../../../src/cluster/leases/redis-leases.ts';
 import type { Lease } from '../../../src/cluster/port.ts';
@@ -14,6 +14,7 @@ import { eventually } from '../../clients/eventually.ts';
 import { RedisClusterServers } from '../../redis/redis-cluster-servers.ts';
 import { QUIET, RedisServer } from '../../redis/redis-server.ts';
 import { TcpProxy } from '../../redis/tcp-proxy.ts';
+import { guardedScript, isFenced } from './guarded-script.ts';
 import { acquired, leasesContract } from './leases.contract.ts';
 
 /** A holder has to be heard of within a part of it, on a busy machine too. */

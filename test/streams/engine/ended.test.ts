@@ -4,12 +4,12 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { MemoryCheckpointStore } from '../../../src/streams/checkpoints/memory-store.ts';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
 import { StreamRefusal } from '../../../src/streams/engine/port.ts';
 import type { ShardParts } from '../../../src/streams/engine/shards/shard.ts';
 import { type ApplyTask, PlanNotLoaded, type StreamThreads } from '../../../src/streams/engine/task.ts';
 import { LocalThreads } from '../../../src/streams/engine/threads/local-threads.ts';
+import type { MemoryCheckpointStore } from '../checkpoints/memory-store.ts';
 import { lastingStores } from './faults.ts';
 import { createTap, openRig } from './rig.ts';
 

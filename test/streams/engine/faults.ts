@@ -1,7 +1,7 @@
 /**
  * Threads that are lost and stores that outlive a crash, for tests of what must survive them.
  */
-import { MemoryCheckpointStore } from '../../../src/streams/checkpoints/memory-store.ts';
+
 import { MemoryDeadLetterStore } from '../../../src/streams/dead-letters/memory-store.ts';
 import type { ShardParts } from '../../../src/streams/engine/shards/shard.ts';
 import {
@@ -16,6 +16,7 @@ import { LocalThreads } from '../../../src/streams/engine/threads/local-threads.
 import { MemoryLog } from '../../../src/streams/log/memory-log.ts';
 import type { Plan } from '../../../src/streams/plan.ts';
 import type { Stores } from '../../../src/streams/stores.ts';
+import { MemoryCheckpointStore } from '../checkpoints/memory-store.ts';
 
 /** Numbers from a seed (mulberry32), so that a failing run can be repeated. */
 export function randomFrom(seed: number): () => number {

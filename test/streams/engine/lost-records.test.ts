@@ -4,7 +4,6 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { MemoryCheckpointStore } from '../../../src/streams/checkpoints/memory-store.ts';
 import { MemoryDeadLetterStore } from '../../../src/streams/dead-letters/memory-store.ts';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
 import { ThreadLost } from '../../../src/streams/engine/task.ts';
@@ -12,6 +11,7 @@ import { LocalThreads } from '../../../src/streams/engine/threads/local-threads.
 import { type Ends, GroupedLog, type RecordGroup, type RecordStore } from '../../../src/streams/log/grouped-log.ts';
 import { bytesBefore } from '../../../src/streams/log/record-codec.ts';
 import { eventually } from '../../clients/eventually.ts';
+import { MemoryCheckpointStore } from '../checkpoints/memory-store.ts';
 import { openRig, type Rig, type RigOptions } from './rig.ts';
 
 const stream = (name: string, durability: 'memory' | 'fsync'): StreamDefinition => ({

@@ -4,10 +4,10 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { MemoryCheckpointStore } from '../../../src/streams/checkpoints/memory-store.ts';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
 import { type ApplyResult, type ApplyTask, type Step, ThreadLost } from '../../../src/streams/engine/task.ts';
 import { LocalThreads } from '../../../src/streams/engine/threads/local-threads.ts';
+import { MemoryCheckpointStore } from '../checkpoints/memory-store.ts';
 import { lastingStores } from './faults.ts';
 import { createTap, openRig, type Rig } from './rig.ts';
 

@@ -33,7 +33,7 @@ function listener(harness: Harness): Subscriber {
     bus: harness.bus,
     tasks: { get: () => assert.fail('no task was asked for') },
     settings: { listenStreamsMax: 8, listenResourcesMax: URIS.length },
-    serverInfoJson: '',
+    metaJson: '{"srv":{}}',
     log: harness.log,
   });
   const channel = new FakeChannel();

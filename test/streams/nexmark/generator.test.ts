@@ -8,9 +8,8 @@ import fc from 'fast-check';
 import { EPISODE_STEPS, TelemetryGenerator, TickGenerator } from '../../../src/streams/sources/generator-data.ts';
 import { NexmarkGenerator } from '../../../src/streams/sources/nexmark.ts';
 import { reversedBits } from '../../../src/streams/sources/nexmark-channels.ts';
-import { createBidColumns, fillBidColumns } from '../../../src/streams/sources/nexmark-columns.ts';
 import { NexmarkEvents, NexmarkNdjson, writeNumber } from '../../../src/streams/sources/nexmark-ndjson.ts';
-import { kindOf, lastAuction, lastPerson, NexmarkSkeleton } from '../../../src/streams/sources/nexmark-skeleton.ts';
+import { lastAuction, lastPerson, NexmarkSkeleton } from '../../../src/streams/sources/nexmark-skeleton.ts';
 
 const decoder = new TextDecoder();
 const EVENTS = 50_000;
@@ -156,21 +155,6 @@ describe('Nexmark', () => {
         assert.equal(bodies.bidCount, lines.bid.split('\n').length - 1);
       }
       assert.deepEqual(new NexmarkEvents('bid', options).body(50, 90), writer.write(50, 90).bid);
-    }
-  });
-
-  test('columns hold the numbers of the bids', () => {
-    const columns = createBidColumns(100);
-    const next = fillBidColumns(generator, 0, 1000, columns);
-    assert.equal(columns.count, 100);
-    assert.ok(kindOf(next - 1) === 'bid');
-    for (let i = 0; i < 100; i++) {
-      const { auction, bidder, channel, dateTime, price } = bids[i] as (typeof bids)[number];
-      const name = generator.drawn.channels[columns.channel[i] as number];
-      assert.deepEqual(
-        [columns.auction[i], columns.bidder[i], columns.price[i], columns.dateTime[i], name],
-        [auction, bidder, price, dateTime, channel],
-      );
     }
   });
 

@@ -3,7 +3,7 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { addressOf } from '../../../src/redis/address.ts';
+import { parseRedisUrl } from '../../../src/redis/address.ts';
 import { pauseMs } from '../../../src/redis/topology.ts';
 import type { Source } from '../../../src/streams/sources/port.ts';
 import { isAfter } from '../../../src/streams/sources/redis-entries.ts';
@@ -197,7 +197,7 @@ describe('Redis source', () => {
       assert.doesNotMatch(error.message, /secret/);
       return true;
     });
-    assert.equal(addressOf('redis://me:secret@h:1/2'), 'redis://h:1/2');
+    assert.equal(parseRedisUrl('redis://me:secret@h:1/2').shown, 'redis://h:1/2');
   });
 
   test('ids are ordered by their numbers, all 64 bits of them', () => {

@@ -33,8 +33,13 @@ test('an event is in the windows that contain it, before and after 1970, whateve
     fc.property(plans, times, (plan, ts) => {
       const byStart = (a: { start: number; end: number }, b: { start: number; end: number }): number =>
         a.start - b.start || a.end - b.end;
-      const found = new WindowGeometry(plan).windowsOf(ts).sort(byStart);
-      assert.deepEqual(found, windowsOf(plan as unknown as WindowPlan, ts).sort(byStart));
+      const geometry = new WindowGeometry(plan);
+      const slice = geometry.sliceOf(ts);
+      const found: { start: number; end: number }[] = [];
+      for (let window = geometry.firstWindow(slice); window <= geometry.lastWindow(slice); window++) {
+        found.push({ start: geometry.windowStart(window), end: geometry.windowEnd(window) });
+      }
+      assert.deepEqual(found.sort(byStart), windowsOf(plan as unknown as WindowPlan, ts).sort(byStart));
     }),
     { numRuns: 3000 },
   );
@@ -65,7 +70,6 @@ test('a window fires at end − 1 and expires the allowed lateness later', () =>
       const fired = geometry.lastFired(watermark);
       assert.ok(watermark >= geometry.windowEnd(fired) - 1);
       assert.ok(watermark < geometry.windowEnd(fired + 1) - 1);
-      assert.equal(geometry.nextEnd(watermark), geometry.windowEnd(fired + 1));
       const expired = geometry.lastExpired(watermark, lateness);
       assert.ok(watermark >= geometry.windowEnd(expired) - 1 + lateness);
       assert.ok(watermark < geometry.windowEnd(expired + 1) - 1 + lateness);

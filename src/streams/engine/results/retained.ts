@@ -48,10 +48,6 @@ export class Retained {
     return this;
   }
 
-  get rows(): number {
-    return this.#rows;
-  }
-
   add({ output, start, end, count, lines }: Kept): void {
     this.#chunks.push({ output, start, end, count, lines });
     lineMemory.hold(lines);
@@ -141,10 +137,7 @@ const rowsMaxOf = (operator: OperatorPlan): number =>
 
 const finiteOrText = (value: number): number | string => (Number.isFinite(value) ? value : String(value));
 
-export function matches(
-  line: ResultLine,
-  { key, fromMs, toMs }: Pick<WindowQuery, 'key' | 'fromMs' | 'toMs'>,
-): boolean {
+function matches(line: ResultLine, { key, fromMs, toMs }: Pick<WindowQuery, 'key' | 'fromMs' | 'toMs'>): boolean {
   const start = line.start ?? Number.NEGATIVE_INFINITY;
   const end = line.end ?? Number.POSITIVE_INFINITY;
   // A result of one instant (start = end) is inside when the instant is.

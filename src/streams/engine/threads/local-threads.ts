@@ -1,8 +1,8 @@
 /**
  * Stream tasks on the calling thread, one after the other, each in a turn of its own.
  *
- * Role: the other implementation of `StreamThreads` beside the worker pool: for tests, for tools that replay files, and
- * for the front-end thread as the caller when the pool has no room.
+ * Role: the other implementation of `StreamThreads` beside the worker pool, for tests and benchmarks. A server's streams
+ * always work in the pool.
  */
 import type { Plan } from '../../plan.ts';
 import type { ShardParts } from '../shards/shard.ts';

@@ -57,10 +57,6 @@ export class StreamTaskRunner {
     this.#parts = parts;
   }
 
-  knows(epoch: number): boolean {
-    return this.#plans.has(epoch);
-  }
-
   usePlan(plan: Plan): void {
     this.#plans.set(plan.epoch, plan);
     this.#shards.clear();

@@ -1,5 +1,5 @@
 /**
- * Checkpoints in memory: what a lost thread is made good from when nothing is kept on disk, and for tests.
+ * Checkpoints in memory, for tests of what outlives an engine.
  *
  * Copies going in and coming out: nobody's later writes reach what is kept. Nothing here can be damaged.
  */
@@ -9,7 +9,7 @@ import {
   type CheckpointStore,
   type CheckpointToSave,
   type TakeChunk,
-} from './port.ts';
+} from '../../../src/streams/checkpoints/port.ts';
 
 const takesNone: TakeChunk = () => false;
 
