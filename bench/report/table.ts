@@ -1,18 +1,18 @@
 /**
  * A report as text that fits a terminal: machine, one table per scenario, targets.
  *
- * Role: each figure is the median of the rounds. The spread of the first column is printed beside it; where it is wide
+ * Role: each figure is the median of the rounds, failures are the most of any. The spread of the first column is printed beside it; where it is wide
  * the others are no better.
  */
 
 import type { Machine } from '../measure/machine.ts';
-import { relativeSpread, spreadOf } from '../measure/statistics.ts';
+import { relativeSpread } from '../measure/statistics.ts';
 import {
   type BenchReport,
   disturbedRounds,
   FIGURES,
-  roundsOf,
   type ScenarioReport,
+  typicalOf,
   type VariantReport,
 } from './model.ts';
 import { figureText, NOTHING, ratio } from './number-text.ts';
@@ -21,9 +21,6 @@ import type { Verdict } from './targets.ts';
 const WIDTH_MIN = 72;
 const WIDTH_MAX = 120;
 const NAME_MIN = 16;
-/** A server that was running before. */
-const TARGET = 'target';
-
 export function renderReport(report: BenchReport, verdicts: readonly Verdict[], columns: number): string {
   const width = Math.min(WIDTH_MAX, Math.max(WIDTH_MIN, columns));
   const parts = [
@@ -35,8 +32,8 @@ export function renderReport(report: BenchReport, verdicts: readonly Verdict[], 
   return `${parts.flatMap((part) => wrap(part, width)).join('\n')}\n`;
 }
 
-function machineLines({ command, machine, notes, scenarios }: BenchReport): string[] {
-  const ownServers = scenarios.some(({ name }) => name !== TARGET);
+function machineLines(report: BenchReport): string[] {
+  const { command, machine, notes } = report;
   return [
     command,
     machineLine(machine),
@@ -44,9 +41,15 @@ function machineLines({ command, machine, notes, scenarios }: BenchReport): stri
     Object.entries(machine.packages)
       .map(([name, version]) => `${name} ${version}`)
       .join(', '),
-    `median of the rounds, ± half their range${ownServers ? '; a fresh server each, order reversed every round' : ''}`,
+    `median of the rounds, ± half their range${howRun(report)}`,
     ...notes.map((note) => `Note: ${note}.`),
   ];
+}
+
+/** A server that was running before is the same in all rounds. */
+export function howRun({ scenarios }: BenchReport): string {
+  const isFresh = scenarios.some(({ name }) => name !== 'target');
+  return isFresh ? '; a fresh server each, order reversed every round' : '';
 }
 
 export function machineLine({ at, cores, cpu, memoryGiB, node, system }: Machine): string {
@@ -82,7 +85,7 @@ function tableLines({ columns, variants }: ScenarioReport, width: number): strin
   const head = columns.flatMap((figure) => (figure === first ? [FIGURES[figure].label, '±'] : [FIGURES[figure].label]));
   const rows = variants.map((variant) =>
     columns.flatMap((figure) => {
-      const spread = spreadOf(roundsOf(variant, figure));
+      const spread = typicalOf(variant, figure);
       const text = Number.isNaN(spread.median) ? NOTHING : figureText(figure, spread.median);
       return figure === first ? [text, percent(relativeSpread(spread))] : [text];
     }),

@@ -97,8 +97,11 @@ describe('the suite', () => {
   test('has no more rounds than the scenario allows', async () => {
     const steady = variant('steady', async () => sample({ perSecond: 1 }));
     const long = { ...scenario(steady), roundsMax: 2 };
-    const [report] = await runSuite([long], planFor('--rounds', '5'), new AbortController().signal, silent);
+    const announced: number[] = [];
+    const progress = { ...silent, scenarioBegins: (_: Scenario, rounds: number) => void announced.push(rounds) };
+    const [report] = await runSuite([long], planFor('--rounds', '5'), new AbortController().signal, progress);
     assert.equal(report?.variants[0]?.rounds.length, 2);
+    assert.deepEqual(announced, [2]);
   });
 
   test('goes on after a variant that fails, and keeps its rounds in step', async () => {
