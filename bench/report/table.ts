@@ -91,12 +91,29 @@ function tableLines({ columns, variants }: ScenarioReport, width: number): strin
     }),
   );
   const widths = head.map((label, i) => Math.max(label.length, ...rows.map((row) => row[i]?.length ?? 0)));
-  const figuresWidth = widths.reduce((sum, one) => sum + one + 2, 0);
+  const blocks = blocksOf(widths, width - NAME_MIN - 2);
+  const figuresWidth = Math.max(0, ...blocks.map((block) => widthOf(block, widths)));
   const longest = Math.max(...variants.map(({ name }) => name.length), NAME_MIN);
   const nameWidth = Math.max(NAME_MIN, Math.min(longest, width - figuresWidth - 2));
-  const line = (name: string, cells: readonly string[]): string =>
-    `  ${fit(name, nameWidth)}${cells.map((cell, i) => `  ${cell.padStart(widths[i] ?? 0)}`).join('')}`;
-  return [line('', head), ...variants.map(({ name }, i) => line(name, rows[i] ?? []))];
+  return blocks.flatMap((block) => {
+    const line = (name: string, cells: readonly string[]): string =>
+      `  ${fit(name, nameWidth)}${block.map((i) => `  ${(cells[i] ?? '').padStart(widths[i] ?? 0)}`).join('')}`;
+    return [line('', head), ...variants.map(({ name }, i) => line(name, rows[i] ?? []))];
+  });
+}
+
+const widthOf = (block: readonly number[], widths: readonly number[]): number =>
+  block.reduce((sum, column) => sum + (widths[column] ?? 0) + 2, 0);
+
+/** Columns that stand beside each other; the others follow below, with the names once more. */
+function blocksOf(widths: readonly number[], widthMax: number): number[][] {
+  const blocks: number[][] = [[]];
+  for (const column of widths.keys()) {
+    const last = blocks.at(-1) ?? [];
+    if (last.length === 0 || widthOf([...last, column], widths) <= widthMax) last.push(column);
+    else blocks.push([column]);
+  }
+  return blocks;
 }
 
 function percent(share: number): string {

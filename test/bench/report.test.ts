@@ -64,6 +64,21 @@ targets: 1 met, 1 missed, 0 not judged
     }
   });
 
+  test('breaks no line of a table: columns that do not fit stand below, with the names', () => {
+    const [whole] = report(LIMIT, OURS).scenarios;
+    assert.ok(whole !== undefined);
+    const columns = [...whole.columns, 'p90Us', 'p95Us', 'p999Us', 'residentMiB', 'refused'] as const;
+    const wide = { ...report(LIMIT, OURS), scenarios: [{ ...whole, columns }] };
+    const lines = renderReport(wide, [], 80).split('\n');
+    const heads = lines.flatMap((line, at) => (/ req\/s | RSS MiB /.test(line) ? [at] : []));
+    assert.equal(heads.length, 2);
+    for (const at of heads) {
+      assert.match(lines[at + 1] ?? '', /^ {2}raw +[\d-]/);
+      assert.match(lines[at + 2] ?? '', /^ {2}ours <fast> +[\d-]/);
+    }
+    assert.equal(lines.join(' ').match(/refused/g)?.length, 1);
+  });
+
   test('shows failures of a single round', () => {
     const [first, ...others] = OURS.rounds.map(({ figures }) => figures);
     const failing = variant(OURS.name, 'millrace', { ...first, failed: 7 }, ...others);
