@@ -40,7 +40,7 @@ export async function runWrk(job: LoadJob, measuring: () => void, stopped: Abort
   const url = new URL(job.url);
   const folder = mkdtempSync(join(tmpdir(), 'millrace-bench-'));
   const script = join(folder, 'requests.lua');
-  writeFileSync(script, wrkScript(group, `${url.pathname}${url.search}`));
+  writeFileSync(script, wrkScript(group, `${url.pathname}${url.search}`, threads(group.connections)));
   try {
     if (job.warmupMs > 0) await shoot(script, job.url, group.connections, job.warmupMs, stopped);
     if (stopped.aborted) throw new Error(STOPPED_EARLY);

@@ -44,7 +44,8 @@ function response(status, _, body)
 end
 `;
 
-export function wrkScript(group: LoadGroup, path: string): string {
+/** Each of the threads has requests of its own: two of one session with the same id must not be on their way at once. */
+export function wrkScript(group: LoadGroup, path: string, threads: number): string {
   const made = group.requests.map(({ headers, body }) => {
     const pairs = Object.entries(headers).map(([name, value]) => `[${lua(name)}]=${lua(value)}`);
     return `  { { ${pairs.join(', ')} }, ${lua(body)} },`;
@@ -56,10 +57,14 @@ local requests = {}
 local at = 0
 local threads = {}
 function setup(thread)
+  thread:set("first", #threads)
   table.insert(threads, thread)
 end
 function init(args)
-  for i, r in ipairs(given) do requests[i] = wrk.format("POST", ${lua(path)}, r[1], r[2]) end
+  for i, r in ipairs(given) do
+    local mine = #given < ${threads} or (i - 1) % ${threads} == first
+    if mine then table.insert(requests, wrk.format("POST", ${lua(path)}, r[1], r[2])) end
+  end
 end
 function request()
   at = at % #requests + 1

@@ -192,9 +192,11 @@ describe('the client of a load', () => {
 
 describe('wrk', () => {
   test('is given every byte of a request', () => {
-    const script = wrkScript(closedLoop('x', [{ headers: { 'x-a': 'b"c' }, body: 'é\n\\' }], 1, ''), '/mcp?a=1');
+    const script = wrkScript(closedLoop('x', [{ headers: { 'x-a': 'b"c' }, body: 'é\n\\' }], 1, ''), '/mcp?a=1', 2);
     assert.ok(script.includes('{ { ["x-a"]="b\\034c" }, "\\195\\169\\010\\092" },'));
     assert.ok(script.includes('wrk.format("POST", "/mcp?a=1"'));
+    // A thread of its own, requests of its own.
+    assert.ok(script.includes('(i - 1) % 2 == first'));
   });
 
   test('answers with one line among others', () => {
