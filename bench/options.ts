@@ -89,6 +89,10 @@ export const HELP = `npm run bench -- [flags]
   --config FILE           these flags as JSON                  --server-node-flag FLAG (repeatable)
 `;
 
+/** Of a server that is running, and of the suite, which `--target` leaves out. */
+const TARGET_FLAGS = ['era', 'tool', 'args', 'token', 'header', 'expect', 'pid'];
+const SUITE_FLAGS = ['scenario', 'variant', 'peers', 'workers', 'server-node-flag'];
+
 const SECRET_FLAGS = ['--token', '--header'];
 
 /** As a shell reads it back. */
@@ -106,6 +110,20 @@ export function shownCommand(args: readonly string[]): string {
 
 type Given = Readonly<Record<string, unknown>>;
 
+/** What would be left out silently. */
+function refuseIdle(given: Given, isSuite: boolean, problems: string[]): void {
+  for (const name of isSuite ? TARGET_FLAGS : SUITE_FLAGS) {
+    if (given[name] !== undefined) problems.push(`--${name}: ${isSuite ? 'only' : 'not'} with --target`);
+  }
+  for (const [name, { type }] of Object.entries(FLAGS)) {
+    const value = given[name];
+    if (type !== 'boolean' || value === undefined || typeof value === 'boolean') continue;
+    problems.push(`--${name} ${String(value)}: true or false`);
+  }
+  const { html, json } = given;
+  if (typeof json === 'string' && json !== '' && json === html) problems.push(`--html ${json}: that is --json's file`);
+}
+
 export function parseOptions(
   args: readonly string[],
   readFile: (path: string) => string,
@@ -114,6 +132,7 @@ export function parseOptions(
   const given = gather(args, readFile, problems);
   const read = new Reader(given, problems);
   const targetUrl = read.text('target');
+  refuseIdle(given, targetUrl === '', problems);
   const quick = given['quick'] === true;
   const plan = readPlan(read, quick);
   const options: BenchOptions = {
@@ -176,7 +195,10 @@ function readPlan(read: Reader, quick: boolean): Plan {
 }
 
 function readTarget(read: Reader, url: string, readFile: (path: string) => string, problems: string[]): TargetOptions {
-  if (!URL.canParse(url) || !/^https?:/.test(url)) problems.push(`--target ${url}: not an http or https URL`);
+  if (!URL.canParse(url) || !/^https?:/i.test(url)) problems.push(`--target ${url}: not an http or https URL`);
+  else if (new URL(url).username !== '' || new URL(url).password !== '') {
+    problems.push('--target: give credentials as --token or --header, not in the URL');
+  }
   const headers: Record<string, string> = {};
   for (const header of read.texts('header')) {
     const colon = header.indexOf(':');

@@ -10,7 +10,15 @@ import { figureText } from './report/number-text.ts';
 import type { Scenario, Variant } from './scenarios/scenario.ts';
 import type { Progress } from './suite.ts';
 
-const SHOWN: readonly FigureName[] = ['perSecond', 'p50Us', 'p99Us', 'goodput10Share', 'residentKiBEach', 'failed'];
+const SHOWN: readonly FigureName[] = [
+  'perSecond',
+  'p50Us',
+  'p99Us',
+  'goodput10Share',
+  'residentKiBEach',
+  'failed',
+  'refused',
+];
 const NAME_WIDTH = 34;
 
 export interface Output {
@@ -21,18 +29,18 @@ export interface Output {
 export class ProgressLines implements Progress {
   readonly #out: Output;
   readonly #scenarios: number;
-  readonly #rounds: number;
   readonly #startMs = performance.now();
   #scenario = 0;
+  #rounds = 0;
 
-  constructor(out: Output, scenarios: number, rounds: number) {
+  constructor(out: Output, scenarios: number) {
     this.#out = out;
     this.#scenarios = scenarios;
-    this.#rounds = rounds;
   }
 
-  scenarioBegins(scenario: Scenario): void {
+  scenarioBegins(scenario: Scenario, rounds: number): void {
     this.#scenario++;
+    this.#rounds = rounds;
     this.#out.write(`[${this.#scenario}/${this.#scenarios}] ${scenario.name}: ${scenario.title}\n`);
   }
 

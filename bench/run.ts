@@ -9,7 +9,7 @@
 import { accessSync, constants, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { busyWarning, describeMachine } from './measure/machine.ts';
-import { treeUnreadable } from './measure/process-tree.ts';
+import { readTree, treeUnreadable } from './measure/process-tree.ts';
 import { type BenchOptions, HELP, parseOptions, shownCommand } from './options.ts';
 import { ProgressLines } from './progress.ts';
 import { renderHtml } from './report/html.ts';
@@ -39,13 +39,17 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const scenarios = options.target === null ? suiteScenarios(options.scenarios) : [targetScenario(options.target)];
   if (typeof scenarios === 'string') return usage([scenarios]);
-  const unwritable = unwritableIn({ json: options.jsonFile, html: options.htmlFile });
-  if (unwritable.length > 0) return usage(unwritable);
+  const impossible = [...unwritableIn({ json: options.jsonFile, html: options.htmlFile }), ...unknownProcess(options)];
+  if (impossible.length > 0) return usage(impossible);
   useServerNodeFlags(options.serverNodeFlags);
   const report = await bench(scenarios, options, args, interruption());
   const verdicts = options.target === null ? judge(readTargets(), report) : [];
-  write(report, verdicts, options);
-  return exitCode(report, verdicts, options);
+  const unwritten = write(report, verdicts, options);
+  for (const problem of unwritten) process.stderr.write(`bench: ${problem}\n`);
+  if (!report.interrupted && report.scenarios.every(({ variants }) => variants.length === 0)) {
+    return usage([`--variant ${options.plan.variants.join()}: nothing has that in its name`]);
+  }
+  return unwritten.length > 0 ? EXIT.ERRORS : exitCode(report, verdicts, options);
 }
 
 function usage(problems: readonly string[]): number {
@@ -69,6 +73,12 @@ function unwritableIn(files: Readonly<Record<string, string>>): string[] {
   });
 }
 
+function unknownProcess({ target }: BenchOptions): string[] {
+  const pid = target?.pid ?? 0;
+  if (pid === 0 || treeUnreadable() !== null || readTree(pid) !== null) return [];
+  return [`--pid ${pid}: there is no such process`];
+}
+
 async function bench(
   scenarios: readonly Scenario[],
   options: BenchOptions,
@@ -77,7 +87,7 @@ async function bench(
 ): Promise<BenchReport> {
   const machine = describeMachine();
   const notes = [busyWarning(machine), treeUnreadable()].filter((note) => note !== null);
-  const progress = new ProgressLines(process.stderr, scenarios.length, options.plan.rounds);
+  const progress = new ProgressLines(process.stderr, scenarios.length);
   const reports = await runSuite(scenarios, options.plan, stopped, progress);
   progress.end();
   return {
@@ -110,10 +120,22 @@ function interruption(): AbortSignal {
   return stop.signal;
 }
 
-function write(report: BenchReport, verdicts: readonly Verdict[], options: BenchOptions): void {
+/** What could not be written: a disk may have become full meanwhile, and the other file is to be there all the same. */
+function write(report: BenchReport, verdicts: readonly Verdict[], options: BenchOptions): string[] {
   process.stdout.write(renderReport(report, verdicts, process.stdout.columns ?? 100));
-  if (options.jsonFile !== '') writeFileSync(options.jsonFile, encodeReport(report, verdicts));
-  if (options.htmlFile !== '') writeFileSync(options.htmlFile, renderHtml(report, verdicts));
+  const files: readonly (readonly [file: string, text: () => string])[] = [
+    [options.jsonFile, () => encodeReport(report, verdicts)],
+    [options.htmlFile, () => renderHtml(report, verdicts)],
+  ];
+  return files.flatMap(([file, text]) => {
+    if (file === '') return [];
+    try {
+      writeFileSync(file, text());
+      return [];
+    } catch (error) {
+      return [`${file}: ${error instanceof Error ? error.message : String(error)}`];
+    }
+  });
 }
 
 function exitCode(report: BenchReport, verdicts: readonly Verdict[], options: BenchOptions): number {

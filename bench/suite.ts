@@ -11,7 +11,8 @@ import { readTargets } from './report/targets.ts';
 import type { Plan, Scenario, Variant } from './scenarios/scenario.ts';
 
 export interface Progress {
-  scenarioBegins(scenario: Scenario): void;
+  /** `rounds`: that the scenario will have. */
+  scenarioBegins(scenario: Scenario, rounds: number): void;
   roundBegins(scenario: Scenario, variant: Variant, round: number): void;
   roundEnds(scenario: Scenario, variant: Variant, round: number, sample: Sample | Error): void;
   scenarioEnds(report: ScenarioReport): void;
@@ -27,7 +28,7 @@ export async function runSuite(
   const reports: ScenarioReport[] = [];
   for (const scenario of scenarios) {
     if (stopped.aborted) break;
-    progress.scenarioBegins(scenario);
+    progress.scenarioBegins(scenario, roundsIn(scenario, plan));
     const report = await runScenario(scenario, plan, stopped, progress);
     progress.scenarioEnds(report);
     reports.push(report);
@@ -49,7 +50,7 @@ async function runScenario(
   const samples = variants.map((): (Sample | null)[] => []);
   const failures = variants.map((): string[] => []);
   const disturbances = variants.map((): (Disturbance | null)[] => []);
-  const rounds = Math.min(plan.rounds, scenario.roundsMax, part?.roundsMax ?? Number.POSITIVE_INFINITY);
+  const rounds = roundsIn(scenario, plan);
   for (let round = 0; round < rounds && !stopped.aborted; round++) {
     for (const index of orderOf(variants.length, round)) {
       const variant = variants[index];
@@ -81,6 +82,10 @@ async function runScenario(
     })),
     elapsedMs: performance.now() - startMs,
   };
+}
+
+function roundsIn({ inSuite, roundsMax }: Scenario, { rounds, wholeSuite }: Plan): number {
+  return Math.min(rounds, roundsMax, (wholeSuite ? inSuite?.roundsMax : undefined) ?? Number.POSITIVE_INFINITY);
 }
 
 /** Variants that targets name. */

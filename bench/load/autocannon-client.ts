@@ -4,10 +4,12 @@
  * Role: autocannon sends and parses; the latency of each response is taken from its `response` event, which has
  * nanoseconds in it, and not from its summary, which counts whole milliseconds. It checks the body of every answer.
  * Its rate is no open loop: every connection sends its share of a second as fast as answers come and then waits for the
- * second to end. So a rate here is corrected with the expected interval, and open-loop scenarios use the own client.
+ * second to end. So a rate here is corrected with the expected interval, and open-loop scenarios use the own client. It
+ * tells of a wrong body after the answer that had it: each answer is counted when the next one is there.
  */
 import { setTimeout as wait } from 'node:timers/promises';
 import autocannon from 'autocannon';
+import { goodBody } from './good-answer.ts';
 import { type LoadGroup, type LoadJob, type LoadReport, STOPPED_EARLY } from './job.ts';
 import { Tally } from './tally.ts';
 
@@ -24,15 +26,18 @@ export function autocannonRefuses(groups: readonly LoadGroup[]): string | null {
 
 export async function runAutocannon(job: LoadJob, measuring: () => void, stopped: AbortSignal): Promise<LoadReport> {
   const group = job.groups[0] as LoadGroup;
-  const tally = new Tally(group.contains, job.durationMs);
+  const tally = new Tally(goodBody(group), job.durationMs);
+  const answers = new Answers(tally, group);
   if (job.warmupMs > 0) await shoot(job.url, group, job.warmupMs, () => undefined, stopped);
   if (stopped.aborted) throw new Error(STOPPED_EARLY);
   const beganMs = performance.now();
   tally.begin(beganMs);
   measuring();
-  await shoot(job.url, group, job.durationMs, (instance) => record(instance, tally, group), stopped);
+  await shoot(job.url, group, job.durationMs, (instance) => answers.record(instance), stopped);
+  answers.count(null);
   const elapsedMs = performance.now() - beganMs;
-  return { elapsedMs, groups: [tally.report(group.name)] };
+  const closedLoop = group.ratePerSecond > 0 ? null : { elapsedMs, connections: group.connections };
+  return { elapsedMs, groups: [tally.report(group.name, closedLoop)] };
 }
 
 /** `watch` is called with the instance, and answers are reported to it until `ms` are over. */
@@ -43,6 +48,7 @@ async function shoot(
   watch: (instance: autocannon.Instance) => void,
   stopped: AbortSignal,
 ): Promise<void> {
+  const isGood = goodBody(group);
   let next = 0;
   let stop = (): void => undefined;
   const options: autocannon.Options = {
@@ -57,7 +63,7 @@ async function shoot(
       const request = group.requests[next++ % group.requests.length];
       if (request !== undefined) client.setHeadersAndBody({ ...request.headers }, request.body);
     },
-    verifyBody: (body) => group.contains === '' || String(body).includes(group.contains),
+    verifyBody: (body) => isGood(Buffer.from(String(body))),
   };
   const ended = new Promise<void>((resolve, reject) => {
     const instance = autocannon(options, (error: unknown) => (error === null ? resolve() : reject(error)));
@@ -71,13 +77,31 @@ async function shoot(
   await ended;
 }
 
-function record(instance: autocannon.Instance, tally: Tally, group: LoadGroup): void {
-  const intervalUs = group.ratePerSecond > 0 ? (1_000_000 * group.connections) / group.ratePerSecond : 0;
-  instance.on('response', (_client, status, _bytes, responseMs) => {
-    tally.took(responseMs * 1000, performance.now(), status, intervalUs);
-  });
-  instance.on('reqError', (error) => tally.lost(performance.now(), String(error)));
-  // Comes after the response, which by then has been counted as good. The declarations do not have it.
-  const events: NodeJS.EventEmitter = instance;
-  events.on('reqMismatch', (body: unknown) => tally.mismatched(performance.now(), String(body)));
+class Answers {
+  readonly #tally: Tally;
+  readonly #intervalUs: number;
+  #last: { readonly us: number; readonly atMs: number; readonly status: number } | null = null;
+
+  constructor(tally: Tally, { connections, ratePerSecond }: LoadGroup) {
+    this.#tally = tally;
+    this.#intervalUs = ratePerSecond > 0 ? (1_000_000 * connections) / ratePerSecond : 0;
+  }
+
+  record(instance: autocannon.Instance): void {
+    instance.on('response', (_client, status, _bytes, responseMs) => {
+      this.count(null);
+      this.#last = { us: responseMs * 1000, atMs: performance.now(), status };
+    });
+    instance.on('reqError', (error) => this.#tally.lost(performance.now(), String(error)));
+    // The declarations do not have it.
+    const events: NodeJS.EventEmitter = instance;
+    events.on('reqMismatch', (body: unknown) => this.count(String(body)));
+  }
+
+  /** The last answer. `wrongBody`: null when it was as it should be. */
+  count(wrongBody: string | null): void {
+    const last = this.#last;
+    this.#last = null;
+    if (last !== null) this.#tally.took(last.us, last.atMs, last.status, wrongBody, this.#intervalUs);
+  }
 }

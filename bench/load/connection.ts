@@ -6,12 +6,13 @@
  * Invariant: every `send` ends in exactly one `answered` or `lost`; a connection that could not be made at all is
  * `lost` as well.
  */
-import { connect as connectTcp, type Socket } from 'node:net';
+import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { httpBytes, textFrame, type WireRequest } from '../wire/request.ts';
 import { FrameParser } from './frame-parser.ts';
 import { ResponseParser } from './response-parser.ts';
 
+/** After a failure, which the next attempt may well meet again. */
 const REOPEN_MS = 20;
 const PONG = Buffer.from([0x8a, 0x80, 0, 0, 0, 0]);
 const WEBSOCKET_KEY = 'bWlsbHJhY2UgYmVuY2ggMQ==';
@@ -23,6 +24,9 @@ export interface ConnectionEvents {
   /** The request on the way is gone, or there was none and the connection could not be made. */
   lost(connection: Connection, reason: string): void;
 }
+
+/** TLS has names of servers, no addresses. */
+const serverName = (host: string): { servername?: string } => (isIP(host) === 0 ? { servername: host } : {});
 
 export abstract class Connection {
   /** When the request on its way left, or should have left. For the group that owns the connection. */
@@ -51,7 +55,7 @@ export abstract class Connection {
     const secure = protocol === 'https:';
     const host = hostname.replace(/^\[|\]$/g, '');
     const to = { host, port: port === '' ? (secure ? 443 : 80) : Number(port) };
-    const socket = secure ? connectTls({ ...to, servername: host, ALPNProtocols: ['http/1.1'] }) : connectTcp(to);
+    const socket = secure ? connectTls({ ...to, ...serverName(host), ALPNProtocols: ['http/1.1'] }) : connectTcp(to);
     socket.setNoDelay(true);
     // A socket that was left behind still has events to come: they are nobody's.
     const mine = (): boolean => socket === this.socket;
@@ -94,25 +98,26 @@ export abstract class Connection {
     this.events.answered(this, status, body);
   }
 
-  /** The server announced the end of the connection: no request is lost by it. */
-  protected retire(): void {
-    this.#leave();
-  }
-
   protected drop(reason: string): void {
     if (this.#closed || this.socket === null) return;
     const affected = this.busy || !this.ready;
     this.busy = false;
-    this.#leave();
+    this.leave();
+    this.#reopening = setTimeout(() => this.open(), REOPEN_MS);
     if (affected) this.events.lost(this, reason);
   }
 
-  #leave(): void {
+  /** Without a report: where the server announced it, no request is lost by it. */
+  protected leave(): void {
     const { socket } = this;
     this.socket = null;
     this.ready = false;
     socket?.destroy();
-    if (!this.#closed) this.#reopening = setTimeout(() => this.open(), REOPEN_MS);
+  }
+
+  /** At once: a pause here would be the limit of a server that closes after each answer. */
+  protected reopen(): void {
+    if (!this.#closed) this.open();
   }
 
   #sendPieces(socket: Socket | null, from: number): void {
@@ -151,9 +156,13 @@ export class HttpConnection extends Connection {
         this.drop('the response could not be read');
         return;
       }
-      if (parser.closes) this.retire();
+      if (parser.closes) {
+        this.leave();
+        this.answer(parser.status, parser.body);
+        this.reopen();
+        return;
+      }
       this.answer(parser.status, parser.body);
-      if (parser.closes) return;
     }
   }
 }

@@ -3,11 +3,13 @@
  *
  * Role: the own client's two loops. In the open loop request k is due at start + k / rate whatever happened before; its
  * latency counts from then, so a server (or a client) that stalls cannot hide the requests it delayed. A request that
- * is due while every connection is busy waits for the next free one.
+ * is due while every connection is busy waits for the next free one; if there is none until the end, what it has waited
+ * by then is its latency.
  * Invariant: at most one request is on its way per connection.
  */
 import { type Connection, type ConnectionEvents, HttpConnection, WebSocketConnection } from './connection.ts';
 import { FreeList } from './free-list.ts';
+import { goodBody } from './good-answer.ts';
 import type { GroupReport, LoadGroup } from './job.ts';
 import { Tally } from './tally.ts';
 
@@ -19,6 +21,7 @@ export class GroupRun implements ConnectionEvents {
   readonly #now: () => number;
   readonly #periodMs: number;
   #startMs = 0;
+  #elapsedMs = 0;
   #issued = 0;
   #opened = 0;
   #running = false;
@@ -28,7 +31,7 @@ export class GroupRun implements ConnectionEvents {
     this.#group = group;
     this.#now = now;
     this.#periodMs = group.ratePerSecond > 0 ? 1000 / group.ratePerSecond : 0;
-    this.#tally = new Tally(group.contains, durationMs);
+    this.#tally = new Tally(goodBody(group), durationMs);
     for (let i = 0; i < group.connections; i++) this.#connections.push(this.#connection(url, i));
   }
 
@@ -102,26 +105,35 @@ export class GroupRun implements ConnectionEvents {
     const nowMs = this.#now();
     if (this.isOpenLoop) this.pump(nowMs);
     this.#running = false;
+    this.#elapsedMs = nowMs - this.#startMs;
     if (!this.isOpenLoop) return;
-    const unsent = Math.floor((nowMs - this.#startMs) / this.#periodMs) + 1 - this.#issued;
-    if (unsent > 0) this.#tally.neverSent(unsent);
+    const unsent = Math.floor(this.#elapsedMs / this.#periodMs) + 1 - this.#issued;
+    if (unsent <= 0) return;
+    const oldestMs = this.#elapsedMs - this.#issued * this.#periodMs;
+    this.#tally.neverSent(unsent, oldestMs * 1000, this.#periodMs * 1000);
   }
 
   get onTheWay(): number {
     return this.#connections.filter((connection) => connection.busy).length;
   }
 
-  /**
-   * What is still on its way has no answer: a loss in the open loop, the cut-off in the closed one, and where the run was
-   * `cutOff` before its time.
-   */
+  /** Of the answers so far: one that is on its way may take as long. */
+  get slowestMs(): number {
+    return this.#tally.slowestMs;
+  }
+
+  /** What is still on its way is lost, except where the run was `cutOff` before its time. */
   finish(cutOff: boolean): GroupReport {
-    if (this.isOpenLoop && !cutOff) {
+    if (!cutOff) {
       const unanswered = this.onTheWay;
       if (unanswered > 0) this.#tally.lost(this.#now(), 'no answer until the end', unanswered);
     }
+    const closedLoop = { elapsedMs: this.#elapsedMs, connections: this.size };
+    return this.#tally.report(this.#group.name, this.isOpenLoop ? null : closedLoop);
+  }
+
+  close(): void {
     for (const connection of this.#connections) connection.close();
-    return this.#tally.report(this.#group.name);
   }
 
   opened(connection: Connection): void {

@@ -72,8 +72,7 @@ class User implements ConnectionEvents {
     const last = this.#at === this.#visit.length * 2 - 1;
     if (!isOpenLoop || last || !good) {
       const startedMs = isOpenLoop ? this.#dueMs : connection.startedMs;
-      tally.took((nowMs - startedMs) * 1000, nowMs, status, 0);
-      if (status === 200 && !good) tally.mismatched(nowMs, body.toString());
+      tally.took((nowMs - startedMs) * 1000, nowMs, status, good || status !== 200 ? null : body.toString(), 0);
     }
     if (last || !good) this.#end();
     else this.#next(sessionId);
@@ -116,7 +115,7 @@ export async function runIterations(
   measuring: () => void,
   stopped: AbortSignal,
 ): Promise<LoadReport> {
-  const tally = new Tally('', job.durationMs);
+  const tally = new Tally(() => true, job.durationMs);
   const shared: Shared = { job, url: new URL(job.url), tally, running: true };
   const users = Array.from({ length: job.users }, (_, index) => new User(shared, index));
   while (users.some((user) => !user.isOpen) && !stopped.aborted) await wait(1);
@@ -129,23 +128,31 @@ export async function runIterations(
   await pause(job.durationMs, stopped);
   const elapsedMs = performance.now() - beganMs;
   shared.running = false;
-  const unsent = await ended;
+  const { oldestMs, periodMs, unsent } = await ended;
   // Begun in time, so they count: only the open loop has any.
   const untilMs = performance.now() + DRAIN_MS_MAX;
   const isOpenLoop = job.visitsPerSecond > 0;
   while (isOpenLoop && users.some((user) => user.visiting) && performance.now() < untilMs) await wait(5);
-  if (unsent > 1) tally.neverSent(unsent);
+  if (unsent > 1) tally.neverSent(unsent, oldestMs * 1000, periodMs * 1000);
   for (const user of users) user.close();
-  return { elapsedMs, groups: [tally.report('visits')] };
+  const closedLoop = isOpenLoop ? null : { elapsedMs, connections: job.users };
+  return { elapsedMs, groups: [tally.report('visits', closedLoop)] };
 }
 
-async function begin(users: readonly User[]): Promise<number> {
+/** Visits that were due and never began, and for how long the first of them was. */
+interface Unsent {
+  readonly unsent: number;
+  readonly oldestMs: number;
+  readonly periodMs: number;
+}
+
+async function begin(users: readonly User[]): Promise<Unsent> {
   for (const user of users) user.begin(performance.now());
-  return 0;
+  return { unsent: 0, oldestMs: 0, periodMs: 0 };
 }
 
-/** Begins visits when they are due and a user is free; resolves with how many had to stay away. */
-async function pace(shared: Shared, users: readonly User[]): Promise<number> {
+/** Begins visits when they are due and a user is free; resolves with those that had to stay away. */
+async function pace(shared: Shared, users: readonly User[]): Promise<Unsent> {
   const periodMs = 1000 / shared.job.visitsPerSecond;
   const startMs = performance.now();
   let begun = 0;
@@ -159,7 +166,9 @@ async function pace(shared: Shared, users: readonly User[]): Promise<number> {
     }
     await wait(PACE_MS);
   }
-  return Math.floor((performance.now() - startMs) / periodMs) - begun;
+  const elapsedMs = performance.now() - startMs;
+  const oldestMs = elapsedMs - begun * periodMs;
+  return { unsent: Math.floor(elapsedMs / periodMs) - begun, oldestMs, periodMs };
 }
 
 async function pause(ms: number, stopped: AbortSignal): Promise<void> {

@@ -16,6 +16,8 @@ export interface LoadGroup {
   readonly ratePerSecond: number;
   /** Text every good answer has in its body. Empty: the status alone counts. */
   readonly contains: string;
+  /** A good answer is a JSON-RPC result as well, and no tool error. For servers whose right answer nobody knows. */
+  readonly readsResults: boolean;
   /** Sends each request in pieces of this many bytes, one per `pieceMs`. 0: whole. */
   readonly pieceBytes: number;
   readonly pieceMs: number;
@@ -46,7 +48,7 @@ export interface Interval {
 
 export interface GroupReport {
   readonly name: string;
-  /** Status 2xx with the expected text. */
+  /** Status 2xx with the expected text, and a result where those are read. */
   readonly good: number;
   /** 503 and 429: refused, which is not failed. */
   readonly refused: number;
@@ -61,7 +63,7 @@ export interface GroupReport {
   /** Histogram of good answers, encoded; empty when the client only has percentiles. */
   readonly histogram: string;
   readonly refusals: string;
-  /** At the percentiles of the curve; of good answers. */
+  /** At the percentiles of the curve; of good answers, corrected for coordinated omission, which `histogram` is not. */
   readonly curveUs: readonly number[];
   /** Open loop: P99 of how late requests left, which the latencies include. NaN for closed loops. */
   readonly lateP99Us: number;
@@ -124,6 +126,7 @@ export function closedLoop(
     requests,
     ratePerSecond: 0,
     contains,
+    readsResults: false,
     pieceBytes: 0,
     pieceMs: 0,
     thinkMs: 0,

@@ -10,20 +10,37 @@ import { type LoadJob, type LoadReport, STOPPED_EARLY } from './job.ts';
 
 const OPEN_AT_ONCE = 200;
 const OPEN_MS_MAX = 30_000;
-/** After the end, for requests that are on their way. */
-const DRAIN_MS_MAX = 3000;
+/** After the end, for requests that are on their way; longer where answers took longer. */
+const DRAIN_MS_MIN = 3000;
 const TIMER_MS = 2;
 
 export async function runOwn(job: LoadJob, measuring: () => void, stopped: AbortSignal): Promise<LoadReport> {
   const now = (): number => performance.now();
   const url = new URL(job.url);
   const runs = job.groups.map((group) => new GroupRun(url, group, job.durationMs, now));
-  for (const run of runs) await open(run);
+  try {
+    return await loadBy(runs, job, now, measuring, stopped);
+  } finally {
+    for (const run of runs) run.close();
+  }
+}
+
+async function loadBy(
+  runs: readonly GroupRun[],
+  job: LoadJob,
+  now: () => number,
+  measuring: () => void,
+  stopped: AbortSignal,
+): Promise<LoadReport> {
+  for (const run of runs) await open(run, stopped);
   const pacer = new Pacer(runs, now);
   for (const run of runs) run.start();
   pacer.start();
   await pause(job.warmupMs, stopped);
-  if (stopped.aborted) throw new Error(STOPPED_EARLY);
+  if (stopped.aborted) {
+    pacer.stop();
+    throw new Error(STOPPED_EARLY);
+  }
   const beganMs = now();
   for (const run of runs) run.beginMeasuring(beganMs);
   measuring();
@@ -31,14 +48,16 @@ export async function runOwn(job: LoadJob, measuring: () => void, stopped: Abort
   const elapsedMs = now() - beganMs;
   for (const run of runs) run.stop();
   pacer.stop();
-  await drained(runs, now() + DRAIN_MS_MAX, stopped);
+  await drained(runs, now(), stopped);
   return { elapsedMs, groups: runs.map((run) => run.finish(stopped.aborted)) };
 }
 
-async function open(run: GroupRun): Promise<void> {
+async function open(run: GroupRun, stopped: AbortSignal): Promise<void> {
   const tooLate = AbortSignal.timeout(OPEN_MS_MAX);
   const failed = new Promise<never>((_resolve, reject) => {
-    tooLate.addEventListener('abort', () => reject(new Error(`${run.size} connections could not be opened in time`)));
+    const what = `${run.size} connections could not be opened within ${OPEN_MS_MAX / 1000} s`;
+    tooLate.addEventListener('abort', () => reject(new Error(what)));
+    stopped.addEventListener('abort', () => reject(new Error(STOPPED_EARLY)));
   });
   for (let from = 0; from < run.size; from += OPEN_AT_ONCE) {
     const to = Math.min(run.size, from + OPEN_AT_ONCE);
@@ -55,9 +74,12 @@ async function pause(ms: number, stopped: AbortSignal): Promise<void> {
   });
 }
 
-async function drained(runs: readonly GroupRun[], untilMs: number, stopped: AbortSignal): Promise<void> {
-  const open = runs.filter((run) => run.isOpenLoop);
-  while (open.some((run) => run.onTheWay > 0) && performance.now() < untilMs && !stopped.aborted) await wait(5);
+/** A closed loop waits, too: a server that loses requests would have fewer connections, and no other sign of it. */
+async function drained(runs: readonly GroupRun[], endedMs: number, stopped: AbortSignal): Promise<void> {
+  const isWaiting = (run: GroupRun): boolean => {
+    return run.onTheWay > 0 && performance.now() < endedMs + Math.max(DRAIN_MS_MIN, run.slowestMs);
+  };
+  while (runs.some(isWaiting) && !stopped.aborted) await wait(5);
 }
 
 class Pacer {

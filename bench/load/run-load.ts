@@ -1,9 +1,10 @@
 /**
  * Runs a load job with the client that was asked for, or the best there is for it.
  *
- * Role: the only place that chooses. `auto` is wrk for saturation where it is installed and autocannon where it is not;
- * what neither can do (open loops, WebSocket, several groups) is always the own client, whatever was asked for. The
- * choice is part of the result, since it belongs to the figure.
+ * Role: the only place that chooses. `auto` is wrk for saturation where it is installed and autocannon where it is not,
+ * and the own client where answers are read: wrk is slower then, and does not see those that never come. What neither
+ * can do (open loops, WebSocket, several groups) is always the own client, whatever was asked for. The choice is part of
+ * the result, since it belongs to the figure.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -27,7 +28,9 @@ export function chooseClient(
     // At a rate only when it was asked for by name: see the note on its pacing.
     return autocannonRefuses(groups) === null && (!isOpenLoop || wanted === 'autocannon');
   };
-  const order: readonly ChosenClient[] = wanted === 'auto' ? ['wrk', 'autocannon', 'own'] : [wanted, 'own'];
+  const reads = groups.some((group) => group.readsResults);
+  const best: readonly ChosenClient[] = reads ? ['own'] : ['wrk', 'autocannon', 'own'];
+  const order: readonly ChosenClient[] = wanted === 'auto' ? best : [wanted, 'own'];
   return order.find(fits) ?? 'own';
 }
 
@@ -59,7 +62,9 @@ export async function runIterationLoad(
 
 function runInProcess(told: ToClient, measuring: () => void, stopped: AbortSignal): Promise<LoadReport> {
   return new Promise((resolve, reject) => {
-    const child = fork(PROCESS_FILE, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+    const stdio: ['ignore', 'ignore', 'inherit', 'ipc'] = ['ignore', 'ignore', 'inherit', 'ipc'];
+    // JSON has no NaN, which stands for what was not measured.
+    const child = fork(PROCESS_FILE, { stdio, serialization: 'advanced' });
     const stop = (): void => send(child, { do: 'stop' });
     stopped.addEventListener('abort', stop, { once: true });
     child.on('message', (message) => {

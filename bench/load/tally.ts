@@ -6,12 +6,18 @@
 import { LatencyHistogram } from '../measure/histogram.ts';
 import type { GroupReport, Interval } from './job.ts';
 
+/** A closed loop: a connection that waits does not send what it would have sent meanwhile. */
+export interface ClosedLoop {
+  readonly elapsedMs: number;
+  readonly connections: number;
+}
+
 const INTERVALS = 40;
 const INTERVAL_MS_MIN = 100;
 const PROBLEM_CHARS_MAX = 200;
 
 export class Tally {
-  readonly #contains: Buffer;
+  readonly #isGood: (body: Buffer) => boolean;
   readonly #latencies = new LatencyHistogram();
   readonly #refusals = new LatencyHistogram();
   readonly #late = new LatencyHistogram();
@@ -27,8 +33,8 @@ export class Tally {
   #beganMs = Number.POSITIVE_INFINITY;
   #intervalEndsMs = Number.POSITIVE_INFINITY;
 
-  constructor(contains: string, durationMs: number) {
-    this.#contains = Buffer.from(contains);
+  constructor(isGood: (body: Buffer) => boolean, durationMs: number) {
+    this.#isGood = isGood;
     this.#intervalMs = Math.max(INTERVAL_MS_MIN, durationMs / INTERVALS);
   }
 
@@ -41,7 +47,7 @@ export class Tally {
   answered(startedMs: number, nowMs: number, status: number, body: Buffer, counts: boolean): void {
     if (startedMs < this.#beganMs && nowMs < this.#beganMs) return;
     const us = (nowMs - startedMs) * 1000;
-    if (status >= 200 && status < 300 && (this.#contains.length === 0 || body.includes(this.#contains))) {
+    if (status >= 200 && status < 300 && this.#isGood(body)) {
       if (counts) this.#good++;
       this.#latencies.record(us);
       this.#rollTo(nowMs);
@@ -55,15 +61,18 @@ export class Tally {
     }
   }
 
-  /** For a client that tells how long a request took; sent at a steady pace, or not (0). */
-  took(us: number, nowMs: number, status: number, expectedIntervalUs: number): void {
+  /**
+   * For a client that tells how long a request took; sent at a steady pace, or not (0). `wrongBody`: null when the body
+   * is as it should be.
+   */
+  took(us: number, nowMs: number, status: number, wrongBody: string | null, expectedIntervalUs: number): void {
     if (nowMs < this.#beganMs) return;
     if (status === 503 || status === 429) {
       this.#refused++;
       this.#refusals.record(us);
-    } else if (status < 200 || status > 299) {
+    } else if (status < 200 || status > 299 || wrongBody !== null) {
       this.#wrong++;
-      this.#note(`status ${status}`);
+      this.#note(wrongBody === null ? `status ${status}` : wrongBody.slice(0, PROBLEM_CHARS_MAX));
     } else {
       this.#good++;
       if (expectedIntervalUs > 0) this.#latencies.recordWithExpectedInterval(us, expectedIntervalUs);
@@ -73,22 +82,16 @@ export class Tally {
     }
   }
 
-  /** What `took` counted last turned out to have a body that is not the expected one. */
-  mismatched(nowMs: number, body: string): void {
-    if (nowMs < this.#beganMs) return;
-    this.#good--;
-    this.#wrong++;
-    this.#note(body.slice(0, PROBLEM_CHARS_MAX));
-  }
-
   lost(nowMs: number, reason: string, count = 1): void {
     if (nowMs < this.#beganMs) return;
     this.#broken += count;
     this.#note(reason);
   }
 
-  neverSent(count: number): void {
+  /** The first of them has been due for `oldestUs`, and the others one by one since: no answer came in less. */
+  neverSent(count: number, oldestUs: number, periodUs: number): void {
     this.#unsent += count;
+    this.#latencies.recordWithExpectedInterval(oldestUs, periodUs);
     this.#note(`${count} requests were due while every connection was busy`);
   }
 
@@ -96,7 +99,13 @@ export class Tally {
     if (nowMs >= this.#beganMs) this.#late.record(us);
   }
 
-  report(name: string): GroupReport {
+  /** Of the answers so far; 0: none. */
+  get slowestMs(): number {
+    return this.#latencies.count === 0 ? 0 : this.#latencies.maxUs / 1000;
+  }
+
+  /** `closedLoop` null: latencies count from when each request was due, or were corrected one by one. */
+  report(name: string, closedLoop: ClosedLoop | null): GroupReport {
     return {
       name,
       good: this.#good,
@@ -107,10 +116,19 @@ export class Tally {
       firstProblem: this.#firstProblem,
       histogram: this.#latencies.encode(),
       refusals: this.#refusals.encode(),
-      curveUs: this.#latencies.count === 0 ? [] : this.#latencies.curve(),
+      curveUs: this.#curve(closedLoop),
       lateP99Us: this.#late.percentileUs(99),
       intervals: this.#intervals,
     };
+  }
+
+  /** In the closed loop with the average interval between the requests of a connection, as wrk does it. */
+  #curve(closedLoop: ClosedLoop | null): readonly number[] {
+    if (this.#latencies.count === 0) return [];
+    if (closedLoop === null) return this.#latencies.curve();
+    const answers = this.#good + this.#refused + this.#wrong;
+    const intervalUs = (closedLoop.elapsedMs * 1000 * closedLoop.connections) / Math.max(1, answers);
+    return this.#latencies.corrected(intervalUs).curve();
   }
 
   #note(problem: string): void {

@@ -40,13 +40,13 @@ export async function runWrk(job: LoadJob, measuring: () => void, stopped: Abort
   const url = new URL(job.url);
   const folder = mkdtempSync(join(tmpdir(), 'millrace-bench-'));
   const script = join(folder, 'requests.lua');
-  writeFileSync(script, wrkScript(group.requests, `${url.pathname}${url.search}`));
+  writeFileSync(script, wrkScript(group, `${url.pathname}${url.search}`, threads(group.connections)));
   try {
     if (job.warmupMs > 0) await shoot(script, job.url, group.connections, job.warmupMs, stopped);
     if (stopped.aborted) throw new Error(STOPPED_EARLY);
     measuring();
     const result = await shoot(script, job.url, group.connections, job.durationMs, stopped);
-    return { elapsedMs: result.elapsedUs / 1000, groups: [reportOf(group.name, result)] };
+    return { elapsedMs: result.elapsedUs / 1000, groups: [reportOf(group, result)] };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -85,15 +85,25 @@ function shoot(script: string, url: string, connections: number, ms: number, sto
   });
 }
 
-function reportOf(name: string, result: WrkResult): GroupReport {
+/** It counts no requests that were never answered. */
+const silent = ({ broken, requests }: WrkResult): boolean => requests === 0 && broken === 0;
+
+function firstProblem(result: WrkResult): string {
+  const { broken, problem, wrong } = result;
+  if (silent(result)) return 'no answer while it was measured';
+  if (problem !== '') return problem;
+  return wrong + broken > 0 ? 'wrk counts problems and keeps none' : '';
+}
+
+function reportOf({ connections, name }: LoadGroup, result: WrkResult): GroupReport {
   return {
     name,
-    good: result.requests - result.wrong,
-    refused: 0,
+    good: result.requests - result.wrong - result.refused,
+    refused: result.refused,
     wrong: result.wrong,
-    broken: result.broken,
+    broken: silent(result) ? connections : result.broken,
     unsent: 0,
-    firstProblem: result.wrong + result.broken > 0 ? 'wrk counts problems and keeps none' : '',
+    firstProblem: firstProblem(result),
     histogram: '',
     refusals: '',
     curveUs: result.curveUs,

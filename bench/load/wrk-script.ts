@@ -4,25 +4,49 @@
  * Role: wrk has no flags for bodies, several requests or a full latency curve; its Lua hooks do. All requests are made
  * once, before the first is sent; `done` prints one line of JSON. wrk is asked for percentiles at the points of the
  * curve, in microseconds. Its latencies are of a closed loop, corrected by wrk itself with the average interval between
- * the requests of a connection; it looks at statuses, not at bodies.
+ * the requests of a connection. It looks at statuses; at bodies only where answers are read (`readsResults`), since a
+ * hook for each answer takes a part of its speed. Its latencies are of all answers, good or not.
  */
 import { CURVE_PERCENTILES } from '../measure/percentiles.ts';
-import type { WireRequest } from '../wire/request.ts';
+import type { LoadGroup } from './job.ts';
 
 export interface WrkResult {
   readonly requests: number;
   readonly elapsedUs: number;
-  /** Answers that were not 2xx or 3xx. */
+  /** 503 and 429. 0 where answers are not read: they are wrong, then. */
+  readonly refused: number;
+  /** Answers that were not 2xx or 3xx; where they are read: not 2xx, or without the text or the result. */
   readonly wrong: number;
   /** Connections and requests that failed or timed out. */
   readonly broken: number;
+  /** First wrong answer, where they are read. */
+  readonly problem: string;
   readonly curveUs: readonly number[];
 }
 
 const MARK = 'millrace-bench ';
 
-export function wrkScript(requests: readonly WireRequest[], path: string): string {
-  const made = requests.map(({ headers, body }) => {
+const PROBLEM_CHARS_MAX = 200;
+
+/**
+ * Counts answers in each thread. A tool error is found without parsing: in text its quotes have backslashes before
+ * them, in a structured result somebody's own `isError` would be taken for one.
+ */
+const reading = (contains: string): string => `
+wrong, refused, problem = 0, 0, ""
+function response(status, _, body)
+  if status == 503 or status == 429 then refused = refused + 1
+  elseif status < 200 or status > 299 or not body:find(${lua(contains)}, 1, true)
+    or not body:find('"result"', 1, true) or body:find('"isError"%s*:%s*true') then
+    wrong = wrong + 1
+    if problem == "" then problem = status .. " " .. body:sub(1, ${PROBLEM_CHARS_MAX}) end
+  end
+end
+`;
+
+/** Each of the threads has requests of its own: two of one session with the same id must not be on their way at once. */
+export function wrkScript(group: LoadGroup, path: string, threads: number): string {
+  const made = group.requests.map(({ headers, body }) => {
     const pairs = Object.entries(headers).map(([name, value]) => `[${lua(name)}]=${lua(value)}`);
     return `  { { ${pairs.join(', ')} }, ${lua(body)} },`;
   });
@@ -31,21 +55,40 @@ ${made.join('\n')}
 }
 local requests = {}
 local at = 0
+local threads = {}
+function setup(thread)
+  thread:set("first", #threads)
+  table.insert(threads, thread)
+end
 function init(args)
-  for i, r in ipairs(given) do requests[i] = wrk.format("POST", ${lua(path)}, r[1], r[2]) end
+  for i, r in ipairs(given) do
+    local mine = #given < ${threads} or (i - 1) % ${threads} == first
+    if mine then table.insert(requests, wrk.format("POST", ${lua(path)}, r[1], r[2])) end
+  end
 end
 function request()
   at = at % #requests + 1
   return requests[at]
 end
+${group.readsResults ? reading(group.contains) : ''}
 function done(summary, latency, _)
   local points = {}
   for i, p in ipairs({ ${CURVE_PERCENTILES.join(', ')} }) do
     points[i] = string.format("%d", p >= 100 and latency.max or latency:percentile(p))
   end
   local e = summary.errors
-  io.write(string.format('${MARK}{"requests":%d,"elapsedUs":%d,"wrong":%d,"broken":%d,"curveUs":[%s]}\\n',
-    summary.requests, summary.duration, e.status, e.connect + e.read + e.write + e.timeout, table.concat(points, ",")))
+  local failed, busy, first = e.status, 0, ""
+  if response then
+    failed = 0
+    for _, thread in ipairs(threads) do
+      failed = failed + thread:get("wrong")
+      busy = busy + thread:get("refused")
+      if first == "" then first = thread:get("problem") end
+    end
+  end
+  local hex = first:gsub(".", function(c) return string.format("%02x", c:byte()) end)
+  io.write(string.format('${MARK}{"requests":%d,"elapsedUs":%d,"refused":%d,"wrong":%d,"broken":%d,"problem":"%s","curveUs":[%s]}\\n',
+    summary.requests, summary.duration, busy, failed, e.connect + e.read + e.write + e.timeout, hex, table.concat(points, ",")))
 end
 `;
 }
@@ -64,6 +107,8 @@ function lua(text: string): string {
 export function parseWrk(output: string): WrkResult {
   const line = output.split('\n').find((candidate) => candidate.startsWith(MARK));
   if (line === undefined) throw new Error(`wrk printed no result: ${output.slice(0, 500)}`);
-  const result: unknown = JSON.parse(line.slice(MARK.length));
-  return result as WrkResult;
+  const result = JSON.parse(line.slice(MARK.length)) as WrkResult;
+  // Of no answers wrk says that they took no time.
+  const curveUs = result.requests === 0 ? [] : result.curveUs;
+  return { ...result, problem: Buffer.from(result.problem, 'hex').toString(), curveUs };
 }

@@ -5,7 +5,7 @@
  * significant digits from 1 µs to 10 minutes; longer values count as 10 minutes.
  * Coordinated omission: a client that knows when a request should have left records the time from then, which needs no
  * correction. One that only knows when it did leave, but was meant to send at a steady pace, records with the expected
- * interval, and the values it failed to sample are filled in.
+ * interval, and the values it failed to sample are filled in. In a closed loop the pace is known in the end: `corrected`.
  */
 import { build, decodeFromCompressedBase64, encodeIntoCompressedBase64, type Histogram } from 'hdr-histogram-js';
 import { CURVE_PERCENTILES, type CurveUs } from './percentiles.ts';
@@ -44,6 +44,13 @@ export class LatencyHistogram {
   /** As `record`, and what a steady sender would have seen during the wait. */
   recordWithExpectedInterval(us: number, intervalUs: number): void {
     this.#histogram.recordValueWithExpectedInterval(clamp(us), Math.max(1, Math.round(intervalUs)));
+  }
+
+  /** A copy with what connections would have seen that send once in `intervalUs`. */
+  corrected(intervalUs: number): LatencyHistogram {
+    const copy = new LatencyHistogram();
+    copy.#histogram = this.#histogram.copyCorrectedForCoordinatedOmission(Math.max(1, Math.round(intervalUs)));
+    return copy;
   }
 
   add(other: LatencyHistogram): void {

@@ -8,7 +8,19 @@ import { CURVE_PERCENTILES, highestMeaningful } from '../measure/percentiles.ts'
 import { medianOf, spreadOf } from '../measure/statistics.ts';
 import { FIGURES, type FigureName, roundsOf, type VariantReport } from './model.ts';
 import { figureText, microseconds } from './number-text.ts';
-import { axes, decades, escapeText, type Frame, line, linear, logarithmic, px, svg, type Tick } from './svg.ts';
+import {
+  axes,
+  decades,
+  escapeText,
+  type Frame,
+  line,
+  linear,
+  logarithmic,
+  px,
+  styleOf,
+  svg,
+  type Tick,
+} from './svg.ts';
 
 const CURVES: Frame = { width: 760, height: 320, left: 64, right: 30, top: 12, bottom: 28 };
 const NINES = [0, 50, 90, 99, 99.9, 99.99, 99.999];
@@ -30,7 +42,7 @@ export function barChart(variants: readonly VariantReport[], figure: FigureName)
     const width = Math.max(1, end - frame.left);
     const whisker = `<line class="whisker" x1="${px(x(spread.lowest))}" x2="${px(x(spread.highest))}" y1="${y + 9}" y2="${y + 9}"/>`;
     const text = x(spread.highest) + 6;
-    return `${label}<rect class="bar s${series}" x="${frame.left}" y="${y + 2}" width="${px(width)}" height="14" rx="2"/>${whisker}<text class="value" x="${px(text)}" y="${y + 14}">${figureText(figure, spread.median)}</text>`;
+    return `${label}<rect class="bar s${styleOf(series)}" x="${frame.left}" y="${y + 2}" width="${px(width)}" height="14" rx="2"/>${whisker}<text class="value" x="${px(text)}" y="${y + 14}">${figureText(figure, spread.median)}</text>`;
   });
   return svg(frame, `${FIGURES[figure].label} of each variant`, rows.join(''));
 }

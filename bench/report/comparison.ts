@@ -4,13 +4,13 @@
  * Role: the arithmetic and the text of `bench:compare`. The ratio is of medians; its range is from the least to the most
  * that any two rounds would give. A ratio of shares of the limit says the same about machines of different speed.
  */
-import { type Spread, spreadOf } from '../measure/statistics.ts';
+import type { Spread } from '../measure/statistics.ts';
 import {
   type BenchReport,
   FIGURES,
   type FigureName,
-  roundsOf,
   type ScenarioReport,
+  typicalOf,
   type VariantReport,
 } from './model.ts';
 import { figureText, ratio } from './number-text.ts';
@@ -54,29 +54,50 @@ export interface Comparison {
   readonly rows: readonly Row[];
   /** In head only. */
   readonly unmatched: readonly string[];
-  /** In base, and not in the same scenario of head, or without a figure there. */
+  /** In base, and not in head, or without a figure there. */
   readonly lost: readonly string[];
+  /** In both, and not measured in the same way. */
+  readonly unlike: readonly string[];
   readonly regressions: readonly string[];
 }
 
 export function compareReports(base: BenchReport, head: BenchReport, failAbove: number): Comparison {
   const rows: Row[] = [];
   const unmatched: string[] = [];
-  const lost = head.scenarios.flatMap((scenario) => {
-    const before = base.scenarios.find(({ name }) => name === scenario.name);
-    return before === undefined ? [] : lostOf(before, scenario);
+  const lost = base.scenarios.flatMap((before) => {
+    const scenario = head.scenarios.find(({ name }) => name === before.name);
+    return scenario === undefined ? [{ name: before.name, failed: false }] : lostOf(before, scenario);
   });
+  const unlike: string[] = [];
   for (const scenario of head.scenarios) {
     const before = base.scenarios.find(({ name }) => name === scenario.name);
     if (before === undefined) unmatched.push(scenario.name);
-    else rows.push(...compareScenario(before, scenario, unmatched));
+    else {
+      rows.push(...compareScenario(before, scenario, unmatched));
+      unlike.push(...unlikeIn(before, scenario));
+    }
   }
   const regressions = [
     ...lost.filter(({ failed }) => failed).map(({ name }) => `${name}: measured nothing any more`),
     ...regressionsOf(rows, failAbove),
   ];
-  return { base, head, rows, unmatched, lost: lost.map(({ name }) => name), regressions };
+  return { base, head, rows, unmatched, lost: lost.map(({ name }) => name), unlike, regressions };
 }
+
+/** Another rate or target stands in the title; and every client has a limit of its own. */
+function unlikeIn(base: ScenarioReport, head: ScenarioReport): string[] {
+  const titles = base.title === head.title ? [] : [`${head.name}: ${base.title}; in head: ${head.title}`];
+  const clients = head.variants.flatMap((variant) => {
+    const before = clientsOf(base.variants.find(({ name }) => name === variant.name));
+    const now = clientsOf(variant);
+    const isSame = before === '' || now === '' || before === now;
+    return isSame ? [] : [`${head.name}, ${variant.name}: loaded by ${before}; in head by ${now}`];
+  });
+  return [...titles, ...clients];
+}
+
+const clientsOf = (variant: VariantReport | undefined): string =>
+  [...new Set(variant?.rounds.map(({ client }) => client).filter((client) => client !== ''))].join(' and ');
 
 const isMeasured = ({ rounds }: VariantReport): boolean =>
   rounds.some(({ figures }) => Object.values(figures).some((value) => Number.isFinite(value)));
@@ -108,8 +129,8 @@ function compareFigure(
   head: VariantReport,
   figure: FigureName,
 ): Row[] {
-  const before = spreadOf(roundsOf(base, figure));
-  const now = spreadOf(roundsOf(head, figure));
+  const before = typicalOf(base, figure);
+  const now = typicalOf(head, figure);
   if (Number.isNaN(before.median) || Number.isNaN(now.median)) return [];
   const ratioOf: Spread = {
     median: quotient(now.median, before.median),
@@ -139,12 +160,13 @@ function quotient(over: number, under: number): number {
 /** The first row of the scenario that is a limit. */
 function limitOf({ variants }: ScenarioReport, figure: FigureName): number {
   const limit = variants.find(({ role }) => role === 'limit');
-  return limit === undefined ? Number.NaN : spreadOf(roundsOf(limit, figure)).median;
+  return limit === undefined ? Number.NaN : typicalOf(limit, figure).median;
 }
 
 function judge(figure: FigureName, { highest, lowest, median }: Spread): Judgement {
   if (median === 1) return 'same';
-  if (lowest <= 1 && highest >= 1) return 'noise';
+  // One round with failures is enough.
+  if (figure !== 'failed' && lowest <= 1 && highest >= 1) return 'noise';
   const { better } = FIGURES[figure];
   if (better === 'neither') return 'same';
   return median > 1 === (better === 'more') ? 'better' : 'worse';
@@ -163,7 +185,7 @@ function worsening({ figure, limitRatio, ratio: { median } }: Row): number {
   return FIGURES[figure].better === 'more' ? 1 / measured : measured;
 }
 
-export function renderComparison({ base, head, lost, regressions, rows, unmatched }: Comparison): string {
+export function renderComparison({ base, head, lost, regressions, rows, unlike, unmatched }: Comparison): string {
   const lines = [
     `base  ${machineLine(base.machine)}; ${base.machine.commit}`,
     `head  ${machineLine(head.machine)}; ${head.machine.commit}`,
@@ -175,6 +197,8 @@ export function renderComparison({ base, head, lost, regressions, rows, unmatche
     scenario = row.scenario;
     lines.push(rowText(row));
   }
+  if (rows.length === 0) lines.push('', 'nothing that both have measured');
+  if (unlike.length > 0) lines.push('', 'not measured alike:', ...unlike.map((line) => `  ${line}`));
   if (unmatched.length > 0) lines.push('', `only in head: ${unmatched.join('; ')}`);
   if (lost.length > 0) lines.push('', `only in base: ${lost.join('; ')}`);
   if (regressions.length > 0) lines.push('', 'regressions:', ...regressions.map((line) => `  ${line}`));

@@ -4,19 +4,18 @@
  * Role: for people who compare. Per scenario: the table, throughput bars with the range of the rounds, latency by
  * percentile, latency over time. Series keep their colour through all charts of a scenario.
  */
-import { spreadOf } from '../measure/statistics.ts';
 import { barChart, percentileChart, timeChart } from './charts.ts';
 import {
   type BenchReport,
   disturbedRounds,
   FIGURES,
-  roundsOf,
   type ScenarioReport,
+  typicalOf,
   type VariantReport,
 } from './model.ts';
 import { figureText, NOTHING, ratio } from './number-text.ts';
-import { escapeText } from './svg.ts';
-import { machineLine } from './table.ts';
+import { escapeText, STYLES, styleOf } from './svg.ts';
+import { howRun, machineLine } from './table.ts';
 import type { Verdict } from './targets.ts';
 
 /** Told apart with common forms of colour blindness as far as a dozen can be; the dash of a line helps. */
@@ -54,12 +53,13 @@ svg { width: 100%; height: auto; display: block; } .grid { stroke: var(--rule); 
 .line { fill: none; stroke-width: 1.8; } .whisker { stroke: var(--text); stroke-width: 1; }
 .key { display: flex; flex-wrap: wrap; gap: .2rem 1rem; padding: 0; margin: .3rem 0; list-style: none; font-size: .85rem; } .key i { display: inline-block; width: .8rem; height: .8rem; border-radius: 2px; margin-right: .35rem; vertical-align: -1px; }
 ul.notes { color: var(--soft); font-size: .9rem; padding-left: 1.2rem; }
-${COLOURS.map((colour, series) => seriesStyle(colour, series)).join('\n')}
+${Array.from({ length: STYLES }, (_, style) => seriesStyle(style)).join('\n')}
 `;
 
-function seriesStyle(colour: string, series: number): string {
-  const dash = DASHES[Math.floor(series / 5) % DASHES.length] ?? 'none';
-  return `.line.s${series} { stroke: ${colour}; stroke-dasharray: ${dash}; } .bar.s${series} { fill: ${colour}; } .key .s${series} { background: ${colour}; }`;
+function seriesStyle(style: number): string {
+  const colour = COLOURS[style % COLOURS.length] ?? '';
+  const dash = DASHES[Math.floor(style / 5) % DASHES.length] ?? 'none';
+  return `.line.s${style} { stroke: ${colour}; stroke-dasharray: ${dash}; } .bar.s${style} { fill: ${colour}; } .key .s${style} { background: ${colour}; }`;
 }
 
 export function renderHtml(report: BenchReport, verdicts: readonly Verdict[]): string {
@@ -70,7 +70,7 @@ export function renderHtml(report: BenchReport, verdicts: readonly Verdict[]): s
 <title>millrace bench, ${escapeText(machine.at.slice(0, 10))}</title><style>${STYLE}</style></head><body>
 <h1>millrace bench</h1>
 <p><code>${escapeText(command)}</code></p>
-<p class="soft">${escapeText(machineLine(machine))}<br>millrace ${escapeText(machine.commit)}; front end ${escapeText(machine.frontEnd)}<br>${escapeText(packages.join(', '))}<br>Medians of up to ${rounds} ${rounds === 1 ? 'round' : 'rounds'}, with their range; a fresh server each, order reversed every round.</p>
+<p class="soft">${escapeText(machineLine(machine))}<br>millrace ${escapeText(machine.commit)}; front end ${escapeText(machine.frontEnd)}<br>${escapeText(packages.join(', '))}<br>Medians of up to ${rounds} ${rounds === 1 ? 'round' : 'rounds'}, with their range${howRun(report)}.</p>
 ${notes.map((note) => `<p class="problem">${escapeText(note)}.</p>`).join('\n')}
 ${interrupted ? '<p class="problem">Interrupted: this is what had been measured.</p>' : ''}
 ${verdicts.length === 0 ? '' : targetTable(verdicts)}
@@ -109,7 +109,7 @@ function scenarioSection(scenario: ScenarioReport): string {
   ];
   return `<section><h2>${escapeText(name)}</h2><p>${escapeText(title)}</p>
 <div class="wide">${figureTable(scenario)}</div>
-<ul class="key">${variants.map((variant, series) => `<li><i class="s${series}"></i>${escapeText(variant.name)}</li>`).join('')}</ul>
+<ul class="key">${variants.map((variant, series) => `<li><i class="s${styleOf(series)}"></i>${escapeText(variant.name)}</li>`).join('')}</ul>
 ${charts.map(([heading, chart]) => (chart === '' ? '' : `<h3>${escapeText(heading)}</h3>${chart}`)).join('\n')}
 <ul class="notes">${notes.map((note) => `<li>${escapeText(note)}</li>`).join('')}</ul></section>`;
 }
@@ -123,7 +123,7 @@ function figureTable({ columns, variants }: ScenarioReport): string {
   const head = columns.map((figure) => `<th>${escapeText(FIGURES[figure].label)}</th>`);
   const rows = variants.map((variant) => {
     const cells = columns.map((figure) => {
-      const { median } = spreadOf(roundsOf(variant, figure));
+      const { median } = typicalOf(variant, figure);
       return `<td>${Number.isNaN(median) ? NOTHING : figureText(figure, median)}</td>`;
     });
     const client = variant.rounds.find((sample) => sample.client !== '')?.client ?? '';

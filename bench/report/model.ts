@@ -7,6 +7,7 @@
 import type { Interval } from '../load/job.ts';
 import { type Disturbance, disturbanceText } from '../measure/disturbance.ts';
 import type { Machine } from '../measure/machine.ts';
+import { type Spread, spreadOf } from '../measure/statistics.ts';
 
 export const REPORT_FORMAT = 1;
 
@@ -107,6 +108,12 @@ export interface BenchReport {
 /** One figure of all rounds, in their order; NaN where it was not measured. */
 export function roundsOf(variant: VariantReport, figure: FigureName): number[] {
   return variant.rounds.map((sample) => sample.figures[figure] ?? Number.NaN);
+}
+
+/** What stands for all rounds: the median; of failures the most, or one round with them would look like none. */
+export function typicalOf(variant: VariantReport, figure: FigureName): Spread {
+  const spread = spreadOf(roundsOf(variant, figure));
+  return figure === 'failed' ? { ...spread, median: spread.highest } : spread;
 }
 
 /** Rounds that something else on the machine disturbed, in words. */

@@ -5,6 +5,11 @@
  * sheet by class, so charts follow its light and dark form.
  */
 
+/** How many series the page has a form for: colours with dashes. More begin again. */
+export const STYLES = 42;
+
+export const styleOf = (series: number): number => series % STYLES;
+
 export type Scale = (value: number) => number;
 
 export interface Tick {
@@ -70,7 +75,7 @@ export function axes(frame: Frame, xs: readonly Tick[], ys: readonly Tick[]): st
 export function line(points: readonly (readonly [x: number, y: number])[], series: number, title: string): string {
   if (points.length === 0) return '';
   const path = points.map(([x, y]) => `${px(x)},${px(y)}`).join(' ');
-  return `<polyline class="line s${series}" points="${path}"><title>${escapeText(title)}</title></polyline>`;
+  return `<polyline class="line s${styleOf(series)}" points="${path}"><title>${escapeText(title)}</title></polyline>`;
 }
 
 /** Two decimals are less than any screen shows. */

@@ -1,18 +1,18 @@
 /**
  * A report as text that fits a terminal: machine, one table per scenario, targets.
  *
- * Role: each figure is the median of the rounds. The spread of the first column is printed beside it; where it is wide
+ * Role: each figure is the median of the rounds, failures are the most of any. The spread of the first column is printed beside it; where it is wide
  * the others are no better.
  */
 
 import type { Machine } from '../measure/machine.ts';
-import { relativeSpread, spreadOf } from '../measure/statistics.ts';
+import { relativeSpread } from '../measure/statistics.ts';
 import {
   type BenchReport,
   disturbedRounds,
   FIGURES,
-  roundsOf,
   type ScenarioReport,
+  typicalOf,
   type VariantReport,
 } from './model.ts';
 import { figureText, NOTHING, ratio } from './number-text.ts';
@@ -21,9 +21,6 @@ import type { Verdict } from './targets.ts';
 const WIDTH_MIN = 72;
 const WIDTH_MAX = 120;
 const NAME_MIN = 16;
-/** A server that was running before. */
-const TARGET = 'target';
-
 export function renderReport(report: BenchReport, verdicts: readonly Verdict[], columns: number): string {
   const width = Math.min(WIDTH_MAX, Math.max(WIDTH_MIN, columns));
   const parts = [
@@ -35,8 +32,8 @@ export function renderReport(report: BenchReport, verdicts: readonly Verdict[], 
   return `${parts.flatMap((part) => wrap(part, width)).join('\n')}\n`;
 }
 
-function machineLines({ command, machine, notes, scenarios }: BenchReport): string[] {
-  const ownServers = scenarios.some(({ name }) => name !== TARGET);
+function machineLines(report: BenchReport): string[] {
+  const { command, machine, notes } = report;
   return [
     command,
     machineLine(machine),
@@ -44,9 +41,15 @@ function machineLines({ command, machine, notes, scenarios }: BenchReport): stri
     Object.entries(machine.packages)
       .map(([name, version]) => `${name} ${version}`)
       .join(', '),
-    `median of the rounds, ± half their range${ownServers ? '; a fresh server each, order reversed every round' : ''}`,
+    `median of the rounds, ± half their range${howRun(report)}`,
     ...notes.map((note) => `Note: ${note}.`),
   ];
+}
+
+/** A server that was running before is the same in all rounds. */
+export function howRun({ scenarios }: BenchReport): string {
+  const isFresh = scenarios.some(({ name }) => name !== 'target');
+  return isFresh ? '; a fresh server each, order reversed every round' : '';
 }
 
 export function machineLine({ at, cores, cpu, memoryGiB, node, system }: Machine): string {
@@ -82,18 +85,35 @@ function tableLines({ columns, variants }: ScenarioReport, width: number): strin
   const head = columns.flatMap((figure) => (figure === first ? [FIGURES[figure].label, '±'] : [FIGURES[figure].label]));
   const rows = variants.map((variant) =>
     columns.flatMap((figure) => {
-      const spread = spreadOf(roundsOf(variant, figure));
+      const spread = typicalOf(variant, figure);
       const text = Number.isNaN(spread.median) ? NOTHING : figureText(figure, spread.median);
       return figure === first ? [text, percent(relativeSpread(spread))] : [text];
     }),
   );
   const widths = head.map((label, i) => Math.max(label.length, ...rows.map((row) => row[i]?.length ?? 0)));
-  const figuresWidth = widths.reduce((sum, one) => sum + one + 2, 0);
+  const blocks = blocksOf(widths, width - NAME_MIN - 2);
+  const figuresWidth = Math.max(0, ...blocks.map((block) => widthOf(block, widths)));
   const longest = Math.max(...variants.map(({ name }) => name.length), NAME_MIN);
   const nameWidth = Math.max(NAME_MIN, Math.min(longest, width - figuresWidth - 2));
-  const line = (name: string, cells: readonly string[]): string =>
-    `  ${fit(name, nameWidth)}${cells.map((cell, i) => `  ${cell.padStart(widths[i] ?? 0)}`).join('')}`;
-  return [line('', head), ...variants.map(({ name }, i) => line(name, rows[i] ?? []))];
+  return blocks.flatMap((block) => {
+    const line = (name: string, cells: readonly string[]): string =>
+      `  ${fit(name, nameWidth)}${block.map((i) => `  ${(cells[i] ?? '').padStart(widths[i] ?? 0)}`).join('')}`;
+    return [line('', head), ...variants.map(({ name }, i) => line(name, rows[i] ?? []))];
+  });
+}
+
+const widthOf = (block: readonly number[], widths: readonly number[]): number =>
+  block.reduce((sum, column) => sum + (widths[column] ?? 0) + 2, 0);
+
+/** Columns that stand beside each other; the others follow below, with the names once more. */
+function blocksOf(widths: readonly number[], widthMax: number): number[][] {
+  const blocks: number[][] = [[]];
+  for (const column of widths.keys()) {
+    const last = blocks.at(-1) ?? [];
+    if (last.length === 0 || widthOf([...last, column], widths) <= widthMax) last.push(column);
+    else blocks.push([column]);
+  }
+  return blocks;
 }
 
 function percent(share: number): string {

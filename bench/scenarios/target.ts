@@ -47,16 +47,16 @@ async function measure(
   target: TargetOptions,
   round: Round,
 ): ReturnType<ReturnType<Scenario['prepare']>['variants'][number]['measure']> {
-  const groups = [await loadOf(target, round.plan.connections)];
+  const groups = [await loadOf(target, round)];
   const { run, usage } = await loadServer(target.url, target.pid, groups, round);
   return sampleOf(run, usage);
 }
 
-async function loadOf(target: TargetOptions, connections: number): Promise<LoadGroup> {
-  const requests = await requestsOf(target, connections);
+async function loadOf(target: TargetOptions, { plan: { connections }, stopped }: Round): Promise<LoadGroup> {
+  const requests = await requestsOf(target, connections, stopped);
   const [first] = requests;
   if (first === undefined) throw new Error('nothing to send');
-  const result = await resultOf(target.url, first);
+  const result = await resultOf(target.url, first, stopped);
   if (result['isError'] === true) throw new Error(`asked once, the tool answered ${JSON.stringify(result['content'])}`);
   if (!JSON.stringify(result).includes(target.expect)) {
     throw new Error(
@@ -66,15 +66,16 @@ async function loadOf(target: TargetOptions, connections: number): Promise<LoadG
   return {
     ...closedLoop('target', requests, connections, target.expect),
     ratePerSecond: target.ratePerSecond,
+    readsResults: true,
   };
 }
 
-async function requestsOf(target: TargetOptions, connections: number): Promise<WireRequest[]> {
+async function requestsOf(target: TargetOptions, connections: number, stopped: AbortSignal): Promise<WireRequest[]> {
   const base: Caller = { revision: target.era, sessionId: '', headers: target.headers };
   const request = (caller: Caller, id: number): WireRequest =>
     target.tool === '' ? message(caller, 'tools/list', {}, id, '') : toolCall(caller, target.tool, target.args, id);
   if (isModern(target.era)) return [request(base, 1)];
-  const callers = await openSessions(target.url, base, connections);
+  const callers = await openSessions(target.url, base, connections, stopped);
   return Array.from({ length: connections * IDS_PER_SESSION }, (_, i) => {
     return request(callers[i % connections] ?? base, i + 1);
   });

@@ -8,6 +8,7 @@ import { type Caller, initialize, initialized } from './messages.ts';
 import type { WireRequest } from './request.ts';
 
 const REPLY_MS_MAX = 15_000;
+const OPEN_AT_ONCE = 16;
 
 export interface Reply {
   readonly status: number;
@@ -17,24 +18,33 @@ export interface Reply {
   readonly text: string;
 }
 
-export async function exchange(url: string, request: WireRequest): Promise<Reply> {
-  const signal = AbortSignal.timeout(REPLY_MS_MAX);
-  const response = await fetch(url, { method: 'POST', headers: request.headers, body: request.body, signal }).catch(
-    (error: unknown) => Promise.reject(new Error(`${url} cannot be reached: ${reasonOf(error)}`, { cause: error })),
-  );
-  const text = await response.text();
-  const isStream = response.headers.get('content-type')?.startsWith('text/event-stream') === true;
-  return {
-    status: response.status,
-    headers: response.headers,
-    message: parse(isStream ? lastEvent(text) : text),
-    text,
-  };
+/** `stopped`: who asks does not want the answer any more. */
+export async function exchange(url: string, { body, headers }: WireRequest, stopped?: AbortSignal): Promise<Reply> {
+  const tooLate = AbortSignal.timeout(REPLY_MS_MAX);
+  const signal = stopped === undefined ? tooLate : AbortSignal.any([tooLate, stopped]);
+  try {
+    // Load clients follow no redirect, so the check must not.
+    const response = await fetch(url, { method: 'POST', headers, body, signal, redirect: 'manual' });
+    const text = await response.text();
+    return { status: response.status, headers: response.headers, message: messageIn(text), text };
+  } catch (error) {
+    throw new Error(`${url} ${reasonOf(error)}`, { cause: error });
+  }
+}
+
+/** In a JSON body, or in the last event of a stream. */
+export function messageIn(text: string): unknown {
+  return parse(/^\s*[{[]/.test(text) ? text : lastEvent(text));
 }
 
 /** `fetch failed` alone says nothing. */
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
+  if (error.name === 'TimeoutError') return `gave no whole answer within ${REPLY_MS_MAX / 1000} s`;
+  return `cannot be reached: ${whatFailed(error)}`;
+}
+
+function whatFailed(error: Error): string {
   return error.cause instanceof Error ? error.cause.message || error.message : error.message;
 }
 
@@ -53,31 +63,42 @@ function parse(text: string): unknown {
 }
 
 /** The `result` of a request; throws with what came instead. */
-export async function resultOf(url: string, request: WireRequest): Promise<Record<string, unknown>> {
-  const reply = await exchange(url, request);
+export async function resultOf(
+  url: string,
+  request: WireRequest,
+  stopped?: AbortSignal,
+): Promise<Record<string, unknown>> {
+  const reply = await exchange(url, request, stopped);
   const { message } = reply;
   if (reply.status === 200 && typeof message === 'object' && message !== null && 'result' in message) {
     const { result } = message;
     if (typeof result === 'object' && result !== null) return result as Record<string, unknown>;
   }
-  throw new Error(`asked once, the server answered ${reply.status} ${reply.text.slice(0, 300)}`);
+  const elsewhere = reply.headers.get('location');
+  const what = elsewhere === null ? reply.text.slice(0, 300) : `and sent the client to ${elsewhere}`;
+  throw new Error(`asked once, the server answered ${reply.status} ${what}`);
 }
 
 /** Opens a session and says so; gives the caller that uses it. A server may choose to have no session ids. */
-export async function openSession(url: string, caller: Caller): Promise<Caller> {
-  const reply = await exchange(url, initialize(caller));
+export async function openSession(url: string, caller: Caller, stopped?: AbortSignal): Promise<Caller> {
+  const reply = await exchange(url, initialize(caller), stopped);
   if (reply.status !== 200) throw new Error(`initialize was answered ${reply.status} ${reply.text.slice(0, 300)}`);
   const opened = { ...caller, sessionId: reply.headers.get('mcp-session-id') ?? '' };
-  await exchange(url, initialized(opened));
+  await exchange(url, initialized(opened), stopped);
   return opened;
 }
 
 /** `count` sessions, a few at a time. */
-export async function openSessions(url: string, caller: Caller, count: number, atOnce = 16): Promise<Caller[]> {
+export async function openSessions(
+  url: string,
+  caller: Caller,
+  count: number,
+  stopped?: AbortSignal,
+): Promise<Caller[]> {
   const callers: Caller[] = [];
   while (callers.length < count) {
-    const group = Math.min(atOnce, count - callers.length);
-    callers.push(...(await Promise.all(Array.from({ length: group }, () => openSession(url, caller)))));
+    const group = Math.min(OPEN_AT_ONCE, count - callers.length);
+    callers.push(...(await Promise.all(Array.from({ length: group }, () => openSession(url, caller, stopped)))));
   }
   return callers;
 }

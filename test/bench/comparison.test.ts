@@ -62,6 +62,29 @@ describe('comparison', () => {
     assert.deepEqual(regressions, ['echo, ours <fast>: measured nothing any more']);
   });
 
+  test('new failures in one round of three are a regression', () => {
+    const [first, ...others] = OURS.rounds.map(({ figures }) => figures);
+    const failing = variant(OURS.name, 'millrace', { ...first, failed: 500 }, ...others);
+    const { regressions } = compareReports(report(LIMIT, OURS), report(LIMIT, failing), NO_GATE);
+    assert.deepEqual(regressions, ['echo, ours <fast>: failed Infinity']);
+    assert.deepEqual(compareReports(report(LIMIT, failing), report(LIMIT, failing), NO_GATE).regressions, []);
+  });
+
+  test('says what was not measured alike, and when nothing was measured by both', () => {
+    const base = report(LIMIT, OURS);
+    const byWrk = { ...OURS, rounds: OURS.rounds.map((round) => ({ ...round, client: 'wrk' })) };
+    const head = report(LIMIT, byWrk);
+    const retitled = { ...head, scenarios: head.scenarios.map((scenario) => ({ ...scenario, title: 'at 5/s' })) };
+    assert.deepEqual(compareReports(base, base, NO_GATE).unlike, []);
+    assert.deepEqual(compareReports(base, retitled, NO_GATE).unlike, [
+      'echo: calls & answers; in head: at 5/s',
+      'echo, ours <fast>: loaded by own; in head by wrk',
+    ]);
+    const other = { ...base, scenarios: base.scenarios.map((scenario) => ({ ...scenario, name: 'lists' })) };
+    const text = renderComparison(compareReports(base, other, NO_GATE));
+    assert.match(text, /nothing that both have measured\n\nonly in head: lists\n\nonly in base: echo\n/);
+  });
+
   test('names what only one run has', () => {
     const head = report(LIMIT, OURS, variant('new', 'millrace', { perSecond: 1 }));
     assert.deepEqual(compareReports(report(LIMIT, OURS), head, NO_GATE).unmatched, ['echo, new']);

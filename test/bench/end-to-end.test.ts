@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
@@ -132,6 +132,7 @@ describe('npm run bench', () => {
       const figures = rounds[0]?.figures ?? {};
       assert.deepEqual(failures, [], name);
       assert.equal(figures.failed, 0, name);
+      for (const [figure, value] of Object.entries(figures)) assert.equal(typeof value, 'number', figure);
       assert.ok((figures.perSecond ?? 0) > 0 && (figures.p99Us ?? 0) > 0, name);
       if (process.platform === 'linux') assert.ok((figures.residentMiB ?? 0) > 10, name);
     }
@@ -205,6 +206,14 @@ describe('npm run bench', () => {
     const away = await run('run', ['--target', server.url, '--rounds', '1', '--duration', '0.1']);
     assert.equal(away.code, 1);
     assert.match(away.out, /cannot be reached: connect ECONNREFUSED/);
+    // A disk that is full by then takes one file, not both, and no figures.
+    const page = join(folder, 'kept.html');
+    const full = await run('run', ['--target', server.url, '--rounds', '1', '--json', '/dev/full', '--html', page]);
+    assert.equal(full.code, existsSync('/dev/full') ? 1 : 64);
+    if (existsSync('/dev/full')) {
+      assert.match(full.err, /bench: \/dev\/full: ENOSPC/);
+      assert.match(readFileSync(page, 'utf8'), /<\/html>/);
+    }
     // Before anything is measured.
     const file = join(folder, 'none', 'report.json');
     const unwritable = await run('run', ['--target', server.url, '--json', file, '--html', folder]);
@@ -212,6 +221,11 @@ describe('npm run bench', () => {
     assert.equal(unwritable.out, '');
     assert.match(unwritable.err, /--json .*report\.json: cannot be written \(ENOENT\)/);
     assert.match(unwritable.err, /--html .*: cannot be written \(EISDIR\)/);
+    const nobody = await run('run', ['--target', server.url, '--pid', String(2 ** 30)]);
+    assert.equal(nobody.code, process.platform === 'linux' ? 64 : 1);
+    const none = await run('run', ['--scenario', 'echo', '--quick', '--variant', 'no such variant']);
+    assert.equal(none.code, 64);
+    assert.match(none.err, /--variant no such variant: nothing has that in its name/);
     const broken = join(folder, 'broken.json');
     writeFileSync(broken, '{"rounds":');
     const config = await run('run', ['--config', broken]);

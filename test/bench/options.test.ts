@@ -10,6 +10,7 @@ import { suiteScenarios } from '../../bench/scenarios/all.ts';
 const files = new Map([
   ['load.json', '{"target":"http://127.0.0.1:8080/mcp","tool":"search","args":{"q":"x"},"rate":50,"duration":5}'],
   ['args.json', '{"text":"from a file"}'],
+  ['words.json', '{"quick":"yes"}'],
   ['wrong.json', '{"taget":"http://127.0.0.1/"}'],
 ]);
 
@@ -88,6 +89,16 @@ describe('bench options', () => {
     assert.deepEqual(problems('--config', 'wrong.json'), ['--config wrong.json: there is no flag taget']);
     assert.match(problems('--config', 'gone.json').join(), /no such file gone\.json/);
     assert.match(problems('--fast').join(), /--fast/);
+  });
+
+  test('refuse what would be left out silently', () => {
+    assert.deepEqual(problems('--tool', 'echo'), ['--tool: only with --target']);
+    assert.deepEqual(problems('--target', 'http://x', '--scenario', 'echo'), ['--scenario: not with --target']);
+    assert.deepEqual(problems('--config', 'words.json'), ['--quick yes: true or false']);
+    assert.deepEqual(problems('--json', 'a', '--html', 'a'), [`--html a: that is --json's file`]);
+    const [credentials] = problems('--target', 'http://me:secret@x/mcp');
+    assert.match(credentials ?? '', /--token or --header/);
+    assert.doesNotMatch(credentials ?? '', /secret/);
   });
 
   test('keep secrets out of the command that stands in reports', () => {

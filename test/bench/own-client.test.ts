@@ -2,10 +2,13 @@
  * The own load client against servers that misbehave in known ways: every request is accounted for, and a stall shows.
  */
 import assert from 'node:assert/strict';
+import { type AddressInfo, createServer } from 'node:net';
 import { describe, test } from 'node:test';
+import { type Connection, HttpConnection } from '../../bench/load/connection.ts';
 import { closedLoop, type GroupReport, type LoadGroup } from '../../bench/load/job.ts';
 import { runOwn } from '../../bench/load/own-client.ts';
 import { LatencyHistogram } from '../../bench/measure/histogram.ts';
+import { CURVE_PERCENTILES } from '../../bench/measure/percentiles.ts';
 import { scriptedServer } from './scripted-server.ts';
 
 const NEVER = new AbortController().signal;
@@ -163,5 +166,72 @@ describe('own client', () => {
     assert.equal(report.groups[0]?.broken, 0, report.groups[0]?.firstProblem);
     // Of 21, those on the way at either end are not counted.
     assert.ok((report.groups[0]?.good ?? 0) >= 15, `${report.groups[0]?.good} good`);
+  });
+
+  test('requests that were due and never left have waited until the end', async () => {
+    // The server stands still from the 20th request on; no connection is free for those that are due then.
+    const server = await scriptedServer((res, at) => void (at < 20 && res.end('pong')));
+    const report = await load(server.url, { ...group(2), ratePerSecond: 200 }, 1000);
+    await server.close();
+    assert.ok(report.unsent > 0 && report.good <= 20);
+    const histogram = LatencyHistogram.decode(report.histogram);
+    // The youngest became due as the time was over.
+    assert.ok(histogram.count >= report.good + report.unsent - 1);
+    // Half of them waited for longer than half the time there was.
+    const waitedMs = (report.unsent * 1000) / 200;
+    assert.ok(histogram.maxUs >= waitedMs * 900, `${histogram.maxUs} us of ${waitedMs} ms`);
+    assert.ok(histogram.percentileUs(75) >= waitedMs * 400, `${histogram.percentileUs(75)} us of ${waitedMs} ms`);
+  });
+
+  test('a stall in a closed loop counts for what its connections would have sent meanwhile', async () => {
+    const stop = new AbortController();
+    const server = await scriptedServer((res, at) => {
+      if (at === 100) setTimeout(() => res.end('pong'), 500);
+      else res.end('pong');
+      if (at === 200) stop.abort();
+    });
+    const report = await loadUntil(server.url, group(1), stop);
+    await server.close();
+    // Of the answers themselves one in two hundred was slow; of the time, almost all.
+    assert.ok(LatencyHistogram.decode(report.histogram).percentileUs(95) < 250_000);
+    const at95 = CURVE_PERCENTILES.indexOf(95);
+    assert.ok((report.curveUs[at95] ?? 0) > 300_000, `P95 ${report.curveUs[at95]} us`);
+  });
+
+  test('connects anew at once where the server announced the end of the connection', { timeout: 30_000 }, async (t) => {
+    const server = await scriptedServer((res) => void res.setHeader('connection', 'close').end('pong'));
+    t.after(() => server.close());
+    // A pause would never end.
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    let opened = 0;
+    await new Promise<void>((resolve) => {
+      const events = {
+        opened: (connection: Connection): void => {
+          opened++;
+          if (opened === 3) resolve();
+          else connection.send();
+        },
+        answered: () => undefined,
+        lost: (_connection: Connection, reason: string): void => assert.fail(reason),
+      };
+      const connection = new HttpConnection(new URL(server.url), events, { headers: {}, body: 'ping' }, 0, 0);
+      t.after(() => connection.close());
+      connection.open();
+    });
+    assert.equal(opened, 3);
+  });
+
+  test('stops while it opens connections', { timeout: 20_000 }, async () => {
+    const stop = new AbortController();
+    // Takes connections, and never ends the handshake.
+    const server = createServer((socket) => {
+      socket.on('error', () => undefined);
+      stop.abort();
+    });
+    await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', () => resolve()));
+    const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`;
+    const job = { url, groups: [group(1)], warmupMs: 0, durationMs: ENDLESS_MS };
+    await assert.rejects(runOwn(job, nothing, stop.signal), /stopped before anything was measured/);
+    server.close();
   });
 });

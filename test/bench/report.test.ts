@@ -64,6 +64,35 @@ targets: 1 met, 1 missed, 0 not judged
     }
   });
 
+  test('breaks no line of a table: columns that do not fit stand below, with the names', () => {
+    const [whole] = report(LIMIT, OURS).scenarios;
+    assert.ok(whole !== undefined);
+    const columns = [...whole.columns, 'p90Us', 'p95Us', 'p999Us', 'residentMiB', 'refused'] as const;
+    const wide = { ...report(LIMIT, OURS), scenarios: [{ ...whole, columns }] };
+    const lines = renderReport(wide, [], 80).split('\n');
+    const heads = lines.flatMap((line, at) => (/ req\/s | RSS MiB /.test(line) ? [at] : []));
+    assert.equal(heads.length, 2);
+    for (const at of heads) {
+      assert.match(lines[at + 1] ?? '', /^ {2}raw +[\d-]/);
+      assert.match(lines[at + 2] ?? '', /^ {2}ours <fast> +[\d-]/);
+    }
+    assert.equal(lines.join(' ').match(/refused/g)?.length, 1);
+  });
+
+  test('shows failures of a single round', () => {
+    const [first, ...others] = OURS.rounds.map(({ figures }) => figures);
+    const failing = variant(OURS.name, 'millrace', { ...first, failed: 7 }, ...others);
+    assert.match(renderReport(report(failing), [], 100), / 7\n/);
+    assert.match(renderHtml(report(failing), []), /<td>7<\/td>/);
+  });
+
+  test('says of a server that was there before nothing of fresh ones', () => {
+    const whole = report(OURS);
+    const target = { ...whole, scenarios: whole.scenarios.map((scenario) => ({ ...scenario, name: 'target' })) };
+    for (const text of [renderReport(target, [], 100), renderHtml(target, [])]) assert.doesNotMatch(text, /fresh/);
+    for (const text of [renderReport(whole, [], 120), renderHtml(whole, [])]) assert.match(text, /fresh/);
+  });
+
   test('says why a variant has no figures', () => {
     const broken = { ...variant('broken', 'peer'), failures: ['round 1: it ended with 1 before it was ready'] };
     const text = renderReport(report(broken), [], 100);
@@ -164,6 +193,17 @@ describe('the page', () => {
   test('escapes names', () => {
     assert.ok(page.includes('ours &lt;fast&gt;'));
     assert.ok(!page.includes('<fast>'));
+  });
+
+  test('has a form for every series, however many there are', () => {
+    const many = Array.from({ length: 50 }, (_, i) => variant(`v${i}`, 'peer', { perSecond: i + 1, p99Us: 200 + i }));
+    const crowded = renderHtml(report(...many), []);
+    const used = new Set([...crowded.matchAll(/class="(?:line |bar )?s(\d+)"/g)].map(([, style]) => style));
+    assert.ok(used.size > 14);
+    for (const style of used) {
+      for (const rule of [`.line.s${style} {`, `.bar.s${style} {`, `.key .s${style} {`])
+        assert.ok(crowded.includes(rule));
+    }
   });
 
   test('does without charts where nothing was measured', () => {

@@ -97,8 +97,11 @@ describe('the suite', () => {
   test('has no more rounds than the scenario allows', async () => {
     const steady = variant('steady', async () => sample({ perSecond: 1 }));
     const long = { ...scenario(steady), roundsMax: 2 };
-    const [report] = await runSuite([long], planFor('--rounds', '5'), new AbortController().signal, silent);
+    const announced: number[] = [];
+    const progress = { ...silent, scenarioBegins: (_: Scenario, rounds: number) => void announced.push(rounds) };
+    const [report] = await runSuite([long], planFor('--rounds', '5'), new AbortController().signal, progress);
     assert.equal(report?.variants[0]?.rounds.length, 2);
+    assert.deepEqual(announced, [2]);
   });
 
   test('goes on after a variant that fails, and keeps its rounds in step', async () => {
@@ -172,6 +175,12 @@ describe('the client of a load', () => {
     assert.equal(chooseClient('wrk', [closed], false), 'own');
   });
 
+  test('is our own where answers are read, unless another is asked for', () => {
+    const read = { ...closed, readsResults: true };
+    assert.equal(chooseClient('auto', [read], true), 'own');
+    assert.equal(chooseClient('wrk', [read], true), 'wrk');
+  });
+
   test('is our own for what the others cannot do', () => {
     const open = { ...closed, ratePerSecond: 10 };
     for (const wanted of ['auto', 'wrk', 'own'] as const) assert.equal(chooseClient(wanted, [open], true), 'own');
@@ -183,20 +192,27 @@ describe('the client of a load', () => {
 
 describe('wrk', () => {
   test('is given every byte of a request', () => {
-    const script = wrkScript([{ headers: { 'x-a': 'b"c' }, body: 'é\n\\' }], '/mcp?a=1');
+    const script = wrkScript(closedLoop('x', [{ headers: { 'x-a': 'b"c' }, body: 'é\n\\' }], 1, ''), '/mcp?a=1', 2);
     assert.ok(script.includes('{ { ["x-a"]="b\\034c" }, "\\195\\169\\010\\092" },'));
     assert.ok(script.includes('wrk.format("POST", "/mcp?a=1"'));
+    // A thread of its own, requests of its own.
+    assert.ok(script.includes('(i - 1) % 2 == first'));
   });
 
   test('answers with one line among others', () => {
-    const line = 'millrace-bench {"requests":10,"elapsedUs":1000,"wrong":1,"broken":0,"curveUs":[1,2]}';
+    const counts = '"refused":2,"wrong":1,"broken":0,"problem":"353030"';
+    const line = `millrace-bench {"requests":10,"elapsedUs":1000,${counts},"curveUs":[1,2]}`;
     assert.deepEqual(parseWrk(`Running 1s test\n${line}\nRequests/sec: 10`), {
       requests: 10,
       elapsedUs: 1000,
+      refused: 2,
       wrong: 1,
       broken: 0,
+      problem: '500',
       curveUs: [1, 2],
     });
+    // It says 0 us of no answers.
+    assert.deepEqual(parseWrk(line.replace('"requests":10', '"requests":0')).curveUs, []);
     assert.throws(() => parseWrk('unable to connect'), /wrk printed no result: unable to connect/);
   });
 });
