@@ -20,7 +20,7 @@ const toolsOf = (stage: Stage) => [
   stage.tool('shared', PUBLIC),
   stage.tool('own', PRIVATE),
   stage.slowTool('slow', PUBLIC),
-  stage.slowTool('hangs', { ...PUBLIC, timeoutMs: 400 }),
+  stage.slowTool('hangs', { ...PUBLIC, timeoutMs: 2000 }),
   stage.tool('plain'),
   defineTool({ name: 'write' }, (_args, context) => {
     context.invalidate('shared');
