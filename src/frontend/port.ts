@@ -83,8 +83,11 @@ export interface HttpHandler {
 export interface MessagePeer {
   readonly open: boolean;
   readonly congested: boolean;
-  /** False when the peer is gone. Past `streamBufferBytesMax` the adapter closes the connection itself. */
-  send(message: Uint8Array | string): boolean;
+  /**
+   * False when the peer is gone. Past `streamBufferBytesMax` the adapter closes the connection itself. `isNotice`: it
+   * answers nothing. Where input waits for output (stdio) only those can pile up, and they alone count.
+   */
+  send(message: Uint8Array | string, isNotice?: boolean): boolean;
   /** WebSocket close code and reason; stdio ends its output. */
   close(code: number, reason: string): void;
   remoteAddress(): string;

@@ -43,40 +43,40 @@ const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 const FRESH: HeaderPairs = [['Cache-Control', 'no-store']];
 const ALLOW = 'GET, HEAD';
 
-type Answer = (reply: Reply, withBody: boolean) => HttpCall | null;
+type Answer = (reply: Reply) => HttpCall | null;
 
 /** Handlers by exact path. */
 export function operationsEndpoints(sources: OperationsSources): ReadonlyMap<string, Endpoint> {
   const metrics = new MetricsAnswer(sources);
   return new Map([
-    ['/health/live', endpoint((reply, withBody) => sendJson(reply, 200, { status: 'live' }, withBody))],
-    ['/health/ready', endpoint((reply, withBody) => answerReady(sources.health(), reply, withBody))],
-    ['/metrics', endpoint((reply, withBody) => metrics.answer(reply, withBody))],
-    ['/cluster', endpoint((reply, withBody) => answerCluster(sources, reply, withBody))],
+    ['/health/live', endpoint((reply) => sendJson(reply, 200, { status: 'live' }))],
+    ['/health/ready', endpoint((reply) => answerReady(sources.health(), reply))],
+    ['/metrics', endpoint((reply) => metrics.answer(reply))],
+    ['/cluster', endpoint((reply) => answerCluster(sources, reply))],
   ]);
 }
 
 function endpoint(answer: Answer): Endpoint {
   return {
     head(head: RequestHead, reply: Reply): HttpCall | null {
-      if (head.method === 'GET') return answer(reply, true);
-      if (head.method === 'HEAD') return answer(reply, false);
+      // The front end leaves the body of an answer to HEAD out and tells its length, which must be that of GET.
+      if (head.method === 'GET' || head.method === 'HEAD') return answer(reply);
       refuseMethod(reply, ALLOW);
       return null;
     },
   };
 }
 
-function answerReady(health: Health, reply: Reply, withBody: boolean): null {
-  return sendJson(reply, health.status === 'running' ? 200 : 503, health, withBody);
+function answerReady(health: Health, reply: Reply): null {
+  return sendJson(reply, health.status === 'running' ? 200 : 503, health);
 }
 
-function answerCluster(sources: OperationsSources, reply: Reply, withBody: boolean): null {
-  return sendJson(reply, 200, { nodes: sources.nodes(), warnings: sources.warnings() }, withBody);
+function answerCluster(sources: OperationsSources, reply: Reply): null {
+  return sendJson(reply, 200, { nodes: sources.nodes(), warnings: sources.warnings() });
 }
 
-function sendJson(reply: Reply, status: number, value: object, withBody: boolean): null {
-  reply.send(status, JSON_TYPE, withBody ? JSON.stringify(value) : '', FRESH);
+function sendJson(reply: Reply, status: number, value: object): null {
+  reply.send(status, JSON_TYPE, JSON.stringify(value), FRESH);
   return null;
 }
 
@@ -89,19 +89,19 @@ class MetricsAnswer {
     this.#sources = sources;
   }
 
-  answer(reply: Reply, withBody: boolean): HttpCall {
+  answer(reply: Reply): HttpCall {
     return {
       bodyBytesMax: 0,
-      body: () => void this.#send(reply, withBody),
+      body: () => void this.#send(reply),
       aborted: () => undefined,
     };
   }
 
-  async #send(reply: Reply, withBody: boolean): Promise<void> {
+  async #send(reply: Reply): Promise<void> {
     try {
       this.#rendering ??= this.#sources.meters.render();
       const text = await this.#rendering;
-      reply.send(200, METRICS_TYPE, withBody ? text : '', FRESH);
+      reply.send(200, METRICS_TYPE, text, FRESH);
     } catch (error) {
       this.#sources.log.error({ error }, 'metrics could not be rendered');
       reply.send(500, '', '', FRESH);

@@ -52,6 +52,20 @@ describe('stdio', () => {
     assert.match(err, /^raw$/m);
   });
 
+  test('gives a client that reads all answers, also those that come together and are large', async (context) => {
+    const child = asChild(context, ['stdio', '--workers', '1'], { cwd: folderWith(context) });
+    const clientInfo = { name: 'test', version: '1' };
+    await request(child, 0, 'initialize', { protocolVersion: '2025-11-25', capabilities: {}, clientInfo });
+    const params = { name: 'echo', arguments: { text: 'x'.repeat(900_000) } };
+    const ids = [1, 2, 3, 4, 5, 6, 7, 8];
+    const calls = ids.map((id) => JSON.stringify({ jsonrpc: '2.0', id, method: 'tools/call', params }));
+    child.process.stdin.end(`${calls.join('\n')}\n`);
+    const { code, out } = await child.ended;
+    assert.equal(code, 0);
+    const answered = out.split('\n').filter((line) => line.includes('xxx'));
+    assert.deepEqual(answered.map((line) => (JSON.parse(line) as Message).id).sort(), ids);
+  });
+
   test('ends with 0 on SIGTERM', async (context) => {
     const child = asChild(context, ['stdio', '--workers', '1'], { cwd: folderWith(context) });
     await request(child, 1, 'initialize', {

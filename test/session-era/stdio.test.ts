@@ -248,12 +248,23 @@ describe('stdio', () => {
     stdout.destroy();
   });
 
-  test('gives up a client that reads nothing past the limit', async () => {
+  test('keeps answers for a client that has not read yet, whatever their size', async () => {
+    const { handler, stdin, stdout, server } = serve();
+    const line = 'x'.repeat(LIMITS.streamBufferBytesMax * 2);
+    for (let i = 0; i < 3; i++) assert.equal(handler.peer?.send(line), true);
+    handler.onEnded = (peer) => peer.close(1000, '');
+    stdin.end();
+    const text = await read(stdout);
+    assert.ok(text === `${line}\n`.repeat(3), `${text.length} characters`);
+    await server.done;
+  });
+
+  test('gives up a client that reads nothing, notices past the limit', async () => {
     const stdout = new SlowOutput();
     const { handler, server } = serve(stdout);
     const line = 'x'.repeat(1000);
     let sent = 0;
-    while (handler.peer?.send(line) === true) sent++;
+    while (handler.peer?.send(line, true) === true) sent++;
     assert.equal(sent, 4);
     await server.done;
     assert.deepEqual(handler.events, ['closed']);

@@ -4,9 +4,10 @@
  * Role: the adapter between a pair of streams (the process's stdin and stdout, or pipes in a test) and the protocol's
  * message connection. It frames and bounds; it knows nothing of JSON-RPC beyond the error it owes for a line too long
  * to be looked at. Nothing but messages is ever written to `stdout`.
- * Invariants: a client that does not read is not read from (its input waits while our output is congested), and output
- * past `streamBufferBytesMax` ends the connection, so memory is bounded both ways. At the end of input, answers in
- * flight are still written, for `drainMsMax` at the longest. The connection is closed exactly once.
+ * Invariants: a client that does not read is not read from: its input waits while our output is congested, so that no
+ * more answers become due, and those that are wait for it. Notices past `streamBufferBytesMax` end the connection. At
+ * the end of input, answers in flight are still written, for `drainMsMax` at the longest. The connection is closed
+ * exactly once.
  */
 import type { Readable, Writable } from 'node:stream';
 import { encodeFault, fault } from '../../protocol/faults.ts';
@@ -16,7 +17,7 @@ import { LineSplitter } from './line-splitter.ts';
 export interface StdioLimits {
   /** One line, without its end. */
   readonly messageBytesMax: number;
-  /** Output held for a client that does not read. */
+  /** Notices held for a client that does not read. */
   readonly streamBufferBytesMax: number;
   /** From the end of input to the end of output. */
   readonly drainMsMax: number;
@@ -54,6 +55,7 @@ class StdioSession implements MessagePeer, StdioServer {
   #outputOver = false;
   #corked = false;
   #congested = false;
+  #noticeBytes = 0;
   #drainTimer: NodeJS.Timeout | null = null;
   readonly #stdin: Readable;
   readonly #stdout: Writable;
@@ -94,11 +96,12 @@ class StdioSession implements MessagePeer, StdioServer {
     return this.#congested;
   }
 
-  send(message: Uint8Array | string): boolean {
+  send(message: Uint8Array | string, isNotice = false): boolean {
     if (this.#outputOver) return false;
     this.#cork();
-    const more = this.#stdout.write(lineOf(message));
-    if (this.#stdout.writableLength > this.#limits.streamBufferBytesMax) {
+    const line = lineOf(message);
+    const more = isNotice ? this.#notice(line) : this.#stdout.write(line);
+    if (this.#noticeBytes > this.#limits.streamBufferBytesMax) {
       this.#lost();
       return false;
     }
@@ -107,6 +110,13 @@ class StdioSession implements MessagePeer, StdioServer {
       this.#stdin.pause();
     }
     return true;
+  }
+
+  #notice(line: Buffer): boolean {
+    this.#noticeBytes += line.length;
+    return this.#stdout.write(line, () => {
+      this.#noticeBytes -= line.length;
+    });
   }
 
   close(): void {
@@ -184,10 +194,10 @@ const LINE_SEPARATOR = Buffer.from('\u2028');
 const PARAGRAPH_SEPARATOR = Buffer.from('\u2029');
 
 /** The bytes are lent, so the line is a copy. */
-function lineOf(message: Uint8Array | string): Buffer | string {
-  if (typeof message === 'string') return `${escaped(message)}\n`;
+function lineOf(message: Uint8Array | string): Buffer {
+  if (typeof message === 'string') return Buffer.from(`${escaped(message)}\n`);
   const bytes = Buffer.from(message.buffer, message.byteOffset, message.length);
-  if (bytes.includes(LINE_SEPARATOR) || bytes.includes(PARAGRAPH_SEPARATOR)) return `${escaped(bytes.toString())}\n`;
+  if (bytes.includes(LINE_SEPARATOR) || bytes.includes(PARAGRAPH_SEPARATOR)) return lineOf(bytes.toString());
   const line = Buffer.allocUnsafe(message.length + 1);
   line.set(message);
   line[message.length] = NEWLINE;

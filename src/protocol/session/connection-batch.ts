@@ -33,6 +33,6 @@ export class ConnectionBatch implements Batch {
   }
 
   send(message: Uint8Array | string): void {
-    this.#owner.peer.send(message);
+    this.#owner.peer.send(message, true);
   }
 }

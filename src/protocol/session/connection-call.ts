@@ -56,7 +56,7 @@ export class ConnectionCall extends Call implements Channel {
   }
 
   send(message: Uint8Array | string): void {
-    if (!this.#done && message.length > 0) this.#owner.peer.send(message);
+    if (!this.#done && message.length > 0) this.#owner.peer.send(message, true);
   }
 
   release(_retryMs: number): void {

@@ -81,7 +81,7 @@ export class Connection implements MessageConnection, CallOwner, Beating, Outlet
   }
 
   send(message: Uint8Array | string): void {
-    this.peer.send(message);
+    this.peer.send(message, true);
   }
 
   message(bytes: Uint8Array): void {

@@ -117,7 +117,7 @@ export interface WindowQuery {
   readonly include: 'open' | 'closed' | 'all';
 }
 
-export type Truncation = 'limit' | 'retained' | 'unanswered';
+export type Truncation = 'limit' | 'retained' | 'unanswered' | 'size';
 
 /** A part of the keys that a question got no answer of. */
 export interface Unanswered {
@@ -135,6 +135,7 @@ export interface WindowAnswer {
   /**
    * Why: more rows than the limit match (`limit`), or closed results of the range are kept no more (`retained`, see
    * `retainRows`), or a part of the keys could not be asked (`unanswered`): the highest are then those of what is left.
+   * `size`: rows are so large that there is no room for as many.
    */
   readonly truncatedBy: readonly Truncation[];
   /** Open results of these are not among the rows; empty: all have answered. */

@@ -34,6 +34,7 @@ import {
 } from './port.ts';
 import { StreamListeners } from './results/stream-listeners.ts';
 import { operatorName } from './shards/image-chunks.ts';
+import { ANSWER_CHARACTERS_MAX } from './task.ts';
 
 export const QUERY_ROWS_MAX = 1000;
 const RETRY_AFTER_MS = 1000;
@@ -137,11 +138,20 @@ export class StreamService implements Streams {
     // In another plan the operator may have another place, or be another one.
     if (this.plan !== plan) return this.query(query);
     if (open === null) throw new StreamRefusal('stopped', 'the streams are stopping', RETRY_AFTER_MS);
-    for (const { lines } of open.rows) for (const line of lines) rows.push(JSON.parse(line) as ResultLine);
+    let characters = 0;
+    let isCut = open.rows.some((each) => each.isCut);
+    for (const { lines } of open.rows) {
+      for (const line of lines) {
+        characters += line.length;
+        rows.push(JSON.parse(line) as ResultLine);
+      }
+    }
     if (query.include !== 'open') {
       const retained = this.#engine.outcomes.retained.get(operatorName(plan, operator));
-      const closed = retained?.find({ ...query, limit }) ?? { rows: [], isAll: true };
-      rows.push(...closed.rows);
+      const closed = retained?.find({ ...query, limit }) ?? { rows: [], isAll: true, characters: 0, isCut: false };
+      for (const row of closed.rows) rows.push(row);
+      characters += closed.characters;
+      isCut ||= closed.isCut;
       if (!closed.isAll) truncatedBy.push('retained');
     }
     if (query.by !== '') rows.sort((a, b) => byValue(a, b, query.by));
@@ -149,7 +159,10 @@ export class StreamService implements Streams {
     if (rows.length > limit) truncatedBy.unshift('limit');
     if (open.unasked.length > 0) truncatedBy.push('unanswered');
     const unanswered = unansweredOf(plan, open);
-    return { rows: rows.slice(0, limit), watermark, truncated: truncatedBy.length > 0, truncatedBy, unanswered };
+    const given = rows.slice(0, limit);
+    if (characters > ANSWER_CHARACTERS_MAX) isCut = cutToSize(given) || isCut;
+    if (isCut) truncatedBy.push('size');
+    return { rows: given, watermark, truncated: truncatedBy.length > 0, truncatedBy, unanswered };
   }
 
   #checkValue(operator: OperatorPlan, by: string): void {
@@ -323,6 +336,17 @@ export async function takenAgain(taking: Promise<Accepted>): Promise<Accepted> {
 }
 
 const NOTHING_OPEN: Answer = { rows: [], unasked: [] };
+
+/** Takes rows away from the end until there is room for the others; whether there were any. */
+function cutToSize(rows: ResultLine[]): boolean {
+  let characters = 0;
+  const first = rows.findIndex((row) => {
+    characters += JSON.stringify(row).length;
+    return characters > ANSWER_CHARACTERS_MAX;
+  });
+  if (first >= 0) rows.length = first;
+  return first >= 0;
+}
 
 const unansweredOf = ({ shards: all }: Plan, { unasked }: Answer): Unanswered[] =>
   unasked.map(({ shards, why }) => ({ part: `shards ${shards.toSorted((a, b) => a - b).join(', ')} of ${all}`, why }));

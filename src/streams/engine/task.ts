@@ -223,11 +223,16 @@ export interface Unasked {
   readonly why: string;
 }
 
+/** Of an answer's lines: it is a tool's result twice, as text and as structure. More are left out, and that is told. */
+export const ANSWER_CHARACTERS_MAX = 6 * 1024 * 1024;
+
 export interface QueryRows {
   readonly id: number;
   readonly lines: readonly string[];
   /** Of each line, the value `query.by` names; 0 without. */
   readonly order: readonly number[];
+  /** Lines that no room was left for are missing. */
+  readonly isCut: boolean;
 }
 
 /** State of one stream in one shard. What it shares with another stream, for a join, is of both. */

@@ -25,6 +25,11 @@ export const EXPRESSION_CHARACTERS_MAX = 4096;
 export const EXPRESSION_DEPTH_MAX = 64;
 /** Nodes of the syntax tree. */
 export const EXPRESSION_NODES_MAX = 512;
+/**
+ * UTF-16 units of a text that `+` makes; a longer one is absent. Every aggregate and every value of a match may be one:
+ * joined to itself as often as an expression allows, one large field would be more than the memory there is.
+ */
+export const JOINED_CHARACTERS_MAX = 65_536;
 /** Of a name in backticks. */
 export const NAME_CHARACTERS_MAX = 64;
 

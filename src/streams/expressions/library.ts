@@ -6,6 +6,7 @@
  * here, any other absent value is null. Functions take what comes: values of type `any` are looked at, and what does
  * not fit gives absent or false, never an exception.
  */
+import { JOINED_CHARACTERS_MAX } from './language.ts';
 
 export const LIBRARY = {
   asNumber: (value: unknown): number => (typeof value === 'number' ? value : Number.NaN),
@@ -36,7 +37,8 @@ export const LIBRARY = {
     if (typeof a === 'number' && typeof b === 'number') return LIBRARY.orNull(a + b);
     return LIBRARY.concat(a, b);
   },
-  concat: (a: unknown, b: unknown): string | null => (typeof a === 'string' && typeof b === 'string' ? a + b : null),
+  concat: (a: unknown, b: unknown): string | null =>
+    typeof a === 'string' && typeof b === 'string' && a.length + b.length <= JOINED_CHARACTERS_MAX ? a + b : null,
   lower: (text: unknown): string | null => (typeof text === 'string' ? text.toLowerCase() : null),
   upper: (text: unknown): string | null => (typeof text === 'string' ? text.toUpperCase() : null),
   contains: (text: unknown, part: unknown): boolean =>

@@ -81,9 +81,10 @@ export const ANSWER = objectOf({
   watermark: { type: ['number', 'null'], description: 'Event time up to which results are complete.' },
   truncated: { type: 'boolean', description: 'There may be more than these.' },
   truncatedBy: listOf(
-    { enum: ['limit', 'retained', 'unanswered'] },
+    { enum: ['limit', 'retained', 'unanswered', 'size'] },
     'Why: more rows than `limit` match, closed results of the range are kept no more, or a part of the keys could not ' +
-      'be asked, so that the rows with the highest values are those of what is left.',
+      'be asked, so that the rows with the highest values are those of what is left; or (`size`) there is no room for so ' +
+      'many rows as large as these.',
   ),
   unanswered: listOf(
     objectOf({ part: { ...TEXT, description: 'Which shards, of which partition.' }, why: TEXT }),

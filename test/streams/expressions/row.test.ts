@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import type { Node } from '../../../src/streams/expressions/ast.ts';
+import { JOINED_CHARACTERS_MAX } from '../../../src/streams/expressions/language.ts';
 import { parse } from '../../../src/streams/expressions/parse.ts';
 import { print } from '../../../src/streams/expressions/print.ts';
 import { compileRow, rowScope } from '../../../src/streams/expressions/row.ts';
@@ -117,6 +118,17 @@ describe('an expression over events', () => {
     for (const text of ['n == null', '!flag', '!(s == "x")', 'coalesce(s, "x") == "x"']) {
       assert.equal(one(text, nothing), true, text);
     }
+  });
+
+  test('joins strings up to a length: more is absent, however it is asked for', () => {
+    const s = 'é'.repeat(JOINED_CHARACTERS_MAX / 2);
+    const event: Event = { ts: 0, s };
+    assert.equal(one('s + s', event), s + s);
+    for (const text of ['s + s + "x"', '"x" + (s + s)', 'coalesce(t, s + s + s)', `${'s + '.repeat(200)}s`]) {
+      assert.equal(one(text, event), null, text);
+    }
+    assert.equal(one('has(s + s + s)', event), false);
+    assert.equal(one('size(s + s)', event), JOINED_CHARACTERS_MAX);
   });
 
   test('knows when it is a field and nothing else', () => {

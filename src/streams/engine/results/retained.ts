@@ -10,7 +10,7 @@ import { lineMemory } from '../../lines/line-memory.ts';
 import { linesOf } from '../../lines/lines-of.ts';
 import type { OperatorPlan } from '../../plan.ts';
 import type { ResultLine, WindowQuery } from '../port.ts';
-import type { ResultChunk } from '../task.ts';
+import { ANSWER_CHARACTERS_MAX, type ResultChunk } from '../task.ts';
 
 export const RETAINED_ROWS = 10_000;
 const BYTES_PER_ROW = 1024;
@@ -70,25 +70,35 @@ export class Retained {
 
   /**
    * Rows that match, newest first, unless they are to be ordered; at most one more than asked for, so that the caller sees
-   * there are more. `isAll`: none that would be among them has gone.
+   * there are more. `isAll`: none that would be among them has gone. `isCut`: lines that no room was left for are missing;
+   * those that are to be ordered are all there.
    */
   find(query: Pick<WindowQuery, 'key' | 'fromMs' | 'toMs' | 'limit' | 'by'>): {
     readonly rows: ResultLine[];
     readonly isAll: boolean;
+    readonly characters: number;
+    readonly isCut: boolean;
   } {
     const found: ResultLine[] = [];
+    let characters = 0;
+    let isCut = false;
     const wanted = query.by === '' ? query.limit + 1 : Number.POSITIVE_INFINITY;
-    for (let i = this.#chunks.length - 1; i >= 0 && found.length < wanted; i--) {
+    for (let i = this.#chunks.length - 1; i >= 0 && found.length < wanted && !isCut; i--) {
       const chunk = this.#chunks[i] as Kept;
       if (!this.#mayOverlap(chunk, query)) continue;
       const rows = linesOf(chunk.lines);
-      for (let n = rows.length - 1; n >= 0 && found.length < wanted; n--) {
-        const line = JSON.parse(rows[n] as string) as ResultLine;
-        if (matches(line, query)) found.push(line);
+      for (let n = rows.length - 1; n >= 0 && found.length < wanted && !isCut; n--) {
+        const text = rows[n] as string;
+        const line = JSON.parse(text) as ResultLine;
+        if (!matches(line, query)) continue;
+        isCut = query.by === '' && characters + text.length > ANSWER_CHARACTERS_MAX;
+        if (isCut) continue;
+        characters += text.length;
+        found.push(line);
       }
     }
     const mayLack = this.#gone.start <= this.#gone.end && this.#mayOverlap(this.#gone, query);
-    return { rows: found, isAll: !mayLack || found.length >= wanted };
+    return { rows: found, isAll: !mayLack || found.length >= wanted, characters, isCut };
   }
 
   /** Of results between `start` and `end` one may be in the range. */

@@ -201,23 +201,39 @@ export class OperatorOutput implements Emitter {
 export class QueryAnswer implements Emitter {
   readonly lines: string[] = [];
   readonly order: number[] = [];
+  /** Of all lines. */
+  characters = 0;
+  isCut = false;
+  readonly #charactersMax: number;
   readonly #writer: LineWriter;
   readonly #keys: Keys;
   readonly #by: number;
   readonly #limit: number;
   readonly #match: [string, string | number | boolean | null][] | null;
 
-  constructor(plan: Plan, operator: OperatorPlan, columns: readonly string[], keys: Keys, query: StateQuery) {
+  constructor(
+    plan: Plan,
+    operator: OperatorPlan,
+    columns: readonly string[],
+    keys: Keys,
+    query: StateQuery,
+    charactersMax: number,
+  ) {
     this.#writer = lineWriterFor(plan, operator, columns);
     this.#keys = keys;
+    this.#charactersMax = charactersMax;
     this.#by = query.by === '' ? -1 : columns.indexOf(query.by);
     this.#limit = query.limit;
     this.#match = query.match === null ? null : Object.entries(query.match);
   }
 
   emit(row: ResultRow): void {
-    if (this.lines.length >= this.#limit || !this.#isOfKey(row.keyId)) return;
-    this.lines.push(this.#writer.line(row, this.#keys));
+    if (this.isCut || this.lines.length >= this.#limit || !this.#isOfKey(row.keyId)) return;
+    const line = this.#writer.line(row, this.#keys);
+    this.isCut = this.characters + line.length > this.#charactersMax;
+    if (this.isCut) return;
+    this.characters += line.length;
+    this.lines.push(line);
     this.order.push(this.#by < 0 ? 0 : rankOf(row.values[this.#by]));
   }
 

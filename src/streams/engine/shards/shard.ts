@@ -279,9 +279,10 @@ export class Shard {
     }
   }
 
-  query(operator: number, query: StateQuery): QueryAnswer {
+  query(operator: number, query: StateQuery, charactersMax: number): QueryAnswer {
     const { operator: asked, plan } = this.#at(operator);
-    const answer = new QueryAnswer(this.#plan, plan, asked.columns, this.#keys[plan.group] as KeyTable, query);
+    const keys = this.#keys[plan.group] as KeyTable;
+    const answer = new QueryAnswer(this.#plan, plan, asked.columns, keys, query, charactersMax);
     // Which rows match is seen when they are given: none may be left out before.
     asked.query?.(query.match === null ? query : { ...query, limit: Number.POSITIVE_INFINITY }, answer);
     return answer;

@@ -15,6 +15,7 @@ import { PreAggregation } from '../shards/pre-aggregate.ts';
 import { copyOfShard, Shard, type ShardParts } from '../shards/shard.ts';
 import { bytesOf, DiskWork, isAtRest, isImage, loadShard, SpareBuffers, storeShard } from '../spill/spill-file.ts';
 import {
+  ANSWER_CHARACTERS_MAX,
   type ApplyResult,
   type ApplyTask,
   type DecodeResult,
@@ -41,7 +42,22 @@ const PLANS_MAX = 2;
 interface Given {
   readonly space: LineSpace;
   readonly results: ResultChunk[];
-  readonly queries: Map<number, { id: number; lines: string[]; order: number[] } & QueryRows>;
+  readonly queries: Map<number, GivenRows>;
+}
+
+/** Lines of an answer, of all shards of the task. */
+interface GivenRows extends QueryRows {
+  readonly lines: string[];
+  readonly order: number[];
+  isCut: boolean;
+  characters: number;
+}
+
+function addAnswer(rows: GivenRows, answer: ReturnType<Shard['query']>): void {
+  for (const line of answer.lines) rows.lines.push(line);
+  for (const order of answer.order) rows.order.push(order);
+  rows.characters += answer.characters;
+  rows.isCut ||= answer.isCut;
 }
 
 export class StreamTaskRunner {
@@ -137,10 +153,10 @@ export class StreamTaskRunner {
       else if (step.kind === 'drop') shard.drop(step.operators);
       else if (step.kind === 'copy') copy = copyOfShard(shard.image(), step.into[shard.index]);
       else {
-        const answer = shard.query(step.operator, step.query);
-        const rows = queries.get(step.id) ?? { id: step.id, lines: [], order: [] };
-        for (const line of answer.lines) rows.lines.push(line);
-        for (const order of answer.order) rows.order.push(order);
+        const rows = queries.get(step.id) ?? { id: step.id, lines: [], order: [], isCut: false, characters: 0 };
+        // What other shards have left over, and its part in any case: it may have the best ones.
+        const room = Math.max(ANSWER_CHARACTERS_MAX / plan.shards, ANSWER_CHARACTERS_MAX - rows.characters);
+        addAnswer(rows, shard.query(step.operator, step.query, room));
         queries.set(step.id, rows);
       }
     }
