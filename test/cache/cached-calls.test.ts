@@ -20,7 +20,7 @@ const toolsOf = (stage: Stage) => [
   stage.tool('shared', PUBLIC),
   stage.tool('own', PRIVATE),
   stage.slowTool('slow', PUBLIC),
-  stage.slowTool('hangs', { ...PUBLIC, timeoutMs: 2000 }),
+  stage.slowTool('hangs', { ...PUBLIC, timeoutMs: 1000 }),
   stage.tool('plain'),
   defineTool({ name: 'write' }, (_args, context) => {
     context.invalidate('shared');
@@ -221,7 +221,8 @@ describe('results on two nodes', () => {
     // It may be over by then.
     await until('the call', () => stage.executions('hangs') > 0);
     for (const answer of await Promise.all([first, b.call('hangs')])) {
-      assert.match(answer.error.message, /hangs did not finish within \d+ ms/);
+      // While it ran, while it waited for the other's, or just before it would have begun itself.
+      assert.match(answer.error.message, /the deadline passed/);
     }
   });
 
