@@ -6,7 +6,7 @@
  * Every other value is jumped over by its brackets and quotes. A session's tool call is dispatched on what stands
  * here; its arguments are parsed in the worker.
  *
- *   { "jsonrpc", "id", "method", "params": { "name", "uri", "_meta": { "progressToken", …/protocolVersion } } }
+ *   { "jsonrpc", "id", "method", "params": { "name", "uri", "_meta": { …/protocolVersion } } }
  *
  * Invariants: for a body that `JSON.parse` accepts, the result agrees with the parsed value, or is `duplicate`, or is
  * `cold`: something the scanner leaves to a real parse (escapes or non-ASCII in what it would have to decode, unusual
@@ -47,7 +47,6 @@ const KEY_METHOD = bytesOf('method');
 const KEY_PARAMS = bytesOf('params');
 const KEY_RESULT = bytesOf('result');
 const KEY_JSONRPC = bytesOf('jsonrpc');
-const KEY_TOKEN = bytesOf('progressToken');
 const KEY_VERSION = bytesOf(VERSION_KEY);
 const VERSION_2_0 = bytesOf('"2.0"');
 
@@ -67,13 +66,8 @@ export class Envelope {
   method = '';
   /** `params.uri` for `resources/*`, else `params.name`; `''` when absent or not a string. */
   name = '';
-  /** `params._meta.progressToken` is present. */
-  hasProgressToken = false;
   /** `params._meta` names a protocol version: the message claims a revision without sessions. */
   claimsStateless = false;
-  /** Byte span of the value of `params._meta`; -1 when absent or not scanned. */
-  metaStart = -1;
-  metaEnd = -1;
   /** The parsed body, where it had to be parsed; else null. */
   parsed: JsonObject | readonly unknown[] | null = null;
 
@@ -115,7 +109,6 @@ export class Envelope {
     if (typeof name === 'string') this.name = name;
     const meta = params['_meta'];
     if (!isJsonObject(meta)) return null;
-    this.hasProgressToken = Object.hasOwn(meta, 'progressToken');
     this.claimsStateless = Object.hasOwn(meta, VERSION_KEY);
     return null;
   }
@@ -132,10 +125,7 @@ export class Envelope {
     this.idJson = '';
     this.method = '';
     this.name = '';
-    this.hasProgressToken = false;
     this.claimsStateless = false;
-    this.metaStart = -1;
-    this.metaEnd = -1;
     this.parsed = null;
     this.#seen = 0;
     this.#nameStart = 0;
@@ -272,12 +262,10 @@ export class Envelope {
     }
     if (length !== 5 || !atText(body, key, KEY_META)) return valueEnd(body, value);
     if (this.#again(SEEN.META)) return DUPLICATE;
-    this.metaStart = value;
-    this.metaEnd = body[value] === OPEN_BRACE ? this.#meta(body, value + 1) : valueEnd(body, value);
-    return this.metaEnd;
+    return body[value] === OPEN_BRACE ? this.#meta(body, value + 1) : valueEnd(body, value);
   }
 
-  /** Members of `params._meta`: only two keys are looked for, and their values never looked at. */
+  /** Members of `params._meta`: only one key is looked for, and its value never looked at. */
   #meta(body: Uint8Array, from: number): number {
     let at = nextToken(body, from);
     if (body[at] === CLOSE_BRACE) return at + 1;
@@ -287,8 +275,7 @@ export class Envelope {
       const colon = nextToken(body, keyEnd);
       if (body[colon] !== COLON) return COLD;
       const length = keyEnd - at - 2;
-      if (length === KEY_TOKEN.length && atText(body, at + 1, KEY_TOKEN)) this.hasProgressToken = true;
-      else if (length === KEY_VERSION.length && atText(body, at + 1, KEY_VERSION)) this.claimsStateless = true;
+      if (length === KEY_VERSION.length && atText(body, at + 1, KEY_VERSION)) this.claimsStateless = true;
       const end = valueEnd(body, nextToken(body, colon + 1));
       if (end < 0) return COLD;
       at = nextToken(body, end);

@@ -26,29 +26,23 @@ describe('what a scan finds', () => {
     assert.equal(found.name, 'file:///a');
   });
 
-  test('progress token and claim only in params._meta', () => {
-    const elsewhere = scan(
-      '{"jsonrpc":"2.0","id":1,"method":"a","_meta":{"progressToken":1},"params":{"progressToken":1}}',
-    );
-    assert.equal(elsewhere.hasProgressToken, false);
-    const there = scan(
-      '{"jsonrpc":"2.0","id":1,"method":"a","params":{"_meta":{"progressToken":1,"io.modelcontextprotocol/protocolVersion":"x"}}}',
-    );
-    assert.equal(there.hasProgressToken, true);
+  test('the claim of a version only in params._meta', () => {
+    const claim = '"io.modelcontextprotocol/protocolVersion":"x"';
+    const elsewhere = scan(`{"jsonrpc":"2.0","id":1,"method":"a","_meta":{${claim}},"params":{${claim}}}`);
+    assert.equal(elsewhere.claimsStateless, false);
+    const there = scan(`{"jsonrpc":"2.0","id":1,"method":"a","params":{"_meta":{"progressToken":1,${claim}}}}`);
     assert.equal(there.claimsStateless, true);
   });
 
   test('nothing of the message before', () => {
     const envelope = new Envelope();
-    envelope.scan(
-      Buffer.from('{"jsonrpc":"2.0","id":1,"method":"a","params":{"name":"n","_meta":{"progressToken":1}}}'),
-    );
+    const claim = '"_meta":{"io.modelcontextprotocol/protocolVersion":"x"}';
+    envelope.scan(Buffer.from(`{"jsonrpc":"2.0","id":1,"method":"a","params":{"name":"n",${claim}}}`));
     envelope.scan(Buffer.from('{"jsonrpc":"2.0","method":"b"}'));
     assert.equal(envelope.kind, 'notification');
     assert.equal(envelope.idJson, '');
     assert.equal(envelope.name, '');
-    assert.equal(envelope.hasProgressToken, false);
-    assert.equal(envelope.metaStart, -1);
+    assert.equal(envelope.claimsStateless, false);
   });
 });
 

@@ -1,7 +1,7 @@
 /**
  * The session era's parts of several nodes that share one Redis, a server or a Cluster, without the rest of a runtime.
  *
- * Each `RedisNodes` has keys of its own, so that many can share a server one after the other.
+ * Each `RedisNode` has keys of its own, so that many can share a server one after the other.
  */
 import type { EventLogLimits } from '../../src/sessions/memory-event-log.ts';
 import { NodeNumber } from '../../src/sessions/node-number.ts';
