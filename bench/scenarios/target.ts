@@ -2,11 +2,12 @@
  * `--target URL`: one load against a server that is already running.
  *
  * Role: for operators, about their own server. It is asked once first, so a wrong tool name or token is an error message
- * and not a fast error rate. Sessions are opened per connection for revisions that have them, if the server wants any.
+ * and not a fast error rate. Sessions are opened per connection for revisions that have them, if the server wants any, and
+ * ended when the round is over.
  */
 import { closedLoop, type LoadGroup } from '../load/job.ts';
 import type { TargetOptions } from '../options.ts';
-import { openSessions, resultOf } from '../wire/exchange.ts';
+import { endSessions, openSessions, resultOf } from '../wire/exchange.ts';
 import { type Caller, isModern, message, toolCall } from '../wire/messages.ts';
 import type { WireRequest } from '../wire/request.ts';
 import { loadServer, sampleOf } from './load-variant.ts';
@@ -47,13 +48,24 @@ async function measure(
   target: TargetOptions,
   round: Round,
 ): ReturnType<ReturnType<Scenario['prepare']>['variants'][number]['measure']> {
-  const groups = [await loadOf(target, round)];
-  const { run, usage } = await loadServer(target.url, target.pid, groups, round);
-  return sampleOf(run, usage);
+  const { connections } = round.plan;
+  const base: Caller = { revision: target.era, sessionId: '', headers: target.headers };
+  const callers = isModern(target.era) ? [base] : await openSessions(target.url, base, connections, round.stopped);
+  try {
+    const groups = [await loadOf(target, callers, round)];
+    const { run, usage } = await loadServer(target.url, target.pid, groups, round);
+    return sampleOf(run, usage);
+  } finally {
+    await endSessions(target.url, callers);
+  }
 }
 
-async function loadOf(target: TargetOptions, { plan: { connections }, stopped }: Round): Promise<LoadGroup> {
-  const requests = await requestsOf(target, connections, stopped);
+async function loadOf(
+  target: TargetOptions,
+  callers: readonly Caller[],
+  { plan: { connections }, stopped }: Round,
+): Promise<LoadGroup> {
+  const requests = requestsOf(target, callers);
   const [first] = requests;
   if (first === undefined) throw new Error('nothing to send');
   const result = await resultOf(target.url, first, stopped);
@@ -70,13 +82,11 @@ async function loadOf(target: TargetOptions, { plan: { connections }, stopped }:
   };
 }
 
-async function requestsOf(target: TargetOptions, connections: number, stopped: AbortSignal): Promise<WireRequest[]> {
-  const base: Caller = { revision: target.era, sessionId: '', headers: target.headers };
+function requestsOf(target: TargetOptions, callers: readonly Caller[]): WireRequest[] {
   const request = (caller: Caller, id: number): WireRequest =>
     target.tool === '' ? message(caller, 'tools/list', {}, id, '') : toolCall(caller, target.tool, target.args, id);
-  if (isModern(target.era)) return [request(base, 1)];
-  const callers = await openSessions(target.url, base, connections, stopped);
-  return Array.from({ length: connections * IDS_PER_SESSION }, (_, i) => {
-    return request(callers[i % connections] ?? base, i + 1);
+  if (isModern(target.era)) return callers.map((caller) => request(caller, 1));
+  return Array.from({ length: callers.length * IDS_PER_SESSION }, (_, i) => {
+    return request(callers[i % callers.length] as Caller, i + 1);
   });
 }

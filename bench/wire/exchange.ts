@@ -4,11 +4,12 @@
  * Role: the check that a variant answers what it should. A server that answers something else, or an error that is
  * cheaper than the work, must not get a figure.
  */
-import { type Caller, initialize, initialized } from './messages.ts';
+import { type Caller, initialize, initialized, sessionHeaders } from './messages.ts';
 import type { WireRequest } from './request.ts';
 
 const REPLY_MS_MAX = 15_000;
 const OPEN_AT_ONCE = 16;
+const END_MS_MAX = 2000;
 
 export interface Reply {
   readonly status: number;
@@ -101,6 +102,26 @@ export async function openSessions(
     callers.push(...(await Promise.all(Array.from({ length: group }, () => openSession(url, caller, stopped)))));
   }
   return callers;
+}
+
+/**
+ * Ends sessions, as a client that goes should. One that the server does not let clients end, or cannot end in time, is the
+ * server's to forget.
+ */
+export async function endSessions(url: string, callers: readonly Caller[]): Promise<void> {
+  const signal = AbortSignal.timeout(END_MS_MAX);
+  const open = callers.filter(({ sessionId }) => sessionId !== '');
+  await Promise.allSettled(
+    open.map(async (caller) => {
+      const answer = await fetch(url, {
+        method: 'DELETE',
+        headers: sessionHeaders(caller),
+        signal,
+        redirect: 'manual',
+      });
+      await answer.body?.cancel();
+    }),
+  );
 }
 
 /** Asks once and compares the text of the first content block. */

@@ -12,6 +12,7 @@ import { after, describe, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { decodeReport } from '../../bench/report/json.ts';
+import { createRuntime } from '../../src/index.ts';
 import { scriptedServer } from './scripted-server.ts';
 
 const EXTENSION = import.meta.url.slice(-3);
@@ -240,6 +241,22 @@ describe('npm run bench', () => {
       assert.equal(compared.code, 64, 'no regression, a command line that is wrong');
       assert.match(compared.err, problem);
       assert.doesNotMatch(compared.err, / at .*\.[jt]s:\d/);
+    }
+  });
+
+  test('sessions at a target are ended with the run', async () => {
+    const runtime = await createRuntime({ port: 0, workers: 1, logLevel: 'silent' });
+    try {
+      const { url } = await runtime.listen();
+      const flags = '--era 2025-11-25 --tool echo --client own --connections 3 --rounds 1 --duration 0.2';
+      const args = ['--target', url, '--args', '{"text":"x"}', ...flags.split(' ')];
+      const { code, err } = await run('run', args);
+      assert.equal(code, 0, err);
+      // Calls of this era are refused without a session.
+      const metrics = await runtime.metrics();
+      assert.match(metrics, /^millrace_sessions 0$/m);
+    } finally {
+      await runtime.close(0);
     }
   });
 
