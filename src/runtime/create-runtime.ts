@@ -106,15 +106,16 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
 export async function createRuntimeFrom(settings: Settings, log: Log, parts: RuntimeParts = {}): Promise<Runtime> {
   const authenticator = await openAuthenticator(settings.auth, log);
   const shared = await openSharedState(settings, log);
-  const runtime = new MillraceRuntime(settings, log, parts, { authenticator, shared });
+  let runtime: MillraceRuntime | null = null;
   try {
+    runtime = new MillraceRuntime(settings, log, parts, { authenticator, shared });
     await runtime.start();
+    return runtime;
   } catch (cause) {
     // Nobody else can: threads, timers and connections would keep the process.
-    await runtime.close(0);
+    await (runtime === null ? shared.close() : runtime.close(0));
     throw cause;
   }
-  return runtime;
 }
 
 const urlOf = (module: string | URL): string =>

@@ -1,8 +1,8 @@
 /**
  * What a program gives a runtime beside the options of a configuration file.
  *
- * Role: programs that no compiler has checked may give anything, so lists are looked at before one is gone through. What
- * else is wrong in them is found by those who take it.
+ * Role: programs that no compiler has checked may give anything, so lists and their members are looked at before anything
+ * is opened. What else is wrong in them is found by those who take them.
  */
 import { isDefinition } from '../catalogue/check-definition.ts';
 import type { Definition } from '../catalogue/define.ts';
@@ -22,15 +22,40 @@ export interface RuntimeParts {
   readonly liveStreams?: readonly StreamDefinition[];
 }
 
+interface Expected {
+  readonly fits: (given: unknown) => boolean;
+  readonly what: string;
+}
+
+const isObject = (given: unknown): given is object =>
+  typeof given === 'object' && given !== null && !Array.isArray(given);
+const isAddress = (given: unknown): boolean => typeof given === 'string' || given instanceof URL;
+const isServer = (given: unknown): boolean =>
+  typeof given === 'function' ||
+  (isObject(given) &&
+    (!('module' in given) ||
+      (isAddress(given.module) && 'exportName' in given && typeof given.exportName === 'string')));
+
+const EXPECTED: Readonly<Record<keyof RuntimeParts, Expected>> = {
+  modules: { fits: isAddress, what: 'a path or a file: URL' },
+  definitions: { fits: isDefinition, what: 'made by defineTool, defineResource or definePrompt' },
+  mcpServers: {
+    fits: isServer,
+    what: 'an McpServer of @modelcontextprotocol/sdk, a function that returns one, or { module, exportName }',
+  },
+  liveStreams: { fits: isObject, what: 'an object, as for defineStream' },
+};
+
 /** Throws `ConfigError`. */
 export function checkParts(parts: Readonly<Record<keyof RuntimeParts, unknown>>): void {
-  const problems = Object.entries(parts)
-    .filter(([, given]) => given !== undefined && !Array.isArray(given))
-    .map(([name, given]) => `${name} = ${excerpt(given)}: must be a list`);
-  const definitions: readonly unknown[] = Array.isArray(parts.definitions) ? parts.definitions : [];
-  for (const [i, given] of definitions.entries()) {
-    if (isDefinition(given)) continue;
-    problems.push(`definitions[${i}] = ${excerpt(given)}: must be made by defineTool, defineResource or definePrompt`);
-  }
+  const problems = Object.entries(parts).flatMap(([name, given]) => {
+    if (given === undefined) return [];
+    if (!Array.isArray(given)) return [`${name} = ${excerpt(given)}: must be a list`];
+    const { fits, what } = EXPECTED[name as keyof RuntimeParts];
+    // Not `flatMap`: it passes over what a list has no member for.
+    return Array.from(given, (member: unknown, i) =>
+      fits(member) ? '' : `${name}[${i}] = ${excerpt(member)}: must be ${what}`,
+    ).filter((problem) => problem !== '');
+  });
   if (problems.length > 0) throw new ConfigError(problems);
 }

@@ -21,6 +21,18 @@ describe('what a program gives beside the options', () => {
         'definitions[2] = null: must be made by defineTool, defineResource or definePrompt',
       ],
     ],
+    [{ modules: ['./tools.js', {}] }, ['modules[1] = an object: must be a path or a file: URL']],
+    [
+      { mcpServers: [null, './server.js', { module: './server.js' }] },
+      [0, 1, 2].map((i) => {
+        const given = ['null', '"./server.js"', 'an object'][i];
+        const expected =
+          'an McpServer of @modelcontextprotocol/sdk, a function that returns one, or { module, exportName }';
+        return `mcpServers[${i}] = ${given}: must be ${expected}`;
+      }),
+    ],
+    [{ liveStreams: [null] }, ['liveStreams[0] = null: must be an object, as for defineStream']],
+    [{ liveStreams: new Array(1) }, ['liveStreams[0] = nothing: must be an object, as for defineStream']],
   ];
   for (const [given, problems] of refused) {
     test(`is refused at once: ${problems[0]}`, async () => {
