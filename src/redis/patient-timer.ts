@@ -3,7 +3,8 @@
  *
  * A process that was stopped or got no processor finds timers first and what arrived meanwhile second: a plain timer would
  * then give up everything that is waited for, all of it answered long ago. This one, when it comes late, waits once more
- * for as long as it was late, and for `msMax` at most.
+ * for as long as it was late, and for `msMax` at most. It gives up only after what has arrived was read: the process may
+ * have stood still until the very moment it was due, and then it is not late.
  */
 
 /** A timer that is later than this tells that the process, and maybe all of the machine, stood still. */
@@ -14,6 +15,7 @@ export class PatientTimer {
   readonly #givenUp: () => void;
   #dueMs = 0;
   #timer: NodeJS.Timeout;
+  #last: NodeJS.Immediate | undefined;
 
   /** `givenUp` is called once, unless the timer is cleared. */
   constructor(msMax: number, givenUp: () => void) {
@@ -24,12 +26,13 @@ export class PatientTimer {
 
   /** From now on, as if it had been made now. */
   refresh(): void {
-    clearTimeout(this.#timer);
+    this.clear();
     this.#timer = this.#begun();
   }
 
   clear(): void {
     clearTimeout(this.#timer);
+    clearImmediate(this.#last);
   }
 
   #begun(): NodeJS.Timeout {
@@ -39,7 +42,12 @@ export class PatientTimer {
 
   #due(): void {
     const lateMs = performance.now() - this.#dueMs;
-    if (lateMs <= LATE_MS_MAX) this.#givenUp();
-    else this.#timer = setTimeout(this.#givenUp, Math.min(lateMs, this.#msMax));
+    if (lateMs <= LATE_MS_MAX) this.#readAndGiveUp();
+    else this.#timer = setTimeout(() => this.#readAndGiveUp(), Math.min(lateMs, this.#msMax));
+  }
+
+  /** Sockets are read between timers and immediates. */
+  #readAndGiveUp(): void {
+    this.#last = setImmediate(this.#givenUp);
   }
 }
