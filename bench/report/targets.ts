@@ -33,7 +33,7 @@ export interface Verdict {
 }
 
 /** A ratio of rates below this share of its target is no noise of a short run on a busy machine. */
-const GROSS_SHARE = 0.25;
+const GROSS_SHARE = 0.4;
 /** Nor is a time per event so many times its target ratio: a short run measures code that is not compiled yet, too. */
 const GROSS_TIMES = 4;
 
