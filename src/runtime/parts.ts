@@ -8,6 +8,7 @@ import { isDefinition } from '../catalogue/check-definition.ts';
 import type { Definition } from '../catalogue/define.ts';
 import { excerpt } from '../catalogue/definition-error.ts';
 import { ConfigError } from '../config/problem.ts';
+import { isJsonObject } from '../protocol/message-shape.ts';
 import type { StreamDefinition } from '../streams/define/definition.ts';
 import type { McpServerSource } from './mounts.ts';
 
@@ -27,14 +28,11 @@ interface Expected {
   readonly what: string;
 }
 
-const isObject = (given: unknown): given is object =>
-  typeof given === 'object' && given !== null && !Array.isArray(given);
 const isAddress = (given: unknown): boolean => typeof given === 'string' || given instanceof URL;
 const isServer = (given: unknown): boolean =>
   typeof given === 'function' ||
-  (isObject(given) &&
-    (!('module' in given) ||
-      (isAddress(given.module) && 'exportName' in given && typeof given.exportName === 'string')));
+  (isJsonObject(given) &&
+    (!('module' in given) || (isAddress(given['module']) && typeof given['exportName'] === 'string')));
 
 const EXPECTED: Readonly<Record<keyof RuntimeParts, Expected>> = {
   modules: { fits: isAddress, what: 'a path or a file: URL' },
@@ -43,7 +41,7 @@ const EXPECTED: Readonly<Record<keyof RuntimeParts, Expected>> = {
     fits: isServer,
     what: 'an McpServer of @modelcontextprotocol/sdk, a function that returns one, or { module, exportName }',
   },
-  liveStreams: { fits: isObject, what: 'an object, as for defineStream' },
+  liveStreams: { fits: isJsonObject, what: 'an object, as for defineStream' },
 };
 
 /** Throws `ConfigError`. */
@@ -52,10 +50,11 @@ export function checkParts(parts: Readonly<Record<keyof RuntimeParts, unknown>>)
     if (given === undefined) return [];
     if (!Array.isArray(given)) return [`${name} = ${excerpt(given)}: must be a list`];
     const { fits, what } = EXPECTED[name as keyof RuntimeParts];
-    // Not `flatMap`: it passes over what a list has no member for.
-    return Array.from(given, (member: unknown, i) =>
-      fits(member) ? '' : `${name}[${i}] = ${excerpt(member)}: must be ${what}`,
-    ).filter((problem) => problem !== '');
+    // Spread, as `flatMap` passes over what a list has no member for.
+    const members: readonly unknown[] = [...given];
+    return members.flatMap((member, i) =>
+      fits(member) ? [] : [`${name}[${i}] = ${excerpt(member)}: must be ${what}`],
+    );
   });
   if (problems.length > 0) throw new ConfigError(problems);
 }
