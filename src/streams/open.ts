@@ -46,6 +46,8 @@ export interface StreamsOptions {
   readonly log: EngineLog;
   /** Wall clock, ms. */
   readonly now: () => number;
+  /** Results of a shard that one step of time may have at once. Default `RESULTS_AT_ONCE`. */
+  readonly resultsAtOnce?: number | undefined;
   /** It is open though its start waits for a sink that has to catch up: it refuses batches meanwhile, and says why. */
   readonly goesOnBehindSinks?: boolean;
   /** Aborted: it need not be opened any more. Then nothing is waited for, and opening rejects. */
@@ -74,14 +76,15 @@ const NO_PLAN: Plan = { epoch: 0, shards: 1, streams: [], groups: [], operators:
 
 /** Rejects with `DefinitionProblem`, or when a store or a connector cannot be opened. */
 export async function openStreams(options: StreamsOptions): Promise<OpenStreams> {
-  const { checkpointMs, log, logBytesMax, now, shards, tickMs } = options;
+  const { checkpointMs, log, logBytesMax, now, resultsAtOnce, shards, tickMs } = options;
   const reducers = new Map<string, Reducer>();
   const parts = new OperatorParts(reducers);
   const threads = options.threads(parts);
   const stores = await options.stores();
   const folder = new SpillFolder(stores.dataDir);
   const alerts = new AlertBook({ log });
-  const engineParts = { threads, eventLog: stores.eventLog, deadLetters: stores.deadLetters, log, now };
+  const { deadLetters, eventLog } = stores;
+  const engineParts = { threads, eventLog, deadLetters, log, now, resultsAtOnce };
   const outcomes = new Outcomes(NO_PLAN, {
     alerts,
     counted: (stream, results) => engine.counted(stream, results),

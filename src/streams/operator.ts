@@ -205,6 +205,11 @@ export interface ShardOperator {
   tick?(nowMs: number, out: Emitter): void;
   /** The whole stream is silent, its watermark stands; by the clock its time would be `timeMs`. Missing data only. */
   silent?(timeMs: number, out: Emitter): void;
+  /**
+   * The watermark by which windows with `resultsMax` results have closed, or one of them; Infinity: `until` closes no
+   * more. Windows that can have many of a key close at once only; in processing time a tick is the watermark.
+   */
+  reach?(until: number, resultsMax: number): number;
   /** Results as they would be now, of windows still open. Gives at most `query.limit` rows to `out`. */
   query?(query: StateQuery, out: Emitter): void;
   /** Forgets about this part (0…1) of the keys that may go first, those idle the longest. Returns keys forgotten. */

@@ -29,6 +29,7 @@ import { type DerivedEvents, recordOf } from './results/derived-body.ts';
 import type { Outcomes } from './results/outcomes.ts';
 import type { RoundOutcome } from './shards/round-outcome.ts';
 import type { ShardSet } from './shards/shard-set.ts';
+import { RESULTS_AT_ONCE, recordOfPart, TimeParts } from './shards/time-parts.ts';
 import type { DecodeTask, QueryRows, ResultChunk, ShardReport, Step, StreamThreads, Unasked } from './task.ts';
 import { tickSteps } from './tick-steps.ts';
 
@@ -62,6 +63,8 @@ export interface EngineParts {
   readonly log: EngineLog;
   /** Wall clock, ms. */
   readonly now: () => number;
+  /** Default `RESULTS_AT_ONCE`. */
+  readonly resultsAtOnce?: number | undefined;
 }
 
 export class StreamEngine {
@@ -77,6 +80,7 @@ export class StreamEngine {
   readonly missed: MissedSteps;
   plan: Plan;
   shards: ShardSet;
+  timeParts: TimeParts;
   outcomes: Outcomes;
   /** By stream index. */
   books: StreamBook[];
@@ -97,6 +101,7 @@ export class StreamEngine {
     this.parts = parts;
     this.plan = plan;
     this.shards = shards;
+    this.timeParts = this.#timePartsOf();
     this.outcomes = outcomes;
     this.books = plan.streams.map((stream) => new StreamBook(stream));
     this.writer = new LogWriter(parts.eventLog);
@@ -111,6 +116,7 @@ export class StreamEngine {
     this.pipeline = new Pipeline({
       threads: parts.threads,
       rounds: () => this.shards,
+      timeParts: () => this.timeParts,
       apart: (stream) => this.outcomes.derivations.graph.apart(stream),
       results: (chunks, reports) => this.#results(chunks, reports),
       answered: (outcome, asked) => this.#answered(outcome, asked),
@@ -134,9 +140,14 @@ export class StreamEngine {
     this.plan = plan;
     this.books = books;
     this.shards = shards;
+    this.timeParts = this.#timePartsOf();
     this.outcomes.usePlan(plan);
     this.missed.usePlan(plan);
     this.pipeline.dropQuestions();
+  }
+
+  #timePartsOf(): TimeParts {
+    return new TimeParts(this.plan, this.shards, this.parts.resultsAtOnce ?? RESULTS_AT_ONCE);
   }
 
   bookNamed(stream: string): StreamBook {
@@ -249,6 +260,7 @@ export class StreamEngine {
 
   /** What follows from the results of a record, or of a batch made of them, before anything later is looked at. */
   derive(stream: number, seq: number, arrivalMs: number): void {
+    this.#arrivals.delete(Math.floor(seq));
     if (this.pipeline.stopped) return;
     this.outcomes.derivations.done(stream, seq, (target, at, events) =>
       this.#enterDerived(target, at, arrivalMs, events),
@@ -271,9 +283,9 @@ export class StreamEngine {
     this.#arrivals.set(Math.floor(seq), arrivalMs);
   }
 
-  /** When the record came that this number follows from; of the round under way. */
+  /** When the record came that results of this number follow from; of the round under way. */
   arrivalMs(seq: number): number {
-    return this.#arrivals.get(Math.floor(seq)) ?? 0;
+    return this.#arrivals.get(Math.floor(recordOfPart(seq))) ?? 0;
   }
 
   /** Results of a stream were given out. */
@@ -288,7 +300,6 @@ export class StreamEngine {
       this.parts.log.error(facts, 'a reducer threw: results are told without its values');
     }
     await this.outcomes.take(chunks);
-    this.#arrivals.clear();
   }
 
   /** Of `seq:row` ids, of records the log still has. */

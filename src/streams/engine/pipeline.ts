@@ -1,7 +1,7 @@
 /**
  * The order of things: records go in by sequence number, are decoded side by side, and are applied in that order.
  *
- * Role: keeps threads busy with decoding while rounds of steps are applied, and decides nothing: entries
+ * Role: keeps threads busy with decoding while rounds of steps (`round.ts`) are applied, and decides nothing: entries
  * (`pipeline-entry.ts`) turn decoded records into steps (watermarks), `ShardSet` applies them.
  * Of an id that several have the earliest counts: those that were decoded before it are decoded again.
  * Invariants: a record's steps follow those of all earlier ones; a record is decoded (which remembers ids) and applied
@@ -12,10 +12,10 @@
  * another one is not in a round with it, nor is one that repeats events of another batch: that may be left out.
  * What is left out is kept, as such, before anything of its round is told: a replay leaves it out as well.
  */
-import { type Entry, isBegun, isDerived, isSettled, keepLeftOut, type Moving, movingOf } from './pipeline-entry.ts';
+import { type Entry, isBegun, isDerived, isSettled, type Moving, movingOf } from './pipeline-entry.ts';
 import { StreamRefusal } from './port.ts';
+import { idsOf, type QueryStep, Round, type RoundPorts } from './round.ts';
 import type { RoundOutcome } from './shards/round-outcome.ts';
-import type { ResultChunk, ShardReport, Step } from './task.ts';
 import { type DecodeResult, mayPass, type StreamThreads } from './task.ts';
 
 const DECODES_PER_THREAD = 2;
@@ -30,29 +30,10 @@ interface NextRound {
   readonly queries: readonly QueryStep[];
 }
 
-export interface Rounds {
-  /** After a round: lets go of what no redo needs any more, when that is much. */
-  shorten(): Promise<void>;
-  /** Part of the state is on disk: the more records a round has, the less the way there and back costs each. */
-  readonly anyAway: boolean;
-  round(steps: readonly Step[], rows: number): Promise<RoundOutcome>;
-}
-
-const NOTHING: RoundOutcome = { results: [], queries: [], unasked: [], reports: [], refused: new Map() };
-
-type QueryStep = Extract<Step, { kind: 'query' }>;
-
-type Answers = Pick<RoundOutcome, 'queries' | 'unasked'>;
-
-export interface PipelinePorts {
+export interface PipelinePorts extends RoundPorts {
   readonly threads: StreamThreads;
-  readonly rounds: () => Rounds;
   /** Streams whose records see what is derived from those of this one (`FeedGraph`). */
   apart(stream: number): ReadonlySet<number>;
-  /** Results of a round, in order, and what shards say of it; resolves when there is room for more. */
-  results(chunks: readonly ResultChunk[], reports: readonly ShardReport[]): Promise<void>;
-  /** `asked`: ids of the queries that were to be answered; null: there is no answer to any of them. */
-  answered(outcome: Answers | null, asked: readonly number[]): void;
   /** The shards can no longer be worked on. */
   broken(error: unknown): void;
 }
@@ -66,7 +47,7 @@ export class Pipeline {
   /** The work of a barrier is under way: not even questions are answered. */
   #working = false;
   #stopped = false;
-  #queries: QueryStep[] = [];
+  readonly #queries: QueryStep[] = [];
   #gatherUntilMs = 0;
   #waiters: (() => void)[] = [];
 
@@ -276,12 +257,18 @@ export class Pipeline {
     const beganMs = performance.now();
     let told = 0;
     try {
-      const outcome = await this.#outcomeOf(entries, queries);
-      if (queries.length > 0) this.#ports.answered(outcome, idsOf(queries));
+      const round = new Round(entries, {
+        ports: this.#ports,
+        refused: (moving, steps) => this.#refuse(moving, steps),
+        questions: this.#queries,
+        ended: () => (this.#stopped ? stopping() : null),
+      });
+      const reports = await round.apply(queries);
+      await this.#ports.rounds().shorten();
       for (const moving of entries) {
         const { entry, state, decoded, error } = moving;
         if (state !== 'ready') entry.failed(error);
-        else entry.applied(decoded, outcome.reports);
+        else entry.applied(decoded, reports);
         told += 1;
       }
     } catch (error) {
@@ -299,28 +286,6 @@ export class Pipeline {
     if (this.#decoding === 0 || !this.#ports.rounds().anyAway) return false;
     const last = this.#queue[ENTRIES_PER_LONG_ROUND - 1];
     return (last === undefined || last.state !== 'ready') && performance.now() < this.#gatherUntilMs;
-  }
-
-  async #outcomeOf(entries: readonly Moving[], queries: readonly QueryStep[]): ReturnType<Rounds['round']> {
-    const steps: Step[] = [];
-    let rows = 0;
-    let seq = 0;
-    for (const moving of entries) {
-      const { entry, state, decoded } = moving;
-      if (state !== 'ready') continue;
-      moving.steps = entry.steps(decoded);
-      steps.push(...moving.steps);
-      rows += decoded?.accepted ?? 0;
-      seq = entry.seq;
-    }
-    steps.push(...queries);
-    const size = Math.max(rows, queries.length > 0 ? 1 : 0);
-    const outcome = steps.length === 0 ? NOTHING : await this.#ports.rounds().round(steps, size);
-    if (outcome.refused.size > 0) for (const moving of entries) this.#refuse(moving, outcome.refused);
-    await keepLeftOut(entries);
-    if (outcome.results.length > 0 || seq > 0) await this.#ports.results(outcome.results, outcome.reports);
-    await this.#ports.rounds().shorten();
-    return outcome;
   }
 
   #refuse(moving: Moving, refused: RoundOutcome['refused']): void {
@@ -351,5 +316,3 @@ export class Pipeline {
 }
 
 const stopping = (): StreamRefusal => new StreamRefusal('stopped', 'the streams are stopping', RETRY_AFTER_MS);
-
-const idsOf = (queries: readonly QueryStep[]): number[] => queries.map(({ id }) => id);

@@ -103,6 +103,13 @@ export type Step =
   /** The whole stream is silent; by the clock its time would have come so far. */
   | { readonly kind: 'silent'; readonly seq: number; readonly stream: number; readonly timeMs: number }
   | { readonly kind: 'query'; readonly id: number; readonly operator: number; readonly query: StateQuery }
+  /** How far time, of the stream or of `TICK`, may go towards `until` with so many results of each window. */
+  | {
+      readonly kind: 'reach';
+      readonly stream: number;
+      readonly until: number;
+      readonly resultsMax: number;
+    }
   /** Keys idle the longest go where the stream's state in a shard is beyond this. */
   | {
       readonly kind: 'evict';
@@ -115,6 +122,9 @@ export type Step =
   | { readonly kind: 'drop'; readonly operators: readonly number[] }
   /** Copies the shard's memory: what a checkpoint is made of. `into`: by shard, memory that nobody reads and that serves where it fits. */
   | { readonly kind: 'copy'; readonly into: readonly (HeldShard | undefined)[] };
+
+/** Steps that look at state, and change nothing. */
+export const isLook = ({ kind }: Step): boolean => kind === 'query' || kind === 'reach' || kind === 'copy';
 
 /** A buffer that lies in a file, see `spill-file.ts`. */
 export interface StoredBuffer {
@@ -257,6 +267,8 @@ export interface ShardReport<Shard = HeldShard> {
   readonly letGo: readonly (LateCount | EvictedCount | FailedCount)[];
   /** Made by the last `copy` step; null without one. */
   readonly copy: ShardImage | null;
+  /** By the last `reach` step: a watermark, Infinity when it may go all the way; null without one. */
+  readonly reach: number | null;
 }
 
 export interface LateCount {

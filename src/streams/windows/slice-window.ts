@@ -31,6 +31,7 @@ import { ChainContent, RowContent, SliceContent } from './contents.ts';
 import { Firing } from './firing.ts';
 import { LateFirings } from './late-firings.ts';
 import { canPreAggregate, PartialCombiner } from './partials.ts';
+import { reachOf } from './reach.ts';
 import { ROW_FLAGS } from './row-store.ts';
 import { WindowEvents } from './window-events.ts';
 import { WindowQuery } from './window-query.ts';
@@ -277,6 +278,10 @@ class SliceWindow implements ShardOperator {
       }
     }
     this.#late.fire('early', out);
+  }
+
+  reach(until: number, resultsMax: number): number {
+    return reachOf(this.#state, until, resultsMax);
   }
 
   query(query: StateQuery, out: Emitter): void {

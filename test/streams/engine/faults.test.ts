@@ -11,7 +11,7 @@ import { comparePairs, compareResults } from '../oracle/compare.ts';
 import { expectedJoin } from '../oracle/joins.ts';
 import { expectedWindows } from '../oracle/windows.ts';
 import { lastingStores, MortalThreads, randomFrom } from './faults.ts';
-import { play, playStep, tapped } from './replay-case.ts';
+import { partsBy, play, playStep, tapped } from './replay-case.ts';
 import { createTap, openRig } from './rig.ts';
 
 const SEEDS = Number(process.env['STREAM_SEEDS'] ?? 100);
@@ -37,6 +37,7 @@ function caseOf(seed: number): OracleCase {
 async function withMortalThreads(given: OracleCase, seed: number): Promise<{ lines: string[]; losses: number }> {
   let threads: MortalThreads | null = null;
   const rig = await openRig(tapped(given), {
+    ...partsBy(seed),
     threads: (parts) => {
       threads = new MortalThreads(parts, randomFrom(seed), 0.15);
       return threads;
@@ -53,7 +54,8 @@ async function withMortalProcesses(given: OracleCase, seed: number): Promise<str
   const random = randomFrom(seed);
   const stores = lastingStores();
   const tap = createTap();
-  let rig = await openRig(tapped(given), { stores, tap });
+  const options = { ...partsBy(seed), stores, tap };
+  let rig = await openRig(tapped(given), options);
   for (const step of given.steps) {
     const fate = random();
     if (fate < 0.1) await rig.checkpoint();
@@ -61,7 +63,7 @@ async function withMortalProcesses(given: OracleCase, seed: number): Promise<str
     await playStep(rig, step);
     if (fate > 0.8) {
       await rig.abandon();
-      rig = await openRig(tapped(given), { stores, tap });
+      rig = await openRig(tapped(given), options);
     }
   }
   const lines = tap.lines();

@@ -10,7 +10,7 @@ import { windowOf } from '../oracle/case.ts';
 import { comparePairs, compareResults } from '../oracle/compare.ts';
 import { expectedJoin } from '../oracle/joins.ts';
 import { expectedWindows } from '../oracle/windows.ts';
-import { play, tapped } from './replay-case.ts';
+import { partsBy, play, tapped } from './replay-case.ts';
 import { openRig } from './rig.ts';
 
 const SEEDS = Number(process.env['STREAM_SEEDS'] ?? 400);
@@ -20,7 +20,7 @@ describe('equals the batch answer', () => {
   test(`windows, ${SEEDS} seeded cases`, async () => {
     for (let seed = FIRST; seed < FIRST + SEEDS; seed++) {
       const given = randomCase(seed);
-      const rig = await openRig(tapped(given));
+      const rig = await openRig(tapped(given), partsBy(seed));
       await play(rig, given);
       const { window } = windowOf(given, '');
       const difference = compareResults(await expectedWindows(given), rig.tap.lines(), window);

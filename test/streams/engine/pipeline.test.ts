@@ -6,10 +6,17 @@ import { test } from 'node:test';
 import { Pipeline, type PipelinePorts } from '../../../src/streams/engine/pipeline.ts';
 import type { Entry } from '../../../src/streams/engine/pipeline-entry.ts';
 import { StreamRefusal } from '../../../src/streams/engine/port.ts';
+import { TimeParts } from '../../../src/streams/engine/shards/time-parts.ts';
 import type { DecodeResult, DecodeTask } from '../../../src/streams/engine/task.ts';
 
 const TASK = { kind: 'decode' } as DecodeTask;
 const DECODED = { accepted: 1 } as DecodeResult;
+
+const NO_WINDOWS = new TimeParts(
+  { epoch: 0, shards: 1, streams: [], groups: [], operators: [] },
+  { held: () => ({ keys: 0, bytes: 0 }), round: () => Promise.reject(new Error('nothing is asked')) },
+  1,
+);
 
 interface Held {
   readonly promise: Promise<void>;
@@ -42,6 +49,7 @@ function pipelineOf(round: () => Promise<void>, more: Partial<PipelinePorts> = {
       shorten: () => Promise.resolve(),
       round: () => round().then(() => ({ results: [], queries: [], unasked: [], reports: [], refused: new Map() })),
     }),
+    timeParts: () => NO_WINDOWS,
     apart: () => new Set(),
     results: () => Promise.resolve(),
     answered: () => undefined,

@@ -3,7 +3,7 @@
  */
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
 import { encodeBatch, type OracleCase, type OracleStep } from '../oracle/case.ts';
-import type { Rig } from './rig.ts';
+import type { Rig, RigOptions } from './rig.ts';
 
 /** More than a case has; memory for a million of them would cost more than all else when it is made and copied. */
 const DEDUP = { idsMax: 2000, batchIdsMax: 100 };
@@ -12,6 +12,9 @@ const DEDUP = { idsMax: 2000, batchIdsMax: 100 };
 export function tapped({ streams }: OracleCase): StreamDefinition[] {
   return streams.map((stream) => ({ ...stream, dedup: DEDUP, sinks: [{ type: 'tap' }] }));
 }
+
+/** Of every other case time goes on in small parts. */
+export const partsBy = (seed: number): RigOptions => (seed % 2 === 0 ? {} : { resultsAtOnce: 1 + (seed % 11) });
 
 export async function playStep(rig: Rig, step: OracleStep): Promise<void> {
   if ('idle' in step) throw new Error('idle partitions are played by ticks');

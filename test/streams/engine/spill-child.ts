@@ -13,7 +13,13 @@ const dataDir = process.argv[2] as string;
 const counted = countedWith({ onFull: 'spill', keysMax: 1, stateBytesMax: 2 ** 30 });
 const definitions = [{ ...counted, sinks: [{ type: 'tap' }] }];
 const stores = await openStores({ definitions, dataDir: '', logBytesMax: 2 ** 30 });
-const rig = await openRig(definitions, { shards: 1, tickMs: 50, stores: async () => ({ ...stores, dataDir }) });
+const rig = await openRig(definitions, {
+  shards: 1,
+  tickMs: 50,
+  stores: async () => ({ ...stores, dataDir }),
+  // A batch is one round, however little is known of the time.
+  resultsAtOnce: 100_000,
+});
 // One shard, which outgrows what a file may hold while it is still in memory.
 say('first', await refusalOf(rig.send('s', keysOf(1, 60_000))));
 say('second', await refusalOf(rig.send('s', keysOf(2, 10))));

@@ -162,7 +162,9 @@ test('a disk that is full when memory is: events are refused until there is room
 test('a stream with more on disk than its limit is refused until windows have closed', async () => {
   await using rigs = new Rigs();
   const limits = { ...AWAY, spillBytesMax: 2 ** 20 };
-  const rig = await rigs.open([countedWith(limits), { ...countedWith({}), name: 'other' }]);
+  // A batch is one round, however little is known of the time.
+  const oneRound = { resultsAtOnce: 100_000 };
+  const rig = await rigs.open([countedWith(limits), { ...countedWith({}), name: 'other' }], oneRound);
   await rig.send('s', keysOf(1, 60_000));
   await rig.send('s', keysOf(2, 10));
   assert.ok((await spilledBytes(rig, 's')) > 2 ** 20);

@@ -139,7 +139,9 @@ export class StepsOfRecord {
     const { burials, leftOut } = this.#all;
     for (const [step, why] of this.#missed) {
       const nth = this.#ofTime.indexOf(step);
-      if (why !== '') await burials.keep(leftOut.addStep(this.#seq, nth, why, arrivalMs), null);
+      if (why === '') continue;
+      await burials.keep(leftOut.addStep(this.#seq, nth, why, arrivalMs), null);
+      this.#missed.set(step, '');
     }
   }
 

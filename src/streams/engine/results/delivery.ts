@@ -12,6 +12,7 @@
 import { BETWEEN_RECORDS } from '../../operator.ts';
 import { LineBatch } from '../../sinks/line-batch.ts';
 import { type Sink, SinkAway, type SinkBatch, SinkRefusal } from '../../sinks/port.ts';
+import { recordOfPart } from '../shards/time-parts.ts';
 
 export const PENDING_BYTES_MAX = 32 * 1024 * 1024;
 const BATCH_LINES_MAX = 10_000;
@@ -101,7 +102,7 @@ export class Delivery {
 
   /** How far in this log a sink is that says so. Derived results of the newest record are not past it. */
   #placeHere(place: number): number {
-    if (Math.floor(place) <= this.#lastSeq) return place;
+    if (Math.floor(recordOfPart(place)) <= this.#lastSeq) return place;
     const facts = { sink: this.name, sinkSeq: place, logSeq: this.#lastSeq };
     if (this.#known) {
       this.#log.warn(facts, 'the sink holds results of records that the log has lost');

@@ -13,6 +13,7 @@
 import { type Feed, FeedGraph } from '../../feeds.ts';
 import { BETWEEN_RECORDS } from '../../operator.ts';
 import type { Plan } from '../../plan.ts';
+import { recordOfPart } from '../shards/time-parts.ts';
 import type { ResultChunk } from '../task.ts';
 import type { DerivedEvents } from './derived-body.ts';
 import { collectInto, type Wants } from './result-event.ts';
@@ -65,7 +66,7 @@ export class Derivations {
   }
 
   #eventsOf(seq: number, target: number): DerivedEvents {
-    const record = Math.floor(seq);
+    const record = Math.floor(recordOfPart(seq));
     const gathered = this.#records.get(record) ?? { waiting: new Map(), underway: new Set() };
     this.#records.set(record, gathered);
     const events = gathered.waiting.get(target) ?? { lines: [], from: [], contexts: [] };

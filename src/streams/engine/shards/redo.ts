@@ -6,7 +6,7 @@
  * Bound: `STEPS_MAX` steps, and bytes of batches as `isLong` says; then a new base is due. Few bytes, so that the memory of
  * batches comes again while it is in the cache.
  */
-import type { Step } from '../task.ts';
+import { isLook, type Step } from '../task.ts';
 
 const BYTES_MIN = 16 * 1024 * 1024;
 const STEPS_MAX = 100_000;
@@ -35,7 +35,7 @@ export class Redo {
   }
 
   remember(step: Step): void {
-    if (step.kind === 'query' || step.kind === 'copy') return;
+    if (isLook(step)) return;
     this.#steps.push(step);
     if (step.kind === 'events') this.#bytes += step.batch.byteLength;
   }

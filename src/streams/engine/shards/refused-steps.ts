@@ -4,7 +4,7 @@
  * Role: for `ShardSet`. Questions and copies change nothing: they are left out where they fail alone. A batch counts as a whole or not at all, so that it can be kept as a dead letter and published
  * again; and time is the same in all shards, as results of several are put together, and a replay leaves out the same.
  */
-import { type Step, ThreadLost, type Unasked } from '../task.ts';
+import { isLook, type Step, ThreadLost, type Unasked } from '../task.ts';
 
 interface Refused {
   readonly why: string;
@@ -23,7 +23,7 @@ export class RefusedSteps {
   /** It was left out in these shards. False when that is known of it. */
   add(step: Step, part: readonly number[], error: unknown): boolean {
     if (step.kind === 'query') this.unasked.push({ id: step.id, shards: part, why: whyOf(error) });
-    if (step.kind === 'query' || step.kind === 'copy') return true;
+    if (isLook(step)) return true;
     const known = this.#steps.get(step);
     const refused = known ?? { why: whyOf(error), without: new Set() };
     for (const shard of part) refused.without.add(shard);

@@ -20,7 +20,12 @@ export function mergeReports(before: readonly ShardReport[], after: readonly Sha
     const earlier = before[i];
     return earlier === undefined
       ? report
-      : { ...report, letGo: [...earlier.letGo, ...report.letGo], copy: report.copy ?? earlier.copy };
+      : {
+          ...report,
+          letGo: [...earlier.letGo, ...report.letGo],
+          copy: report.copy ?? earlier.copy,
+          reach: report.reach ?? earlier.reach,
+        };
   });
 }
 

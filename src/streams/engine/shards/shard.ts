@@ -6,6 +6,7 @@
  * Invariant: what an operator sees depends on the steps alone, never on the thread or on how steps were cut into tasks.
  */
 import { type EventBatch, groupInputs } from '../../decode/event-batch.ts';
+import { TICK } from '../../feeds.ts';
 import type { Emitter, OperatorInput, OperatorKind, ShardOperator, StateQuery } from '../../operator.ts';
 import type { OperatorPlan, Plan, WindowPlan } from '../../plan.ts';
 import type { KeyTable } from '../../state/key-table.ts';
@@ -70,6 +71,10 @@ const indexOf = ({ index }: { readonly index: number }): number => index;
 /** Whether events of the stream come to the operator. */
 const sees = (operator: OperatorPlan, stream: number): boolean =>
   operator.stream === stream || (operator.kind === 'join' && operator.right === stream);
+
+/** `stream`: or `TICK`. */
+const closesBy = (window: WindowPlan, stream: number): boolean =>
+  window.time === 'processing' ? stream === TICK : stream === window.stream;
 
 /** The part of what is held that there is no room for; 0 or less: there is. */
 function beyond(
@@ -243,6 +248,16 @@ export class Shard {
   tick(seq: number, nowMs: number): void {
     this.#begin(seq);
     for (const { operator, output } of this.#operators) operator.tick?.(nowMs, output);
+  }
+
+  /** See `ShardOperator.reach`: as far as all windows may go that close by this time. */
+  reach(stream: number, until: number, resultsMax: number): number {
+    let reach = Number.POSITIVE_INFINITY;
+    for (const { operator, plan } of this.#operators) {
+      if (plan.kind !== 'window' || !closesBy(plan, stream)) continue;
+      reach = Math.min(reach, operator.reach?.(until, resultsMax) ?? reach);
+    }
+    return reach;
   }
 
   silent(seq: number, stream: number, timeMs: number): void {

@@ -143,6 +143,7 @@ export class StreamTaskRunner {
     const shard = this.#take(held, plan, disk);
     shard.gathered.use(space);
     let copy: ShardImage | null = null;
+    let reach: number | null = null;
     for (const step of steps) {
       Atomics.add(progress, PROGRESS_STEPS, 1);
       if (step.kind === 'events') shard.events(step, this.#batchOf(plan, step.batch));
@@ -151,6 +152,7 @@ export class StreamTaskRunner {
       else if (step.kind === 'silent') shard.silent(step.seq, step.stream, step.timeMs);
       else if (step.kind === 'evict') shard.evict(step.seq, step.stream, step.keysMax, step.bytesMax);
       else if (step.kind === 'drop') shard.drop(step.operators);
+      else if (step.kind === 'reach') reach = shard.reach(step.stream, step.until, step.resultsMax);
       else if (step.kind === 'copy') copy = copyOfShard(shard.image(), step.into[shard.index]);
       else {
         const rows = queries.get(step.id) ?? { id: step.id, lines: [], order: [], isCut: false, characters: 0 };
@@ -164,7 +166,7 @@ export class StreamTaskRunner {
     shard.version += 1;
     results.push(...shard.gathered.take(shard.index));
     const letGo = [...shard.letGo.splice(0), ...shard.gathered.takeFailed()];
-    const facts = { ...shard.held(), dropped: shard.dropped, letGo, copy };
+    const facts = { ...shard.held(), dropped: shard.dropped, letGo, copy, reach };
     return { ...facts, ...this.#leave(shard, held, order, steps, disk) };
   }
 
@@ -196,7 +198,7 @@ export class StreamTaskRunner {
     let notStored = '';
     if (order !== null && bytesOf(image) > order.bytesMax) {
       try {
-        const onlyAsked = isAtRest(held) && steps.every(({ kind }) => kind === 'query');
+        const onlyAsked = isAtRest(held) && steps.every(({ kind }) => kind === 'query' || kind === 'reach');
         const stored = onlyAsked ? held : storeShard(image, order.file, disk);
         this.#spares.give(image);
         return { image: stored, notStored };
