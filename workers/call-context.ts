@@ -150,6 +150,7 @@ export class CallContext implements HandlerContext {
   abort(reason: string): void {
     this.#controller?.abort(new DOMException(reason, 'AbortError'));
     this.#task?.resolve();
+    this.#task = null;
     if (this.#waiting === null) return;
     for (const waiting of this.#waiting.values()) waiting.reject(new DOMException(reason, 'AbortError'));
     this.#waiting.clear();
@@ -157,10 +158,13 @@ export class CallContext implements HandlerContext {
 
   progress(progress: number, total?: number, message?: string): void {
     const token = this.meta['progressToken'];
-    if (token === undefined || this.#isTask || this.#ended || !(progress > this.#lastProgress)) return;
+    if (token === undefined || this.#isTask || this.#ended) return;
+    // JSON has no other numbers, and after Infinity nothing could rise any more.
+    if (!Number.isFinite(progress) || progress <= this.#lastProgress) return;
     this.#lastProgress = progress;
+    const known = Number.isFinite(total) ? total : undefined;
     const text = this.revision.annotations ? message : undefined;
-    this.#emit('notifications/progress', { progressToken: token, progress, total, message: text }, progress);
+    this.#emit('notifications/progress', { progressToken: token, progress, total: known, message: text }, progress);
   }
 
   log(level: LogLevel, data: unknown, logger?: string): void {
@@ -175,7 +179,8 @@ export class CallContext implements HandlerContext {
     const wanted = stateless ? this.meta[LOG_LEVEL_KEY] : (this.#extras.logLevel ?? 'info');
     const threshold = LEVELS.indexOf(wanted as LogLevel);
     if (threshold === -1 || LEVELS.indexOf(level) < threshold || this.#isTask) return;
-    this.#emit('notifications/message', { level, logger, data }, null);
+    // A record without data would be no record on the wire.
+    this.#emit('notifications/message', { level, logger, data: data ?? null }, null);
   }
 
   #emit(method: string, params: object, progress: number | null): void {
@@ -232,8 +237,12 @@ export class CallContext implements HandlerContext {
   /** Keys are made unique within the call: the second question without a key of its own gets `-2`. */
   #ask(question: Question, wish: string): Promise<unknown> {
     if (this.#ended) return Promise.reject(new Error('the call has ended: nobody is left to ask'));
+    // Nobody would answer: the front end has let go of the call.
+    if (this.cancelled()) return Promise.reject(new DOMException('cancelled', 'AbortError'));
     const missing = missingCapability(question, this.clientCapabilities, this.revision);
     if (missing !== null) return Promise.reject(new MissingCapabilityError(missing));
+    // A task is on its way: whether the question is sent or collected is known when it is there, or refused.
+    if (this.#task !== null) return this.#task.promise.then(() => this.#ask(question, wish));
     this.#askCount += 1;
     if (this.revision.era === 'stateless' && !this.#isTask) return this.#collect(question, wish);
     const askId = this.#askCount;
@@ -274,7 +283,8 @@ export class CallContext implements HandlerContext {
   }
 
   startTask(wish?: { ttlMs?: number | null; pollIntervalMs?: number }): Promise<void> {
-    if (this.#isTask || this.#ended || !this.#clientHasTasks()) return Promise.resolve();
+    // Of a call that was cancelled nobody would make one.
+    if (this.#isTask || this.cancelled() || !this.#canBeTask()) return Promise.resolve();
     const asked = this.questions?.keys().next().value;
     // A question of this round was caught: the call ends with it, and is repeated before anything may become a task.
     if (asked !== undefined) return Promise.reject(new InputRequired(asked));
@@ -288,8 +298,8 @@ export class CallContext implements HandlerContext {
     return promise;
   }
 
-  #clientHasTasks(): boolean {
-    if (this.revision.era !== 'stateless') return false;
+  #canBeTask(): boolean {
+    if (this.revision.era !== 'stateless' || this.entry.kind !== 'tool') return false;
     const extensions = this.clientCapabilities['extensions'];
     return typeof extensions === 'object' && extensions !== null && TASKS_EXTENSION in extensions;
   }

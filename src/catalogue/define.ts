@@ -118,7 +118,8 @@ export interface HandlerContext {
   /** State kept, sealed, across the rounds of a 2026-07-28 call; in one place for other eras. JSON values. */
   readonly state: Map<string, unknown>;
   /**
-   * Tasks extension: from here on the call is a task. No-op when it is one, or when the client cannot. Milliseconds:
+   * Tasks extension: from here on the call is a task. No-op when it is one, when the client cannot, or for what is no
+   * tool. Milliseconds:
    * `ttlMs` it is kept (null: as long as the server allows, 24 h by default, which is also the default and the most),
    * `pollIntervalMs` after which clients ask again (default 1000).
    */

@@ -66,8 +66,8 @@ async function listening(runtime: Runtime, settings: Settings, terminal: Termina
   }
 }
 
-/** The exit code of a drain. */
-export async function closed(runtime: Runtime, graceMs: number, log: Log): Promise<number> {
+/** The exit code of a drain. `drainMs`: for the work in flight; what is kept on disk or in Redis has `graceMs` all the same. */
+export async function closed(runtime: Runtime, graceMs: number, log: Log, drainMs = graceMs): Promise<number> {
   const late = setTimeout(
     () => {
       log.error({ graceMs }, 'the drain did not end within the grace period: leaving');
@@ -75,7 +75,7 @@ export async function closed(runtime: Runtime, graceMs: number, log: Log): Promi
     },
     runtime.settings.drainDelayMs + graceMs + LAST_MS,
   );
-  await runtime.close(graceMs);
+  await runtime.close(drainMs);
   clearTimeout(late);
   log.info({}, 'closed');
   return EXIT.OK;

@@ -12,6 +12,8 @@ import { closed, started } from './serve.ts';
 import { listenForStop } from './signals.ts';
 import { EXIT, type Terminal } from './terminal.ts';
 
+const END_OF_INPUT = 'end of input';
+
 export async function stdio(line: CommandLine, terminal: Terminal): Promise<number> {
   const protocolOut = process.stdout;
   Object.defineProperty(process, 'stdout', { value: process.stderr, configurable: true, enumerable: true });
@@ -21,7 +23,10 @@ export async function stdio(line: CommandLine, terminal: Terminal): Promise<numb
   const runtime = await started(settings, log, terminal);
   if (runtime === null) return EXIT.FAILED;
   const ended = runtime.serveStdio(process.stdin, protocolOut);
-  const why = await Promise.race([ended.then(() => 'end of input'), stopping.asked]);
+  const why = await Promise.race([ended.then(() => END_OF_INPUT), stopping.asked]);
   log.info({ why }, 'closing');
-  return closed(runtime, settings.shutdownGraceMs, log);
+  // Its requests are answered. What still runs are tasks, and unless another node can tell of them, nobody will ask.
+  const isAlone = settings.redisUrl === '';
+  const drainMs = why === END_OF_INPUT && isAlone ? 0 : settings.shutdownGraceMs;
+  return closed(runtime, settings.shutdownGraceMs, log, drainMs);
 }

@@ -45,6 +45,8 @@ export interface DispatcherPorts {
   /** A worker says that something was left behind on it. */
   readonly stray: (load: WorkerLoad | null, message: Extract<ControlOut, { type: 'stray' }>) => void;
   readonly inlineMax: number;
+  /** What a call has to run when its entry says nothing else. */
+  readonly requestTimeoutMs: number;
 }
 
 interface Waiting {
@@ -247,14 +249,14 @@ export class JobDispatcher implements Dispatcher {
   cancel(job: Job, reason: string): void {
     if (job.settled) return;
     job.settled = true;
-    const { flights } = this.#ports;
+    const { flights, now, requestTimeoutMs } = this.#ports;
     if (job.slot === -1) return;
     if (this.#freeUnstarted(job)) {
       this.#planFlush();
       return;
     }
     // A task may have hours; one that nobody wants has as long to stop as any call has to run.
-    job.deadlineAtMs = Math.min(job.deadlineAtMs, this.#ports.now() + job.timeoutMs);
+    job.deadlineAtMs = Math.min(job.deadlineAtMs, now() + (job.entry.timeoutMs || requestTimeoutMs));
     flights.board.cancel(job.slot, CANCEL.CLIENT);
     this.post(job, { type: 'cancel', slot: job.slot, sequence: job.sequence, reason });
   }

@@ -222,6 +222,7 @@ class JoinedEngine implements Engine {
       full: (load) => this.#supervisor.full(load),
       stray: (load, message) => this.#losses.stray(load, message),
       inlineMax: settings.maxConcurrent,
+      requestTimeoutMs: settings.requestTimeoutMs,
     });
   }
 

@@ -126,6 +126,22 @@ export class TaskManager implements Tasks, TaskEnds {
     });
   }
 
+  drop(taskId: string): MaybePromise<void> {
+    const gone = this.#options.store.delete(taskId);
+    if (!(gone instanceof Promise)) {
+      this.#running.delete(taskId);
+      return;
+    }
+    return gone.then(
+      () => void this.#running.delete(taskId),
+      (cause: unknown) => {
+        const task = this.#running.get(taskId);
+        if (task !== undefined) this.#apply(task, 'cancelled', 'its client was never told of it');
+        if (!(cause instanceof RedisUnavailable)) throw cause;
+      },
+    );
+  }
+
   sweep(nowMs: number): void {
     for (const [taskId, task] of this.#running) {
       if (!isExpired(task.record, nowMs) || this.#shared !== null) continue;

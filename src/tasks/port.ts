@@ -127,6 +127,11 @@ export interface Tasks {
     inputResponses: Record<string, unknown>,
   ): MaybePromise<string | Fault>;
   cancel(taskId: string, principalId: string | null): MaybePromise<string | Fault>;
+  /**
+   * Forgets a task whose id nobody was told and whose job is over: it takes no room from results that somebody may still
+   * ask for. While the store is away it is marked as cancelled instead, once that can be stored.
+   */
+  drop(taskId: string): MaybePromise<void>;
   /** Ends what has expired; called by the runtime's coarse timer. */
   sweep(nowMs: number): void;
   readonly size: number;

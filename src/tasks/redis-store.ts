@@ -140,9 +140,10 @@ export class RedisTaskStore implements SharedTaskStore {
   }
 
   async delete(taskId: string): Promise<void> {
-    this.#claims.delete(taskId);
     const keys = [this.#taskBase + taskId, this.#all, this.#endedKey, this.#claimsKey];
     this.#size = Number(await this.#run(DELETE, keys, [taskId]));
+    // Not before: what could not be deleted is still this node's to write.
+    this.#claims.delete(taskId);
   }
 
   sweep(_nowMs: number): void {

@@ -25,6 +25,11 @@ export const chatty = {
 export const inline = { ...chatty, name: 'inline', run: 'inline' };
 `;
 
+const WAITING = `
+export const endless = { kind: 'tool', name: 'endless', task: 'required', handler: () => new Promise(() => {}) };
+export const asks = { kind: 'tool', name: 'asks', handler: (args, context) => context.elicit({ message: 'who?' }) };
+`;
+
 describe('stdio', () => {
   test('keeps stdout for the protocol, whatever tools print, and ends with its input', async (context) => {
     const cwd = folderWith(context, { 'tools/chatty.mjs': CHATTY });
@@ -64,6 +69,31 @@ describe('stdio', () => {
     assert.equal(code, 0);
     const answered = out.split('\n').filter((line) => line.includes('xxx'));
     assert.deepEqual(answered.map((line) => (JSON.parse(line) as Message).id).sort(), ids);
+  });
+
+  test('ends with its input, whatever a task or a question still waits for', { timeout: 60_000 }, async (context) => {
+    const cwd = folderWith(context, { 'tools/waiting.mjs': WAITING });
+    const grace = ['--shutdown-grace-ms', '3600000', '--request-timeout-ms', '3600000'];
+    const child = asChild(context, ['stdio', '--tools', 'tools', '--workers', '1', ...grace], { cwd });
+    const _meta = {
+      'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+      'io.modelcontextprotocol/clientCapabilities': { extensions: { 'io.modelcontextprotocol/tasks': {} } },
+    };
+    const task = await request(child, 1, 'tools/call', { name: 'endless', arguments: {}, _meta });
+    assert.equal((task.result as { resultType?: string }).resultType, 'task');
+    await request(child, 2, 'initialize', {
+      protocolVersion: '2025-11-25',
+      capabilities: { elicitation: {} },
+      clientInfo: { name: 'test', version: '1' },
+    });
+    const call = { jsonrpc: '2.0', id: 3, method: 'tools/call', params: { name: 'asks', arguments: {} } };
+    child.process.stdin.write(`${JSON.stringify(call)}\n`);
+    assert.equal((JSON.parse(await child.line()) as Message).method, 'elicitation/create');
+    child.process.stdin.end();
+    const answer = JSON.parse(await child.line()) as { id: number; error: { message: string } };
+    assert.equal(answer.id, 3);
+    assert.match(answer.error.message, /ended its input/);
+    assert.equal((await child.ended).code, 0);
   });
 
   test('ends with 0 on SIGTERM', async (context) => {

@@ -24,6 +24,7 @@ import { RecordingSink } from './harness.ts';
 export const WORKERS = 2;
 const QUEUE = 6;
 const PERMITS = 4;
+export const REQUEST_TIMEOUT_MS = 100;
 const ignore = (): void => undefined;
 const quietLog = { debug: ignore, info: ignore, warn: ignore, error: ignore };
 
@@ -181,6 +182,7 @@ export class PlayedRig {
       full: () => undefined,
       stray: () => undefined,
       inlineMax: 0,
+      requestTimeoutMs: REQUEST_TIMEOUT_MS,
     });
     this.supervisor = new Supervisor(
       {

@@ -300,6 +300,9 @@ export class FakeTasks implements Tasks {
     this.calls.push(['cancel', taskId, principalId]);
     return '{"cancelled":true}';
   }
+  drop(taskId: string): void {
+    this.calls.push(['drop', taskId]);
+  }
   async close(): Promise<void> {
     return;
   }

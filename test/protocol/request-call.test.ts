@@ -186,7 +186,7 @@ describe('a tool whose calls are tasks', () => {
     assert.deepEqual([channel.answers, channel.status], [1, 503]);
     // Nobody goes on with what its client was refused.
     assert.deepEqual(tasks.sink.events, []);
-    assert.deepEqual(tasks.calls.at(-1), ['cancel', 'task-1', null]);
+    assert.deepEqual(tasks.calls.at(-1), ['drop', 'task-1']);
   });
 
   test('is refused when there is no room for its task', () => {
@@ -210,13 +210,13 @@ describe('a tool whose calls are tasks', () => {
     assert.equal(channel.text, TASK_RESULT);
   });
 
-  test('whose client leaves meanwhile does not start, and its task is cancelled', async () => {
+  test('whose client leaves meanwhile does not start, and its task is forgotten', async () => {
     const { run, channel, dispatcher, tasks } = start('always', { _meta: META_WITH_TASKS });
     tasks.created = Promise.resolve(tasks.created);
     run()?.cancel('gone');
     await tasks.created;
     assert.deepEqual([dispatcher.jobs.length, channel.answers], [0, 0]);
-    assert.deepEqual(tasks.calls.at(-1), ['cancel', 'task-1', null]);
+    assert.deepEqual(tasks.calls.at(-1), ['drop', 'task-1']);
   });
 
   test('whose store fails is an internal error', async () => {
@@ -266,7 +266,7 @@ describe('a call that becomes a task on its way', () => {
     job.sink.completed(job, 200, RESULT);
     await tasks.created;
     assert.equal(channel.text, RESULT.toString());
-    assert.deepEqual(tasks.calls.at(-1), ['cancel', 'task-1', null]);
+    assert.deepEqual(tasks.calls.at(-1), ['drop', 'task-1']);
     assert.deepEqual(dispatcher.tasksStarted, []);
   });
 });

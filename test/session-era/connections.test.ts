@@ -318,6 +318,27 @@ describe('the end of a connection', () => {
     assert.equal(wire.peer.sent.at(-1), resultOf('2'));
   });
 
+  test('of its input leaves nobody waiting for an answer, and lets nobody ask any more', async () => {
+    const harness = new Harness();
+    const wire = new Wire(harness);
+    wire.initialize();
+    wire.say(call(1));
+    const { caller, channel } = harness.methods.get('1');
+    const [waits, asksLater] = [fakeJob(), fakeJob()];
+    channel.send(caller.asks?.open(waits, askOf(4)) ?? '');
+    wire.connection.ended?.();
+    assert.equal(caller.asks?.open(asksLater, askOf(5)), '');
+    await Promise.resolve();
+    const answers = harness.dispatcher.answers.map(({ job, askId, error }) => [job, askId, error?.code]);
+    assert.deepEqual(answers, [
+      [waits, 4, -32603],
+      [asksLater, 5, -32603],
+    ]);
+    harness.methods.answer('1');
+    assert.deepEqual(wire.peer.closed, { code: 1000, reason: '' });
+    assert.equal(wire.peer.sent.at(-1), resultOf('1'));
+  });
+
   test('of its input closes at once when nothing is in flight', () => {
     const wire = new Wire(new Harness());
     wire.connection.ended?.();

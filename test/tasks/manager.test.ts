@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { fault } from '../../src/protocol/faults.ts';
+import { RedisUnavailable } from '../../src/redis/unavailable.ts';
 import { MemoryTaskStore } from '../../src/tasks/memory-store.ts';
+import type { TaskStore } from '../../src/tasks/port.ts';
 import { ASKS_PER_TASK_MAX } from '../../src/tasks/running-task.ts';
 import { FakeEngine, newJob, textOf, WISH } from './fake-engine.ts';
 import { taskRecord } from './task-store.contract.ts';
@@ -250,6 +252,31 @@ describe('cancelling a task', () => {
       ['cancelled'],
     );
     assert.equal(engine.logged.length, 1);
+  });
+});
+
+describe('dropping a task that nobody was told of', () => {
+  test('leaves nothing, so that calls that are refused take no room from results that are kept', async () => {
+    const engine = new FakeEngine({ tasksMax: 3 });
+    const ended = [await engine.start(), await engine.start()];
+    for (const { respond } of ended) respond({ result: { content: [] } });
+    for (let n = 0; n < 10; n += 1) {
+      const { taskId } = await engine.start();
+      await engine.tasks.drop(taskId);
+      assert.deepEqual(await engine.tasks.get(taskId, 'ann'), unknown);
+    }
+    for (const { taskId } of ended) assert.equal((await engine.view(taskId)).status, 'completed');
+    assert.equal(engine.tasks.size, 2);
+    assert.deepEqual([engine.told.length, engine.cancelled.length], [2, 0]);
+  });
+
+  test('marks it as cancelled when the store is away', async () => {
+    const store: TaskStore = new MemoryTaskStore({ tasksMax: 3 });
+    const engine = new FakeEngine({ store });
+    const { taskId } = await engine.start();
+    store.delete = () => Promise.reject(new RedisUnavailable('away', 'away', false));
+    await engine.tasks.drop(taskId);
+    assert.equal((await engine.view(taskId)).status, 'cancelled');
   });
 });
 

@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { RedisConnection } from '../../src/redis/connection.ts';
+import { RedisUnavailable } from '../../src/redis/unavailable.ts';
 import { RedisTaskStore } from '../../src/tasks/redis-store.ts';
 import { QUIET } from '../redis/redis-server.ts';
 import { newPrefix, SharedRedis, until } from '../redis/shared-redis.ts';
@@ -105,6 +106,27 @@ describe('after Redis was away for longer than a claim', () => {
       });
       assert.equal(first?.lostNodes, 2);
       assert.ok(performance.now() - awayAtMs > 5_000);
+    } finally {
+      commands.close();
+      await proxy.end();
+    }
+  });
+
+  test('a task that could not be deleted meanwhile can still be ended by its node', async () => {
+    const [proxy, url] = await proxied();
+    const commands = new RedisConnection(url, 'test', QUIET);
+    const { subscriber } = await redis.clients();
+    const setup = { prefix: newPrefix(), tasksMax: 10, claimMs: 60_000, nodeId: 'a', start: 'a1' };
+    const store = new RedisTaskStore({ ...setup, commands, subscriber });
+    try {
+      await commands.ready();
+      await store.put(taskRecord('1'));
+      await proxy.refuse();
+      await until('the loss', () => !commands.up);
+      await assert.rejects(store.delete('1'), RedisUnavailable);
+      await proxy.accept();
+      await until('the connection', () => commands.up);
+      assert.equal(await store.put(taskRecord('1', { status: 'cancelled' })), 'stored');
     } finally {
       commands.close();
       await proxy.end();

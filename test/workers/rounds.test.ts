@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { defineTool } from '../../src/catalogue/define.ts';
+import { definePrompt, defineResource, defineTool } from '../../src/catalogue/define.ts';
 import { REVISION_2025_11_25 } from '../../src/protocol/revisions.ts';
 import { type Answer, type CallOptions, RunnerRig, textOf } from './runner-harness.ts';
 
@@ -52,7 +52,32 @@ const asksInTask = defineTool({ name: 'asks-in-task', input: any }, async (_args
   return `${context.isTask} ${String(content?.['name'])}`;
 });
 
-const TOOLS = [both, swallows, remembers, hoards, confirms, tasks, asksInTask];
+/** Does not wait until it is a task. */
+const startsThenAsks = defineTool({ name: 'starts-then-asks', input: any }, async (_args, context) => {
+  void context.startTask();
+  const { content } = await context.elicit({ message: 'who?', schema: named });
+  return `${context.isTask} ${String(content?.['name'])}`;
+});
+const deaf = defineTool({ name: 'deaf', input: any }, async (_args, context) => {
+  await new Promise((resolve) => context.signal.addEventListener('abort', resolve, { once: true }));
+  await context.startTask();
+  const asked = await context.elicit({ message: 'still there?' }).then(
+    () => 'answered',
+    (error: Error) => error.name,
+  );
+  return `${context.isTask} ${asked}`;
+});
+const promptOfTask = definePrompt({ name: 'prompt-of-task' }, async (_args, context) => {
+  await context.startTask();
+  return 'no task';
+});
+const resourceOfTask = defineResource({ uri: 'test://task', name: 'resource-of-task' }, async (_uri, _is, context) => {
+  await context.startTask();
+  return 'no task';
+});
+
+const TOOLS = [both, swallows, remembers, hoards, confirms, tasks, asksInTask, startsThenAsks, deaf];
+const TASK_CAPABLE = { ...CAPABLE, extensions: { 'io.modelcontextprotocol/tasks': {} } };
 
 interface Round {
   readonly answer: Answer;
@@ -172,8 +197,7 @@ describe('rounds of a stateless call', () => {
 
   test('a call that has asked does not become a task in the same round', async () => {
     const rig = new RunnerRig(TOOLS);
-    const capabilities = { ...CAPABLE, extensions: { 'io.modelcontextprotocol/tasks': {} } };
-    const first = await round(rig, 'tasks', {}, { capabilities });
+    const first = await round(rig, 'tasks', {}, { capabilities: TASK_CAPABLE });
     assert.deepEqual(first.asked, ['elicitation']);
     assert.equal(rig.heard('task').length, 0);
   });
@@ -213,8 +237,7 @@ describe('questions that are sent', () => {
   test('a cancelled call does not wait for its answer, nor for its task', async () => {
     const rig = new RunnerRig(TOOLS);
     const asking = rig.call('swallows', session);
-    const capabilities = { ...CAPABLE, extensions: { 'io.modelcontextprotocol/tasks': {} } };
-    const starting = rig.call('asks-in-task', { capabilities });
+    const starting = rig.call('asks-in-task', { capabilities: TASK_CAPABLE });
     for (const { sequence, slot } of [asking, starting]) {
       rig.board.cancel(slot, 1);
       rig.runner.cancel(slot, sequence, 'gone');
@@ -224,10 +247,49 @@ describe('questions that are sent', () => {
     assert.equal(rig.runner.pending, 0);
   });
 
+  for (const era of ['session', 'stateless'] as const) {
+    test(`a cancelled call that asks only then, or wants to be a task, is told so at once (${era})`, async () => {
+      const rig = new RunnerRig(TOOLS);
+      const { done, sequence, slot } = rig.call('deaf', era === 'session' ? session : { capabilities: TASK_CAPABLE });
+      rig.board.cancel(slot, 1);
+      rig.runner.cancel(slot, sequence, 'gone');
+      assert.equal(textOf(await done), 'false AbortError');
+      assert.deepEqual([rig.heard('ask').length, rig.heard('task').length], [0, 0]);
+    });
+  }
+
+  for (const [which, taskId] of [
+    ['is sent once it is one', 'task-1'],
+    ['is collected when it does not become one', ''],
+  ] as const) {
+    test(`a question of a call on its way to be a task ${which}`, async () => {
+      const rig = new RunnerRig(TOOLS);
+      const { done, sequence, slot } = rig.call('starts-then-asks', { capabilities: TASK_CAPABLE });
+      await null;
+      assert.equal(rig.heard('ask').length, 0);
+      rig.runner.taskStarted(slot, sequence, taskId);
+      await null;
+      await null;
+      if (taskId !== '') rig.runner.answer(slot, sequence, ask(rig), JSON.stringify(accepted('gil')), null);
+      const answer = await done;
+      if (taskId !== '') assert.equal(textOf(answer), 'true gil');
+      else assert.deepEqual(Object.keys(answer.message.result?.['inputRequests'] as object), ['elicitation']);
+    });
+  }
+
+  test('only calls of tools become tasks', async () => {
+    const rig = new RunnerRig([promptOfTask, resourceOfTask]);
+    const answers = [
+      await rig.call('prompt-of-task', { capabilities: TASK_CAPABLE }).done,
+      await rig.call('resource-of-task', { capabilities: TASK_CAPABLE, params: { uri: 'test://task' } }).done,
+    ];
+    assert.deepEqual(rig.heard('task'), []);
+    for (const { message } of answers) assert.match(JSON.stringify(message.result), /no task/);
+  });
+
   test('from the start of a task on, questions are sent and not collected', async () => {
     const rig = new RunnerRig(TOOLS);
-    const capabilities = { ...CAPABLE, extensions: { 'io.modelcontextprotocol/tasks': {} } };
-    const { done, sequence, slot } = rig.call('asks-in-task', { capabilities });
+    const { done, sequence, slot } = rig.call('asks-in-task', { capabilities: TASK_CAPABLE });
     rig.runner.taskStarted(slot, sequence, 'task-1');
     await null;
     await null;
@@ -245,7 +307,6 @@ describe('questions that are sent', () => {
       }
     };
     assert.equal(textOf(await rig.call('swallows', session).done), 'fay');
-    const capabilities = { ...CAPABLE, extensions: { 'io.modelcontextprotocol/tasks': {} } };
-    assert.equal(textOf(await rig.call('asks-in-task', { capabilities }).done), 'true fay');
+    assert.equal(textOf(await rig.call('asks-in-task', { capabilities: TASK_CAPABLE }).done), 'true fay');
   });
 });

@@ -2,7 +2,7 @@
  * A runner over a board of its own, on the test's thread: what one call leaves on the board and says over its port.
  */
 import { Buffer } from 'node:buffer';
-import type { Definition, ToolDefinition } from '../../src/catalogue/define.ts';
+import type { Definition } from '../../src/catalogue/define.ts';
 import { foldedAfter, foldedNow } from '../../src/dispatch/folded-time.ts';
 import { JOB_FLAG, type JobExtras } from '../../src/dispatch/job.ts';
 import { JobBoard, OUTCOMES, STATE } from '../../src/dispatch/job-board.ts';
@@ -61,8 +61,8 @@ export class RunnerRig {
 
   constructor(definitions: readonly Definition[]) {
     this.#entries = definitions.map((definition, key) => {
-      const { name } = definition as ToolDefinition;
-      return loadEntry({ key, kind: 'tool', name, paramHeaders: [] }, definition);
+      const { kind, name } = definition;
+      return loadEntry({ key, kind, name, paramHeaders: [] }, definition);
     });
     this.runner = new JobRunner({
       board: this.board,
@@ -105,7 +105,8 @@ export class RunnerRig {
     const revision = options.revision ?? REVISION_2026_07_28;
     const _meta = { [VERSION]: '2026-07-28', [CAPABILITIES]: options.capabilities ?? {}, ...options.meta };
     const params = { name, arguments: options.args ?? {}, _meta, ...options.params };
-    const body = JSON.stringify({ jsonrpc: '2.0', id: sequence, method: 'tools/call', params });
+    const { method } = this.entry(name);
+    const body = JSON.stringify({ jsonrpc: '2.0', id: sequence, method, params });
     const extras = options.extras === undefined ? '' : JSON.stringify(options.extras);
     const large = this.board.writeBody(slot, Buffer.from(body), extras) ? null : Buffer.from(body);
     const deadlineAt = foldedAfter(foldedNow(), options.deadlineMs ?? 10_000);

@@ -212,3 +212,22 @@ test('after its end a call says nothing more and asks nobody', async () => {
   assert.equal(rig.said.length, before);
   assert.equal(context.cancelled(), true);
 });
+
+test('progress and log records are right on the wire, whatever numbers and values a tool gives', async () => {
+  const says = defineTool({ name: 'says', input: any }, (_args, context) => {
+    for (const progress of [Number.NaN, Number.NEGATIVE_INFINITY, 1, Number.POSITIVE_INFINITY, 2]) {
+      context.progress(progress, progress === 1 ? Number.POSITIVE_INFINITY : 2);
+    }
+    context.log('info', undefined);
+    return 'said';
+  });
+  const rig = new RunnerRig([says]);
+  const meta = { progressToken: 7, 'io.modelcontextprotocol/logLevel': 'info' };
+  await rig.call('says', { meta }).done;
+  const params = rig.heard('emit').map(([, , message]) => JSON.parse(String(message)).params);
+  assert.deepEqual(params, [
+    { progressToken: 7, progress: 1 },
+    { progressToken: 7, progress: 2, total: 2 },
+    { level: 'info', data: null },
+  ]);
+});

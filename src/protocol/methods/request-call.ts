@@ -191,9 +191,9 @@ export class RequestCall implements JobSink, OpenRequest {
 
   /** Its client has not heard of it: nobody will ever ask for it. */
   #dropTask(taskId: string): void {
-    const dropped = this.#deps.tasks.cancel(taskId, this.#caller.principal?.id ?? null);
+    const dropped = this.#deps.tasks.drop(taskId);
     if (!(dropped instanceof Promise)) return;
-    dropped.catch((cause: unknown) => this.#deps.log.error({ err: cause, taskId }, 'a task could not be cancelled'));
+    dropped.catch((cause: unknown) => this.#deps.log.error({ err: cause, taskId }, 'a task could not be forgotten'));
   }
 
   #fail(cause: unknown): void {

@@ -14,6 +14,7 @@ import type { AskRouter, JsonObject } from '../channel.ts';
 import { FAULTS } from '../faults.ts';
 
 const ELSEWHERE = -1;
+const DEAF = { code: FAULTS.internal.code, message: 'the client has ended its input: it can answer no question' };
 
 interface Waiting {
   readonly job: Job;
@@ -36,6 +37,7 @@ export class SessionAsks implements AskRouter {
   /** `''`: no other node asks this client, and ids are numbers. */
   readonly #tag: string;
   #nextId = 1;
+  #closed = false;
   /** Made on first use: most sessions are never asked. */
   #waiting: Map<number, Waiting> | null = null;
 
@@ -48,9 +50,10 @@ export class SessionAsks implements AskRouter {
   /** The request to send, or `''` when too many questions wait: the job has then been told. */
   open(job: Job, ask: Ask): string {
     this.#waiting ??= new Map();
-    if (this.#waiting.size >= this.#asksMax) {
+    if (this.#closed || this.#waiting.size >= this.#asksMax) {
+      const why = this.#closed ? DEAF : tooMany(this.#asksMax);
       // Not in this call: the job's sink is in the middle of telling us.
-      queueMicrotask(() => this.#dispatcher.answer(job, ask.askId, null, tooMany(this.#asksMax)));
+      queueMicrotask(() => this.#dispatcher.answer(job, ask.askId, null, why));
       return '';
     }
     const id = this.#nextId++;
@@ -63,6 +66,13 @@ export class SessionAsks implements AskRouter {
   forget(job: Job): void {
     if (this.#waiting === null || this.#waiting.size === 0) return;
     for (const [id, waiting] of this.#waiting) if (waiting.job === job) this.#waiting.delete(id);
+  }
+
+  /** The client can send no answer any more: those who wait for one are told so, and whoever asks from now on. */
+  close(): void {
+    this.#closed = true;
+    for (const { job, askId } of this.#waiting?.values() ?? []) this.#dispatcher.answer(job, askId, null, DEAF);
+    this.#waiting = null;
   }
 
   /** A JSON-RPC response the client posted. */

@@ -112,6 +112,7 @@ export class Connection implements MessageConnection, CallOwner, Beating, Outlet
   ended(): void {
     this.#inputOver = true;
     this.#listens.endAll('end of input', null);
+    this.#state?.asks.close();
     this.settled();
   }
 
