@@ -120,6 +120,7 @@ const dispatcher: JobDispatcher = new JobDispatcher({
   full: ignore,
   stray: ignore,
   inlineMax: 0,
+  pumped: () => undefined,
 });
 
 async function turns(count: number): Promise<number> {

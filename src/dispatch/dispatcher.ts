@@ -45,6 +45,8 @@ export interface DispatcherPorts {
   /** A worker says that something was left behind on it. */
   readonly stray: (load: WorkerLoad | null, message: Extract<ControlOut, { type: 'stray' }>) => void;
   readonly inlineMax: number;
+  /** Calls have what they can of the workers, whose states may have changed before. */
+  readonly pumped: () => void;
 }
 
 interface Waiting {
@@ -242,6 +244,7 @@ export class JobDispatcher implements Dispatcher {
       sender.flush();
       admission.held = sender.saturated;
     }
+    this.#ports.pumped();
   }
 
   cancel(job: Job, reason: string): void {

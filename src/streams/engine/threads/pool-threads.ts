@@ -170,7 +170,7 @@ export class PoolThreads implements StreamThreads {
     }
   }
 
-  /** A worker has come up, or one has room. */
+  /** A worker has come up, one has room, or a call does not have it any more. */
   pump(): void {
     while (this.#waiting.length > 0) {
       const { reject, resolve, seat, task } = this.#waiting[0] as Waiting;
