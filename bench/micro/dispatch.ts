@@ -121,6 +121,7 @@ const dispatcher: JobDispatcher = new JobDispatcher({
   stray: ignore,
   inlineMax: 0,
   requestTimeoutMs: 5_000,
+  pumped: () => undefined,
 });
 
 async function turns(count: number): Promise<number> {

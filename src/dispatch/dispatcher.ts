@@ -47,6 +47,8 @@ export interface DispatcherPorts {
   readonly inlineMax: number;
   /** What a call has to run when its entry says nothing else. */
   readonly requestTimeoutMs: number;
+  /** Calls have what they can of the workers, whose states may have changed before. */
+  readonly pumped: () => void;
 }
 
 interface Waiting {
@@ -244,6 +246,7 @@ export class JobDispatcher implements Dispatcher {
       sender.flush();
       admission.held = sender.saturated;
     }
+    this.#ports.pumped();
   }
 
   cancel(job: Job, reason: string): void {

@@ -5,7 +5,8 @@
  * Role: the front-end thread's books over the job board. `jobs[slot]` is the job that owns a slot from acceptance to
  * its release; a `WorkerLoad` sums the blocking time its worker is still expected to need.
  * Invariants: `load.jobs` is the number of slots whose job has `worker === load.index`; `load.expectedUs` is the sum of
- * `expectedUs` over those that have not run yet. An asynchronous job that only waits costs its worker nothing.
+ * `expectedUs` over those that have not run yet, and of what tasks of the live streams are charged. An asynchronous job
+ * that only waits costs its worker nothing.
  */
 import { Buffer } from 'node:buffer';
 import type { PoolWorker } from '../pool/port.ts';
@@ -13,6 +14,9 @@ import { FOLDED_AHEAD_MS_MAX, foldedAfter, foldedNow } from './folded-time.ts';
 import type { Job } from './job.ts';
 import { FreeSlots, type JobBoard, SEQUENCE_MASK } from './job-board.ts';
 import { Pulse } from './pulse.ts';
+
+/** Far less than any call takes. */
+const REST_US = 0.5;
 
 export class WorkerLoad {
   readonly worker: PoolWorker;
@@ -43,6 +47,16 @@ export class WorkerLoad {
   constructor(worker: PoolWorker, nowMs: number) {
     this.worker = worker;
     this.pulse = new Pulse(nowMs);
+  }
+
+  charge(us: number): void {
+    this.expectedUs += us;
+  }
+
+  /** What sums of fractions leave over is nothing: a worker with nothing left to run is known by its 0. */
+  discharge(us: number): void {
+    this.expectedUs -= us;
+    if (this.expectedUs < REST_US) this.expectedUs = 0;
   }
 
   retire(reason: string, nowMs: number): void {
@@ -97,7 +111,7 @@ export class Flights {
     if (load.jobs === 0) load.pulse.restart(nowMs);
     job.worker = load.worker.index;
     load.jobs += 1;
-    load.expectedUs += expectedUs;
+    load.charge(expectedUs);
     this.#expectedUs[job.slot] = expectedUs;
     this.#sequence = (this.#sequence + 1) & SEQUENCE_MASK;
     job.sequence = this.#sequence;
@@ -115,9 +129,8 @@ export class Flights {
   discharge(job: Job): void {
     const load = this.loads[job.worker];
     if (load === null || load === undefined) return;
-    load.expectedUs -= this.#expectedUs[job.slot] as number;
+    load.discharge(this.#expectedUs[job.slot] as number);
     this.#expectedUs[job.slot] = 0;
-    if (load.expectedUs < 0.5) load.expectedUs = 0;
   }
 
   /** Takes a job off its worker; it keeps its slot. */

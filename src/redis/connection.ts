@@ -29,6 +29,8 @@ export type RedisArgument = string | number | Buffer;
 const PENDING_MAX = 20_000;
 /** Answers in a row that did not come in time, after which the connection is taken for dead. */
 const SLOW_MAX = 3;
+/** Told of one absence. */
+const REASONS_MAX = 8;
 
 export class RedisConnection {
   /** `redis://host:port/db`, without user and password. */
@@ -37,6 +39,8 @@ export class RedisConnection {
   readonly #commandMsMax: number;
   readonly #listeners = new Set<(up: boolean) => void>();
   #lost = false;
+  /** Why it could not be reached since then: each reason is told once. */
+  readonly #told = new Set<string>();
   #closed = false;
   #pending = 0;
   #slow = 0;
@@ -51,7 +55,7 @@ export class RedisConnection {
     this.#commandMsMax = given.commandMsMax;
     this.#redis = makeClient(address, given, () => this.#closed);
     this.#redis.on('error', (error: Error) => {
-      if (this.#lost || this.#closed) return;
+      if (this.#closed || !this.#isNew(error)) return;
       this.#lost = true;
       log.warn({ err: error, redis: this.address, user: owner }, 'Redis cannot be reached; it is tried again');
     });
@@ -65,9 +69,18 @@ export class RedisConnection {
     this.#redis.on('ready', () => {
       if (this.#lost) log.info({ redis: this.address, user: owner }, 'Redis is reached again');
       this.#lost = false;
+      this.#told.clear();
       this.#slow = 0;
       void serversConnected(this.#redis).then(() => this.up && this.#tell(true));
     });
+  }
+
+  /** By its code: texts may count attempts or name ports. */
+  #isNew(error: Error & { readonly code?: string }): boolean {
+    const reason = error.code ?? /^\S+/.exec(error.message)?.[0] ?? '';
+    if (this.#told.has(reason) || this.#told.size >= REASONS_MAX) return false;
+    this.#told.add(reason);
+    return true;
   }
 
   /** Whether a command has a chance now. */

@@ -131,11 +131,27 @@ function connectionOptions(address: RedisAddress, options: ClientOptions): Redis
     maxRetriesPerRequest: 0,
     connectTimeout: CONNECT_MS_MAX,
     keepAlive: 5_000,
-    reconnectOnError: (error) => (error.message.startsWith('READONLY') ? 1 : false),
+    reconnectOnError: leavesReplicas(),
     ...(options.commandMsMax === 0 ? {} : { commandTimeout: options.commandMsMax }),
     ...(address.username === '' ? {} : { username: address.username }),
     ...(address.password === '' ? {} : { password: address.password }),
     ...(address.tls ? { tls: { ...ca } } : {}),
+  };
+}
+
+/**
+ * A primary that answers READONLY has become a replica: whoever is primary is found anew. Where that is the same server
+ * again, and each connection begins with a write, pauses double between two attempts as if it could not be reached.
+ */
+function leavesReplicas(): (error: Error) => 1 | false {
+  let attempt = 0;
+  let notBeforeMs = 0;
+  return (error) => {
+    const nowMs = performance.now();
+    if (!error.message.startsWith('READONLY') || nowMs < notBeforeMs) return false;
+    attempt = nowMs > notBeforeMs + PAUSE_MS_MAX ? 1 : attempt + 1;
+    notBeforeMs = nowMs + pauseMs(attempt, Math.random());
+    return 1;
   };
 }
 

@@ -55,7 +55,7 @@ export interface Engine {
   utilization(index: number): number;
   /** What stream tasks need of the workers. */
   streamPorts(): PoolPorts;
-  /** Called when a worker has come up. */
+  /** Called when a worker may take more than before: it has come up, or a call that had it for a while has ended. */
   onWorker(listener: () => void): void;
   /** Waits for the jobs in flight, at most `graceMs`. New ones are taken until `stop`. */
   drain(graceMs: number): Promise<void>;
@@ -176,7 +176,6 @@ class JoinedEngine implements Engine {
         meters.workerStarted();
         if (this.liveWorkers() === settings.workers) this.#allUp();
         this.dispatcher.pump();
-        for (const listener of this.#workerListeners) listener();
       },
       lost: (worker, cause, message) => {
         const load = loads[worker.index];
@@ -223,6 +222,9 @@ class JoinedEngine implements Engine {
       stray: (load, message) => this.#losses.stray(load, message),
       inlineMax: settings.maxConcurrent,
       requestTimeoutMs: settings.requestTimeoutMs,
+      pumped: () => {
+        for (const listener of this.#workerListeners) listener();
+      },
     });
   }
 

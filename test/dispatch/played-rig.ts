@@ -107,6 +107,8 @@ const answerOf = (id: number): string => `{"jsonrpc":"2.0","id":${id},"result":{
 export class PlayedRig {
   readonly #known: boolean;
   nowMs = 0;
+  /** Times that work was handed out, as far as there is any: each look of the supervisor is followed by one. */
+  looks = 0;
   /** That the process has for itself. */
   cores = 1;
   /** Of the whole process; above 1000 the supervisor looks for a worker to end. */
@@ -183,6 +185,9 @@ export class PlayedRig {
       stray: () => undefined,
       inlineMax: 0,
       requestTimeoutMs: REQUEST_TIMEOUT_MS,
+      pumped: () => {
+        this.looks += 1;
+      },
     });
     this.supervisor = new Supervisor(
       {

@@ -14,6 +14,7 @@
  * turn in which that is lost; what was not written by then is refused by its token.
  */
 import type { Lease, Leases, Membership } from '../../cluster/port.ts';
+import { RedisUnavailable } from '../../redis/unavailable.ts';
 import type { EngineLog } from '../engine/engine.ts';
 import { ranking } from './rendezvous.ts';
 import type { UnitEngine } from './unit-engine.ts';
@@ -23,6 +24,8 @@ import type { Unit } from './units.ts';
 const TURN_MS = 2_000;
 const PAUSE_MS = 250;
 const PAUSE_MS_MAX = 30_000;
+/** While Redis is away, however long: whoever waits for it wants the unit soon after it is back, and asking costs nothing. */
+const AWAY_PAUSE_MS = 1_000;
 /** Between two requests to yield. */
 const ASK_MS = 2_000;
 /** A node that could not open a unit takes it from nobody who can for so long. */
@@ -250,8 +253,15 @@ export class UnitOwnership {
   }
 
   #failed(error: unknown): void {
+    const before = this.trouble;
     this.trouble = error instanceof Error ? error.message : String(error);
-    this.#note(error, 'streams could not be taken over; it is tried again');
+    // What Redis refuses for what is in it, another look does not change.
+    const isAway = error instanceof RedisUnavailable && error.why !== 'refused';
+    if (!isAway || this.trouble !== before) this.#note(error, 'streams could not be taken over; it is tried again');
+    if (isAway) {
+      this.#retryAtMs = this.#ports.now() + AWAY_PAUSE_MS;
+      return;
+    }
     this.#askAtMs = this.#ports.now() + ASK_AFTER_FAILURE_MS;
     this.#pause();
   }

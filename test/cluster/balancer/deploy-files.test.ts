@@ -3,7 +3,8 @@
  * and their times fit together. HAProxy and nginx are checked by their own programs; so is the unit, where there is one.
  */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,6 +14,7 @@ import { compileLoaded } from '../../../src/config/compile.ts';
 import { loadConfig } from '../../../src/config/load.ts';
 import type { Settings } from '../../../src/config/settings.ts';
 import { PACKAGE_ROOT } from '../../../src/config/version.ts';
+import { serve } from '../../clients/serve.ts';
 import { commandFile } from '../../services.ts';
 import { balancerFile, DEPLOY } from './balancers.ts';
 
@@ -91,6 +93,22 @@ describe('deploy', () => {
     assert.match(read('Dockerfile'), /^CMD \["node", "dist\/src\/cli\/main.js", "serve"\]$/m);
   });
 
+  test('the health check of the image: a node is live whatever names its clients use, and dead when it is gone', async () => {
+    const command = /^HEALTHCHECK [^[]*CMD (\[.*\])$/m.exec(read('Dockerfile'))?.[1];
+    const [, ...args] = JSON.parse(command ?? '[]') as string[];
+    const served = await serve('auto', { host: '0.0.0.0', allowedHosts: ['mcp.example.com'] });
+    const exitCode = async (): Promise<unknown> => {
+      const env = { ...process.env, MILLRACE_PORT: String(served.port) };
+      return (await once(spawn(process.execPath, args, { env }), 'exit'))[0];
+    };
+    try {
+      assert.equal(await exitCode(), 0);
+    } finally {
+      await served.close();
+    }
+    assert.equal(await exitCode(), 1);
+  });
+
   test('kubernetes.yaml: selectors, probes, budgets and times fit together', async () => {
     const documents = parseAllDocuments(read('kubernetes.yaml'));
     assert.deepEqual(
@@ -133,6 +151,9 @@ describe('deploy', () => {
     const environment = [...unit.matchAll(/^Environment=([A-Z_]+)=(.*)$/gm)].map((match) => [match[1], match[2]]);
     const settings = await settingsOf(Object.fromEntries(environment) as Record<string, string>);
     checkTimes(settings, Number(/^TimeoutStopSec=(\d+)$/m.exec(unit)?.[1]) * 1000);
+    const example = /^# {3}MILLRACE_ALLOWED_HOSTS=(.*)$/m.exec(unit)?.[1]?.split(',') ?? [];
+    const checked = /BALANCER_HEALTH_HOST-([^}]+)/.exec(read('haproxy.cfg'))?.[1] ?? '';
+    assert.ok(example.includes(checked), `${checked} is not among ${example.join(', ')}`);
     const verifier = commandFile('systemd-analyze');
     if (verifier === null) return;
     // Where Node.js is differs between machines, and the verifier looks for it.

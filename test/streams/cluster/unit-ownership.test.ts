@@ -1,8 +1,9 @@
 /**
- * What a node does with a unit that takes long to open, when it should have it no more.
+ * What a node does with a unit that takes long to open, when it should have it no more, and with one it could not have.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { RedisUnavailable } from '../../../src/redis/unavailable.ts';
 import { leaseName, UnitOwnership } from '../../../src/streams/cluster/unit-ownership.ts';
 import { UnitRoute } from '../../../src/streams/cluster/unit-route.ts';
 import type { Unit } from '../../../src/streams/cluster/units.ts';
@@ -56,6 +57,37 @@ test('a lease that is lost meanwhile ends it, and the next one is another try', 
   });
   await ownership.stop();
   assert.equal(cluster.holderOf(leaseName('u')), null);
+});
+
+test('after Redis was away, however long, it is taken over within a second', async () => {
+  const cluster = new FakeCluster();
+  const { leases, membership } = cluster.join('n1');
+  let isAway = true;
+  let nowMs = 0;
+  let opened = 0;
+  const told: string[] = [];
+  const ownership = new UnitOwnership(UNIT, {
+    membership,
+    leases: {
+      ...leases,
+      acquire: (name) =>
+        isAway ? Promise.reject(new RedisUnavailable('away', 'Redis is away', false)) : leases.acquire(name),
+    },
+    open: () => {
+      opened += 1;
+      return Promise.reject(new Error('far enough'));
+    },
+    askToYield: () => Promise.reject(new Error('there is nobody')),
+    changed: NOBODY,
+    log: { error: NOBODY, warn: (_fields, message) => told.push(message), info: NOBODY },
+    now: () => nowMs,
+  });
+  for (; nowMs < 600_000; nowMs += 500) await ownership.look();
+  assert.equal(told.length, 1, 'that it is away is told once');
+  isAway = false;
+  nowMs += 1000;
+  await ownership.look();
+  assert.equal(opened, 1);
 });
 
 test('a unit that could not be taken over is not said to be moving', async () => {

@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { WorkerLoad } from '../../../src/dispatch/flights.ts';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
 import type { ShardParts } from '../../../src/streams/engine/shards/shard.ts';
 import {
@@ -69,7 +70,7 @@ class ClonedThreads {
 
   #start(index: number): Thread {
     this.#threadId += 1;
-    const worker = { worker: { index, threadId: this.#threadId }, retiring: '', stuck: false, expectedUs: 0 };
+    const worker = new WorkerLoad({ index, threadId: this.#threadId }, 0);
     return { worker, runner: new StreamTaskRunner(this.#parts) };
   }
 

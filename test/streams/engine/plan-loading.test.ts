@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { WorkerLoad } from '../../../src/dispatch/flights.ts';
 import { compilePlan } from '../../../src/streams/define/compile.ts';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
 import {
@@ -15,7 +16,7 @@ import {
   type StreamMessage,
 } from '../../../src/streams/engine/task.ts';
 import { LocalThreads } from '../../../src/streams/engine/threads/local-threads.ts';
-import { PoolThreads, type StreamWorker } from '../../../src/streams/engine/threads/pool-threads.ts';
+import { PoolThreads } from '../../../src/streams/engine/threads/pool-threads.ts';
 import { answerStream } from '../../../workers/stream-tasks.ts';
 import { lastingStores } from './faults.ts';
 import { openRig } from './rig.ts';
@@ -59,7 +60,7 @@ const TASK = { kind: 'decode', epoch: 1 } as DecodeTask;
 
 function poolOf(answer: (message: StreamMessage) => StreamAnswer): { threads: PoolThreads; told: StreamMessage[] } {
   const told: StreamMessage[] = [];
-  const worker: StreamWorker = { worker: { index: 0, threadId: 1 }, retiring: '', stuck: false, expectedUs: 0 };
+  const worker = new WorkerLoad({ index: 0, threadId: 1 }, 0);
   const threads = new PoolThreads({
     size: 1,
     workers: () => [worker],

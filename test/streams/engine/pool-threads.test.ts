@@ -1,19 +1,28 @@
 /**
- * When a thread is ended for a task of the streams, and whose fault that is.
+ * When a thread is ended for a task of the streams, and whose fault that is; what a thread is charged for tasks.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { WorkerLoad } from '../../../src/dispatch/flights.ts';
 import { failureOf, Hung, isOfTheSteps } from '../../../src/streams/engine/shards/task-failures.ts';
-import { type DecodeTask, PROGRESS_BYTES, type Step, ThreadLost } from '../../../src/streams/engine/task.ts';
-import { PoolThreads, type StreamWorker } from '../../../src/streams/engine/threads/pool-threads.ts';
+import {
+  type DecodeTask,
+  PROGRESS_BYTES,
+  type Step,
+  type StreamAnswer,
+  ThreadLost,
+} from '../../../src/streams/engine/task.ts';
+import { PoolThreads } from '../../../src/streams/engine/threads/pool-threads.ts';
 
 const TASK = { kind: 'decode', epoch: 1 } as DecodeTask;
+const ANSWER = { ok: true, result: {} } as StreamAnswer;
 const TASK_MS_MAX = 20;
 /** Looks at a task, of which four without progress end its thread. */
 const LOOKS = 20;
+const ROUNDS = 500;
 
 test('a thread is not ended for a task that waits behind a call', { timeout: 120_000 }, async () => {
-  const worker: StreamWorker = { worker: { index: 0, threadId: 1 }, retiring: '', stuck: false, expectedUs: 0 };
+  const worker = new WorkerLoad({ index: 0, threadId: 1 }, 0);
   let inCall = true;
   let looks = 0;
   let lookedOften = (): void => undefined;
@@ -60,4 +69,20 @@ test('a step is blamed for a thread that hung only if it had begun', () => {
   progress[0] = 1;
   const begun = failureOf(hung, progress, steps);
   assert.ok(begun instanceof Hung && begun.step === steps[0] && isOfTheSteps(begun));
+});
+
+test('a worker whose tasks have ended has nothing left to run, whatever fractions of time they were charged', async () => {
+  const load = new WorkerLoad({ index: 0, threadId: 1 }, 0);
+  const threads = new PoolThreads({
+    size: 1,
+    workers: () => [load],
+    run: () => new Promise((resolve) => setImmediate(resolve, ANSWER)),
+    isInCall: () => false,
+    kill: () => assert.fail('no task hangs'),
+  });
+  // Two at a time, each charged what those before it took: every few rounds their sum leaves a rest.
+  for (let round = 0; round < ROUNDS; round++) {
+    await Promise.all([1, 2, 3, 4].map(() => threads.decode(TASK)));
+    assert.equal(load.expectedUs, 0, `after round ${round}`);
+  }
 });

@@ -23,6 +23,7 @@ import { POISON } from './pool-tools.ts';
 const PATIENCE_MS = 240_000;
 const SEED = Number(process.env['STREAM_SEED'] ?? 7);
 const ENDED = 5;
+const ROUNDS = 8;
 /** Of a step that does not end; long enough for a thread that has just begun, beside one that takes a processor for itself. */
 const TASK_MS_MAX = 1500;
 const POOL_TOOLS = new URL(`./pool-tools${extname(import.meta.url)}`, import.meta.url);
@@ -123,6 +124,28 @@ test(`${ENDED} workers that a tool ends take nothing of the streams with them`, 
   }
   await checkFiles(cases);
   rmSync(folder, { recursive: true, force: true });
+});
+
+test('events that come while a call has the only worker are taken once it has ended', { timeout: 60_000 }, async () => {
+  const stream: StreamDefinition = {
+    name: 'prices',
+    schema: { fields: { symbol: 'string', at: 'integer' }, timestamp: { field: 'at', unit: 'ms' }, key: ['symbol'] },
+    windows: [{ name: 'each', type: 'tumbling', sizeMs: 1000, aggregates: { events: 'count' } }],
+  };
+  const served = await serve('auto', { workers: 1, liveStreams: [stream] });
+  try {
+    for (let round = 0; round < ROUNDS; round++) {
+      let isSpinning = true;
+      const spun = new Stateless(served.url).call('spin', { ms: 300 }).then(() => {
+        isSpinning = false;
+      });
+      // One of them is asked for while the worker stands in the call.
+      while (isSpinning) await post(served, 'prices', {}, '{"symbol":"a","at":1}\n');
+      await spun;
+    }
+  } finally {
+    await served.close();
+  }
 });
 
 /** The pool goes on: an answer comes. */

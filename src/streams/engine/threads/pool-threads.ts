@@ -51,7 +51,9 @@ export interface StreamWorker {
   readonly retiring: string;
   readonly stuck: boolean;
   /** Blocking time it is expected to need. */
-  expectedUs: number;
+  readonly expectedUs: number;
+  charge(us: number): void;
+  discharge(us: number): void;
 }
 
 export interface PoolPorts {
@@ -168,7 +170,7 @@ export class PoolThreads implements StreamThreads {
     }
   }
 
-  /** A worker has come up, or one has room. */
+  /** A worker has come up, one has room, or a call does not have it any more. */
   pump(): void {
     while (this.#waiting.length > 0) {
       const { reject, resolve, seat, task } = this.#waiting[0] as Waiting;
@@ -252,7 +254,7 @@ export class PoolThreads implements StreamThreads {
     this.#running.set(threadId, [...(this.#running.get(threadId) ?? []), running]);
     const pace = this.#paces[task.kind];
     const expectedUs = pace.us;
-    worker.expectedUs += expectedUs;
+    worker.charge(expectedUs);
     let watch: NodeJS.Timeout | undefined;
     try {
       if (plan !== null) await this.#give(worker, seat, plan);
@@ -269,7 +271,7 @@ export class PoolThreads implements StreamThreads {
       throw new ThreadLost(error instanceof Error ? error.message : String(error), running.hung);
     } finally {
       clearInterval(watch);
-      worker.expectedUs = Math.max(0, worker.expectedUs - expectedUs);
+      worker.discharge(expectedUs);
       const left = (this.#running.get(threadId) ?? []).filter((each) => each !== running);
       if (left.length === 0) this.#running.delete(threadId);
       else this.#running.set(threadId, left);
