@@ -16,8 +16,12 @@
  * - `noSubdir: false`: a directory whose name has a dot is otherwise taken for a file.
  * - A commit that fails is also written to stderr, as text and not as a line of the log: by `console.error` of LMDB-js before
  *   it rejects, by `fprintf` of LMDB when a page cannot be had. There is no option for either.
+ * - While the disk is full LMDB is not asked to write, but for the commit that finds it out: for the text of a write that
+ *   fails it has 100 bytes, which large numbers exceed, and the process ends by `malloc` sooner or later (LMDB-js 3.5.6, after
+ *   25 of them [seen]).
  * - `mapSize` is no limit (LMDB-js enlarges it); it only spares remapping.
  */
+import { statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { restoreLength } from './file-length.ts';
@@ -31,6 +35,8 @@ export const COMMIT_MS_MAX = 30_000;
 const MAP_BYTES_AT_START = 2 ** 30;
 /** Room that must be there before writing goes on: a full disk often still takes a few small writes. */
 const PROBE_BYTES = 2 ** 20;
+/** Free on the disk when the probe is written, with the pages of the tree that it changes. */
+const PROBE_ROOM_BYTES = 2 * PROBE_BYTES;
 const OWNER = 'owner';
 const PROBE = 'probe';
 const TABLES = 'tables';
@@ -267,11 +273,17 @@ export class LmdbEnvironment {
     throw new StoreUnavailable(`a commit to ${this.directory} takes longer than ${this.#commitMsMax} ms`, false);
   }
 
+  #hasRoom(): boolean {
+    const { bavail, bsize } = statfsSync(this.directory);
+    return bavail * bsize >= PROBE_ROOM_BYTES;
+  }
+
   async #probe(): Promise<void> {
     const failure = this.#failure as StoreUnavailable;
     if (failure.lost || this.#stuck || this.#writing) throw failure;
     this.#writing = true;
     try {
+      if (!this.#hasRoom()) throw failure;
       await this.#commit(() => void this.#root.put(PROBE, Buffer.alloc(PROBE_BYTES)));
       await this.#commit(() => void this.#root.remove(PROBE));
       this.#failure = null;
