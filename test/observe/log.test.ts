@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+import { devNull } from 'node:os';
 import { describe, test } from 'node:test';
 import { createLog, type LogLevelName } from '../../src/observe/log.ts';
+
+const LOG = new URL(`../../src/observe/log.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`, import.meta.url).href;
 
 function collecting(level: LogLevelName, bindings: Record<string, unknown> = {}) {
   const lines: Record<string, unknown>[] = [];
@@ -47,8 +51,7 @@ describe('the log', () => {
   });
 
   test('goes to stderr, never to stdout, and is whole when the process exits at once', () => {
-    const module = new URL(`../../src/observe/log.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`, import.meta.url);
-    const script = `import { createLog } from ${JSON.stringify(module.href)};
+    const script = `import { createLog } from ${JSON.stringify(LOG)};
       const log = createLog('info');
       for (let i = 0; i < 1000; i++) log.info({ i }, 'line');
       process.exit(0);`;
@@ -58,5 +61,29 @@ describe('the log', () => {
     assert.equal(child.stdout, '');
     const lines = child.stderr.split('\n').filter((line) => line.includes('"msg":"line"'));
     assert.equal(lines.length, 1000, child.stderr.slice(-500));
+  });
+
+  test('that cannot be written neither ends the process nor keeps it from ending', () => {
+    const script = `import { write } from 'node:fs';
+      import { createLog } from ${JSON.stringify(LOG)};
+      const log = createLog('info');
+      for (let i = 0; i < 10; i++) {
+        log.info({ i }, 'line');
+        await new Promise((done) => write(2, 'x', done));
+      }
+      log.info({}, 'two lines');
+      log.info({}, 'before the end');
+      console.log('came to its end');
+      process.exit(7);`;
+    // As on a full disk: every write is refused.
+    const refused = openSync(devNull, 'r');
+    try {
+      const args = [...process.execArgv, '--input-type=module', '-e', script];
+      const stdio = ['ignore', 'pipe', refused] as const;
+      const child = spawnSync(process.execPath, args, { encoding: 'utf8', stdio: [...stdio], timeout: 30_000 });
+      assert.deepEqual([child.stdout, child.status], ['came to its end\n', 7]);
+    } finally {
+      closeSync(refused);
+    }
   });
 });

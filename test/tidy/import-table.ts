@@ -144,7 +144,7 @@ export const HOMES: readonly (readonly [dependency: RegExp, homes: readonly stri
   [/^ws$/, ['src/frontend/node', 'bench']],
   [/^node:https?$/, ['src/cluster/peers', 'src/frontend/node', 'bench']],
   [/^node:(net|tls|dgram|http2)$/, ['src/frontend/node', 'bench']],
-  [/^node:worker_threads$/, ['src/cluster/heartbeat', 'src/pool', 'src/observe/log.ts', 'workers', 'bench']],
+  [/^node:worker_threads$/, ['src/cluster/heartbeat', 'src/pool', 'src/observe/stderr-lines.ts', 'workers', 'bench']],
   [/^node:inspector$/, ['src/pool/heap-probe.ts']],
   [/^node:child_process$/, ['bench']],
   [/^jose/, ['src/auth']],

@@ -89,14 +89,16 @@ export function readBody(
       readLines(writer);
       return writer;
     }
-    case 'json': {
+    case 'json':
+    case 'json-object': {
       const writer = begin(body, estimateRows(body, BRACE), FEW_TEXTS);
-      readElements(writer, new EventElements(writer), 'either');
+      readElements(writer, new EventElements(writer), task.format === 'json' ? 'either' : 'object');
       return writer;
     }
-    case 'msgpack': {
+    case 'msgpack':
+    case 'msgpack-maps': {
       const writer = begin(body, estimateMaps(body), FEW_TEXTS);
-      readMaps(writer);
+      readMaps(writer, task.format === 'msgpack');
       return writer;
     }
     case 'cloudevent':

@@ -28,16 +28,18 @@ export function estimateMaps(body: Uint8Array): number {
   return (elements < 0 ? most : Math.min(elements, most)) + 1;
 }
 
-export function readMaps(writer: BatchWriter): void {
+/** `orArray`: an array of maps is one, too; without it there is one map at least. */
+export function readMaps(writer: BatchWriter, orArray: boolean): void {
   const maps = new MapReader(writer);
   const { cursor } = maps;
-  const elements = cursor.arrayHead();
+  const elements = orArray ? cursor.arrayHead() : -1;
   const jsonAt = jsonIn(cursor.bytes, cursor.end);
   if (jsonAt >= 0) {
     const shown = shortened(copyText(cursor.bytes, jsonAt, Math.min(cursor.end, jsonAt + EXCERPT_BYTES)));
     writer.reject(0, cursor.end, `expected maps in MessagePack, got JSON: ${shown}`);
     return;
   }
+  if (!orArray && cursor.end === 0) writer.reject(0, 0, brokenReason(cursor, 0));
   let read = 0;
   while (elements < 0 ? cursor.at < cursor.end : read < elements) {
     writer.growRows();

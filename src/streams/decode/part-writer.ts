@@ -51,7 +51,8 @@ export function partsOf(
 ): (Uint8Array | null)[] {
   const parts = roomFor(pieces, partitions);
   if (format === 'ndjson') writeLines(pieces, body, parts);
-  else if (format === 'msgpack') writeMaps(pieces, body, parts);
+  else if (format === 'msgpack') writeMaps(pieces, body, new MsgpackCursor(body, body.length).arrayHead(), parts);
+  else if (format === 'msgpack-maps') writeMaps(pieces, body, -1, parts);
   else writeList(pieces, body, parts);
   return parts.map((part) => (part === null ? null : part.bytes.subarray(0, part.used)));
 }
@@ -74,13 +75,17 @@ function writeLines({ at, bytes, partition }: Pieces, body: Uint8Array, parts: r
   }
 }
 
-/** An array each, so that whatever an element is, it is one. */
-function writeMaps({ at, bytes, partition }: Pieces, body: Uint8Array, parts: readonly (Part | null)[]): void {
+/** An array each, so that whatever an element is, it is one. `elements`: of the body's array; −1: it has none. */
+function writeMaps(
+  { at, bytes, partition }: Pieces,
+  body: Uint8Array,
+  elements: number,
+  parts: readonly (Part | null)[],
+): void {
   for (const part of parts) if (part !== null) part.used = HEAD_BYTES;
   for (let i = 0; i < at.length; i++) {
     (parts[partition[i] as number] as Part).piece(body, at[i] as number, bytes[i] as number);
   }
-  const elements = new MsgpackCursor(body, body.length).arrayHead();
   const isBehind = elements >= 0 && at.length > elements;
   const last = parts[partition.at(-1) as number];
   for (const part of parts) {

@@ -31,7 +31,7 @@ export class RefusedKeys {
 
   /** Null: it cannot be read, or is of other types than the key's. */
   of(at: number, bytes: number): KeyValue[] | null {
-    const value = this.#format === 'msgpack' ? this.#map(at, at + bytes) : this.#object(at, at + bytes);
+    const value = this.#format.startsWith('msgpack') ? this.#map(at, at + bytes) : this.#object(at, at + bytes);
     if (value === undefined) return null;
     const event = this.#format.startsWith('cloudevent') ? dataOf(value) : value;
     const { fields, key } = this.#stream;

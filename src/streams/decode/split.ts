@@ -59,7 +59,13 @@ export function splitBatch(plan: Plan, task: SplitTask): SplitResult {
 }
 
 /** What several parts are: one event and what stands behind it are apart, too. */
-const listFormatOf = (format: WireFormat): WireFormat => (format === 'cloudevent' ? 'cloudevents-batch' : format);
+const listFormatOf = (format: WireFormat): WireFormat => LIST_FORMATS[format] ?? format;
+
+const LIST_FORMATS: Readonly<Partial<Record<WireFormat, WireFormat>>> = {
+  'json-object': 'json',
+  'msgpack-maps': 'msgpack',
+  cloudevent: 'cloudevents-batch',
+};
 
 function partitionsOfRows(batch: EventBatch, { key, partitions }: StreamPlan): Uint8Array {
   const hashes = new Uint32Array(batch.count);

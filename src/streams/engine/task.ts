@@ -9,8 +9,19 @@ import type { Provenance, StateQuery } from '../operator.ts';
 import type { Plan } from '../plan.ts';
 import type { MemoryImage } from '../state/memory.ts';
 
-/** How the bytes of a batch are written. `columns`: see `decode/column-format.ts`. */
-export type WireFormat = 'ndjson' | 'json' | 'msgpack' | 'cloudevent' | 'cloudevents-batch' | 'columns';
+/**
+ * How the bytes of a batch are written. `columns`: see `decode/column-format.ts`. `json-object` and `msgpack-maps`, which
+ * nobody sends, are `json` and `msgpack` without a list: what stood in one is no list of events when it is one itself.
+ */
+export type WireFormat =
+  | 'ndjson'
+  | 'json'
+  | 'json-object'
+  | 'msgpack'
+  | 'msgpack-maps'
+  | 'cloudevent'
+  | 'cloudevents-batch'
+  | 'columns';
 
 export interface DecodeTask {
   readonly kind: 'decode';

@@ -16,8 +16,11 @@
  * - `noSubdir: false`: a directory whose name has a dot is otherwise taken for a file.
  * - A commit that fails is also written to stderr, as text and not as a line of the log: by `console.error` of LMDB-js before
  *   it rejects, by `fprintf` of LMDB when a page cannot be had. There is no option for either.
+ * - LMDB is not asked to write what the disk has no room for: for the text of a write that fails it has 100 bytes, which
+ *   large numbers exceed, and `malloc` ends the process, at once or some writes later [seen, LMDB-js 3.5.6].
  * - `mapSize` is no limit (LMDB-js enlarges it); it only spares remapping.
  */
+import { statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { restoreLength } from './file-length.ts';
@@ -31,6 +34,10 @@ export const COMMIT_MS_MAX = 30_000;
 const MAP_BYTES_AT_START = 2 ** 30;
 /** Room that must be there before writing goes on: a full disk often still takes a few small writes. */
 const PROBE_BYTES = 2 ** 20;
+/** Free on the disk beside what is written: pages of the trees that it changes. */
+const ROOM_BYTES = 2 ** 20;
+/** A value takes whole ones, at most. */
+const PAGE_BYTES = 4096;
 const OWNER = 'owner';
 const PROBE = 'probe';
 const TABLES = 'tables';
@@ -62,9 +69,12 @@ export interface KeyRange {
 /** A table of bytes. Reads see what is committed; `put` and `remove` may only be called by a job of `write`. */
 export class LmdbTable {
   readonly #database: Database<Buffer, TableKey>;
+  readonly #changes: Change[];
 
-  constructor(database: Database<Buffer, TableKey>) {
+  /** `changes`: where those of a job are put down. */
+  constructor(database: Database<Buffer, TableKey>, changes: Change[]) {
     this.#database = database;
+    this.#changes = changes;
   }
 
   get count(): number {
@@ -98,12 +108,19 @@ export class LmdbTable {
 
   /** The bytes are read by LMDB's thread until the write resolves: they may not change before. */
   put(key: TableKey, value: Buffer): void {
-    void this.#database.put(key, value);
+    this.#changes.push({ database: this.#database, key, value });
   }
 
   remove(key: TableKey): void {
-    void this.#database.remove(key);
+    this.#changes.push({ database: this.#database, key, value: null });
   }
+}
+
+/** `value` null: it is removed. */
+interface Change {
+  readonly database: Database<Buffer, TableKey>;
+  readonly key: TableKey;
+  readonly value: Buffer | null;
 }
 
 interface WaitingJob {
@@ -122,6 +139,8 @@ export class LmdbEnvironment {
   readonly #owner: Database<Buffer, TableKey>;
   readonly #epoch: number;
   readonly #commitMsMax: number;
+  /** Of the jobs that run now. */
+  readonly #changes: Change[] = [];
   #waiting: WaitingJob[] = [];
   #writing = false;
   #idle: (() => void)[] = [];
@@ -166,7 +185,7 @@ export class LmdbEnvironment {
     const database: Database<Buffer, TableKey> | undefined = this.#root.openDB<Buffer, TableKey>(options);
     if (database === undefined) throw new StoreUnavailable(`${this.directory} has lost its table ${name}`, true);
     if (options.create) this.#owner.putSync(TABLES, sealed(Buffer.from([...names, name].join()), TABLES_SEED));
-    return new LmdbTable(database);
+    return new LmdbTable(database, this.#changes);
   }
 
   /** Puts and removes of the job become durable together or not at all. Jobs must not throw. Rejects with `StoreUnavailable`. */
@@ -224,11 +243,11 @@ export class LmdbEnvironment {
       const group = this.#waiting;
       this.#waiting = [];
       try {
-        await this.#commit(() => {
-          for (const { job } of group) job();
-        });
+        for (const { job } of group) job();
+        await this.#commit(this.#changes.splice(0));
         for (const { resolve } of group) resolve();
       } catch (error) {
+        this.#changes.length = 0;
         const failure = this.#failed(error);
         for (const { reject } of group) reject(failure);
         for (const { reject } of this.#waiting) reject(failure);
@@ -249,8 +268,21 @@ export class LmdbEnvironment {
     return failure;
   }
 
-  async #commit(puts: () => void): Promise<void> {
-    const done = this.#owner.ifVersion(OWNER, this.#epoch, puts);
+  #needRoom(changes: readonly Change[]): void {
+    const needed = changes.reduce((sum, { value }) => sum + PAGE_BYTES + (value?.byteLength ?? 0), ROOM_BYTES);
+    const { bavail, bsize } = statfsSync(this.directory);
+    const free = bavail * bsize;
+    if (free < needed) throw new Error(`no space left: ${free} bytes are free on its disk, ${needed} may be needed`);
+  }
+
+  async #commit(changes: readonly Change[]): Promise<void> {
+    this.#needRoom(changes);
+    const done = this.#owner.ifVersion(OWNER, this.#epoch, () => {
+      for (const { database, key, value } of changes) {
+        if (value === null) void database.remove(key);
+        else void database.put(key, value);
+      }
+    });
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<'late'>((resolve) => {
       timer = setTimeout(resolve, this.#commitMsMax, 'late');
@@ -272,8 +304,8 @@ export class LmdbEnvironment {
     if (failure.lost || this.#stuck || this.#writing) throw failure;
     this.#writing = true;
     try {
-      await this.#commit(() => void this.#root.put(PROBE, Buffer.alloc(PROBE_BYTES)));
-      await this.#commit(() => void this.#root.remove(PROBE));
+      await this.#commit([{ database: this.#root, key: PROBE, value: Buffer.alloc(PROBE_BYTES) }]);
+      await this.#commit([{ database: this.#root, key: PROBE, value: null }]);
       this.#failure = null;
     } catch (error) {
       throw this.#failed(error);

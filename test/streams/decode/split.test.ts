@@ -94,6 +94,32 @@ describe('a batch cut by key', () => {
     });
   }
 
+  test('what a dead letter holds, without a list: what is a list itself is refused in one part', () => {
+    const events = [...'abef'].map((sensor, n) => ({ sensor, n }));
+    const bodies: readonly [WireFormat, WireFormat, Uint8Array][] = [
+      ['json-object', 'json', text(`${JSON.stringify(events[0])} []`)],
+      ['msgpack-maps', 'msgpack', Buffer.concat([pack([]), ...events.map((event) => pack(event))])],
+    ];
+    for (const [format, as, body] of bodies) {
+      const whole = decode(plan, format, body);
+      assert.ok(whole.rejected.length > 0);
+      const cut = split(format, body);
+      const parts = cut.only < 0 ? cut.parts : [body];
+      assert.equal(cut.format, cut.only < 0 ? as : format);
+      const decoded = parts.flatMap((part) => (part === null ? [] : [decode(plan, cut.format, part)]));
+      const sum = (count: (each: typeof whole) => number): number =>
+        decoded.reduce((all, each) => all + count(each), 0);
+      assert.equal(
+        sum(({ rejected }) => rejected.length),
+        whole.rejected.length,
+      );
+      assert.equal(
+        sum((each) => rowsOf(each.events).length),
+        rowsOf(whole.events).length,
+      );
+    }
+  });
+
   test('keys of all partitions occur, about as often', () => {
     const counts = [0, 0, 0];
     for (let i = 0; i < 3000; i++) counts[partitionOf(`sensor-${i}`)] = (counts[partitionOf(`sensor-${i}`)] ?? 0) + 1;

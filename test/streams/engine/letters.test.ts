@@ -1,10 +1,13 @@
 /**
- * Dead letters of rows that came in columns: each has its event, and is refused again, for the same reason, when replayed.
+ * Dead letters of events of a batch: each has its event, and is refused again when replayed, whatever it would be as a
+ * batch by itself. Of rows that came in columns, too.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { pack } from 'msgpackr';
 import { encodeColumns } from '../../../src/streams/decode/column-format.ts';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
+import type { WireFormat } from '../../../src/streams/engine/task.ts';
 import { openRig } from './rig.ts';
 
 const stream: StreamDefinition = {
@@ -48,3 +51,32 @@ test('of a row of columns that is refused the letter has the values', async () =
     await rig.close();
   }
 });
+
+const event = { n: 1, city: 'Ulm' };
+const LISTS: readonly [WireFormat, string, Uint8Array, number][] = [
+  ['json', 'an empty list, and a list of an event', Buffer.from(JSON.stringify([event, [], [event]])), 2],
+  ['json', 'what stands behind the list', Buffer.from(`${JSON.stringify([event])} []`), 1],
+  ['json', 'what is missing behind the last event', Buffer.from(`[${JSON.stringify(event)}`), 1],
+  ['msgpack', 'an empty list, and a list of an event', pack([event, [], [event]]), 2],
+  ['msgpack', 'what stands behind the list', Buffer.concat([pack([event]), pack([])]), 1],
+  ['msgpack', 'an event that is missing', Buffer.concat([Buffer.of(0x92), pack(event)]), 1],
+];
+
+for (const [format, what, body, refused] of LISTS) {
+  test(`refused again when replayed: ${what}, in ${format}`, async () => {
+    const rig = await openRig([stream]);
+    try {
+      const batch = { format, partition: '', body, position: '', batchId: '', traceparent: '', correlationId: '' };
+      assert.deepEqual(await rig.service.accept('s', 'test', batch), { accepted: 1, rejected: refused, late: 0 });
+      const letters = await rig.service.deadLetters('s', '', 10);
+      const ids = letters.map(({ id }) => id);
+      const told = { letters: refused, accepted: 0, rejected: refused, late: 0 };
+      assert.deepEqual(await rig.service.replayDeadLetters('s', ids), told);
+      const again = await rig.service.deadLetters('s', '', 10);
+      const shown = (each: typeof letters): unknown => each.map(({ text, base64 }) => ({ text, base64 }));
+      assert.deepEqual(shown(again), shown(letters));
+    } finally {
+      await rig.close();
+    }
+  });
+}

@@ -1,5 +1,6 @@
 /**
- * Appends to the log in a directory until the disk is full, asks for room, and goes on: `full-child DIRECTORY`.
+ * Appends to the log in a directory until the disk is full, tries to go on so many times, asks for room, and goes on:
+ * `full-child DIRECTORY TRIES`.
  */
 import { once } from 'node:events';
 import { LmdbEnvironment } from '../../../src/streams/lmdb/open.ts';
@@ -45,10 +46,12 @@ function refusal(): string {
 
 while (await append());
 say('full', log.last, String(log.available), refusal());
-await log.recover().then(
-  () => say('recovered too early'),
-  (error: unknown) => say('still full', error instanceof LogUnavailable ? 'unavailable' : String(error)),
-);
+for (let tries = Number(process.argv[3]); tries > 0; tries--) {
+  await log.recover().then(
+    () => say('recovered too early'),
+    (error: unknown) => say('still full', error instanceof LogUnavailable ? 'unavailable' : String(error)),
+  );
+}
 say('needs room');
 await once(process.stdin, 'data');
 await log.recover();

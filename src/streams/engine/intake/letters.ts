@@ -90,7 +90,11 @@ export function letterOfBatch(record: EventsRecord, seq: number, reason: string)
   };
 }
 
-/** An event of a batch by itself. */
-function rowFormatOf(format: WireFormat): WireFormat {
-  return format === 'cloudevents-batch' ? 'cloudevent' : format;
-}
+/** An event of a batch by itself: what was no event there is none when it is replayed. */
+const rowFormatOf = (format: WireFormat): WireFormat => ROW_FORMATS[format] ?? format;
+
+const ROW_FORMATS: Readonly<Partial<Record<WireFormat, WireFormat>>> = {
+  json: 'json-object',
+  msgpack: 'msgpack-maps',
+  'cloudevents-batch': 'cloudevent',
+};
