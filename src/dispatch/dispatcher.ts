@@ -15,6 +15,7 @@ import type { Log, Meters } from '../observe/port.ts';
 import type { ControlIn, ControlOut, OverflowResult, WorkerPool } from '../pool/port.ts';
 import { type Fault, fault, overloadFault } from '../protocol/faults.ts';
 import type { Bus } from '../subscriptions/port.ts';
+import { type Deferred, deferred } from '../waiting.ts';
 import type { CallerThread } from './caller-thread.ts';
 import { Delivery } from './delivery.ts';
 import type { Flights, WorkerLoad } from './flights.ts';
@@ -47,11 +48,6 @@ export interface DispatcherPorts {
   readonly inlineMax: number;
 }
 
-interface Waiting {
-  readonly promise: Promise<void>;
-  readonly resolve: () => void;
-}
-
 export class JobDispatcher implements Dispatcher {
   readonly #ports: DispatcherPorts;
   readonly #delivery: Delivery;
@@ -64,7 +60,7 @@ export class JobDispatcher implements Dispatcher {
   /** The body being submitted, while its sink may be refused in the same turn. */
   #lentJob: Job | null = null;
   #lentBody: Uint8Array | null = null;
-  #idle: Waiting | null = null;
+  #idle: Deferred<void> | null = null;
 
   constructor(ports: DispatcherPorts) {
     this.#ports = ports;
@@ -354,13 +350,7 @@ export class JobDispatcher implements Dispatcher {
   /** Resolves when no client waits; new jobs are still served meanwhile. */
   idle(): Promise<void> {
     if (this.#awaited === 0) return Promise.resolve();
-    if (this.#idle === null) {
-      let resolve!: () => void;
-      const promise = new Promise<void>((done) => {
-        resolve = done;
-      });
-      this.#idle = { promise, resolve };
-    }
+    this.#idle ??= deferred();
     return this.#idle.promise;
   }
 

@@ -19,6 +19,7 @@
  */
 import type { RedisConnection } from '../redis/connection.ts';
 import { RedisUnavailable } from '../redis/unavailable.ts';
+import { atMost } from '../waiting.ts';
 import { Backlog, type EventKind, type PendingEvent } from './backlog.ts';
 import { decodeEventId, encodeEventId } from './event-id.ts';
 import { EVENT_OVERHEAD_BYTES, type EventLogLimits } from './memory-event-log.ts';
@@ -181,15 +182,9 @@ export class RedisEventLog implements EventLog {
     this.#stopListening();
     if (this.#retry !== null) clearTimeout(this.#retry);
     this.#retry = null;
-    let late: NodeJS.Timeout | undefined;
     const storing = [...this.#backlogs.keys()].map((sessionId) => this.stored(sessionId));
     // What fails now is lost with this node, as if it had died.
-    const all = Promise.allSettled(storing);
-    const time = new Promise((resolve) => {
-      late = setTimeout(resolve, CLOSE_MS_MAX);
-    });
-    await Promise.race([all, time]);
-    clearTimeout(late);
+    await atMost(Promise.allSettled(storing), CLOSE_MS_MAX);
     this.#closed = true;
     this.#waitNoMore();
   }

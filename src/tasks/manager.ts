@@ -17,6 +17,7 @@ import { type Fault, fault, faultFrom, UNAVAILABLE } from '../protocol/faults.ts
 import { RedisUnavailable } from '../redis/unavailable.ts';
 import type { MaybePromise } from '../sessions/port.ts';
 import type { Bus } from '../subscriptions/port.ts';
+import { atMost } from '../waiting.ts';
 import { callOf, jobAgain, NODES_LOST_MAX } from './call-again.ts';
 import { outcomeOf } from './job-outcome.ts';
 import { newRecord } from './new-record.ts';
@@ -139,12 +140,7 @@ export class TaskManager implements Tasks, TaskEnds {
     this.#keeper?.close();
     this.#resting.close();
     const writing = [...this.#running.values()].map((task) => task.writing);
-    let timer: NodeJS.Timeout | undefined;
-    const patience = new Promise((resolve) => {
-      timer = setTimeout(resolve, CLOSE_MS_MAX);
-    });
-    await Promise.race([Promise.all([...writing, this.#keeper?.quiet()]), patience]);
-    clearTimeout(timer);
+    await atMost(Promise.all([...writing, this.#keeper?.quiet()]), CLOSE_MS_MAX);
   }
 
   asked(task: RunningTask, ask: Ask): void {

@@ -89,6 +89,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/rates': ['protocol/canonical-json.ts', 'redis'],
   // Beside the path.
   'src/redis': [],
+  'src/waiting.ts': [],
   'src/config': [
     'catalogue/import-module.ts',
     'dispatch/heap-watch.ts',
@@ -98,6 +99,9 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   'src/observe': ['frontend/refusal.ts'],
 };
+
+/** Values may come from these, whoever asks: what has no place on either path. */
+export const EVERYWHERE: readonly string[] = ['waiting.ts'];
 
 /** Types may come from these, whoever asks, except where `NEVER` says otherwise. */
 export const SEAMS: readonly string[] = [

@@ -7,6 +7,7 @@
  */
 import type { Dispatcher, Job } from '../../dispatch/job.ts';
 import { type Fault, fault, overloadFault } from '../../protocol/faults.ts';
+import { type Deferred, deferred } from '../../waiting.ts';
 import type { Peers } from '../peers/port.ts';
 import { ForwardedCall } from './forwarded-call.ts';
 import type { NodeChoice } from './node-choice.ts';
@@ -33,7 +34,7 @@ export class RemoteCalls implements Dispatcher {
   #bytes = 0;
   #stopped = false;
   #lastId = 0;
-  #idle: { readonly promise: Promise<void>; readonly resolve: () => void } | null = null;
+  #idle: Deferred<void> | null = null;
   /** Calls sent a second time. */
   retries = 0;
   forwarded = 0;
@@ -91,13 +92,7 @@ export class RemoteCalls implements Dispatcher {
   /** Resolves when no call is under way. */
   idle(): Promise<void> {
     if (this.#calls.size === 0) return Promise.resolve();
-    if (this.#idle === null) {
-      let resolve!: () => void;
-      const promise = new Promise<void>((done) => {
-        resolve = done;
-      });
-      this.#idle = { promise, resolve };
-    }
+    this.#idle ??= deferred();
     return this.#idle.promise;
   }
 

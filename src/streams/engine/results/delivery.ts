@@ -9,6 +9,7 @@
  * only while the sink does not fail. Retries pause
  * `RETRY_MS` doubled up to `RETRY_MS_MAX`, or as long as the sink asks, up to `RETRY_AFTER_MS_MAX`.
  */
+import { Changes } from '../../../waiting.ts';
 import { BETWEEN_RECORDS } from '../../operator.ts';
 import { LineBatch } from '../../sinks/line-batch.ts';
 import { type Sink, SinkAway, type SinkBatch, SinkRefusal } from '../../sinks/port.ts';
@@ -44,7 +45,7 @@ export class Delivery {
   #closed = false;
   #leaving = false;
   #timer: NodeJS.Timeout | null = null;
-  #waiters: (() => void)[] = [];
+  readonly #changes = new Changes();
 
   constructor(name: string, sink: Sink, log: DeliveryLog) {
     this.name = name;
@@ -129,18 +130,18 @@ export class Delivery {
 
   /** Resolves when there is room again. */
   async room(): Promise<void> {
-    while (this.isFull && !this.#closed && !(this.#leaving && this.failing)) await this.#change();
+    while (this.isFull && !this.#closed && !(this.#leaving && this.failing)) await this.#changes.next();
   }
 
   /** The streams end: nobody waits any more for room in a sink that fails. */
   leave(): void {
     this.#leaving = true;
-    this.#changed();
+    this.#changes.tell();
   }
 
   /** Resolves when nothing waits, or at the first failure. */
   async settled(): Promise<void> {
-    while (this.#queue.length > 0 && !this.failing && !this.#closed) await this.#change();
+    while (this.#queue.length > 0 && !this.failing && !this.#closed) await this.#changes.next();
   }
 
   pending(): readonly SinkBatch[] {
@@ -155,24 +156,14 @@ export class Delivery {
   /** As `close`, for another one that goes on from what this one has under way: that is waited for. */
   async handOver(): Promise<void> {
     this.#end();
-    while (this.#running) await this.#change();
+    while (this.#running) await this.#changes.next();
     await this.#sink.close();
   }
 
   #end(): void {
     this.#closed = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#changed();
-  }
-
-  #change(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#waiters.push(resolve);
-    });
-  }
-
-  #changed(): void {
-    for (const waiter of this.#waiters.splice(0)) waiter();
+    this.#changes.tell();
   }
 
   async #run(): Promise<void> {
@@ -186,11 +177,11 @@ export class Delivery {
       else {
         this.#shift();
         this.#cursor = batch.seq;
-        this.#changed();
+        this.#changes.tell();
       }
     }
     this.#running = false;
-    this.#changed();
+    this.#changes.tell();
   }
 
   #shift(): void {
