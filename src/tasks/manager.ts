@@ -14,6 +14,7 @@ import type { Settings } from '../config/settings.ts';
 import type { Ask, Dispatcher, Job, JobSink, TaskWish } from '../dispatch/job.ts';
 import type { Log } from '../observe/port.ts';
 import { type Fault, fault, faultFrom, UNAVAILABLE } from '../protocol/faults.ts';
+import { isJsonObject } from '../protocol/message-shape.ts';
 import { RedisUnavailable } from '../redis/unavailable.ts';
 import type { MaybePromise } from '../sessions/port.ts';
 import type { Bus } from '../subscriptions/port.ts';
@@ -366,9 +367,7 @@ function answersTo(record: TaskRecord, responses: Record<string, unknown>): Read
   const answers = new Map<string, string>();
   for (const key of record.inputRequests.keys()) {
     const response = Object.hasOwn(responses, key) ? responses[key] : undefined;
-    if (typeof response === 'object' && response !== null && !Array.isArray(response)) {
-      answers.set(key, JSON.stringify(response));
-    }
+    if (isJsonObject(response)) answers.set(key, JSON.stringify(response));
   }
   return answers;
 }

@@ -19,6 +19,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'catalogue/import-module.ts',
     'config',
     'observe',
+    'protocol/message-shape.ts',
     'runtime',
     'streams/define/definition-problem.ts',
     'streams/engine/connectors/check-declaration.ts',
@@ -61,11 +62,12 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/subscriptions': [
     'protocol/channel.ts',
     'protocol/faults.ts',
+    'protocol/message-shape.ts',
     'protocol/methods/task-capability.ts',
     'redis',
     'tasks/port.ts',
   ],
-  'src/tasks': ['dispatch/job.ts', 'protocol/faults.ts', 'protocol/revisions.ts', 'redis'],
+  'src/tasks': ['dispatch/job.ts', 'protocol/faults.ts', 'protocol/message-shape.ts', 'protocol/revisions.ts', 'redis'],
   // The path of an event.
   'src/streams': [
     'catalogue/define.ts',
