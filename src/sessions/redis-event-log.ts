@@ -17,6 +17,7 @@
  * Invariants: sequences are consecutive in a stream; a backlog is bounded per session as the log is, and by
  * `BACKLOG_BYTES_MAX` for all; while Redis is away it waits, and goes out in order when Redis is back.
  */
+import type { Log } from '../observe/port.ts';
 import type { RedisConnection } from '../redis/connection.ts';
 import { RedisUnavailable } from '../redis/unavailable.ts';
 import { atMost } from '../waiting.ts';
@@ -36,7 +37,7 @@ export interface RedisEventLogOptions {
   readonly limits: EventLogLimits;
   /** Of the session, in Redis. */
   readonly ttlMs: number;
-  readonly log: { warn(fields: object, message: string): void };
+  readonly log: Pick<Log, 'warn'>;
 }
 
 /** Bytes of messages that wait for Redis, of all sessions. Reached: new ones are dropped, as events, not to clients. */

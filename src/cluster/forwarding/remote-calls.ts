@@ -6,6 +6,7 @@
  * Invariants: at most `forwardedMax` and `FORWARDED_BYTES_MAX` at once; each job hears of one ending, or of none when it was cancelled.
  */
 import type { Dispatcher, Job } from '../../dispatch/job.ts';
+import type { Log } from '../../observe/port.ts';
 import { type Fault, fault, overloadFault } from '../../protocol/faults.ts';
 import { type Deferred, deferred } from '../../waiting.ts';
 import type { Peers } from '../peers/port.ts';
@@ -23,7 +24,7 @@ export interface RemoteCallsOptions {
   readonly forwardedMax: number;
   /** For another node to take a call. */
   readonly forwardMsMax: number;
-  readonly log: { warn(fields: object, message: string): void };
+  readonly log: Pick<Log, 'warn'>;
   /** Monotonic milliseconds. */
   readonly now: () => number;
 }

@@ -4,6 +4,7 @@
  * Role: the front end's view. Reading is local and at once; everything that waits happens in the thread. This node stands
  * among the nodes whether Redis is there or not, as it knows itself, unless it is fenced: then the other start does.
  */
+import type { Log } from '../../observe/port.ts';
 import { atMost, deferred } from '../../waiting.ts';
 import type { LoadBoard } from '../heartbeat/load-board.ts';
 import type { HeartSetup, Sighting } from '../heartbeat/messages.ts';
@@ -17,10 +18,7 @@ const JOIN_MS_MAX = 2000;
 
 export interface RedisMembershipOptions extends Omit<HeartSetup, 'epoch' | 'known' | 'facts' | 'board'> {
   readonly board: LoadBoard;
-  readonly log: {
-    info(fields: object, message: string): void;
-    warn(fields: object, message: string): void;
-  };
+  readonly log: Pick<Log, 'info' | 'warn'>;
 }
 
 export class RedisMembership implements Membership {

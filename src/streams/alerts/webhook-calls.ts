@@ -8,6 +8,7 @@
  * Bounds: `CALLS_PENDING_MAX` per URL, of `BYTES_PENDING_MAX` as JSON, for results may be as large as a body; past either the
  * oldest that wait are given up, the newest never. What no receiver has taken is counted, and said so in the log.
  */
+import type { Log } from '../../observe/port.ts';
 import { Changes, pauseUnless } from '../../waiting.ts';
 import type { RaisedAlert } from '../engine/port.ts';
 import { callWebhook } from './webhook.ts';
@@ -33,7 +34,7 @@ interface Queue {
 }
 
 export class WebhookCalls {
-  readonly #log: { warn(fields: object, message: string): void };
+  readonly #log: Pick<Log, 'warn'>;
   /** By URL: as many as the plans have had. */
   readonly #queues = new Map<string, Queue>();
   /** Calls that were given up or refused for good, by stream. */
@@ -43,7 +44,7 @@ export class WebhookCalls {
   readonly #abort = new AbortController();
   readonly #changes = new Changes();
 
-  constructor(log: { warn(fields: object, message: string): void }) {
+  constructor(log: Pick<Log, 'warn'>) {
     this.#log = log;
   }
 

@@ -13,6 +13,7 @@ import { Changes } from '../../../waiting.ts';
 import { BETWEEN_RECORDS } from '../../operator.ts';
 import { LineBatch } from '../../sinks/line-batch.ts';
 import { type Sink, SinkAway, type SinkBatch, SinkRefusal } from '../../sinks/port.ts';
+import type { EngineLog } from '../engine.ts';
 
 export const PENDING_BYTES_MAX = 32 * 1024 * 1024;
 const BATCH_LINES_MAX = 10_000;
@@ -20,16 +21,10 @@ const RETRY_MS = 100;
 const RETRY_MS_MAX = 10_000;
 export const RETRY_AFTER_MS_MAX = 300_000;
 
-export interface DeliveryLog {
-  error(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  info(fields: object, message: string): void;
-}
-
 export class Delivery {
   readonly name: string;
   readonly #sink: Sink;
-  readonly #log: DeliveryLog;
+  readonly #log: EngineLog;
   #queue: LineBatch[] = [];
   #bytes = 0;
   /** Results up to here are in the sink already. */
@@ -47,7 +42,7 @@ export class Delivery {
   #timer: NodeJS.Timeout | null = null;
   readonly #changes = new Changes();
 
-  constructor(name: string, sink: Sink, log: DeliveryLog) {
+  constructor(name: string, sink: Sink, log: EngineLog) {
     this.name = name;
     this.#sink = sink;
     this.#log = log;
