@@ -14,6 +14,7 @@ import {
   MissingCapabilityError,
   ProtocolError,
 } from '../src/catalogue/define.ts';
+import type { RpcError } from '../src/dispatch/job.ts';
 import { JOB_FLAG, type JobExtras } from '../src/dispatch/job.ts';
 import { CANCEL, type JobBoard } from '../src/dispatch/job-board.ts';
 import { CAPABILITIES_KEY, LOG_LEVEL_KEY } from '../src/protocol/envelope-check.ts';
@@ -263,7 +264,7 @@ export class CallContext implements HandlerContext {
   }
 
   /** The client's answer to a question that was sent. */
-  answer(askId: number, resultJson: string | null, error: { code: number; message: string } | null): void {
+  answer(askId: number, resultJson: string | null, error: RpcError | null): void {
     const waiting = this.#waiting?.get(askId);
     if (waiting === undefined) return;
     this.#waiting?.delete(askId);

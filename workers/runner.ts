@@ -10,6 +10,7 @@
  */
 import { Buffer } from 'node:buffer';
 import { foldedNow, foldedSince } from '../src/dispatch/folded-time.ts';
+import type { RpcError } from '../src/dispatch/job.ts';
 import { JOB_FLAG, type JobExtras } from '../src/dispatch/job.ts';
 import { CANCEL, type JobBoard, OUTCOMES, RESULT_BYTES } from '../src/dispatch/job-board.ts';
 import { checkParamHeaders, checkStatelessEnvelope } from '../src/protocol/envelope-check.ts';
@@ -312,13 +313,7 @@ export class JobRunner {
     this.#find(slot, sequence)?.abort(reason);
   }
 
-  answer(
-    slot: number,
-    sequence: number,
-    askId: number,
-    resultJson: string | null,
-    error: { code: number; message: string } | null,
-  ): void {
+  answer(slot: number, sequence: number, askId: number, resultJson: string | null, error: RpcError | null): void {
     this.#find(slot, sequence)?.answer(askId, resultJson, error);
   }
 

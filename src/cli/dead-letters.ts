@@ -5,6 +5,7 @@
  * at all. What a server lists is checked for shape here; it is shown elsewhere.
  */
 import { isJsonObject } from '../protocol/message-shape.ts';
+import type { DeadLetterFacts } from '../streams/engine/port.ts';
 import { type Answer, ask, count } from './ask-server.ts';
 
 /** Letters a page has at most, and ids an order may name: the server's bounds. */
@@ -15,15 +16,7 @@ const ANSWER_MS_MAX = 60_000;
 /** A page of large events, escaped. */
 const ANSWER_BYTES_MAX = 256 * 1024 * 1024;
 
-export interface Letter {
-  readonly id: string;
-  readonly source: string;
-  readonly partition: string;
-  readonly reason: string;
-  readonly arrivalMs: number;
-  readonly text: string;
-  readonly base64: boolean;
-}
+export type Letter = Omit<DeadLetterFacts, 'index' | 'seq' | 'stream'>;
 
 /** Why there is no answer. */
 export interface Refused {

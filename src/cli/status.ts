@@ -4,6 +4,7 @@
  * Role: what the two answers mean; `ask-server.ts` gets them. Nothing of them is printed that was not checked for
  * shape. The exit code says whether all is well: ready, nothing degraded, nothing odd about the nodes.
  */
+import type { NodeReport } from '../observe/operations.ts';
 import { isJsonObject } from '../protocol/message-shape.ts';
 import { type Answer, ask, count, plain, serverNamed } from './ask-server.ts';
 import type { CommandLine } from './command-line.ts';
@@ -20,18 +21,8 @@ interface Readiness {
   readonly status: string;
   readonly degraded: readonly string[];
 }
-interface NodeRow {
-  readonly id: string;
-  readonly status: string;
-  readonly url: string;
-  readonly load: number;
-  readonly maxLoad: number;
-  readonly tools: readonly string[];
-  readonly version: string;
-  readonly busy: boolean;
-  readonly epoch: number;
-  readonly heartbeatAgeMs: number;
-}
+/** The status may be one that only a later version has. */
+type NodeRow = Omit<NodeReport, 'status'> & { readonly status: string };
 interface Cluster {
   readonly nodes: readonly NodeRow[];
   readonly warnings: readonly string[];

@@ -19,7 +19,7 @@ import { type Deferred, deferred } from '../waiting.ts';
 import type { CallerThread } from './caller-thread.ts';
 import { Delivery } from './delivery.ts';
 import type { Flights, WorkerLoad } from './flights.ts';
-import type { Dispatcher, Job } from './job.ts';
+import type { Dispatcher, Job, RpcError } from './job.ts';
 import { CANCEL } from './job-board.ts';
 import { type Quarantine, quarantineFault } from './quarantine.ts';
 import type { Sender } from './sender.ts';
@@ -262,7 +262,7 @@ export class JobDispatcher implements Dispatcher {
     return true;
   }
 
-  answer(job: Job, askId: number, resultJson: string | null, error: { code: number; message: string } | null): void {
+  answer(job: Job, askId: number, resultJson: string | null, error: RpcError | null): void {
     if (job.slot === -1 || job.worker === -1) return;
     this.post(job, { type: 'answer', slot: job.slot, sequence: job.sequence, askId, resultJson, error });
   }

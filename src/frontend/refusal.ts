@@ -19,6 +19,11 @@ export function refusePath(reply: Reply, f: Fault): void {
   reply.send(404, JSON_TYPE, encodeFault('', f));
 }
 
+/** `Retry-After`, which counts in whole seconds; none for 0. */
+export function retryAfter(ms: number): HeaderPairs | undefined {
+  return ms > 0 ? [['Retry-After', String(Math.max(1, Math.ceil(ms / 1000)))]] : undefined;
+}
+
 /** 413 with how much is taken, so that a sender knows where to cut. */
 export function refuseBody(reply: Reply, bytesMax: number): void {
   refuse(reply, fault('bodyTooLarge', `request body is too large: at most ${bytesMax} bytes are taken`));

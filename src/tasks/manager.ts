@@ -11,7 +11,7 @@
  */
 import type { CatalogueHolder } from '../catalogue/entry.ts';
 import type { Settings } from '../config/settings.ts';
-import type { Ask, Dispatcher, Job, JobSink, TaskWish } from '../dispatch/job.ts';
+import type { Ask, Dispatcher, Job, TaskWish } from '../dispatch/job.ts';
 import type { Log } from '../observe/port.ts';
 import { type Fault, fault, faultFrom, UNAVAILABLE } from '../protocol/faults.ts';
 import { isJsonObject } from '../protocol/message-shape.ts';
@@ -22,7 +22,7 @@ import { atMost } from '../waiting.ts';
 import { callOf, jobAgain, NODES_LOST_MAX } from './call-again.ts';
 import { outcomeOf } from './job-outcome.ts';
 import { newRecord } from './new-record.ts';
-import type { Orphan, PutAnswer, SharedTaskStore, TaskRecord, TaskStore, Tasks } from './port.ts';
+import type { Created, Orphan, PutAnswer, SharedTaskStore, TaskRecord, TaskStore, Tasks } from './port.ts';
 import { isForLater, RestingTasks } from './resting-tasks.ts';
 import { RunningTask } from './running-task.ts';
 import { acknowledgementJson, createTaskResultJson, getTaskResultJson } from './task-json.ts';
@@ -48,8 +48,6 @@ export interface TaskManagerOptions {
   /** At least 128 bits of randomness, as text. */
   readonly randomId: () => string;
 }
-
-type Created = { taskId: string; resultJson: string; sink: JobSink } | Fault;
 
 /** Characters of a result that a shared store is given. */
 const SHARED_RESULT_CHARS_MAX = 8 * 1024 * 1024;

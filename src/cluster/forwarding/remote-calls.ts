@@ -5,7 +5,7 @@
  * `forwarded-call.ts`, where it is sent is for `NodeChoice`.
  * Invariants: at most `forwardedMax` and `FORWARDED_BYTES_MAX` at once; each job hears of one ending, or of none when it was cancelled.
  */
-import type { Dispatcher, Job } from '../../dispatch/job.ts';
+import type { Dispatcher, Job, RpcError } from '../../dispatch/job.ts';
 import type { Log } from '../../observe/port.ts';
 import { type Fault, fault, overloadFault } from '../../protocol/faults.ts';
 import { type Deferred, deferred } from '../../waiting.ts';
@@ -69,7 +69,7 @@ export class RemoteCalls implements Dispatcher {
     this.#calls.get(job)?.cancel();
   }
 
-  answer(job: Job, askId: number, resultJson: string | null, error: { code: number; message: string } | null): void {
+  answer(job: Job, askId: number, resultJson: string | null, error: RpcError | null): void {
     this.#calls.get(job)?.answer(askId, resultJson, error);
   }
 
