@@ -87,7 +87,7 @@ function run(plan: Plan, batches: readonly EventBatch[], variant: Variant): { ns
       rows,
       keys: ids,
       watermark,
-      provenance: { seq: i + 1, source: '', partition: '', arrivalMs: 0, traceparent: '', correlationId: '' },
+      provenance: { seq: i + 1, arrivalMs: 0, traceparent: '', correlationId: '' },
     };
     windows.events?.(input, sink);
     watermark = (batch.ts[BATCH - 2] as number) - variant.disorderMs - 1;

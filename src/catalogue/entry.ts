@@ -51,7 +51,6 @@ export interface ParamHeader {
   /** Lower-case, with the `mcp-param-` prefix. */
   readonly header: string;
   readonly path: readonly string[];
-  readonly type: 'string' | 'integer' | 'boolean';
 }
 
 /** What a worker needs to know of the catalogue. Structured-clonable. */

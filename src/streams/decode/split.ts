@@ -34,7 +34,7 @@ export function splitBatch(plan: Plan, task: SplitTask): SplitResult {
   const body = new Uint8Array(task.body, 0, task.bodyBytes);
   // What lies too far ahead is for the node to say that takes it: by another clock it may not.
   const arrivalMs = TIME_MS_MAX;
-  const provenance = { seq: 0, source: '', partition: '', arrivalMs, traceparent: '', correlationId: '' };
+  const provenance = { seq: 0, arrivalMs, traceparent: '', correlationId: '' };
   const places: Places = { at: [], bytes: [] };
   const writer = readBody(schema, { format, provenance, dedup: null, looksOnly: false, spare: null }, body, places);
   const batch = writer.finish();
