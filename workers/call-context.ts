@@ -5,7 +5,6 @@
  * Invariants: after `end()` nothing is sent any more, whatever the handler still does; a question of a 2026-07-28
  * call that is not a task is never sent but collected, and rejects with `InputRequired` so that the handler unwinds.
  */
-
 import type { Principal } from '../src/catalogue/define.ts';
 import {
   type ElicitResult,
@@ -15,11 +14,13 @@ import {
   MissingCapabilityError,
   ProtocolError,
 } from '../src/catalogue/define.ts';
+import type { RpcError } from '../src/dispatch/job.ts';
 import { JOB_FLAG, type JobExtras } from '../src/dispatch/job.ts';
 import { CANCEL, type JobBoard } from '../src/dispatch/job-board.ts';
 import { CAPABILITIES_KEY, LOG_LEVEL_KEY } from '../src/protocol/envelope-check.ts';
 import type { Revision } from '../src/protocol/revisions.ts';
 import { TASKS_EXTENSION } from '../src/tasks/port.ts';
+import { type Deferred, deferred } from '../src/waiting.ts';
 import type { LoadedEntry } from './load-entry.ts';
 import type { RunnerPort } from './port.ts';
 import { answerFits, missingCapability, type Question } from './questions.ts';
@@ -66,7 +67,7 @@ export class CallContext implements HandlerContext {
   #controller: AbortController | null = null;
   #state: Map<string, unknown> | null = null;
   #waiting: Map<number, Waiting> | null = null;
-  #task: { promise: Promise<void>; resolve: () => void } | null = null;
+  #task: Deferred<void> | null = null;
   #isTask: boolean;
   #askCount = 0;
   #asked: Set<string> | null = null;
@@ -272,7 +273,7 @@ export class CallContext implements HandlerContext {
   }
 
   /** The client's answer to a question that was sent. */
-  answer(askId: number, resultJson: string | null, error: { code: number; message: string } | null): void {
+  answer(askId: number, resultJson: string | null, error: RpcError | null): void {
     const waiting = this.#waiting?.get(askId);
     if (waiting === undefined) return;
     this.#waiting?.delete(askId);
@@ -289,13 +290,10 @@ export class CallContext implements HandlerContext {
     // A question of this round was caught: the call ends with it, and is repeated before anything may become a task.
     if (asked !== undefined) return Promise.reject(new InputRequired(asked));
     if (this.#task !== null) return this.#task.promise;
-    let resolve!: () => void;
-    const promise = new Promise<void>((done) => {
-      resolve = done;
-    });
-    this.#task = { promise, resolve };
+    const task = deferred();
+    this.#task = task;
     this.#port.task(this.slot, this.sequence, wish?.ttlMs === undefined ? 0 : wish.ttlMs, wish?.pollIntervalMs ?? 0);
-    return promise;
+    return task.promise;
   }
 
   #canBeTask(): boolean {

@@ -28,7 +28,6 @@ export const METHOD_OF_KIND = {
 
 export interface LoadedEntry {
   readonly key: number;
-  readonly kind: EntryKind;
   readonly name: string;
   readonly method: string;
   /** Headers a 2026-07-28 request for this entry must agree with. */
@@ -62,7 +61,6 @@ export function loadEntry(facts: EntryFacts, definition: Definition | CompleteCa
     callback === null && (definition as Definition).kind === 'prompt' ? (definition as PromptDefinition) : null;
   return {
     key: facts.key,
-    kind: facts.kind,
     name: facts.name,
     method,
     headers: {

@@ -6,14 +6,10 @@
  * seal binds the state to principal, method, name and arguments, so it is worth nothing in another call.
  */
 import { type Fault, fault } from '../src/protocol/faults.ts';
+import { isJsonObject } from '../src/protocol/message-shape.ts';
 import type { Binding, RequestStateCodec } from '../src/protocol/request-state.ts';
 import type { CallContext } from './call-context.ts';
 import type { ResultEncoder } from './encode-result.ts';
-
-type Json = Record<string, unknown>;
-
-const isObject = (value: unknown): value is Json =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** Null when the call may go on. Does nothing for a first round or an earlier revision. */
 export function restoreRounds(context: CallContext, codec: RequestStateCodec): Fault | null {
@@ -21,10 +17,10 @@ export function restoreRounds(context: CallContext, codec: RequestStateCodec): F
   const responses = context.params['inputResponses'];
   const token = context.params['requestState'];
   if (responses === undefined && token === undefined) return null;
-  if (responses !== undefined && !isObject(responses)) {
+  if (responses !== undefined && !isJsonObject(responses)) {
     return fault('invalidParams', 'inputResponses must be an object of answers by key');
   }
-  const answers: Json = Object.create(null);
+  const answers: Record<string, unknown> = Object.create(null);
   if (token !== undefined) {
     const state = typeof token === 'string' ? codec.open(token, bindingOf(context), Date.now()) : null;
     if (state === null)
@@ -38,7 +34,7 @@ export function restoreRounds(context: CallContext, codec: RequestStateCodec): F
 
 export function inputRequiredAnswer(encoder: ResultEncoder, context: CallContext, codec: RequestStateCodec): string {
   const questions = Object.fromEntries(context.questions ?? []);
-  const answers: Json = {};
+  const answers: Record<string, unknown> = {};
   for (const [key, answer] of Object.entries(context.answers ?? {})) {
     if (context.wasAnswered(key)) answers[key] = answer;
   }

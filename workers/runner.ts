@@ -10,10 +10,12 @@
  */
 import { Buffer } from 'node:buffer';
 import { foldedNow, foldedSince } from '../src/dispatch/folded-time.ts';
+import type { RpcError } from '../src/dispatch/job.ts';
 import { JOB_FLAG, type JobExtras } from '../src/dispatch/job.ts';
 import { CANCEL, type JobBoard, OUTCOMES, RESULT_BYTES } from '../src/dispatch/job-board.ts';
-import { checkParamHeaders, checkStatelessEnvelope } from '../src/protocol/envelope-check.ts';
+import { checkStatelessEnvelope } from '../src/protocol/envelope-check.ts';
 import { encodeFault, FAULTS, type Fault, fault } from '../src/protocol/faults.ts';
+import { checkParamHeaders } from '../src/protocol/header-values.ts';
 import { parseJson } from '../src/protocol/json.ts';
 import type { RequestStateCodec } from '../src/protocol/request-state.ts';
 import { REVISIONS, type Revision } from '../src/protocol/revisions.ts';
@@ -312,13 +314,7 @@ export class JobRunner {
     this.#find(slot, sequence)?.abort(reason);
   }
 
-  answer(
-    slot: number,
-    sequence: number,
-    askId: number,
-    resultJson: string | null,
-    error: { code: number; message: string } | null,
-  ): void {
+  answer(slot: number, sequence: number, askId: number, resultJson: string | null, error: RpcError | null): void {
     this.#find(slot, sequence)?.answer(askId, resultJson, error);
   }
 

@@ -7,12 +7,12 @@
 import { Buffer } from 'node:buffer';
 import type { PromptMessage, PromptReturn, ResourceContents, ResourceReturn } from '../src/catalogue/define.ts';
 import { ProtocolError } from '../src/catalogue/define.ts';
+import type { JsonObject } from '../src/protocol/channel.ts';
 import { type Fault, fault } from '../src/protocol/faults.ts';
+import { isJsonObject } from '../src/protocol/message-shape.ts';
 import { adaptBlock } from './adapt-content.ts';
 import type { CallContext } from './call-context.ts';
 import { errorResult, type ResultEncoder, toolResultOf } from './encode-result.ts';
-
-type Json = Record<string, unknown>;
 
 /** A completion may return no more. Source: the specification's CompleteResult. */
 const COMPLETION_VALUES_MAX = 100;
@@ -37,9 +37,6 @@ class Rejected {
   }
 }
 
-const isObject = (value: unknown): value is Json =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
 const refused = (f: Fault): TargetAnswer => ({ ran: true, text: '', isError: true, fault: f });
 const done = (text: string, isError: boolean): TargetAnswer => ({ ran: true, text, isError, fault: null });
 
@@ -55,7 +52,7 @@ export function callTarget(context: CallContext): unknown {
 function callTool(context: CallContext): unknown {
   const { entry, params } = context;
   const args = params['arguments'] ?? {};
-  if (!isObject(args)) return new Rejected('arguments must be an object', true);
+  if (!isJsonObject(args)) return new Rejected('arguments must be an object', true);
   if (entry.validateInput === null) return entry.tool?.handler(args as never, context);
   const checked = entry.validateInput(args);
   if (checked instanceof Promise) {
@@ -78,7 +75,7 @@ function callResource(context: CallContext): unknown {
 function callPrompt(context: CallContext): unknown {
   const { entry, params } = context;
   const args = params['arguments'] ?? {};
-  if (!isObject(args)) return new Rejected('arguments must be an object of strings', true);
+  if (!isJsonObject(args)) return new Rejected('arguments must be an object of strings', true);
   for (const name of Object.keys(args)) {
     if (typeof args[name] !== 'string') return new Rejected(`arguments/${name} must be a string`, true);
   }
@@ -92,11 +89,11 @@ function callPrompt(context: CallContext): unknown {
 function callCompletion(context: CallContext): unknown {
   const { entry, params } = context;
   const argument = params['argument'];
-  if (!isObject(argument) || typeof argument['name'] !== 'string' || typeof argument['value'] !== 'string') {
+  if (!isJsonObject(argument) || typeof argument['name'] !== 'string' || typeof argument['value'] !== 'string') {
     return new Rejected('params.argument must be an object with the strings name and value', true);
   }
-  const given = (params['context'] as Json | undefined)?.['arguments'];
-  const known = { arguments: (isObject(given) ? given : {}) as Record<string, string>, argument: argument['name'] };
+  const given = (params['context'] as JsonObject | undefined)?.['arguments'];
+  const known = { arguments: (isJsonObject(given) ? given : {}) as Record<string, string>, argument: argument['name'] };
   return entry.complete?.(argument['value'], known);
 }
 
@@ -106,7 +103,7 @@ export function encodeAnswer(encoder: ResultEncoder, context: CallContext, value
   if (entry.tool !== null) return encodeTool(encoder, context, value);
   if (entry.resource !== null) return encodeResource(encoder, context, value as ResourceReturn);
   if (entry.prompt !== null) return encodePrompt(encoder, context, value as PromptReturn);
-  return encodeCompletion(encoder, context, value as string[] | Json | undefined);
+  return encodeCompletion(encoder, context, value as string[] | JsonObject | undefined);
 }
 
 /** Bad tool arguments are a result the model can correct (SEP-1303); before 2025-11-25 an error. */
@@ -137,7 +134,7 @@ function encodeTool(encoder: ResultEncoder, context: CallContext, value: unknown
 function encodeResource(encoder: ResultEncoder, context: CallContext, value: ResourceReturn): TargetAnswer {
   const { entry, revision, params } = context;
   const uri = String(params['uri']);
-  if (value === undefined || (isObject(value) && !(value instanceof Uint8Array) && value.contents.length === 0)) {
+  if (value === undefined || (isJsonObject(value) && !(value instanceof Uint8Array) && value.contents.length === 0)) {
     const name = revision.resourceNotFoundCode === -32602 ? 'invalidParams' : 'resourceNotFound';
     return refused(fault(name, `no resource has the URI ${uri}`, { uri }));
   }
@@ -174,10 +171,10 @@ function encodePrompt(encoder: ResultEncoder, context: CallContext, value: Promp
 function encodeCompletion(
   encoder: ResultEncoder,
   context: CallContext,
-  value: string[] | Json | undefined,
+  value: string[] | JsonObject | undefined,
 ): TargetAnswer {
   const all = Array.isArray(value) ? value : ((value?.['values'] as string[] | undefined) ?? []);
-  const given = isObject(value) ? value : null;
+  const given = isJsonObject(value) ? value : null;
   const completion = {
     values: all.slice(0, COMPLETION_VALUES_MAX),
     total: given?.['total'] ?? all.length,

@@ -6,6 +6,7 @@
  * visits from when they were due, since that is what waits when the server is behind.
  */
 import { setTimeout as wait } from 'node:timers/promises';
+import { pauseUnless } from '../../src/waiting.ts';
 import { httpBytes } from '../wire/request.ts';
 import { type Connection, type ConnectionEvents, HttpConnection } from './connection.ts';
 import { type IterationJob, type LoadReport, type SessionStep, STOPPED_EARLY } from './job.ts';
@@ -120,12 +121,12 @@ export async function runIterations(
   const users = Array.from({ length: job.users }, (_, index) => new User(shared, index));
   while (users.some((user) => !user.isOpen) && !stopped.aborted) await wait(1);
   const ended = job.visitsPerSecond > 0 ? pace(shared, users) : begin(users);
-  await pause(job.warmupMs, stopped);
+  await pauseUnless(stopped, job.warmupMs);
   if (stopped.aborted) throw new Error(STOPPED_EARLY);
   const beganMs = performance.now();
   tally.begin(beganMs);
   measuring();
-  await pause(job.durationMs, stopped);
+  await pauseUnless(stopped, job.durationMs);
   const elapsedMs = performance.now() - beganMs;
   shared.running = false;
   const { oldestMs, periodMs, unsent } = await ended;
@@ -169,11 +170,4 @@ async function pace(shared: Shared, users: readonly User[]): Promise<Unsent> {
   const elapsedMs = performance.now() - startMs;
   const oldestMs = elapsedMs - begun * periodMs;
   return { unsent: Math.floor(elapsedMs / periodMs) - begun, oldestMs, periodMs };
-}
-
-async function pause(ms: number, stopped: AbortSignal): Promise<void> {
-  if (ms <= 0) return;
-  await wait(ms, undefined, { signal: stopped }).catch((error: unknown) => {
-    if (!stopped.aborted) throw error;
-  });
 }

@@ -5,6 +5,7 @@
  * away and otherwise polls, because a timer that fires a millisecond late would be a millisecond of latency.
  */
 import { setTimeout as wait } from 'node:timers/promises';
+import { pauseUnless } from '../../src/waiting.ts';
 import { GroupRun } from './group.ts';
 import { type LoadJob, type LoadReport, STOPPED_EARLY } from './job.ts';
 
@@ -36,7 +37,7 @@ async function loadBy(
   const pacer = new Pacer(runs, now);
   for (const run of runs) run.start();
   pacer.start();
-  await pause(job.warmupMs, stopped);
+  await pauseUnless(stopped, job.warmupMs);
   if (stopped.aborted) {
     pacer.stop();
     throw new Error(STOPPED_EARLY);
@@ -44,7 +45,7 @@ async function loadBy(
   const beganMs = now();
   for (const run of runs) run.beginMeasuring(beganMs);
   measuring();
-  await pause(job.durationMs, stopped);
+  await pauseUnless(stopped, job.durationMs);
   const elapsedMs = now() - beganMs;
   for (const run of runs) run.stop();
   pacer.stop();
@@ -64,14 +65,6 @@ async function open(run: GroupRun, stopped: AbortSignal): Promise<void> {
     run.openSome(from, to);
     await Promise.race([run.openedAtLeast(to), failed]);
   }
-}
-
-/** Ends early, without an error, when the run is stopped. */
-async function pause(ms: number, stopped: AbortSignal): Promise<void> {
-  if (ms <= 0) return;
-  await wait(ms, undefined, { signal: stopped }).catch((error: unknown) => {
-    if (!stopped.aborted) throw error;
-  });
 }
 
 /** A closed loop waits, too: a server that loses requests would have fewer connections, and no other sign of it. */

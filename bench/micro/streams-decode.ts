@@ -18,7 +18,7 @@ const EVENTS = Number(process.argv[2] ?? 1000) * 1000;
 const ROUNDS = 7;
 const BATCH_EVENTS = 16_000;
 const KEYS = 1000;
-const PROVENANCE = { seq: 1, source: '', partition: '', arrivalMs: 0, traceparent: '', correlationId: '' };
+const PROVENANCE = { seq: 1, arrivalMs: 0, traceparent: '', correlationId: '' };
 
 interface Event {
   readonly ts: number;

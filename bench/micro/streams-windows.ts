@@ -8,7 +8,6 @@
  * p99: a quantile as well.
  * Control: the same tumbling windows in a Map of objects by key text, the texts given.
  */
-
 import { EventBatch } from '../../src/streams/decode/event-batch.ts';
 import { hashKey } from '../../src/streams/decode/key-hash.ts';
 import type { Emitter, OperatorInput, ShardOperator } from '../../src/streams/operator.ts';
@@ -16,6 +15,7 @@ import type { Plan, WindowPlan } from '../../src/streams/plan.ts';
 import { KeyTable } from '../../src/streams/state/key-table.ts';
 import { sessionWindowKind } from '../../src/streams/windows/session-window.ts';
 import { sliceWindowKind } from '../../src/streams/windows/slice-window.ts';
+import { randomFrom } from '../../test/random.ts';
 import { aggregatePlan, FLAT, windowPlan } from '../../test/streams/plan-parts.ts';
 
 const BATCH = 10_000;
@@ -31,17 +31,6 @@ interface Variant {
   readonly lateMs?: number;
   readonly window: Partial<WindowPlan>;
   readonly control?: boolean;
-}
-
-/** A generator of numbers that is the same in every run. */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 function batchesOf(plan: Plan, { disorderMs, events, keys, lateMs = 0, rate }: Variant): EventBatch[] {
@@ -98,7 +87,7 @@ function run(plan: Plan, batches: readonly EventBatch[], variant: Variant): { ns
       rows,
       keys: ids,
       watermark,
-      provenance: { seq: i + 1, source: '', partition: '', arrivalMs: 0, traceparent: '', correlationId: '' },
+      provenance: { seq: i + 1, arrivalMs: 0, traceparent: '', correlationId: '' },
     };
     windows.events?.(input, sink);
     watermark = (batch.ts[BATCH - 2] as number) - variant.disorderMs - 1;

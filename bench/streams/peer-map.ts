@@ -7,7 +7,7 @@ import { type EventRow, eventChunks, eventRows } from './data.ts';
 import { addResult, createTotals, type Job, p99Position, type Totals } from './job.ts';
 import { type Peer, type PeerRun, tooManyGroups } from './peer.ts';
 
-interface Group {
+export interface Group {
   readonly start: number;
   /** Time of the newest event; sessions only. */
   last: number;
@@ -26,7 +26,7 @@ interface Sink {
   end(): Totals;
 }
 
-const groupOf = (start: number, withSet = false): Group => ({
+export const groupOf = (start: number, withSet = false): Group => ({
   start,
   last: start,
   count: 0,

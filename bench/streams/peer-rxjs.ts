@@ -10,31 +10,7 @@ import { concat, filter, from, groupBy, map, mergeMap, type Observable, of, redu
 import { type EventRow, eventChunks } from './data.ts';
 import { addResult, createTotals, type Job, p99Position, type Totals } from './job.ts';
 import { type Peer, tooManyGroups } from './peer.ts';
-import { parseLines } from './peer-map.ts';
-
-interface Group {
-  readonly start: number;
-  last: number;
-  count: number;
-  sum: number;
-  min: number;
-  max: number;
-  /** For the quantile; empty otherwise. */
-  readonly values: number[];
-  /** Different values; null where they are not counted. */
-  readonly seen: Set<number> | null;
-}
-
-const emptyGroup = (start: number, withSet = false): Group => ({
-  start,
-  last: start,
-  count: 0,
-  sum: 0,
-  min: Number.POSITIVE_INFINITY,
-  max: Number.NEGATIVE_INFINITY,
-  values: [],
-  seen: withSet ? new Set() : null,
-});
+import { type Group, groupOf, parseLines } from './peer-map.ts';
 
 function withEvent(group: Group, { ts, value }: EventRow): Group {
   group.last = ts;
@@ -114,7 +90,7 @@ function windowed(events: Observable<EventRow>, job: Job): Observable<Group> {
     mergeMap((window) =>
       window.pipe(
         groupBy(({ event }) => event.key),
-        mergeMap((group) => group.pipe(reduce(withValue, emptyGroup(window.key, withSet)))),
+        mergeMap((group) => group.pipe(reduce(withValue, groupOf(window.key, withSet)))),
       ),
     ),
   );
@@ -129,9 +105,9 @@ interface SessionState {
 function sessions(events: Observable<EventRow>, { gapMs }: Job): Observable<Group> {
   const next = ({ open }: SessionState, event: EventRow | null): SessionState => {
     if (event === null) return { open: null, done: open };
-    if (open === null) return { open: withEvent(emptyGroup(event.ts), event), done: null };
+    if (open === null) return { open: withEvent(groupOf(event.ts), event), done: null };
     if (event.ts - open.last < gapMs) return { open: withEvent(open, event), done: null };
-    return { open: withEvent(emptyGroup(event.ts), event), done: open };
+    return { open: withEvent(groupOf(event.ts), event), done: open };
   };
   return events.pipe(
     groupBy(({ key }) => key),

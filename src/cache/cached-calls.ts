@@ -15,6 +15,7 @@
  * computed are not kept, and answer nobody who came after that.
  */
 import type { Entry } from '../catalogue/entry.ts';
+import type { Log } from '../observe/port.ts';
 import { canonicalJson, digestOf } from '../protocol/canonical-json.ts';
 import type { Caller, CallRun, Channel, JsonObject, OpenRequest, RequestEnvelope } from '../protocol/channel.ts';
 import { encodeFault, FAULTS, type Fault, fault, faultFrom } from '../protocol/faults.ts';
@@ -39,7 +40,7 @@ export interface CachedCallsOptions {
   readonly answered: (fault: Fault | null) => void;
   /** Monotonic milliseconds. */
   readonly now: () => number;
-  readonly log: { error(fields: object, message: string): void };
+  readonly log: Pick<Log, 'error'>;
 }
 
 export class CachedCalls {

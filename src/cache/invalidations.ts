@@ -5,6 +5,7 @@
  * no flight of them to be waited for. What failed is told again when the connection is back, or after `RETRY_MS` where
  * it stands.
  */
+import type { Log } from '../observe/port.ts';
 import type { RedisConnection } from '../redis/connection.ts';
 import { INVALIDATE } from './redis-scripts.ts';
 
@@ -20,7 +21,7 @@ export interface InvalidationsOptions {
   /** Redis has heard it; the other nodes are to be told this generation. */
   readonly raised: (tool: string, generation: number) => Promise<unknown>;
   readonly failed: (tool: string) => void;
-  readonly log: { warn(fields: object, message: string): void };
+  readonly log: Pick<Log, 'warn'>;
 }
 
 export class Invalidations {

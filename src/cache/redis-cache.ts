@@ -12,6 +12,7 @@
  * else waits for costs two commands, the look and the landing.
  */
 import { randomBytes } from 'node:crypto';
+import type { Log } from '../observe/port.ts';
 import type { RedisArgument, RedisConnection } from '../redis/connection.ts';
 import { pack, unpack } from '../redis/packed.ts';
 import type { Script } from '../redis/script.ts';
@@ -56,7 +57,7 @@ export interface RedisCacheOptions {
   readonly leaseMs: number;
   /** Monotonic milliseconds. */
   readonly now: () => number;
-  readonly log: { warn(fields: object, message: string): void };
+  readonly log: Pick<Log, 'warn'>;
 }
 
 export class RedisResultCache implements ResultCache {

@@ -51,7 +51,6 @@ export interface ParamHeader {
   /** Lower-case, with the `mcp-param-` prefix. */
   readonly header: string;
   readonly path: readonly string[];
-  readonly type: 'string' | 'integer' | 'boolean';
 }
 
 /** What a worker needs to know of the catalogue. Structured-clonable. */
@@ -73,6 +72,20 @@ export type ListName = 'tools' | 'resources' | 'templates' | 'prompts';
 /** An encoded result object without its envelope: the caller writes `{"jsonrpc":"2.0","id":…,"result":` before it. */
 export type ResultBytes = Uint8Array;
 
+export interface CatalogueHas {
+  readonly tools: boolean;
+  readonly resources: boolean;
+  readonly prompts: boolean;
+  readonly completions: boolean;
+}
+
+/** What an `initialize` result says of the server. */
+export interface InitializeFacts {
+  readonly capabilities: object;
+  readonly serverInfo: object;
+  readonly instructions?: string;
+}
+
 /** An immutable snapshot. A change makes a new one. */
 export interface Catalogue {
   /** Grows with each snapshot. */
@@ -88,13 +101,8 @@ export interface Catalogue {
   /** Encoded `server/discover` result. */
   discover(): ResultBytes;
   /** `capabilities`, `serverInfo`, `instructions` of an `initialize` result for a session revision. */
-  initializeResult(revision: Revision): { capabilities: object; serverInfo: object; instructions?: string };
-  readonly has: {
-    readonly tools: boolean;
-    readonly resources: boolean;
-    readonly prompts: boolean;
-    readonly completions: boolean;
-  };
+  initializeResult(revision: Revision): InitializeFacts;
+  readonly has: CatalogueHas;
   readonly manifest: Manifest;
   readonly entries: readonly Entry[];
 }

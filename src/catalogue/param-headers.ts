@@ -7,7 +7,6 @@
  * properties that happen to be called `x-mcp-header` are not annotations.
  * Source: Model Context Protocol 2026-07-28, Streamable HTTP, custom headers.
  */
-
 import type { JsonSchema } from './define.ts';
 import { excerpt, SchemaError } from './definition-error.ts';
 import type { ParamHeader } from './entry.ts';
@@ -97,5 +96,5 @@ function annotated(
     throw new SchemaError(`${where}: ${twin.path.join('/')} uses the same header name (case does not count)`);
   }
   if (others.length >= PARAM_HEADERS_MAX) throw new SchemaError(`${where}: more than ${PARAM_HEADERS_MAX} annotations`);
-  return { header, path, type };
+  return { header, path };
 }

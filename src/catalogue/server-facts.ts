@@ -4,6 +4,7 @@
  * Role: `server/discover` (2026-07-28) and the answer to `initialize` (earlier) are two dresses of the same facts.
  * Only what a revision's schema has is said.
  */
+import type { Settings } from '../config/settings.ts';
 import {
   LATEST_SESSION_REVISION,
   REVISION_2024_11_05,
@@ -12,18 +13,12 @@ import {
   STATELESS_REVISIONS,
 } from '../protocol/revisions.ts';
 import { TASKS_EXTENSION } from '../tasks/port.ts';
+import type { CatalogueHas, InitializeFacts } from './entry.ts';
 
 /** Where results of 2026-07-28 say in their `_meta` who made them. */
 export const SERVER_INFO_KEY = 'io.modelcontextprotocol/serverInfo';
 
-export interface ServerInfo {
-  readonly name: string;
-  readonly version: string;
-  /** `''`: none. */
-  readonly title: string;
-  /** How to use the server, for the model. `''`: none. */
-  readonly instructions: string;
-}
+export type ServerInfo = Settings['server'];
 
 /** What is offered whatever the catalogue holds. */
 export interface CapabilitySwitches {
@@ -38,13 +33,6 @@ export interface CapabilitySwitches {
   readonly logging: boolean;
   /** The tasks extension; 2026-07-28 only. */
   readonly tasks: boolean;
-}
-
-export interface CatalogueHas {
-  readonly tools: boolean;
-  readonly resources: boolean;
-  readonly prompts: boolean;
-  readonly completions: boolean;
 }
 
 /** `serverInfo` with the members that the revision has. */
@@ -97,7 +85,7 @@ export function initializeFacts(
   server: ServerInfo,
   switches: CapabilitySwitches,
   revision: Revision,
-): { capabilities: object; serverInfo: object; instructions?: string } {
+): InitializeFacts {
   const spoken = revision.era === 'session' ? revision : LATEST_SESSION_REVISION;
   return {
     capabilities: capabilitiesFor(has, switches, spoken),

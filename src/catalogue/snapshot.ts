@@ -10,16 +10,18 @@ import type { Revision } from '../protocol/revisions.ts';
 import type { Cursors } from './cursor.ts';
 import { DefinitionError } from './definition-error.ts';
 import { type CompiledDefinition, originOf } from './entries.ts';
-import type { Catalogue, Entry, ListName, Manifest, ManifestEntry, ResultBytes } from './entry.ts';
+import type {
+  Catalogue,
+  CatalogueHas,
+  Entry,
+  InitializeFacts,
+  ListName,
+  Manifest,
+  ManifestEntry,
+  ResultBytes,
+} from './entry.ts';
 import { ListPages } from './list-pages.ts';
-import {
-  type CapabilitySwitches,
-  type CatalogueHas,
-  discoverJson,
-  initializeFacts,
-  type ServerInfo,
-  stampJson,
-} from './server-facts.ts';
+import { type CapabilitySwitches, discoverJson, initializeFacts, type ServerInfo, stampJson } from './server-facts.ts';
 
 /** Definitions in one catalogue. */
 export const ENTRIES_MAX = 10_000;
@@ -130,7 +132,7 @@ export class Snapshot implements Catalogue {
     return this.#discover;
   }
 
-  initializeResult(revision: Revision): { capabilities: object; serverInfo: object; instructions?: string } {
+  initializeResult(revision: Revision): InitializeFacts {
     return initializeFacts(this.has, this.#settings.server, this.#settings.capabilities, revision);
   }
 

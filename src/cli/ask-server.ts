@@ -84,9 +84,6 @@ async function boundedText(response: Response, bytesMax: number): Promise<string
   return Buffer.concat(parts).toString('utf8');
 }
 
-export const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
 /** A text as it may be shown; `''` for what is none. */
 export const plain = (value: unknown): string => (typeof value === 'string' ? value.replace(CONTROL, '') : '');
 

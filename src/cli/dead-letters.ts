@@ -4,7 +4,9 @@
  * Role: the client of `/streams/{stream}/dead-letters`. A refusal is a value that says whether a server of ours answered
  * at all. What a server lists is checked for shape here; it is shown elsewhere.
  */
-import { type Answer, ask, count, isObject } from './ask-server.ts';
+import { isJsonObject } from '../protocol/message-shape.ts';
+import type { DeadLetterFacts } from '../streams/engine/port.ts';
+import { type Answer, ask, count } from './ask-server.ts';
 
 /** Letters a page has at most, and ids an order may name: the server's bounds. */
 export const PAGE_LETTERS_MAX = 100;
@@ -14,15 +16,7 @@ const ANSWER_MS_MAX = 60_000;
 /** A page of large events, escaped. */
 const ANSWER_BYTES_MAX = 256 * 1024 * 1024;
 
-export interface Letter {
-  readonly id: string;
-  readonly source: string;
-  readonly partition: string;
-  readonly reason: string;
-  readonly arrivalMs: number;
-  readonly text: string;
-  readonly base64: boolean;
-}
+export type Letter = Omit<DeadLetterFacts, 'index' | 'seq' | 'stream'>;
 
 /** Why there is no answer. */
 export interface Refused {
@@ -60,7 +54,7 @@ export class DeadLetters {
     if (after !== '') url.searchParams.set('after', after);
     const body = await this.#ask(url);
     if (isRefused(body)) return body;
-    const letters = isObject(body) && Array.isArray(body['letters']) ? body['letters'].map(asLetter) : [null];
+    const letters = isJsonObject(body) && Array.isArray(body['letters']) ? body['letters'].map(asLetter) : [null];
     return letters.includes(null) ? NOT_MILLRACE : (letters as Letter[]);
   }
 
@@ -92,7 +86,7 @@ export class DeadLetters {
     const body = await this.#ask(this.#url, { action, ids });
     if (isRefused(body)) return body;
     const counted = action === 'drop' ? ['dropped'] : ['letters', 'accepted', 'rejected', 'late'];
-    if (!isObject(body) || counted.some((name) => typeof body[name] !== 'number')) return NOT_MILLRACE;
+    if (!isJsonObject(body) || counted.some((name) => typeof body[name] !== 'number')) return NOT_MILLRACE;
     return {
       letters: count(body[action === 'drop' ? 'dropped' : 'letters']),
       accepted: count(body['accepted']),
@@ -120,19 +114,19 @@ export class DeadLetters {
   }
 }
 
-export const isRefused = (value: unknown): value is Refused => isObject(value) && value['kind'] === 'refused';
+export const isRefused = (value: unknown): value is Refused => isJsonObject(value) && value['kind'] === 'refused';
 
 const NOT_MILLRACE: Refused = { kind: 'refused', answered: false, message: 'answers, but not as millrace does' };
 
 /** `{"error":"…"}` of the streams, `{"error":{"message":"…"}}` of the gate in front of them. */
 function messageIn(body: unknown): string {
-  const error = isObject(body) ? body['error'] : '';
-  const message = isObject(error) ? error['message'] : error;
+  const error = isJsonObject(body) ? body['error'] : '';
+  const message = isJsonObject(error) ? error['message'] : error;
   return typeof message === 'string' ? message : '';
 }
 
 function asLetter(value: unknown): Letter | null {
-  if (!isObject(value) || typeof value['id'] !== 'string' || value['id'] === '') return null;
+  if (!isJsonObject(value) || typeof value['id'] !== 'string' || value['id'] === '') return null;
   const text = (name: string): string => (typeof value[name] === 'string' ? value[name] : '');
   return {
     id: value['id'],

@@ -8,6 +8,7 @@
  * supervises it starts a fresh one.
  */
 import type { Log } from '../observe/port.ts';
+import { deferred } from '../waiting.ts';
 
 /** More stray errors than this within a minute: broken. */
 export const STRAY_ERRORS_MAX = 100;
@@ -27,10 +28,7 @@ export interface Stopping {
 }
 
 export function listenForStop(log: Log): Stopping {
-  let resolve: (signal: StopSignal) => void = () => undefined;
-  const asked = new Promise<StopSignal>((settle) => {
-    resolve = settle;
-  });
+  const { promise: asked, resolve } = deferred<StopSignal>();
   let firstAtMs = Number.NEGATIVE_INFINITY;
   const onSignal = (signal: StopSignal): void => {
     const nowMs = performance.now();

@@ -4,7 +4,9 @@
  * Role: what the two answers mean; `ask-server.ts` gets them. Nothing of them is printed that was not checked for
  * shape. The exit code says whether all is well: ready, nothing degraded, nothing odd about the nodes.
  */
-import { type Answer, ask, count, isObject, plain, serverNamed } from './ask-server.ts';
+import type { NodeReport } from '../observe/operations.ts';
+import { isJsonObject } from '../protocol/message-shape.ts';
+import { type Answer, ask, count, plain, serverNamed } from './ask-server.ts';
 import type { CommandLine } from './command-line.ts';
 import { table } from './table.ts';
 import { EXIT, type Terminal, writeProblems } from './terminal.ts';
@@ -19,18 +21,8 @@ interface Readiness {
   readonly status: string;
   readonly degraded: readonly string[];
 }
-interface NodeRow {
-  readonly id: string;
-  readonly status: string;
-  readonly url: string;
-  readonly load: number;
-  readonly maxLoad: number;
-  readonly tools: readonly string[];
-  readonly version: string;
-  readonly busy: boolean;
-  readonly epoch: number;
-  readonly heartbeatAgeMs: number;
-}
+/** The status may be one that only a later version has. */
+type NodeRow = Omit<NodeReport, 'status'> & { readonly status: string };
 interface Cluster {
   readonly nodes: readonly NodeRow[];
   readonly warnings: readonly string[];
@@ -72,13 +64,13 @@ function page(url: URL): Promise<Answer | string> {
 const texts = (value: unknown): string[] => (Array.isArray(value) ? value.map(plain) : []);
 
 function asReadiness(body: unknown): Readiness | null {
-  if (!isObject(body) || typeof body['status'] !== 'string') return null;
+  if (!isJsonObject(body) || typeof body['status'] !== 'string') return null;
   return { status: plain(body['status']), degraded: texts(body['degraded']) };
 }
 
 function asCluster(body: unknown): Cluster | null {
-  if (!isObject(body) || !Array.isArray(body['nodes'])) return null;
-  const nodes = body['nodes'].filter(isObject).map((node) => ({
+  if (!isJsonObject(body) || !Array.isArray(body['nodes'])) return null;
+  const nodes = body['nodes'].filter(isJsonObject).map((node) => ({
     id: plain(node['id']),
     status: plain(node['status']),
     url: plain(node['url']),

@@ -27,7 +27,7 @@ export function compileSettings(raw: RawConfig, machine: Machine = thisMachine()
 }
 
 /** What `loadConfig` found. */
-export function compileLoaded(loaded: LoadedConfig, machine: Machine = thisMachine()): Settings {
+export function compileLoaded(loaded: LoadedConfig, machine: Machine): Settings {
   const refused = crossCheck(loaded);
   const problems = refused.map(({ problem }) => problem);
   const unbounded = settingsOf(loaded, machine);

@@ -12,8 +12,6 @@ export type OptionForm = 'text' | 'number' | 'number-or-auto' | 'boolean' | 'lis
 export interface OptionFacts {
   readonly form: OptionForm;
   readonly description: string;
-  /** `ms`, `bytes`, `MiB`, … or `''` for a bare number or no number at all. */
-  readonly unit: string;
   /** Completes "must be …". */
   readonly allowed: string;
   /** Flag without dashes where it is not the kebab-case path; null keeps the option off the command line. */
@@ -36,7 +34,6 @@ export function integer(initial: number, min: number, max: number, unit: string,
   return z.number().int().min(min).max(max).default(initial).register(optionFacts, {
     form: 'number',
     description,
-    unit,
     allowed,
   });
 }
@@ -49,7 +46,6 @@ export function integerOrAuto(min: number, max: number, unit: string, descriptio
     .register(optionFacts, {
       form: 'number-or-auto',
       description,
-      unit,
       allowed,
     });
 }
@@ -58,7 +54,6 @@ export function fraction(initial: number, description: string) {
   return z.number().min(0).max(1).default(initial).register(optionFacts, {
     form: 'number',
     description,
-    unit: '',
     allowed: 'a number from 0 to 1',
   });
 }
@@ -72,7 +67,6 @@ export function choice<const T extends readonly [string, ...string[]]>(
   return schema.default(initial as Exclude<T[number], undefined>).register(optionFacts, {
     form: 'text',
     description,
-    unit: '',
     allowed: `one of ${values.join(', ')}`,
   });
 }
@@ -85,7 +79,6 @@ export function text(initial: string, lengthMax: number, description: string, tw
     .register(optionFacts, {
       form: 'text',
       description,
-      unit: '',
       allowed: `text of at most ${lengthMax} characters`,
       ...tweaks,
     });
@@ -94,14 +87,13 @@ export function text(initial: string, lengthMax: number, description: string, tw
 /** Text checked by a pattern; an empty default means "not set". */
 export function pattern(initial: string, regex: RegExp, allowed: string, description: string, tweaks: Tweaks = {}) {
   const schema = z.string().max(2048).regex(regex);
-  return schema.default(initial).register(optionFacts, { form: 'text', description, unit: '', allowed, ...tweaks });
+  return schema.default(initial).register(optionFacts, { form: 'text', description, allowed, ...tweaks });
 }
 
 export function toggle(initial: boolean, description: string) {
   return z.boolean().default(initial).register(optionFacts, {
     form: 'boolean',
     description,
-    unit: '',
     allowed: 'true or false',
   });
 }
@@ -111,7 +103,6 @@ export function list(itemsMax: number, description: string, tweaks: Tweaks = {},
   return schema.default([...initial]).register(optionFacts, {
     form: 'list',
     description,
-    unit: '',
     allowed: `a list of at most ${itemsMax} non-empty texts`,
     ...tweaks,
   });
@@ -124,6 +115,6 @@ export function structured<T extends z.ZodType>(
   description: string,
   tweaks: Tweaks = {},
 ): T {
-  optionFacts.add(schema, { form: 'json', description, unit: '', allowed, flag: null, ...tweaks });
+  optionFacts.add(schema, { form: 'json', description, allowed, flag: null, ...tweaks });
   return schema;
 }

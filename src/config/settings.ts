@@ -86,7 +86,9 @@ export interface Settings {
   readonly server: {
     readonly name: string;
     readonly version: string;
+    /** `''`: none. */
     readonly title: string;
+    /** How to use the server, for the model. `''`: none. */
     readonly instructions: string;
   };
   /** Cache hints of the lists and of discover. Default 0 / private. */

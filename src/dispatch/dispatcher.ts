@@ -15,10 +15,11 @@ import type { Log, Meters } from '../observe/port.ts';
 import type { ControlIn, ControlOut, OverflowResult, WorkerPool } from '../pool/port.ts';
 import { type Fault, fault, overloadFault } from '../protocol/faults.ts';
 import type { Bus } from '../subscriptions/port.ts';
+import { type Deferred, deferred } from '../waiting.ts';
 import type { CallerThread } from './caller-thread.ts';
 import { Delivery } from './delivery.ts';
 import type { Flights, WorkerLoad } from './flights.ts';
-import type { Dispatcher, Job } from './job.ts';
+import type { Dispatcher, Job, RpcError } from './job.ts';
 import { CANCEL } from './job-board.ts';
 import { type Quarantine, quarantineFault } from './quarantine.ts';
 import type { Sender } from './sender.ts';
@@ -51,11 +52,6 @@ export interface DispatcherPorts {
   readonly pumped: () => void;
 }
 
-interface Waiting {
-  readonly promise: Promise<void>;
-  readonly resolve: () => void;
-}
-
 export class JobDispatcher implements Dispatcher {
   readonly #ports: DispatcherPorts;
   readonly #delivery: Delivery;
@@ -68,7 +64,7 @@ export class JobDispatcher implements Dispatcher {
   /** The body being submitted, while its sink may be refused in the same turn. */
   #lentJob: Job | null = null;
   #lentBody: Uint8Array | null = null;
-  #idle: Waiting | null = null;
+  #idle: Deferred<void> | null = null;
 
   constructor(ports: DispatcherPorts) {
     this.#ports = ports;
@@ -271,7 +267,7 @@ export class JobDispatcher implements Dispatcher {
     return true;
   }
 
-  answer(job: Job, askId: number, resultJson: string | null, error: { code: number; message: string } | null): void {
+  answer(job: Job, askId: number, resultJson: string | null, error: RpcError | null): void {
     if (job.slot === -1 || job.worker === -1) return;
     this.post(job, { type: 'answer', slot: job.slot, sequence: job.sequence, askId, resultJson, error });
   }
@@ -359,13 +355,7 @@ export class JobDispatcher implements Dispatcher {
   /** Resolves when no client waits; new jobs are still served meanwhile. */
   idle(): Promise<void> {
     if (this.#awaited === 0) return Promise.resolve();
-    if (this.#idle === null) {
-      let resolve!: () => void;
-      const promise = new Promise<void>((done) => {
-        resolve = done;
-      });
-      this.#idle = { promise, resolve };
-    }
+    this.#idle ??= deferred();
     return this.#idle.promise;
   }
 

@@ -13,14 +13,21 @@ import type { Outcome } from '../observe/port.ts';
 import type { Fault } from '../protocol/faults.ts';
 import type { Revision } from '../protocol/revisions.ts';
 
+/** W3C trace context headers that came with a request; members that did not come are absent. */
+export interface TraceHeaders {
+  traceparent?: string;
+  tracestate?: string;
+  baggage?: string;
+}
+
 /** Facts that travel beside the body, as JSON in the job's slot. Every member may be absent. */
 export interface JobExtras {
   /** Decoded `Mcp-Name` where it is not the entry's own name (resource URIs). */
   name?: string;
   /** `Mcp-Param-*` headers of annotated parameters, lower-case name → raw value. */
   paramHeaders?: Record<string, string>;
-  /** Trace context headers; `_meta` of the body wins over them. */
-  trace?: { traceparent?: string; tracestate?: string; baggage?: string };
+  /** `_meta` of the body wins over it. */
+  trace?: TraceHeaders;
   /** From `x-correlation-id` or `x-request-id`. */
   correlationId?: string;
   principal?: Principal;
@@ -30,6 +37,12 @@ export interface JobExtras {
   clientCapabilities?: object;
   /** Set when the job runs as a task: asks go to the task, not to a connection. */
   taskId?: string;
+}
+
+/** An error as JSON-RPC says it: a client's, or one for a tool. */
+export interface RpcError {
+  readonly code: number;
+  readonly message: string;
 }
 
 /** A question of a running tool to its client, outside the 2026-07-28 retry scheme. */
@@ -157,7 +170,7 @@ export interface Dispatcher {
   /** The client no longer wants it: the tool sees its signal, the sink hears nothing more. */
   cancel(job: Job, reason: string): void;
   /** Answers an `Ask`: JSON of the result, or an error. */
-  answer(job: Job, askId: number, resultJson: string | null, error: { code: number; message: string } | null): void;
+  answer(job: Job, askId: number, resultJson: string | null, error: RpcError | null): void;
   /** The task asked for by `becameTask` exists and ends in `deadlineMs` from now; `''`: there is none, the call goes on. */
   taskStarted(job: Job, taskId: string, deadlineMs: number): void;
   /** The job's request body while the dispatcher still holds it, lent for the turn; null when it is gone. */

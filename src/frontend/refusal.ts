@@ -14,9 +14,14 @@ export function refuse(reply: Reply, f: Fault, headers?: HeaderPairs): void {
   reply.send(FAULTS[f.name].status, JSON_TYPE, encodeFault('', f), headers);
 }
 
-/** For statuses that no fault has of its own (404 for a path, 417, 500). */
-export function refuseWith(status: number, reply: Reply, f: Fault): void {
-  reply.send(status, JSON_TYPE, encodeFault('', f));
+/** 404, which no fault has for its own. */
+export function refusePath(reply: Reply, f: Fault): void {
+  reply.send(404, JSON_TYPE, encodeFault('', f));
+}
+
+/** `Retry-After`, which counts in whole seconds; none for 0. */
+export function retryAfter(ms: number): HeaderPairs | undefined {
+  return ms > 0 ? [['Retry-After', String(Math.max(1, Math.ceil(ms / 1000)))]] : undefined;
 }
 
 /** 413 with how much is taken, so that a sender knows where to cut. */

@@ -19,7 +19,7 @@ import type {
   UpgradeRefusal,
   UpgradeTicket,
 } from './port.ts';
-import { refuse, refuseWith } from './refusal.ts';
+import { refuse, refusePath } from './refusal.ts';
 
 /** Serves one path, or all paths under one prefix. */
 export interface Endpoint {
@@ -84,7 +84,7 @@ export class Router implements HttpHandler, MessageHandler {
     const endpoint = this.#endpoints.get(head.path) ?? this.#underPrefix(head.path);
     if (endpoint !== null) return endpoint.head(head, reply);
     this.#refused.httpRefused(404);
-    refuseWith(404, reply, NO_SUCH_PATH);
+    refusePath(reply, NO_SUCH_PATH);
     return null;
   }
 

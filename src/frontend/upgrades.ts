@@ -4,6 +4,9 @@
  * Role: close codes with their reasons, the subprotocol, and the answer to a refused upgrade. Codes: RFC 6455, section
  * 7.4, and the IANA registry (1012, 1013).
  */
+import type { Log } from '../observe/port.ts';
+import type { MessageHandler, RequestHead } from './port.ts';
+
 export const CLOSE = {
   goingAway: { code: 1001, reason: 'server is stopping' },
   notText: { code: 1003, reason: 'text messages only' },
@@ -23,4 +26,18 @@ export function selectProtocol(offered: string): string {
   if (offered === '') return '';
   for (const name of offered.split(',')) if (name.trim() === SUBPROTOCOL) return SUBPROTOCOL;
   return '';
+}
+
+/** What the handler decides; 500 where it fails. */
+export function upgradeBy(
+  handler: MessageHandler,
+  head: RequestHead,
+  log: Pick<Log, 'error'>,
+): ReturnType<MessageHandler['upgrade']> {
+  try {
+    return handler.upgrade(head);
+  } catch (cause) {
+    log.error({ err: cause }, 'upgrade handler threw');
+    return { status: 500, message: 'internal error' };
+  }
 }

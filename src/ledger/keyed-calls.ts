@@ -10,6 +10,7 @@
  * again. What went wrong otherwise is kept for tools that must not be repeated, and tried again for the others.
  */
 import type { Entry } from '../catalogue/entry.ts';
+import type { Log } from '../observe/port.ts';
 import { canonicalJson, digestOf } from '../protocol/canonical-json.ts';
 import type { Caller, CallRun, Channel, JsonObject, OpenRequest, RequestEnvelope } from '../protocol/channel.ts';
 import { encodeFault, FAULTS, type Fault, fault, faultFrom } from '../protocol/faults.ts';
@@ -25,7 +26,7 @@ export interface KeyedCallsOptions {
   readonly timeoutMs: number;
   /** A call was answered without being made; null: as the first one was. */
   readonly answered: (fault: Fault | null) => void;
-  readonly log: { error(fields: object, message: string): void; warn(fields: object, message: string): void };
+  readonly log: Pick<Log, 'error' | 'warn'>;
 }
 
 export class KeyedCalls {

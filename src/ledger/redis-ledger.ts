@@ -11,6 +11,7 @@
  * told again at each renewal, until its claim is gone or `UNTOLD_MAX` others wait.
  */
 import { randomBytes } from 'node:crypto';
+import type { Log } from '../observe/port.ts';
 import type { RedisConnection, RedisReply } from '../redis/connection.ts';
 import { pack, unpack } from '../redis/packed.ts';
 import { Script } from '../redis/script.ts';
@@ -65,7 +66,7 @@ export interface RedisLedgerOptions {
   readonly ttlMs: number;
   /** Of a claim that is not renewed. Renewed three times in it. */
   readonly claimMs: number;
-  readonly log: { warn(fields: object, message: string): void };
+  readonly log: Pick<Log, 'warn'>;
 }
 
 export class RedisLedger implements Ledger {

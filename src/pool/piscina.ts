@@ -12,6 +12,7 @@
 import { type MessagePort, receiveMessageOnPort, type Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type { StreamAnswer, StreamMessage } from '../streams/engine/task.ts';
+import { atMost } from '../waiting.ts';
 import { keepLoopsEndable } from './endable-loops.ts';
 import type {
   Batch,
@@ -224,12 +225,7 @@ export class PiscinaPool implements WorkerPool, StreamCarrier {
     if (this.#restart !== null) clearTimeout(this.#restart);
     for (const { port } of [...this.#live.values(), ...this.#arrived.values()]) port.close();
     for (const { patience } of this.#live.values()) if (patience !== null) clearTimeout(patience);
-    let timer: NodeJS.Timeout | undefined;
-    const patience = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, END_MS_MAX);
-    });
-    await Promise.race([this.#piscina.destroy(), patience]);
-    clearTimeout(timer);
+    await atMost(this.#piscina.destroy(), END_MS_MAX);
     this.#live.clear();
     this.#arrived.clear();
   }

@@ -6,6 +6,7 @@
  */
 import type { LogLevel } from '../catalogue/define.ts';
 import type { Manifest } from '../catalogue/entry.ts';
+import type { Ask, RpcError, TaskWish } from '../dispatch/job.ts';
 import type { StreamAnswer, StreamMessage } from '../streams/engine/task.ts';
 import type { Change } from '../subscriptions/port.ts';
 
@@ -58,7 +59,7 @@ export type ControlIn =
       readonly sequence: number;
       readonly askId: number;
       readonly resultJson: string | null;
-      readonly error: { readonly code: number; readonly message: string } | null;
+      readonly error: RpcError | null;
     }
   | { readonly type: 'task'; readonly slot: number; readonly sequence: number; readonly taskId: string }
   /** Something lies in its mailbox. It says `looked` when it has dealt with that. */
@@ -82,22 +83,8 @@ export type ControlOut =
       /** The value of a progress notification, else null. */
       readonly progress: number | null;
     }
-  | {
-      readonly type: 'ask';
-      readonly slot: number;
-      readonly sequence: number;
-      readonly askId: number;
-      readonly method: string;
-      readonly paramsJson: string;
-      readonly key: string;
-    }
-  | {
-      readonly type: 'task';
-      readonly slot: number;
-      readonly sequence: number;
-      readonly ttlMs: number | null;
-      readonly pollIntervalMs: number;
-    }
+  | ({ readonly type: 'ask'; readonly slot: number; readonly sequence: number } & Ask)
+  | ({ readonly type: 'task'; readonly slot: number; readonly sequence: number } & TaskWish)
   | { readonly type: 'release'; readonly slot: number; readonly sequence: number; readonly retryMs: number }
   | { readonly type: 'publish'; readonly change: Change }
   | { readonly type: 'forget'; readonly tool: string }

@@ -5,10 +5,9 @@
  * Role: era and transport end here. An HTTP exchange of 2026-07-28, a POST of a session, a WebSocket and stdio each
  * make a `Caller` and a `Channel`; the methods never ask which it was.
  */
-
 import type { Principal } from '../catalogue/define.ts';
 import type { Entry } from '../catalogue/entry.ts';
-import type { Ask, Job } from '../dispatch/job.ts';
+import type { Ask, Job, TraceHeaders } from '../dispatch/job.ts';
 import type { Session } from '../sessions/port.ts';
 import type { Revision } from './revisions.ts';
 
@@ -61,7 +60,7 @@ export interface RequestEnvelope {
   readonly body: Uint8Array;
   /** Headers of 2026-07-28 came with it and must agree (HTTP). */
   readonly checkHeaders: boolean;
-  readonly trace: { traceparent?: string; tracestate?: string; baggage?: string } | null;
+  readonly trace: TraceHeaders | null;
   readonly correlationId: string;
   readonly paramHeaders: Record<string, string> | null;
   /** Header `Idempotency-Key`, as sent; `''` when there is none or the transport has no headers. */

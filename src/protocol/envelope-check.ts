@@ -133,5 +133,3 @@ function optionalMetaFault(meta: JsonObject): Fault | null {
   const named = isJsonObject(client) && typeof client['name'] === 'string' && typeof client['version'] === 'string';
   return named ? null : BAD_CLIENT_INFO;
 }
-
-export { checkParamHeaders, decodeHeaderValue } from './header-values.ts';

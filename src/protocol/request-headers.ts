@@ -6,8 +6,8 @@
  * needed to serve the request; media types are the exception, and their caller refuses.
  * Source: RFC 9110 (media types, Accept), W3C Trace Context and Baggage.
  */
+import type { TraceHeaders } from '../dispatch/job.ts';
 import type { RequestHead } from '../frontend/port.ts';
-import type { TraceHeaders } from './session-endpoint.ts';
 
 const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 const TRACESTATE_LENGTH_MAX = 512;

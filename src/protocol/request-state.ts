@@ -13,6 +13,7 @@
  *            secret of many nodes and months would pass and an hour does not
  */
 import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto';
+import { isJsonObject } from './message-shape.ts';
 import type { SharedSecret } from './shared-secret.ts';
 
 /** Longest token, made or looked at. */
@@ -207,10 +208,6 @@ function* canonicalJson(root: unknown): Generator<string> {
 function stateOf(value: unknown): RequestState | null {
   if (typeof value !== 'object' || value === null) return null;
   const { answers, values, round } = value as Partial<RequestState>;
-  const sound = isObject(answers) && isObject(values) && typeof round === 'number';
+  const sound = isJsonObject(answers) && isJsonObject(values) && typeof round === 'number';
   return sound ? { answers, values, round } : null;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

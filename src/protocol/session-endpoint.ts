@@ -9,15 +9,9 @@
  * Lent: `envelope` (reused for the next request) and `body` are only valid during the call; copy what must stay.
  */
 import type { Principal } from '../catalogue/define.ts';
+import type { TraceHeaders } from '../dispatch/job.ts';
 import type { Reply } from '../frontend/port.ts';
 import type { Envelope } from './envelope.ts';
-
-/** W3C trace context headers that came with a request; members that did not come are absent. */
-export interface TraceHeaders {
-  traceparent?: string;
-  tracestate?: string;
-  baggage?: string;
-}
 
 /** Header values of one HTTP request, `''` when absent. May be kept. */
 export interface SessionFacts {

@@ -6,6 +6,7 @@
  * A body that claims the stateless era after all contradicts its headers and is refused here.
  */
 import type { Principal } from '../catalogue/define.ts';
+import type { TraceHeaders } from '../dispatch/job.ts';
 import type { Reply, RequestHead } from '../frontend/port.ts';
 import type { Meters } from '../observe/port.ts';
 import type { GatedCall } from './auth-gate.ts';
@@ -13,7 +14,7 @@ import { classify } from './classify.ts';
 import type { Envelope } from './envelope.ts';
 import { encodeFault, FAULTS, type Fault, fault } from './faults.ts';
 import { accepts, JSON_TYPE, readCorrelationId, readTrace, STREAM_TYPE } from './request-headers.ts';
-import type { OpenExchange, SessionEndpoint, SessionFacts, TraceHeaders } from './session-endpoint.ts';
+import type { OpenExchange, SessionEndpoint, SessionFacts } from './session-endpoint.ts';
 
 export interface SessionHost {
   readonly sessions: SessionEndpoint;

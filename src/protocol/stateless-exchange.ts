@@ -9,10 +9,11 @@
  * cancels its request.
  * Invariants: one answer; nothing is written after it or after the client has gone.
  */
-
 import type { Principal } from '../catalogue/define.ts';
 import type { CatalogueHolder, ParamHeader } from '../catalogue/entry.ts';
-import type { EventStream, HeaderPairs, Reply, RequestHead } from '../frontend/port.ts';
+import type { TraceHeaders } from '../dispatch/job.ts';
+import type { EventStream, Reply, RequestHead } from '../frontend/port.ts';
+import { retryAfter } from '../frontend/refusal.ts';
 import { COMMENT_FRAME, eventFrame } from '../frontend/sse.ts';
 import type { Meters } from '../observe/port.ts';
 import type { GatedCall } from './auth-gate.ts';
@@ -25,7 +26,6 @@ import type { NamedCall, NamedCalls } from './named-calls.ts';
 import { JSON_TYPE, readCorrelationId, readTrace } from './request-headers.ts';
 import { REVISION_2026_07_28 } from './revisions.ts';
 import { type Beating, type KeepAlive, NO_SLOT } from './session/keep-alive.ts';
-import type { TraceHeaders } from './session-endpoint.ts';
 
 /** What all exchanges share. */
 export interface ExchangeHost {
@@ -99,7 +99,7 @@ export class StatelessExchange implements GatedCall, Caller, Channel, Beating {
     this.#done = true;
     const stream = this.#stream;
     if (stream === null) {
-      this.#reply.send(status, JSON_TYPE, message, retryAfterMs > 0 ? retryAfter(retryAfterMs) : undefined);
+      this.#reply.send(status, JSON_TYPE, message, retryAfter(retryAfterMs));
       return;
     }
     this.#host.keepAlive.remove(this);
@@ -203,9 +203,4 @@ function readParamHeaders(head: RequestHead, wanted: readonly ParamHeader[]): Re
     if (value !== '') values[name] = value;
   }
   return values;
-}
-
-/** `Retry-After` counts in whole seconds. */
-function retryAfter(retryAfterMs: number): HeaderPairs {
-  return [['Retry-After', String(Math.max(1, Math.ceil(retryAfterMs / 1000)))]];
 }

@@ -11,11 +11,6 @@ export const BUCKETS_MAX = 50_000;
 
 export class BucketMap<Bucket> {
   readonly #buckets = new Map<string, Bucket>();
-  readonly #max: number;
-
-  constructor(max: number = BUCKETS_MAX) {
-    this.#max = max;
-  }
 
   get(share: string): Bucket | undefined {
     const bucket = this.#buckets.get(share);
@@ -26,7 +21,7 @@ export class BucketMap<Bucket> {
   }
 
   add(share: string, bucket: Bucket): Bucket {
-    if (this.#buckets.size >= this.#max) this.#buckets.delete(this.#buckets.keys().next().value as string);
+    if (this.#buckets.size >= BUCKETS_MAX) this.#buckets.delete(this.#buckets.keys().next().value as string);
     this.#buckets.set(share, bucket);
     return bucket;
   }

@@ -11,16 +11,14 @@
  * is a `RedisUnavailable`. Passwords of the URL never appear in a message.
  */
 import type { Cluster, Redis } from 'ioredis';
+import type { Log } from '../observe/port.ts';
 import { parseRedisUrl } from './address.ts';
 import type { Script } from './script.ts';
 import { answerInTime, timedCommand } from './timed-command.ts';
 import { CLIENT_DEFAULTS, type ClientOptions, makeClient, serversConnected } from './topology.ts';
 import { RedisUnavailable, unavailableFrom } from './unavailable.ts';
 
-export interface RedisLog {
-  warn(fields: object, message: string): void;
-  info(fields: object, message: string): void;
-}
+export type RedisLog = Pick<Log, 'info' | 'warn'>;
 
 /** Strings, numbers, lists, null. Bulk texts as bytes where `bytes` was asked for. */
 export type RedisReply = string | number | Buffer | null | readonly RedisReply[];

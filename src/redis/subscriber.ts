@@ -7,6 +7,7 @@
  * On a Cluster the channels are sharded, so that a message goes to the servers of one slot only; publish with
  * `publishCommand`. How channels are kept is in `SingleLink` and `ShardedLink`.
  */
+import { deferred } from '../waiting.ts';
 import { parseRedisUrl } from './address.ts';
 import type { ChannelLink, LinkEvents } from './channel-link.ts';
 import type { RedisLog } from './connection.ts';
@@ -27,7 +28,7 @@ export class RedisSubscriber {
 
   constructor(url: string, log: RedisLog, tlsCaFile = '') {
     const address = parseRedisUrl(url);
-    const { promise, resolve } = withResolver();
+    const { promise, resolve } = deferred();
     this.standing = promise;
     const events: LinkEvents = {
       message: (channel, message) => {
@@ -73,12 +74,4 @@ export class RedisSubscriber {
   close(): void {
     this.#link.close();
   }
-}
-
-function withResolver(): { readonly promise: Promise<void>; readonly resolve: () => void } {
-  let resolve: () => void = () => undefined;
-  const promise = new Promise<void>((settle) => {
-    resolve = settle;
-  });
-  return { promise, resolve };
 }

@@ -19,6 +19,7 @@ import type { Dispatcher } from '../dispatch/job.ts';
 import type { Log, Meters } from '../observe/port.ts';
 import type { RedisConnection } from '../redis/connection.ts';
 import type { RedisSubscriber } from '../redis/subscriber.ts';
+import { atMost } from '../waiting.ts';
 
 /** Heartbeats after which the listing of a silent node is gone from Redis, as the node itself is. */
 const TTL_BEATS = 3;
@@ -121,12 +122,7 @@ export class ClusterNode {
 
   /** Resolves when it knows what the others run, or after `FIRST_LOOK_MS_MAX`: without Redis it serves what it has. */
   async ready(): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    const patience = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, FIRST_LOOK_MS_MAX);
-    });
-    await Promise.race([this.#catalogue.ready, patience]);
-    clearTimeout(timer);
+    await atMost(this.#catalogue.ready, FIRST_LOOK_MS_MAX);
   }
 
   /** What this node runs itself has changed. */
@@ -136,12 +132,7 @@ export class ClusterNode {
 
   /** Calls on other nodes end, or time does. */
   async drain(graceMs: number): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    const patience = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, graceMs);
-    });
-    await Promise.race([this.#remote.idle(), patience]);
-    clearTimeout(timer);
+    await atMost(this.#remote.idle(), graceMs);
   }
 
   stop(): void {

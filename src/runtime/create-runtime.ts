@@ -16,7 +16,7 @@ import type { Settings } from '../config/settings.ts';
 import { Gate } from '../frontend/gate.ts';
 import { openFrontEnd } from '../frontend/open.ts';
 import type { FrontEnd } from '../frontend/port.ts';
-import { refuseWith } from '../frontend/refusal.ts';
+import { refusePath } from '../frontend/refusal.ts';
 import { type Endpoint, Router } from '../frontend/router.ts';
 import { type StdioServer, serveStdio } from '../frontend/stdio/stdio.ts';
 import { createLog } from '../observe/log.ts';
@@ -59,7 +59,7 @@ const STREAMS_PATH = '/streams/';
 const NO_STREAMS = {
   endpoint: {
     head(_head, reply) {
-      refuseWith(404, reply, fault('badRequest', 'no streams are declared here'));
+      refusePath(reply, fault('badRequest', 'no streams are declared here'));
       return null;
     },
     upgrade: () => ({ status: 404, message: 'no streams are declared here' }),

@@ -30,6 +30,7 @@ import { REVISION_2026_07_28 } from '../protocol/revisions.ts';
 import type { SharedSecret } from '../protocol/shared-secret.ts';
 import type { PoolPorts } from '../streams/engine/threads/pool-threads.ts';
 import type { Bus } from '../subscriptions/port.ts';
+import { atMost } from '../waiting.ts';
 
 export interface EngineOptions {
   readonly settings: Settings;
@@ -298,12 +299,7 @@ class JoinedEngine implements Engine {
   }
 
   async drain(graceMs: number): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    const patience = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, graceMs);
-    });
-    await Promise.race([this.dispatcher.idle(), patience]);
-    clearTimeout(timer);
+    await atMost(this.dispatcher.idle(), graceMs);
   }
 
   stop(): void {

@@ -73,7 +73,7 @@ export function assembleProtocol(options: ProtocolOptions): Protocol {
   });
   const listen = new Listen({ bus, tasks, settings, metaJson, log });
   const guards = openGuards({ settings, shared, catalogue, meters, log, now });
-  const methods = createMethods({ ...options, tasks, bus, listen, guards });
+  const methods = createMethods({ ...options, tasks, listen, guards });
   const limits = { ...settings.sessions, streamKeepAliveMs: settings.streamKeepAliveMs };
   const hubOptions = { bus, dispatcher, limits, log, nowMs: now };
   const hub = new SessionHub({ ...hubOptions, store, events, relay });

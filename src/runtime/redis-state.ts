@@ -20,6 +20,7 @@ import { RedisRates } from '../rates/redis-rates.ts';
 import { RedisConnection } from '../redis/connection.ts';
 import { RedisSubscriber } from '../redis/subscriber.ts';
 import { presenceKey, RedisTaskStore } from '../tasks/redis-store.ts';
+import { atMost } from '../waiting.ts';
 import { ClusterNode, type ClusterOptions, type ClusterParts } from './cluster.ts';
 import { NodeSecret } from './node-secret.ts';
 import type { SharedRedis, SharedState } from './shared-port.ts';
@@ -47,7 +48,8 @@ export async function openRedisState(settings: Settings, log: Log, embedded: Sha
   subscriber.start();
   // A node that serves before it listens keeps what others have made out of date.
   const listening = commands.ready().then(() => subscriber.standing);
-  await Promise.race([listening.catch(() => undefined), pause(START_MS_MAX)]);
+  const tried = listening.catch(() => undefined);
+  await atMost(tried, START_MS_MAX);
   const secret = await NodeSecret.open(commands, settings, log);
   const onGap = new Set<() => void>();
   subscriber.onGap = () => {
@@ -176,8 +178,4 @@ function openRates(
 /** Nodes that a budget is for. A node that was started while Redis is away sees nobody: that does not make it all its own. */
 function sharersOf(membership: Membership, expected: number): () => number {
   return () => (membership.known ? membership.nodes.length : Math.max(membership.nodes.length, expected));
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms).unref());
 }

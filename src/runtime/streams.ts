@@ -3,8 +3,6 @@
  *
  * Role: what `create-runtime.ts` needs of `src/streams`, which is loaded only when streams are declared.
  */
-
-import { setTimeout as pause } from 'node:timers/promises';
 import type { Principal } from '../catalogue/define.ts';
 import type { SourcedDefinition } from '../catalogue/entries.ts';
 import {
@@ -27,6 +25,7 @@ import type { PoolThreads } from '../streams/engine/threads/pool-threads.ts';
 import type { Admission, Refused } from '../streams/ingest/http-endpoint.ts';
 import type { StreamsOptions } from '../streams/open.ts';
 import type { Bus } from '../subscriptions/port.ts';
+import { atMost } from '../waiting.ts';
 import type { Engine } from './engine.ts';
 import type { SharedState } from './shared-port.ts';
 import { registerStreamMeters } from './stream-meters.ts';
@@ -166,7 +165,7 @@ async function openReplicated(
   const redis = new RedisConnection(settings.redisUrl, 'streams', log, { commandMsMax, tlsCaFile });
   // Told by the connection, which goes on trying. A unit that is opened before it stands would be given back at once.
   const standing = redis.ready().catch(() => undefined);
-  await Promise.race([standing, pause(CONNECT_MS_MAX, undefined, { ref: false })]);
+  await atMost(standing, CONNECT_MS_MAX);
   const streams = await openClusterStreams({
     ...settings.streaming,
     ...declared,

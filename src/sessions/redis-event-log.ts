@@ -17,8 +17,10 @@
  * Invariants: sequences are consecutive in a stream; a backlog is bounded per session as the log is, and by
  * `BACKLOG_BYTES_MAX` for all; while Redis is away it waits, and goes out in order when Redis is back.
  */
+import type { Log } from '../observe/port.ts';
 import type { RedisConnection } from '../redis/connection.ts';
 import { RedisUnavailable } from '../redis/unavailable.ts';
+import { atMost } from '../waiting.ts';
 import { Backlog, type EventKind, type PendingEvent } from './backlog.ts';
 import { decodeEventId, encodeEventId } from './event-id.ts';
 import { EVENT_OVERHEAD_BYTES, type EventLogLimits } from './memory-event-log.ts';
@@ -35,7 +37,7 @@ export interface RedisEventLogOptions {
   readonly limits: EventLogLimits;
   /** Of the session, in Redis. */
   readonly ttlMs: number;
-  readonly log: { warn(fields: object, message: string): void };
+  readonly log: Pick<Log, 'warn'>;
 }
 
 /** Bytes of messages that wait for Redis, of all sessions. Reached: new ones are dropped, as events, not to clients. */
@@ -181,15 +183,9 @@ export class RedisEventLog implements EventLog {
     this.#stopListening();
     if (this.#retry !== null) clearTimeout(this.#retry);
     this.#retry = null;
-    let late: NodeJS.Timeout | undefined;
     const storing = [...this.#backlogs.keys()].map((sessionId) => this.stored(sessionId));
     // What fails now is lost with this node, as if it had died.
-    const all = Promise.allSettled(storing);
-    const time = new Promise((resolve) => {
-      late = setTimeout(resolve, CLOSE_MS_MAX);
-    });
-    await Promise.race([all, time]);
-    clearTimeout(late);
+    await atMost(Promise.allSettled(storing), CLOSE_MS_MAX);
     this.#closed = true;
     this.#waitNoMore();
   }

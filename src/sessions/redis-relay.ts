@@ -13,6 +13,7 @@
  * reliably, so there the time has to pass, and tells it.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Log } from '../observe/port.ts';
 import type { RedisConnection } from '../redis/connection.ts';
 import { pack, unpack } from '../redis/packed.ts';
 import { PatientTimer } from '../redis/patient-timer.ts';
@@ -23,17 +24,13 @@ import { KeptMessages } from './kept-messages.ts';
 import { ownerOf } from './node-number.ts';
 import type { RelayHandler, RelayMessage, SessionRelay } from './port.ts';
 
-export interface RelayLog {
-  error(fields: object, message: string): void;
-}
-
 export interface RedisRelayOptions {
   readonly commands: RedisConnection;
   readonly subscriber: RedisSubscriber;
   /** Start of all names: `mcp:`. */
   readonly prefix: string;
   readonly tag: string;
-  readonly log: RelayLog;
+  readonly log: Pick<Log, 'error'>;
 }
 
 const CHANNELS = 16;

@@ -19,6 +19,7 @@
  * what is evicted was not used for a long time, though not always for the longest.
  */
 import { randomBytes } from 'node:crypto';
+import type { Log } from '../observe/port.ts';
 import type { RedisConnection } from '../redis/connection.ts';
 import { RedisUnavailable } from '../redis/unavailable.ts';
 import type { MaybePromise, Session, SessionEnd, SessionInit, SessionRelay, SessionStore } from './port.ts';
@@ -32,7 +33,7 @@ export interface RedisStoreOptions {
   /** Start of all keys: `mcp:`. */
   readonly prefix: string;
   readonly limits: { readonly max: number; readonly ttlMs: number };
-  readonly log: { warn(fields: object, message: string): void };
+  readonly log: Pick<Log, 'warn'>;
 }
 
 /** 192 bits, 32 characters of base64url. */

@@ -51,15 +51,13 @@ export interface OperatorInput {
 /** Places between two records of the log: more than there are streams. */
 export const BETWEEN_RECORDS = 512;
 
-/** Where the events of a batch come from: what context and contributing ids are made of. */
+/** Of the batch that events came with: what context and contributing ids are made of. */
 export interface Provenance {
   /**
    * Log sequence number of the batch; event ids are `{seq}:{row}`. Of events made of results, the record's they follow
    * from and a multiple of 1 / `BETWEEN_RECORDS`.
    */
   readonly seq: number;
-  readonly source: string;
-  readonly partition: string;
   /** Arrival, wall clock ms: processing time. */
   readonly arrivalMs: number;
   /** W3C trace context and correlation id of the batch; `''` when absent. */

@@ -7,6 +7,7 @@
  */
 import type { JsonObject } from '../protocol/channel.ts';
 import { type Fault, fault } from '../protocol/faults.ts';
+import { isJsonObject } from '../protocol/message-shape.ts';
 import { declaresTasks, TASKS_REQUIRED } from '../protocol/methods/task-capability.ts';
 
 /** Together with the limit on their number it bounds what one stream can pin in memory. */
@@ -25,7 +26,7 @@ export interface Filter {
 /** `resourcesMax` bounds the resource URIs and, separately, the task ids of one stream. */
 export function parseFilter(params: JsonObject, resourcesMax: number): Filter | Fault {
   const wanted = params['notifications'];
-  if (!isObject(wanted)) return fault('invalidParams', 'params.notifications must be an object');
+  if (!isJsonObject(wanted)) return fault('invalidParams', 'params.notifications must be an object');
   const flags: boolean[] = [];
   for (const name of ['toolsListChanged', 'promptsListChanged', 'resourcesListChanged']) {
     const flag = wanted[name];
@@ -79,10 +80,6 @@ function names(
     unique.add(item);
   }
   return [...unique];
-}
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function isFault(value: readonly string[] | null | Fault): value is Fault {

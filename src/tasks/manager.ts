@@ -11,16 +11,18 @@
  */
 import type { CatalogueHolder } from '../catalogue/entry.ts';
 import type { Settings } from '../config/settings.ts';
-import type { Ask, Dispatcher, Job, JobSink, TaskWish } from '../dispatch/job.ts';
+import type { Ask, Dispatcher, Job, TaskWish } from '../dispatch/job.ts';
 import type { Log } from '../observe/port.ts';
 import { type Fault, fault, faultFrom, UNAVAILABLE } from '../protocol/faults.ts';
+import { isJsonObject } from '../protocol/message-shape.ts';
 import { RedisUnavailable } from '../redis/unavailable.ts';
 import type { MaybePromise } from '../sessions/port.ts';
 import type { Bus } from '../subscriptions/port.ts';
+import { atMost } from '../waiting.ts';
 import { callOf, jobAgain, NODES_LOST_MAX } from './call-again.ts';
 import { outcomeOf } from './job-outcome.ts';
 import { newRecord } from './new-record.ts';
-import type { Orphan, PutAnswer, SharedTaskStore, TaskRecord, TaskStore, Tasks } from './port.ts';
+import type { Created, Orphan, PutAnswer, SharedTaskStore, TaskRecord, TaskStore, Tasks } from './port.ts';
 import { isForLater, RestingTasks } from './resting-tasks.ts';
 import { RunningTask } from './running-task.ts';
 import { acknowledgementJson, createTaskResultJson, getTaskResultJson } from './task-json.ts';
@@ -46,8 +48,6 @@ export interface TaskManagerOptions {
   /** At least 128 bits of randomness, as text. */
   readonly randomId: () => string;
 }
-
-type Created = { taskId: string; resultJson: string; sink: JobSink } | Fault;
 
 /** Characters of a result that a shared store is given. */
 const SHARED_RESULT_CHARS_MAX = 8 * 1024 * 1024;
@@ -155,12 +155,7 @@ export class TaskManager implements Tasks, TaskEnds {
     this.#keeper?.close();
     this.#resting.close();
     const writing = [...this.#running.values()].map((task) => task.writing);
-    let timer: NodeJS.Timeout | undefined;
-    const patience = new Promise((resolve) => {
-      timer = setTimeout(resolve, CLOSE_MS_MAX);
-    });
-    await Promise.race([Promise.all([...writing, this.#keeper?.quiet()]), patience]);
-    clearTimeout(timer);
+    await atMost(Promise.all([...writing, this.#keeper?.quiet()]), CLOSE_MS_MAX);
   }
 
   asked(task: RunningTask, ask: Ask): void {
@@ -386,9 +381,7 @@ function answersTo(record: TaskRecord, responses: Record<string, unknown>): Read
   const answers = new Map<string, string>();
   for (const key of record.inputRequests.keys()) {
     const response = Object.hasOwn(responses, key) ? responses[key] : undefined;
-    if (typeof response === 'object' && response !== null && !Array.isArray(response)) {
-      answers.set(key, JSON.stringify(response));
-    }
+    if (isJsonObject(response)) answers.set(key, JSON.stringify(response));
   }
   return answers;
 }

@@ -108,17 +108,15 @@ export interface SharedTaskStore extends TaskStore {
   onNews: ((taskId: string) => void) | null;
 }
 
+/** `resultJson` is the CreateTaskResult object; from then on the job's events belong to `sink`. */
+export type Created = { readonly taskId: string; readonly resultJson: string; readonly sink: JobSink } | Fault;
+
 export interface Tasks {
   /**
-   * Turns a job into a task: the record exists when this answers. From then on the job's events belong to `sink`.
-   * `resultJson` is the CreateTaskResult object. `body`: of the request, lent; null when it is not known any more.
+   * Turns a job into a task: the record exists when this answers. `body`: of the request, lent; null when it is not
+   * known any more.
    */
-  create(
-    job: Job,
-    principalId: string | null,
-    wish: TaskWish,
-    body: Uint8Array | null,
-  ): MaybePromise<{ taskId: string; resultJson: string; sink: JobSink } | Fault>;
+  create(job: Job, principalId: string | null, wish: TaskWish, body: Uint8Array | null): MaybePromise<Created>;
   /** JSON of the result object, or the fault. A task of another principal is unknown. */
   get(taskId: string, principalId: string | null): MaybePromise<string | Fault>;
   update(

@@ -5,6 +5,7 @@
  * life of a task, whatever the tool calls its questions. Status and storage are the manager's.
  */
 import type { Ask, Job } from '../dispatch/job.ts';
+import { isJsonObject } from '../protocol/message-shape.ts';
 import type { TaskRecord } from './port.ts';
 
 /** Questions one task may ask in its life: its keys are remembered that long. */
@@ -49,7 +50,7 @@ export class RunningTask {
     const answers: { askId: number; resultJson: string }[] = [];
     for (const [key, askId] of this.#open) {
       const response = Object.hasOwn(responses, key) ? responses[key] : undefined;
-      if (typeof response !== 'object' || response === null || Array.isArray(response)) continue;
+      if (!isJsonObject(response)) continue;
       this.#open.delete(key);
       this.record.inputRequests.delete(key);
       answers.push({ askId, resultJson: JSON.stringify(response) });

@@ -45,7 +45,7 @@ describe('entries', () => {
       [entry.run, entry.concurrency, entry.timeoutMs, entry.task, entry.callerRuns, entry.repeatable],
       ['isolated', 2, 9, 'optional', false, true],
     );
-    assert.deepEqual(entry.paramHeaders, [{ header: 'mcp-param-r', path: ['r'], type: 'string' }]);
+    assert.deepEqual(entry.paramHeaders, [{ header: 'mcp-param-r', path: ['r'] }]);
   });
 
   test('without a module run on the front-end thread, and cannot ask for another', () => {

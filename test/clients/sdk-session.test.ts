@@ -8,9 +8,6 @@ import { after, before, describe, test } from 'node:test';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import {
-  CreateMessageRequestSchema,
-  ElicitRequestSchema,
-  ListRootsRequestSchema,
   LoggingMessageNotificationSchema,
   ResourceUpdatedNotificationSchema,
   ToolListChangedNotificationSchema,
@@ -19,39 +16,11 @@ import { tapFetch } from '../wire/tap-fetch.ts';
 import { WireCheck } from '../wire/wire-check.ts';
 import { eventually } from './eventually.ts';
 import { callFiveTools, FIVE_TOOLS, textOf } from './five-tools.ts';
+import { CAPABILITIES, connect, RECONNECTION } from './sdk-client.ts';
 import { FRONT_ENDS, fixture, type Served, serve } from './serve.ts';
 import { Watcher } from './watcher.ts';
 
-const CAPABILITIES = { elicitation: {}, sampling: {}, roots: { listChanged: true } };
-const RECONNECTION = {
-  initialReconnectionDelay: 5,
-  maxReconnectionDelay: 50,
-  reconnectionDelayGrowFactor: 1.5,
-  maxRetries: 20,
-};
 const MODULES = ['shown-tools', 'talking-tools', 'readings', 'watched-tools'].map(fixture);
-
-interface Connected {
-  readonly client: Client;
-  readonly transport: StreamableHTTPClientTransport;
-}
-
-async function connect(url: string, check: WireCheck): Promise<Connected> {
-  const client = new Client({ name: 'sdk-1', version: '1' }, { capabilities: CAPABILITIES });
-  client.setRequestHandler(ElicitRequestSchema, () => ({ action: 'accept', content: { name: 'Ada' } }));
-  client.setRequestHandler(CreateMessageRequestSchema, () => ({
-    role: 'assistant',
-    model: 'test',
-    content: { type: 'text', text: 'wheel' },
-  }));
-  client.setRequestHandler(ListRootsRequestSchema, () => ({ roots: [{ uri: 'file:///mill' }] }));
-  const transport = new StreamableHTTPClientTransport(new URL(url), {
-    fetch: tapFetch(check),
-    reconnectionOptions: RECONNECTION,
-  });
-  await client.connect(transport);
-  return { client, transport };
-}
 
 for (const frontend of FRONT_ENDS) {
   describe(`SDK 1.x client on ${frontend}`, () => {
@@ -71,7 +40,7 @@ for (const frontend of FRONT_ENDS) {
     });
 
     test('initializes, lists, and calls the five built-in tools', async () => {
-      const { client } = await connect(served.url, check);
+      const { client } = await connect(served.url, tapFetch(check));
       assert.deepEqual(client.getServerVersion(), { name: 'mill', version: '9.9' });
       assert.equal(client.getInstructions(), 'Grind.');
       const names = (await client.listTools()).tools.map((tool) => tool.name);
@@ -82,7 +51,7 @@ for (const frontend of FRONT_ENDS) {
     });
 
     test('reads resources and prompts, completes arguments', async () => {
-      const { client } = await connect(served.url, check);
+      const { client } = await connect(served.url, tapFetch(check));
       assert.equal((await client.listResources()).resources.length, 4);
       assert.equal((await client.listResourceTemplates()).resourceTemplates.length, 1);
       assert.equal((await client.listPrompts()).prompts.length, 2);
@@ -103,7 +72,7 @@ for (const frontend of FRONT_ENDS) {
     });
 
     test('hears progress, and log records from the level it set on', async () => {
-      const { client } = await connect(served.url, check);
+      const { client } = await connect(served.url, tapFetch(check));
       const levels: string[] = [];
       client.setNotificationHandler(LoggingMessageNotificationSchema, ({ params }) => void levels.push(params.level));
       await client.setLoggingLevel('warning');
@@ -117,7 +86,7 @@ for (const frontend of FRONT_ENDS) {
     });
 
     test('is asked for input, for a completion and for its roots', async () => {
-      const { client } = await connect(served.url, check);
+      const { client } = await connect(served.url, tapFetch(check));
       const answers = await Promise.all(
         ['ask-name', 'ask-model', 'ask-roots'].map(async (name) => textOf(await client.callTool({ name }))),
       );
@@ -126,7 +95,7 @@ for (const frontend of FRONT_ENDS) {
     });
 
     test('cancels a call, and the tool notices', async () => {
-      const { client } = await connect(served.url, check);
+      const { client } = await connect(served.url, tapFetch(check));
       const label = `session ${frontend}`;
       const leaving = new AbortController();
       const call = client.callTool({ name: 'watched', arguments: { label, ms: 60_000 } }, undefined, {
@@ -145,7 +114,7 @@ for (const frontend of FRONT_ENDS) {
     });
 
     test('hears of the resource it subscribed to, until it unsubscribes, and of changed lists', async () => {
-      const { client } = await connect(served.url, check);
+      const { client } = await connect(served.url, tapFetch(check));
       const updated: string[] = [];
       client.setNotificationHandler(ResourceUpdatedNotificationSchema, ({ params }) => void updated.push(params.uri));
       let lists = 0;
@@ -171,7 +140,7 @@ for (const frontend of FRONT_ENDS) {
     });
 
     test('comes back for the answer when the server sends it away, by itself', async () => {
-      const { client } = await connect(served.url, check);
+      const { client } = await connect(served.url, tapFetch(check));
       const steps: number[] = [];
       const onprogress = ({ progress }: { progress: number }): void => void steps.push(progress);
       const result = await client.callTool({ name: 'come-back' }, undefined, { onprogress });
@@ -181,7 +150,7 @@ for (const frontend of FRONT_ENDS) {
     });
 
     test('takes its session up again on a new transport, and ends it for good', async () => {
-      const { client, transport } = await connect(served.url, check);
+      const { client, transport } = await connect(served.url, tapFetch(check));
       const { sessionId } = transport;
       assert.ok(sessionId !== undefined);
       const again = new StreamableHTTPClientTransport(new URL(served.url), {

@@ -1,22 +1,12 @@
 /** Many clients that come, ask, stop reading and leave at any moment: nothing may be left behind, and nobody misserved. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { randomFrom } from '../random.ts';
 import { RawClient, request } from './raw-client.ts';
 import { type Opened, openScripted, type ScriptedCall, turns } from './scripted-handler.ts';
 
 const CLIENTS = 150;
 const SEED = 20_260_728;
-
-/** Numbers in [0, 1) that are the same in every run (mulberry32). */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
 
 /** Keeps what the handler holds moving: answers some held requests, feeds and ends streams. */
 function stir(opened: Opened, random: () => number): () => void {

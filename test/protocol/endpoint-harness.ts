@@ -13,7 +13,7 @@ const ENTRIES = [
   entry('tool', 'echo'),
   entry('tool', 'café'),
   entry('tool', 'job', { task: 'optional' }),
-  entry('tool', 'routed', { paramHeaders: [{ header: 'mcp-param-region', path: ['region'], type: 'string' }] }),
+  entry('tool', 'routed', { paramHeaders: [{ header: 'mcp-param-region', path: ['region'] }] }),
   entry('prompt', 'greet'),
   entry('resource', 'file:///a'),
   entry('template', 't://{id}'),

@@ -333,12 +333,10 @@ export function methodsWith(entries: readonly Entry[]) {
     closeAll: () => undefined,
   };
   const catalogue = { current: catalogueOf(entries), onChange: () => () => undefined };
-  const bus = { publish: () => undefined, subscribe: () => () => undefined };
   const methods = createMethods({
     catalogue,
     dispatcher,
     tasks,
-    bus,
     listen,
     log,
     meters,

@@ -60,9 +60,9 @@ describe('decodeHeaderValue', () => {
 });
 
 describe('checkParamHeaders', () => {
-  const REGION: ParamHeader = { header: 'mcp-param-region', path: ['region'], type: 'string' };
-  const COUNT: ParamHeader = { header: 'mcp-param-count', path: ['page', 'count'], type: 'integer' };
-  const DRY: ParamHeader = { header: 'mcp-param-dry', path: ['dry'], type: 'boolean' };
+  const REGION: ParamHeader = { header: 'mcp-param-region', path: ['region'] };
+  const COUNT: ParamHeader = { header: 'mcp-param-count', path: ['page', 'count'] };
+  const DRY: ParamHeader = { header: 'mcp-param-dry', path: ['dry'] };
   const verdict = (wanted: ParamHeader, raw: string | undefined, args: unknown): string => {
     const found = checkParamHeaders([wanted], raw === undefined ? {} : { [wanted.header]: raw }, args);
     return found === null ? 'ok' : found.name;

@@ -1,27 +1,16 @@
 /** The official SDK client behind a balancer that knows nothing of sessions: every request goes to the next node. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { Client } from '@modelcontextprotocol/sdk/client/index.js';
-import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import {
-  CreateMessageRequestSchema,
-  ElicitRequestSchema,
-  ListRootsRequestSchema,
   ResourceUpdatedNotificationSchema,
   ToolListChangedNotificationSchema,
 } from '@modelcontextprotocol/sdk/types.js';
 import { eventually } from '../clients/eventually.ts';
 import { callFiveTools, textOf } from '../clients/five-tools.ts';
+import { connect } from '../clients/sdk-client.ts';
 import { Watcher } from '../clients/watcher.ts';
 import { RedisServer } from '../redis/redis-server.ts';
 import { Nodes } from './nodes.ts';
-
-const RECONNECTION = {
-  initialReconnectionDelay: 5,
-  maxReconnectionDelay: 50,
-  reconnectionDelayGrowFactor: 1.5,
-  maxRetries: 20,
-};
 
 describe('SDK 1.x client over a round-robin of three nodes', () => {
   const watcher = new Watcher();
@@ -36,24 +25,6 @@ describe('SDK 1.x client over a round-robin of three nodes', () => {
     return fetch(url, init);
   };
 
-  const connect = async (): Promise<{ client: Client; transport: StreamableHTTPClientTransport }> => {
-    const capabilities = { elicitation: {}, sampling: {}, roots: { listChanged: true } };
-    const client = new Client({ name: 'sdk-1', version: '1' }, { capabilities });
-    client.setRequestHandler(ElicitRequestSchema, () => ({ action: 'accept', content: { name: 'Ada' } }));
-    client.setRequestHandler(CreateMessageRequestSchema, () => ({
-      role: 'assistant',
-      model: 'test',
-      content: { type: 'text', text: 'wheel' },
-    }));
-    client.setRequestHandler(ListRootsRequestSchema, () => ({ roots: [{ uri: 'file:///mill' }] }));
-    const transport = new StreamableHTTPClientTransport(new URL(nodes.urls[0] as string), {
-      fetch: balanced,
-      reconnectionOptions: RECONNECTION,
-    });
-    await client.connect(transport);
-    return { client, transport };
-  };
-
   before(async () => {
     server = await RedisServer.start();
     nodes = await Nodes.start(3, server.url);
@@ -65,7 +36,7 @@ describe('SDK 1.x client over a round-robin of three nodes', () => {
   });
 
   test('calls tools, reads resources, and ends its session', async () => {
-    const { client, transport } = await connect();
+    const { client, transport } = await connect(nodes.urls[0] as string, balanced);
     for (let round = 0; round < 3; round++) {
       await callFiveTools((name, args) => client.callTool({ name, arguments: args }));
       await client.readResource({ uri: 'notes://today' });
@@ -78,7 +49,7 @@ describe('SDK 1.x client over a round-robin of three nodes', () => {
   });
 
   test('is asked for input, for a completion and for its roots', async () => {
-    const { client } = await connect();
+    const { client } = await connect(nodes.urls[0] as string, balanced);
     for (let round = 0; round < 4; round++) {
       const answers = await Promise.all(
         ['ask-name', 'ask-model', 'ask-roots'].map(async (name) => textOf(await client.callTool({ name }))),
@@ -89,7 +60,7 @@ describe('SDK 1.x client over a round-robin of three nodes', () => {
   });
 
   test('hears progress in order, and the answer, when it is sent away to another node', async () => {
-    const { client } = await connect();
+    const { client } = await connect(nodes.urls[0] as string, balanced);
     for (let round = 0; round < 4; round++) {
       const steps: number[] = [];
       const onprogress = ({ progress }: { progress: number }): void => void steps.push(progress);
@@ -101,7 +72,7 @@ describe('SDK 1.x client over a round-robin of three nodes', () => {
   });
 
   test('cancels a call, and the tool notices', async () => {
-    const { client } = await connect();
+    const { client } = await connect(nodes.urls[0] as string, balanced);
     for (let round = 0; round < 3; round++) {
       const label = `round robin ${round}`;
       const leaving = new AbortController();
@@ -117,7 +88,7 @@ describe('SDK 1.x client over a round-robin of three nodes', () => {
   });
 
   test('hears of the resource it subscribed to and of changed lists, whichever node they change on', async () => {
-    const { client } = await connect();
+    const { client } = await connect(nodes.urls[0] as string, balanced);
     const updated: string[] = [];
     let lists = 0;
     client.setNotificationHandler(ResourceUpdatedNotificationSchema, ({ params }) => void updated.push(params.uri));

@@ -19,6 +19,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'catalogue/import-module.ts',
     'config',
     'observe',
+    'protocol/message-shape.ts',
     'runtime',
     'streams/define/definition-problem.ts',
     'streams/engine/connectors/check-declaration.ts',
@@ -61,11 +62,12 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/subscriptions': [
     'protocol/channel.ts',
     'protocol/faults.ts',
+    'protocol/message-shape.ts',
     'protocol/methods/task-capability.ts',
     'redis',
     'tasks/port.ts',
   ],
-  'src/tasks': ['dispatch/job.ts', 'protocol/faults.ts', 'protocol/revisions.ts', 'redis'],
+  'src/tasks': ['dispatch/job.ts', 'protocol/faults.ts', 'protocol/message-shape.ts', 'protocol/revisions.ts', 'redis'],
   // The path of an event.
   'src/streams': [
     'catalogue/define.ts',
@@ -89,6 +91,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/rates': ['protocol/canonical-json.ts', 'redis'],
   // Beside the path.
   'src/redis': [],
+  'src/waiting.ts': [],
   'src/config': [
     'catalogue/import-module.ts',
     'dispatch/heap-watch.ts',
@@ -98,6 +101,9 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   'src/observe': ['frontend/refusal.ts'],
 };
+
+/** Values may come from these, whoever asks: what has no place on either path. */
+export const EVERYWHERE: readonly string[] = ['waiting.ts'];
 
 /** Types may come from these, whoever asks, except where `NEVER` says otherwise. */
 export const SEAMS: readonly string[] = [

@@ -4,7 +4,7 @@
  * Each rule is shown in `tidy.test.ts` to catch a file that breaks it, and then held against the whole tree.
  */
 import ts from 'typescript';
-import { ENVIRONMENT_HOMES, HOMES, MAY_IMPORT, NEVER, SEAMS, TYPES_ALSO } from './import-table.ts';
+import { ENVIRONMENT_HOMES, EVERYWHERE, HOMES, MAY_IMPORT, NEVER, SEAMS, TYPES_ALSO } from './import-table.ts';
 import { type Import, lineOf, nodesOf, type SourceFile } from './source-tree.ts';
 
 export type Rule = (file: SourceFile) => string[];
@@ -154,7 +154,7 @@ export const importDirection: Rule = (file) => {
 function mayImport(from: string, allowed: readonly string[], target: string, imports: readonly Import[]): boolean {
   const place = target.replace(/^src\//, '');
   if (NEVER.some(([folder, forbidden]) => folder === from && within(place, forbidden))) return false;
-  if (allowed.some((entry) => within(place, entry))) return true;
+  if (allowed.some((entry) => within(place, entry)) || EVERYWHERE.includes(place)) return true;
   if (allowed.includes('*') && target.startsWith('src/') && !/^(cli|runtime|index\.ts)(\/|$)/.test(place)) return true;
   return SEAMS.includes(place) && imports.every((entry) => entry.target !== target || entry.typeOnly);
 }

@@ -10,6 +10,7 @@
  * that is known; that there is nothing else is known (`complete`) only while Redis can be asked.
  */
 import type { SourcedDefinition } from '../../catalogue/entries.ts';
+import type { Log } from '../../observe/port.ts';
 import { RedisUnavailable } from '../../redis/unavailable.ts';
 import type { Membership } from '../port.ts';
 import { LISTINGS_BYTES_MAX, type NodeTools, type ToolBoard } from './tool-board.ts';
@@ -22,11 +23,6 @@ const LOOK_BEATS = 3;
 /** Nodes whose tools are kept. */
 const NODES_MAX = 1024;
 
-export interface CatalogueLog {
-  warn(fields: object, message: string): void;
-  info(fields: object, message: string): void;
-}
-
 export interface ClusterCatalogueOptions {
   readonly board: ToolBoard;
   readonly membership: Membership;
@@ -37,7 +33,7 @@ export interface ClusterCatalogueOptions {
   readonly learn: (definitions: readonly SourcedDefinition[]) => void;
   /** What nodes offer was read anew. */
   readonly looked: () => void;
-  readonly log: CatalogueLog;
+  readonly log: Pick<Log, 'warn'>;
   /** Monotonic milliseconds. */
   readonly now: () => number;
 }

@@ -10,7 +10,7 @@
  * Role: both sides are this file. The asker cancels by breaking the connection off. What another node sent is checked
  * for its shape here, since it may be of another version, and trusted beyond that.
  */
-import type { Ask, JobExtras, TaskWish } from '../../dispatch/job.ts';
+import type { Ask, JobExtras, RpcError, TaskWish } from '../../dispatch/job.ts';
 import type { Outcome } from '../../observe/port.ts';
 import { FAULTS, type Fault, type FaultName, fault } from '../../protocol/faults.ts';
 
@@ -46,7 +46,7 @@ export interface CallFacts {
 export interface AnswerFacts {
   readonly id: string;
   readonly askId: number;
-  readonly error: { readonly code: number; readonly message: string } | null;
+  readonly error: RpcError | null;
 }
 
 export interface TaskFacts {

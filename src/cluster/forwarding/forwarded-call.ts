@@ -12,7 +12,7 @@
  * from the retry budget of the node it is sent to, and there are at most `ATTEMPTS_MAX`. A call that has asked its client something, or has become
  * a task, is never repeated.
  */
-import type { Job } from '../../dispatch/job.ts';
+import type { Job, RpcError } from '../../dispatch/job.ts';
 import { type Fault, fault } from '../../protocol/faults.ts';
 import { type PeerFrame, type PeerStream, type PeerStreamSink, PeerUnavailable } from '../peers/port.ts';
 import {
@@ -195,7 +195,7 @@ export class ForwardedCall {
     return true;
   }
 
-  answer(askId: number, resultJson: string | null, error: { code: number; message: string } | null): void {
+  answer(askId: number, resultJson: string | null, error: RpcError | null): void {
     const facts: AnswerFacts = { id: this.#id, askId, error };
     this.#tell(ANSWER_PATH, facts, resultJson ?? '');
   }

@@ -5,7 +5,7 @@
  *
  * Role: the one look at `entry.run` that a local call pays. `RemoteCalls` does the rest.
  */
-import type { Dispatcher, Job } from '../../dispatch/job.ts';
+import type { Dispatcher, Job, RpcError } from '../../dispatch/job.ts';
 import type { RemoteCalls } from './remote-calls.ts';
 
 export class ForwardingDispatcher implements Dispatcher {
@@ -27,7 +27,7 @@ export class ForwardingDispatcher implements Dispatcher {
     else this.#local.cancel(job, reason);
   }
 
-  answer(job: Job, askId: number, resultJson: string | null, error: { code: number; message: string } | null): void {
+  answer(job: Job, askId: number, resultJson: string | null, error: RpcError | null): void {
     if (job.entry.run === 'remote') this.#remote.answer(job, askId, resultJson, error);
     else this.#local.answer(job, askId, resultJson, error);
   }

@@ -5,8 +5,10 @@
  * `forwarded-call.ts`, where it is sent is for `NodeChoice`.
  * Invariants: at most `forwardedMax` and `FORWARDED_BYTES_MAX` at once; each job hears of one ending, or of none when it was cancelled.
  */
-import type { Dispatcher, Job } from '../../dispatch/job.ts';
+import type { Dispatcher, Job, RpcError } from '../../dispatch/job.ts';
+import type { Log } from '../../observe/port.ts';
 import { type Fault, fault, overloadFault } from '../../protocol/faults.ts';
+import { type Deferred, deferred } from '../../waiting.ts';
 import type { Peers } from '../peers/port.ts';
 import { ForwardedCall } from './forwarded-call.ts';
 import type { NodeChoice } from './node-choice.ts';
@@ -22,7 +24,7 @@ export interface RemoteCallsOptions {
   readonly forwardedMax: number;
   /** For another node to take a call. */
   readonly forwardMsMax: number;
-  readonly log: { warn(fields: object, message: string): void };
+  readonly log: Pick<Log, 'warn'>;
   /** Monotonic milliseconds. */
   readonly now: () => number;
 }
@@ -33,7 +35,7 @@ export class RemoteCalls implements Dispatcher {
   #bytes = 0;
   #stopped = false;
   #lastId = 0;
-  #idle: { readonly promise: Promise<void>; readonly resolve: () => void } | null = null;
+  #idle: Deferred<void> | null = null;
   /** Calls sent a second time. */
   retries = 0;
   forwarded = 0;
@@ -67,7 +69,7 @@ export class RemoteCalls implements Dispatcher {
     this.#calls.get(job)?.cancel();
   }
 
-  answer(job: Job, askId: number, resultJson: string | null, error: { code: number; message: string } | null): void {
+  answer(job: Job, askId: number, resultJson: string | null, error: RpcError | null): void {
     this.#calls.get(job)?.answer(askId, resultJson, error);
   }
 
@@ -91,13 +93,7 @@ export class RemoteCalls implements Dispatcher {
   /** Resolves when no call is under way. */
   idle(): Promise<void> {
     if (this.#calls.size === 0) return Promise.resolve();
-    if (this.#idle === null) {
-      let resolve!: () => void;
-      const promise = new Promise<void>((done) => {
-        resolve = done;
-      });
-      this.#idle = { promise, resolve };
-    }
+    this.#idle ??= deferred();
     return this.#idle.promise;
   }
 

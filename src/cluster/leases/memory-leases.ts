@@ -21,14 +21,15 @@ export class MemoryLeases implements Leases {
   readonly ttlMs: number = Number.POSITIVE_INFINITY;
   readonly #nodeId: string;
   readonly #leases = new Map<string, MemoryLease>();
-  /** One count for all names: it rises for each of them. */
-  #lastToken: number;
+  /**
+   * One count for all names: it rises for each of them. Microseconds at first, higher than those before a restart as far
+   * as the clock of this machine knows.
+   */
+  #lastToken = Math.floor((performance.timeOrigin + performance.now()) * 1000);
   #closed = false;
 
-  /** `firstToken`: microseconds, higher than those before a restart as far as the clock of this machine knows. */
-  constructor(nodeId: string, firstToken: number = Math.floor((performance.timeOrigin + performance.now()) * 1000)) {
+  constructor(nodeId: string) {
     this.#nodeId = nodeId;
-    this.#lastToken = firstToken;
   }
 
   async acquire(name: string): Promise<Lease | null> {

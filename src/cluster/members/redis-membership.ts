@@ -4,6 +4,8 @@
  * Role: the front end's view. Reading is local and at once; everything that waits happens in the thread. This node stands
  * among the nodes whether Redis is there or not, as it knows itself, unless it is fenced: then the other start does.
  */
+import type { Log } from '../../observe/port.ts';
+import { atMost, deferred } from '../../waiting.ts';
 import type { LoadBoard } from '../heartbeat/load-board.ts';
 import type { HeartSetup, Sighting } from '../heartbeat/messages.ts';
 import { HeartThread } from '../heartbeat/thread.ts';
@@ -16,10 +18,7 @@ const JOIN_MS_MAX = 2000;
 
 export interface RedisMembershipOptions extends Omit<HeartSetup, 'epoch' | 'known' | 'facts' | 'board'> {
   readonly board: LoadBoard;
-  readonly log: {
-    info(fields: object, message: string): void;
-    warn(fields: object, message: string): void;
-  };
+  readonly log: Pick<Log, 'info' | 'warn'>;
 }
 
 export class RedisMembership implements Membership {
@@ -71,11 +70,8 @@ export class RedisMembership implements Membership {
     const { board, log, ...setup } = this.#options;
     this.#facts = facts;
     this.#show();
-    let late: NodeJS.Timeout | undefined;
-    const seen = new Promise<void>((resolve) => {
-      this.#firstSeen = resolve;
-      late = setTimeout(resolve, JOIN_MS_MAX);
-    });
+    const seen = deferred();
+    this.#firstSeen = seen.resolve;
     this.#thread = new HeartThread(
       { ...setup, facts, epoch: 0, known: [], board: board.shared },
       {
@@ -87,8 +83,7 @@ export class RedisMembership implements Membership {
         },
       },
     );
-    await seen;
-    clearTimeout(late);
+    await atMost(seen.promise, JOIN_MS_MAX);
   }
 
   update(facts: Partial<NodeFacts>): void {

@@ -8,7 +8,7 @@
  * signed; a path that nobody serves looks the same as a wrong proof to whoever has none.
  */
 import type { EventStream, HeaderPairs, HttpCall, Reply, RequestHead } from '../../frontend/port.ts';
-import { refuseWith } from '../../frontend/refusal.ts';
+import { refusePath } from '../../frontend/refusal.ts';
 import type { UngatedEndpoint } from '../../frontend/router.ts';
 import { fault } from '../../protocol/faults.ts';
 import { OVERFLOW_EVENT } from './exchange.ts';
@@ -60,7 +60,7 @@ export class PeerEndpoint implements UngatedEndpoint {
     if (typeof verdict === 'string') return this.#refuse(reply, verdict);
     const handler = this.#handlers.get(path);
     if (handler !== undefined) return new ProvenCall(this.#options, verdict, handler, reply, this);
-    refuseWith(404, reply, fault('badRequest', 'nothing is served here'));
+    refusePath(reply, fault('badRequest', 'nothing is served here'));
     return null;
   }
 

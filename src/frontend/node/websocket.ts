@@ -17,7 +17,7 @@ import type {
   MessageRoute,
   UpgradeTicket,
 } from '../port.ts';
-import { CLOSE, SOCKET_IDLE_SECONDS, selectProtocol } from '../upgrades.ts';
+import { CLOSE, SOCKET_IDLE_SECONDS, selectProtocol, upgradeBy } from '../upgrades.ts';
 import type { NodeEdge } from './exchange.ts';
 import { NodeRequestHead } from './http.ts';
 
@@ -170,7 +170,7 @@ export class NodeMessages {
       answer(socket, 503, this.#edge.accepting ? 'too many connections' : 'server is stopping');
       return true;
     }
-    const decision = this.#decide();
+    const decision = upgradeBy(this.#handler, this.#head, this.#edge.log);
     if ('status' in decision) answer(socket, decision.status, decision.message, decision.headers);
     else {
       const address = req.socket.remoteAddress ?? '';
@@ -192,15 +192,6 @@ export class NodeMessages {
     this.#peers.add(peer);
     ws.once('close', () => this.#peers.delete(peer));
     peer.connect(ticket);
-  }
-
-  #decide(): ReturnType<MessageHandler['upgrade']> {
-    try {
-      return this.#handler.upgrade(this.#head);
-    } catch (cause) {
-      this.#edge.log.error({ err: cause }, 'upgrade handler threw');
-      return { status: 500, message: 'internal error' };
-    }
   }
 }
 

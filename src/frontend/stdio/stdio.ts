@@ -11,6 +11,7 @@
  */
 import type { Readable, Writable } from 'node:stream';
 import { encodeFault, fault } from '../../protocol/faults.ts';
+import { deferred } from '../../waiting.ts';
 import type { MessageConnection, MessageHandler, MessagePeer, RequestHead } from '../port.ts';
 import { LineSplitter } from './line-splitter.ts';
 
@@ -48,8 +49,8 @@ export function serveStdio(handler: MessageHandler, streams: StdioStreams, limit
 }
 
 class StdioSession implements MessagePeer, StdioServer {
-  readonly done: Promise<void>;
-  #settle: () => void = () => undefined;
+  readonly #end = deferred();
+  readonly done = this.#end.promise;
   #connection: MessageConnection | null = null;
   #inputOver = false;
   #outputOver = false;
@@ -66,9 +67,6 @@ class StdioSession implements MessagePeer, StdioServer {
     this.#stdin = streams.stdin;
     this.#stdout = streams.stdout;
     this.#limits = limits;
-    this.done = new Promise((resolve) => {
-      this.#settle = resolve;
-    });
     this.#lines = new LineSplitter(limits.messageBytesMax, {
       line: (bytes) => this.#connection?.message(bytes),
       oversize: () => this.send(encodeFault('', tooLong(limits.messageBytesMax))),
@@ -163,7 +161,7 @@ class StdioSession implements MessagePeer, StdioServer {
   #finish(): void {
     if (this.#outputOver) return;
     this.#over();
-    this.#stdout.end(() => this.#settle());
+    this.#stdout.end(() => this.#end.resolve());
   }
 
   /** The reader is gone, or so slow that it counts as gone. */
@@ -173,7 +171,7 @@ class StdioSession implements MessagePeer, StdioServer {
       this.#stdout.destroy();
     }
     // Also when the output breaks while its end is being flushed.
-    this.#settle();
+    this.#end.resolve();
   }
 
   #over(): void {

@@ -10,7 +10,7 @@
  */
 import { contentLength } from '../headers.ts';
 import type { MessageConnection, MessageHandler, MessagePeer, UpgradeTicket } from '../port.ts';
-import { CLOSE, SOCKET_IDLE_SECONDS, SOCKET_VERSION, selectProtocol } from '../upgrades.ts';
+import { CLOSE, SOCKET_IDLE_SECONDS, SOCKET_VERSION, selectProtocol, upgradeBy } from '../upgrades.ts';
 import type { UwsEdge } from './edge.ts';
 import { UwsRequestHead } from './http.ts';
 import type { NativeApp, NativeModule, NativeResponse, NativeSocket, NativeSocketContext } from './native.ts';
@@ -185,7 +185,7 @@ export class UwsMessages {
     } else if (!edge.accepting || edge.connections >= edge.limits.connectionsMax) {
       res.writeStatus(statusLine(503)).end('too many connections', true);
     } else {
-      const decision = this.#decide();
+      const decision = upgradeBy(this.#handler, this.#head, this.#edge.log);
       if ('status' in decision) {
         res.writeStatus(statusLine(decision.status));
         for (const [name, value] of decision.headers ?? []) res.writeHeader(name, value);
@@ -195,15 +195,6 @@ export class UwsMessages {
       const data: SocketData = { peer: new UwsPeer(edge, decision) };
       const protocol = selectProtocol(head.header('sec-websocket-protocol'));
       res.upgrade(data, head.header('sec-websocket-key'), protocol, '', context);
-    }
-  }
-
-  #decide(): ReturnType<MessageHandler['upgrade']> {
-    try {
-      return this.#handler.upgrade(this.#head);
-    } catch (cause) {
-      this.#edge.log.error({ err: cause }, 'upgrade handler threw');
-      return { status: 500, message: 'internal error' };
     }
   }
 }

@@ -9,7 +9,6 @@ import type { Settings } from '../../config/settings.ts';
 import type { Dispatcher } from '../../dispatch/job.ts';
 import type { Log, Meters } from '../../observe/port.ts';
 import type { ListenPort } from '../../subscriptions/listen-port.ts';
-import type { Bus } from '../../subscriptions/port.ts';
 import type { Tasks } from '../../tasks/port.ts';
 import type { Caller, CallRun, Channel, OpenRequest, RequestEnvelope } from '../channel.ts';
 import type { FramedResults } from './framed-results.ts';
@@ -19,7 +18,6 @@ export interface MethodsOptions {
   readonly catalogue: CatalogueHolder;
   readonly dispatcher: Dispatcher;
   readonly tasks: Tasks;
-  readonly bus: Bus;
   readonly listen: ListenPort;
   readonly log: Log;
   readonly meters: Meters;

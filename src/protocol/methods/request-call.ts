@@ -14,14 +14,13 @@
  */
 import type { Ask, Job, JobExtras, JobSink, TaskWish } from '../../dispatch/job.ts';
 import type { MaybePromise } from '../../sessions/port.ts';
+import type { Created } from '../../tasks/port.ts';
 import type { Caller, Channel, OpenRequest } from '../channel.ts';
 import { encodeFault, type Fault, faultFrom } from '../faults.ts';
 import { idJsonForRefusal, idJsonOfBody, outcomeOf, retryAfterMsOf, statusOf } from './answers.ts';
 import type { MethodDeps } from './method-deps.ts';
 
 /** What `Tasks.create` answers. */
-type Created = { taskId: string; resultJson: string; sink: JobSink } | Fault;
-
 const CANNOT_ASK = { code: -32603, message: 'this call has no connection that carries questions' };
 
 export class RequestCall implements JobSink, OpenRequest {

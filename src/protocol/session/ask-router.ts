@@ -9,7 +9,7 @@
  * an error at once; the questions of a job end with it, those of a session
  * with its jobs. A response is untrusted: it reaches only this session's jobs.
  */
-import type { Ask, Dispatcher, Job } from '../../dispatch/job.ts';
+import type { Ask, Dispatcher, Job, RpcError } from '../../dispatch/job.ts';
 import type { AskRouter, JsonObject } from '../channel.ts';
 import { FAULTS } from '../faults.ts';
 
@@ -107,11 +107,11 @@ function splitId(id: unknown): RegExpExecArray | null {
   return typeof id === 'string' && id.length <= ID_CHARS_MAX ? ID_SHAPE.exec(id) : null;
 }
 
-function tooMany(asksMax: number): { code: number; message: string } {
+function tooMany(asksMax: number): RpcError {
   return { code: FAULTS.limitReached.code, message: `more than ${asksMax} questions to this client are open` };
 }
 
-function errorOf(error: unknown): { code: number; message: string } {
+function errorOf(error: unknown): RpcError {
   if (typeof error === 'object' && error !== null && 'code' in error && 'message' in error) {
     const { code, message } = error;
     if (typeof code === 'number' && typeof message === 'string') return { code, message };

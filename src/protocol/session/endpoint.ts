@@ -18,6 +18,7 @@
  */
 import type { CatalogueHolder } from '../../catalogue/entry.ts';
 import type { Reply } from '../../frontend/port.ts';
+import { retryAfter } from '../../frontend/refusal.ts';
 import type { Session } from '../../sessions/port.ts';
 import type { Methods } from '../channel.ts';
 import type { Envelope } from '../envelope.ts';
@@ -29,7 +30,7 @@ import { postBatch } from './batch.ts';
 import { dispatchCall } from './dispatch-call.ts';
 import { encodeInitialized, readInitialize } from './initialize.ts';
 import { answered, notified, type PostedAnswer } from './notifications.ts';
-import { PostCall, retryAfter } from './post-call.ts';
+import { PostCall } from './post-call.ts';
 import { isFault, requestEnvelope, type SessionMessage, subscribedUri } from './request-params.ts';
 import { listen, resume } from './resumption.ts';
 import type { SessionHub } from './session-hub.ts';
@@ -228,8 +229,7 @@ function ended(reply: Reply): null {
 }
 
 function refuse(reply: Reply, idJson: string, why: Fault): null {
-  const retryAfterMs = retryAfterMsOf(why);
-  const headers = retryAfterMs > 0 ? retryAfter(retryAfterMs) : undefined;
+  const headers = retryAfter(retryAfterMsOf(why));
   reply.send(FAULTS[why.name].status, 'application/json', encodeFault(idJson, why), headers);
   return null;
 }

@@ -8,7 +8,8 @@
  * Invariants: one answer; in the session's list of calls until then; allocates nothing but itself on the way of a
  * call that is simply answered.
  */
-import type { EventStream, HeaderPairs, Reply } from '../../frontend/port.ts';
+import type { EventStream, Reply } from '../../frontend/port.ts';
+import { retryAfter } from '../../frontend/refusal.ts';
 import type { Channel } from '../channel.ts';
 import { encodeFault, FAULTS, type Fault } from '../faults.ts';
 import type { OpenExchange } from '../session-endpoint.ts';
@@ -53,7 +54,7 @@ export class PostCall extends Call implements Channel, OpenExchange {
     if (this.#subscribes !== '') this.#state.host.subscriptionsChanged(this.#state, this.#subscribes);
     const stream = this.#stream;
     if (stream === null) {
-      this.#reply.send(status, 'application/json', message, retryAfterMs > 0 ? retryAfter(retryAfterMs) : undefined);
+      this.#reply.send(status, 'application/json', message, retryAfter(retryAfterMs));
       return;
     }
     stream.send(message);
@@ -108,9 +109,4 @@ export class PostCall extends Call implements Channel, OpenExchange {
     stream.onReady = () => this.onDrain?.();
     return stream;
   }
-}
-
-/** `Retry-After` counts in seconds. */
-export function retryAfter(retryAfterMs: number): HeaderPairs {
-  return [['Retry-After', String(Math.max(1, Math.ceil(retryAfterMs / 1000)))]];
 }

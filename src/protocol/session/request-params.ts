@@ -5,12 +5,12 @@
  * Role: decides whether this thread has to read a request's params. What runs in a worker is parsed there, so those
  * bodies are only carried along; everything else is small and is parsed here, with the parse as the check.
  */
+import type { TraceHeaders } from '../../dispatch/job.ts';
 import type { JsonObject, RequestEnvelope } from '../channel.ts';
 import type { Envelope } from '../envelope.ts';
 import { type Fault, fault } from '../faults.ts';
 import { parseJson } from '../json.ts';
 import { isJsonObject } from '../message-shape.ts';
-import type { TraceHeaders } from '../session-endpoint.ts';
 
 /** Parsed by the worker that runs them; `name` is all this thread needs. */
 const WORKER_METHODS: ReadonlySet<string> = new Set(['tools/call', 'resources/read', 'prompts/get']);

@@ -10,7 +10,7 @@
  * be as large as a body: names that are long are digests.
  */
 import { createHash } from 'node:crypto';
-
+import type { Log } from '../../observe/port.ts';
 import type { RaisedAlert, ResultLine } from '../engine/port.ts';
 import type { AlertPlan } from '../plan.ts';
 import { type WebhookCall, WebhookCalls } from './webhook-calls.ts';
@@ -21,7 +21,7 @@ const GROUPS_MAX = 100_000;
 const NAME_CHARACTERS_MAX = 256;
 
 export interface AlertBookOptions {
-  readonly log: { warn(fields: object, message: string): void };
+  readonly log: Pick<Log, 'warn'>;
 }
 
 /** Part of a checkpoint's facts. */

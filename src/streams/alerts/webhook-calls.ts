@@ -8,6 +8,8 @@
  * Bounds: `CALLS_PENDING_MAX` per URL, of `BYTES_PENDING_MAX` as JSON, for results may be as large as a body; past either the
  * oldest that wait are given up, the newest never. What no receiver has taken is counted, and said so in the log.
  */
+import type { Log } from '../../observe/port.ts';
+import { Changes, pauseUnless } from '../../waiting.ts';
 import type { RaisedAlert } from '../engine/port.ts';
 import { callWebhook } from './webhook.ts';
 
@@ -32,7 +34,7 @@ interface Queue {
 }
 
 export class WebhookCalls {
-  readonly #log: { warn(fields: object, message: string): void };
+  readonly #log: Pick<Log, 'warn'>;
   /** By URL: as many as the plans have had. */
   readonly #queues = new Map<string, Queue>();
   /** Calls that were given up or refused for good, by stream. */
@@ -40,9 +42,9 @@ export class WebhookCalls {
   /** URLs whose newest call was not taken. */
   readonly #failing = new Set<string>();
   readonly #abort = new AbortController();
-  #waiters: (() => void)[] = [];
+  readonly #changes = new Changes();
 
-  constructor(log: { warn(fields: object, message: string): void }) {
+  constructor(log: Pick<Log, 'warn'>) {
     this.#log = log;
   }
 
@@ -92,16 +94,16 @@ export class WebhookCalls {
     let isLate = false;
     const timer = setTimeout(() => {
       isLate = true;
-      this.#changed();
+      this.#changes.tell();
     }, ms);
-    while (!isLate && [...this.#queues.keys()].some((url) => !this.#failing.has(url))) await this.#change();
+    while (!isLate && [...this.#queues.keys()].some((url) => !this.#failing.has(url))) await this.#changes.next();
     clearTimeout(timer);
   }
 
   close(): void {
     this.#abort.abort();
     this.#queues.clear();
-    this.#changed();
+    this.#changes.tell();
   }
 
   async #run(url: string): Promise<void> {
@@ -115,7 +117,7 @@ export class WebhookCalls {
         failures += 1;
         this.#fail(call, failure.message, failures);
         const wanted = Math.min(RETRY_AFTER_MS_MAX, failure.retryAfterMs);
-        await pause(Math.max(wanted, Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** (failures - 1))), this.#abort.signal);
+        await pauseUnless(this.#abort.signal, Math.max(wanted, Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** (failures - 1))));
         continue;
       }
       if (failure !== null) {
@@ -127,42 +129,16 @@ export class WebhookCalls {
       this.#failing.delete(url);
       calls.shift();
       queue.waitingBytes -= calls[0]?.bytes ?? 0;
-      this.#changed();
+      this.#changes.tell();
     }
     this.#queues.delete(url);
-    this.#changed();
+    this.#changes.tell();
   }
 
   #fail({ alert, url }: WebhookCall, message: string, failures: number): void {
     this.#failing.add(url);
-    this.#changed();
+    this.#changes.tell();
     if (failures === 1)
       this.#log.warn({ url, alert: alert.id, failure: message }, 'the webhook of an alert is tried again');
   }
-
-  #change(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#waiters.push(resolve);
-    });
-  }
-
-  #changed(): void {
-    for (const waiter of this.#waiters.splice(0)) waiter();
-  }
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) {
-      resolve();
-      return;
-    }
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', done);
-  });
 }

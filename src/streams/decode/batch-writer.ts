@@ -76,8 +76,8 @@ export class BatchWriter {
     provenance: Provenance,
     body: Uint8Array,
     rows: number,
-    texts: number = FEW_TEXTS,
-    spare: SharedArrayBuffer | null = null,
+    texts: number,
+    spare: SharedArrayBuffer | null,
   ) {
     const room = Math.max(APPENDED_BYTES_MIN, Math.ceil(body.length * texts));
     const capacity = Math.max(1, rows);

@@ -29,7 +29,7 @@ const IDLE: ReadTask = {
   dedup: null,
   format: 'ndjson',
   looksOnly: false,
-  provenance: { seq: 0, source: '', partition: '', arrivalMs: 0, traceparent: '', correlationId: '' },
+  provenance: { seq: 0, arrivalMs: 0, traceparent: '', correlationId: '' },
   spare: null,
 };
 

@@ -6,7 +6,6 @@
  * far as that can be read, else to the first, and is refused there: with its reason, its place in the dead letters, and
  * the schema and clock of that node. A function of its arguments, so that a batch sent twice is cut alike.
  */
-import { performance } from 'node:perf_hooks';
 import type { SplitResult, SplitTask, WireFormat } from '../engine/task.ts';
 import type { Plan, StreamPlan } from '../plan.ts';
 import type { Places } from './batch-writer.ts';
@@ -30,18 +29,17 @@ export interface Pieces {
 }
 
 export function splitBatch(plan: Plan, task: SplitTask): SplitResult {
-  const startedMs = performance.now();
   const { format, stream } = task;
   const schema = schemaOf(plan, stream);
   const body = new Uint8Array(task.body, 0, task.bodyBytes);
   // What lies too far ahead is for the node to say that takes it: by another clock it may not.
   const arrivalMs = TIME_MS_MAX;
-  const provenance = { seq: 0, source: '', partition: '', arrivalMs, traceparent: '', correlationId: '' };
+  const provenance = { seq: 0, arrivalMs, traceparent: '', correlationId: '' };
   const places: Places = { at: [], bytes: [] };
   const writer = readBody(schema, { format, provenance, dedup: null, looksOnly: false, spare: null }, body, places);
   const batch = writer.finish();
   const done = (only: number, parts: readonly (Uint8Array | null)[] = [], as = format): SplitResult => {
-    return { only, format: as, parts, us: Math.round((performance.now() - startedMs) * 1000) };
+    return { only, format: as, parts };
   };
   const rows = partitionsOfRows(batch, schema.stream);
   const layout = format === 'columns' ? readLayout(body) : null;

@@ -32,9 +32,9 @@ export class DefinitionProblem extends Error {
     return this.problems.map(lineOf);
   }
 
-  /** One problem. `known`: names among which the value was looked for. */
-  static of(path: string, value: unknown, expected: string, known: readonly string[] = []): DefinitionProblem {
-    return new DefinitionProblem([problemOf(path, value, expected, known)]);
+  /** One problem. */
+  static of(path: string, value: unknown, expected: string): DefinitionProblem {
+    return new DefinitionProblem([problemOf(path, value, expected, [])]);
   }
 }
 

@@ -72,12 +72,12 @@ export function list<S extends z.ZodType>(item: S, min: number, max: number, wha
   return described(z.array(item, expected).min(min, expected).max(max, expected), what);
 }
 
-/** Members by name, at most so many. */
-export function record<S extends z.ZodType>(value: S, min: number, max: number, what = '') {
-  const expected = `an object of ${min} to ${max} members`;
+/** Members by name, one at least. */
+export function record<S extends z.ZodType>(value: S, max: number, what = '') {
+  const expected = `an object of 1 to ${max} members`;
   const schema = z.record(name(), value, expected).refine((members) => {
     const count = Object.keys(members).length;
-    return count >= min && count <= max;
+    return count >= 1 && count <= max;
   }, expected);
   return described(schema, what);
 }
@@ -90,5 +90,5 @@ export const key = list(
 );
 
 export function select(what: string) {
-  return record(expression('Value: an expression.'), 1, SELECTED_MAX, what);
+  return record(expression('Value: an expression.'), SELECTED_MAX, what);
 }

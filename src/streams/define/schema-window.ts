@@ -84,7 +84,6 @@ export const windowSchema = object({
   where: expression('Only events for which this condition holds, e.g. `price > 100 && city == "Oslo"`.').optional(),
   aggregates: record(
     aggregate,
-    1,
     AGGREGATES_PER_WINDOW_MAX,
     'Values of a result by name, e.g. {"n": "count", "p99": {"fn": "quantile", "of": "ms", "q": 0.99}}.',
   ),

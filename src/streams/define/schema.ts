@@ -65,7 +65,7 @@ const timestamp = z.union(
 );
 
 const schema = object({
-  fields: record(field, 1, FIELDS_MAX),
+  fields: record(field, FIELDS_MAX),
   timestamp: timestamp.optional(),
   key: key.optional(),
   unknown: oneOf(['drop', 'keep']).optional(),

@@ -6,6 +6,7 @@
  * outside is cut off at what has reached it before. `intake.ts` is its way in; `lifecycle.ts` starts it, checkpoints it
  * and changes its plan; `service.ts` answers questions about it.
  */
+import type { Log } from '../../observe/port.ts';
 import type { DeadLetterStore } from '../dead-letters/port.ts';
 import { TICK } from '../feeds.ts';
 import { type EventLog, type LogRecord, LogUnavailable } from '../log/port.ts';
@@ -50,11 +51,7 @@ export interface Answer {
   readonly unasked: readonly Unasked[];
 }
 
-export interface EngineLog {
-  error(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  info(fields: object, message: string): void;
-}
+export type EngineLog = Pick<Log, 'error' | 'info' | 'warn'>;
 
 export interface EngineParts {
   readonly threads: StreamThreads;

@@ -12,6 +12,7 @@
  * another one is not in a round with it, nor is one that repeats events of another batch: that may be left out.
  * What is left out is kept, as such, before anything of its round is told: a replay leaves it out as well.
  */
+import { Changes } from '../../waiting.ts';
 import { type Entry, isBegun, isDerived, isSettled, type Moving, movingOf } from './pipeline-entry.ts';
 import { StreamRefusal } from './port.ts';
 import { idsOf, type QueryStep, Round, type RoundPorts } from './round.ts';
@@ -49,7 +50,7 @@ export class Pipeline {
   #stopped = false;
   readonly #queries: QueryStep[] = [];
   #gatherUntilMs = 0;
-  #waiters: (() => void)[] = [];
+  readonly #changes = new Changes();
 
   constructor(ports: PipelinePorts) {
     this.#ports = ports;
@@ -92,7 +93,7 @@ export class Pipeline {
 
   #turn(moving: Moving, state: Moving['state']): void {
     moving.state = state;
-    this.#changed();
+    this.#changes.tell();
     this.#pump();
   }
 
@@ -113,11 +114,11 @@ export class Pipeline {
    * `StreamRefusal` when the pipeline stops before: what was begun is gone then, with what it has left in books and ids.
    */
   async barrier<T>(work: () => Promise<T>): Promise<T> {
-    while (this.#held) await this.#change();
+    while (this.#held) await this.#changes.next();
     this.#held = true;
     try {
       while (this.#applying || this.#decoding > 0 || this.#queue.some(isBegun)) {
-        await this.#change();
+        await this.#changes.next();
       }
       if (this.#stopped) throw stopping();
       this.#working = true;
@@ -125,14 +126,14 @@ export class Pipeline {
     } finally {
       this.#working = false;
       this.#held = false;
-      this.#changed();
+      this.#changes.tell();
       this.#pump();
     }
   }
 
   /** Resolves when nothing is on its way. */
   async idle(): Promise<void> {
-    while (this.#queue.length > 0 || this.#applying) await this.#change();
+    while (this.#queue.length > 0 || this.#applying) await this.#changes.next();
   }
 
   stop(): void {
@@ -140,17 +141,7 @@ export class Pipeline {
     const refusal = stopping();
     for (const { entry } of this.#queue.splice(0)) entry.failed(refusal);
     this.dropQuestions();
-    this.#changed();
-  }
-
-  #change(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#waiters.push(resolve);
-    });
-  }
-
-  #changed(): void {
-    for (const waiter of this.#waiters.splice(0)) waiter();
+    this.#changes.tell();
   }
 
   #pump(): void {
@@ -241,7 +232,7 @@ export class Pipeline {
       this.stop();
     } finally {
       this.#applying = false;
-      this.#changed();
+      this.#changes.tell();
     }
   }
 

@@ -94,8 +94,6 @@ export interface SplitResult {
   readonly format: WireFormat;
   /** By partition; null: nothing for it. */
   readonly parts: readonly (Uint8Array | null)[];
-  /** Time it took. */
-  readonly us: number;
 }
 
 export type Step =

@@ -14,6 +14,7 @@
 import type { HeaderPairs, HttpCall, Reply, RequestHead, UpgradeRefusal, UpgradeTicket } from '../../frontend/port.ts';
 import { JSON_TYPE, refuseMethod } from '../../frontend/refusal.ts';
 import type { Endpoint } from '../../frontend/router.ts';
+import type { Log } from '../../observe/port.ts';
 import { type DeadLetterFacts, isConflict, STREAM_REFUSALS, StreamRefusal, type Streams } from '../engine/port.ts';
 import type { WireFormat } from '../engine/task.ts';
 import { scopedBatchId } from '../sources/port.ts';
@@ -43,7 +44,7 @@ export interface IngestOptions {
   readonly bodyBytesMax: number;
   /** 401 or 403 with headers and text, or who sends. */
   readonly admit: (head: RequestHead) => Admission | Promise<Admission>;
-  readonly log: { error(fields: object, message: string): void };
+  readonly log: Pick<Log, 'error'>;
 }
 
 export type Admission = Refused | Sender;

@@ -16,6 +16,7 @@
  */
 import { isUtf8 } from 'node:buffer';
 import type { MessageConnection, MessagePeer } from '../../frontend/port.ts';
+import type { Log } from '../../observe/port.ts';
 import { isConflict, type RefusalName, STREAM_REFUSALS, StreamRefusal, type Streams } from '../engine/port.ts';
 import type { WireFormat } from '../engine/task.ts';
 import { type IncomingBatch, scopedBatchId } from '../sources/port.ts';
@@ -49,7 +50,7 @@ export interface SocketOptions {
   /** Who sends, or what says so, or that the caller is refused. */
   readonly admission: Admission | Promise<Admission>;
   readonly streams: Pick<Streams, 'accept'>;
-  readonly log: { error(fields: object, message: string): void };
+  readonly log: Pick<Log, 'error'>;
 }
 
 export class SocketBatches implements MessageConnection {

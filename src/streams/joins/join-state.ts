@@ -95,8 +95,8 @@ export class JoinState {
     return this.#numbers[LATE] as number;
   }
 
-  addLate(count: number): void {
-    this.#numbers[LATE] = (this.#numbers[LATE] as number) + count;
+  countLate(): void {
+    this.#numbers[LATE] = (this.#numbers[LATE] as number) + 1;
   }
 
   /** −Infinity at first. */

@@ -80,7 +80,7 @@ class Join implements ShardOperator {
     const ts = batch.ts[row] as number;
     if (this.#lastUse(ts, side) <= state.watermark) {
       const isLate = ts <= state.watermark;
-      if (isLate) state.addLate(1);
+      if (isLate) state.countLate();
       if (this.#isInterval) this.#visit(keyId, side, batch, row, seq, isLate, out);
       return;
     }
@@ -90,7 +90,7 @@ class Join implements ShardOperator {
     if (this.#isInterval) this.#meet(keyId, side, rows.rowAt(block, index), out);
     if (rows.count(block) > HELD_MAX) {
       state.drop(keyId, side, 1);
-      state.addLate(1);
+      state.countLate();
     }
     state.settle(keyId, this.#timer(keyId));
   }

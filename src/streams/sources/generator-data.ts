@@ -59,7 +59,7 @@ export class TelemetryGenerator implements EventGenerator {
   readonly options: TelemetryOptions;
   readonly #draws: Draws;
 
-  constructor(options: Partial<TelemetryOptions> = {}) {
+  constructor(options: Partial<TelemetryOptions>) {
     this.options = { ...TELEMETRY_DEFAULTS, ...options };
     this.#draws = new Draws(this.options.seed);
   }
@@ -134,7 +134,7 @@ export class TickGenerator implements EventGenerator {
   readonly #draws: Draws;
   readonly #symbols: readonly string[];
 
-  constructor(options: Partial<TickOptions> = {}) {
+  constructor(options: Partial<TickOptions>) {
     this.options = { ...TICK_DEFAULTS, ...options };
     this.#draws = new Draws(this.options.seed);
     this.#symbols = Array.from({ length: this.options.symbols }, (_, i) => symbolText(i));

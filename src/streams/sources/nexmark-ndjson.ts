@@ -16,9 +16,6 @@ export interface NexmarkBodies {
   readonly person: Uint8Array;
   readonly auction: Uint8Array;
   readonly bid: Uint8Array;
-  readonly personCount: number;
-  readonly auctionCount: number;
-  readonly bidCount: number;
 }
 
 /** More than any line takes with the default sizes; buffers grow by doubling when less than this is left. */
@@ -30,12 +27,6 @@ const MILLION = 1_000_000;
 class Body {
   bytes = new Uint8Array(FIRST_BYTES);
   used = 0;
-  count = 0;
-
-  clear(): void {
-    this.used = 0;
-    this.count = 0;
-  }
 
   ensure(room: number): void {
     if (this.bytes.length - this.used >= room) return;
@@ -75,9 +66,7 @@ export class NexmarkNdjson {
   write(from: number, to: number): NexmarkBodies {
     const { skeleton } = this.#generator;
     const [person, auction, bid] = [this.#person, this.#auction, this.#bid];
-    person.clear();
-    auction.clear();
-    bid.clear();
+    for (const body of [person, auction, bid]) body.used = 0;
     for (let n = from; n < to; n++) {
       const number = skeleton.number(n);
       const kind = kindOf(number);
@@ -88,9 +77,6 @@ export class NexmarkNdjson {
       person: person.bytes.slice(0, person.used),
       auction: auction.bytes.slice(0, auction.used),
       bid: bid.bytes.slice(0, bid.used),
-      personCount: person.count,
-      auctionCount: auction.count,
-      bidCount: bid.count,
     };
   }
 
@@ -108,7 +94,6 @@ export class NexmarkNdjson {
     at = writeNumber(draw.dateTime, bytes, put(DATE_TIME, bytes, at));
     at = writeExact(drawn.draws, draw.extraLength, bytes, put(EXTRA, bytes, at));
     body.used = put(END, bytes, at);
-    body.count++;
   }
 
   #writeOther(number: number, kind: 'person' | 'auction'): void {
@@ -120,7 +105,6 @@ export class NexmarkNdjson {
     const { written } = encoder.encodeInto(JSON.stringify(row), body.bytes.subarray(body.used));
     const at = put(EXTRA, body.bytes, body.used + written - 1);
     body.used = put(END, body.bytes, writeExact(generator.drawn.draws, extraLength, body.bytes, at));
-    body.count++;
   }
 }
 
@@ -130,7 +114,7 @@ export class NexmarkEvents implements EventGenerator {
   readonly #writer: NexmarkNdjson;
   readonly #kind: NexmarkKind;
 
-  constructor(kind: NexmarkKind, options: Partial<NexmarkOptions> = {}) {
+  constructor(kind: NexmarkKind, options: Partial<NexmarkOptions>) {
     this.#generator = new NexmarkGenerator(options);
     this.#writer = new NexmarkNdjson(this.#generator);
     this.#kind = kind;

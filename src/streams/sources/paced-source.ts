@@ -5,8 +5,9 @@
  * due, null at the end. A refusal that may pass (overload, log not available) is tried again with the same batch; while
  * one is pending nothing further is made (backpressure). Their pace is of the monotonic clock: the host's may be set.
  */
+import { pauseUnless } from '../../waiting.ts';
 import type { IncomingBatch, Source, SourceHost } from './port.ts';
-import { acceptUntilTaken, pauseUnless } from './until-taken.ts';
+import { acceptUntilTaken } from './until-taken.ts';
 
 const PAUSE_MS_MAX = 60_000;
 

@@ -5,6 +5,7 @@
  * `accept` to resolve before they acknowledge anything to the broker, and stop reading while it is pending
  * (backpressure). After a restart `start` is given the position of the last record in the log.
  */
+import type { Log } from '../../observe/port.ts';
 import type { FileAt, OptionNeed } from '../connector-options.ts';
 import type { WireFormat } from '../engine/task.ts';
 
@@ -32,7 +33,7 @@ export interface SourceHost {
    * above 0 when it may be taken later, or whose `isKept` is true when it will not count but is kept as a dead letter.
    */
   accept(batch: IncomingBatch): Promise<Accepted>;
-  readonly log: { warn(fields: object, message: string): void; info(fields: object, message: string): void };
+  readonly log: Pick<Log, 'info' | 'warn'>;
   now(): number;
   readonly fileAt: FileAt;
 }

@@ -22,6 +22,7 @@
 import { RedisConnection } from '../../redis/connection.ts';
 import { pauseMs } from '../../redis/topology.ts';
 import { RedisUnavailable } from '../../redis/unavailable.ts';
+import { pauseUnless } from '../../waiting.ts';
 import {
   optionalChoice,
   optionalFile,
@@ -45,7 +46,7 @@ import {
 } from './redis-entries.ts';
 import { CLAIMED, FORGET, nameOf, newTag, type Position, positionOf, positionText, tagOf } from './redis-readers.ts';
 import { RedisTrimmer } from './redis-trimmer.ts';
-import { acceptUntilTaken, pauseUnless } from './until-taken.ts';
+import { acceptUntilTaken } from './until-taken.ts';
 
 const BATCH_BYTES_MAX = 1024 * 1024;
 const GROUP = 'millrace';

@@ -4,6 +4,7 @@
  * Role: overload and an unavailable log pass, so the same batch is offered again after a pause; one that no thread can
  * decode is kept as a dead letter, so the source goes on behind it; anything else is the source's end. While it is offered nothing further is read: that is the backpressure.
  */
+import { pauseUnless } from '../../waiting.ts';
 import type { IncomingBatch, SourceHost } from './port.ts';
 
 const RETRY_MS = 200;
@@ -24,20 +25,6 @@ export async function acceptUntilTaken(host: SourceHost, batch: IncomingBatch, s
     }
   }
   return false;
-}
-
-/** Resolves after the time, or when the signal comes. */
-export function pauseUnless(stop: AbortSignal, ms: number): Promise<void> {
-  if (stop.aborted || ms <= 0) return Promise.resolve();
-  return new Promise((resolve) => {
-    const end = (): void => {
-      clearTimeout(timer);
-      stop.removeEventListener('abort', end);
-      resolve();
-    };
-    const timer = setTimeout(end, ms);
-    stop.addEventListener('abort', end);
-  });
 }
 
 const isKept = (error: unknown): boolean => error instanceof Error && 'isKept' in error && error.isKept === true;

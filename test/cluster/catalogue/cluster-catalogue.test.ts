@@ -68,7 +68,7 @@ describe('tools of other nodes', () => {
           node.times += 1;
         },
         looked: () => undefined,
-        log: { warn: (_fields, message) => warnings.push(message), info: () => undefined },
+        log: { warn: (_fields, message) => warnings.push(message) },
         now: () => performance.now(),
       }),
       membership,

@@ -6,8 +6,9 @@ import { compileAggregates } from '../../../src/streams/aggregates/compile.ts';
 import type { RowReader } from '../../../src/streams/aggregates/source.ts';
 import { compileRow } from '../../../src/streams/expressions/row.ts';
 import type { AggregatePlan } from '../../../src/streams/plan.ts';
+import { randomFrom } from '../../random.ts';
 import { aggregatePlan } from '../plan-parts.ts';
-import { batchOf, type Event, FIELDS, newSpace, program, Row, random, resultsOf } from './rows.ts';
+import { batchOf, type Event, FIELDS, newSpace, program, Row, resultsOf } from './rows.ts';
 
 const EVERY: readonly AggregatePlan[] = [
   aggregatePlan({ fn: 'count' }),
@@ -114,7 +115,7 @@ describe('compiled aggregates', () => {
 
   it('adds many events to many rows as it adds one by one', () => {
     const compiled = program(EVERY);
-    const next = random(11);
+    const next = randomFrom(11);
     const given = Array.from({ length: 3000 }, (_, ts) => ({
       ts,
       n: next() < 0.1 ? null : next() * 100,

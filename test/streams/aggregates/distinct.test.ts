@@ -9,8 +9,9 @@ import {
   hllAdd,
   hllEstimate,
 } from '../../../src/streams/aggregates/hyper-log-log.ts';
+import { randomFrom } from '../../random.ts';
 import { aggregatePlan } from '../plan-parts.ts';
-import { newSpace, program, Row, random } from './rows.ts';
+import { newSpace, program, Row } from './rows.ts';
 
 const numbers = program([aggregatePlan({ fn: 'distinct', of: 'n' })]);
 const texts = program([aggregatePlan({ fn: 'distinct', of: 's' })]);
@@ -48,7 +49,7 @@ describe('distinct', () => {
         fc.integer({ min: 1, max: 3 }),
         fc.nat(),
         (n, times, seed) => {
-          const next = random(seed);
+          const next = randomFrom(seed);
           const values = range(0, n).map((i) => i * (1 + next()));
           const all = Array.from({ length: times }, () => values).flat();
           assert.equal(count(new Row(numbers).add(events(all))), new Set(values).size);

@@ -9,7 +9,7 @@ import {
   SEED_NUMBER,
   SEED_TEXT,
 } from '../../../src/streams/aggregates/hash.ts';
-import { random } from './rows.ts';
+import { randomFrom } from '../../random.ts';
 
 const PINNED: readonly [number, number][] = [
   [2281853658, 805540434],
@@ -65,7 +65,7 @@ describe('64-bit hashes of values', () => {
   }
 
   it('every bit of the input changes each bit of the hash half of the time', () => {
-    const next = random(7);
+    const next = randomFrom(7);
     const trials = 2000;
     const double = new Float64Array(1);
     const halves = new Uint32Array(double.buffer);

@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
+import { randomFrom } from '../../random.ts';
 import { aggregatePlan } from '../plan-parts.ts';
-import { program, Row, random, resultsOf } from './rows.ts';
+import { program, Row, resultsOf } from './rows.ts';
 
 const sums = program([aggregatePlan({ fn: 'sum', of: 'n' })]);
 const moments = program([aggregatePlan({ fn: 'variance', of: 'n' }), aggregatePlan({ fn: 'mean', of: 'n' })]);
@@ -116,7 +117,7 @@ describe('variance', () => {
   });
 
   it('does not drift over 200,000 values far from zero', () => {
-    const next = random(3);
+    const next = randomFrom(3);
     const row = new Row(moments);
     for (let i = 0; i < 10; i++) row.add(events(Array.from({ length: 20_000 }, () => 1e9 + next())));
     const [variance] = row.results() as [number];

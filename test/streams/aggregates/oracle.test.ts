@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import { QUANTILE_EXACT_MAX } from '../../../src/streams/aggregates/quantile.ts';
+import { randomFrom } from '../../random.ts';
 import { aggregatePlan } from '../plan-parts.ts';
-import { type Event, random, resultsOf } from './rows.ts';
+import { type Event, resultsOf } from './rows.ts';
 
 const QS = [0.01, 0.05, 0.1, 0.25, 0.5, 0.55, 0.75, 0.9, 0.95, 0.99, 1] as const;
 const GROUPS = 400;
@@ -41,7 +42,7 @@ describe('aggregates beside DuckDB', () => {
   });
 
   it('are equal, or within rounding', async () => {
-    const next = random(17);
+    const next = randomFrom(17);
     const groups = Array.from({ length: GROUPS }, (_, g): Event[] =>
       Array.from({ length: 1 + (g % QUANTILE_EXACT_MAX) }, (_, ts) => ({
         ts,

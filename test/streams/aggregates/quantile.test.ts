@@ -5,8 +5,9 @@ import fc from 'fast-check';
 import { BINS_MAX, rankOf } from '../../../src/streams/aggregates/dd-sketch.ts';
 import type { RowAggregates } from '../../../src/streams/aggregates/port.ts';
 import { QUANTILE_EXACT_MAX } from '../../../src/streams/aggregates/quantile.ts';
+import { randomFrom } from '../../random.ts';
 import { aggregatePlan } from '../plan-parts.ts';
-import { program, Row, random } from './rows.ts';
+import { program, Row } from './rows.ts';
 
 const QS = [0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 1] as const;
 const atError = (relativeError: number): RowAggregates =>
@@ -91,7 +92,7 @@ describe('quantiles', () => {
       for (const relativeError of [0.05, 0.01]) {
         const compiled = atError(relativeError);
         for (let seed = 1; seed <= 8; seed++) {
-          const next = random(seed);
+          const next = randomFrom(seed);
           const values = Array.from({ length: QUANTILE_EXACT_MAX + 1 + 700 * seed }, () => draw(next));
           const row = new Row(compiled).add(events(values));
           assertWithin(row.results(), values, relativeError);
@@ -118,7 +119,7 @@ describe('quantiles', () => {
     const relativeError = 0.001;
     const compiled = atError(relativeError);
     const factor = ((1 + relativeError) / (1 - relativeError)) ** (BINS_MAX - 1);
-    const next = random(5);
+    const next = randomFrom(5);
     for (const sign of [1, -1]) {
       const values = Array.from({ length: 20_000 }, () => sign * 10 ** (next() * 18 - 9));
       const results = new Row(compiled).add(events(values)).results();

@@ -105,14 +105,3 @@ export function program(
 export function resultsOf(aggregates: readonly AggregatePlan[], events: readonly Event[], spanMs = 1000): unknown[] {
   return new Row(program(aggregates)).add(events).results(spanMs);
 }
-
-/** Pseudo-random numbers in [0, 1), the same for a seed. */
-export function random(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}

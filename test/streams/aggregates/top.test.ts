@@ -4,8 +4,9 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { COUNT, counterAt, countersUsed, ERROR, VALUE } from '../../../src/streams/aggregates/space-saving.ts';
 import { Top, type TopEntry } from '../../../src/streams/aggregates/top.ts';
+import { randomFrom } from '../../random.ts';
 import { aggregatePlan } from '../plan-parts.ts';
-import { program, Row, random } from './rows.ts';
+import { program, Row } from './rows.ts';
 
 const LIMIT = 8;
 const K = new Top(LIMIT, 'number').countersMax;
@@ -64,7 +65,7 @@ describe('top', () => {
   for (const [name, draw] of Object.entries(STREAMS)) {
     it(`keeps its guarantees for every counter, in one row and merged from several: ${name}`, () => {
       for (let seed = 1; seed <= 4; seed++) {
-        const next = random(seed);
+        const next = randomFrom(seed);
         const values = Array.from({ length: 12_000 }, (_, i) => draw(next, i));
         assertGuarantees(new Row(numbers).add(events(values)), values);
         const cuts = [0, 100, 3000, 3001, 9000, values.length];

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { LmdbCheckpointStore } from '../../../src/streams/checkpoints/lmdb-store.ts';
-import { Child, seeded } from '../log/child.ts';
+import { randomFrom } from '../../random.ts';
+import { Child } from '../log/child.ts';
 import { Scratch } from '../log/scratch.ts';
 import { notDamaged, numberedCheckpoint, plain } from './samples.ts';
 
@@ -13,7 +14,7 @@ const SEED = 31;
 test(`killed ${KILLS} times while it saves, the store offers the last one saved or the one after it, whole`, async () => {
   await using scratch = new Scratch();
   const directory = join(scratch.directory, 'data');
-  const random = seeded(SEED);
+  const random = randomFrom(SEED);
   let known = 0;
   let cutShort = 0;
   let next = scratch.own(new Child(import.meta.url, 'crash-child', [directory]));

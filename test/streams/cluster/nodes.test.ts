@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { StreamRefusal } from '../../../src/streams/engine/port.ts';
-import { randomFrom } from '../engine/faults.ts';
+import { randomFrom } from '../../random.ts';
 import { FakeCluster } from './fake-cluster.ts';
 import { type RigNode, until } from './node-rig.ts';
 import { NodeSet } from './node-set.ts';

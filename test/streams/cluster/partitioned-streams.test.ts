@@ -11,7 +11,7 @@ import { planOf } from '../decode/plan-of.ts';
 
 const PENDING_BYTES_MAX = 100;
 const plan = planOf({ sensor: 'string' }, { key: [0], partitions: 2, pendingBytesMax: PENDING_BYTES_MAX });
-const ONE: SplitResult = { only: 0, format: 'ndjson', parts: [], us: 0 };
+const ONE: SplitResult = { only: 0, format: 'ndjson', parts: [] };
 const HEADING = {
   format: 'ndjson',
   partition: '',

@@ -11,7 +11,7 @@ import { partitionName } from '../../../src/streams/cluster/units.ts';
 import { partitionOf as partitionOfKey } from '../../../src/streams/decode/key-hash.ts';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
 import { StreamRefusal, type WindowQuery } from '../../../src/streams/engine/port.ts';
-import { randomFrom } from '../engine/faults.ts';
+import { randomFrom } from '../../random.ts';
 import { FakeCluster } from './fake-cluster.ts';
 import { type RigNode, until } from './node-rig.ts';
 import { NodeSet } from './node-set.ts';

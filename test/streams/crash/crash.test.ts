@@ -11,7 +11,7 @@ import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { WindowDefinition } from '../../../src/streams/define/definition.ts';
 import type { Accepted } from '../../../src/streams/sources/port.ts';
-import { randomFrom } from '../engine/faults.ts';
+import { randomFrom } from '../../random.ts';
 import { admit } from '../oracle/admission.ts';
 import { encodeBatch, type OracleCase, streamOf } from '../oracle/case.ts';
 import { compareResults } from '../oracle/compare.ts';

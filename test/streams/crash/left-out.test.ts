@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
-import { randomFrom } from '../engine/faults.ts';
+import { randomFrom } from '../../random.ts';
 import { ChildNode } from './child-node.ts';
 import { ENDS_APPLYING, ENDS_DECODING } from './deadly-threads.ts';
 import type { SentBatch } from './node-child.ts';

@@ -49,8 +49,6 @@ export function planOf(fields: Readonly<Record<string, FieldText>>, options: Pla
 
 export const provenance = (seq = 1, arrivalMs = ARRIVAL_MS): Provenance => ({
   seq,
-  source: 'test',
-  partition: '0',
   arrivalMs,
   traceparent: '',
   correlationId: '',

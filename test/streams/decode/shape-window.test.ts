@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { hashKey } from '../../../src/streams/decode/key-hash.ts';
 import { schemaOf } from '../../../src/streams/decode/stream-schema.ts';
-import { randomFrom } from '../engine/faults.ts';
+import { randomFrom } from '../../random.ts';
 import { decode, planOf, rowsOf } from './plan-of.ts';
 
 const FIELDS = {

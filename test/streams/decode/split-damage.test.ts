@@ -9,7 +9,7 @@ import { encodeColumns } from '../../../src/streams/decode/column-format.ts';
 import { partitionOf as partitionOfKey } from '../../../src/streams/decode/key-hash.ts';
 import { splitBatch } from '../../../src/streams/decode/split.ts';
 import type { WireFormat } from '../../../src/streams/engine/task.ts';
-import { randomFrom } from '../engine/faults.ts';
+import { randomFrom } from '../../random.ts';
 import { ARRIVAL_MS, decode, planOf, rowsOf } from './plan-of.ts';
 
 const PARTITIONS = 3;

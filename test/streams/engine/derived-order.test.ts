@@ -7,7 +7,8 @@ import { describe, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
 import type { ResultLine } from '../../../src/streams/engine/port.ts';
-import { lastingStores, MortalThreads, randomFrom } from './faults.ts';
+import { randomFrom } from '../../random.ts';
+import { lastingStores, MortalThreads } from './faults.ts';
 import { createTap, openRig, type Rig, type RigOptions } from './rig.ts';
 
 const time = { idleAfterMs: 0, maxFutureMs: 0 };

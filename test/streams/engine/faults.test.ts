@@ -5,12 +5,13 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { randomFrom } from '../../random.ts';
 import { joinCaseArbitrary, randomCase } from '../oracle/arbitrary.ts';
 import { type OracleCase, windowOf } from '../oracle/case.ts';
 import { comparePairs, compareResults } from '../oracle/compare.ts';
 import { expectedJoin } from '../oracle/joins.ts';
 import { expectedWindows } from '../oracle/windows.ts';
-import { lastingStores, MortalThreads, randomFrom } from './faults.ts';
+import { lastingStores, MortalThreads } from './faults.ts';
 import { partsBy, play, playStep, tapped } from './replay-case.ts';
 import { createTap, openRig } from './rig.ts';
 

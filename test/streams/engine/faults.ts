@@ -1,7 +1,6 @@
 /**
  * Threads that are lost and stores that outlive a crash, for tests of what must survive them.
  */
-
 import { MemoryDeadLetterStore } from '../../../src/streams/dead-letters/memory-store.ts';
 import type { ShardParts } from '../../../src/streams/engine/shards/shard.ts';
 import {
@@ -17,17 +16,6 @@ import { MemoryLog } from '../../../src/streams/log/memory-log.ts';
 import type { Plan } from '../../../src/streams/plan.ts';
 import type { Stores } from '../../../src/streams/stores.ts';
 import { MemoryCheckpointStore } from '../checkpoints/memory-store.ts';
-
-/** Numbers from a seed (mulberry32), so that a failing run can be repeated. */
-export function randomFrom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
-  };
-}
 
 /** Ends now and then before, in the middle of, or after a task; in the middle leaves torn memory behind. */
 export class MortalThreads implements StreamThreads {

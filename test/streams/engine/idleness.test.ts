@@ -4,13 +4,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
-import { StreamRefusal } from '../../../src/streams/engine/port.ts';
 import type { ApplyResult, ApplyTask } from '../../../src/streams/engine/task.ts';
 import { LocalThreads } from '../../../src/streams/engine/threads/local-threads.ts';
 import type { Accepted } from '../../../src/streams/sources/port.ts';
 import { REFUSED_PAUSE_MS } from '../../../src/streams/time/watermark.ts';
 import { lastingStores } from './faults.ts';
-import { openRig, type Rig } from './rig.ts';
+import { openRig, type Rig, refusalOf } from './rig.ts';
 
 const IDLE_MS = 2000;
 
@@ -77,12 +76,6 @@ function send(rig: Rig, partition: string, at: number, bodyBytes = 20_000): Prom
   return rig.send('s', [], { partition, body });
 }
 
-const refused = (sent: Promise<unknown>): Promise<string> =>
-  sent.then(
-    () => '',
-    (error: unknown) => (error instanceof StreamRefusal ? error.refusal : String(error)),
-  );
-
 const TAKEN: Accepted = { accepted: 1, rejected: 0, late: 0 };
 const LATE: Accepted = { accepted: 1, rejected: 0, late: 1 };
 
@@ -116,7 +109,7 @@ test('a partition that was refused is not idle while it goes on asking', async (
     threads.hold();
     const waiting = send(rig, 'a', 20_001, 50_000);
     for (let waitedMs = 0; waitedMs < 10 * IDLE_MS; waitedMs += 500) {
-      assert.equal(await refused(send(rig, 'b', 10_001)), 'pending');
+      assert.equal(await refusalOf(send(rig, 'b', 10_001)), 'pending');
       rig.nowMs += 500;
       rig.tick();
     }
@@ -135,7 +128,7 @@ test('a partition that was refused and asks no more holds the watermark for a bo
     await begin(rig);
     threads.hold();
     const waiting = send(rig, 'a', 20_001, 50_000);
-    assert.equal(await refused(send(rig, 'b', 10_001)), 'pending');
+    assert.equal(await refusalOf(send(rig, 'b', 10_001)), 'pending');
     rig.nowMs += REFUSED_PAUSE_MS + IDLE_MS - 1;
     rig.tick();
     threads.release();
@@ -143,7 +136,7 @@ test('a partition that was refused and asks no more holds the watermark for a bo
     assert.deepEqual(await send(rig, 'b', 10_001), TAKEN);
     threads.hold();
     const more = send(rig, 'a', 20_001, 50_000);
-    assert.equal(await refused(send(rig, 'b', 10_002)), 'pending');
+    assert.equal(await refusalOf(send(rig, 'b', 10_002)), 'pending');
     rig.nowMs += REFUSED_PAUSE_MS + IDLE_MS;
     rig.tick();
     threads.release();

@@ -17,11 +17,11 @@ import {
 import { isKept, leftOf } from '../../../src/streams/engine/threads/kept-shards.ts';
 import { PoolThreads, type StreamWorker } from '../../../src/streams/engine/threads/pool-threads.ts';
 import { StreamTaskRunner } from '../../../src/streams/engine/threads/run-task.ts';
+import { randomFrom } from '../../random.ts';
 import { randomCase } from '../oracle/arbitrary.ts';
 import { windowOf } from '../oracle/case.ts';
 import { compareResults } from '../oracle/compare.ts';
 import { expectedWindows } from '../oracle/windows.ts';
-import { randomFrom } from './faults.ts';
 import { playStep, tapped } from './replay-case.ts';
 import { openRig } from './rig.ts';
 

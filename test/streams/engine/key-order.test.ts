@@ -4,7 +4,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
-import { lastingStores, MortalThreads, randomFrom } from './faults.ts';
+import { randomFrom } from '../../random.ts';
+import { lastingStores, MortalThreads } from './faults.ts';
 import { createTap, openRig, type Rig, type RigOptions } from './rig.ts';
 
 const SESSIONS: StreamDefinition = {

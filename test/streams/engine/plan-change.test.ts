@@ -4,10 +4,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
-import { StreamRefusal } from '../../../src/streams/engine/port.ts';
 import { MemoryLog } from '../../../src/streams/log/memory-log.ts';
 import { lastingStores } from './faults.ts';
-import { openRig } from './rig.ts';
+import { openRig, refusalOf } from './rig.ts';
 
 const KEYS = 40;
 
@@ -54,10 +53,7 @@ describe('keys of an operator that a new plan is without are let go', () => {
       await rig.send('s', [{ at: 5000, k: 'z', v: 1 }]);
       await rig.send('s', eventsOf('b', 9000));
       assert.equal((await rig.rows('s', 'w')).length, KEYS + 2);
-      const full = await rig.send('s', [{ at: 9001, k: 'c', v: 1 }]).then(
-        () => '',
-        (error: unknown) => (error instanceof StreamRefusal ? error.refusal : String(error)),
-      );
+      const full = await refusalOf(rig.send('s', [{ at: 9001, k: 'c', v: 1 }]));
       assert.equal(full, '', 'there is room again');
       await rig.close();
     });

@@ -7,7 +7,8 @@ import { extname } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { StreamDefinition, WindowDefinition } from '../../../src/streams/define/definition.ts';
-import { lastingStores, MortalThreads, randomFrom } from './faults.ts';
+import { randomFrom } from '../../random.ts';
+import { lastingStores, MortalThreads } from './faults.ts';
 import { openRig } from './rig.ts';
 
 const module = fileURLToPath(new URL(`./counting-reducer${extname(import.meta.url)}`, import.meta.url));

@@ -1,11 +1,11 @@
 /**
  * Streams on the calling thread with a clock of the test's own.
  */
-
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
 import { CONNECTOR_KINDS } from '../../../src/streams/engine/connectors/connectors.ts';
 import type { EngineLog } from '../../../src/streams/engine/engine.ts';
 import type { ResultLine } from '../../../src/streams/engine/port.ts';
+import { StreamRefusal } from '../../../src/streams/engine/port.ts';
 import type { StreamThreads } from '../../../src/streams/engine/task.ts';
 import { LocalThreads } from '../../../src/streams/engine/threads/local-threads.ts';
 import { type OpenStreams, openStreams, type StreamsOptions } from '../../../src/streams/open.ts';
@@ -30,6 +30,13 @@ export interface RigOptions extends Partial<StreamsOptions> {
 const FAR_MS = 3_600_000;
 
 /** A sink of type `tap`: what it was given, and where it says it stands when it is opened. */
+/** Why it was not taken; `''`: it was. */
+export const refusalOf = (sent: Promise<unknown>): Promise<string> =>
+  sent.then(
+    () => '',
+    (error: unknown) => (error instanceof StreamRefusal ? error.refusal : String(error)),
+  );
+
 export interface Tap {
   readonly batches: SinkBatch[];
   /** Lines in order. */

@@ -7,11 +7,12 @@ import { test } from 'node:test';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
 import type { ApplyTask, DecodeTask, ShardImage } from '../../../src/streams/engine/task.ts';
 import { LocalThreads } from '../../../src/streams/engine/threads/local-threads.ts';
+import { randomFrom } from '../../random.ts';
 import { randomCase } from '../oracle/arbitrary.ts';
 import { windowOf } from '../oracle/case.ts';
 import { compareResults } from '../oracle/compare.ts';
 import { expectedWindows } from '../oracle/windows.ts';
-import { MortalThreads, randomFrom } from './faults.ts';
+import { MortalThreads } from './faults.ts';
 import { playStep, tapped } from './replay-case.ts';
 import { openRig } from './rig.ts';
 

@@ -81,7 +81,7 @@ function runOf(limits: LimitsDefinition, folder: SpillFolder): Run {
       const text = Buffer.from(lines.join('\n'));
       const body = new SharedArrayBuffer(text.byteLength);
       new Uint8Array(body).set(text);
-      const provenance = { seq, source: '', partition: '', arrivalMs: 1, traceparent: '', correlationId: '' };
+      const provenance = { seq, arrivalMs: 1, traceparent: '', correlationId: '' };
       const { batch, partials } = await threads.decode({
         kind: 'decode',
         epoch: 1,

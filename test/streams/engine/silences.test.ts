@@ -6,7 +6,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
 import type { ResultLine } from '../../../src/streams/engine/port.ts';
-import { lastingStores, randomFrom } from './faults.ts';
+import { randomFrom } from '../../random.ts';
+import { lastingStores } from './faults.ts';
 import { createTap, openRig, type Rig, type Tap } from './rig.ts';
 
 const AFTER_MS = 50;

@@ -5,8 +5,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { LimitsDefinition, StreamDefinition } from '../../../src/streams/define/definition.ts';
-import { StreamRefusal } from '../../../src/streams/engine/port.ts';
-import { randomFrom } from './faults.ts';
+import { randomFrom } from '../../random.ts';
 import { openRig, type Rig, type RigOptions } from './rig.ts';
 
 const schema: StreamDefinition['schema'] = {
@@ -100,12 +99,6 @@ export function batchesOf(seed: number, count: number): SpillBatch[] {
 export async function spilledBytes(rig: Rig, stream = 'orders'): Promise<number> {
   return (await rig.service.list()).find(({ name }) => name === stream)?.spilledBytes ?? 0;
 }
-
-export const refusalOf = (sent: Promise<unknown>): Promise<string> =>
-  sent.then(
-    () => '',
-    (error: unknown) => (error instanceof StreamRefusal ? error.refusal : String(error)),
-  );
 
 /** Files of shards in a data folder. */
 export function spillFiles(dataDir: string): string[] {

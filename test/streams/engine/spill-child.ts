@@ -6,8 +6,8 @@ import { once } from 'node:events';
 import { setTimeout } from 'node:timers/promises';
 import { openStores } from '../../../src/streams/stores.ts';
 import { say } from '../log/child.ts';
-import { openRig } from './rig.ts';
-import { countedWith, keysOf, LAST, refusalOf } from './spill-case.ts';
+import { openRig, refusalOf } from './rig.ts';
+import { countedWith, keysOf, LAST } from './spill-case.ts';
 
 const dataDir = process.argv[2] as string;
 const counted = countedWith({ onFull: 'spill', keysMax: 1, stateBytesMax: 2 ** 30 });

@@ -12,7 +12,8 @@ import { openStores } from '../../../src/streams/stores.ts';
 import { Child } from '../log/child.ts';
 import { Scratch } from '../log/scratch.ts';
 import type { Rig } from './rig.ts';
-import { countedWith, keysOf, LAST, newestFiles, Rigs, refusalOf, spilledBytes, spillFiles } from './spill-case.ts';
+import { refusalOf } from './rig.ts';
+import { countedWith, keysOf, LAST, newestFiles, Rigs, spilledBytes, spillFiles } from './spill-case.ts';
 
 const KEYS = 300;
 const AWAY = { onFull: 'spill', keysMax: 1 } as const;

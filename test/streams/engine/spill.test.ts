@@ -7,8 +7,9 @@ import { describe, test } from 'node:test';
 import type { LimitsDefinition, StreamDefinition } from '../../../src/streams/define/definition.ts';
 import { openStores } from '../../../src/streams/stores.ts';
 import { eventually } from '../../clients/eventually.ts';
+import { randomFrom } from '../../random.ts';
 import { Scratch } from '../log/scratch.ts';
-import { lastingStores, MortalThreads, randomFrom } from './faults.ts';
+import { lastingStores, MortalThreads } from './faults.ts';
 import { createTap, type Rig, type RigOptions } from './rig.ts';
 import {
   ALL_AWAY,

@@ -5,10 +5,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
-import { StreamRefusal } from '../../../src/streams/engine/port.ts';
 import { describeStream } from '../../../src/streams/mcp/describe.ts';
-import { lastingStores, MortalThreads, randomFrom } from './faults.ts';
-import { createTap, openRig, type Rig } from './rig.ts';
+import { randomFrom } from '../../random.ts';
+import { lastingStores, MortalThreads } from './faults.ts';
+import { createTap, openRig, type Rig, refusalOf } from './rig.ts';
 
 const aggregates = { n: 'count' as const };
 const schema: StreamDefinition['schema'] = {
@@ -19,12 +19,6 @@ const schema: StreamDefinition['schema'] = {
 
 const eventsOf = (prefix: string, count: number, at: number): object[] =>
   Array.from({ length: count }, (_, i) => ({ at, k: `${prefix}${i}`, v: i }));
-
-const refusalOf = (sent: Promise<unknown>): Promise<string> =>
-  sent.then(
-    () => '',
-    (error: unknown) => (error instanceof StreamRefusal ? error.refusal : String(error)),
-  );
 
 test('state past its bytes is refused until windows have closed', async () => {
   const full: StreamDefinition = {

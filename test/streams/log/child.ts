@@ -89,12 +89,3 @@ export class Child {
 
 /** A shell that ignores SIGXFSZ, so that a write past the limit fails instead of ending the process. Units: 512 bytes. */
 const limited = (bytes: number): string => `trap '' XFSZ; ulimit -S -f ${Math.ceil(bytes / 512)}; exec "$@"`;
-
-/** Numbers below 1 that follow from the seed. */
-export function seeded(seed: number): () => number {
-  let x = seed;
-  return () => {
-    x = (Math.imul(x, 1_664_525) + 1_013_904_223) >>> 0;
-    return x / 2 ** 32;
-  };
-}

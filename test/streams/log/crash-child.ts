@@ -5,12 +5,13 @@
 import { once } from 'node:events';
 import { LmdbEnvironment } from '../../../src/streams/lmdb/open.ts';
 import { openLmdbLog } from '../../../src/streams/log/lmdb-log.ts';
-import { say, seeded } from './child.ts';
+import { randomFrom } from '../../random.ts';
+import { say } from './child.ts';
 import { crashBodyBytes } from './crash-body-bytes.ts';
 import { numberedRecord } from './records.ts';
 
 const [directory = '', seed = '0'] = process.argv.slice(2);
-const random = seeded(Number(seed));
+const random = randomFrom(Number(seed));
 
 await once(process.stdin, 'data');
 const log = openLmdbLog(new LmdbEnvironment(directory));

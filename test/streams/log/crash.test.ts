@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { openLmdbLog } from '../../../src/streams/log/lmdb-log.ts';
-import { Child, seeded } from './child.ts';
+import { randomFrom } from '../../random.ts';
+import { Child } from './child.ts';
 import { crashBodyBytes } from './crash-body-bytes.ts';
 import { numberedRecord, plain } from './records.ts';
 import { Scratch } from './scratch.ts';
@@ -20,7 +21,7 @@ function highest(child: Child, word: string): number {
 test(`killed ${KILLS} times at any moment, the log holds every durable record once, in order, and goes on`, async () => {
   await using scratch = new Scratch();
   const directory = join(scratch.directory, 'data');
-  const random = seeded(SEED);
+  const random = randomFrom(SEED);
   const start = (run: number): Child =>
     scratch.own(new Child(import.meta.url, 'crash-child', [directory, `${SEED + run}`]));
   const known = { durable: 0, truncating: 0, truncated: 0 };

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { MemoryLog } from '../../../src/streams/log/memory-log.ts';
-import { randomFrom } from '../engine/faults.ts';
+import { randomFrom } from '../../random.ts';
 import { logContract } from './log-contract.ts';
 import { numberedRecord, plain, readAll } from './records.ts';
 

@@ -86,8 +86,6 @@ export class ShardRun implements Emitter {
         watermark: this.watermark,
         provenance: {
           seq: this.#seq,
-          source: 's',
-          partition: '0',
           arrivalMs: 0,
           traceparent: texts.traceparent ?? '',
           correlationId: texts.correlationId ?? '',

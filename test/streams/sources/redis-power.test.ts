@@ -9,9 +9,9 @@ import type { Source } from '../../../src/streams/sources/port.ts';
 import { CLAIMED, nameOf, positionOf, positionText, tagOf } from '../../../src/streams/sources/redis-readers.ts';
 import { redisSourceKind } from '../../../src/streams/sources/redis-source.ts';
 import { eventually } from '../../clients/eventually.ts';
+import { randomFrom } from '../../random.ts';
 import { RedisServer } from '../../redis/redis-server.ts';
 import { TcpProxy } from '../../redis/tcp-proxy.ts';
-import { randomFrom } from '../engine/faults.ts';
 import { refusalForGood, TestHost } from './test-host.ts';
 
 const PATIENCE_MS = 120_000;

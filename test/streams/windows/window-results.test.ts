@@ -5,20 +5,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { WindowPlan } from '../../../src/streams/plan.ts';
 import { fastestMs } from '../../clients/processor-time.ts';
+import { randomFrom } from '../../random.ts';
 import { FLAT } from '../plan-parts.ts';
 import { WindowOracle } from './window-oracle.ts';
 import { aggregate, type Event, type Result, WindowRun } from './window-run.ts';
 
 const NEVER = Number.NEGATIVE_INFINITY;
-
-/** Numbers that are the same in every run. */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return state / 2 ** 32;
-  };
-}
 
 const textOf = ({ end, key, start, values }: Result): string => JSON.stringify([end, start, key, values]);
 

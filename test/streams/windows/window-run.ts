@@ -170,8 +170,6 @@ export class WindowRun {
         watermark,
         provenance: {
           seq: this.#seq,
-          source: '',
-          partition: '',
           arrivalMs: 0,
           traceparent: '',
           correlationId: '',
@@ -186,7 +184,7 @@ export class WindowRun {
   /** Instead of `events`: those of a batch that was aggregated ahead. */
   partial(partial: SharedArrayBuffer, shard: number, shards: number, watermark: number): Result[] {
     this.#seq += 1;
-    const context = { source: '', partition: '', arrivalMs: 0, traceparent: '', correlationId: '' };
+    const context = { arrivalMs: 0, traceparent: '', correlationId: '' };
     const provenance = { seq: this.#seq, ...context };
     this.#operator.mergePartial?.(partial, { keys: this.#keys, shard, shards, watermark, provenance }, this.#emitter);
     return this.#take();

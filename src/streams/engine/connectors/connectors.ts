@@ -14,8 +14,9 @@ import type { Sink, SinkKind } from '../../sinks/port.ts';
 import { SOURCE_KINDS } from '../../sources/kinds.ts';
 import type { Source, SourceHost, SourceKind } from '../../sources/port.ts';
 import type { SinkFacts } from '../checkpoint-facts.ts';
+import type { EngineLog } from '../engine.ts';
 import { StreamRefusal, type Streams } from '../port.ts';
-import { Delivery, type DeliveryLog } from '../results/delivery.ts';
+import { Delivery } from '../results/delivery.ts';
 import type { SinkRoute } from '../results/outcomes.ts';
 import { nameOf } from './connector-names.ts';
 import { marked, markOf, placesOf } from './source-places.ts';
@@ -60,7 +61,7 @@ export const CONNECTOR_KINDS: ConnectorKinds = { sources: SOURCE_KINDS, sinks: S
 
 export interface ConnectorPorts {
   readonly kinds: ConnectorKinds;
-  readonly log: DeliveryLog;
+  readonly log: EngineLog;
   readonly now: () => number;
   accept: Streams['accept'];
   /** Newest record of the log. */

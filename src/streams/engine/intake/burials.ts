@@ -9,6 +9,7 @@
  * Bounds: what waits is as much as a stream's letters may be; then the oldest go, which is told.
  */
 import { setTimeout as pause } from 'node:timers/promises';
+import type { Log } from '../../../observe/port.ts';
 import { RedisUnavailable } from '../../../redis/unavailable.ts';
 import {
   DEAD_LETTER_LIMITS,
@@ -17,19 +18,14 @@ import {
   LettersUnavailable,
   letterBytes,
 } from '../../dead-letters/port.ts';
-
 import { StreamRefusal } from '../port.ts';
 
 const RETRY_MS = 100;
 const RETRY_MS_MAX = 1000;
 
-interface BurialLog {
-  error(fields: object, message: string): void;
-}
-
 export interface BurialPorts {
   readonly store: Pick<DeadLetterStore, 'add' | 'addNoted'>;
-  readonly log: BurialLog;
+  readonly log: Pick<Log, 'error'>;
   /** Everything waits for the store. */
   held(): void;
   /** Nobody waits for it any more. */

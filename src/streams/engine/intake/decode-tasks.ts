@@ -21,7 +21,7 @@ export class DecodeTasks {
   }
 
   of(epoch: number, book: StreamBook, record: EventsRecord, seq: number, contextBytes: number): DecodeTask {
-    const { arrivalMs, correlationId, format, partition, source, traceparent } = record;
+    const { arrivalMs, correlationId, format, traceparent } = record;
     const buffers = this.#buffers;
     const bytes = record.body.byteLength;
     const batchBytes = Math.ceil(bytes * Math.min(book.batchBytesPerByte, BATCH_BYTES_PER_BYTE_MAX));
@@ -38,7 +38,7 @@ export class DecodeTasks {
       bodyBytes: bytes - contextBytes,
       contextBytes,
       spare: isInPlace ? body : buffers.take(batchBytes),
-      provenance: { seq, source, partition, arrivalMs, traceparent, correlationId },
+      provenance: { seq, arrivalMs, traceparent, correlationId },
       dedup: format.startsWith('cloudevent') && record.setAside === '' ? book.dedupSet() : null,
       looksOnly: false,
     };

@@ -9,9 +9,11 @@
  * only while the sink does not fail. Retries pause
  * `RETRY_MS` doubled up to `RETRY_MS_MAX`, or as long as the sink asks, up to `RETRY_AFTER_MS_MAX`.
  */
+import { Changes } from '../../../waiting.ts';
 import { BETWEEN_RECORDS } from '../../operator.ts';
 import { LineBatch } from '../../sinks/line-batch.ts';
 import { type Sink, SinkAway, type SinkBatch, SinkRefusal } from '../../sinks/port.ts';
+import type { EngineLog } from '../engine.ts';
 import { recordOfPart } from '../shards/time-parts.ts';
 
 export const PENDING_BYTES_MAX = 32 * 1024 * 1024;
@@ -20,16 +22,10 @@ const RETRY_MS = 100;
 const RETRY_MS_MAX = 10_000;
 export const RETRY_AFTER_MS_MAX = 300_000;
 
-export interface DeliveryLog {
-  error(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  info(fields: object, message: string): void;
-}
-
 export class Delivery {
   readonly name: string;
   readonly #sink: Sink;
-  readonly #log: DeliveryLog;
+  readonly #log: EngineLog;
   #queue: LineBatch[] = [];
   #bytes = 0;
   /** Results up to here are in the sink already. */
@@ -45,9 +41,9 @@ export class Delivery {
   #closed = false;
   #leaving = false;
   #timer: NodeJS.Timeout | null = null;
-  #waiters: (() => void)[] = [];
+  readonly #changes = new Changes();
 
-  constructor(name: string, sink: Sink, log: DeliveryLog) {
+  constructor(name: string, sink: Sink, log: EngineLog) {
     this.name = name;
     this.#sink = sink;
     this.#log = log;
@@ -130,18 +126,18 @@ export class Delivery {
 
   /** Resolves when there is room again. */
   async room(): Promise<void> {
-    while (this.isFull && !this.#closed && !(this.#leaving && this.failing)) await this.#change();
+    while (this.isFull && !this.#closed && !(this.#leaving && this.failing)) await this.#changes.next();
   }
 
   /** The streams end: nobody waits any more for room in a sink that fails. */
   leave(): void {
     this.#leaving = true;
-    this.#changed();
+    this.#changes.tell();
   }
 
   /** Resolves when nothing waits, or at the first failure. */
   async settled(): Promise<void> {
-    while (this.#queue.length > 0 && !this.failing && !this.#closed) await this.#change();
+    while (this.#queue.length > 0 && !this.failing && !this.#closed) await this.#changes.next();
   }
 
   pending(): readonly SinkBatch[] {
@@ -156,24 +152,14 @@ export class Delivery {
   /** As `close`, for another one that goes on from what this one has under way: that is waited for. */
   async handOver(): Promise<void> {
     this.#end();
-    while (this.#running) await this.#change();
+    while (this.#running) await this.#changes.next();
     await this.#sink.close();
   }
 
   #end(): void {
     this.#closed = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#changed();
-  }
-
-  #change(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#waiters.push(resolve);
-    });
-  }
-
-  #changed(): void {
-    for (const waiter of this.#waiters.splice(0)) waiter();
+    this.#changes.tell();
   }
 
   async #run(): Promise<void> {
@@ -187,11 +173,11 @@ export class Delivery {
       else {
         this.#shift();
         this.#cursor = batch.seq;
-        this.#changed();
+        this.#changes.tell();
       }
     }
     this.#running = false;
-    this.#changed();
+    this.#changes.tell();
   }
 
   #shift(): void {
