@@ -297,7 +297,7 @@ export class CallContext implements HandlerContext {
   }
 
   #canBeTask(): boolean {
-    if (this.revision.era !== 'stateless' || this.entry.kind !== 'tool') return false;
+    if (this.revision.era !== 'stateless' || this.entry.tool === null) return false;
     const extensions = this.clientCapabilities['extensions'];
     return typeof extensions === 'object' && extensions !== null && TASKS_EXTENSION in extensions;
   }

@@ -108,6 +108,13 @@ function drive(shard: ShardRun, batches: readonly Batch[]): { letters: Map<numbe
   return { letters, late };
 }
 
+/** Brute force has no bound: a case in which the operator had to give up partial matches is passed over. */
+function passOverGivenUp(shard: ShardRun, letters: readonly (readonly Letter[])[]): void {
+  const dropped = shard.operator.dropped?.() ?? 0;
+  if (letters.every(({ length }) => 2 ** length < PARTIAL_MATCHES_MAX)) assert.equal(dropped, 0);
+  else fc.pre(dropped === 0);
+}
+
 describe('the pattern operator', () => {
   it('finds per key what brute force finds in the events in order, wherever its memory is taken up', () => {
     fc.assert(
@@ -115,6 +122,7 @@ describe('the pattern operator', () => {
         const shard = new ShardRun(planFor(pattern), fields, anew);
         const { letters, late } = drive(shard, batches);
         shard.advance(Infinity);
+        passOverGivenUp(shard, [...letters.values()]);
         assert.equal(shard.operator.stats().late, late);
         const expected: string[] = [];
         for (const [key, all] of letters) {
@@ -164,6 +172,7 @@ describe('the pattern operator', () => {
         for (const { key, name, ts } of named(batches).flatMap(({ events }) => events)) {
           byKey.set(key, [...(byKey.get(key) ?? []), { name, ts }]);
         }
+        passOverGivenUp(shard, [...byKey.values()]);
         const expected = [...byKey].flatMap(([key, all]) =>
           allMatches(limited, all).map(({ names }) => `${key}: ${newest(names)}`),
         );
