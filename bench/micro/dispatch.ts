@@ -120,6 +120,7 @@ const dispatcher: JobDispatcher = new JobDispatcher({
   full: ignore,
   stray: ignore,
   inlineMax: 0,
+  restingMax: 0,
   requestTimeoutMs: 5_000,
   pumped: () => undefined,
 });

@@ -22,11 +22,11 @@ export const CONNECTION_BYTES = 4 * KIB;
 export const RECORD_BYTES = 2 * KIB;
 
 /**
- * Slots of the job board, as a bound: waiting, in flight, inline (twice), abandoned by their clients, and some per
- * worker. A test holds it against the engine's own sum.
+ * Slots of the job board, as a bound: waiting, in flight, waiting for their clients' answers, inline (twice), abandoned
+ * by their clients, and some per worker. A test holds it against the engine's own sum.
  */
 const SLOTS_PER_PERMIT = 4;
-const SLOTS_PER_WORKER = 64;
+const SLOTS_PER_WORKER = 96;
 
 export function jobSlots(settings: Pick<Settings, 'queueSize' | 'maxConcurrent' | 'workers'>): number {
   return settings.queueSize + SLOTS_PER_PERMIT * settings.maxConcurrent + SLOTS_PER_WORKER * settings.workers;

@@ -158,7 +158,12 @@ export const rawConfigSchema = z.strictObject({
   streamKeepAliveMs: integer(15 * SECOND_MS, 100, HOUR_MS, 'ms', 'Between comment frames on a quiet event stream.'),
   workers: integerOrAuto(1, 512, 'threads', 'Worker threads; auto: one per core.'),
   queueSize: integer(1000, 1, 1_000_000, 'calls', 'Calls that may wait for a worker.'),
-  maxConcurrent: integerOrAuto(1, 1_000_000, 'calls', 'Calls in flight, all workers together; auto: 100 per worker.'),
+  maxConcurrent: integerOrAuto(
+    1,
+    1_000_000,
+    'calls',
+    'Calls in flight, all workers together, and as many that have asked their clients; auto: 100 per worker.',
+  ),
   requestTimeoutMs: integer(5 * SECOND_MS, 10, DAY_MS, 'ms', 'For one call, waiting included.'),
   batching: toggle(true, 'Cheap calls travel together; false: a task each, for comparison.'),
   overload: choice(['caller-runs', 'reject', 'block'], 'caller-runs', 'What happens when the queue is full.'),

@@ -9,7 +9,7 @@
  * sink hears of one ending, or of none when it was cancelled.
  */
 import { Buffer } from 'node:buffer';
-import type { Admission, Decision, Ending } from '../admission/admission.ts';
+import { type Admission, type Decision, type Ending, STAGE } from '../admission/admission.ts';
 import type { ServiceTimes } from '../admission/service-times.ts';
 import type { Log, Meters } from '../observe/port.ts';
 import type { ControlIn, ControlOut, OverflowResult, WorkerPool } from '../pool/port.ts';
@@ -46,11 +46,16 @@ export interface DispatcherPorts {
   /** A worker says that something was left behind on it. */
   readonly stray: (load: WorkerLoad | null, message: Extract<ControlOut, { type: 'stray' }>) => void;
   readonly inlineMax: number;
+  /** Calls that have asked their clients: without a permit, and half as many with one. */
+  readonly restingMax: number;
   /** What a call has to run when its entry says nothing else. */
   readonly requestTimeoutMs: number;
   /** Calls have what they can of the workers, whose states may have changed before. */
   readonly pumped: () => void;
 }
+
+/** For a tool whose question is not asked. */
+const TOO_MANY = { code: -32603, message: 'too many calls wait for answers of their clients' };
 
 export class JobDispatcher implements Dispatcher {
   readonly #ports: DispatcherPorts;
@@ -58,6 +63,8 @@ export class JobDispatcher implements Dispatcher {
   readonly #flush: () => void;
   #flushPlanned = false;
   #inlineRunning = 0;
+  #resting = 0;
+  #holding = 0;
   #draining = false;
   /** A tool says that what is kept of another one's results is out of date. */
   onForget: ((tool: string) => void) | null = null;
@@ -169,9 +176,11 @@ export class JobDispatcher implements Dispatcher {
   /** Gives back everything a job holds. */
   free(job: Job, ending: Ending, nowMs = this.#ports.now()): void {
     const { admission } = this.#ports;
+    const isWithout = job.waits === 'resting';
+    this.#goOn(job);
     if (job.abandoned) this.#ports.flights.forgive(job);
     else if (job.entry.run === 'inline') this.#inlineRunning -= 1;
-    else if (!admission.cancel(job)) admission.release(job, ending, nowMs);
+    else if (!isWithout && !admission.cancel(job)) admission.release(job, ending, nowMs);
     this.release(job);
   }
 
@@ -190,7 +199,8 @@ export class JobDispatcher implements Dispatcher {
     if (job.entry.run === 'inline') this.#inlineRunning -= 1;
     // Run by the caller: it holds no permit, and those that never end must not make room for more of them.
     else if (job.worker === callerIndex) return;
-    else admission.release(job, 'dropped', now());
+    else if (job.waits !== 'resting') admission.release(job, 'dropped', now());
+    this.#goOn(job);
     job.abandoned = true;
     const load = flights.loads[job.worker];
     if (load !== null && load !== undefined) load.abandoned += 1;
@@ -312,10 +322,39 @@ export class JobDispatcher implements Dispatcher {
   #event(job: Job, message: Extract<ControlOut, { sequence: number }>): void {
     if (message.type === 'emit') this.#emitted(job, message);
     else if (message.type === 'ask') {
-      job.hasAsked = true;
-      job.sink.asked(job, message);
+      if (this.#mayWait(job)) {
+        job.hasAsked = true;
+        job.sink.asked(job, message);
+      } else this.answer(job, message.askId, null, TOO_MANY);
     } else if (message.type === 'task') job.sink.becameTask(job, message);
     else job.sink.releasedConnection(job, message.retryMs);
+  }
+
+  /**
+   * People take their time: a call that asks its client gives its permit to another one, for good. Where there are too
+   * many such calls, or few of its entry may run at once, it keeps the permit; half of them are never kept so.
+   */
+  #mayWait(job: Job): boolean {
+    const { admission, now, restingMax } = this.#ports;
+    if (job.stage !== STAGE.PERMIT || job.waits !== 'no') return true;
+    if (job.lane === null && this.#resting < restingMax) {
+      admission.release(job, 'ignore', now());
+      job.waits = 'resting';
+      this.#resting += 1;
+      this.#planFlush();
+      return true;
+    }
+    if (this.#holding >= Math.max(1, Math.floor(restingMax / 2))) return false;
+    job.waits = 'holding';
+    this.#holding += 1;
+    return true;
+  }
+
+  /** It counts no longer among those that wait for their clients. */
+  #goOn(job: Job): void {
+    if (job.waits === 'resting') this.#resting -= 1;
+    else if (job.waits === 'holding') this.#holding -= 1;
+    job.waits = 'no';
   }
 
   /** Progress must rise: what a call that is repeated said the first time is not said again. */

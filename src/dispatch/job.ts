@@ -97,6 +97,8 @@ export class Job implements Arrival {
   settled = false;
   /** Its client was answered at the deadline while the handler goes on; the permit is given back already. */
   abandoned = false;
+  /** Since it asked its client something: without its permit, or with it. */
+  waits: 'no' | 'resting' | 'holding' = 'no';
   /** Set when it was repeated after a lost worker. */
   attempts = 0;
   /** It asked its client something: a repetition would ask again, and take the old answer for the new question's. */

@@ -66,13 +66,13 @@ export interface Engine {
 }
 
 /**
- * Jobs that can hold a slot at once: waiting, with a permit, run by the caller, inline (those that run, and as many
- * abandoned by their clients), abandoned on each worker.
+ * Jobs that can hold a slot at once: waiting, with a permit, without one because they have asked their clients, run by
+ * the caller, inline (those that run, and as many abandoned by their clients), abandoned on each worker.
  */
 export function slotsFor(settings: Pick<Settings, 'maxConcurrent' | 'queueSize' | 'workers'>): number {
-  const inline = 2 * settings.maxConcurrent;
+  const { maxConcurrent, queueSize } = settings;
   const abandoned = settings.workers * (ABANDONED_MAX + 1);
-  return settings.queueSize + settings.maxConcurrent + CALLER_RUNS_MAX + inline + abandoned;
+  return queueSize + 2 * maxConcurrent + CALLER_RUNS_MAX + 2 * maxConcurrent + abandoned;
 }
 
 function processCpuMs(): number {
@@ -222,6 +222,7 @@ class JoinedEngine implements Engine {
       full: (load) => this.#supervisor.full(load),
       stray: (load, message) => this.#losses.stray(load, message),
       inlineMax: settings.maxConcurrent,
+      restingMax: settings.maxConcurrent,
       requestTimeoutMs: settings.requestTimeoutMs,
       pumped: () => {
         for (const listener of this.#workerListeners) listener();

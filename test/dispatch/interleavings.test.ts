@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { PlayedRig, REQUEST_TIMEOUT_MS, WORKERS } from './played-rig.ts';
+import { PERMITS, PlayedRig, REQUEST_TIMEOUT_MS, WORKERS } from './played-rig.ts';
 
 const step = fc.oneof(
   {
@@ -24,6 +24,7 @@ const step = fc.oneof(
   { weight: 2, arbitrary: fc.record({ do: fc.constant('settle' as const), pick: fc.nat(9), announce: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('hear' as const) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('lose' as const), index: fc.nat(WORKERS - 1) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('ask' as const), pick: fc.nat(9) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('cancel' as const), pick: fc.nat(40) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('tick' as const), ms: fc.constantFrom(1, 15, 60) }) },
 );
@@ -39,6 +40,7 @@ test('each job has one ending, or none when it was cancelled, and everything is 
         else if (s.do === 'settle') rig.settlePending(s.pick, s.announce);
         else if (s.do === 'hear') for (const tell of rig.late.splice(0)) tell();
         else if (s.do === 'lose') rig.lose(s.index);
+        else if (s.do === 'ask') rig.ask(s.pick);
         else if (s.do === 'cancel') rig.cancel(s.pick);
         else rig.tick(s.ms);
         await Promise.resolve();
@@ -101,6 +103,49 @@ test('those who wait for quiet hear of it too when the last call ends in the que
   rig.supervisor.stop();
   await quiet;
   assert.equal(rig.jobs[0]?.sink.endings, 1);
+});
+
+describe('a call that waits for its client', () => {
+  /** So many calls of an entry run, and have asked. */
+  const asked = async (entry: number, count: number): Promise<PlayedRig> => {
+    const rig = new PlayedRig();
+    for (let i = 0; i < count; i++) {
+      rig.submit(entry, 'a', 60_000);
+      while (rig.pool.handed.length > 0) rig.endBatch(0, true);
+      // The dispatcher hears of the batch's end.
+      await new Promise((resolve) => setImmediate(resolve));
+      rig.ask(i);
+    }
+    return rig;
+  };
+
+  test('leaves its permit to others, as long as there are not too many such calls', async () => {
+    const rig = await asked(2, PERMITS + 1);
+    assert.deepEqual(
+      rig.jobs.map(({ job }) => job.waits),
+      ['resting', 'resting', 'resting', 'holding', 'no'],
+    );
+    assert.equal(rig.admission.inFlight, 2);
+    assert.deepEqual(
+      rig.jobs.map(({ job }) => job.hasAsked),
+      [true, true, true, true, false],
+      'the last one is told that too many wait',
+    );
+    await rig.settle();
+    assert.equal(rig.admission.inFlight, 0);
+    assert.deepEqual(
+      rig.jobs.map(({ sink }) => sink.endings),
+      [1, 1, 1, 1, 1],
+    );
+  });
+
+  test('keeps it where few of its entry may run at once', async () => {
+    const rig = await asked(1, 1);
+    assert.equal(rig.jobs[0]?.job.hasAsked, true);
+    assert.equal(rig.jobs[0]?.job.waits, 'holding');
+    assert.equal(rig.admission.inFlight, 1);
+    await rig.settle();
+  });
 });
 
 describe('a task that was cancelled has no more time to stop than a call has to run', () => {

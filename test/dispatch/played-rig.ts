@@ -10,7 +10,7 @@ import type { CatalogueHolder, Entry } from '../../src/catalogue/entry.ts';
 import { JobDispatcher } from '../../src/dispatch/dispatcher.ts';
 import { Flights, WorkerLoad } from '../../src/dispatch/flights.ts';
 import { Job } from '../../src/dispatch/job.ts';
-import { JobBoard, RESULT_BYTES } from '../../src/dispatch/job-board.ts';
+import { JobBoard, RESULT_BYTES, STATE } from '../../src/dispatch/job-board.ts';
 import { Losses } from '../../src/dispatch/losses.ts';
 import type { Mailbox } from '../../src/dispatch/mailbox.ts';
 import { Quarantine } from '../../src/dispatch/quarantine.ts';
@@ -23,7 +23,9 @@ import { RecordingSink } from './harness.ts';
 
 export const WORKERS = 2;
 const QUEUE = 6;
-const PERMITS = 4;
+export const PERMITS = 4;
+/** Fewer than could be. */
+const RESTING = 3;
 export const REQUEST_TIMEOUT_MS = 100;
 const ignore = (): void => undefined;
 const quietLog = { debug: ignore, info: ignore, warn: ignore, error: ignore };
@@ -104,6 +106,13 @@ const ENTRIES = [
 
 const answerOf = (id: number): string => `{"jsonrpc":"2.0","id":${id},"result":{}}`;
 
+/** Its client has not answered yet. */
+class AskedSink extends RecordingSink {
+  override asked(): void {
+    assert.equal(this.endings, 0);
+  }
+}
+
 export class PlayedRig {
   readonly #known: boolean;
   nowMs = 0;
@@ -115,7 +124,7 @@ export class PlayedRig {
   residentBytes = 0;
   nextThread = 1;
   readonly pool = new PlayedPool();
-  readonly board = JobBoard.create(WORKERS + 1, QUEUE + PERMITS + 8);
+  readonly board = JobBoard.create(WORKERS + 1, QUEUE + PERMITS + RESTING + 8);
   readonly flights = new Flights(this.board);
   readonly times = new ServiceTimes();
   readonly admission = new Admission<Job>(
@@ -184,6 +193,7 @@ export class PlayedRig {
       full: () => undefined,
       stray: () => undefined,
       inlineMax: 0,
+      restingMax: RESTING,
       requestTimeoutMs: REQUEST_TIMEOUT_MS,
       pumped: () => {
         this.looks += 1;
@@ -223,7 +233,7 @@ export class PlayedRig {
   }
 
   submit(entry: number, share: string, timeoutMs: number): void {
-    const sink = new RecordingSink();
+    const sink = new AskedSink();
     const job = new Job(ENTRIES[entry] as Entry, REVISION_2026_07_28, 0, share, null, sink, timeoutMs);
     const id = this.jobs.push({ job, sink, cancelled: false }) - 1;
     this.dispatcher.submit(job, Buffer.from(String(id)));
@@ -246,6 +256,17 @@ export class PlayedRig {
     this.board.markStarted(slots[at] as number, 1);
     handed.running.add(at);
     if (finish) this.finish(handed, at);
+  }
+
+  /** A call that runs asks its client. */
+  ask(pick: number): void {
+    const running = this.jobs.filter(({ job }) => job.slot !== -1 && this.board.state(job.slot) === STATE.RUNNING);
+    const { job } = running[pick % Math.max(1, running.length)] ?? {};
+    if (job === undefined) return;
+    const { sequence, slot, worker } = job;
+    const question = { askId: 1, method: 'roots/list', paramsJson: '{}', key: 'roots' };
+    this.dispatcher.control(this.flights.loads[worker] ?? null, { type: 'ask', slot, sequence, ...question });
+    assert.ok(this.jobs.filter((each) => each.job.waits === 'resting').length <= RESTING);
   }
 
   mailboxOf({ worker }: Handed): Mailbox {
