@@ -46,9 +46,8 @@ export async function answerStream({ engine, life, plan, task }: StreamMessage):
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     const isNotKept = error instanceof NotKept;
-    if (error instanceof SpillProblem) return { ok: false, message, spill: error.trouble, isNotKept };
-    if (task === null) return { ok: false, message, spill: null, isNotKept };
-    return { ok: false, message: error instanceof Error ? (error.stack ?? message) : message, spill: null, isNotKept };
+    const stack = error instanceof Error ? (error.stack ?? '') : '';
+    return { ok: false, message, stack, spill: error instanceof SpillProblem ? error.trouble : null, isNotKept };
   }
 }
 

@@ -332,7 +332,15 @@ export interface StreamMessage {
 /** From it: an exception of the task is a value, so that a rejection means that the thread is lost. */
 export type StreamAnswer =
   | { readonly ok: true; readonly result: StreamTaskResult<LeftShard> | null }
-  | { readonly ok: false; readonly message: string; readonly spill: SpillTrouble | null; readonly isNotKept: boolean };
+  | {
+      readonly ok: false;
+      /** For people: senders of batches are told. */
+      readonly message: string;
+      /** For the log; `''` for none. */
+      readonly stack: string;
+      readonly spill: SpillTrouble | null;
+      readonly isNotKept: boolean;
+    };
 
 /** What is the matter with a file that a shard was read from or written to. */
 export interface SpillTrouble {

@@ -101,7 +101,7 @@ class ClonedThreads {
       if (task.kind === 'split') return { ok: true, result: runner.split(task) };
       return { ok: true, result: this.#counted(task, leftOf(task, runner.apply(task))) };
     } catch (error) {
-      return { ok: false, message: String(error), spill: null, isNotKept: error instanceof NotKept };
+      return { ok: false, message: String(error), stack: '', spill: null, isNotKept: error instanceof NotKept };
     }
   }
 

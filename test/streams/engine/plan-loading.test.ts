@@ -81,7 +81,7 @@ test('a thread that could not take a plan is given it again, and no task before 
     if (task !== null) return { ok: true, result: null };
     loads += 1;
     return loads < 3
-      ? { ok: false, message: 'reducer module m cannot be loaded', spill: null, isNotKept: false }
+      ? { ok: false, message: 'reducer module m cannot be loaded', stack: '', spill: null, isNotKept: false }
       : { ok: true, result: null };
   });
   await Promise.all([threads.decode(TASK), threads.decode(TASK)]);

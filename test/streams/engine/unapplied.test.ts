@@ -184,3 +184,38 @@ test('CloudEvents of a batch that was not applied count in the one behind it, in
   assert.deepEqual(await totals(rig), { 0: 3 });
   await rig.close();
 });
+
+test('a batch that has far more results than fit is left out and says why; others of its stream are not', async () => {
+  const pairs: StreamDefinition['joins'] = [
+    {
+      name: 'pairs',
+      type: 'interval',
+      with: 'r',
+      on: { left: ['k'], right: ['k'] },
+      lowerMs: -100,
+      upperMs: 100,
+      select: { a: 'left.v', b: 'right.v' },
+    },
+  ];
+  const definitions: StreamDefinition[] = [
+    { name: 'l', schema, joins: pairs, sinks: [{ type: 'tap' }] },
+    { name: 'r', schema },
+  ];
+  const rig = await openRig(definitions, {
+    threads: (parts) => new LocalThreads(Object.assign(parts, { resultBytesMax: 2 ** 22 })),
+  });
+  const events = (count: number, k: string): object[] => Array.from({ length: count }, (_, v) => ({ at: 5, k, v }));
+  await rig.send('l', [...events(3000, 'hot'), ...events(1, 'cold')]);
+  await assert.rejects(
+    rig.send('r', [...events(20, 'hot'), ...events(1, 'cold')]),
+    /results have more than 4194304 bytes/,
+  );
+  assert.deepEqual(await rig.send('r', events(1, 'cold')), { accepted: 1, rejected: 0, late: 0 });
+  assert.deepEqual(await rig.send('r', events(1, 'hot')), { accepted: 1, rejected: 0, late: 0 });
+  await rig.settled();
+  assert.equal(rig.tap.lines().length, 3001);
+  const letters = await rig.service.deadLetters('r', '', 10);
+  assert.equal(letters.length, 1);
+  assert.match(letters[0]?.reason ?? '', /results have more than/);
+  await rig.close();
+});

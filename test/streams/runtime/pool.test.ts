@@ -218,3 +218,22 @@ test('a reducer that does not end costs its worker and its events, and nothing e
     await served.close();
   }
 });
+
+test('who sent what a reducer throws for hears what it said, and nothing of where its code lies', async () => {
+  const module = fileURLToPath(new URL(`../engine/counting-reducer${extname(import.meta.url)}`, import.meta.url));
+  const aggregates = { list: { fn: 'custom', of: 'n', module, export: 'fragile' } } as const;
+  const stream: StreamDefinition = {
+    name: 's',
+    schema: { fields: { at: 'integer', n: 'integer' }, timestamp: { field: 'at' } },
+    windows: [{ name: 'w', type: 'tumbling', sizeMs: 10, aggregates }],
+  };
+  const served = await serve('auto', { workers: 1, streaming: { shards: 1 }, liveStreams: [stream] });
+  try {
+    const { error } = await post(served, 's', {}, '{"at":1,"n":-1}', 422);
+    assert.match(String(error), /^it cannot be applied: no negative values; it does not count/);
+    const told = served.log.find((line) => line.includes('a step could not be applied and is left out')) ?? '';
+    assert.match(told, /counting-reducer/, 'the log says where');
+  } finally {
+    await served.close();
+  }
+});

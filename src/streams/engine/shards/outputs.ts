@@ -35,6 +35,9 @@ interface OpenChunk {
 
 export class Gathering {
   #seq = 0;
+  /** Of chunks that were cut since `bound`, and how many there may be. */
+  #cutBytes = 0;
+  #cutBytesMax = Number.POSITIVE_INFINITY;
   readonly #closed: Closed[] = [];
   readonly #open = new Map<string, OpenChunk>();
   /** The chunk the last result went to. */
@@ -46,6 +49,12 @@ export class Gathering {
   /** Where lines go until the next `take`; without it, to memory of their own. */
   use(space: LineSpace): void {
     this.#space = space;
+  }
+
+  /** What comes may have so many bytes of results, as far as that is looked at: beyond that `Emitter`s throw. */
+  bound(bytesMax: number): void {
+    this.#cutBytes = 0;
+    this.#cutBytesMax = bytesMax;
   }
 
   begin(seq: number): void {
@@ -105,6 +114,10 @@ export class Gathering {
 
   /** Closes a chunk that is long. The next result of the operator begins another one. */
   #cut(chunk: OpenChunk): void {
+    this.#cutBytes += chunk.lines.at;
+    if (this.#cutBytes > this.#cutBytesMax) {
+      throw new Error(`its results have more than ${this.#cutBytesMax} bytes, of the keys of one shard`);
+    }
     this.#latest = null;
     this.#open.delete(`${chunk.operator}${chunk.output}`);
     this.#closed.push(closedOf(chunk, this.#space));

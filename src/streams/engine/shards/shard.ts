@@ -23,7 +23,12 @@ export interface ShardParts {
   createKeys(plan: Plan, group: number): ShardMemory;
   /** What aggregates batches of a window ahead of its shards; null where that is not possible. Absent: nowhere. */
   combiner?(operator: WindowPlan, plan: Plan): PartialCombiner | null;
+  /** Of one batch in one shard. Default `RESULT_BYTES_MAX`. */
+  readonly resultBytesMax?: number;
 }
+
+/** A batch of a join, or of a pattern, may have any number of results of each event. */
+const RESULT_BYTES_MAX = 512 * 1024 * 1024;
 
 /** This part of the keys goes beside those that are too many, so that not every batch lets some go. */
 const EVICTED_BEYOND = 0.1;
@@ -114,6 +119,7 @@ export class Shard {
   readonly #heldBy: readonly HeldBy[];
   readonly #watermarks: number[];
   readonly #intern = new RowKeys();
+  readonly #resultBytesMax: number;
   /** Key tables whose ids operators go by: views do not. */
   readonly #told: readonly KeyTable[];
   /** Of the record at hand. */
@@ -124,6 +130,7 @@ export class Shard {
     this.incarnation = image.incarnation;
     this.version = image.version;
     this.#plan = plan;
+    this.#resultBytesMax = parts.resultBytesMax ?? RESULT_BYTES_MAX;
     this.#mask = plan.shards - 1;
     this.#groupMemories = image.groups.map((memory) => new ShardMemory(memory));
     this.#operatorMemories = image.operators.map((memory) => new ShardMemory(memory));
@@ -183,6 +190,7 @@ export class Shard {
 
   events(step: EventsStep, batch: EventBatch): void {
     this.#begin(step.seq);
+    this.gathered.bound(this.#resultBytesMax);
     const inputs = groupInputs(this.#plan, step.stream);
     for (let k = 0; k < inputs.length; k++) {
       const input = inputs[k] as (typeof inputs)[number];
@@ -208,6 +216,7 @@ export class Shard {
         operator.events?.(given, output);
       }
     }
+    this.gathered.bound(Number.POSITIVE_INFINITY);
     this.#countLate(step.seq);
   }
 

@@ -195,7 +195,7 @@ export class PoolThreads implements StreamThreads {
           this.pump();
         });
         if (answer.ok) return answer.result;
-        throw answer.spill === null ? new Error(answer.message) : new SpillProblem(answer.message, answer.spill);
+        throw failedThere(answer);
       } catch (error) {
         if (!(error instanceof PlanNotLoaded) || tries >= LOAD_TRIES_MAX) throw error;
         await new Promise((resolve) => setTimeout(resolve, LOAD_RETRY_MS * 2 ** (tries - 1)));
@@ -308,6 +308,13 @@ export class PoolThreads implements StreamThreads {
       this.#ports.kill(worker);
     }, this.#taskMsMax / CHECKS_PER_LIMIT);
   }
+}
+
+/** What a task has thrown on its thread. */
+function failedThere({ message, spill, stack }: Extract<StreamAnswer, { ok: false }>): Error {
+  const error = spill === null ? new Error(message) : new SpillProblem(message, spill);
+  if (stack !== '') error.stack = stack;
+  return error;
 }
 
 const newSeat = (engine: number, life: number): Seat => ({
