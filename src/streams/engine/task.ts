@@ -113,12 +113,7 @@ export type Step =
   | { readonly kind: 'silent'; readonly seq: number; readonly stream: number; readonly timeMs: number }
   | { readonly kind: 'query'; readonly id: number; readonly operator: number; readonly query: StateQuery }
   /** How far time, of the stream or of `TICK`, may go towards `until` with so many results of each window. */
-  | {
-      readonly kind: 'reach';
-      readonly stream: number;
-      readonly until: number;
-      readonly resultsMax: number;
-    }
+  | { readonly kind: 'reach'; readonly stream: number; readonly until: number; readonly resultsMax: number }
   /** Keys idle the longest go where the stream's state in a shard is beyond this. */
   | {
       readonly kind: 'evict';
@@ -334,9 +329,9 @@ export type StreamAnswer =
   | { readonly ok: true; readonly result: StreamTaskResult<LeftShard> | null }
   | {
       readonly ok: false;
-      /** For people: senders of batches are told. */
+      /** Senders of batches are told. */
       readonly message: string;
-      /** For the log; `''` for none. */
+      /** For the log. */
       readonly stack: string;
       readonly spill: SpillTrouble | null;
       readonly isNotKept: boolean;

@@ -96,6 +96,7 @@ test('a plan that no thread can take is told by the name of its module', async (
   const { threads, told } = poolOf(() => ({
     ok: false,
     message: 'reducer module m cannot be loaded',
+    stack: '',
     spill: null,
     isNotKept: false,
   }));

@@ -1,0 +1,50 @@
+/**
+ * Calls that have asked their clients: people take their time, and others need the permits meanwhile.
+ *
+ * Role: beside the dispatcher, which asks before a question goes out and says when the call is over.
+ * Rules: such a call gives its permit back, for good: what it still does when it is answered is beside `maxConcurrent`.
+ * Where there are too many such calls, or few of its entry may run at once, it keeps the permit; but of all permits half
+ * are never kept so. Beyond that no question goes out.
+ */
+import { type Admission, STAGE } from '../admission/admission.ts';
+import type { Job, RpcError } from './job.ts';
+
+/** For a tool whose question is not asked. */
+export const TOO_MANY: RpcError = { code: -32603, message: 'too many calls wait for answers of their clients' };
+
+export class Waits {
+  readonly #admission: Admission<Job>;
+  readonly #restingMax: number;
+  readonly #holdingMax: number;
+  #resting = 0;
+  #holding = 0;
+
+  /** `max`: calls without a permit; half as many may wait with one. */
+  constructor(admission: Admission<Job>, max: number) {
+    this.#admission = admission;
+    this.#restingMax = max;
+    this.#holdingMax = Math.max(1, Math.floor(max / 2));
+  }
+
+  /** The call asks something. False: it may not. */
+  begin(job: Job, nowMs: number): boolean {
+    if (job.stage !== STAGE.PERMIT || job.waits !== 'no') return true;
+    if (job.lane === null && this.#resting < this.#restingMax) {
+      this.#admission.release(job, 'ignore', nowMs);
+      job.waits = 'resting';
+      this.#resting += 1;
+      return true;
+    }
+    if (this.#holding >= this.#holdingMax) return false;
+    job.waits = 'holding';
+    this.#holding += 1;
+    return true;
+  }
+
+  /** It counts no longer. */
+  end(job: Job): void {
+    if (job.waits === 'resting') this.#resting -= 1;
+    else if (job.waits === 'holding') this.#holding -= 1;
+    job.waits = 'no';
+  }
+}
