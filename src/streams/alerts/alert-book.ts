@@ -79,7 +79,8 @@ export class AlertBook {
     const members = plan.groupBy.length === 0 ? alert.key : plan.groupBy.map((member) => alert.key[member]);
     const group = shortOf(`${alert.stream}/${plan.name}/${JSON.stringify(members)}`);
     const last = this.#told.get(group);
-    if (last !== undefined && alert.atMs - last < plan.silenceMs) return false;
+    // Either way: a clock that was ahead, and was set back, would leave the group silent for as long as it was ahead.
+    if (last !== undefined && Math.abs(alert.atMs - last) < plan.silenceMs) return false;
     if (plan.silenceMs > 0) {
       this.#told.delete(group);
       this.#told.set(group, alert.atMs);

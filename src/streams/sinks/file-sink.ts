@@ -3,10 +3,13 @@
  *
  * Each batch is one append that ends in a mark line, `{"millrace":{"seq":n}}`; opening reads the last whole mark and cuts
  * off what follows it, so a batch is in the file whole or not at all. Durable after `write`: the data is flushed.
+ * Whoever rotates the file (moves, deletes or empties it) needs to tell nobody: before each batch it is looked whether the
+ * path still leads to what was written, and where it does not the path is opened anew. A file begun so has the place of
+ * the one before in its first mark, as results that went away with that are not written again.
  * Option: `path`, from the folder of the file that declares it.
  * Role: readers skip lines with a `millrace` member.
  */
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { inWorkingDirectory, requiredText } from '../connector-options.ts';
 import { chunksOf } from './line-batch.ts';
@@ -29,6 +32,8 @@ export class FileSink implements Sink {
   readonly #path: string;
   #file: FileHandle | null = null;
   #size = 0;
+  /** Of the newest mark. */
+  #seq = 0;
   /** A write failed: behind `#size` there may be a part of it. */
   #torn = false;
   #writing: Promise<void> = Promise.resolve();
@@ -43,32 +48,29 @@ export class FileSink implements Sink {
   }
 
   async open(): Promise<number> {
-    const file = await open(this.#path, 'a+');
-    try {
-      return await this.#begin(file);
-    } catch (error) {
-      await this.close();
-      throw error;
-    }
+    const opened = this.#openAt(0);
+    this.#writing = opened.then(
+      () => undefined,
+      () => undefined,
+    );
+    await opened;
+    return this.#seq;
   }
 
-  async #begin(file: FileHandle): Promise<number> {
-    this.#file = file;
-    const { size } = await file.stat();
-    // A first mark that was not finished is not somebody's content.
-    if (size === 0 || (await isPartOfMark(file, size))) {
-      await file.truncate(0);
-      this.#size = 0;
-      await this.write({ seq: 0, lines: [] });
-      await syncFolder(dirname(this.#path));
-      return 0;
+  /** `first`: for the mark of a file that has none. Nothing changes when it fails. */
+  async #openAt(first: number): Promise<FileHandle> {
+    const file = await open(this.#path, 'a+');
+    try {
+      const { end, seq } = await begun(file, this.#path, first);
+      this.#size = end;
+      this.#seq = seq;
+    } catch (error) {
+      await file.close();
+      throw error;
     }
-    const { end, seq } = await lastMark(file, size);
-    // Somebody else's file is not cut off.
-    if (end === 0) throw new Error(`${this.#path} has content, but not of this sink: expected lines ${MARK}…`);
-    if (end < size) await file.truncate(end);
-    this.#size = end;
-    return seq;
+    this.#torn = false;
+    this.#file = file;
+    return file;
   }
 
   write(batch: SinkBatch): Promise<void> {
@@ -78,15 +80,32 @@ export class FileSink implements Sink {
   }
 
   async #write(batch: SinkBatch): Promise<void> {
-    const file = this.#file;
-    if (file === null) throw new Error(`${this.#path} is not open`);
-    const bytes = Buffer.concat([...chunksOf(batch), Buffer.from(`${MARK}${batch.seq}}}\n`)]);
+    if (this.#file === null) throw new Error(`${this.#path} is not open`);
+    const file = await this.#whereItLeads(this.#file);
+    const bytes = Buffer.concat([...chunksOf(batch), markOf(batch.seq)]);
     if (this.#torn) await file.truncate(this.#size);
     this.#torn = true;
     await file.appendFile(bytes);
     await file.datasync();
     this.#torn = false;
     this.#size += bytes.byteLength;
+    this.#seq = batch.seq;
+  }
+
+  async #whereItLeads(file: FileHandle): Promise<FileHandle> {
+    if (!(await this.#isRotated(file))) return file;
+    const next = await this.#openAt(this.#seq);
+    await file.close();
+    return next;
+  }
+
+  /** The path leads elsewhere, or nowhere, or the file is shorter than what is known to be whole. */
+  async #isRotated(file: FileHandle): Promise<boolean> {
+    const [ours, there] = await Promise.all([
+      file.stat({ bigint: true }),
+      stat(this.#path, { bigint: true }).catch(nullWhereAbsent),
+    ]);
+    return ours.ino !== there?.ino || ours.dev !== there.dev || ours.size < this.#size;
   }
 
   /** Waits for the batch that is being written. */
@@ -107,12 +126,37 @@ export async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-const FIRST_MARK = `${MARK}0}}\n`;
+const markOf = (seq: number): Buffer => Buffer.from(`${MARK}${seq}}}\n`);
+
+/** Where whole batches end in it, and its newest mark: with `first`, where it has nothing yet. */
+async function begun(file: FileHandle, path: string, first: number): Promise<{ end: number; seq: number }> {
+  const { size } = await file.stat();
+  // A first mark that was not finished is not somebody's content.
+  if (size === 0 || (await isPartOfMark(file, size))) {
+    const mark = markOf(first);
+    await file.truncate(0);
+    await file.appendFile(mark);
+    await file.datasync();
+    await syncFolder(dirname(path));
+    return { end: mark.byteLength, seq: first };
+  }
+  const found = await lastMark(file, size);
+  // Somebody else's file is not cut off.
+  if (found.end === 0) throw new Error(`${path} has content, but not of this sink: expected lines ${MARK}…`);
+  if (found.end < size) await file.truncate(found.end);
+  return found;
+}
 
 async function isPartOfMark(file: FileHandle, size: number): Promise<boolean> {
-  if (size >= FIRST_MARK.length) return false;
+  if (size >= MARK_BYTES_MAX) return false;
   const { buffer } = await file.read(Buffer.alloc(size), 0, size, 0);
-  return FIRST_MARK.startsWith(buffer.toString('latin1'));
+  const text = buffer.toString('latin1');
+  return MARK.startsWith(text) || (text.startsWith(MARK) && /^[\d.]*\}{0,2}$/.test(text.slice(MARK.length)));
+}
+
+function nullWhereAbsent(error: NodeJS.ErrnoException): null {
+  if (error.code === 'ENOENT') return null;
+  throw error;
 }
 
 /** Reads backwards until a whole mark line is found. What a crash has left behind it may be as large as a batch. */

@@ -10,9 +10,8 @@
  * JSON text, and goes on after a restart, it is read from its beginning.
  * Its place is kept under `path` as it is written. Position: bytes of the file that have been taken, a checksum of the first of them, and where a last line that was not
  * whole begins; standard input cannot be taken up again. A file that is shorter, or begins otherwise, is another one, of
- * which nothing was taken: the source fails.
+ * which nothing was taken: the source fails, also where the file became so while it was read.
  */
-import { createReadStream } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { crc32 } from 'node:zlib';
@@ -77,6 +76,8 @@ class Replay implements BatchMaker {
   /** From the first `next` on: what fails before somebody waits for it would end the process. */
   #input: (NodeJS.ReadableStream & { destroy?: () => void }) | null = null;
   #chunks: AsyncIterator<Buffer> | null = null;
+  /** Null: standard input, or not open yet. It stays this file whatever is under its path. */
+  #file: FileHandle | null = null;
   #rest = Buffer.alloc(0);
   #ended = false;
   #closed = false;
@@ -110,8 +111,12 @@ class Replay implements BatchMaker {
   async #begin(): Promise<AsyncIterator<Buffer>> {
     const { file } = this.#options;
     if (this.#taken > 0) await this.#check(file);
-    this.#input =
-      file === STDIN ? process.stdin : createReadStream(file, { start: this.#taken, highWaterMark: BATCH_BYTES_MAX });
+    if (file === STDIN) this.#input = process.stdin;
+    else {
+      this.#file = await open(file);
+      const from = { start: this.#taken, highWaterMark: BATCH_BYTES_MAX, autoClose: false };
+      this.#input = this.#file.createReadStream(from);
+    }
     return (this.#input as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
   }
 
@@ -147,12 +152,26 @@ class Replay implements BatchMaker {
     }
     try {
       const { done, value } = await chunks.next();
-      if (done === true) this.#ended = true;
-      else this.#rest = Buffer.concat([this.#rest, value]);
+      if (done === true) {
+        await this.#checkRead();
+        this.#ended = true;
+      } else this.#rest = Buffer.concat([this.#rest, value]);
     } catch (error) {
       // Closed while it waited for input.
       if (!this.#closed) throw error;
     }
+  }
+
+  /** What was emptied or written anew while it was read ends somewhere, but has not been read to its end. */
+  async #checkRead(): Promise<void> {
+    if (this.#file === null) return;
+    const read = this.#taken + this.#rest.length;
+    const why = await whyAnother(
+      this.#file,
+      read,
+      markOf(Buffer.concat([this.#head, this.#rest]).subarray(0, HEAD_BYTES)),
+    );
+    if (why !== '') throw new Error(`${this.#options.file} was changed while it was read: it ${why}`);
   }
 
   /** The whole lines that have been read, as many as a batch may have; `end` 0 when more must be read. */
@@ -187,10 +206,10 @@ class Replay implements BatchMaker {
     return { format: 'ndjson', body, position, dueMs };
   }
 
-  close(): Promise<void> {
+  async close(): Promise<void> {
     this.#closed = true;
     this.#input?.destroy?.();
-    return Promise.resolve();
+    await this.#file?.close();
   }
 }
 
@@ -226,6 +245,7 @@ async function whyAnother(file: FileHandle, taken: number, mark: string): Promis
 
 async function headOf(file: FileHandle, taken: number): Promise<Buffer<ArrayBuffer>> {
   const head = Buffer.alloc(Math.min(HEAD_BYTES, taken));
+  if (head.length === 0) return head;
   const { bytesRead } = await file.read(head, 0, head.length, 0);
   return head.subarray(0, bytesRead);
 }

@@ -62,29 +62,33 @@ function compareDigits(a: string, b: string): number {
   return a === b ? 0 : a < b ? -1 : 1;
 }
 
-/** One line of NDJSON, without line feed. */
+/** One line of NDJSON, without line feed. Bytes stay as they are: what is no UTF-8 the decoder refuses, and keeps. */
 export function eventLine({ fields, id }: Entry, { booleans, field, numbers }: Mapping): Buffer {
   const pairs = fields ?? [];
-  if (field === '') return Buffer.from(membersOf(pairs, numbers, booleans));
+  if (field === '') return bytesOf(membersOf(pairs, numbers, booleans));
   for (let i = 0; i + 1 < pairs.length; i += 2) {
     const value = pairs[i + 1] as Buffer;
     if ((pairs[i] as Buffer).toString('utf8') === field && value.length > 0) return onOneLine(value);
   }
   const given = membersOf(pairs, new Set(), new Set());
-  return Buffer.from(JSON.stringify(`entry ${id} has no field ${field}: ${given}`));
+  return bytesOf(JSON.stringify(`entry ${id} has no field ${Buffer.from(field).toString('latin1')}: ${given}`));
 }
 
+/** A character for each byte, which JSON needs no more escapes for than for the text that they are. */
 function membersOf(pairs: readonly Buffer[], numbers: ReadonlySet<string>, booleans: ReadonlySet<string>): string {
   const members: string[] = [];
   for (let i = 0; i + 1 < pairs.length; i += 2) {
-    const name = (pairs[i] as Buffer).toString('utf8');
-    const text = (pairs[i + 1] as Buffer).toString('utf8');
-    const plain = numbers.has(name) ? JSON_NUMBER.test(text) : booleans.has(name) && /^(true|false)$/.test(text);
+    const name = pairs[i] as Buffer;
+    const named = name.toString('utf8');
+    const text = (pairs[i + 1] as Buffer).toString('latin1');
+    const plain = numbers.has(named) ? JSON_NUMBER.test(text) : booleans.has(named) && /^(true|false)$/.test(text);
     // What is not a number where one is expected stays a text: the decoder says so.
-    members.push(`${JSON.stringify(name)}:${plain ? text : JSON.stringify(text)}`);
+    members.push(`${JSON.stringify(name.toString('latin1'))}:${plain ? text : JSON.stringify(text)}`);
   }
   return `{${members.join(',')}}`;
 }
+
+const bytesOf = (characters: string): Buffer => Buffer.from(characters, 'latin1');
 
 /** Line breaks in JSON are white space between tokens: inside of texts they are escaped. */
 function onOneLine(json: Buffer): Buffer {

@@ -99,10 +99,17 @@ export function silentPartitions(tracker: WatermarkTracker, options: WatermarkOp
   if (options.idleAfterMs === 0 || tracker.pausedSinceMs !== null) return silent;
   const clock = clockOf(tracker, nowMs);
   for (const [name, partition] of tracker.partitions) {
+    followBack(partition, clock);
     if (partition.idle || partition.pausedAtMs !== null) continue;
     if (clock - partition.activeAtMs >= options.idleAfterMs) silent.push(name);
   }
   return silent;
+}
+
+/** What is further ahead than a refusal puts it is from a clock that was set back since. */
+function followBack(partition: PartitionTime, clock: number): void {
+  partition.activeAtMs = Math.min(partition.activeAtMs, clock + REFUSED_PAUSE_MS);
+  if (partition.pausedAtMs !== null) partition.pausedAtMs = Math.min(partition.pausedAtMs, clock);
 }
 
 /** Whether events of this time would say anything new of the partition. */

@@ -205,6 +205,31 @@ test('a group that was told is silent for so long; an end is told when its begin
   }
 });
 
+test('a clock that was ahead and is set back leaves no group silent for as long as it was ahead', async () => {
+  const hook = await receiver();
+  const rig = await openRig([streamOf({ when: 'v > 10', silenceMs: 10_000, actions: [{ webhook: hook.url }] })]);
+  const raisedAt = async (second: number, nowMs: number): Promise<void> => {
+    for (const [i, v] of [11, 0, 0].entries()) {
+      rig.nowMs = nowMs;
+      await rig.send('s', [{ at: (second + i) * 1000, k: 'a', g: 'g', v }]);
+    }
+  };
+  const aheadMs = START_MS + 3_600_000;
+  try {
+    await raisedAt(0, aheadMs);
+    // Corrected a little, it is as silent as ever.
+    await raisedAt(3, aheadMs - 9000);
+    await raisedAt(6, START_MS);
+    await raisedAt(9, START_MS + 9000);
+    await rig.settled();
+    const told = [aheadMs, START_MS].flatMap((atMs) => [`a raised ${atMs}`, `a cleared ${atMs}`]);
+    assert.deepEqual(hook.taken(), told);
+  } finally {
+    await rig.close();
+    await hook.close();
+  }
+});
+
 test('silence and what was told hold through a restart, from a checkpoint or from the log alone', async () => {
   for (const checkpoint of [false, true]) {
     const hook = await receiver();

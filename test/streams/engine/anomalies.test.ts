@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { AnomalyDefinition, StreamDefinition } from '../../../src/streams/define/definition.ts';
+import { REFUSED_PAUSE_MS } from '../../../src/streams/time/watermark.ts';
 import { lastingStores } from './faults.ts';
 import { createTap, openRig, type Rig } from './rig.ts';
 
@@ -167,6 +168,25 @@ test('missing: when nothing comes at all, time goes on by the clock, once every 
     await rig.send('s', [{ at: 50_000, k: 'a', v: 1 }]);
     assert.deepEqual(await after(4999), ['a 6000', 'b 8000']);
     assert.deepEqual(await after(1), ['a 6000', 'b 8000', 'a 55000']);
+  } finally {
+    await rig.close();
+  }
+});
+
+test('missing: is told though the clock was ahead when the newest came, and was set back', async () => {
+  const rig = await openRig([streamOf(MISSING)]);
+  try {
+    rig.nowMs += 3_600_000;
+    await rig.send('s', [{ at: 1000, k: 'a', v: 7 }]);
+    rig.nowMs -= 3_600_000;
+    const after = async (ms: number): Promise<number> => {
+      rig.nowMs += ms;
+      rig.tick();
+      await rig.settled();
+      return toldBy(rig).length;
+    };
+    const idleMs = REFUSED_PAUSE_MS + IDLE_MS;
+    assert.deepEqual([await after(0), await after(idleMs), await after(4999), await after(1)], [0, 0, 0, 1]);
   } finally {
     await rig.close();
   }

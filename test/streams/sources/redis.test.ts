@@ -51,6 +51,24 @@ describe('Redis source', () => {
     ]);
   });
 
+  test('hands on bytes as they are, so that what is no UTF-8 is refused and kept, not made another key', async () => {
+    const stream = newStream();
+    const bytes = Buffer.from([0x61, 0xff, 0x22, 0x0a]);
+    await redis.run('XADD', stream, '*', 'symbol', bytes, 'größe', '1', 'note', '💧é');
+    await redis.run('XADD', stream, '*', 'note', bytes);
+    const host = new TestHost();
+    const flat = sourceOf(host, stream, { numbers: ['größe'] });
+    await flat.start(new Map());
+    await host.until(() => host.lines().length === 2);
+    await flat.stop();
+    const written = Buffer.from([0x61, 0xff, ...Buffer.from('\\"\\n')]);
+    const lines = [
+      [Buffer.from('{"symbol":"'), written, Buffer.from('","größe":1,"note":"💧é"}\n')],
+      [Buffer.from('{"note":"'), written, Buffer.from('"}\n')],
+    ].flat();
+    assert.deepEqual(Buffer.concat(host.logged.map(({ body }) => body)), Buffer.concat(lines));
+  });
+
   test('JSON over several lines is one event, and an entry without the field says so', async () => {
     const stream = newStream();
     await redis.run('XADD', stream, '*', 'event', '{\n "a": 1\r\n}');

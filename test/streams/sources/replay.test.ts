@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -119,6 +119,46 @@ describe('file source', () => {
       /followed\.ndjson does not begin as it did when 24 bytes of it were taken: it is another file/,
     );
     assert.equal(host.offered.length, 0);
+  });
+
+  test('says so when the file is emptied or written anew while it is read, and takes no part of a line for one', async () => {
+    const lines = Array.from({ length: 200_000 }, (_, n) => `{"n":${n}}\n`).join('');
+    // Longer than what was read until then, and without what comes next.
+    const other = lines.replaceAll('n', 'm');
+    for (const [text, why] of [
+      ['', /changed while it was read: it has 0 bytes, of which \d+ were taken/],
+      [other, /changed while it was read: it does not begin as it did/],
+    ] as const) {
+      const path = join(folder, 'changing.ndjson');
+      await writeFile(path, lines);
+      const host = new TestHost();
+      host.holding = true;
+      const source = fileSourceKind.create({ type: 'file', path }, 's', host);
+      await source.start(new Map());
+      await host.until(() => host.offered.length === 1);
+      await writeFile(path, text);
+      host.holding = false;
+      host.release();
+      await assert.rejects(source.done, why);
+      if (text === '') for (const line of host.lines()) assert.match(line, /^\{"n":\d+\}$/);
+    }
+  });
+
+  test('reads a file to its end that is moved away meanwhile', async () => {
+    const path = join(folder, 'moving.ndjson');
+    await writeFile(path, Array.from({ length: 200_000 }, (_, n) => `{"n":${n}}\n`).join(''));
+    const host = new TestHost();
+    host.holding = true;
+    const source = fileSourceKind.create({ type: 'file', path }, 's', host);
+    await source.start(new Map());
+    await host.until(() => host.offered.length === 1);
+    await rename(path, `${path}.1`);
+    await writeFile(path, '{"n":-1}\n');
+    host.holding = false;
+    host.release();
+    await source.done;
+    assert.equal(host.lines().at(-1), '{"n":199999}');
+    assert.equal(host.lines().length, 200_000);
   });
 
   test('reads a last line that was half written as a whole when it has grown, and once otherwise', async () => {

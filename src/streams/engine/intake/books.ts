@@ -149,7 +149,9 @@ export class StreamBook {
   /** Event time as it would be by the clock, of a stream that is silent; null while it is not. */
   silentTime(nowMs: number): number | null {
     if (!isSilent(this.#tracker)) return null;
-    return this.#tracker.maxTs + Math.max(0, nowMs - this.#broughtMs);
+    // A clock that was set back goes on from here.
+    this.#broughtMs = Math.min(this.#broughtMs, nowMs);
+    return this.#tracker.maxTs + nowMs - this.#broughtMs;
   }
 
   /** Partitions the next tick should name. */
