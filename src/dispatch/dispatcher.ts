@@ -9,13 +9,14 @@
  * sink hears of one ending, or of none when it was cancelled.
  */
 import { Buffer } from 'node:buffer';
-import { type Admission, type Decision, type Ending, STAGE } from '../admission/admission.ts';
+import type { Admission, Decision, Ending } from '../admission/admission.ts';
 import type { ServiceTimes } from '../admission/service-times.ts';
 import type { Log, Meters } from '../observe/port.ts';
 import type { ControlIn, ControlOut, OverflowResult, WorkerPool } from '../pool/port.ts';
 import { type Fault, fault, overloadFault } from '../protocol/faults.ts';
 import type { Bus } from '../subscriptions/port.ts';
 import { type Deferred, deferred } from '../waiting.ts';
+import { AskingCalls, TOO_MANY_ASK } from './asking-calls.ts';
 import type { CallerThread } from './caller-thread.ts';
 import { Delivery } from './delivery.ts';
 import type { Flights, WorkerLoad } from './flights.ts';
@@ -54,17 +55,13 @@ export interface DispatcherPorts {
   readonly pumped: () => void;
 }
 
-/** For a tool whose question is not asked. */
-const TOO_MANY = { code: -32603, message: 'too many calls wait for answers of their clients' };
-
 export class JobDispatcher implements Dispatcher {
   readonly #ports: DispatcherPorts;
   readonly #delivery: Delivery;
   readonly #flush: () => void;
   #flushPlanned = false;
   #inlineRunning = 0;
-  #resting = 0;
-  #holding = 0;
+  readonly #asking: AskingCalls;
   #draining = false;
   /** A tool says that what is kept of another one's results is out of date. */
   onForget: ((tool: string) => void) | null = null;
@@ -75,6 +72,7 @@ export class JobDispatcher implements Dispatcher {
 
   constructor(ports: DispatcherPorts) {
     this.#ports = ports;
+    this.#asking = new AskingCalls(ports.admission, ports.restingMax);
     this.#delivery = new Delivery(ports, (job, nowMs) => this.free(job, 'success', nowMs));
     this.#flush = () => {
       this.#flushPlanned = false;
@@ -177,7 +175,7 @@ export class JobDispatcher implements Dispatcher {
   free(job: Job, ending: Ending, nowMs = this.#ports.now()): void {
     const { admission } = this.#ports;
     const isWithout = job.waits === 'resting';
-    this.#goOn(job);
+    this.#asking.ended(job);
     if (job.abandoned) this.#ports.flights.forgive(job);
     else if (job.entry.run === 'inline') this.#inlineRunning -= 1;
     else if (!isWithout && !admission.cancel(job)) admission.release(job, ending, nowMs);
@@ -200,7 +198,7 @@ export class JobDispatcher implements Dispatcher {
     // Run by the caller: it holds no permit, and those that never end must not make room for more of them.
     else if (job.worker === callerIndex) return;
     else if (job.waits !== 'resting') admission.release(job, 'dropped', now());
-    this.#goOn(job);
+    this.#asking.ended(job);
     job.abandoned = true;
     const load = flights.loads[job.worker];
     if (load !== null && load !== undefined) load.abandoned += 1;
@@ -322,39 +320,17 @@ export class JobDispatcher implements Dispatcher {
   #event(job: Job, message: Extract<ControlOut, { sequence: number }>): void {
     if (message.type === 'emit') this.#emitted(job, message);
     else if (message.type === 'ask') {
-      if (this.#mayWait(job)) {
-        job.hasAsked = true;
-        job.sink.asked(job, message);
-      } else this.answer(job, message.askId, null, TOO_MANY);
+      const verdict = this.#asking.asks(job, this.#ports.now());
+      if (verdict === 'refused') {
+        this.answer(job, message.askId, null, TOO_MANY_ASK);
+        return;
+      }
+      // Its permit is another call's now.
+      if (verdict === 'released') this.#planFlush();
+      job.hasAsked = true;
+      job.sink.asked(job, message);
     } else if (message.type === 'task') job.sink.becameTask(job, message);
     else job.sink.releasedConnection(job, message.retryMs);
-  }
-
-  /**
-   * People take their time: a call that asks its client gives its permit to another one, for good. Where there are too
-   * many such calls, or few of its entry may run at once, it keeps the permit; half of them are never kept so.
-   */
-  #mayWait(job: Job): boolean {
-    const { admission, now, restingMax } = this.#ports;
-    if (job.stage !== STAGE.PERMIT || job.waits !== 'no') return true;
-    if (job.lane === null && this.#resting < restingMax) {
-      admission.release(job, 'ignore', now());
-      job.waits = 'resting';
-      this.#resting += 1;
-      this.#planFlush();
-      return true;
-    }
-    if (this.#holding >= Math.max(1, Math.floor(restingMax / 2))) return false;
-    job.waits = 'holding';
-    this.#holding += 1;
-    return true;
-  }
-
-  /** It counts no longer among those that wait for their clients. */
-  #goOn(job: Job): void {
-    if (job.waits === 'resting') this.#resting -= 1;
-    else if (job.waits === 'holding') this.#holding -= 1;
-    job.waits = 'no';
   }
 
   /** Progress must rise: what a call that is repeated said the first time is not said again. */
