@@ -277,6 +277,7 @@ export class JobDispatcher implements Dispatcher {
 
   answer(job: Job, askId: number, resultJson: string | null, error: RpcError | null): void {
     if (job.slot === -1 || job.worker === -1) return;
+    this.#waits.answered(job);
     this.post(job, { type: 'answer', slot: job.slot, sequence: job.sequence, askId, resultJson, error });
   }
 

@@ -41,6 +41,11 @@ export class Waits {
     return true;
   }
 
+  /** One with a permit goes on with it. */
+  answered(job: Job): void {
+    if (job.waits === 'holding') this.end(job);
+  }
+
   /** It counts no longer. */
   end(job: Job): void {
     if (job.waits === 'resting') this.#resting -= 1;

@@ -8,7 +8,7 @@
  */
 import { keepLeftOut, type Moving } from './pipeline-entry.ts';
 import type { RoundOutcome } from './shards/round-outcome.ts';
-import type { TimeParts, TimeStep } from './shards/time-parts.ts';
+import { type TimeParts, type TimeStep, timeOf } from './shards/time-parts.ts';
 import type { ResultChunk, ShardReport, Step } from './task.ts';
 
 export type QueryStep = Extract<Step, { kind: 'query' }>;
@@ -25,7 +25,7 @@ export interface Rounds {
 
 export interface RoundPorts {
   readonly rounds: () => Rounds;
-  readonly timeParts: () => Pick<TimeParts, 'mayBeLong' | 'next' | 'seqOf'>;
+  readonly timeParts: () => Pick<TimeParts, 'mayBeLong' | 'missed' | 'next' | 'seqOf'>;
   /** Results, in order, and what shards say of them; resolves when there is room for more. */
   results(chunks: readonly ResultChunk[], reports: readonly ShardReport[]): Promise<void>;
   /** `asked`: ids of the queries that were to be answered; null: there is no answer to any of them. */
@@ -84,8 +84,12 @@ export class Round {
       moving.steps = moving.entry.steps(moving.decoded);
       this.#rows += moving.decoded?.accepted ?? 0;
       for (const step of moving.steps) {
-        if (timeParts().mayBeLong(step, this.#rows)) await this.#upTo(step);
+        const time = timeOf(step);
+        const isLong = time !== null && timeParts().mayBeLong(time, this.#rows);
+        const isWhole = isLong && !(await this.#upTo(time));
         this.#steps.push(step);
+        // Whether it is left out is known before the next one is looked at.
+        if (isWhole) await this.#round(NO_QUESTIONS);
       }
     }
     this.#begun = this.#entries.length;
@@ -95,13 +99,16 @@ export class Round {
     return this.#reports;
   }
 
-  /** What comes before the step, and all parts of it but the last, which is the step itself. */
-  async #upTo(step: TimeStep): Promise<void> {
+  /**
+   * What comes before the step, and all parts of it but the last, which is the step itself. False when a part cannot be
+   * applied: then the step as a whole is tried, and is left out if it cannot be applied either.
+   */
+  async #upTo(step: TimeStep): Promise<boolean> {
     const { ended, ports, questions } = this.#parts;
     const parts = ports.timeParts();
     await this.#round(NO_QUESTIONS);
     let next: TimeStep | null = await parts.next(step, this.#part + 2);
-    if (next === null) return;
+    if (next === null) return true;
     this.#renumber(step, this.#part + 1);
     for (this.#part += 2; next !== null; this.#part += 1) {
       await this.#tell();
@@ -114,10 +121,10 @@ export class Round {
       questions.splice(0, asked.length);
       const end = ended();
       if (end !== null) throw end;
-      // Then the step as a whole is tried, and is left out if it cannot be applied either.
-      if (outcome.refused.has(next)) return;
+      if (outcome.refused.has(next)) return false;
       next = await parts.next(step, this.#part + 1);
     }
+    return true;
   }
 
   /** What is known of the step's record has the number of a part. */
@@ -135,7 +142,10 @@ export class Round {
     if (steps.length === 0) return NOTHING;
     const { ports, refused } = this.#parts;
     const outcome = await ports.rounds().round(steps, size);
-    if (outcome.refused.size > 0) for (const moving of this.#entries) refused(moving, outcome.refused);
+    if (outcome.refused.size > 0) {
+      ports.timeParts().missed();
+      for (const moving of this.#entries) refused(moving, outcome.refused);
+    }
     const { chunks, reports } = this.#untold;
     this.#untold = { chunks: [...chunks, ...outcome.results], reports: [...reports, ...outcome.reports] };
     return outcome;

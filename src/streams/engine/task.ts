@@ -215,6 +215,8 @@ export interface ApplyTask<Shard = HeldShard> {
   readonly progress: SharedArrayBuffer;
   /** Memory for results, this task's alone, used in this order; none when none of the last one's were long. */
   readonly rooms: readonly SharedArrayBuffer[];
+  /** What it emits has been emitted already, and may be the results of many rounds: none is given. */
+  readonly isRedo: boolean;
 }
 
 /** Results of one operator for one step in one shard, as NDJSON. See `result-line.ts` for a line's members. */

@@ -26,6 +26,10 @@ const SPARE_MAX = 4;
 const SPARE_BYTES_MAX = 12 * 1024 * 1024;
 const spare: LineBuffer[] = [];
 
+function keepSpare(lines: LineBuffer): void {
+  if (spare.length < SPARE_MAX && lines.bytes.length <= SPARE_BYTES_MAX) spare.push(lines);
+}
+
 /** A block of which no more than this part is left is full. */
 const REST = 1 / 8;
 
@@ -90,8 +94,15 @@ export class LineSpace {
       taken.set(lines.bytes.subarray(0, length));
       lines.at = 0;
     }
-    if (!isInBlock && spare.length < SPARE_MAX && lines.bytes.length <= SPARE_BYTES_MAX) spare.push(lines);
+    if (!isInBlock) keepSpare(lines);
     return taken;
+  }
+
+  /** As `put`, of what nobody reads. */
+  drop(lines: LineBuffer): void {
+    lines.at = 0;
+    if (lines === this.#inBlock) this.#inBlock = null;
+    else keepSpare(lines);
   }
 
   #roomFor(length: number): Uint8Array {

@@ -8,7 +8,13 @@ import { compilePlan } from '../../../src/streams/define/compile.ts';
 import type { StreamDefinition, WindowDefinition } from '../../../src/streams/define/definition.ts';
 import type { ResultLine } from '../../../src/streams/engine/port.ts';
 import { recordOfPart, TimeParts } from '../../../src/streams/engine/shards/time-parts.ts';
-import type { ApplyTask, ShardReport, Step, StreamThreads } from '../../../src/streams/engine/task.ts';
+import {
+  type ApplyTask,
+  type ShardReport,
+  type Step,
+  type StreamThreads,
+  ThreadLost,
+} from '../../../src/streams/engine/task.ts';
 import { LocalThreads } from '../../../src/streams/engine/threads/local-threads.ts';
 import { BETWEEN_RECORDS } from '../../../src/streams/operator.ts';
 import { lastingStores } from './faults.ts';
@@ -62,7 +68,9 @@ interface Watched {
   readonly threads: NonNullable<RigOptions['threads']>;
 }
 
-function watched(before: (task: ApplyTask) => void = () => undefined): Watched {
+const nothing = (): void => undefined;
+
+function watched(before: (task: ApplyTask) => void = nothing, after: (task: ApplyTask) => void = nothing): Watched {
   const counts: number[] = [];
   return {
     counts,
@@ -78,6 +86,7 @@ function watched(before: (task: ApplyTask) => void = () => undefined): Watched {
           const byShard = new Map<number, number>();
           for (const { count, shard } of result.results) byShard.set(shard, (byShard.get(shard) ?? 0) + count);
           counts.push(...byShard.values());
+          after(task);
           return result;
         },
       };
@@ -177,6 +186,44 @@ describe('time that closes many windows at once', () => {
     const whole = await ticked({});
     assert.equal(whole.length, 1000 * KEYS);
     assert.deepEqual(idsByKey(lines), idsByKey(whole));
+  });
+
+  test('is applied again after a lost thread without results that were given out', async () => {
+    let parts = 0;
+    const { counts, threads } = watched(nothing, ({ steps }) => {
+      if (steps.some((step) => step.kind === 'advance' && step.watermark > 6000)) parts += 1;
+      if (parts !== 10) return;
+      parts += 1;
+      throw new ThreadLost('ended by the test');
+    });
+    const rig = await openRig([streamOf(HOP)], { resultsAtOnce: AT_ONCE, threads });
+    await rig.send('s', EVENTS);
+    await rig.send('s', [END]);
+    await rig.settled();
+    assert.deepEqual(
+      rig.troubles.map(({ message }) => message),
+      ['a thread was lost; its shards are restored'],
+    );
+    assert.ok(Math.max(...counts) <= AT_ONCE, `${Math.max(...counts)} results of a shard at once`);
+    assert.deepEqual(idsByKey(rig.tap.lines()), idsByKey(await linesOf(streamOf(HOP), {})));
+    await rig.close();
+  });
+
+  test('likewise when it was left out before', async () => {
+    let isRefused = true;
+    const { counts, threads } = watched(({ steps }) => {
+      const isLong = steps.some((step) => step.kind === 'advance' && step.watermark > 5400);
+      if (isLong && isRefused) throw new Error('refused by the test');
+    });
+    const rig = await openRig([streamOf(HOP)], { resultsAtOnce: AT_ONCE, threads });
+    await rig.send('s', EVENTS);
+    await rig.send('s', [END]);
+    isRefused = false;
+    await rig.send('s', [{ ...END, at: END.at + 2 }]);
+    await rig.settled();
+    assert.ok(Math.max(...counts) <= AT_ONCE, `${Math.max(...counts)} results of a shard at once`);
+    assert.ok(rig.tap.lines().length > 1000 * KEYS);
+    await rig.close();
   });
 
   test('answers questions between two parts', async () => {

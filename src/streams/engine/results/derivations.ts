@@ -8,7 +8,8 @@
  * to the same batches, however its records were gathered into rounds.
  * Rule: what is taken back, and the outputs `late` and `timeout`, are events of a stream only where its schema can say so:
  * by a boolean field `retraction`, and a text field `output` (`''` for the main one). Otherwise they would count as news.
- * Bound: what one round gave; the pipeline takes nothing further until it is applied.
+ * Bound: what a record gave, by all parts of its time together, as that is one batch; the pipeline takes nothing further
+ * until it is applied.
  */
 import { type Feed, FeedGraph } from '../../feeds.ts';
 import { BETWEEN_RECORDS } from '../../operator.ts';

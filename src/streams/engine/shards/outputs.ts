@@ -43,12 +43,14 @@ export class Gathering {
   /** The chunk the last result went to. */
   #latest: OpenChunk | null = null;
   #space = new LineSpace([]);
+  #isRead = true;
   /** By operator: results with values that could not be had. */
   readonly #failed = new Map<number, { count: number; readonly why: string }>();
 
-  /** Where lines go until the next `take`; without it, to memory of their own. */
-  use(space: LineSpace): void {
+  /** Where lines go until the next `take`; without it, to memory of their own. Not `isRead`: nowhere. */
+  use(space: LineSpace, isRead: boolean): void {
     this.#space = space;
+    this.#isRead = isRead;
   }
 
   /** What comes may have so many bytes of results, as far as that is looked at: beyond that `Emitter`s throw. */
@@ -120,13 +122,18 @@ export class Gathering {
     }
     this.#latest = null;
     this.#open.delete(`${chunk.operator}${chunk.output}`);
-    this.#closed.push(closedOf(chunk, this.#space));
+    this.#end(chunk);
   }
 
   #close(): void {
     this.#latest = null;
-    for (const chunk of this.#open.values()) this.#closed.push(closedOf(chunk, this.#space));
+    for (const chunk of this.#open.values()) this.#end(chunk);
     this.#open.clear();
+  }
+
+  #end(chunk: OpenChunk): void {
+    if (this.#isRead) this.#closed.push(closedOf(chunk, this.#space));
+    else this.#space.drop(chunk.lines);
   }
 
   fail(operator: number, failed: Failed): void {
@@ -144,6 +151,7 @@ export class Gathering {
   take(shard: number): ResultChunk[] {
     this.#close();
     this.#space = new LineSpace([]);
+    this.#isRead = true;
     return this.#closed.splice(0).map((chunk) => ({ ...chunk, shard }));
   }
 }

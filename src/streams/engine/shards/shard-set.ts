@@ -295,7 +295,7 @@ export class ShardSet {
   async #attempt(part: readonly number[], steps: readonly Step[], applied: readonly Step[]): Promise<ApplyResult> {
     for (let tries = 0; ; tries++) {
       try {
-        return await this.#task(part, steps);
+        return await this.#task(part, steps, false);
       } catch (error) {
         if (!isDamage(error) || tries >= RESTORES_MAX + part.length) throw error;
         const { shard } = error.trouble;
@@ -307,13 +307,13 @@ export class ShardSet {
     }
   }
 
-  async #task(part: readonly number[], steps: readonly Step[]): Promise<ApplyResult> {
+  async #task(part: readonly number[], steps: readonly Step[], isRedo: boolean): Promise<ApplyResult> {
     const shards = part.map((shard) => this.#images[shard] as HeldShard);
     const progress = new SharedArrayBuffer(PROGRESS_BYTES);
     const spill = this.#residence?.orders(part) ?? null;
-    const rooms = this.#rooms.take();
+    const rooms = isRedo ? [] : this.#rooms.take();
     const result = await this.#threads
-      .apply({ kind: 'apply', epoch: this.plan.epoch, shards, spill, steps, progress, rooms })
+      .apply({ kind: 'apply', epoch: this.plan.epoch, shards, spill, steps, progress, rooms, isRedo })
       .catch((error: unknown) => {
         throw failureOf(error, new Int32Array(progress), steps);
       });
@@ -330,8 +330,8 @@ export class ShardSet {
   }
 
   /**
-   * Back to the base, and forward again to before the round, or past what of it is `applied`. What this emits has been
-   * emitted already. Throws when that cannot be done however often: then there are no threads, or the base is damaged, too.
+   * Back to the base, and forward again to before the round, or past what of it is `applied`. Throws when that cannot be
+   * done however often: then there are no threads, or the base is damaged, too.
    */
   async #restore(part: readonly number[], applied: readonly Step[] = [], torn = this.#torn(part)): Promise<void> {
     // Who was lost may have been copying, and native code that is slow to end may write there still.
@@ -346,7 +346,7 @@ export class ShardSet {
       }
       try {
         const redo = this.#redo.since(torn, (shard) => (this.#base[shard] as Base).from, applied);
-        for (const [shards, steps] of redo) await this.#task(shards, steps);
+        for (const [shards, steps] of redo) await this.#task(shards, steps, true);
         return;
       } catch (error) {
         // It went well before: whatever ended this thread is not in the steps.

@@ -49,7 +49,14 @@ function placesOf(record: number): number {
   return bits < BITS_MIN ? 0 : 2 ** bits;
 }
 
-const isOfTime = (step: Step): step is TimeStep => step.kind === 'advance' || step.kind === 'tick';
+/** By what time goes on in a step; null: by nothing. Events bring what an earlier step of time was left out with. */
+export function timeOf(step: Step): TimeStep | null {
+  if (step.kind === 'advance' || step.kind === 'tick') return step;
+  if (step.kind !== 'events') return null;
+  const { seq, stream, watermark } = step;
+  return { kind: 'advance', seq, stream, watermark };
+}
+
 const streamOf = (step: TimeStep): number => (step.kind === 'tick' ? TICK : step.stream);
 /** A tick is the watermark of windows of processing time. */
 const untilOf = (step: TimeStep): number => (step.kind === 'tick' ? step.nowMs - 1 : step.watermark);
@@ -85,8 +92,7 @@ export class TimeParts {
    * The step, the next one that time goes on by, may have more results than may come at once. `rows`: events that come
    * with it and are in no shard yet.
    */
-  mayBeLong(step: Step, rows: number): step is TimeStep {
-    if (!isOfTime(step)) return false;
+  mayBeLong(step: TimeStep, rows: number): boolean {
     const windows = this.#windows.get(streamOf(step)) ?? [];
     if (windows.length === 0) return false;
     const until = untilOf(step);
@@ -99,6 +105,11 @@ export class TimeParts {
       const results = keys === 0 ? rows * geometry.slicesMax : closing * (keys + rows);
       return closing > 1 && results > most;
     });
+  }
+
+  /** Time was left out: what that would have closed comes with the next step. */
+  missed(): void {
+    this.#reached.clear();
   }
 
   /** Of what comes before the record's last results. `part`: from 1 on. */

@@ -119,7 +119,7 @@ export class StreamTaskRunner {
     for (const away of task.spill?.away ?? []) this.#shards.delete(away);
     for (const [i, held] of sent.entries()) {
       const order = task.spill?.shards[i] ?? null;
-      shards.push(this.#applyTo(held, plan, task.steps, order, progress, given));
+      shards.push(this.#applyTo(held, plan, task, order, progress, given));
     }
     this.#batches.clear();
     return {
@@ -134,14 +134,14 @@ export class StreamTaskRunner {
   #applyTo(
     held: HeldShard,
     plan: Plan,
-    steps: readonly Step[],
+    { isRedo, steps }: Pick<ApplyTask, 'isRedo' | 'steps'>,
     order: SpillOrder | null,
     progress: Int32Array,
     { queries, results, space }: Given,
   ): ShardReport {
     const disk = new DiskWork(progress);
     const shard = this.#take(held, plan, disk);
-    shard.gathered.use(space);
+    shard.gathered.use(space, !isRedo);
     let copy: ShardImage | null = null;
     let reach: number | null = null;
     for (const step of steps) {
