@@ -1,8 +1,9 @@
 /**
  * Channels over one connection: of one server, or of the primary that Sentinel names.
  *
- * Role: beside `ShardedLink`; the client connects again by itself. Invariant: a connection into a black hole is noticed
- * though nobody sends on it. Every `PROBE_MS` it is asked something, and given up when that is not answered in time.
+ * Role: beside `ShardedLink`; the client connects again by itself. Invariants: a connection into a black hole is noticed
+ * though nobody sends on it: every `PROBE_MS` it is asked something, and given up when that is not answered in time. A
+ * channel counts as listened to once Redis has said so; what it refused is asked for again with each probe.
  */
 import type { Cluster, Redis } from 'ioredis';
 import type { RedisAddress } from './address.ts';
@@ -12,9 +13,18 @@ import { makeClient } from './topology.ts';
 export class SingleLink implements ChannelLink {
   readonly #redis: Redis | Cluster;
   readonly #channels = new Set<string>();
+  /** Those of them that Redis has confirmed on the connection that stands now. */
+  readonly #confirmed = new Set<string>();
   readonly #events: LinkEvents;
   readonly #prober: NodeJS.Timeout;
-  #hadConnection = false;
+  /** Connections so far. */
+  #connections = 0;
+  /** The one of now was given up, and ends. */
+  #leaving = false;
+  #standing = false;
+  /** Something may have been published before what is about to stand. */
+  #missed = false;
+  #refusalTold = false;
   #probing = false;
   #closed = false;
 
@@ -30,7 +40,11 @@ export class SingleLink implements ChannelLink {
   }
 
   get up(): boolean {
-    return this.#redis.status === 'ready';
+    return this.#isConnected && this.#standing && this.#confirmed.size === this.#channels.size;
+  }
+
+  get #isConnected(): boolean {
+    return this.#redis.status === 'ready' && !this.#leaving;
   }
 
   start(): void {
@@ -40,37 +54,62 @@ export class SingleLink implements ChannelLink {
 
   add(channel: string): void {
     this.#channels.add(channel);
-    if (this.up) void this.#listen(channel);
+    if (this.#isConnected) void this.#listen([channel]);
   }
 
   remove(channel: string): void {
+    this.#confirmed.delete(channel);
     // What fails here fails with the connection, and with that its channels are gone.
-    if (this.#channels.delete(channel) && this.up) this.#redis.unsubscribe(channel).catch(() => undefined);
+    if (this.#channels.delete(channel) && this.#isConnected) this.#redis.unsubscribe(channel).catch(() => undefined);
   }
 
   #ready(): void {
-    const listening = [...this.#channels].map((channel) => this.#listen(channel));
     // Who listened before there was a connection has missed something too.
-    const missed = this.#hadConnection || listening.length > 0;
-    this.#hadConnection = true;
-    // Lost again meanwhile: the next connection tells it.
-    void Promise.all(listening).then(() => this.up && this.#events.standing(missed));
+    this.#missed ||= this.#connections > 0 || this.#channels.size > 0;
+    this.#connections++;
+    this.#leaving = false;
+    this.#standing = false;
+    this.#confirmed.clear();
+    void this.#listen([...this.#channels]);
   }
 
-  #listen(channel: string): Promise<unknown> {
-    return this.#redis.subscribe(channel).catch((error: unknown) => {
-      // A connection that broke listens to nothing any more, and hears of what it missed when it is there again.
-      if (!this.#closed && this.up) this.#events.trouble(error, `could not listen to ${channel}`);
-    });
+  async #listen(channels: readonly string[]): Promise<void> {
+    const connection = this.#connections;
+    const answers = await Promise.allSettled(channels.map((channel) => this.#redis.subscribe(channel)));
+    // What the one before said counts no more; the one of now hears of what was missed when it stands.
+    if (connection !== this.#connections || !this.#isConnected || this.#closed) return;
+    for (const [i, channel] of channels.entries()) {
+      const answer = answers[i];
+      if (!this.#channels.has(channel)) continue;
+      if (answer?.status === 'fulfilled') this.#confirmed.add(channel);
+      else this.#refused(channel, answer?.reason);
+    }
+    if (this.#standing || this.#confirmed.size < this.#channels.size) return;
+    const missed = this.#missed;
+    this.#standing = true;
+    this.#missed = false;
+    this.#refusalTold = false;
+    this.#events.standing(missed);
+  }
+
+  #refused(channel: string, error: unknown): void {
+    this.#standing = false;
+    this.#missed = true;
+    if (this.#refusalTold) return;
+    this.#refusalTold = true;
+    this.#events.trouble(error, `could not listen to ${channel}; it is tried again`);
   }
 
   async #probe(): Promise<void> {
-    if (!this.up || this.#probing) return;
+    if (!this.#isConnected || this.#probing) return;
     this.#probing = true;
     try {
       await this.#redis.ping();
+      const missing = [...this.#channels].filter((channel) => !this.#confirmed.has(channel));
+      if (this.#isConnected && (missing.length > 0 || !this.#standing)) await this.#listen(missing);
     } catch (error) {
-      if (this.#closed || !this.up) return;
+      if (this.#closed || !this.#isConnected) return;
+      this.#leaving = true;
       this.#events.trouble(error, 'the connection that listens does not answer; it is made anew');
       this.#redis.disconnect(true);
     } finally {

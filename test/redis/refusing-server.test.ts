@@ -5,11 +5,14 @@ import assert from 'node:assert/strict';
 import { after, beforeEach, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { RedisConnection } from '../../src/redis/connection.ts';
+import { RedisSubscriber } from '../../src/redis/subscriber.ts';
 import { eventually } from '../clients/eventually.ts';
 import { answersAgain, expectUnavailable, PATIENCE_MS } from './connection.contract.ts';
 import { RedisServer } from './redis-server.ts';
 
 const LONGEST_MS = 120_000;
+/** Between two questions for what was refused, twice. */
+const PROBES_MS = 2 * 1000 + 500;
 const RETURNS = 8;
 /** Pauses double from 50 ms, up to half of each is left out, and the first one is. */
 const RETURNS_MS_MIN = 25 + 50 + 100 + 200 + 400 + 800;
@@ -22,11 +25,12 @@ beforeEach(() => {
   told = [];
 });
 
+const note = (fields: object, message: string): void => {
+  const { err } = fields as { readonly err?: Error };
+  told.push(err === undefined ? message : `${message}: ${err.message}`);
+};
+
 async function connected(): Promise<RedisConnection> {
-  const note = (fields: object, message: string): void => {
-    const { err } = fields as { readonly err?: Error };
-    told.push(err === undefined ? message : `${message}: ${err.message}`);
-  };
   const commands = new RedisConnection(server.url, 'test', { warn: note, info: note });
   await commands.ready();
   return commands;
@@ -71,6 +75,53 @@ test('a replica is left again and again, with pauses that grow', { timeout: LONG
     await answersAgain(commands);
   } finally {
     await server.run('REPLICAOF', 'NO', 'ONE');
+    commands.close();
+  }
+});
+
+test('channels that are refused are told once and listened to as soon as they may be, and what was missed is told then', {
+  timeout: LONGEST_MS,
+}, async () => {
+  const commands = await connected();
+  const subscriber = new RedisSubscriber(server.url, { warn: note, info: note });
+  let gaps = 0;
+  subscriber.onGap = () => gaps++;
+  const heard: string[] = [];
+  for (const channel of ['first', 'second', 'third']) subscriber.on(channel, () => heard.push(channel));
+  try {
+    await server.run('ACL', 'SETUSER', 'default', '-subscribe');
+    subscriber.start();
+    await eventually('what was told', () => told.length, Boolean, PATIENCE_MS);
+    // Long enough to be asked for once more.
+    await delay(PROBES_MS);
+    assert.equal(told.length, 1, told.join('\n'));
+    assert.match(told[0] ?? '', /could not listen to first.*NOPERM/);
+    assert.deepEqual([subscriber.up, gaps], [false, 0]);
+    await server.run('ACL', 'SETUSER', 'default', '+subscribe');
+    await eventually('listening', () => subscriber.up, Boolean, PATIENCE_MS);
+    assert.equal(gaps, 1);
+    await commands.command('PUBLISH', 'second', 'x');
+    await eventually(
+      'a message',
+      () => heard,
+      (channels) => channels.includes('second'),
+      PATIENCE_MS,
+    );
+    // One that was refused and is not wanted any more keeps nothing back.
+    await server.run('ACL', 'SETUSER', 'default', '-subscribe');
+    const leave = subscriber.on('fourth', () => undefined);
+    await eventually(
+      'what was told',
+      () => told.length,
+      (count) => count === 2,
+      PATIENCE_MS,
+    );
+    assert.equal(subscriber.up, false);
+    leave();
+    await eventually('listening', () => subscriber.up, Boolean, PATIENCE_MS);
+  } finally {
+    await server.run('ACL', 'SETUSER', 'default', '+subscribe');
+    subscriber.close();
     commands.close();
   }
 });
