@@ -17,11 +17,12 @@
  * - A commit that fails is also written to stderr, as text and not as a line of the log: by `console.error` of LMDB-js before
  *   it rejects, by `fprintf` of LMDB when a page cannot be had. There is no option for either.
  * - LMDB is not asked to write what the disk has no room for: for the text of a write that fails it has 100 bytes, which
- *   large numbers exceed, and `malloc` ends the process, at once or some writes later [seen, LMDB-js 3.5.6].
+ *   large numbers exceed, and `malloc` ends the process, at once or some writes later; and of its lock it maps pages that
+ *   the disk may not have, which is a SIGBUS [seen, LMDB-js 3.5.6].
  * - `mapSize` is no limit (LMDB-js enlarges it); it only spares remapping.
  */
-import { statfsSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, statfsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { restoreLength } from './file-length.ts';
 import { disown, own, ownerOf } from './owner.ts';
@@ -155,6 +156,7 @@ export class LmdbEnvironment {
     const owner = ownerOf(directory);
     if (owner !== 0) throw new StoreUnavailable(`${directory} is in use by process ${owner}`, true);
     try {
+      needRoom(directory, ROOM_BYTES);
       const problem = restoreLength(join(directory, 'data.mdb'));
       if (problem !== null) throw new Error(problem);
       this.#root = open<Buffer, TableKey>(directory, {
@@ -268,15 +270,11 @@ export class LmdbEnvironment {
     return failure;
   }
 
-  #needRoom(changes: readonly Change[]): void {
-    const needed = changes.reduce((sum, { value }) => sum + PAGE_BYTES + (value?.byteLength ?? 0), ROOM_BYTES);
-    const { bavail, bsize } = statfsSync(this.directory);
-    const free = bavail * bsize;
-    if (free < needed) throw new Error(`no space left: ${free} bytes are free on its disk, ${needed} may be needed`);
-  }
-
   async #commit(changes: readonly Change[]): Promise<void> {
-    this.#needRoom(changes);
+    needRoom(
+      this.directory,
+      changes.reduce((sum, { value }) => sum + PAGE_BYTES + (value?.byteLength ?? 0), ROOM_BYTES),
+    );
     const done = this.#owner.ifVersion(OWNER, this.#epoch, () => {
       for (const { database, key, value } of changes) {
         if (value === null) void database.remove(key);
@@ -322,4 +320,13 @@ async function causeOf(error: unknown): Promise<Error> {
   // It is rejected in the callback that rejected the commit; should it not be, the outer error has to do.
   const outer = new Promise<Error>((resolve) => setImmediate(resolve, error as Error));
   return cause === undefined ? (error as Error) : Promise.race([cause, outer]);
+}
+
+/** Throws when the disk that holds the directory, or will hold it, has fewer bytes free. */
+function needRoom(directory: string, bytes: number): void {
+  let existing = directory;
+  while (!existsSync(existing) && dirname(existing) !== existing) existing = dirname(existing);
+  const { bavail, bsize } = statfsSync(existing);
+  const free = bavail * bsize;
+  if (free < bytes) throw new Error(`no space left: ${free} bytes are free on its disk, ${bytes} may be needed`);
 }

@@ -40,7 +40,7 @@ export class Child {
     stderr.on('data', (data: Buffer) => {
       this.errors = (this.errors + data.toString('utf8')).slice(-4000);
     });
-    this.#ended = Promise.all([once(lines, 'close'), once(this.#process, 'exit')]);
+    this.#ended = Promise.all([once(lines, 'close'), once(this.#process, 'close')]);
   }
 
   errors = '';

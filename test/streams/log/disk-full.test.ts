@@ -36,14 +36,19 @@ async function fillAndRecover(scratch: Scratch, name: string, child: Child, make
 
 /** A file system of its own, of which a file takes up a part. */
 class SmallDisk implements Disposable {
-  readonly #directory: string;
+  readonly directory: string;
 
   /** Throws when this user may not have one. */
   constructor(directory: string) {
     mkdirSync(directory);
     execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK_BYTES}`, 'none', directory], { stdio: 'pipe' });
-    this.#directory = directory;
+    this.directory = directory;
     writeFileSync(this.#filler, Buffer.alloc(FILLER_BYTES));
+  }
+
+  /** Nothing is left. */
+  fill(): void {
+    assert.throws(() => writeFileSync(this.#filler, Buffer.alloc(DISK_BYTES + 1)), { code: 'ENOSPC' });
   }
 
   makeRoom(): void {
@@ -51,11 +56,11 @@ class SmallDisk implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    execFileSync('umount', ['-l', this.#directory]);
+    execFileSync('umount', ['-l', this.directory]);
   }
 
   get #filler(): string {
-    return join(this.#directory, 'filler');
+    return join(this.directory, 'filler');
   }
 }
 
@@ -92,4 +97,17 @@ test('a file that may not grow: the same', async () => {
   await using scratch = new Scratch();
   const child = limitedChild(scratch, 2 * 2 ** 20);
   await fillAndRecover(scratch, 'data', child, () => child.liftLimit());
+});
+
+test('a start on a full disk says so, and works once there is room', async (context) => {
+  await using scratch = new Scratch();
+  using disk = smallDisk(join(scratch.directory, 'disk'), context);
+  if (disk === null) return;
+  disk.fill();
+  const child = (): Child => scratch.own(new Child(import.meta.url, 'full-child', [join(disk.directory, 'data'), '1']));
+  const refused = child();
+  const reason = /StoreUnavailable: cannot open .*data: Error: no space left: 0 bytes are free on its disk/;
+  await assert.rejects(refused.says('needs room'), reason);
+  disk.makeRoom();
+  await child().says('needs room');
 });
