@@ -187,7 +187,7 @@ export class StreamEngine {
         applied: () => {
           its.applied();
           this.appliedSeq = Math.max(this.appliedSeq, seq);
-          this.derive(index, seq, arrivalMs);
+          this.derive(seq, arrivalMs);
           resolve();
         },
         failed: (error) => reject(refusalOf(error)),
@@ -249,19 +249,28 @@ export class StreamEngine {
       applied: () => {
         its.applied();
         this.appliedSeq = Math.max(this.appliedSeq, seq);
-        this.derive(TICK, seq, record.nowMs);
+        this.derive(seq, record.nowMs);
       },
       failed: (error) => this.parts.log.warn({ err: error }, 'a tick could not be logged'),
     } satisfies Entry);
   }
 
   /** What follows from the results of a record, or of a batch made of them, before anything later is looked at. */
-  derive(stream: number, seq: number, arrivalMs: number): void {
+  derive(seq: number, arrivalMs: number): void {
     this.#arrivals.delete(Math.floor(seq));
     if (this.pipeline.stopped) return;
-    this.outcomes.derivations.done(stream, seq, (target, at, events) =>
-      this.#enterDerived(target, at, arrivalMs, events),
-    );
+    this.outcomes.derivations.done(seq, {
+      derive: (target, at, events) => this.#enterDerived(target, at, arrivalMs, events),
+      leftOut: (target, record, results) => {
+        const { counters, plan } = this.books[target] as StreamBook;
+        counters.rejected += results;
+        const facts = { stream: plan.name, seq: record, results };
+        this.parts.log.error(
+          facts,
+          'one record led to more results than can become events; the last ones are left out',
+        );
+      },
+    });
   }
 
   /** Results as events of a stream: they follow from the log and are not in it. */

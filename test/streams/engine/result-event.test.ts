@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import type { ResultLine } from '../../../src/streams/engine/port.ts';
-import type { DerivedEvents } from '../../../src/streams/engine/results/derived-body.ts';
+import { DerivedEvents } from '../../../src/streams/engine/results/derived-body.ts';
 import { collectInto, cutEvent, readEvent } from '../../../src/streams/engine/results/result-event.ts';
 import { LineWriter } from '../../../src/streams/engine/shards/result-line.ts';
-import { bytesOfLines } from '../../../src/streams/lines/lines-of.ts';
+import { bytesOfLines, linesOf } from '../../../src/streams/lines/lines-of.ts';
 import { type Keys, newResultRow, type ResultRow } from '../../../src/streams/operator.ts';
 
 const NEITHER = { takesRetractions: false, takesOutputs: false };
@@ -80,11 +80,12 @@ describe('a plain result', () => {
 
 describe('the events of a chunk', () => {
   const collected = (lines: string[], wants = NEITHER): DerivedEvents => {
-    const events: DerivedEvents = { lines: [], from: [], contexts: [] };
+    const events = new DerivedEvents(1);
     const chunk = { seq: 1, operator: 0, shard: 0, output: '' as const, count: lines.length, start: 0, end: 0 };
-    collectInto(events, { ...chunk, lines: bytesOfLines(lines) }, wants);
+    collectInto(events, { ...chunk, lines: bytesOfLines(lines) }, wants, Number.POSITIVE_INFINITY);
     return events;
   };
+  const linesIn = (events: DerivedEvents): string[] => linesOf(events.body(null));
   const evidence = evidenceOf(['1:0'], []);
 
   test('have the later of two values of one name, and what their stream can say of results', () => {
@@ -92,7 +93,7 @@ describe('the events of a chunk', () => {
     const events = [collected([line]), collected([line], { takesRetractions: true, takesOutputs: true })];
     const facts = { end: 0, pane: 0, timing: 'on-time', final: true, host: 'b' };
     assert.deepEqual(
-      events.map(({ lines }) => lines.map((text) => JSON.parse(text) as unknown)),
+      events.map((each) => linesIn(each).map((text) => JSON.parse(text) as unknown)),
       [[{ start: 7, ...facts }], [{ start: 7, ...facts, retraction: false, output: '' }]],
     );
   });
@@ -105,7 +106,7 @@ describe('the events of a chunk', () => {
     ];
     const events = collected(lines);
     assert.deepEqual(
-      events.lines,
+      linesIn(events),
       [lines[0], lines[2]].map((line) => readOf(line as string)),
     );
     assert.deepEqual(

@@ -131,7 +131,7 @@ export class EventsEntry implements Entry {
     this.#book.pendingBytes -= this.#record.body.byteLength;
     this.#ofTime.applied();
     this.#conclude(decoded, lateOf(this.seq, reports)).then(this.#resolve, this.#reject);
-    this.#engine.derive(this.stream, this.seq, this.#record.arrivalMs);
+    this.#engine.derive(this.seq, this.#record.arrivalMs);
   }
 
   /** Its turn in the order of the log is over. Resolves, or rejects, with what its sender is told, once that is kept. */
@@ -154,12 +154,12 @@ export class EventsEntry implements Entry {
   }
 
   failed(error: unknown): void {
-    const { seq, stream } = this;
+    const { seq } = this;
     this.#book.pendingBytes -= this.#record.body.byteLength;
     // A start that reads this record first takes those that come again for the repetition.
     this.#forgetIds();
     // Others wait for what is derived. Of a record of the log nothing is; one that was refused may share its number.
-    if (!Number.isInteger(seq)) this.#engine.derive(stream, seq, this.#record.arrivalMs);
+    if (!Number.isInteger(seq)) this.#engine.derive(seq, this.#record.arrivalMs);
     this.#reject(refusalOf(error));
   }
 }

@@ -1,37 +1,58 @@
 /**
  * Results that become events of streams: gathered per record and stream, and given out when nothing more can come.
  *
- * Role: between the fan-out, which brings results, and the engine, which makes a batch of them. A record of the log leads
- * to at most one batch for each stream: it is given out once every stream that feeds this one, and has events of the
- * record itself, is done with it. Its number is the record's plus the stream's rank (`feeds.ts`) in parts of
- * `BETWEEN_RECORDS`: no two batches have the same, those of a record come in order of the streams, and the same log leads
- * to the same batches, however its records were gathered into rounds.
+ * Role: between the fan-out, which brings results, and the engine, which makes batches of them. What a record of the log
+ * leads to for a stream is given out once every stream that feeds this one, and has events of the record itself, is done
+ * with it: one batch, or, where time went on in parts (`shards/time-parts.ts`), one of several parts each time that
+ * `batchBytes` have come. Their numbers are the record's plus 1, 2, … parts of `BETWEEN_RECORDS`, in the order in which
+ * they are given out: that follows from the plan and the results, so that the same log leads to the same batches, however
+ * its records were gathered into rounds.
  * Rule: what is taken back, and the outputs `late` and `timeout`, are events of a stream only where its schema can say so:
  * by a boolean field `retraction`, and a text field `output` (`''` for the main one). Otherwise they would count as news.
- * Bound: what a record gave, by all parts of its time together, as that is one batch; the pipeline takes nothing further
- * until it is applied.
+ * Bounds: of one record `recordBytesMax` of events, for all streams together; the results behind those are left out.
+ * With so many batches, and as many streams as there may be, there are numbers for all. The pipeline takes nothing
+ * further until they are applied.
  */
 import { type Feed, FeedGraph } from '../../feeds.ts';
 import { BETWEEN_RECORDS } from '../../operator.ts';
 import type { Plan } from '../../plan.ts';
 import { recordOfPart } from '../shards/time-parts.ts';
 import type { ResultChunk } from '../task.ts';
-import type { DerivedEvents } from './derived-body.ts';
+import { DerivedEvents } from './derived-body.ts';
 import { collectInto, type Wants } from './result-event.ts';
 
 interface Target extends Wants {
   readonly index: number;
 }
 
+export const DERIVED_BOUNDS: DerivedBounds = { batchBytes: 8 * 1024 * 1024, recordBytesMax: 512 * 1024 * 1024 };
+
 /** Of one record. */
 interface Gathered {
-  readonly waiting: Map<number, DerivedEvents>;
-  /** Streams whose batch is on its way. */
-  readonly underway: Set<number>;
+  /** By stream; of the last one there may be more. */
+  readonly waiting: Map<number, DerivedEvents[]>;
+  /** Streams whose batches are on their way, by the batches' numbers. */
+  readonly underway: Map<number, number>;
+  /** Batches so far. */
+  batches: number;
+  /** Room for more: bytes. */
+  room: number;
+  /** By stream: results that there was none for. */
+  readonly leftOut: Map<number, number>;
 }
 
-/** `stream` by index; `seq` is between the log's whole numbers. */
-export type Derive = (stream: number, seq: number, events: DerivedEvents) => void;
+/** Streams by index. */
+export interface DerivedPorts {
+  /** `seq` is between the log's whole numbers. */
+  derive(stream: number, seq: number, events: DerivedEvents): void;
+  /** So many results of the record that there was no room for. */
+  leftOut(stream: number, record: number, results: number): void;
+}
+
+export interface DerivedBounds {
+  readonly batchBytes: number;
+  readonly recordBytesMax: number;
+}
 
 export class Derivations {
   #graph: FeedGraph;
@@ -39,7 +60,10 @@ export class Derivations {
   #targets: readonly (readonly Target[])[];
   readonly #records = new Map<number, Gathered>();
 
-  constructor(plan: Plan, feeds: readonly Feed[]) {
+  readonly #bounds: DerivedBounds;
+
+  constructor(plan: Plan, feeds: readonly Feed[], bounds = DERIVED_BOUNDS) {
+    this.#bounds = bounds;
     this.#graph = new FeedGraph(plan, feeds);
     const targets = plan.streams.map(({ fields, index }) => ({
       index,
@@ -60,37 +84,63 @@ export class Derivations {
   collect(chunk: ResultChunk): void {
     for (const target of this.#targets[chunk.operator] ?? []) {
       if (chunk.output !== '' && !target.takesOutputs) continue;
-      const events = this.#eventsOf(chunk.seq, target.index);
-      events.from.push({ operator: chunk.operator, first: events.lines.length });
-      collectInto(events, chunk, target);
+      this.#gather(chunk, target);
     }
   }
 
-  #eventsOf(seq: number, target: number): DerivedEvents {
-    const record = Math.floor(recordOfPart(seq));
-    const gathered = this.#records.get(record) ?? { waiting: new Map(), underway: new Set() };
-    this.#records.set(record, gathered);
-    const events = gathered.waiting.get(target) ?? { lines: [], from: [], contexts: [] };
-    gathered.waiting.set(target, events);
-    return events;
+  #gather(chunk: ResultChunk, target: Target): void {
+    const record = Math.floor(recordOfPart(chunk.seq));
+    const gathered = this.#records.get(record) ?? this.#begun(record);
+    const batches = gathered.waiting.get(target.index) ?? [new DerivedEvents(chunk.seq)];
+    gathered.waiting.set(target.index, batches);
+    let events = batches.at(-1) as DerivedEvents;
+    if (events.seq !== chunk.seq && events.bytes >= this.#bounds.batchBytes) {
+      events = new DerivedEvents(chunk.seq);
+      batches.push(events);
+    }
+    events.seq = chunk.seq;
+    const before = events.bytes;
+    const leftOut = collectInto(events, chunk, target, gathered.room);
+    gathered.room -= events.bytes - before;
+    if (leftOut === 0) return;
+    // Nor do shorter ones come in behind those: which they are may change with how results were cut into chunks.
+    gathered.room = 0;
+    gathered.leftOut.set(target.index, (gathered.leftOut.get(target.index) ?? 0) + leftOut);
   }
 
-  /** A record, or the batch of a stream that was made of its results, is applied or left out: its results are all here. */
-  done(stream: number, seq: number, derive: Derive): void {
+  #begun(record: number): Gathered {
+    const room = this.#bounds.recordBytesMax;
+    const gathered = { waiting: new Map(), underway: new Map(), batches: 0, room, leftOut: new Map() };
+    this.#records.set(record, gathered);
+    return gathered;
+  }
+
+  /** A record, or a batch of a stream that was made of its results, is applied or left out: its results are all here. */
+  done(seq: number, { derive, leftOut }: DerivedPorts): void {
     const record = Math.floor(seq);
     const gathered = this.#records.get(record);
     if (gathered === undefined) return;
     const { underway, waiting } = gathered;
-    if (seq !== record) underway.delete(stream);
-    for (const [target, { lines }] of waiting) if (lines.length === 0) waiting.delete(target);
-    for (const target of [...waiting.keys()].sort((a, b) => this.#rankOf(a) - this.#rankOf(b))) {
-      if (this.#isFed(target, underway) || this.#isFed(target, waiting.keys())) continue;
-      const events = waiting.get(target) as DerivedEvents;
-      waiting.delete(target);
-      underway.add(target);
-      derive(target, record + this.#rankOf(target) / BETWEEN_RECORDS, events);
+    underway.delete(seq);
+    for (const [target, batches] of waiting) {
+      const filled = batches.filter(({ count }) => count > 0);
+      if (filled.length > 0) waiting.set(target, filled);
+      else waiting.delete(target);
     }
-    if (underway.size === 0) this.#records.delete(record);
+    for (const target of [...waiting.keys()].sort((a, b) => this.#rankOf(a) - this.#rankOf(b))) {
+      if (this.#isFed(target, underway.values()) || this.#isFed(target, waiting.keys())) continue;
+      const batches = waiting.get(target) ?? [];
+      waiting.delete(target);
+      for (const events of batches) {
+        gathered.batches += 1;
+        const at = record + gathered.batches / BETWEEN_RECORDS;
+        underway.set(at, target);
+        derive(target, at, events);
+      }
+    }
+    if (underway.size > 0) return;
+    this.#records.delete(record);
+    for (const [target, results] of gathered.leftOut) leftOut(target, record, results);
   }
 
   #rankOf(stream: number): number {

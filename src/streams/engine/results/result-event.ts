@@ -29,26 +29,31 @@ const RETRACTION = ',"retraction":';
 const FAILED = ',"failed":';
 const OWN_NAMES = ['start', 'end', 'pane', 'timing', 'final'] as const;
 
-/** Adds the events that the results of a chunk are. */
-export function collectInto(events: DerivedEvents, { lines, output }: ResultChunk, wants: Wants): void {
+/** Adds the events that the results of a chunk are. Gives how many had no room, which is in bytes. */
+export function collectInto(
+  events: DerivedEvents,
+  { lines, operator, output }: ResultChunk,
+  wants: Wants,
+  room: number,
+): number {
   const texts = linesOf(lines);
   const isPlain = output === '' && !wants.takesRetractions && !wants.takesOutputs && namesDiffer(texts[0] ?? '');
-  for (let i = 0; i < texts.length; i++) {
-    const text = texts[i] as string;
-    const cut = isPlain ? cutEvent(text) : '';
-    if (cut === '') collectRead(events, text, wants);
-    else {
-      events.lines.push(cut);
-      events.contexts.push(NO_CONTEXT);
+  const made: string[] = [];
+  const contexts: OwnContext[] = [];
+  for (const text of texts) {
+    let event = isPlain ? cutEvent(text) : '';
+    let context = NO_CONTEXT;
+    if (event === '') {
+      const result = JSON.parse(text) as ResultLine;
+      if (result.retraction === true && !(wants.takesRetractions && isOfResult('retraction', result))) continue;
+      event = readEvent(result, wants);
+      context = contextIn(result);
     }
+    made.push(event);
+    contexts.push(context);
   }
-}
-
-function collectRead(events: DerivedEvents, text: string, wants: Wants): void {
-  const result = JSON.parse(text) as ResultLine;
-  if (result.retraction === true && !(wants.takesRetractions && isOfResult('retraction', result))) return;
-  events.lines.push(readEvent(result, wants));
-  events.contexts.push(contextIn(result));
+  events.begin(operator);
+  return events.add(made, contexts, room);
 }
 
 const contextIn = ({ context }: ResultLine): OwnContext =>
