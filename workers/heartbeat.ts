@@ -14,13 +14,18 @@ const setup = workerData as HeartSetup;
 const { commandMsMax, redisUrl, tlsCaFile } = setup;
 const tell = (message: FromHeart): void => parentPort?.postMessage(message);
 
-/** Errors keep what says something when they are copied to the other thread. */
+/** Errors keep what says something when they are copied to the other thread: those of a client may hold what cannot be. */
 function log(level: 'info' | 'warn'): (fields: object, message: string) => void {
   return (fields, message) => {
     const err = (fields as { err?: unknown }).err;
-    const told = err === undefined ? fields : { ...fields, err: err instanceof Error ? err.message : String(err) };
+    const told = err === undefined ? fields : { ...fields, err: said(err) };
     tell({ kind: 'log', level, fields: told, message });
   };
+}
+
+/** As the log writes errors of this thread: an object, so that the member has one type in every line. */
+function said(error: unknown): object {
+  return error instanceof Error ? { type: error.name, message: error.message } : { message: String(error) };
 }
 
 const redisLog = { info: log('info'), warn: log('warn') };

@@ -76,13 +76,14 @@ function reportText(configured: Configured, streams: readonly StreamSummary[]): 
   );
   const budget = memoryBudget(configured.settings, configured.machine.memoryMiB);
   const note = budgetNote(budget);
+  const whatWidth = Math.max(...budget.lines.map(({ what }) => what.length));
   return [
     configured.loaded.file === null ? 'no configuration file' : `configuration file ${configured.loaded.file}`,
     '',
     ...lines,
     '',
     `memory reserved ${budget.reservedMiB} MiB, all limits at once ${budget.peakMiB} MiB, machine ${budget.machineMiB} MiB`,
-    ...budget.lines.map(budgetText),
+    ...budget.lines.map((line) => budgetText(line, whatWidth)),
     ...(note === null ? [] : [`note: ${note}`]),
     ...streams.map(streamText),
     'ok',
@@ -90,9 +91,9 @@ function reportText(configured: Configured, streams: readonly StreamSummary[]): 
   ].join('\n');
 }
 
-function budgetText(line: BudgetLine): string {
+function budgetText(line: BudgetLine, whatWidth: number): string {
   const peak = `${Math.ceil(line.peakBytes / MIB)} MiB`;
-  return `  ${line.what.padEnd(16)}${peak.padStart(12)}${line.setBy === '' ? '' : `  (${line.setBy})`}`;
+  return `  ${line.what.padEnd(whatWidth)}${peak.padStart(12)}${line.setBy === '' ? '' : `  (${line.setBy})`}`;
 }
 
 function reportJson(configured: Configured, streams: readonly StreamSummary[]): string {

@@ -4,12 +4,13 @@
  *
  * Role: called once by `compile.ts`. Each rule has its own line; none stops the others.
  */
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { isRedisUrl } from '../redis/address.ts';
 import { FILE_EXTENSIONS, isConfigFile } from './file.ts';
 import { isEveryInterface } from './host-name.ts';
 import { type LoadedConfig, valueAt } from './load.ts';
 import { type Option, optionNamed } from './options.ts';
+import { isPublicKey, unreadablePem, wrongPair } from './pem.ts';
 import { DEFAULT_ORIGIN, type Origin, originLabel, problemWith } from './problem.ts';
 import type { FullConfig } from './raw.ts';
 
@@ -77,18 +78,12 @@ function checkTls({ config, refuse, beside }: Check): void {
   if (config.tlsKey !== '' && config.tlsCert === '') refuse('tlsKey', `needs ${beside('tlsKey', 'tlsCert')} beside it`);
   if (config.tlsCert !== '' && config.tlsKey === '')
     refuse('tlsCert', `needs ${beside('tlsCert', 'tlsKey')} beside it`);
-  for (const name of ['tlsKey', 'tlsCert'] as const) {
-    const reason = config[name] === '' ? null : unreadable(config[name]);
-    if (reason !== null) refuse(name, reason);
-  }
-}
-
-function unreadable(path: string): string | null {
-  try {
-    return readFileSync(path).includes('-----BEGIN') ? null : 'must be a PEM file';
-  } catch (error) {
-    return `cannot be read: ${(error as NodeJS.ErrnoException).code}`;
-  }
+  const named = (['tlsKey', 'tlsCert'] as const).filter((name) => config[name] !== '');
+  const reasons = named.map((name) => unreadablePem(config[name]));
+  for (const [n, name] of named.entries()) if (reasons[n]) refuse(name, reasons[n]);
+  if (named.length < 2 || reasons.some((reason) => reason !== null)) return;
+  const wrong = wrongPair(config.tlsKey, config.tlsCert);
+  if (wrong !== null) refuse(wrong.of === 'key' ? 'tlsKey' : 'tlsCert', wrong.reason);
 }
 
 function checkNames({ config, refuse, beside }: Check): void {
@@ -150,7 +145,7 @@ function noStreamFile(file: string): string | null {
 
 function checkRedis({ config, refuse, beside }: Check): void {
   const { tlsCa, url } = config.cluster;
-  const reason = tlsCa === '' ? null : unreadable(tlsCa);
+  const reason = tlsCa === '' ? null : unreadablePem(tlsCa);
   if (reason !== null) refuse('cluster.tlsCa', reason);
   if (url !== '' && !/^https?:\/\/[^/]+\/?$/.test(url)) {
     refuse('cluster.url', 'must be http:// or https:// with a host and port, without a path');
@@ -180,7 +175,10 @@ function checkAuth({ config, refuse, beside }: Check): void {
         `exactly one of it and ${beside('auth.jwt.jwksUri', 'auth.jwt.publicKeyPem')} must be set`,
       );
     }
-    if (jwt.jwksUri !== '' && !URL.canParse(jwt.jwksUri)) refuse('auth.jwt.jwksUri', 'must be a URL');
+    if (jwt.jwksUri !== '' && !isWebUrl(jwt.jwksUri)) refuse('auth.jwt.jwksUri', 'must be an https:// or http:// URL');
+    if (jwt.publicKeyPem !== '' && jwt.jwksUri === '' && !isPublicKey(jwt.publicKeyPem)) {
+      refuse('auth.jwt.publicKeyPem', 'must be a public key, PEM, the text itself and not the name of a file');
+    }
     const unknown = jwt.algorithms.find((name) => !ALGORITHMS.includes(name));
     if (unknown !== undefined) refuse('auth.jwt.algorithms', `${unknown} must be one of ${ALGORITHMS.join(', ')}`);
     if (jwt.algorithms.length === 0) refuse('auth.jwt.algorithms', 'must name at least one algorithm');
@@ -192,4 +190,8 @@ function checkAuth({ config, refuse, beside }: Check): void {
   for (const name of ['requiredScopes', 'authorizationServers'] as const) {
     if (config.auth[name].length > 0) refuse(`auth.${name}`, 'needs auth.tokens or auth.jwt, or nobody could get in');
   }
+}
+
+function isWebUrl(text: string): boolean {
+  return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
 }

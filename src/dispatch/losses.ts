@@ -121,7 +121,9 @@ export class Losses {
     const key = culprit?.entry.key ?? leftBy;
     const name = culprit?.entry.name ?? this.#ports.entryName(leftBy);
     meters.workerLost(reason, name);
-    const detail = { worker: load.worker.index, reason, entry: name, cause: message };
+    const { correlationId } = culprit?.extras ?? {};
+    const named = correlationId === undefined ? { entry: name } : { entry: name, correlationId };
+    const detail = { worker: load.worker.index, reason, ...named, cause: message };
     if (reason === LEFT)
       log.warn(detail, 'worker lost: it stood without a call; the entry is the one that ran there last');
     else if (load.retiring !== '' && reason !== 'memory' && culprit === null) log.info(detail, 'worker replaced');

@@ -20,7 +20,8 @@ export interface Meters {
   /** Jobs in one message to a worker. */
   batchSent(jobs: number): void;
   callerRan(ms: number): void;
-  shed(reason: 'queue-full' | 'share' | 'draining' | 'limit'): void;
+  /** `share`: it gave way to a client with fewer; `limit`: of inline calls, of streams; `rate`: a budget of `rateLimits`. */
+  shed(reason: 'queue-full' | 'share' | 'draining' | 'limit' | 'rate'): void;
   /** A worker was ended, or has ended, for a `reason` of `dispatch/losses.ts`. `entry` is the culprit's name or `''`. */
   workerLost(reason: string, entry: string): void;
   workerStarted(): void;

@@ -27,10 +27,6 @@ export const METHODS = [
   'tasks/get',
   'tasks/update',
   'tasks/cancel',
-  'notifications/initialized',
-  'notifications/cancelled',
-  'notifications/progress',
-  'notifications/roots/list_changed',
 ] as const;
 
 export const OUTCOMES: readonly Outcome[] = [
@@ -44,7 +40,7 @@ export const OUTCOMES: readonly Outcome[] = [
   'internal',
 ];
 
-export const SHED_REASONS = ['queue-full', 'share', 'draining', 'limit'] as const;
+export const SHED_REASONS = ['queue-full', 'share', 'draining', 'limit', 'rate'] as const;
 
 /** Entry names kept apart; further ones share `other`. */
 export const ENTRIES_MAX = 1000;

@@ -6,6 +6,7 @@
  * the log, never to the client.
  * Source of the codes: JSON-RPC 2.0 section 5.1 and the MCP specification's reserved range -32020…-32099.
  */
+import type { Outcome } from '../observe/port.ts';
 import { RedisUnavailable } from '../redis/unavailable.ts';
 
 export interface FaultRow {
@@ -71,6 +72,29 @@ export interface Fault {
 
 export function fault(name: FaultName, message: string, data?: object): Fault {
   return { name, message, data };
+}
+
+/** How a request that ended so is counted. */
+export function outcomeOf(name: FaultName): Outcome {
+  switch (name) {
+    case 'overloaded':
+    case 'draining':
+    case 'rateLimited':
+    case 'limitReached':
+    case 'unavailable':
+      return 'shed';
+    case 'timeout':
+      return 'timeout';
+    case 'outcomeUnknown':
+    case 'workerLost':
+    case 'quarantined':
+      return 'lost';
+    case 'internal':
+    case 'resultTooLarge':
+      return 'internal';
+    default:
+      return 'invalid';
+  }
 }
 
 /** A call refused for load: `retryAfterMs` stands in `data` and, in seconds, in the `Retry-After` header. */

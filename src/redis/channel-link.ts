@@ -7,6 +7,8 @@
 export interface ChannelLink {
   /** Every channel is listened to. */
   readonly up: boolean;
+  /** As `up`, but for channels that were added just now: Redis has not refused them, and has not confirmed them. */
+  readonly standing: boolean;
   /** Begins to connect; does not wait. */
   start(): void;
   add(channel: string): void;

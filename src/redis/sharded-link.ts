@@ -77,6 +77,10 @@ export class ShardedLink implements ChannelLink {
     return this.#standing;
   }
 
+  get standing(): boolean {
+    return this.#standing;
+  }
+
   start(): void {
     this.#started = true;
     void this.#place();

@@ -40,7 +40,11 @@ export class SingleLink implements ChannelLink {
   }
 
   get up(): boolean {
-    return this.#isConnected && this.#standing && this.#confirmed.size === this.#channels.size;
+    return this.standing && this.#confirmed.size === this.#channels.size;
+  }
+
+  get standing(): boolean {
+    return this.#isConnected && this.#standing;
   }
 
   get #isConnected(): boolean {

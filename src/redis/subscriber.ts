@@ -49,6 +49,11 @@ export class RedisSubscriber {
     return this.#link.up;
   }
 
+  /** What is wrong: `not heard`, or `''`. A channel that was added a moment ago is nothing wrong. */
+  get trouble(): string {
+    return this.#link.standing ? '' : 'not heard';
+  }
+
   /** Begins to connect, and goes on by itself; does not wait. */
   start(): void {
     this.#link.start();

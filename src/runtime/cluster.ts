@@ -98,8 +98,12 @@ export class ClusterNode {
     const remote = this.#remote;
     meters.gauge('millrace_forwarded_calls', 'Calls that other nodes run for this one.', () => remote.size);
     meters.gauge('millrace_served_calls', 'Calls that this node runs for others.', () => this.#served.size);
-    meters.gauge('millrace_forwarded_total', 'Calls sent to other nodes since the start.', () => remote.forwarded);
-    meters.gauge('millrace_forward_retries_total', 'Calls sent to a second node.', () => remote.retries);
+    for (const [name, help, read] of [
+      ['millrace_forwarded_total', 'Calls sent to other nodes since the start.', () => remote.forwarded],
+      ['millrace_forward_retries_total', 'Calls sent to a second node.', () => remote.retries],
+    ] as const) {
+      meters.counter({ name, help, labelNames: [], read: (visit) => visit({}, read()) });
+    }
     meters.gauge('millrace_open_breakers', 'Nodes that are not asked for now.', () => choice.openBreakers);
   }
 

@@ -71,11 +71,11 @@ export function assembleProtocol(options: ProtocolOptions): Protocol {
     monotonicMs: now,
     randomId: () => randomBytes(20).toString('base64url'),
   });
-  const listen = new Listen({ bus, tasks, settings, metaJson, log });
+  const listen = new Listen({ bus, tasks, settings, metaJson, log, meters });
   const guards = openGuards({ settings, shared, catalogue, meters, log, now });
   const methods = createMethods({ ...options, tasks, listen, guards });
   const limits = { ...settings.sessions, streamKeepAliveMs: settings.streamKeepAliveMs };
-  const hubOptions = { bus, dispatcher, limits, log, nowMs: now };
+  const hubOptions = { bus, dispatcher, limits, log, meters, nowMs: now };
   const hub = new SessionHub({ ...hubOptions, store, events, relay });
   const connectionHub = relay === null ? hub : new SessionHub({ ...hubOptions, ...connectionSessions });
   const sessions = new HttpSessions({ hub, methods, catalogue });

@@ -76,8 +76,9 @@ export async function openRedisState(settings: Settings, log: Log, embedded: Sha
     peers,
     secret: SharedSecret.of(secret.current),
     get degraded() {
-      const trouble = commands.trouble === '' ? [] : [`redis ${commands.trouble}`];
-      return [...new Set([...trouble, ...membership.degraded])];
+      // Where commands cannot be sent nothing is heard either: that is said once.
+      const trouble = commands.trouble === '' ? subscriber.trouble : commands.trouble;
+      return [...new Set([...(trouble === '' ? [] : [`redis ${trouble}`]), ...membership.degraded])];
     },
     async close() {
       secret.close();

@@ -19,6 +19,8 @@ const ACKNOWLEDGED_PREFIX = '{"jsonrpc":"2.0","method":"notifications/subscripti
 export class ListenStream {
   /** What it is indexed under; see `changeKey`. */
   readonly keys: Set<string>;
+  /** Whose it is, as `Caller.share` says. */
+  readonly share: string;
   readonly #channel: Channel;
   readonly #idJson: string;
   readonly #tail: string;
@@ -27,8 +29,9 @@ export class ListenStream {
   #acknowledged = false;
   #open = true;
 
-  constructor(idJson: string, channel: Channel, keys: Set<string>) {
+  constructor(idJson: string, channel: Channel, keys: Set<string>, share: string) {
     this.keys = keys;
+    this.share = share;
     this.#idJson = idJson;
     this.#channel = channel;
     this.#tail = `${idJson}}}}`;

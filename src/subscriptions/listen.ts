@@ -5,13 +5,14 @@
  * through one bus subscription and one index. A change that nobody listens to costs one map look-up; one that many
  * listen to is encoded once, up to the stream's own id.
  * Invariants: the acknowledgement is the first message of a stream; a stream hears only what it was acknowledged for;
- * a task's changes reach only streams of the principal that owns it; `size` never passes `listenStreamsMax`.
+ * a task's changes reach only streams of the principal that owns it; `size` never passes `listenStreamsMax`, and when it
+ * is reached a stream of whoever has most ends for one of somebody who has fewer (`StreamShares`).
  * Keep-alive comments, byte limits and the detection of a lost client belong to the channel.
  */
 import type { Settings } from '../config/settings.ts';
-import type { Log } from '../observe/port.ts';
+import type { Log, Meters, Outcome } from '../observe/port.ts';
 import type { Caller, Channel, JsonObject, OpenRequest } from '../protocol/channel.ts';
-import { encodeFault, FAULTS, type Fault, fault, faultFrom } from '../protocol/faults.ts';
+import { encodeFault, FAULTS, type Fault, fault, faultFrom, outcomeOf } from '../protocol/faults.ts';
 import type { MaybePromise } from '../sessions/port.ts';
 import type { Tasks } from '../tasks/port.ts';
 import { changeKey, changeNamed, taskKey } from './change-key.ts';
@@ -19,6 +20,7 @@ import { type Filter, honouredJson, parseFilter } from './filter.ts';
 import type { ListenPort } from './listen-port.ts';
 import { ListenStream, SUBSCRIPTION_ID_KEY } from './listen-stream.ts';
 import type { Bus, Change } from './port.ts';
+import { StreamShares } from './stream-shares.ts';
 
 type NamedChange = Exclude<Change, { kind: 'missed' }>;
 
@@ -30,11 +32,15 @@ export interface ListenOptions {
   /** `_meta` of the result that ends a stream, as JSON: the server's name and version. */
   readonly metaJson: string;
   readonly log: Pick<Log, 'info' | 'error'>;
+  readonly meters: Pick<Meters, 'requestFinished' | 'shed'>;
 }
+
+const METHOD = 'subscriptions/listen';
 
 export class Listen implements ListenPort {
   readonly #options: ListenOptions;
   readonly #streams = new Set<ListenStream>();
+  readonly #shares = new StreamShares<ListenStream>();
   /** `changeKey` → streams that asked for it. No empty sets. */
   readonly #index = new Map<string, Set<ListenStream>>();
 
@@ -49,16 +55,22 @@ export class Listen implements ListenPort {
 
   open(caller: Caller, idJson: string, params: JsonObject, channel: Channel): OpenRequest | null {
     const filter = parseFilter(params, this.#options.settings.listenResourcesMax);
-    if ('message' in filter) return refuse(channel, idJson, filter);
+    if ('message' in filter) return this.#refuse(channel, idJson, filter);
     if (!channel.canStream) {
-      return refuse(channel, idJson, fault('notAcceptable', 'subscriptions/listen answers with text/event-stream'));
+      return this.#refuse(
+        channel,
+        idJson,
+        fault('notAcceptable', 'subscriptions/listen answers with text/event-stream'),
+      );
     }
     const limit = this.#options.settings.listenStreamsMax;
-    if (this.#streams.size >= limit) {
+    const share = caller.share();
+    if (this.#streams.size >= limit && !this.#makeRoom(share)) {
+      this.#options.meters.shed('limit');
       // In band and -32603, as clients of this revision know it; a 503 would look like a lost server.
-      return refuse(channel, idJson, fault('internal', 'subscription limit reached', { limit }));
+      return this.#refuse(channel, idJson, fault('internal', 'subscription limit reached', { limit }), 'shed');
     }
-    const stream = new ListenStream(idJson, channel, keysOf(filter));
+    const stream = new ListenStream(idJson, channel, keysOf(filter), share);
     this.#add(stream);
     const owned = this.#ownTasks(filter.taskIds ?? [], caller.principal?.id ?? null);
     if (owned instanceof Promise) {
@@ -75,9 +87,21 @@ export class Listen implements ListenPort {
   closeAll(reason: string): void {
     if (this.#streams.size === 0) return;
     this.#options.log.info({ streams: this.#streams.size, reason }, 'subscription streams ended');
-    for (const stream of this.#streams) stream.end(this.#options.metaJson);
-    this.#streams.clear();
-    this.#index.clear();
+    for (const stream of [...this.#streams]) this.#end(stream);
+  }
+
+  /** Whether there is room now for a stream of this share. */
+  #makeRoom(share: string): boolean {
+    const stream = this.#shares.givesWay(share);
+    if (stream === null) return false;
+    this.#options.meters.shed('share');
+    this.#end(stream);
+    return true;
+  }
+
+  #end(stream: ListenStream): void {
+    stream.end(this.#options.metaJson);
+    this.#remove(stream);
   }
 
   #fanOut(change: Change): void {
@@ -109,6 +133,7 @@ export class Listen implements ListenPort {
       stream.forget(key);
       this.#unindex(stream, key);
     }
+    this.#options.meters.requestFinished(METHOD, 'ok', 0);
     stream.acknowledge(honouredJson(filter, ownTaskIds));
   }
 
@@ -116,7 +141,13 @@ export class Listen implements ListenPort {
     this.#options.log.error({ err: cause }, 'the task store failed while a subscription was opened');
     if (!stream.open) return;
     this.#cancel(stream);
-    refuse(channel, idJson, faultFrom(cause));
+    this.#refuse(channel, idJson, faultFrom(cause));
+  }
+
+  #refuse(channel: Channel, idJson: string, refusal: Fault, outcome: Outcome = outcomeOf(refusal.name)): null {
+    this.#options.meters.requestFinished(METHOD, outcome, 0);
+    channel.respond(FAULTS[refusal.name].status, encodeFault(idJson, refusal), 0);
+    return null;
   }
 
   #ownTasks(taskIds: readonly string[], principalId: string | null): MaybePromise<string[]> {
@@ -130,6 +161,7 @@ export class Listen implements ListenPort {
 
   #add(stream: ListenStream): void {
     this.#streams.add(stream);
+    this.#shares.add(stream.share, stream);
     for (const key of stream.keys) {
       const streams = this.#index.get(key);
       if (streams === undefined) this.#index.set(key, new Set([stream]));
@@ -139,7 +171,12 @@ export class Listen implements ListenPort {
 
   #cancel(stream: ListenStream): void {
     stream.drop();
+    this.#remove(stream);
+  }
+
+  #remove(stream: ListenStream): void {
     this.#streams.delete(stream);
+    this.#shares.remove(stream.share, stream);
     for (const key of stream.keys) this.#unindex(stream, key);
   }
 
@@ -149,11 +186,6 @@ export class Listen implements ListenPort {
     streams.delete(stream);
     if (streams.size === 0) this.#index.delete(key);
   }
-}
-
-function refuse(channel: Channel, idJson: string, refusal: Fault): null {
-  channel.respond(FAULTS[refusal.name].status, encodeFault(idJson, refusal), 0);
-  return null;
 }
 
 function keysOf(filter: Filter): Set<string> {

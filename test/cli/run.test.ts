@@ -48,6 +48,12 @@ describe('usage', () => {
   });
 });
 
+const STREAM = {
+  name: 'orders',
+  schema: { fields: { at: 'integer', n: 'number' }, timestamp: { field: 'at', unit: 'ms' }, key: [] },
+  windows: [{ name: 'w', type: 'tumbling', sizeMs: 1000, aggregates: { n: 'count' } }],
+};
+
 describe('check', () => {
   test('prints each value with the place it came from', async (context) => {
     const cwd = folderWith(context, { 'millrace.config.yaml': 'port: 9000\nqueueSize: 5\nserver: {name: mill}\n' });
@@ -67,6 +73,15 @@ describe('check', () => {
     ]) {
       assert.match(out, line);
     }
+  });
+
+  test('writes the memory of each part under that of the others, however long its name is', async (context) => {
+    const streams = JSON.stringify([STREAM]);
+    const { code, out } = await inProcess(['check'], { cwd: folderWith(context), env: { MILLRACE_STREAMS: streams } });
+    assert.equal(code, 0);
+    const parts = out.split('\n').filter((line) => / MiB( {2}\(|$)/.test(line) && line.startsWith('  '));
+    assert.ok(parts.length > 5, out);
+    assert.equal(new Set(parts.map((line) => line.indexOf(' MiB'))).size, 1, parts.join('\n'));
   });
 
   test('says the same as JSON', async (context) => {

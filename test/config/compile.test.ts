@@ -6,7 +6,10 @@ import { inUrl, isEveryInterface } from '../../src/config/host-name.ts';
 import { thisMachine } from '../../src/config/machine.ts';
 import type { RawConfig } from '../../src/config/raw.ts';
 import { MILLRACE_VERSION } from '../../src/config/version.ts';
+import { makeCertificates } from '../redis/certificates.ts';
 import { folderWith, given, MACHINE, problemsOf, settingsFrom } from './sources.ts';
+
+const ENCRYPTED_KEY = '-----BEGIN ENCRYPTED PRIVATE KEY-----\nMII=\n-----END ENCRYPTED PRIVATE KEY-----\n';
 
 const compile = (raw: RawConfig) => compileSettings(raw, MACHINE);
 const refusals = (raw: unknown) => problemsOf(() => compile(raw as RawConfig));
@@ -98,6 +101,23 @@ describe('cross-checks', () => {
     ]);
   });
 
+  test('a key that its certificate is not for, or that nobody can read, is refused before a port is opened', async (context) => {
+    const [own, other] = [await makeCertificates(), await makeCertificates()];
+    context.after(() => Promise.all([own.remove(), other.remove()]));
+    const { certFile: tlsCert, keyFile: tlsKey } = own;
+    const folder = folderWith(context, { 'locked.pem': ENCRYPTED_KEY, 'cut.pem': '-----BEGIN CERTIFICATE-----\nMII' });
+    const [locked, cut] = [join(folder, 'locked.pem'), join(folder, 'cut.pem')];
+    assert.deepEqual(compile({ tlsKey, tlsCert }).tls, { keyFile: tlsKey, certFile: tlsCert });
+    for (const [pair, problem] of [
+      [{ tlsKey: other.keyFile, tlsCert }, `tlsKey = ${other.keyFile}: is not the key of the certificate`],
+      [{ tlsKey: tlsCert, tlsCert }, `tlsKey = ${tlsCert}: holds no private key that can be read`],
+      [{ tlsKey: locked, tlsCert }, `tlsKey = ${locked}: is encrypted: it must be a key without a passphrase`],
+      [{ tlsKey, tlsCert: cut }, `tlsCert = ${cut}: holds no certificate that can be read`],
+    ] as const) {
+      assert.deepEqual(await refusals(pair), [problem]);
+    }
+  });
+
   test('hints use the words of the place the value came from', async (context) => {
     const folder = folderWith(context, { 'key.pem': '-----BEGIN PRIVATE KEY-----' });
     const key = join(folder, 'key.pem');
@@ -181,7 +201,13 @@ describe('cross-checks', () => {
     assert.deepEqual(await refusals({ auth: { jwt: { jwksUri: 'x' } } }), [
       'auth.jwt.issuer = "": is needed to accept JWTs',
       'auth.jwt.audience = "": is needed to accept JWTs',
-      'auth.jwt.jwksUri = x: must be a URL',
+      'auth.jwt.jwksUri = x: must be an https:// or http:// URL',
+    ]);
+    assert.deepEqual(await refusals({ auth: { jwt: { ...jwt, jwksUri: 'file:///etc/keys' } } }), [
+      'auth.jwt.jwksUri = file:///etc/keys: must be an https:// or http:// URL',
+    ]);
+    assert.deepEqual(await refusals({ auth: { jwt: { ...jwt, jwksUri: '', publicKeyPem: 'key.pem' } } }), [
+      'auth.jwt.publicKeyPem = key.pem: must be a public key, PEM, the text itself and not the name of a file',
     ]);
     assert.deepEqual(await refusals({ auth: { jwt: { ...jwt, publicKeyPem: 'k' } } }), [
       'auth.jwt.jwksUri = https://id.example/keys: exactly one of it and auth.jwt.publicKeyPem must be set',

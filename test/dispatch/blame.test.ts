@@ -101,9 +101,15 @@ describe('one worker', () => {
 
 test('a loop after an await is ended though the other worker has never had a call', async () => {
   const rig = await startRig({ workers: 2, killGraceMs: 50 });
-  const { fault } = await rig.loseWorker('loop-after-await', { timeoutMs: 2000 });
+  const options = { timeoutMs: 2000, extras: { correlationId: 'order-7' } };
+  const { fault } = await rig.loseWorker('loop-after-await', options);
   assert.equal(fault?.name, 'timeout');
   await rig.logged('"entry":"loop-after-await"');
+  // Whose call it was can be found out.
+  assert.ok(
+    lost(rig).every((line) => line.includes('"correlationId":"order-7"')),
+    lost(rig).join('\n'),
+  );
   await rig.close();
 });
 

@@ -25,6 +25,10 @@ test('a call beyond the budget is refused with 429 and told when to try again; o
     assert.equal(refused?.retryAfter, String(Math.ceil(retryAfterMs / 1000)));
     assert.equal((await node.call('free')).status, 200);
     assert.equal(stage.executions('limited'), 2);
+    // Told apart from what an overload sheds.
+    const metrics = await node.runtime.metrics();
+    assert.match(metrics, /^millrace_sheds_total\{reason="rate"\} 1$/m);
+    assert.match(metrics, /^millrace_sheds_total\{reason="queue-full"\} 0$/m);
   } finally {
     await node.runtime.close(0);
   }

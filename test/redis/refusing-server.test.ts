@@ -96,10 +96,10 @@ test('channels that are refused are told once and listened to as soon as they ma
     await delay(PROBES_MS);
     assert.equal(told.length, 1, told.join('\n'));
     assert.match(told[0] ?? '', /could not listen to first.*NOPERM/);
-    assert.deepEqual([subscriber.up, gaps], [false, 0]);
+    assert.deepEqual([subscriber.up, subscriber.trouble, gaps], [false, 'not heard', 0]);
     await server.run('ACL', 'SETUSER', 'default', '+subscribe');
     await eventually('listening', () => subscriber.up, Boolean, PATIENCE_MS);
-    assert.equal(gaps, 1);
+    assert.deepEqual([subscriber.trouble, gaps], ['', 1]);
     await commands.command('PUBLISH', 'second', 'x');
     await eventually(
       'a message',

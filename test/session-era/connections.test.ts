@@ -55,6 +55,23 @@ class Wire {
   }
 }
 
+test('what a connection is answered without a session is counted, as is its handshake', () => {
+  const harness = new Harness();
+  const wire = new Wire(harness);
+  wire.say({ jsonrpc: '2.0', id: 1, method: 'ping' });
+  wire.say(call(2));
+  wire.say({ jsonrpc: '2.0', id: 3, method: 'initialize', params: {} });
+  wire.initialize();
+  wire.say(initialize(4, '2025-11-25'));
+  assert.deepEqual(harness.meters.finished, [
+    ['ping', 'ok'],
+    ['tools/call', 'invalid'],
+    ['initialize', 'invalid'],
+    ['initialize', 'ok'],
+    ['initialize', 'invalid'],
+  ]);
+});
+
 describe('a session on a connection', () => {
   for (const revision of ['2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25']) {
     test(`is negotiated as ${revision}, and its requests are answered on the connection`, () => {

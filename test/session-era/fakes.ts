@@ -19,6 +19,7 @@ import { MemoryEventLog } from '../../src/sessions/memory-event-log.ts';
 import { MemorySessionStore } from '../../src/sessions/memory-store.ts';
 import type { EventLog, SessionRelay, SessionStore } from '../../src/sessions/port.ts';
 import type { Bus, Change } from '../../src/subscriptions/port.ts';
+import { FakeMeters } from '../protocol/fakes.ts';
 
 export class FakeStream implements EventStream {
   open = true;
@@ -244,6 +245,7 @@ export class Harness {
   readonly dispatcher = new FakeDispatcher();
   readonly bus = new FakeBus();
   readonly log = new FakeLog();
+  readonly meters = new FakeMeters();
   readonly store: SessionStore;
   readonly events: EventLog;
   readonly hub: SessionHub;
@@ -263,6 +265,7 @@ export class Harness {
       dispatcher: this.dispatcher,
       limits: { streamsMax: LIMITS.streamsMax, asksMax: LIMITS.asksMax, streamKeepAliveMs: 1600 },
       log: this.log,
+      meters: this.meters,
       nowMs: () => this.nowMs,
       repeat: (_ms, tick) => {
         this.#tick = tick;

@@ -73,6 +73,27 @@ describe('initialize', () => {
   });
 });
 
+test('requests are counted by method and by how they ended, whatever refused them', () => {
+  const harness = new Harness();
+  const { finished } = harness.meters;
+  const sessionId = harness.open();
+  assert.deepEqual(finished.splice(0), [['initialize', 'ok']]);
+  for (const [method, message, facts] of [
+    ['initialize', { jsonrpc: '2.0', id: 1, method: 'initialize', params: {} }, {}],
+    ['initialize', initialize(2, '2025-11-25'), { sessionId }],
+    ['tools/call', call(3), {}],
+    ['tools/call', call(4), { sessionId: 'gone' }],
+    ['tools/call', call(5), { sessionId, protocolVersion: '2024-01-01' }],
+  ] as const) {
+    const { reply } = harness.post(message, facts);
+    assert.notEqual(reply.json.error, undefined, JSON.stringify(message));
+    assert.deepEqual(finished.splice(0), [[method, 'invalid']], JSON.stringify(message));
+  }
+  // No request, and no answer.
+  harness.post(notification('notifications/initialized'), { sessionId: 'gone' });
+  assert.deepEqual(finished, []);
+});
+
 describe('the session of a request', () => {
   test('must be named: 400 and -32000 without, for POST, GET and DELETE', () => {
     const harness = new Harness();

@@ -24,7 +24,7 @@ describe('a listen stream', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
         const channel = new FakeChannel();
-        const stream = new ListenStream('7', channel, new Set(['a', 'b', 'c']));
+        const stream = new ListenStream('7', channel, new Set(['a', 'b', 'c']), 'anyone');
         const last = new Map<string, number>();
         let acknowledged = false;
         const acknowledge = () => {

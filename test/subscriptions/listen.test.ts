@@ -16,6 +16,12 @@ const withTasks = {
 type TaskLookup = (taskId: string, principalId: string | null) => string | Fault | Promise<string | Fault>;
 
 function setUp(options: { streamsMax?: number; task?: TaskLookup } = {}) {
+  const sheds: string[] = [];
+  const finished: string[] = [];
+  const meters = {
+    requestFinished: (method: string, outcome: string) => void finished.push(`${method} ${outcome}`),
+    shed: (reason: string) => void sheds.push(reason),
+  };
   const quiet = { error: () => undefined, info: () => undefined };
   let deliver = (): void => undefined;
   const bus = new MemoryBus({
@@ -30,6 +36,7 @@ function setUp(options: { streamsMax?: number; task?: TaskLookup } = {}) {
     settings: { listenStreamsMax: options.streamsMax ?? 8, listenResourcesMax: 4 },
     metaJson: '{"io.modelcontextprotocol/serverInfo":{"name":"srv","version":"1"}}',
     log: quiet,
+    meters,
   });
   const open = (notifications: unknown, idJson = '1', channel = new FakeChannel(), principal: string | null = null) => {
     const params: JsonObject = { notifications, _meta: withTasks };
@@ -39,7 +46,7 @@ function setUp(options: { streamsMax?: number; task?: TaskLookup } = {}) {
     for (const change of changes) bus.publish(change);
     deliver();
   };
-  return { listen, open, tell };
+  return { finished, listen, open, sheds, tell };
 }
 
 const methods = (channel: FakeChannel) => channel.sent.map((message) => message.method);
@@ -131,6 +138,48 @@ describe('subscriptions/listen', () => {
       ],
     );
     assert.equal(none.sent.length, 1);
+  });
+
+  test('when all streams are taken, whoever has most makes room for a client with fewer, until they have the same', () => {
+    const { finished, listen, open, sheds } = setUp({ streamsMax: 4 });
+    const of = (who: string) => open({ toolsListChanged: true }, '1', new FakeChannel(), who);
+    const greedy = [of('greedy'), of('greedy'), of('greedy'), of('greedy')];
+    const [first, second] = [of('modest'), of('modest')];
+    assert.deepEqual([first?.channel.sent.length, second?.channel.sent.length, listen.size], [1, 1, 4]);
+    // On purpose, with the result that says so; the oldest first.
+    assert.deepEqual(
+      greedy.map(({ channel }) => channel.answers[0]?.message.result?.['resultType']),
+      ['complete', 'complete', undefined, undefined],
+    );
+    greedy[0]?.request?.cancel('the client left');
+    for (const who of ['modest', 'greedy']) {
+      const { channel, request } = of(who);
+      assert.equal(request, null);
+      assert.deepEqual(channel.answers[0]?.message.error, {
+        code: -32603,
+        message: 'subscription limit reached',
+        data: { limit: 4 },
+      });
+    }
+    assert.equal(listen.size, 4);
+    assert.deepEqual(sheds, ['share', 'share', 'limit', 'limit']);
+    assert.deepEqual(finished.slice(-3), [
+      'subscriptions/listen ok',
+      'subscriptions/listen shed',
+      'subscriptions/listen shed',
+    ]);
+  });
+
+  test('a stream that ended makes room, whoever had it', () => {
+    const { listen, open } = setUp({ streamsMax: 2 });
+    const of = (who: string) => open({ toolsListChanged: true }, '1', new FakeChannel(), who);
+    const [a, b] = [of('a'), of('b')];
+    assert.equal(of('c').request, null);
+    a.request?.cancel('the client left');
+    a.request?.cancel('twice');
+    assert.notEqual(of('c').request, null);
+    assert.equal(b.channel.answers.length, 0);
+    assert.equal(listen.size, 2);
   });
 
   test('an empty filter is acknowledged as such', () => {

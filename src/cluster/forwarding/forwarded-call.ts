@@ -86,9 +86,13 @@ export class ForwardedCall {
 
   begin(): void {
     const tool = this.#job.entry.name;
-    const nodeId = this.#calls.options.choice.pick(tool, this.#tried);
+    const nodeId = this.#calls.options.choice.pick(tool, this.#tried, this.#runsAsTask);
     if (typeof nodeId === 'string') this.#send(nodeId);
     else this.refuse(noNodeFault(tool, nodeId));
+  }
+
+  get #runsAsTask(): boolean {
+    return this.#job.extras?.taskId !== undefined;
   }
 
   #send(nodeId: string): void {
@@ -187,7 +191,7 @@ export class ForwardedCall {
     const { choice, now } = this.#calls.options;
     if (this.#tried.length >= ATTEMPTS_MAX || now() >= job.deadlineAtMs) return false;
     if (this.#isTask || (maybeDone && (!job.entry.repeatable || job.hasAsked))) return false;
-    const nodeId = choice.pickAgain(job.entry.name, this.#tried);
+    const nodeId = choice.pickAgain(job.entry.name, this.#tried, this.#runsAsTask);
     if (nodeId === null) return false;
     job.attempts += 1;
     this.#calls.retries += 1;

@@ -59,27 +59,37 @@ export class NodeChoice {
   }
 
   /** A node for a call that others, `tried`, have not run: one that may be sent another repetition, which it pays for. */
-  pickAgain(tool: string, tried: readonly string[]): string | null {
+  pickAgain(tool: string, tried: readonly string[], isLong = false): string | null {
     const out = [...tried];
     for (;;) {
-      const id = this.pick(tool, out);
+      const id = this.pick(tool, out, isLong);
       if (typeof id !== 'string') return null;
       if (this.#stateOf(id).retries.spend()) return id;
       out.push(id);
     }
   }
 
-  /** Not one of `tried`. */
-  pick(tool: string, tried: readonly string[]): string | NoNode {
+  /**
+   * Not one of `tried`. One that drains is asked where no other runs the tool: until its drain delay is over it serves on,
+   * for balancers and so for nodes; after that it refuses, which costs a question. `isLong`: the call may go on for longer
+   * than a drain, and is better made when another node is there.
+   */
+  pick(tool: string, tried: readonly string[], isLong = false): string | NoNode {
+    const found = this.#pickOf('running', tool, tried);
+    if (typeof found === 'string' || found.why !== 'none' || isLong) return found;
+    return this.#pickOf('draining', tool, tried);
+  }
+
+  #pickOf(status: NodeRecord['status'], tool: string, tried: readonly string[]): string | NoNode {
     const { membership, now, random } = this.#options;
     const nowMs = now();
     const able: NodeRecord[] = [];
     let waitMs = Number.POSITIVE_INFINITY;
-    let running = 0;
+    let offering = 0;
     for (const id of this.#nodesFor(tool)) {
       const record = membership.node(id);
-      if (record === undefined || record.status !== 'running') continue;
-      running += 1;
+      if (record === undefined || record.status !== status) continue;
+      offering += 1;
       if (tried.includes(id)) continue;
       const breaker = this.#states.get(id)?.breaker;
       if (breaker === undefined || breaker.allows(nowMs)) able.push(record);
@@ -87,7 +97,7 @@ export class NodeChoice {
     }
     if (able.length === 0) {
       if (waitMs !== Number.POSITIVE_INFINITY) return { why: 'open', waitMs };
-      return { why: running === 0 ? 'none' : 'tried' };
+      return { why: offering === 0 ? 'none' : 'tried' };
     }
     const first = Math.floor(random() * able.length);
     const a = able[first] as NodeRecord;

@@ -5,10 +5,9 @@
  * Role: result or fault onto the channel, and into the meters. Such requests are answered in the turn they came, so
  * they count as 0 ms.
  */
-import type { Outcome } from '../../observe/port.ts';
 import type { Channel, RequestEnvelope } from '../channel.ts';
 import { Envelope } from '../envelope.ts';
-import { encodeFault, FAULTS, type Fault, type FaultName } from '../faults.ts';
+import { encodeFault, FAULTS, type Fault, outcomeOf } from '../faults.ts';
 import { idJsonAtEdge } from '../id-at-edge.ts';
 import { parseJson } from '../json.ts';
 import { idJsonOf } from '../message-shape.ts';
@@ -69,26 +68,4 @@ export function statusOf(fault: Fault, revision: Revision): number {
 export function retryAfterMsOf(fault: Fault): number {
   const data = fault.data as { readonly retryAfterMs?: unknown } | undefined;
   return typeof data?.retryAfterMs === 'number' ? data.retryAfterMs : 0;
-}
-
-export function outcomeOf(name: FaultName): Outcome {
-  switch (name) {
-    case 'overloaded':
-    case 'draining':
-    case 'rateLimited':
-    case 'limitReached':
-    case 'unavailable':
-      return 'shed';
-    case 'timeout':
-      return 'timeout';
-    case 'outcomeUnknown':
-    case 'workerLost':
-    case 'quarantined':
-      return 'lost';
-    case 'internal':
-    case 'resultTooLarge':
-      return 'internal';
-    default:
-      return 'invalid';
-  }
 }

@@ -75,7 +75,10 @@ export function callGuarded(
 ): OpenRequest | null {
   const { cached, keyed, rates } = deps.guards;
   const waitMs = rates?.limits(entry.name) === true ? rates.take(entry.name, caller.share()) : 0;
-  if (waitMs > 0) return answerFault(deps, caller.revision, envelope, channel, rateFault(entry, waitMs));
+  if (waitMs > 0) {
+    deps.meters.shed('rate');
+    return answerFault(deps, caller.revision, envelope, channel, rateFault(entry, waitMs));
+  }
   const found = paramsOf(envelope);
   if (found.wrong !== null) return answerFault(deps, caller.revision, envelope, channel, found.wrong);
   const { params } = found;

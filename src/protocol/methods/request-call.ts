@@ -16,8 +16,8 @@ import type { Ask, Job, JobExtras, JobSink, TaskWish } from '../../dispatch/job.
 import type { MaybePromise } from '../../sessions/port.ts';
 import type { Created } from '../../tasks/port.ts';
 import type { Caller, Channel, OpenRequest } from '../channel.ts';
-import { encodeFault, type Fault, faultFrom } from '../faults.ts';
-import { idJsonForRefusal, idJsonOfBody, outcomeOf, retryAfterMsOf, statusOf } from './answers.ts';
+import { encodeFault, type Fault, faultFrom, outcomeOf } from '../faults.ts';
+import { idJsonForRefusal, idJsonOfBody, retryAfterMsOf, statusOf } from './answers.ts';
 import type { MethodDeps } from './method-deps.ts';
 
 /** What `Tasks.create` answers. */

@@ -22,7 +22,7 @@ import { retryAfter } from '../../frontend/refusal.ts';
 import type { Session } from '../../sessions/port.ts';
 import type { Methods } from '../channel.ts';
 import type { Envelope } from '../envelope.ts';
-import { encodeFault, FAULTS, type Fault, fault, faultFrom, UNAVAILABLE } from '../faults.ts';
+import { encodeFault, FAULTS, type Fault, fault, faultFrom, outcomeOf, UNAVAILABLE } from '../faults.ts';
 import { retryAfterMsOf } from '../methods/answers.ts';
 import { revisionNamed } from '../revisions.ts';
 import type { OpenExchange, SessionEndpoint, SessionFacts } from '../session-endpoint.ts';
@@ -75,14 +75,14 @@ export class HttpSessions implements SessionEndpoint {
       if (envelope.kind === 'request' && envelope.method === 'initialize') {
         return this.#initialize(facts, envelope, body, reply);
       }
-      return refuse(reply, envelope.idJson, NO_SESSION);
+      return this.#refused(reply, envelope, NO_SESSION);
     }
     const found = this.#hub.find(facts.sessionId, facts.principal);
     if (!(found instanceof Promise)) return this.#posted(found, facts, envelope, body, reply);
     // Both are lent, and the answer takes time.
     const envelopeKept = keep(envelope);
     const bodyKept = Buffer.from(body);
-    return this.#later(found, envelopeKept.idJson, reply, (session) =>
+    return this.#later(found, envelopeKept, reply, (session) =>
       this.#posted(session, facts, envelopeKept, bodyKept, reply),
     );
   }
@@ -91,14 +91,14 @@ export class HttpSessions implements SessionEndpoint {
     if (facts.sessionId === '') return refuse(reply, '', NO_SESSION);
     const found = this.#hub.find(facts.sessionId, facts.principal);
     if (!(found instanceof Promise)) return this.#opened(found, facts, reply);
-    return this.#later(found, '', reply, (session) => this.#opened(session, facts, reply));
+    return this.#later(found, null, reply, (session) => this.#opened(session, facts, reply));
   }
 
   delete(facts: SessionFacts, reply: Reply): OpenExchange | null {
     if (facts.sessionId === '') return refuse(reply, '', NO_SESSION);
     const found = this.#hub.find(facts.sessionId, facts.principal);
     if (!(found instanceof Promise)) return this.#deleted(found, facts, reply);
-    return this.#later(found, '', reply, (session) => this.#deleted(session, facts, reply));
+    return this.#later(found, null, reply, (session) => this.#deleted(session, facts, reply));
   }
 
   #posted(
@@ -109,7 +109,7 @@ export class HttpSessions implements SessionEndpoint {
     reply: Reply,
   ): OpenExchange | null {
     const wrong = checkSession(session, facts);
-    if (session === undefined || wrong !== null) return refuse(reply, envelope.idJson, wrong ?? UNKNOWN_SESSION);
+    if (session === undefined || wrong !== null) return this.#refused(reply, envelope, wrong ?? UNKNOWN_SESSION);
     const state = this.#hub.state(session, facts.principal);
     switch (envelope.kind) {
       case 'request':
@@ -127,7 +127,7 @@ export class HttpSessions implements SessionEndpoint {
 
   #response(state: SessionState, message: unknown, reply: Reply): OpenExchange | null {
     const outcome = answered(state, message);
-    if (outcome instanceof Promise) return this.#later(outcome, '', reply, (known) => taken(known, reply));
+    if (outcome instanceof Promise) return this.#later(outcome, null, reply, (known) => taken(known, reply));
     return taken(outcome, reply);
   }
 
@@ -138,29 +138,30 @@ export class HttpSessions implements SessionEndpoint {
     body: Uint8Array,
     reply: Reply,
   ): OpenExchange | null {
-    if (envelope.method === 'initialize') return refuse(reply, envelope.idJson, TWICE);
+    if (envelope.method === 'initialize') return this.#refused(reply, envelope, TWICE);
     const request = requestEnvelope(envelope, body, facts.trace, facts.correlationId, facts.idempotencyKey);
-    if (isFault(request)) return refuse(reply, '', request);
+    if (isFault(request)) return this.#refused(reply, envelope, request);
     const call = new PostCall(envelope.idJson, state, reply, subscribedUri(request.method, request.name));
     dispatchCall(this.#methods, state.caller, request, call, this.#hub.log);
     return call.done ? null : call;
   }
 
   #initialize(facts: SessionFacts, envelope: SessionMessage, body: Uint8Array, reply: Reply): OpenExchange | null {
-    const { idJson } = envelope;
     const request = requestEnvelope(envelope, body, null, '', '');
-    if (isFault(request)) return refuse(reply, '', request);
+    if (isFault(request)) return this.#refused(reply, envelope, request);
     const init = readInitialize(request.params, facts.principal === null ? null : facts.principal.id);
-    if ('message' in init) return refuse(reply, idJson, init);
+    if ('message' in init) return this.#refused(reply, envelope, init);
     const made = this.#hub.create(init, facts.principal);
     if (made instanceof Promise) {
-      return this.#later(made, idJson, reply, (state) => this.#initialized(state, idJson, reply));
+      const kept = keep(envelope);
+      return this.#later(made, kept, reply, (state) => this.#initialized(state, kept.idJson, reply));
     }
-    return this.#initialized(made, idJson, reply);
+    return this.#initialized(made, envelope.idJson, reply);
   }
 
   #initialized(state: SessionState, idJson: string, reply: Reply): null {
     const { session } = state;
+    this.#hub.meters.requestFinished('initialize', 'ok', 0);
     const answer = encodeInitialized(idJson, session.revision, this.#catalogue.current);
     reply.send(200, 'application/json', answer, [['Mcp-Session-Id', session.id]]);
     return null;
@@ -171,7 +172,7 @@ export class HttpSessions implements SessionEndpoint {
     if (session === undefined || wrong !== null) return refuse(reply, '', wrong ?? UNKNOWN_SESSION);
     const state = this.#hub.state(session, facts.principal);
     const resumed = facts.lastEventId === '' ? listen(state, reply) : resume(state, facts.lastEventId, reply);
-    if (resumed instanceof Promise) return this.#later(resumed, '', reply, (result) => carried(result, reply));
+    if (resumed instanceof Promise) return this.#later(resumed, null, reply, (result) => carried(result, reply));
     return carried(resumed, reply);
   }
 
@@ -179,12 +180,24 @@ export class HttpSessions implements SessionEndpoint {
     const wrong = checkSession(session, facts);
     if (session === undefined || wrong !== null) return refuse(reply, '', wrong ?? UNKNOWN_SESSION);
     const gone = this.#hub.store.delete(session.id);
-    if (gone instanceof Promise) return this.#later(gone, '', reply, () => ended(reply));
+    if (gone instanceof Promise) return this.#later(gone, null, reply, () => ended(reply));
     return ended(reply);
   }
 
-  /** Goes on with `next` when a store elsewhere has answered. */
-  #later<T>(answer: Promise<T>, idJson: string, reply: Reply, next: (value: T) => OpenExchange | null): OpenExchange {
+  /** What was posted is not handed on. A notification is no request, and a batch is many: they are not counted. */
+  #refused(reply: Reply, message: SessionMessage, why: Fault): null {
+    if (message.kind === 'request') this.#hub.meters.requestFinished(message.method, outcomeOf(why.name), 0);
+    // What is not JSON has no id that could be believed.
+    return refuse(reply, why.name === 'parse' ? '' : message.idJson, why);
+  }
+
+  /** Goes on with `next` when a store elsewhere has answered. `message`: null where nothing was posted that waits for an answer. */
+  #later<T>(
+    answer: Promise<T>,
+    message: SessionMessage | null,
+    reply: Reply,
+    next: (value: T) => OpenExchange | null,
+  ): OpenExchange {
     const pending = new PendingExchange();
     answer
       .then((value) => {
@@ -196,7 +209,8 @@ export class HttpSessions implements SessionEndpoint {
         const why = faultFrom(cause);
         // What is away is told by the connection to it, once.
         if (why.name === 'internal') this.#hub.log.error({ err: cause }, 'a session could not be looked up');
-        refuse(reply, idJson, why);
+        if (message === null) refuse(reply, '', why);
+        else this.#refused(reply, message, why);
       });
     return pending;
   }
@@ -235,7 +249,7 @@ function refuse(reply: Reply, idJson: string, why: Fault): null {
 }
 
 /** What is needed of an envelope that will be used for the next message before this one is through. */
-function keep(envelope: Envelope): SessionMessage {
+function keep(envelope: SessionMessage): SessionMessage {
   const { kind, idJson, method, name, parsed } = envelope;
   return { kind, idJson, method, name, parsed };
 }

@@ -21,7 +21,7 @@ import type { MaybePromise, SessionEnd } from '../../sessions/port.ts';
 import type { JsonObject, Methods, RequestEnvelope } from '../channel.ts';
 import { classify } from '../classify.ts';
 import type { Envelope } from '../envelope.ts';
-import { encodeFault, type Fault, fault, faultFrom } from '../faults.ts';
+import { encodeFault, type Fault, fault, faultFrom, outcomeOf } from '../faults.ts';
 import { envelopeOf, isBatchFault, readBatch, takeOthers } from './batch.ts';
 import { BatchSlot } from './batch-call.ts';
 import { CallList } from './call-list.ts';
@@ -184,8 +184,12 @@ export class Connection implements MessageConnection, CallOwner, Beating, Outlet
 
   #withoutSession(envelope: Envelope): void {
     // The one request a client may send before the handshake.
-    if (envelope.method === 'ping') this.peer.send(`{"jsonrpc":"2.0","id":${envelope.idJson},"result":{}}`);
-    else this.peer.send(encodeFault(envelope.idJson, NOT_INITIALIZED));
+    if (envelope.method !== 'ping') {
+      this.#refuse(envelope.method, envelope.idJson, NOT_INITIALIZED);
+      return;
+    }
+    this.#services.hub.meters.requestFinished('ping', 'ok', 0);
+    this.peer.send(`{"jsonrpc":"2.0","id":${envelope.idJson},"result":{}}`);
   }
 
   #sessionRequest(state: SessionState, envelope: Envelope, body: Uint8Array): void {
@@ -231,12 +235,13 @@ export class Connection implements MessageConnection, CallOwner, Beating, Outlet
     const request = requestEnvelope(envelope, body, null, '', '');
     const principalId = this.#principal === null ? null : this.#principal.id;
     const init = isFault(request) ? request : readInitialize(request.params, principalId);
-    if (this.#state !== null || this.#opening) this.#refuse(idJson, TWICE);
-    else if ('message' in init) this.#refuse(idJson, init);
+    if (this.#state !== null || this.#opening) this.#refuse('initialize', idJson, TWICE);
+    else if ('message' in init) this.#refuse('initialize', idJson, init);
     else this.#opened(this.#services.hub.create(init, this.#principal), idJson);
   }
 
-  #refuse(idJson: string, why: Fault): void {
+  #refuse(method: string, idJson: string, why: Fault): void {
+    this.#services.hub.meters.requestFinished(method, outcomeOf(why.name), 0);
     this.peer.send(encodeFault(idJson, why));
   }
 
@@ -255,7 +260,7 @@ export class Connection implements MessageConnection, CallOwner, Beating, Outlet
       .catch((cause: unknown) => {
         this.#opening = false;
         this.#services.hub.log.error({ err: cause }, 'a session could not be opened');
-        this.#refuse(idJson, faultFrom(cause));
+        this.#refuse('initialize', idJson, faultFrom(cause));
       });
   }
 
@@ -265,6 +270,7 @@ export class Connection implements MessageConnection, CallOwner, Beating, Outlet
     state.connection = this;
     state.onEnd = (why) => this.#sessionEnded(why);
     hub.keepAlive.add(this);
+    hub.meters.requestFinished('initialize', 'ok', 0);
     this.peer.send(encodeInitialized(idJson, state.session.revision, catalogue.current));
     this.settled();
   }

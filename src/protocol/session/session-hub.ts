@@ -11,7 +11,7 @@
 
 import type { Principal } from '../../catalogue/define.ts';
 import type { Dispatcher } from '../../dispatch/job.ts';
-import type { Log } from '../../observe/port.ts';
+import type { Log, Meters } from '../../observe/port.ts';
 import type {
   EventLog,
   MaybePromise,
@@ -45,6 +45,7 @@ export interface SessionHubOptions {
   readonly dispatcher: Pick<Dispatcher, 'answer'>;
   readonly limits: SessionLimits;
   readonly log: Log;
+  readonly meters: Pick<Meters, 'requestFinished'>;
   /** Monotonic milliseconds. */
   readonly nowMs: () => number;
   /** Default: a timer. */
@@ -60,6 +61,7 @@ export class SessionHub implements SessionHost {
   readonly streamsMax: number;
   readonly asksMax: number;
   readonly log: Log;
+  readonly meters: Pick<Meters, 'requestFinished'>;
   readonly nowMs: () => number;
   readonly recent: RecentChanges | null;
   readonly #states = new Map<string, SessionState>();
@@ -76,6 +78,7 @@ export class SessionHub implements SessionHost {
     this.streamsMax = options.limits.streamsMax;
     this.asksMax = options.limits.asksMax;
     this.log = options.log;
+    this.meters = options.meters;
     this.nowMs = options.nowMs;
     this.recent = this.relay === null ? null : new RecentChanges(options.nowMs);
     this.keepAlive = new KeepAlive(options.limits.streamKeepAliveMs, options.repeat ?? repeatWithTimer);

@@ -5,7 +5,8 @@
  * off what follows it, so a batch is in the file whole or not at all. Durable after `write`: the data is flushed.
  * Whoever rotates the file (moves, deletes or empties it) needs to tell nobody: before each batch it is looked whether the
  * path still leads to what was written, and where it does not the path is opened anew. A file begun so has the place of
- * the one before in its first mark, as results that went away with that are not written again.
+ * the one before in its first mark, as results that went away with that are not written again. Rotation by copying and
+ * emptying (`copytruncate` of logrotate) loses what is appended between the two: rotate by moving.
  * Option: `path`, from the folder of the file that declares it.
  * Role: readers skip lines with a `millrace` member.
  */
@@ -45,6 +46,21 @@ export class FileSink implements Sink {
   /** Bytes of whole batches. */
   get size(): number {
     return this.#size;
+  }
+
+  /** Whole batches, where the path does not lead to them any more as well. */
+  async read(): Promise<Buffer> {
+    if (this.#file === null) throw new Error(`${this.#path} is not open`);
+    const bytes = Buffer.alloc(this.#size);
+    const { bytesRead } = await this.#file.read(bytes, 0, bytes.byteLength, 0);
+    return bytes.subarray(0, bytesRead);
+  }
+
+  /** Somebody moved or deleted it: what was written is all there, for `read`, until the next batch begins it anew. */
+  async isMoved(): Promise<boolean> {
+    if (this.#file === null) return false;
+    const { cut, elsewhere } = await this.#look(this.#file);
+    return elsewhere && !cut;
   }
 
   async open(): Promise<number> {
@@ -93,19 +109,20 @@ export class FileSink implements Sink {
   }
 
   async #whereItLeads(file: FileHandle): Promise<FileHandle> {
-    if (!(await this.#isRotated(file))) return file;
+    const { cut, elsewhere } = await this.#look(file);
+    if (!cut && !elsewhere) return file;
     const next = await this.#openAt(this.#seq);
     await file.close();
     return next;
   }
 
-  /** The path leads elsewhere, or nowhere, or the file is shorter than what is known to be whole. */
-  async #isRotated(file: FileHandle): Promise<boolean> {
+  /** `elsewhere`: the path leads there, or nowhere. `cut`: the file is shorter than what is known to be whole. */
+  async #look(file: FileHandle): Promise<{ readonly elsewhere: boolean; readonly cut: boolean }> {
     const [ours, there] = await Promise.all([
       file.stat({ bigint: true }),
       stat(this.#path, { bigint: true }).catch(nullWhereAbsent),
     ]);
-    return ours.ino !== there?.ino || ours.dev !== there.dev || ours.size < this.#size;
+    return { elsewhere: ours.ino !== there?.ino || ours.dev !== there.dev, cut: ours.size < this.#size };
   }
 
   /** Waits for the batch that is being written. */

@@ -8,12 +8,12 @@
  * Options: `path` (of the folder, from the one of the file that declares it), `rows` (a file is finished when it has so many, default 100,000), `everyMs` (and when its
  * oldest row is so old, default 60,000). A file may be longer than `rows` by one batch, and is shorter where rows are
  * long (`JOURNAL_BYTES_MAX`). What is still open when the sink
- * is closed becomes a file, too.
+ * is closed becomes a file, too, and so does one that somebody deleted or moved while it was open.
  * Role: `write` is one durable append; from time to time what was appended is written as a Parquet file under another
  * name, which is safe before it gets its own. Only then the appended part goes: where both are there, it is what is
  * deleted.
  */
-import { open, readdir, readFile, rename, unlink } from 'node:fs/promises';
+import { open, readdir, rename, rm, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { inWorkingDirectory, optionalInteger, requiredText } from '../connector-options.ts';
 import { linesOf } from '../lines/lines-of.ts';
@@ -108,7 +108,7 @@ class ParquetSink implements Sink {
       if (this.#closed) throw new Error(`${this.#folder} is not open`);
       if (this.#journal === null) await this.#begin();
       // Before anything is written: when it fails, the batch has not been taken and comes again.
-      if (this.#isFull || this.#isNamed) await this.#finishPart();
+      if (this.#isFull || this.#isNamed || (await this.#journal?.isMoved())) await this.#finishPart();
       await (this.#journal as FileSink).write(batch);
       this.#seq = batch.seq;
       this.#rows += countOf(batch);
@@ -142,7 +142,7 @@ class ParquetSink implements Sink {
     if (!this.#isNamed) await this.#writePart(journal);
     await syncFolder(this.#folder);
     await journal.close();
-    await unlink(this.#journalPath);
+    await rm(this.#journalPath, { force: true });
     this.#part += 1;
     await this.#begin();
   }
@@ -167,9 +167,8 @@ class ParquetSink implements Sink {
   }
 
   /** Of whole batches: one that was not taken comes again, whatever of it is there. */
-  async #lines({ size }: FileSink): Promise<string[]> {
-    const bytes = await readFile(this.#journalPath);
-    return linesOf(bytes.subarray(0, size)).filter((line) => !line.startsWith('{"millrace":'));
+  async #lines(journal: FileSink): Promise<string[]> {
+    return linesOf(await journal.read()).filter((line) => !line.startsWith('{"millrace":'));
   }
 
   get #padded(): string {

@@ -193,6 +193,15 @@ describe('nodes whose Redis hurts', () => {
     await servesAllAgain();
   });
 
+  test('taking commands, and refusing those who listen', async () => {
+    await redis.run('ACL', 'SETUSER', 'default', '-subscribe');
+    await redis.run('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    await toldEverywhere(/redis not heard/);
+    for (const node of nodes) await servedAlone(node);
+    await redis.run('ACL', 'SETUSER', 'default', '+subscribe');
+    await servesAllAgain();
+  });
+
   test('silent, then late', async () => {
     proxy.blackHole();
     await toldEverywhere(/redis (slow|away)/);

@@ -35,6 +35,9 @@ async function secondRound(node: SpecialNode, requestState: unknown): Promise<st
   return textOf(result) || JSON.stringify(last);
 }
 
+/** Much longer than the news of it takes. */
+const DRAIN_DELAY_MS = 5_000;
+
 describe('nodes that come and go', () => {
   let redis: RedisServer;
   let a: SpecialNode;
@@ -120,6 +123,26 @@ describe('nodes that come and go', () => {
       await closing;
     } finally {
       await Promise.all([b.close(), c.close()]);
+    }
+  });
+
+  test('a tool that only a node that drains runs is called there until its drain delay is over', async () => {
+    const b = await startSpecialNode(redis.url, 'b2', '-d', { drainDelayMs: DRAIN_DELAY_MS });
+    try {
+      await untilShown([a], [...own('-a'), ...own('-d')]);
+      const closing = b.close();
+      await eventually(
+        'the node that drains',
+        () => seen('b2'),
+        (node) => node?.status === 'draining',
+      );
+      const { error, result } = await a.stateless.call('once-d');
+      assert.equal(textOf(result), 'b2', JSON.stringify(error));
+      await closing;
+      const gone = await a.stateless.call('once-d');
+      assert.equal(gone.status, 503, JSON.stringify(gone.error));
+    } finally {
+      await b.close();
     }
   });
 

@@ -30,18 +30,23 @@ function picked(choice: NodeChoice, times: number): Record<string, number> {
 }
 
 describe('where a call is sent', () => {
-  test('only to running nodes that offer the tool, never to this one', () => {
+  test('only to running nodes that offer the tool, to one that drains where there is no other, never to this one', () => {
     const { choice, membership, told } = rig();
     assert.deepEqual(choice.pick('t', []), { why: 'none' });
     membership.set('other', { tools: ['u'] });
-    membership.set('draining', { tools: ['t'], status: 'draining' });
     membership.set('starting', { tools: ['t'], status: 'starting' });
+    membership.set('stopping', { tools: ['t'], status: 'stopping' });
     assert.deepEqual(choice.pick('t', []), { why: 'none' });
+    membership.set('draining', { tools: ['t'], status: 'draining' });
+    assert.equal(choice.pick('t', []), 'draining');
+    assert.deepEqual(choice.pick('t', ['draining']), { why: 'tried' });
+    // What may outlive the drain waits for another node.
+    assert.deepEqual(choice.pick('t', [], true), { why: 'none' });
     membership.set('b', { tools: ['t'] });
     assert.equal(choice.pick('t', []), 'b');
     assert.deepEqual(choice.pick('t', ['b']), { why: 'tried' });
-    membership.set('b', { status: 'draining' });
-    assert.deepEqual(choice.pick('t', []), { why: 'none' });
+    membership.set('b', { status: 'stopping' });
+    assert.equal(choice.pick('t', []), 'draining');
     told.add('other t');
     choice.changed();
     assert.equal(choice.pick('t', []), 'other');

@@ -55,6 +55,11 @@ describe('while Redis is away', () => {
       // What budgets are divided by.
       assert.equal(await gauge(a, 'millrace_cluster_nodes'), 2);
       assert.equal(await gauge(a, 'millrace_degraded'), 1);
+      // Threads of their own tell of it as the front end does: one type for each member, for those who index the lines.
+      const told = nodes.flatMap(({ log }) => log.map((line) => JSON.parse(line) as Record<string, unknown>));
+      const ofThreads = told.filter(({ user }) => user === 'heartbeat');
+      assert.ok(ofThreads.some(({ err }) => err !== undefined));
+      for (const { err } of told) assert.equal(typeof (err ?? {}), 'object', JSON.stringify(err));
       // Who is really dead is found out by asking.
       await b.close();
       assertTryAgain(await a.stateless.call('where-b'));

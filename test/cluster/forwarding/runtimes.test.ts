@@ -190,6 +190,13 @@ describe('a cluster of specialised nodes', () => {
     await until(() => b.done.slice(before).includes('aborted'));
   });
 
+  test('totals of the metrics are counters, and nothing else is', async () => {
+    const metrics = await a.runtime.metrics();
+    const types = [...metrics.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name = '', type]) => ({ name, type }));
+    assert.ok(types.some(({ name }) => name === 'millrace_forwarded_total'));
+    for (const { name, type } of types) assert.equal(type === 'counter', name.endsWith('_total'), `${name} ${type}`);
+  });
+
   test('no call is sent to a third node: it is run by the one that was asked, or refused', async () => {
     const sentBy = async (node: SpecialNode): Promise<number> =>
       Number(/^millrace_forwarded_total (\d+)/m.exec(await node.runtime.metrics())?.[1]);

@@ -35,6 +35,7 @@ function listener(harness: Harness): Subscriber {
     settings: { listenStreamsMax: 8, listenResourcesMax: URIS.length },
     metaJson: '{"srv":{}}',
     log: harness.log,
+    meters: harness.meters,
   });
   const channel = new FakeChannel();
   listen.open(callerNamed(null), '1', { notifications: { resourceSubscriptions: URIS } }, channel);

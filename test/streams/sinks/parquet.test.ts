@@ -2,7 +2,7 @@
  * Parquet files as others read them: columns and types by hyparquet and by DuckDB; when a file is finished.
  */
 import assert from 'node:assert/strict';
-import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rename, rm, unlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -175,6 +175,30 @@ describe('parquet sink', () => {
     );
     assert.deepEqual(await filesOf(path), ['part-00000001-1.parquet', 'part-00000002-2.parquet']);
   });
+
+  for (const [how, away] of [
+    ['deleted', unlink],
+    ['moved', (path: string) => rename(path, `${path}.1`)],
+  ] as const) {
+    test(`loses no row though the file of what is not finished is ${how} while it is open`, async () => {
+      const path = join(folder, how);
+      const sink = parquetSinkKind.create({ path }, 's/p');
+      await sink.open();
+      await sink.write({ seq: 1, lines: [line(0), line(1)] });
+      await away(join(path, 'open-00000001.ndjson'));
+      await sink.write({ seq: 2, lines: [line(2)] });
+      await away(join(path, 'open-00000002.ndjson'));
+      await sink.close();
+      assert.deepEqual(await filesOf(path), ['part-00000001-1.parquet', 'part-00000002-2.parquet']);
+      assert.deepEqual(
+        (await rowsOf(path)).map((row) => row['key_k']),
+        [0, 1, 2],
+      );
+      const next = parquetSinkKind.create({ path }, 's/p');
+      assert.equal(await next.open(), 2);
+      await next.close();
+    });
+  }
 
   test('takes windows that reach beyond the first and the last date', async () => {
     const path = join(folder, 'ends');
