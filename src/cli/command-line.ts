@@ -60,7 +60,7 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
   // Whose flags they are is not known without a command: nothing is wrong with them.
   const flags = new FlagReader(command, named === null || command !== null ? problems : []);
   flags.read(rest);
-  if (named === null && problems.length > 0) problems.push('a command comes before its options: millrace serve …');
+  if (named === null && problems.length > 0) problems.push('the command must precede its options: millrace serve …');
   return {
     command,
     help: flags.own.get('help') === true && (named === null || command !== null),

@@ -107,7 +107,7 @@ export class DeadLetters {
     const said = messageIn(body);
     const message = said === '' ? `answers ${status}` : `answers ${status}: ${said}`;
     if (status === 401) {
-      const what = this.#token === '' ? 'give one with --token' : 'the one of --token is not accepted';
+      const what = this.#token === '' ? 'pass one with --token' : 'the one given with --token is not accepted';
       return { kind: 'refused', answered: true, message: `wants a token (${what}); it ${message}` };
     }
     return { kind: 'refused', answered: true, message };

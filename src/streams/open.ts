@@ -149,7 +149,7 @@ async function start(options: StreamsOptions, parts: Parts): Promise<void> {
 /** Behind its sinks. */
 async function goOn(started: Promise<unknown>, { ending, engine, log, outcomes, service }: Parts): Promise<void> {
   const letters = engine.burials.isHeld;
-  log.warn({ sinks: outcomes.full, letters }, 'the streams wait for what is outside; batches are refused until then');
+  log.warn({ sinks: outcomes.full, letters }, 'the streams wait for sinks or dead letters and refuse batches');
   try {
     await started;
     service.tellDefined();

@@ -157,13 +157,14 @@ export class Lifecycle {
     const { compile, engine, log, prepare, shardParts, shards } = this.#options;
     const facts = JSON.parse(checkpoint.factsJson) as Facts;
     this.#inForce = JSON.parse(checkpoint.definitionsJson) as InForce;
-    if (facts.shards !== shards) log.warn({ shards, saved: facts.shards }, 'the number of shards stays what it was');
+    if (facts.shards !== shards)
+      log.warn({ shards, saved: facts.shards }, 'the number of shards is that of the saved state');
     this.#shards = facts.shards;
     const plan = compile(this.definitions, engine.plan.epoch + 1, facts.shards);
     const anew = groupsAnew(plan, facts.shapes);
     for (const [group, why] of anew) {
       const operators = plan.operators.filter((each) => each.group === group).map((each) => operatorName(plan, each));
-      log.warn({ operators, why }, 'state of an earlier version cannot be read: it begins anew');
+      log.warn({ operators, why }, 'state of an earlier version cannot be read; it starts empty');
     }
     const fresh = (shard: number): HeldShard => createShard(shard, plan, shardParts, 0);
     const books = plan.streams.map((stream) => {
