@@ -1,9 +1,9 @@
 /**
  * The waits of a shutdown: for balancers to notice, and for answers to leave.
  *
- * Role: the order stands in `create-runtime.ts`. A balancer asks for readiness now and then, so a node that stops
- * listening as soon as it is told to would refuse what the balancer still sends; it serves on until the delay is over.
- * Work that is done is not an answer that was read: connections are closed when nothing is left to write on them.
+ * Role: their order is in `create-runtime.ts`. A balancer checks readiness only now and then: a node that stopped
+ * listening at once would refuse what the balancer still sends, so it serves on until the delay is over. An answer that
+ * is done has not been read yet: connections are closed when nothing is left to write on them.
  */
 import { setImmediate as afterPolling, setTimeout as pause } from 'node:timers/promises';
 import type { FrontEnd } from '../frontend/port.ts';

@@ -6,8 +6,8 @@
  * Invariants: per stream at most so many letters and bytes; the oldest go first and are counted. A letter's place is
  * (seq, index), and letters of a stream are added with rising places: one at or before the newest place ever seen is
  * ignored, so that a replay of the log after a restart neither doubles a letter nor brings back one that was taken.
- * What a replay leaves out that counted before has its place among those that came later: a note tells whether its letter
- * was ever there (`addNoted`).
+ * A record that counted before, and that a replay leaves out, has a place behind that of later letters: a note tells
+ * whether its letter was ever there (`addNoted`).
  * An `add` must have resolved before a checkpoint that covers its sequence number is saved.
  */
 import type { WireFormat } from '../engine/task.ts';

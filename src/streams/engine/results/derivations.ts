@@ -1,14 +1,15 @@
 /**
  * Results that become events of streams: gathered per record and stream, and given out when nothing more can come.
  *
- * Role: between the fan-out, which brings results, and the engine, which makes a batch of them. A record of the log leads
- * to at most one batch for each stream: it is given out once every stream that feeds this one, and has events of the
- * record itself, is done with it. Its number is the record's plus the stream's rank (`feeds.ts`) in parts of
- * `BETWEEN_RECORDS`: no two batches have the same, those of a record come in order of the streams, and the same log leads
- * to the same batches, however its records were gathered into rounds.
- * Rule: what is taken back, and the outputs `late` and `timeout`, are events of a stream only where its schema can say so:
- * by a boolean field `retraction`, and a text field `output` (`''` for the main one). Otherwise they would count as news.
- * Bound: what a record gave, by all parts of its time together, as that is one batch; the pipeline takes nothing further
+ * Role: between the fan-out, which brings results, and the engine, which makes a batch of them. A record of the log
+ * leads to at most one batch per stream: it is given out once every stream that feeds this one, and has events of the
+ * record, is done with the record. Its number is the record's plus the stream's rank (`feeds.ts`) in parts of
+ * `BETWEEN_RECORDS`: no two batches have the same number, those of a record come in order of the streams, and the same
+ * log leads to the same batches, however its records were gathered into rounds.
+ * Rule: retractions, and the outputs `late` and `timeout`, become events only of a stream whose schema can say so: by a
+ * boolean field `retraction`, and a text field `output` (`''` for the main one). Otherwise they would count as new
+ * results.
+ * Bound: what one record gave, over all parts of its time, since that is one batch; the pipeline takes nothing further
  * until it is applied.
  */
 import { type Feed, FeedGraph } from '../../feeds.ts';
