@@ -10,10 +10,7 @@ import { type Admission, STAGE } from '../admission/admission.ts';
 import type { Job, RpcError } from './job.ts';
 
 /** For a tool whose question is not asked. */
-export const TOO_MANY: RpcError = {
-  code: -32603,
-  message: 'too many calls wait for answers from their clients',
-};
+export const TOO_MANY: RpcError = { code: -32603, message: 'too many calls wait for answers from their clients' };
 
 export class Waits {
   readonly #admission: Admission<Job>;

@@ -100,11 +100,7 @@ export class ClusterNode {
     meters.gauge('millrace_served_calls', 'Calls that this node runs for others.', () => this.#served.size);
     meters.gauge('millrace_forwarded_total', 'Calls sent to other nodes since the start.', () => remote.forwarded);
     meters.gauge('millrace_forward_retries_total', 'Calls sent to a second node.', () => remote.retries);
-    meters.gauge(
-      'millrace_open_breakers',
-      'Nodes that are not called because their breaker is open.',
-      () => choice.openBreakers,
-    );
+    meters.gauge('millrace_open_breakers', 'Nodes not called, as their breaker is open.', () => choice.openBreakers);
   }
 
   /** Serves other nodes, and begins to learn of them. */

@@ -23,21 +23,13 @@ const COUNTERS: readonly (readonly [name: string, help: string, read: Count])[] 
   ['duplicates', `Duplicates of CloudEvents. ${KEPT}`, ({ counters }) => counters.duplicates],
   ['results', `Results emitted. ${KEPT}`, ({ counters }) => counters.results],
   ['results_refused', `Results that sinks refused for good. ${ANEW}`, ({ resultsRefused }) => resultsRefused],
-  [
-    'alert_calls_lost',
-    `Webhook calls of alerts that no receiver accepted. ${ANEW}`,
-    ({ alertCallsLost }) => alertCallsLost,
-  ],
+  ['alert_calls_lost', `Webhook calls of alerts no receiver accepted. ${ANEW}`, ({ alertCallsLost }) => alertCallsLost],
   ['steps_left_out', `Watermarks and ticks that no thread could apply. ${ANEW}`, ({ stepsLeftOut }) => stepsLeftOut],
 ];
 
 const COUNTERS_BY_OPERATOR: readonly (readonly [name: string, help: string, read: CountsByOperator])[] = [
   ['partials_dropped', `Partial matches given up at a limit. ${KEPT}`, ({ partialsDropped }) => partialsDropped],
-  [
-    'results_failed',
-    `Results with a null value because a reducer threw. ${ANEW}`,
-    ({ resultsFailed }) => resultsFailed,
-  ],
+  ['results_failed', `Results with null values as a reducer threw. ${ANEW}`, ({ resultsFailed }) => resultsFailed],
   ['keys_evicted', `Idle keys evicted for lack of room. ${KEPT}`, ({ keysEvicted }) => keysEvicted],
 ];
 
