@@ -378,7 +378,7 @@ class Clock {
 
   #save(): void {
     const { appliedSeq, state } = this.#engine;
-    // What is as it was is worth saving again where the log is long: of several checkpoints the oldest goes, and with it its part.
+    // Unchanged state is worth saving again when the log is long: the oldest checkpoint goes, and its part of the log.
     if (state !== 'running' || (appliedSeq === this.#savedSeq && !this.#logIsLong)) return;
     this.#lifecycle.checkpoint().then(
       () => {

@@ -75,9 +75,10 @@ export interface DeadLetterStore {
   /** Letters of any streams, of each with rising places. Resolves when they are durable. */
   add(letters: readonly DeadLetter[]): Promise<void>;
   /**
-   * A note and its letter (null: there is none) at the same place of their streams, whatever is there behind it: both or
-   * none. Nothing when that note is there: then the letter is, too, or was taken. Notes are bounded by who removes them.
-   * Resolves when they are durable. Rejects with `LettersUnavailable` when they cannot be written for now.
+   * Adds a note and its letter (null: there is none), both or neither, at the same place of their streams, whatever
+   * stands behind it. Does nothing when the note is there already: then the letter is there too, or was taken. Callers
+   * bound the notes by removing them. Resolves when both are durable. Rejects with `LettersUnavailable` when they
+   * cannot be written for now.
    */
   addNoted(note: DeadLetter, letter: DeadLetter | null): Promise<void>;
   /** Oldest first. */

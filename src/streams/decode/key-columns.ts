@@ -95,7 +95,7 @@ function numberRows(batch: EventBatch, fields: readonly number[], hashes: Uint32
   return keys;
 }
 
-/** How many of some rows behind the first ones, far apart as keys may come in turn, have a hash that has been numbered. */
+/** How many later rows of a sample, spread out since keys may come in turn, have a hash that has been numbered. */
 function seenAgain(hashes: Uint32Array, count: number): number {
   const mask = slots.length - 1;
   const stride = Math.max(1, Math.floor((count - SAMPLE_ROWS) / SAMPLE_ROWS));

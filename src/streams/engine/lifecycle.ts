@@ -221,10 +221,7 @@ export class Lifecycle {
     return compile(definitions, engine.plan.epoch + 1, this.#shards);
   }
 
-  /**
-   * What came before them is applied first: whatever is in the log before their record. Rejects with `DefinitionProblem`,
-   * changing nothing.
-   */
+  /** Everything in the log before their record is applied first. Rejects with `DefinitionProblem`, changing nothing. */
   async putInForce({ defined, definitions }: InForce): Promise<DefineOutcome> {
     const { engine, log } = this.#options;
     const next = { definitions, defined };

@@ -225,7 +225,7 @@ export class Pipeline {
   async #apply(): Promise<void> {
     this.#applying = true;
     try {
-      // Nothing may happen between the look that finds nothing and the end: what gets ready meanwhile finds this at work.
+      // Nothing may happen between the check that finds nothing and the end: entries that get ready rely on this loop.
       for (let next = this.#next(); next !== null; next = this.#next()) await this.#round(next);
     } catch (error) {
       // Stopped before, nobody is told: what waited for something outside has given up.

@@ -77,8 +77,8 @@ export const redisSinkKind: SinkKind = {
 };
 
 /**
- * Longer than any write takes that is going to succeed. Behind a firewall that forgot the connection no answer ever comes;
- * what was sent is sent again then, and counts once.
+ * Longer than any write that is going to succeed takes. Behind a firewall that forgot the connection no answer ever
+ * comes: the batch is then sent again, and counts once.
  */
 const COMMAND_MS_MAX = 10_000;
 

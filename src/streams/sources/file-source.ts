@@ -215,8 +215,8 @@ class Replay implements BatchMaker {
 }
 
 /**
- * Where a file was come to that is declared by another path now, be it another way to write it; `''`: it was not. Paths
- * once began in the working directory, whatever declared them.
+ * The position of a file that is declared by another path now, or by another spelling of it; `''`: none. Paths used to
+ * be relative to the working directory, whatever declared them.
  */
 async function placeUnderOtherName(path: string, positions: ReadonlyMap<string, string>): Promise<string> {
   for (const [name, position] of positions) {

@@ -72,8 +72,8 @@ export class Burials {
   }
 
   /**
-   * Resolves when a note and its letter are durable, behind the letters added before; while the store cannot be written,
-   * that is waited for. Rejects when it never can be, or nobody waits any more.
+   * Resolves when a note and its letter are durable, behind the letters added before, however long the store cannot be
+   * written. Rejects when it never can be, or when the streams end.
    */
   async keep(note: DeadLetter, letter: DeadLetter | null): Promise<void> {
     for (let pauseMs = RETRY_MS; ; pauseMs = Math.min(RETRY_MS_MAX, pauseMs * 2)) {

@@ -68,10 +68,10 @@ export class Delivery {
   }
 
   /**
-   * `cursor`: of the checkpoint, null when that does not know the sink; `pending`: not delivered by then as far as this
-   * side knew. `lastSeq`: newest record of the log. A sink that is further, and unknown, is from another log, of a `memory`
-   * stream before a restart say: its place means nothing here. One that is known has all there is: the log has lost its
-   * newest records.
+   * `cursor`: from the checkpoint, null when that does not know the sink; `pending`: what the checkpoint had not seen
+   * delivered. `lastSeq`: newest record of the log. An unknown sink that is further belongs to another log, say of a
+   * `memory` stream before a restart: its place means nothing here. A known one that is further has everything: the log
+   * has lost its newest records.
    */
   async open(cursor: number | null, pending: readonly SinkBatch[], lastSeq: number): Promise<void> {
     this.#cursor = cursor ?? 0;

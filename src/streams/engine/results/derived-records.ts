@@ -52,7 +52,7 @@ export class DerivedRecords {
   }
 }
 
-/** Of the event on a line. A member is told where the event has it, and no value or member of the key in its place. */
+/** Of the event on a line. A member counts where the event has it, not a value or member of the key of its name. */
 export function resultBehind({ from, plan }: DerivedRecord, line: number, text: string): ResultPlace | null {
   const operator = plan.operators[from.findLast(({ first }) => first <= line)?.operator ?? -1];
   if (operator === undefined) return null;
