@@ -104,8 +104,8 @@ export interface HandlerContext {
    */
   elicit(request: { message: string; schema?: JsonSchema; url?: string; key?: string }): Promise<ElicitResult>;
   /**
-   * Asks the client's model, in the way of `elicit`: params of `sampling/createMessage`, result as the client gave it.
-   * Throws `MissingCapabilityError` when the client cannot.
+   * Asks the client's model, as `elicit` asks the user: params of `sampling/createMessage`, result as the client gave
+   * it. Throws `MissingCapabilityError` when the client cannot.
    */
   sample(params: {
     messages: unknown[];
@@ -113,7 +113,7 @@ export interface HandlerContext {
     key?: string;
     [member: string]: unknown;
   }): Promise<Record<string, unknown>>;
-  /** The client's roots, asked for in the way of `elicit`. Throws `MissingCapabilityError` when it has none to tell. */
+  /** The client's roots, asked for as `elicit` does. Throws `MissingCapabilityError` when the client has no roots. */
   roots(options?: { key?: string }): Promise<{ roots: { uri: string; name?: string }[] }>;
   /** JSON values that are kept, sealed, across the rounds of a 2026-07-28 call; in earlier revisions for the call. */
   readonly state: Map<string, unknown>;

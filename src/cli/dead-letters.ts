@@ -10,7 +10,7 @@ import { type Answer, ask, count } from './ask-server.ts';
 
 /** Letters a page has at most, and ids an order may name: the server's bounds. */
 export const PAGE_LETTERS_MAX = 100;
-/** Read for one command: what a server keeps of a stream, twice. More come in while it is read. */
+/** Letters read for one command: twice what a server keeps of a stream, as more come in meanwhile. */
 export const LETTERS_READ_MAX = 20_000;
 const ANSWER_MS_MAX = 60_000;
 /** A page of large events, escaped. */

@@ -130,7 +130,7 @@ export class ClusterNode {
     this.#options.membership.update({ tools: this.#catalogue.offer(own) });
   }
 
-  /** Calls on other nodes end, or time does. */
+  /** Waits for calls on other nodes to end, at most `graceMs`. */
   async drain(graceMs: number): Promise<void> {
     await atMost(this.#remote.idle(), graceMs);
   }

@@ -108,7 +108,7 @@ export async function createRuntimeFrom(settings: Settings, log: Log, parts: Run
     await runtime.start();
     return runtime;
   } catch (cause) {
-    // Nobody else can: threads, timers and connections would keep the process.
+    // Nobody else can close these: threads, timers and connections would keep the process alive.
     await (runtime === null ? shared.close() : runtime.close(0));
     throw cause;
   }

@@ -20,9 +20,9 @@ const TURNS = 2;
 export const UNDER_WAY_MS = 250;
 
 /**
- * Not ready, and serving all the same. Resolves right after the event loop has looked at its sockets, for the listener to
- * be closed then: connections that wait to be accepted are reset with it, whatever has been sent on them, and right
- * after a look hardly any wait.
+ * Serves on while not ready. Resolves right after the event loop has looked at its sockets, which is when to close the
+ * listener: connections that still wait to be accepted are reset with it, whatever was sent on them, and right after a
+ * look hardly any wait.
  */
 export async function untilNoticed(frontEnd: FrontEnd | null, delayMs: number): Promise<void> {
   if (frontEnd === null) return;
