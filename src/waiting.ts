@@ -1,9 +1,8 @@
 /**
- * Ways to wait that are the same wherever something waits: for an end that somebody else brings about, for a change, for
- * so long and no longer.
+ * Ways to wait that are the same everywhere: for a promise that someone else fulfils, for a change, for a limited time.
  *
- * Role: beside the path, for any folder. It knows nothing of what is waited for, and keeps no timer and no listener beyond
- * the wait.
+ * Role: beside the path, for any folder. It knows nothing of what is waited for, and keeps no timer and no listener
+ * beyond the wait.
  */
 
 /** A promise, and what fulfils it. */

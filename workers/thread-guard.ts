@@ -34,7 +34,7 @@ export function describeError(error: unknown): string {
     const stack = error instanceof Error ? (error.stack ?? error.message) : error;
     return String(stack);
   } catch {
-    return 'something that cannot be shown was thrown';
+    return 'a value that cannot be shown was thrown';
   }
 }
 

@@ -5,43 +5,12 @@
 import { Admission } from '../../src/admission/admission.ts';
 import { ServiceTimes } from '../../src/admission/service-times.ts';
 import type { Entry } from '../../src/catalogue/entry.ts';
-import { Job, type JobSink } from '../../src/dispatch/job.ts';
-import { REVISION_2026_07_28 } from '../../src/protocol/revisions.ts';
-
-const silent = (): void => undefined;
-const sink: JobSink = {
-  completed: silent,
-  refused: silent,
-  emitted: silent,
-  asked: silent,
-  becameTask: silent,
-  releasedConnection: silent,
-};
-
-function entryWith(key: number, concurrency: number): Entry {
-  return {
-    key,
-    kind: 'tool',
-    name: 'bench',
-    run: 'pool',
-    module: null,
-    definition: { kind: 'tool', name: 'bench', handler: () => '' },
-    concurrency,
-    timeoutMs: 0,
-    callerRuns: true,
-    repeatable: false,
-    cacheTtlMs: 0,
-    cacheScope: 'private',
-    paramHeaders: [],
-    task: 'never',
-  };
-}
+import type { Job } from '../../src/dispatch/job.ts';
+import { makeEntry, makeJob } from '../../test/admission/make-job.ts';
 
 /** Job objects used round after round, so that the figure is admission's and not the allocator's. */
 function jobsOf(count: number, shares: number, entry: Entry): Job[] {
-  return Array.from({ length: count }, (_, i) => {
-    return new Job(entry, REVISION_2026_07_28, 0, `principal-${i % shares}`, null, sink, 5000);
-  });
+  return Array.from({ length: count }, (_, i) => makeJob(entry, `principal-${i % shares}`));
 }
 
 function nsPerRound(shares: number, waiting: number, entry: Entry): number {
@@ -91,7 +60,7 @@ for (const [label, waiting, concurrency] of [
   ['500 waiting, capped entry', 500, 500],
 ] as const) {
   for (const shares of [1, 100]) {
-    const runs = Array.from({ length: 5 }, () => nsPerRound(shares, waiting, entryWith(1, concurrency)));
+    const runs = Array.from({ length: 5 }, () => nsPerRound(shares, waiting, makeEntry(1, concurrency)));
     console.log(
       `${label.padEnd(28)} ${String(shares).padStart(4)} shares  ${median(runs).toFixed(0).padStart(5)} ns/op`,
     );

@@ -66,7 +66,7 @@ export class TokenAuthenticator implements Authenticator {
       return verdict;
     }
     if (answer.problem === 'keys') {
-      this.#log.warn({ reason: answer.reason }, 'the keys for access tokens could not be had');
+      this.#log.warn({ reason: answer.reason }, 'the keys for access tokens could not be fetched');
       return this.#refusals.unavailable;
     }
     this.#log.debug({ reason: answer.reason }, 'access token refused');

@@ -6,12 +6,12 @@
  *     │  └───► led elsewhere ─┐   or lost: Redis does not know any more who leads, and may be told again
  *     └─ woken, or in time ── waiting ──► left             over
  *
- * Role: what is known of it while it lasts; `redis-cache.ts` asks. Who waits is woken by what is published, and asks by
- * itself when a lease has run out: messages may be lost.
- * A flight of which Redis has no trace while its lease lasts is still believed in: Redis lost it, and whoever leads says so
- * again.
- * Invariants: a look that is woken while it asks asks once more, since the answer may be older than the news; it waits
- * for `FLIGHTS_AWAITED_MAX` flights at most, so that a call that fails everywhere is not made in turns for ever.
+ * Role: what is known of the look while it lasts; `redis-cache.ts` does the asking. A look that waits is woken by a
+ * published message, and asks by itself when the lease has run out, since messages may be lost.
+ * A flight of which Redis has no trace is believed in until its lease would end: Redis lost it, and its leader will
+ * claim it again.
+ * Invariants: a look that is woken while it asks asks once more, since the answer may be older than the message; it
+ * waits for at most `FLIGHTS_AWAITED_MAX` flights, so that a call that fails everywhere is not made in turns for ever.
  */
 
 /** Flights of others that ended without a result for everybody, or are out of date, before the call is made beside them. */

@@ -1,13 +1,13 @@
 /**
  * The result cache of many nodes: memory first, then Redis (`redis-scripts.ts` says what is there).
  *
- * Role: what one node computed is served by all, and what one node computes the others wait for. Who looks and finds
- * nothing leads the flight of the key from then on, under a lease; who finds it led waits, and has whoever leads tell
- * all nodes when it is over. When that is not heard, looking again as the lease runs out finds it.
+ * Role: what one node has computed is served by all, and while one computes the others wait. Whoever looks and finds
+ * nothing leads the flight of the key under a lease; whoever finds it led waits, and has the leader tell all nodes when
+ * it is over. If that message is lost, looking again when the lease runs out finds the result.
  * A generation rises with every invalidation, for ever; a result of another generation than the present one reads as
- * absent, so that nothing has to be looked for and deleted. A flight that a failover has lost is made again by its leader
- * when it is connected again, or renews; a call that begins elsewhere before that is made beside it. Other nodes hear of an invalidation over pub/sub; when
- * messages may have been missed, the memory level is emptied.
+ * absent, so that nothing has to be searched and deleted. A flight lost in a failover is entered again by its leader
+ * when that is connected again, or renews; a call that begins elsewhere before that runs beside it. Other nodes hear of
+ * an invalidation over pub/sub; when messages may have been missed, the memory level is emptied.
  * Invariants: without Redis the memory level goes on and nothing waits; no answer here ever rejects; a miss that nobody
  * else waits for costs two commands, the look and the landing.
  */

@@ -104,8 +104,8 @@ export interface HandlerContext {
    */
   elicit(request: { message: string; schema?: JsonSchema; url?: string; key?: string }): Promise<ElicitResult>;
   /**
-   * Asks the client's model, in the way of `elicit`: params of `sampling/createMessage`, result as the client gave it.
-   * Throws `MissingCapabilityError` when the client cannot.
+   * Asks the client's model, as `elicit` asks the user: params of `sampling/createMessage`, result as the client gave
+   * it. Throws `MissingCapabilityError` when the client cannot.
    */
   sample(params: {
     messages: unknown[];
@@ -113,15 +113,14 @@ export interface HandlerContext {
     key?: string;
     [member: string]: unknown;
   }): Promise<Record<string, unknown>>;
-  /** The client's roots, asked for in the way of `elicit`. Throws `MissingCapabilityError` when it has none to tell. */
+  /** The client's roots, asked for as `elicit` does. Throws `MissingCapabilityError` when the client has no roots. */
   roots(options?: { key?: string }): Promise<{ roots: { uri: string; name?: string }[] }>;
-  /** State kept, sealed, across the rounds of a 2026-07-28 call; in one place for other eras. JSON values. */
+  /** JSON values that are kept, sealed, across the rounds of a 2026-07-28 call; in earlier revisions for the call. */
   readonly state: Map<string, unknown>;
   /**
-   * Tasks extension: from here on the call is a task. No-op when it is one, when the client cannot, or for what is no
-   * tool. Milliseconds:
-   * `ttlMs` it is kept (null: as long as the server allows, 24 h by default, which is also the default and the most),
-   * `pollIntervalMs` after which clients ask again (default 1000).
+   * Tasks extension: turns the call into a task. Does nothing if it is one already, if the client has no tasks, or if this
+   * is no tool. `ttlMs`: how long the task is kept (default, and null: as long as the server allows, which is 24 h unless
+   * configured); `pollIntervalMs`: after which clients ask again (default 1000).
    */
   startTask(wish?: { ttlMs?: number | null; pollIntervalMs?: number }): Promise<void>;
   /** True when this call runs as a task. */
@@ -129,7 +128,7 @@ export interface HandlerContext {
   /** Tells subscribers that a list or a resource changed. */
   changed(what: 'tools' | 'resources' | 'prompts'): void;
   resourceUpdated(uri: string): void;
-  /** Forgets what is kept of a tool's results (`cache`), on every node: this call has made them out of date. */
+  /** Forgets a tool's cached results (`cache`) on every node: this call has made them out of date. */
   invalidate(tool: string): void;
   /**
    * Closes the connection of a 2025-11-25 call over HTTP; the client resumes it with Last-Event-ID after `retryMs` (whole
@@ -138,7 +137,7 @@ export interface HandlerContext {
   releaseConnection(retryMs?: number): void;
   /** Null: authentication is off. */
   readonly principal: Principal | null;
-  /** Of `X-Correlation-Id` or `X-Request-Id`, else the trace id, else a name made for this call. */
+  /** From `X-Correlation-Id` or `X-Request-Id`, else the trace id, else made up for this call. */
   readonly correlationId: string;
   /** W3C trace context of the call; members are `''` when absent. */
   readonly trace: { readonly traceparent: string; readonly tracestate: string; readonly baggage: string };
@@ -164,14 +163,14 @@ export interface ToolOptions<I extends AnySchema = AnySchema, O extends AnySchem
   run?: 'pool' | 'inline' | 'isolated';
   /** Calls at once on this node. Default: no cap. */
   concurrency?: number;
-  /** Labels a node must have (`cluster.labels`) to run it; others forward its calls. Without Redis: not looked at. */
+  /** Labels a node must have (`cluster.labels`) to run it; others forward its calls. Ignored without Redis. */
   requires?: string[];
   /** 1 to 2^31 − 1. Default: the server's request timeout (5 s); of a task its `tasks.deadlineMs` (1 h). */
   timeoutMs?: number;
   /**
-   * Results are kept `ttlMs` milliseconds (at most a day) and served to calls with the same arguments, whatever else
-   * they carry. `public`: to everybody; `private`: to the same principal, without authentication to the same session;
-   * stateless calls that nobody signed are then not served from it. Errors, questions and tasks are never kept.
+   * Results are kept `ttlMs` milliseconds (at most a day) and served to calls with the same arguments, whatever else they
+   * carry. `public`: to everybody; `private`: to the same principal, or without authentication to the same session, but
+   * not to stateless calls. Errors, questions and tasks are never kept.
    */
   cache?: { ttlMs: number; scope: 'public' | 'private' };
   /** Whether it may run on the front-end thread when the queue is full. Default true. */

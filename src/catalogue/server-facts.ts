@@ -1,7 +1,7 @@
 /**
  * What the server says of itself: name, capabilities, instructions, per revision.
  *
- * Role: `server/discover` (2026-07-28) and the answer to `initialize` (earlier) are two dresses of the same facts.
+ * Role: `server/discover` (2026-07-28) and the answer to `initialize` (earlier) are two forms of the same facts.
  * Only what a revision's schema has is said.
  */
 import type { Settings } from '../config/settings.ts';

@@ -84,7 +84,7 @@ async function boundedText(response: Response, bytesMax: number): Promise<string
   return Buffer.concat(parts).toString('utf8');
 }
 
-/** A text as it may be shown; `''` for what is none. */
+/** A value that is a text, safe to show; `''` for any other. */
 export const plain = (value: unknown): string => (typeof value === 'string' ? value.replace(CONTROL, '') : '');
 
 export const count = (value: unknown): number => (typeof value === 'number' ? value : 0);

@@ -1,9 +1,9 @@
 /**
- * The stream definitions as `millrace check` sees them: of the configuration and of the files, compiled as `serve` would.
+ * Stream definitions for `millrace check`: those of the configuration and of the files, compiled as `serve` would.
  *
- * Role: problems are told with the file they are in and the path there, `streams[1].windows[0].sizeMs` counted within
- * that file. Connectors say what they think of their options, but nothing is opened: neither they nor reducer modules,
- * of which it is only told when the file is not there.
+ * Role: problems are reported with their file and the path there, `streams[1].windows[0].sizeMs` counted within that
+ * file. Connectors check their options, but nothing is opened: neither they nor the modules of reducers, which are only
+ * reported when their file is missing.
  */
 import { existsSync } from 'node:fs';
 import { isAbsolute } from 'node:path';

@@ -1,6 +1,6 @@
 /**
- * `millrace check`: the configuration as it would be used, each value with the place it came from, and the memory the
- * limits can add up to, and the streams it declares. Secrets are not shown.
+ * `millrace check`: the configuration as it would be used, each value with its origin, the memory that the limits can
+ * add up to, and the streams it declares. Secrets are not shown.
  */
 import { valueAt } from '../config/load.ts';
 import { type BudgetLine, budgetNote, memoryBudget } from '../config/memory-budget.ts';
@@ -49,7 +49,9 @@ function placeOf(option: Option, origin: Origin): string {
 
 interface Row {
   readonly option: Option;
-  readonly value: string;
+  readonly value: unknown;
+  /** What stands for the value, where something does. */
+  readonly effective: string | number | undefined;
   readonly place: string;
 }
 
@@ -58,22 +60,21 @@ function rowsOf({ loaded, settings }: Configured): Row[] {
   return OPTIONS.map((option) => {
     const value = valueAt(loaded.config, option.path);
     const effective = value === 'auto' || value === '' ? instead.get(option.name) : undefined;
-    const written = value === '' && effective !== undefined ? '""' : shown(option, value);
-    return {
-      option,
-      value: effective === undefined ? written : `${written} (${effective})`,
-      place: placeOf(option, loaded.origins.get(option.name) ?? DEFAULT_ORIGIN),
-    };
+    const place = placeOf(option, loaded.origins.get(option.name) ?? DEFAULT_ORIGIN);
+    return { option, value, effective, place };
   });
 }
 
+function valueText({ option, value, effective }: Row): string {
+  if (effective === undefined) return shown(option, value);
+  return `${value === '' ? '""' : shown(option, value)} (${effective})`;
+}
+
 function reportText(configured: Configured, streams: readonly StreamSummary[]): string {
-  const rows = rowsOf(configured);
-  const nameWidth = Math.max(...rows.map((row) => row.option.name.length));
-  const valueWidth = Math.max(...rows.filter((row) => row.value.length <= 40).map((row) => row.value.length));
-  const lines = rows.map(
-    (row) => `${row.option.name.padEnd(nameWidth)}  ${row.value.padEnd(valueWidth)}  ${row.place}`,
-  );
+  const rows = rowsOf(configured).map((row) => ({ name: row.option.name, text: valueText(row), place: row.place }));
+  const nameWidth = Math.max(...rows.map(({ name }) => name.length));
+  const valueWidth = Math.max(...rows.map(({ text }) => text.length).filter((length) => length <= 40));
+  const lines = rows.map(({ name, text, place }) => `${name.padEnd(nameWidth)}  ${text.padEnd(valueWidth)}  ${place}`);
   const budget = memoryBudget(configured.settings, configured.machine.memoryMiB);
   const note = budgetNote(budget);
   const whatWidth = Math.max(...budget.lines.map(({ what }) => what.length));
@@ -98,13 +99,9 @@ function budgetText(line: BudgetLine, whatWidth: number): string {
 
 function reportJson(configured: Configured, streams: readonly StreamSummary[]): string {
   const { loaded, settings, machine } = configured;
-  const instead = automatic(settings);
-  const options = OPTIONS.map((option) => {
-    const value = valueAt(loaded.config, option.path);
+  const options = rowsOf(configured).map(({ option, value, effective, place }) => {
     const visible = isHidden(option, value) ? HIDDEN : value;
-    const effective = value === 'auto' || value === '' ? instead.get(option.name) : undefined;
-    const source = placeOf(option, loaded.origins.get(option.name) ?? DEFAULT_ORIGIN);
-    return [option.name, { value: visible, ...(effective === undefined ? {} : { effective }), source }];
+    return [option.name, { value: visible, effective, source: place }];
   });
   const memory = memoryBudget(settings, machine.memoryMiB);
   const report = {

@@ -57,10 +57,10 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
   }
   if (named === 'help') return helpAbout(args.slice(1));
   const rest = named === null ? args : args.slice(1);
-  // Whose flags they are is not known without a command: nothing is wrong with them.
+  // Without a command nobody knows whose flags they are: none is reported as wrong.
   const flags = new FlagReader(command, named === null || command !== null ? problems : []);
   flags.read(rest);
-  if (named === null && problems.length > 0) problems.push('a command comes before its options: millrace serve …');
+  if (named === null && problems.length > 0) problems.push('the command must precede its options: millrace serve …');
   return {
     command,
     help: flags.own.get('help') === true && (named === null || command !== null),

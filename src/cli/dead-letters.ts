@@ -10,7 +10,7 @@ import { type Answer, ask, count } from './ask-server.ts';
 
 /** Letters a page has at most, and ids an order may name: the server's bounds. */
 export const PAGE_LETTERS_MAX = 100;
-/** Read for one command: what a server keeps of a stream, twice. More come in while it is read. */
+/** Letters read for one command: twice what a server keeps of a stream, as more come in meanwhile. */
 export const LETTERS_READ_MAX = 20_000;
 const ANSWER_MS_MAX = 60_000;
 /** A page of large events, escaped. */
@@ -107,7 +107,7 @@ export class DeadLetters {
     const said = messageIn(body);
     const message = said === '' ? `answers ${status}` : `answers ${status}: ${said}`;
     if (status === 401) {
-      const what = this.#token === '' ? 'give one with --token' : 'the one of --token is not accepted';
+      const what = this.#token === '' ? 'pass one with --token' : 'the one given with --token is not accepted';
       return { kind: 'refused', answered: true, message: `wants a token (${what}); it ${message}` };
     }
     return { kind: 'refused', answered: true, message };

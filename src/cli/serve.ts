@@ -40,8 +40,8 @@ export async function serve(line: CommandLine, terminal: Terminal): Promise<numb
 }
 
 /**
- * Null when it cannot start, a broken tool module for one: told in a line, with the stack for those who debug. Rejects with
- * `ConfigError` when a stream is declared wrongly.
+ * Null when it cannot start, for a broken tool module for example, which is reported in one line, with the stack at
+ * level debug. Rejects with `ConfigError` when a stream is declared wrongly.
  */
 export async function started(settings: Settings, log: Log, terminal: Terminal): Promise<Runtime | null> {
   try {

@@ -1,11 +1,11 @@
 /**
- * Signals and stray errors of a long-running command.
+ * Signals and uncaught errors of a long-running command.
  *
- * The first SIGTERM or SIGINT asks for a drain; a second one ends the process at once with 128 + its number, as a
- * shell would report it. Ctrl-C under `npm start` arrives twice, once from the terminal and once passed on by npm, so
- * a signal right behind the first is taken for its echo. An error nobody caught is logged and survived: a stray rejection of one tool must not end
- * everybody's server. But when they pour in, the process is taken for broken and ends with 1, so that whoever
- * supervises it starts a fresh one.
+ * The first SIGTERM or SIGINT asks for a drain; a second one ends the process at once with 128 + its number, as a shell
+ * would report it. Ctrl-C under `npm start` arrives twice, from the terminal and passed on by npm, so a signal right
+ * behind the first is ignored as its echo. An uncaught error is logged and survived: a stray rejection of one tool must
+ * not end everybody's server. When they pour in, the process counts as broken and exits with 1, so that its supervisor
+ * starts a fresh one.
  */
 import type { Log } from '../observe/port.ts';
 import { deferred } from '../waiting.ts';
@@ -75,9 +75,9 @@ export class StrayErrors {
       this.#count = 0;
     }
     this.#count++;
-    this.#log.error({ error }, 'an error nobody caught');
+    this.#log.error({ error }, 'uncaught error');
     if (this.#count <= STRAY_ERRORS_MAX) return;
-    this.#log.error({ count: this.#count }, 'too many of them: the process is taken for broken');
+    this.#log.error({ count: this.#count }, 'too many uncaught errors: the process is taken for broken');
     this.#giveUp();
   }
 }

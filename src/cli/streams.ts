@@ -71,7 +71,7 @@ function askedIn({ own, positionals }: CommandLine, problems: string[]): Asked |
   } else if (stream === undefined) {
     problems.push(`the name of a stream is missing; ${USAGE}`);
   } else if (!STREAM_NAME.test(stream)) {
-    problems.push(`${stream}: no stream can have that name`);
+    problems.push(`${stream}: not a valid stream name`);
   }
   const token = own.get('token') ?? '';
   if (typeof token !== 'string' || (token !== '' && !TOKEN.test(token))) {
@@ -81,7 +81,7 @@ function askedIn({ own, positionals }: CommandLine, problems: string[]): Asked |
   const ids = idsIn(own.get('ids'), problems);
   if (action === 'list' && ids.length > 0) problems.push('--ids: only replay and drop take ids');
   if (action !== undefined && action !== 'list' && all === ids.length > 0 && problems.length === 0) {
-    problems.push(`${action}: name the dead letters with --ids ID,ID,… or take --all of them, one of both`);
+    problems.push(`${action}: name the dead letters with --ids ID,ID,… or take --all of them, not both`);
   }
   if (problems.length > 0 || action === undefined || stream === undefined) return null;
   return { action, stream, token: String(token), ids, all, json: own.get('json') === true };
@@ -92,7 +92,8 @@ function idsIn(given: string | boolean | undefined, problems: string[]): readonl
   const ids = [...new Set(given.split(',').map((id) => id.trim()))].filter((id) => id !== '');
   if (ids.length > IDS_MAX) problems.push(`--ids: at most ${IDS_MAX}`);
   const wrong = ids.find((id) => !/^(?:\d{1,2}\/)?\d{1,15}:\d{1,15}$/.test(id));
-  if (wrong !== undefined) problems.push(`--ids ${wrong}: is no id of a dead letter; those look like 12:0 or 3/12:0`);
+  if (wrong !== undefined)
+    problems.push(`--ids ${wrong}: is not the id of a dead letter; ids look like 12:0 or 3/12:0`);
   else if (ids.length === 0) problems.push('--ids: names none');
   return ids;
 }
@@ -157,7 +158,7 @@ async function act(action: Action, { asked, letters, origin, terminal }: World):
   if (asked.json) terminal.out(printableJson({ stream: asked.stream, action, asked: ids.length, ...counts, missing }));
   else if (ids.length === 0) terminal.out(`${origin} has no dead letters of ${asked.stream}\n`);
   else {
-    const gone = missing === 0 ? '' : `, ${missing} not there or taken before`;
+    const gone = missing === 0 ? '' : `, ${missing} not found or already taken`;
     terminal.out(`${counted(ids.length)} of ${asked.stream}: ${inWords(action, tally)}${gone}\n`);
   }
   return rejected === 0 && missing === 0 ? EXIT.OK : EXIT.FAILED;

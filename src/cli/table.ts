@@ -1,7 +1,7 @@
 /**
  * A table as commands print one: a line of heads, then rows, each column as wide as its widest cell.
  *
- * Cells are taken as they are: who calls has taken control characters out.
+ * Cells are printed as they are: the caller has removed control characters.
  */
 export function table(heads: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = heads.map((head, column) =>

@@ -107,7 +107,7 @@ function checkTools({ config, refuse }: Check): void {
   for (const folder of config.tools) {
     const found = statSync(folder, { throwIfNoEntry: false });
     if (found === undefined) refuse('tools', `there is no folder ${folder}`);
-    else if (!found.isDirectory()) refuse('tools', `${folder} is no folder; name the one it is in`);
+    else if (!found.isDirectory()) refuse('tools', `${folder} is not a folder; name the one it is in`);
   }
 }
 
@@ -184,7 +184,7 @@ function checkAuth({ config, refuse, beside }: Check): void {
     if (jwt.algorithms.length === 0) refuse('auth.jwt.algorithms', 'must name at least one algorithm');
   }
   if (new Set(tokens.map((entry) => entry.token)).size !== tokens.length) {
-    refuse('auth.tokens', 'the same token stands there twice');
+    refuse('auth.tokens', 'the same token is listed twice');
   }
   if (wantsJwt || tokens.length > 0) return;
   for (const name of ['requiredScopes', 'authorizationServers'] as const) {

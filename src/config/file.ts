@@ -40,7 +40,7 @@ export function findConfigFile(cwd: string, named: NamedFile | null, problems: s
   const found = FILE_EXTENSIONS.map((extension) => join(cwd, `millrace.config${extension}`)).filter(existsSync);
   if (found.length > 1) {
     problems.push(
-      `${found.map((path) => basename(path)).join(', ')}: only one configuration file may stand in a folder`,
+      `${found.map((path) => basename(path)).join(', ')}: only one configuration file is allowed in a folder`,
     );
   }
   return found[0] ?? null;

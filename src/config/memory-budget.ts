@@ -89,7 +89,7 @@ export function memoryBudget(settings: Settings, machineMiB: number): MemoryBudg
     ),
     line('sessions', 'sessions.max, sessions.maxEventBytes', 0, sessions.max * (RECORD_BYTES + sessions.eventBytesMax)),
     line('tasks', 'tasks.max', 0, tasks.max * RECORD_BYTES),
-    line('events made of results', 'streams', 0, streamEngines(settings.streaming) * DERIVED_BYTES_MAX),
+    line('derived events', 'streams', 0, streamEngines(settings.streaming) * DERIVED_BYTES_MAX),
   ];
   const sum = (read: (entry: BudgetLine) => number): number =>
     Math.ceil(lines.reduce((total, entry) => total + read(entry), 0) / MIB);

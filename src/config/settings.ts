@@ -19,26 +19,26 @@ export interface Settings {
   readonly allowedOrigins: readonly string[];
   readonly workers: number;
   readonly queueSize: number;
-  /** In flight, all workers together. Default 100 × workers. */
+  /** In flight on all workers. */
   readonly maxConcurrent: number;
   readonly requestTimeoutMs: number;
   readonly requestBytesMax: number;
-  /** Cheap calls share tasks. Default true; false is for measuring what that brings. */
+  /** Cheap calls share tasks; false is for measuring what that brings. */
   readonly batching: boolean;
   readonly overload: 'caller-runs' | 'reject' | 'block';
-  /** A call may run on the front-end thread only if it is expected to take no longer. Default 5. */
+  /** A call may run on the front-end thread only if it is expected to take no longer. */
   readonly callerRunsBudgetMs: number;
-  /** Share of the front-end thread's time, 0…1, that caller-runs may use. Default 0.25. */
+  /** Share of the front-end thread's time, 0…1, that caller-runs may use. */
   readonly callerRunsShare: number;
-  /** After the deadline, before a worker that will not stop is ended. Default 500. */
+  /** After the deadline, before a worker that will not stop is terminated. */
   readonly killGraceMs: number;
-  /** One encoded result. Default 16 MiB. */
+  /** One encoded result. */
   readonly resultBytesMax: number;
-  /** What the V8 heap of one worker may hold when its garbage is gone. Default 512. */
+  /** What the V8 heap of one worker may hold after garbage collection. */
   readonly workerHeapMiB: number;
-  /** Resident memory of the process at which the worker that grows is ended; 0: off. Default 4096. */
+  /** Resident memory of the process at which the worker that grows is terminated; 0: off. */
   readonly residentMiBMax: number;
-  /** Workers an entry may end within a minute before it is quarantined. Default 5. */
+  /** Workers an entry may bring down within a minute before it is quarantined. */
   readonly quarantineAfter: number;
   readonly quarantineMs: number;
   readonly sessions: {
@@ -60,11 +60,11 @@ export interface Settings {
   readonly streaming: {
     /** Of the configuration file. */
     readonly definitions: readonly StreamDefinition[];
-    /** What their list is called where it was given: `millrace.config.ts: streams`, `MILLRACE_STREAMS`. */
+    /** How messages name their list: `millrace.config.ts: streams`, `MILLRACE_STREAMS`. */
     readonly listedAs: string;
-    /** Of the configuration file they are in; `''`: they are in none, and paths in them begin in the working directory. */
+    /** Folder of the configuration file, which paths in them are relative to; `''`: the working directory. */
     readonly folder: string;
-    /** Files with more of them. */
+    /** Files with further definitions. */
     readonly files: readonly string[];
     readonly dataDir: string;
     /** Power of two. */
@@ -76,12 +76,12 @@ export interface Settings {
     /** Replicas of Redis that have an event of a `replicated` stream before it is acknowledged. */
     readonly replicasMin: number;
   };
-  /** `subscriptions/listen` streams at once. Default 1024… see raw.ts. */
+  /** `subscriptions/listen` streams at once. */
   readonly listenStreamsMax: number;
   readonly listenResourcesMax: number;
-  /** Comment frames on quiet streams. Default 15 s. */
+  /** Interval of comment frames on quiet streams. */
   readonly streamKeepAliveMs: number;
-  /** Entries per page of a list. Default 100. */
+  /** Entries per page of a list. */
   readonly pageSize: number;
   readonly server: {
     readonly name: string;
@@ -91,16 +91,16 @@ export interface Settings {
     /** How to use the server, for the model. `''`: none. */
     readonly instructions: string;
   };
-  /** Cache hints of the lists and of discover. Default 0 / private. */
+  /** Cache hints of the lists and of discover. */
   readonly listTtlMs: number;
   readonly listCacheScope: 'public' | 'private';
   readonly toolDirs: readonly string[];
   readonly builtinTools: boolean;
   readonly watch: boolean;
   readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
-  /** Not ready, but the listener is open. Default 0: nobody asks for readiness. */
+  /** Not ready, but still serving. */
   readonly drainDelayMs: number;
-  /** For work in flight, after that. Default 10 s. */
+  /** For work in flight, after that. */
   readonly shutdownGraceMs: number;
   readonly heartbeatMs: number;
   /** `''`: this node is alone. */
@@ -118,7 +118,7 @@ export interface Settings {
 export interface ClusterSettings {
   /** Start of every key in Redis: `mcp:`. */
   readonly prefix: string;
-  /** Base URL other nodes reach this one under, `''`: from host and port. */
+  /** Base URL at which other nodes reach this one; `''`: made of host and port. */
   readonly url: string;
   /** Shared by the nodes; `''`: taken from Redis. */
   readonly secret: string;
@@ -129,7 +129,7 @@ export interface ClusterSettings {
   readonly labels: readonly string[];
   readonly forwardMsMax: number;
   readonly forwardedMax: number;
-  /** As many as are assumed until those that are there are known. */
+  /** Nodes assumed until this one has seen the others. */
   readonly expectedNodes: number;
 }
 
@@ -137,7 +137,7 @@ export interface RateLimit {
   /** Tool name with `*`. */
   readonly tool: string;
   readonly perSecond: number;
-  /** Calls at once; default: those of one second, at least 1. */
+  /** Calls at once. */
   readonly burst: number;
   /** One budget for everyone, or one per principal (per session or address without authentication). */
   readonly by: 'all' | 'principal';

@@ -2,9 +2,9 @@
  * Keeps a tool that runs on the front-end thread from ending the process: what `workers/thread-guard.ts` does for a
  * thread that runs nothing else, for one that also runs everything else.
  *
- * Role: knows by its asynchronous context whether code belongs to a call. Within one, `process.exit` throws, and an
- * error or rejection nobody caught is reported; of other code both do what they would do without this guard.
- * It is put up with the first call that runs here, since following contexts makes promises dearer (42 → 119 ns per
+ * Role: knows by its asynchronous context whether code belongs to a call. Within one, `process.exit` throws, and
+ * uncaught errors and rejections are reported; for other code both do what they would do without this guard. It is
+ * installed with the first call that runs here, since following contexts makes promises more expensive (42 → 119 ns per
  * await, measured), and a server without such calls does not need it. One for all engines of the process.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';

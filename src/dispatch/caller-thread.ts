@@ -44,7 +44,7 @@ export class CallerThread {
     });
   }
 
-  /** True when the job is DONE on return, with its result if that did not fit the slot. */
+  /** `done`: the job is DONE on return; `overflow`: its result, if that did not fit the slot. */
   run(job: Job): { done: boolean; overflow: OverflowResult | null } {
     const extras = job.overflow !== null && job.extras !== null ? JSON.stringify(job.extras) : '';
     const ran = insideCall(job.entry.key, this.#stray, () =>

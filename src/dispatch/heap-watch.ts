@@ -1,17 +1,17 @@
 /**
- * Ends a worker whose heap has grown past its limit, before V8 would end the whole process.
+ * Ends a worker whose heap has grown past its limit, before V8 would abort the whole process.
  *
- * V8 fails alone only what dies in small pieces: when the one piece that does not fit is larger than what Node.js adds
- * at the end (16 MiB), an array that doubles for instance, the process is aborted. So V8's own limit is HEAP_ROOM_MIB
- * higher than the one configured, and that one is kept here:
+ * V8 lets a thread fail alone only when its heap fills in small pieces. When one piece that does not fit is larger than
+ * what Node.js adds at the end (16 MiB), an array that doubles for instance, V8 aborts the process. So V8's own limit
+ * is HEAP_ROOM_MIB higher than the one configured, and the configured one is enforced here:
  *
  *   a thread whose loop turns says itself that it is past the limit   `full`, from its beat
  *   one whose loop is silent is asked from outside, every LOOK_MS     `look`, by the supervisor's timers and its own
  *   what is past the limit may be garbage                             it is collected, and what is left counts
  *
  * Invariants: one question per thread at a time; nobody is asked while all threads are at their loops and below the
- * limit. A thread that was nearly full is collected again only when it has grown by GARBAGE_SHARE of the limit: that
- * much more than the limit it may hold. One that is in native code does not answer, and is not ended for its heap.
+ * limit. A thread that was nearly full is collected again only when it has grown by GARBAGE_SHARE of the limit, so it
+ * may hold that much more than the limit. A thread in native code does not answer, and is not ended for its heap.
  */
 import type { HeapProbe } from '../pool/port.ts';
 import type { Flights, WorkerLoad } from './flights.ts';

@@ -69,7 +69,7 @@ const WORKER = {
   STREAM_TASKS: 4,
   /** Key of the entry whose code was called last, or -1. */
   LAST_ENTRY: 5,
-  /** How often that was another one than before. */
+  /** How often that key has changed. */
   ENTRY_CHANGES: 6,
   /** Of the last beat, by `folded-time.ts`; 0 before the first. */
   BEAT_AT: 7,

@@ -131,7 +131,7 @@ export class Supervisor {
     this.#ticks += 1;
     if (this.#ticks % MEMORY_TICKS === 0) this.#watchMemory(nowMs);
     dispatcher.pump();
-    // Whether a thread still stands nobody else would see, and tasks of the live streams may wait for it.
+    // Nobody else would see whether a thread still stands, and stream tasks may wait for it.
     if (dispatcher.active === 0 && flights.loads.every((load) => load?.stuck !== true)) this.#rest();
   }
 

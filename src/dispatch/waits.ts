@@ -1,16 +1,16 @@
 /**
- * Calls that have asked their clients: people take their time, and others need the permits meanwhile.
+ * Calls that wait for answers from their clients: people take their time, and others need the permits meanwhile.
  *
  * Role: beside the dispatcher, which asks before a question goes out and says when the call is over.
- * Rules: such a call gives its permit back, for good: what it still does when it is answered is beside `maxConcurrent`.
- * Where there are too many such calls, or few of its entry may run at once, it keeps the permit; but of all permits half
- * are never kept so. Beyond that no question goes out.
+ * Rules: such a call gives its permit back for good: once answered, it runs beside `maxConcurrent`. It keeps the permit
+ * when there are too many such calls already, or when its entry has a concurrency cap; but at most half of all permits
+ * are kept that way. Beyond that no question goes out.
  */
 import { type Admission, STAGE } from '../admission/admission.ts';
 import type { Job, RpcError } from './job.ts';
 
 /** For a tool whose question is not asked. */
-export const TOO_MANY: RpcError = { code: -32603, message: 'too many calls wait for answers of their clients' };
+export const TOO_MANY: RpcError = { code: -32603, message: 'too many calls wait for answers from their clients' };
 
 export class Waits {
   readonly #admission: Admission<Job>;

@@ -134,17 +134,17 @@ export interface UpgradeTicket {
 
 /** Limits every adapter keeps; all in the unit their name says. Compiled by `src/config`. */
 export interface FrontEndLimits {
-  /** Headers of one request, all together. Default 16 KiB. Past it: 431 or close. */
+  /** Total size of the headers of one request. Past it: 431 or close. */
   readonly headerBytesMax: number;
-  /** Open connections; one more is refused. Default 10,000. */
+  /** Open connections; one more is refused. */
   readonly connectionsMax: number;
-  /** Bytes held for one slow reader before its connection is closed. Default 1 MiB. */
+  /** Bytes held for one slow reader before its connection is closed. */
   readonly streamBufferBytesMax: number;
-  /** Time for headers and body to arrive. Default 10 s. */
+  /** Time for headers and body to arrive. */
   readonly requestReceiveMsMax: number;
-  /** Idle keep-alive. Default 60 s. */
+  /** Idle keep-alive. */
   readonly keepAliveMs: number;
-  /** One WebSocket message. Default: the request body limit. */
+  /** One WebSocket message. */
   readonly messageBytesMax: number;
 }
 

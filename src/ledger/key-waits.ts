@@ -1,15 +1,15 @@
 /**
- * Calls of this node that wait for a key which somebody else has, on this node or another one.
+ * Calls of this node that wait for a key which another call has, on this node or another one.
  *
- * Role: however many wait for one key, one of them is asked for at a time, with pauses that grow; what the ledger says of
- * the key is said to all of them, but the right to run, which goes to the one that came first. Nothing is lost with a
- * message, since none is needed; a call that ends on this node has those that wait for it asked for at once.
+ * Role: however many wait for one key, the ledger is asked for only one of them at a time, with growing pauses. All of
+ * them get the answer, except for the right to run, which goes to the one that came first. No messages are needed, so
+ * none can be lost; when a call ends on this node, the ledger is asked at once for those that wait for it.
  *
  *   begin ─► asks ─► wait ─► pause ─┐      ─► run: the first goes      ─► done, differs, unknown: all go
  *             ▲────────────────────┘
  *
- * Invariants: at most `WAITERS_MAX` wait for a key; who has waited for its time is told `busy`; who is not wanted any more
- * goes with the next question, and nobody asks when nobody waits.
+ * Invariants: at most `WAITERS_MAX` wait for a key; a waiter whose time is over is told `busy`; one that is no longer
+ * wanted goes with the next question, and nothing is asked when nobody waits.
  */
 import type { Begun, LedgerQuestion } from './port.ts';
 

@@ -1,13 +1,13 @@
 /**
  * Calls that carry an idempotency key: executed once, answered alike.
  *
- * Role: stands before the tool, beside the dispatcher. The key counts for its owner only: the principal, without one
- * the session, without that the peer. What is asked is told by tool and canonical arguments.
+ * Role: stands before the tool, beside the dispatcher. A key counts for its owner only: the principal, else the
+ * session, else the peer. Requests are the same when tool and canonical arguments are.
  * The time of a call counts from its arrival, waiting for its key included.
- * A stateless call that is under way is not stopped because its connection broke: its client will ask again, under the
- * same key. A session's client that cancels it means it; for a tool that must not be repeated that is then the answer.
- * Not an ending, and so not kept: questions (the next round carries the same key) and refusals that say when to try
- * again. What went wrong otherwise is kept for tools that must not be repeated, and tried again for the others.
+ * A stateless call is not stopped when its connection breaks: its client will ask again, under the same key. A
+ * session's client that cancels a call means it; for a tool that must not be repeated, that is then the answer.
+ * Questions (the next round carries the same key) and refusals that say when to try again are no endings, and not kept.
+ * Other failures are kept for tools that must not be repeated; for all others the call is made again.
  */
 import type { Entry } from '../catalogue/entry.ts';
 import type { Log } from '../observe/port.ts';
@@ -219,7 +219,7 @@ function refusalOf(kind: 'differs' | 'busy' | 'unknown' | 'full', key: string): 
     case 'unknown':
       return fault(
         'outcomeUnknown',
-        `the call with idempotency key ${JSON.stringify(key)} was begun by a server that has gone: whether it took effect is unknown`,
+        `the call with idempotency key ${JSON.stringify(key)} was begun by a server that is gone: whether it took effect is unknown`,
       );
     case 'full':
       return fault('limitReached', 'too many calls with idempotency keys are running', { retryAfterMs: 1000 });

@@ -14,10 +14,7 @@ const silent = (): void => undefined;
 const NOBODY: MountListener = { listChanged: silent, resourceUpdated: silent, problem: silent };
 
 /** The definitions run on this thread (`run: 'inline'`); their handlers keep the server connected. */
-export async function mountMcpServer(
-  server: McpServer | McpServerFactory,
-  listener: MountListener = NOBODY,
-): Promise<Definition[]> {
-  const mounted = await MountedServer.open(server, listener);
+export async function mountMcpServer(server: McpServer | McpServerFactory): Promise<Definition[]> {
+  const mounted = await MountedServer.open(server, NOBODY);
   return mounted.definitions('inline');
 }

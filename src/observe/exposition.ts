@@ -47,7 +47,7 @@ export class Exposition {
   }
 
   #requests(tallies: Tallies): void {
-    const help = 'Requests by method and how they ended.';
+    const help = 'Requests by method and outcome.';
     this.#counter(`${PREFIX}requests_total`, help, ['method', 'outcome'], (visit) => {
       for (const [place, count] of tallies.requests.entries()) {
         const method = tallies.methods.nameOf(Math.floor(place / OUTCOMES.length));
@@ -55,7 +55,7 @@ export class Exposition {
         if (count > 0 && outcome !== undefined) visit({ method, outcome }, count);
       }
     });
-    this.#histogram(`${PREFIX}request_duration_seconds`, 'From acceptance to answer.', () =>
+    this.#histogram(`${PREFIX}request_duration_seconds`, 'Time from acceptance to answer.', () =>
       tallies.durations
         .map((histogram, row) => ({ labels: { method: tallies.methods.nameOf(row) }, histogram }))
         .filter((entry) => entry.histogram.total > 0),
@@ -75,19 +75,19 @@ export class Exposition {
     histogram('queue_wait_seconds', 'Time calls waited for a worker.', tallies.queueWaits);
     histogram('batch_size', 'Calls in one message to a worker.', tallies.batches);
     one('caller_runs_total', 'Calls run by the front-end thread.', () => tallies.callerRuns);
-    one('caller_runs_seconds_total', 'Time they took.', () => tallies.callerRunSeconds);
+    one('caller_runs_seconds_total', 'Time of calls run by the front-end thread.', () => tallies.callerRunSeconds);
     this.#counter(`${PREFIX}sheds_total`, 'Requests shed, by reason.', ['reason'], (visit) => {
       for (const [place, reason] of SHED_REASONS.entries()) visit({ reason }, tallies.sheds[place] ?? 0);
     });
     one('worker_starts_total', 'Workers started.', () => tallies.workerStarts);
-    this.#counter(`${PREFIX}worker_losses_total`, 'Workers ended, and by what.', ['reason', 'entry'], (visit) => {
+    this.#counter(`${PREFIX}worker_losses_total`, 'Workers terminated, by reason.', ['reason', 'entry'], (visit) => {
       for (const [place, count] of tallies.losses.entries()) {
         const reason = tallies.reasons.nameOf(Math.floor(place / ENTRIES_MAX));
         if (count > 0) visit({ reason, entry: tallies.entries.nameOf(place % ENTRIES_MAX) }, count);
       }
     });
     this.#byEntry(tallies, 'stray_errors_total', 'Errors a tool left behind outside its call.', tallies.strays);
-    this.#byEntry(tallies, 'quarantines_total', 'Times a tool was kept out.', tallies.quarantines);
+    this.#byEntry(tallies, 'quarantines_total', 'Times a tool was quarantined.', tallies.quarantines);
   }
 
   #byEntry(tallies: Tallies, name: string, help: string, counts: Float64Array): void {

@@ -1,10 +1,10 @@
 /**
- * Keeps V8 from making loops that nobody can end.
+ * Keeps V8 from making loops that cannot be terminated.
  *
- * From V8 13 on (Node.js 24) its optimizing compiler unrolls loops of JavaScript, and drops the look for interrupts from
- * some endless ones on the way: `for (;;) kept.push(new Array(1000).fill(0))` goes on through `Worker.terminate`, past
- * every deadline, and through V8's own end of a thread whose heap is full, until the process is ended. Earlier versions
- * have no unrolling of JavaScript, and do not know the flag.
+ * From V8 13 on (Node.js 24) its optimizing compiler unrolls loops of JavaScript, and removes the check for interrupts
+ * from some endless ones: `for (;;) kept.push(new Array(1000).fill(0))` goes on through `Worker.terminate`, past every
+ * deadline, and past V8's own end of a thread whose heap is full, until the process is ended. Earlier versions do not
+ * unroll loops of JavaScript, and do not know the flag.
  */
 import { setFlagsFromString } from 'node:v8';
 

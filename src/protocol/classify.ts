@@ -27,7 +27,7 @@ export type Verdict =
 const SESSION: Verdict = Object.freeze({ kind: 'session' });
 const ACCEPTED: Verdict = Object.freeze({ kind: 'accepted' });
 
-const DUPLICATE = fault('invalidRequest', 'a member of the message stands twice');
+const DUPLICATE = fault('invalidRequest', 'a member of the message occurs twice');
 const EMPTY_BATCH = fault('invalidRequest', 'the batch is empty');
 const NO_BATCH = fault('invalidRequest', 'this protocol version has no batches: send one message');
 const NO_RESPONSE = fault('invalidRequest', 'this protocol version has no responses from clients');

@@ -90,7 +90,7 @@ export class RequestStateCodec {
     if (bytes === null) return null;
     const expiry = bytes.subarray(0, EXPIRY_BYTES);
     const expiresAtMs = expiry.readUIntBE(0, EXPIRY_BYTES);
-    // Before any cryptography: a forged time must not make us derive keys for hours that never were.
+    // Before any cryptography: a forged time must not make us derive keys for arbitrary hours.
     if (expiresAtMs <= nowMs || expiresAtMs > nowMs + this.#ttlMs + CLOCK_SKEW_MS) return null;
     const data = associatedData(expiry, binding);
     for (const keys of this.#keysInForce()) {

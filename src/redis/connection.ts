@@ -55,17 +55,17 @@ export class RedisConnection {
     this.#redis.on('error', (error: Error) => {
       if (this.#closed || !this.#isNew(error)) return;
       this.#lost = true;
-      log.warn({ err: error, redis: this.address, user: owner }, 'Redis cannot be reached; it is tried again');
+      log.warn({ err: error, redis: this.address, user: owner }, 'Redis cannot be reached; retrying');
     });
     this.#redis.on('close', () => {
       if (this.#closed) return;
       this.#tell(false);
       if (this.#lost) return;
       this.#lost = true;
-      log.warn({ redis: this.address, user: owner }, 'the connection to Redis was lost; it is made again');
+      log.warn({ redis: this.address, user: owner }, 'the connection to Redis was lost; reconnecting');
     });
     this.#redis.on('ready', () => {
-      if (this.#lost) log.info({ redis: this.address, user: owner }, 'Redis is reached again');
+      if (this.#lost) log.info({ redis: this.address, user: owner }, 'Redis can be reached again');
       this.#lost = false;
       this.#told.clear();
       this.#slow = 0;

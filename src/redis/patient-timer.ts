@@ -1,10 +1,10 @@
 /**
- * A limit on waiting, of which the time that this process stood still is no part.
+ * A limit on waiting that does not count the time in which this process stood still.
  *
- * A process that was stopped or got no processor finds timers first and what arrived meanwhile second: a plain timer would
- * then give up everything that is waited for, all of it answered long ago. This one, when it comes late, waits once more
- * for as long as it was late, and for `msMax` at most. It gives up only after what has arrived was read: the process may
- * have stood still until the very moment it was due, and then it is not late.
+ * After a process was stopped or got no processor it runs its timers first and reads what arrived second: a plain timer
+ * would give up everything that is waited for, though all of it was answered long ago. This timer, when it fires late,
+ * waits once more for as long as it was late, at most `msMax`. It gives up only after what has arrived was read: the
+ * process may have stood still until the very moment the timer was due, and then it is not late.
  */
 
 /** A timer that is later than this tells that the process, and maybe all of the machine, stood still. */

@@ -118,8 +118,7 @@ export class ShardedLink implements ChannelLink {
       }
       this.#placed();
     } catch (error) {
-      if (this.#standing)
-        this.#events.trouble(error, 'channels of the Cluster cannot be listened to; it is tried again');
+      if (this.#standing) this.#events.trouble(error, 'channels of the Cluster cannot be listened to; retrying');
       this.#lost();
     } finally {
       this.#placing = false;
@@ -256,7 +255,7 @@ export class ShardedLink implements ChannelLink {
       await Promise.all(probed.map((channel) => server.redis.ssubscribe(channel)));
     } catch (error) {
       if (this.#servers.get(name) !== server) return;
-      this.#events.trouble(error, 'a connection that listens does not answer as it should; it is made anew');
+      this.#events.trouble(error, 'a connection that listens does not answer as it should; reconnecting');
       this.#drop(name, server);
       this.#lost();
     } finally {

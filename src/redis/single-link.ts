@@ -101,7 +101,7 @@ export class SingleLink implements ChannelLink {
     this.#missed = true;
     if (this.#refusalTold) return;
     this.#refusalTold = true;
-    this.#events.trouble(error, `could not listen to ${channel}; it is tried again`);
+    this.#events.trouble(error, `could not listen to ${channel}; retrying`);
   }
 
   async #probe(): Promise<void> {
@@ -114,7 +114,7 @@ export class SingleLink implements ChannelLink {
     } catch (error) {
       if (this.#closed || !this.#isConnected) return;
       this.#leaving = true;
-      this.#events.trouble(error, 'the connection that listens does not answer; it is made anew');
+      this.#events.trouble(error, 'the connection that listens does not answer; reconnecting');
       this.#redis.disconnect(true);
     } finally {
       this.#probing = false;

@@ -1,6 +1,6 @@
 /**
- * How long a command waits for its answer, of which the time that this process stood still is no part: the client's own
- * limit would then give up every command under way, and three of those take the connection for dead.
+ * How long a command waits for its answer, without the time in which this process stood still: the client's own limit
+ * would then give up every command under way, and three of those count as a dead connection.
  */
 import type { Command } from 'ioredis';
 import { clientModule } from './client-module.ts';

@@ -104,7 +104,7 @@ export class ClusterNode {
     ] as const) {
       meters.counter({ name, help, labelNames: [], read: (visit) => visit({}, read()) });
     }
-    meters.gauge('millrace_open_breakers', 'Nodes that are not asked for now.', () => choice.openBreakers);
+    meters.gauge('millrace_open_breakers', 'Nodes not called, as their breaker is open.', () => choice.openBreakers);
   }
 
   /** Serves other nodes, and begins to learn of them. */
@@ -134,7 +134,7 @@ export class ClusterNode {
     this.#options.membership.update({ tools: this.#catalogue.offer(own) });
   }
 
-  /** Calls on other nodes end, or time does. */
+  /** Waits for calls on other nodes to end, at most `graceMs`. */
   async drain(graceMs: number): Promise<void> {
     await atMost(this.#remote.idle(), graceMs);
   }

@@ -94,13 +94,9 @@ export interface Runtime {
 export async function createRuntime(options: RuntimeOptions = {}): Promise<Runtime> {
   const { modules, definitions, liveStreams, mcpServers, log, ...raw } = options;
   const settings = compileSettings(raw);
-  checkParts({ modules, definitions, liveStreams, mcpServers });
-  return createRuntimeFrom(settings, log ?? createLog(settings.logLevel), {
-    ...(modules === undefined ? {} : { modules }),
-    ...(definitions === undefined ? {} : { definitions }),
-    ...(mcpServers === undefined ? {} : { mcpServers }),
-    ...(liveStreams === undefined ? {} : { liveStreams }),
-  });
+  const parts = { modules, definitions, liveStreams, mcpServers };
+  checkParts(parts);
+  return createRuntimeFrom(settings, log ?? createLog(settings.logLevel), parts);
 }
 
 export async function createRuntimeFrom(settings: Settings, log: Log, parts: RuntimeParts = {}): Promise<Runtime> {
@@ -112,7 +108,7 @@ export async function createRuntimeFrom(settings: Settings, log: Log, parts: Run
     await runtime.start();
     return runtime;
   } catch (cause) {
-    // Nobody else can: threads, timers and connections would keep the process.
+    // Nobody else can close these: threads, timers and connections would keep the process alive.
     await (runtime === null ? shared.close() : runtime.close(0));
     throw cause;
   }
@@ -206,10 +202,10 @@ class MillraceRuntime implements Runtime {
     registerGauges(meters, { engine: this.#engine, ...this.#protocol, frontEnd: () => this.#frontEnd });
     meters.gauge(
       'millrace_cluster_nodes',
-      'Nodes alive as far as this one knows.',
+      'Live nodes, as far as this one knows.',
       () => shared.membership.nodes.length,
     );
-    meters.gauge('millrace_degraded', 'Parts that hurt but do not stop service.', () => this.#health().degraded.length);
+    meters.gauge('millrace_degraded', 'Degraded parts that do not stop service.', () => this.#health().degraded.length);
     this.#sweeper = setInterval(() => this.#protocol.sweep(), SWEEP_MS);
   }
 

@@ -1,9 +1,9 @@
 /**
  * The waits of a shutdown: for balancers to notice, and for answers to leave.
  *
- * Role: the order stands in `create-runtime.ts`. A balancer asks for readiness now and then, so a node that stops
- * listening as soon as it is told to would refuse what the balancer still sends; it serves on until the delay is over.
- * Work that is done is not an answer that was read: connections are closed when nothing is left to write on them.
+ * Role: their order is in `create-runtime.ts`. A balancer checks readiness only now and then: a node that stopped
+ * listening at once would refuse what the balancer still sends, so it serves on until the delay is over. An answer that
+ * is done has not been read yet: connections are closed when nothing is left to write on them.
  */
 import { setImmediate as afterPolling, setTimeout as pause } from 'node:timers/promises';
 import type { FrontEnd } from '../frontend/port.ts';
@@ -20,9 +20,9 @@ const TURNS = 2;
 export const UNDER_WAY_MS = 250;
 
 /**
- * Not ready, and serving all the same. Resolves right after the event loop has looked at its sockets, for the listener to
- * be closed then: connections that wait to be accepted are reset with it, whatever has been sent on them, and right
- * after a look hardly any wait.
+ * Serves on while not ready. Resolves right after the event loop has looked at its sockets, which is when to close the
+ * listener: connections that still wait to be accepted are reset with it, whatever was sent on them, and right after a
+ * look hardly any wait.
  */
 export async function untilNoticed(frontEnd: FrontEnd | null, delayMs: number): Promise<void> {
   if (frontEnd === null) return;

@@ -36,7 +36,7 @@ export function registerGauges(meters: Meters, sources: GaugeSources): void {
   meters.gauge('millrace_connections', 'Open connections.', () => frontEnd()?.connections ?? 0);
   for (let worker = 0; worker < engine.pool.size; worker++) {
     const read = (): number => engine.utilization(worker);
-    meters.gauge('millrace_worker_utilization', 'Part of the time since the last scrape a worker was busy.', read, {
+    meters.gauge('millrace_worker_utilization', 'Share of the time since the last scrape a worker was busy.', read, {
       worker: String(worker),
     });
   }

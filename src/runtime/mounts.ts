@@ -44,7 +44,8 @@ export class Mounts {
     const listener = {
       listChanged: () => relist(),
       resourceUpdated: (uri: string) => bus.publish({ kind: 'resource', uri }),
-      problem: (error: Error) => log.warn({ err: error, source }, 'a mounted server said something that fits no call'),
+      problem: (error: Error) =>
+        log.warn({ err: error, source }, 'a mounted server sent a message that belongs to no call'),
     };
     if ('module' in server) {
       const { definitionsOfFactoryModule } = await import('../mount/factory-module.ts');

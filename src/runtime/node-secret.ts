@@ -1,12 +1,12 @@
 /**
- * The secret that all nodes share when none is configured: whoever comes first leaves it in Redis.
+ * The secret that all nodes share when none is configured: the first node leaves it in Redis.
  *
  *   start ──read──► what Redis has        Redis away ──► own, until Redis is there; then what it has
  *
- * Role: known at the start, and looked after from then on. A Redis that came back empty gets it again, or would give the
- * next node another one; a node that could not ask, or whose Redis was given another one meanwhile, takes what is there:
- * what Redis says is the same for all of them. A secret that another version of this program left there is not used and
- * not replaced: the node keeps its own, and says so.
+ * Role: read at the start, and checked from then on. A Redis that came back empty is given the secret again, or it
+ * would give the next node another one. A node that could not ask, or whose Redis has been given another secret
+ * meanwhile, takes what is there, since that is the same for all nodes. A secret that another version of this program
+ * left there is neither used nor replaced: the node keeps its own, and says so.
  */
 import type { Settings } from '../config/settings.ts';
 import type { Log } from '../observe/port.ts';

@@ -176,7 +176,9 @@ function openRates(
   return new RedisRates({ commands, prefix, limits: settings.rateLimits, nodes, now });
 }
 
-/** Nodes that a budget is for. A node that was started while Redis is away sees nobody: that does not make it all its own. */
+/**
+ * How many nodes share a budget. One that was started while Redis is away sees no others, and must not take all of it.
+ */
 function sharersOf(membership: Membership, expected: number): () => number {
   return () => (membership.known ? membership.nodes.length : Math.max(membership.nodes.length, expected));
 }

@@ -9,8 +9,8 @@ import type { Meters } from '../observe/port.ts';
 import type { StreamFacts } from '../streams/engine/port.ts';
 
 /** Said of each counter. */
-const KEPT = 'Goes on through restarts as the state of the stream does.';
-const ANEW = 'Begins at 0 with each start.';
+const KEPT = 'Survives restarts as the state of the stream does.';
+const ANEW = 'Starts at 0 with each process.';
 
 type Count = (facts: StreamFacts) => number;
 type CountsByOperator = (facts: StreamFacts) => Readonly<Record<string, number>>;
@@ -20,17 +20,17 @@ const COUNTERS: readonly (readonly [name: string, help: string, read: Count])[] 
   ['batches', `Batches applied. ${KEPT}`, ({ counters }) => counters.batches],
   ['late', `Late events dropped. ${KEPT}`, ({ counters }) => counters.late],
   ['rejected', `Poison events, and those of batches that were set aside. ${KEPT}`, ({ counters }) => counters.rejected],
-  ['duplicates', `CloudEvents that had come before. ${KEPT}`, ({ counters }) => counters.duplicates],
+  ['duplicates', `Duplicates of CloudEvents. ${KEPT}`, ({ counters }) => counters.duplicates],
   ['results', `Results emitted. ${KEPT}`, ({ counters }) => counters.results],
   ['results_refused', `Results that sinks refused for good. ${ANEW}`, ({ resultsRefused }) => resultsRefused],
-  ['alert_calls_lost', `Webhook calls of alerts no receiver took. ${ANEW}`, ({ alertCallsLost }) => alertCallsLost],
-  ['steps_left_out', `Watermarks and ticks no thread could apply. ${ANEW}`, ({ stepsLeftOut }) => stepsLeftOut],
+  ['alert_calls_lost', `Webhook calls of alerts no receiver accepted. ${ANEW}`, ({ alertCallsLost }) => alertCallsLost],
+  ['steps_left_out', `Watermarks and ticks that no thread could apply. ${ANEW}`, ({ stepsLeftOut }) => stepsLeftOut],
 ];
 
 const COUNTERS_BY_OPERATOR: readonly (readonly [name: string, help: string, read: CountsByOperator])[] = [
   ['partials_dropped', `Partial matches given up at a limit. ${KEPT}`, ({ partialsDropped }) => partialsDropped],
-  ['results_failed', `Results without values that a reducer threw for. ${ANEW}`, ({ resultsFailed }) => resultsFailed],
-  ['keys_evicted', `Idle keys let go for want of room. ${KEPT}`, ({ keysEvicted }) => keysEvicted],
+  ['results_failed', `Results with null values as a reducer threw. ${ANEW}`, ({ resultsFailed }) => resultsFailed],
+  ['keys_evicted', `Idle keys evicted for lack of room. ${KEPT}`, ({ keysEvicted }) => keysEvicted],
 ];
 
 const GAUGES: readonly (readonly [name: string, help: string, read: Count])[] = [

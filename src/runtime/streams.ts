@@ -163,7 +163,7 @@ async function openReplicated(
   const { commandMsMax, prefix, tlsCaFile } = settings.cluster;
   // Of its own: records and checkpoints would hold up what is short.
   const redis = new RedisConnection(settings.redisUrl, 'streams', log, { commandMsMax, tlsCaFile });
-  // Told by the connection, which goes on trying. A unit that is opened before it stands would be given back at once.
+  // The connection logs it and goes on trying. A unit that is opened before it stands would be given back at once.
   const standing = redis.ready().catch(() => undefined);
   await atMost(standing, CONNECT_MS_MAX);
   const streams = await openClusterStreams({

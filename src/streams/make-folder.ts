@@ -1,9 +1,9 @@
 /**
  * Makes a folder and those above it.
  *
- * Role: what `mkdir` with `recursive` is for, which says of a file system that is read-only that there is no such folder,
- * and which never ends beneath one that takes no folders, as `/proc` (Node.js 20, Linux). Here each folder is made by
- * itself, so that what is told is about the one that cannot be made.
+ * Role: stands in for `mkdir` with `recursive`, which reports a read-only file system as a missing folder, and never
+ * returns below one that takes no folders, such as `/proc` (Node.js 20, Linux). Here each folder is made by itself, so
+ * that an error is about the one that cannot be made.
  */
 import { mkdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';

@@ -149,7 +149,7 @@ async function start(options: StreamsOptions, parts: Parts): Promise<void> {
 /** Behind its sinks. */
 async function goOn(started: Promise<unknown>, { ending, engine, log, outcomes, service }: Parts): Promise<void> {
   const letters = engine.burials.isHeld;
-  log.warn({ sinks: outcomes.full, letters }, 'the streams wait for what is outside; batches are refused until then');
+  log.warn({ sinks: outcomes.full, letters }, 'the streams wait for sinks or dead letters and refuse batches');
   try {
     await started;
     service.tellDefined();
@@ -378,7 +378,7 @@ class Clock {
 
   #save(): void {
     const { appliedSeq, state } = this.#engine;
-    // What is as it was is worth saving again where the log is long: of several checkpoints the oldest goes, and with it its part.
+    // Unchanged state is worth saving again when the log is long: the oldest checkpoint goes, and its part of the log.
     if (state !== 'running' || (appliedSeq === this.#savedSeq && !this.#logIsLong)) return;
     this.#lifecycle.checkpoint().then(
       () => {

@@ -54,7 +54,7 @@ const SHARED_RESULT_CHARS_MAX = 8 * 1024 * 1024;
 /** For writes under way when the node stops. */
 const CLOSE_MS_MAX = 2_000;
 const UNKNOWN_TASK = fault('invalidParams', 'unknown task');
-const NODE_LOST = { code: -32603, message: 'the server that ran this task has gone' };
+const NODE_LOST = { code: -32603, message: 'the server that ran this task is gone' };
 const TOO_OFTEN = { code: -32603, message: 'the task has asked too many questions' };
 
 export class TaskManager implements Tasks, TaskEnds {

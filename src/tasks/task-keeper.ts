@@ -76,7 +76,7 @@ export class TaskKeeper {
       .catch((cause: unknown) => {
         // Told by the connection; the next tick goes on.
         if (cause instanceof RedisUnavailable) return;
-        this.#log.error({ err: cause }, 'tasks could not be looked after');
+        this.#log.error({ err: cause }, 'the claims of tasks could not be checked');
       })
       .finally(() => this.#busy.delete(done));
     this.#busy.add(done);

@@ -233,7 +233,7 @@ describe('JWTs by key set', () => {
     const refused = await bench.bearer(token);
     assertRefused(refused, 401, `Bearer ${METADATA}`);
     assert.match((refused as AuthRefusal).message, /cannot be checked now/);
-    assert.match(bench.log.lines.join('\n'), /warn the keys for access tokens could not be had/);
+    assert.match(bench.log.lines.join('\n'), /warn the keys for access tokens could not be fetched/);
     failing.status = 200;
     assert.equal(((await bench.bearer(token)) as Principal).id, 'alice', 'and good again afterwards');
     failing.server.close();

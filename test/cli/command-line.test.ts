@@ -38,7 +38,7 @@ describe('the command line', () => {
   test('says that a command is missing, and nothing of the flags of one that is unknown', () => {
     assert.deepEqual(parseCommandLine(['--port', '80']).problems, [
       '--port: unknown option',
-      'a command comes before its options: millrace serve …',
+      'the command must precede its options: millrace serve …',
     ]);
     assert.deepEqual(parseCommandLine(['serv', '--port', '80']).problems, [
       'serv: unknown command, did you mean serve?',

@@ -227,9 +227,9 @@ describe('streams dlq with a served stream', () => {
     const list = ['streams', 'dlq', 'list', 'clicks', '--url', url];
     const refused = await inProcess(list);
     assert.equal(refused.code, 1);
-    assert.match(refused.err, /: wants a token \(give one with --token\); it answers 401: /);
+    assert.match(refused.err, /: wants a token \(pass one with --token\); it answers 401: /);
     const wrong = await inProcess([...list, '--token', 'another']);
-    assert.match(wrong.err, /: wants a token \(the one of --token is not accepted\); it answers 401: /);
+    assert.match(wrong.err, /: wants a token \(the one given with --token is not accepted\); it answers 401: /);
     const { code, out } = await inProcess([...list, '--token', 'let-me-in-please-0123']);
     assert.deepEqual([code, out], [0, `${new URL(url).origin} has no dead letters of clicks\n`]);
     await stopped(child);

@@ -110,5 +110,5 @@ test('a folder of tools that is a file is told so', async (context) => {
   const cwd = folderWith(context, { 'tools/a.mjs': '' });
   mkdirSync(join(cwd, 'other'));
   const { err } = await inProcess(['check', '--tools', 'tools/a.mjs', '--tools', 'other'], { cwd });
-  assert.match(err, /^millrace: --tools .*: \S*tools\/a\.mjs is no folder; name the one it is in\n$/);
+  assert.match(err, /^millrace: --tools .*: \S*tools\/a\.mjs is not a folder; name the one it is in\n$/);
 });

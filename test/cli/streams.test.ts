@@ -152,7 +152,7 @@ describe('streams dlq replay and drop', () => {
     const { url } = await queueOf(context, many(1));
     assert.deepEqual(await dlq('drop', 'clicks', '--ids', '1:0,5:0', '--url', url), {
       code: 1,
-      out: '2 dead letters of clicks: 1 dropped, 1 not there or taken before\n',
+      out: '2 dead letters of clicks: 1 dropped, 1 not found or already taken\n',
       err: '',
     });
   });
@@ -161,7 +161,7 @@ describe('streams dlq replay and drop', () => {
     const { url } = await queueOf(context, many(1), [], 20);
     assert.deepEqual(await dlq('replay', 'clicks', '--ids', '1:0,5:0', '--url', url), {
       code: 1,
-      out: '2 dead letters of clicks: 20 accepted, 0 refused again, 1 not there or taken before\n',
+      out: '2 dead letters of clicks: 20 accepted, 0 refused again, 1 not found or already taken\n',
       err: '',
     });
   });
@@ -199,10 +199,10 @@ describe('streams dlq', () => {
     assert.deepEqual(await dlq('list', 'clicks', '--url', closed), {
       code: 1,
       out: '',
-      err: `millrace: ${closed}: wants a token (give one with --token); it answers 401: missing token\n`,
+      err: `millrace: ${closed}: wants a token (pass one with --token); it answers 401: missing token\n`,
     });
     const { err } = await dlq('list', 'clicks', '--url', closed, '--token', 'abc');
-    assert.match(err, /wants a token \(the one of --token is not accepted\); it answers 401: missing token\n$/);
+    assert.match(err, /wants a token \(the one given with --token is not accepted\); it answers 401: missing token\n$/);
   });
 
   test('tells what the server says of a stream that is not there, with 1', async (context) => {
@@ -239,21 +239,21 @@ describe('streams dlq', () => {
 
   test('refuses wrong usage with 64 and what was meant', async () => {
     const usage = 'usage: millrace streams dlq list|replay|drop STREAM';
-    const choose = 'name the dead letters with --ids ID,ID,… or take --all of them, one of both';
+    const choose = 'name the dead letters with --ids ID,ID,… or take --all of them, not both';
     for (const [args, problem] of [
       [[], usage],
       [['dql'], 'dql: unknown, did you mean dlq?'],
       [['dlq'], usage],
       [['dlq', 'replai', 'a'], 'replai: unknown, did you mean replay?'],
       [['dlq', 'list'], `the name of a stream is missing; ${usage}`],
-      [['dlq', 'list', '../x'], '../x: no stream can have that name'],
+      [['dlq', 'list', '../x'], '../x: not a valid stream name'],
       [['dlq', 'list', 'a', 'b'], 'b: unexpected argument'],
       [['dlq', 'list', 'a', '--ids', '1:0'], '--ids: only replay and drop take ids'],
       [['dlq', 'drop', 'a'], `drop: ${choose}`],
       [['dlq', 'replay', 'a', '--all', '--ids', '1:0'], `replay: ${choose}`],
       [
         ['dlq', 'drop', 'a', '--ids', '1:0,3/12:1,3/x'],
-        '--ids 3/x: is no id of a dead letter; those look like 12:0 or 3/12:0',
+        '--ids 3/x: is not the id of a dead letter; ids look like 12:0 or 3/12:0',
       ],
       [['dlq', 'drop', 'a', '--ids', ','], '--ids: names none'],
       [

@@ -180,7 +180,7 @@ describe('cross-checks', () => {
     assert.deepEqual(compile({ tools: [folder] }).toolDirs, [folder]);
     for (const [name, reason] of [
       ['gone', (path: string) => `there is no folder ${path}`],
-      ['file.txt', (path: string) => `${path} is no folder; name the one it is in`],
+      ['file.txt', (path: string) => `${path} is not a folder; name the one it is in`],
     ] as const) {
       const path = join(folder, name);
       assert.deepEqual(await refusals({ tools: [path] }), [`tools = ["${path}"]: ${reason(path)}`]);
@@ -218,7 +218,7 @@ describe('cross-checks', () => {
     );
     const token = { token: '0123456789abcdef', id: 'a' };
     assert.deepEqual(await refusals({ auth: { tokens: [token, { ...token, id: 'b' }] } }), [
-      'auth.tokens = (hidden): the same token stands there twice',
+      'auth.tokens = (hidden): the same token is listed twice',
     ]);
     assert.deepEqual(await refusals({ auth: { requiredScopes: ['x'] } }), [
       'auth.requiredScopes = ["x"]: needs auth.tokens or auth.jwt, or nobody could get in',

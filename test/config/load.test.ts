@@ -152,7 +152,7 @@ describe('the configuration file', () => {
       '--config a.toml: must be a file that ends in .ts, .js, .mjs, .json, .yaml, .yml',
     ]);
     assert.deepEqual(await problemsOf(() => load(join(folder, 'two'))), [
-      'millrace.config.json, millrace.config.yaml: only one configuration file may stand in a folder',
+      'millrace.config.json, millrace.config.yaml: only one configuration file is allowed in a folder',
     ]);
   });
 });

@@ -35,7 +35,7 @@ describe('the exposition', () => {
     meters.httpRefused(403);
     meters.httpRefused(7);
     assert.deepEqual(await linesOf(meters, 'millrace_requests_total'), [
-      '# HELP millrace_requests_total Requests by method and how they ended.',
+      '# HELP millrace_requests_total Requests by method and outcome.',
       '# TYPE millrace_requests_total counter',
       'millrace_requests_total{method="other",outcome="invalid"} 1',
       'millrace_requests_total{method="tools/call",outcome="ok"} 1',
@@ -47,7 +47,7 @@ describe('the exposition', () => {
     ]);
     const duration = await linesOf(meters, 'millrace_request_duration_seconds');
     assert.deepEqual(duration.slice(0, 2), [
-      '# HELP millrace_request_duration_seconds From acceptance to answer.',
+      '# HELP millrace_request_duration_seconds Time from acceptance to answer.',
       '# TYPE millrace_request_duration_seconds histogram',
     ]);
     assert.deepEqual(

@@ -134,7 +134,7 @@ describe('what a call says before its answer', () => {
     dispatcher.last.sink.asked(dispatcher.last, ASK);
     assert.deepEqual(channel.sent, []);
     assert.deepEqual(dispatcher.answered, [
-      [3, null, { code: -32603, message: 'this call has no connection that carries questions' }],
+      [3, null, { code: -32603, message: 'this call has no connection that can carry questions' }],
     ]);
   });
 });

@@ -6,52 +6,27 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { RedisUnavailable } from '../../src/redis/unavailable.ts';
 import { eventually } from '../clients/eventually.ts';
-import { NodeConnections } from '../redis/node-connections.ts';
-import { RedisServer } from '../redis/redis-server.ts';
-import { newPrefix } from '../redis/shared-redis.ts';
-import { RedisNode } from '../sessions/redis-nodes.ts';
-import { type FakeReply, Harness, initialize } from './fakes.ts';
+import type { RedisNode } from '../sessions/redis-nodes.ts';
+import { type FakeReply, type Harness, initialize } from './fakes.ts';
+import { answered, ThreeNodes } from './three-nodes.ts';
 
 const NOTE = 'test://note';
 const OTHER = 'test://other';
 
-const answered = (reply: FakeReply): Promise<boolean> => eventually('an answer', () => !reply.open, Boolean);
-
 describe('changes while a stream is between two nodes', () => {
-  let server: RedisServer;
-  let connections: NodeConnections[];
-  let nodes: RedisNode[];
-  let harnesses: Harness[];
+  let three: ThreeNodes;
   let sessionId: string;
   before(async () => {
-    server = await RedisServer.start();
-    connections = await Promise.all([0, 1, 2].map(() => new NodeConnections(server.url).ready()));
-    const prefix = newPrefix();
-    nodes = connections.map((each) => new RedisNode(each, prefix));
-    harnesses = nodes.map(({ store, events, relay }) => new Harness({ store, events, relay }));
-    for (const { relay } of nodes) {
-      for (const other of nodes) if (other.relay !== relay) await hears(relay, other);
-    }
+    three = await ThreeNodes.start();
   });
-  after(async () => {
-    for (const node of nodes) await node.close();
-    for (const each of connections) each.close();
-    await server.end();
-  });
+  after(() => three.end());
 
-  const hears = async (relay: RedisNode['relay'], other: RedisNode): Promise<void> => {
-    await eventually(
-      'listening',
-      () => relay.ask(other.relay.tag, 'following', 's', '1'),
-      (answer) => answer !== null,
-    );
-  };
   /** As when it was used too long ago, or there were too many. */
   const forget = (on: number): void => {
     node(on).store.onEnd?.(node(on).hub.known(sessionId)?.session as never, 'released');
     assert.equal(node(on).hub.known(sessionId), undefined);
   };
-  const node = (i: number): Harness => harnesses[i] as Harness;
+  const node = (i: number): Harness => three.harnesses[i] as Harness;
   const changed = (on: number, uri: string): void => node(on).bus.publish({ kind: 'resource', uri });
 
   async function subscribe(on: number, uri: string): Promise<void> {
@@ -90,7 +65,7 @@ describe('changes while a stream is between two nodes', () => {
   }
 
   beforeEach(async () => {
-    for (const each of harnesses) each.nowMs += 60_000;
+    for (const each of three.harnesses) each.nowMs += 60_000;
     const opening = node(0).post(initialize(0, '2025-11-25')).reply;
     await answered(opening);
     sessionId = opening.header('mcp-session-id');
@@ -124,8 +99,8 @@ describe('changes while a stream is between two nodes', () => {
     const first = await listening();
     node(0).hub.endListening();
     for (const on of [0, 1, 2]) changed(on, NOTE);
-    for (const each of harnesses) each.nowMs += 60_000;
-    const { events } = nodes[1] as RedisNode;
+    for (const each of three.harnesses) each.nowMs += 60_000;
+    const { events } = three.nodes[1] as RedisNode;
     const take = events.takeStandalone;
     events.takeStandalone = () => Promise.reject(new RedisUnavailable('away', 'Redis is away', false));
     const refused = await listenOnce(1, lastId(first));
@@ -137,7 +112,7 @@ describe('changes while a stream is between two nodes', () => {
 
   /** While the node, which has taken the stream over, reads the log for a client that has come back. */
   function whileReading(on: number, happens: () => Promise<void>): void {
-    const { events } = nodes[on] as RedisNode;
+    const { events } = three.nodes[on] as RedisNode;
     const { after, takeStandalone } = events;
     let taken = false;
     events.takeStandalone = async (...args) => {
@@ -158,11 +133,11 @@ describe('changes while a stream is between two nodes', () => {
   test('what an older move says late does not silence the node that has the stream', async () => {
     const first = await listening();
     whileReading(1, async () => {
-      nodes[2]?.relay.broadcast('taken', sessionId, '');
+      three.nodes[2]?.relay.broadcast('taken', sessionId, '');
       await letGo(1);
     });
     const second = await listen(1, lastId(first));
-    for (const each of harnesses) each.nowMs += 60_000;
+    for (const each of three.harnesses) each.nowMs += 60_000;
     changed(0, NOTE);
     await eventually('the change', () => told(second), Boolean);
   });
@@ -180,7 +155,7 @@ describe('changes while a stream is between two nodes', () => {
       () => second.stream?.open,
       (open) => open === false,
     );
-    for (const each of harnesses) each.nowMs += 60_000;
+    for (const each of three.harnesses) each.nowMs += 60_000;
     changed(0, NOTE);
     await eventually('the change', () => third !== undefined && told(third), Boolean);
     assert.equal(third?.stream?.open, true);
@@ -201,7 +176,7 @@ describe('changes while a stream is between two nodes', () => {
     await subscribe(0, NOTE);
     forget(1);
     for (const on of [0, 1, 2]) changed(on, NOTE);
-    for (const each of harnesses) each.nowMs += 60_000;
+    for (const each of three.harnesses) each.nowMs += 60_000;
   }
 
   test('what changed before the client listened for the first time, on another node than the one that opened it', async () => {
@@ -226,7 +201,7 @@ describe('changes while a stream is between two nodes', () => {
 
   test('nothing is told when nothing has changed', async () => {
     await subscribe(0, NOTE);
-    for (const each of harnesses) each.nowMs += 60_000;
+    for (const each of three.harnesses) each.nowMs += 60_000;
     const first = await listen(1);
     changed(1, NOTE);
     await eventually('the change', () => told(first), Boolean);

@@ -8,11 +8,8 @@ import fc from 'fast-check';
 import type { SessionState } from '../../src/protocol/session/session-state.ts';
 import type { OpenExchange } from '../../src/protocol/session-endpoint.ts';
 import { eventually } from '../clients/eventually.ts';
-import { NodeConnections } from '../redis/node-connections.ts';
-import { RedisServer } from '../redis/redis-server.ts';
-import { newPrefix } from '../redis/shared-redis.ts';
-import { RedisNode } from '../sessions/redis-nodes.ts';
-import { call, FakeReply, Harness, initialize, progress, resultOf } from './fakes.ts';
+import { call, FakeReply, type Harness, initialize, progress, resultOf } from './fakes.ts';
+import { answered, ThreeNodes } from './three-nodes.ts';
 
 type Step =
   | { readonly do: 'say' | 'break' | 'notice' | 'read' | 'beat' | 'rest' }
@@ -68,39 +65,14 @@ class Client {
 
 const METHOD = 'notifications/resources/updated';
 
-const answered = (reply: FakeReply): Promise<boolean> => eventually('an answer', () => !reply.open, Boolean);
-
 describe('resumption among nodes', () => {
-  let server: RedisServer;
-  let connections: NodeConnections[];
-  let nodes: RedisNode[];
-  let harnesses: Harness[];
+  let three: ThreeNodes;
   before(async () => {
-    server = await RedisServer.start();
-    connections = await Promise.all([0, 1, 2].map(() => new NodeConnections(server.url).ready()));
-    const prefix = newPrefix();
-    nodes = connections.map((each) => new RedisNode(each, prefix));
-    harnesses = nodes.map(({ store, events, relay }) => new Harness({ store, events, relay }));
-    // All of them hear one another.
-    for (const { relay } of nodes) {
-      for (const other of nodes) {
-        if (other === nodes[0] && relay === nodes[0].relay) continue;
-        if (relay.tag === other.relay.tag) continue;
-        await eventually(
-          'listening',
-          () => relay.ask(other.relay.tag, 'following', 's', '1'),
-          (answer) => answer !== null,
-        );
-      }
-    }
+    three = await ThreeNodes.start();
   });
-  after(async () => {
-    for (const node of nodes) await node.close();
-    for (const each of connections) each.close();
-    await server.end();
-  });
+  after(() => three.end());
 
-  const node = (i: number): Harness => harnesses[i] as Harness;
+  const node = (i: number): Harness => three.harnesses[i] as Harness;
 
   /** Again while it is told to come again: on a machine that stood still the nodes did not hear one another in time. */
   async function listened(on: number, sessionId: string, lastEventId: string): Promise<ReturnType<Harness['get']>> {
@@ -136,7 +108,7 @@ describe('resumption among nodes', () => {
       if (s.do === 'say') say();
       else if (s.do === 'read') client.read();
       else if (s.do === 'break') client.break();
-      else if (s.do === 'beat') for (const each of harnesses) each.keepAlivePeriod();
+      else if (s.do === 'beat') for (const each of three.harnesses) each.keepAlivePeriod();
       else if (s.do === 'rest') await new Promise((resolve) => setImmediate(resolve));
       else if (s.do === 'return') await comeBack(s.on);
       else {
@@ -164,7 +136,7 @@ describe('resumption among nodes', () => {
       { numRuns: 150 },
     );
     assert.deepEqual(
-      harnesses.flatMap(({ log }) => log.errors),
+      three.harnesses.flatMap(({ log }) => log.errors),
       [],
     );
   });
@@ -219,7 +191,7 @@ describe('resumption among nodes', () => {
     const publish = (): void => {
       const uri = `test://${published.length}`;
       published.push(uri);
-      for (const { bus } of harnesses) bus.publish({ kind: 'resource', uri });
+      for (const { bus } of three.harnesses) bus.publish({ kind: 'resource', uri });
     };
     const client = new Client();
     const ids: string[] = [];
@@ -235,7 +207,7 @@ describe('resumption among nodes', () => {
       if (s.do === 'say') publish();
       else if (s.do === 'read') client.read();
       else if (s.do === 'break') client.break();
-      else if (s.do === 'beat') for (const each of harnesses) each.keepAlivePeriod();
+      else if (s.do === 'beat') for (const each of three.harnesses) each.keepAlivePeriod();
       else if (s.do === 'rest') await new Promise((resolve) => setImmediate(resolve));
       else if (s.do === 'return') await comeBack(s.on);
       else {

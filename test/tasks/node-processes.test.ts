@@ -95,7 +95,7 @@ describe('tasks whose process', () => {
     a.signal('SIGKILL');
     await until('the end', async () => (await b.client.status(taskId)) === 'failed');
     const { result } = await b.client.task(taskId);
-    assert.match(String(result['statusMessage']), /the server that ran this task has gone/);
+    assert.match(String(result['statusMessage']), /the server that ran this task is gone/);
     assert.equal(marks(), `began ${a.pid}\n`);
   });
 

@@ -39,7 +39,7 @@ test('calls run beside tasks that wait for their users, however many there are',
     const oneMore = await start();
     await statusOf(oneMore, 'failed');
     const { result } = await client.task(oneMore);
-    assert.match(JSON.stringify(result['error']), /too many calls wait for answers of their clients/);
+    assert.match(JSON.stringify(result['error']), /too many calls wait for answers from their clients/);
     assert.equal(textOf(await client.call('plain')), 'here');
     for (const taskId of taskIds) {
       const { inputRequests } = (await client.task(taskId)).result as { inputRequests: object };

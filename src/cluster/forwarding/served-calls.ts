@@ -3,7 +3,7 @@
  *
  * Role: the other side of `call-wire.ts`: makes a job of what another node sent, submits it to this node's own
  * dispatcher, and tells what happens to it. A call is never handed on: a tool that this node does not run is refused, so
- * that two nodes which each think the other runs it do not play ball.
+ * that two nodes which each think the other runs it do not send it back and forth.
  * Bounds: those of admission, which sees these calls as it sees its own clients' ones.
  */
 import type { CatalogueHolder } from '../../catalogue/entry.ts';
@@ -176,7 +176,7 @@ class ServedCall implements JobSink, PeerCall {
     if (this.#over) return;
     const { job } = this;
     this.#finish();
-    if (job !== null) this.#calls.options.dispatcher.cancel(job, 'the node that asked has cancelled the call');
+    if (job !== null) this.#calls.options.dispatcher.cancel(job, 'the node that asked cancelled the call');
   }
 
   #open(): Frames {

@@ -1,11 +1,11 @@
 /**
- * Which nodes are believed to be alive, of what the registry said last and when.
+ * Which nodes are believed to be alive, from what the registry said last and when.
  *
- * Role: pure; times come in and are monotonic ones of this process, so that no clock that is put forward or back moves
- * anybody. A node is known until its time to live is over since its last heartbeat. It goes at once when it says goodbye,
- * but not when the registry forgot it before its time: a Redis that lost everything has not killed anybody.
- * While the registry cannot be asked, or has lost this node too, nobody goes, however long that takes: a node that is
- * dead all the same is found out by whoever calls it. After it came back everybody has their time to live to be seen anew.
+ * Role: pure; times come in and are monotonic ones of this process, so that a clock that is set forward or back changes
+ * nothing. A node is known until its time to live has passed since its last heartbeat. It goes at once when it says
+ * goodbye, but not when the registry forgot it before its time: a Redis that lost everything has not killed any node.
+ * While the registry cannot be asked, or has lost this node too, no node goes, however long that takes: one that is
+ * dead is found out by whoever calls it. Once the registry is back, every node has its time to live to be seen again.
  */
 import type { NodeRecord } from '../port.ts';
 import { HEARTBEATS_TO_LIVE, type Seen } from './node-hash.ts';

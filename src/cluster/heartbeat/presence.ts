@@ -1,13 +1,13 @@
 /**
- * What a heartbeat says in a place of its own, for scripts that have to know whether a node is there in the step in which
+ * A heartbeat in a place of its own, for scripts that have to know whether a node is there in the same step in which
  * they act on it: a hash, `epoch` and `start`, with the heartbeat's time to live by the clock of Redis.
  *
- * Role: the registry stands in another slot of a Cluster, and a view of it may be old, or not be there yet. Who owns
- * something writes the start of its node beside it, a word made up by the process, since its epoch is not known before
- * the first heartbeat; who wants it compares the two.
- * Invariants: of two starts of one id the later one stands there, or nobody; it ends with the heartbeats, or with their
- * goodbye. When its slot cannot be written nothing in it can, so that nobody acts on what is missing: the rest of the
- * heartbeat does not depend on it.
+ * Role: the registry is in another slot of a Cluster, and a view of it may be old, or not be there yet. The owner of
+ * something writes the start of its node beside it (a word made up by the process, since its epoch is not known before
+ * the first heartbeat); whoever wants to take it over compares the two.
+ * Invariants: of two starts of one id the later one stands there, or none; it ends with the heartbeats, or with their
+ * goodbye. When its slot cannot be written, nothing else in the slot can be either, so that nobody acts on what is
+ * missing: the rest of the heartbeat does not depend on it.
  */
 import type { RedisConnection } from '../../redis/connection.ts';
 import { Script } from '../../redis/script.ts';

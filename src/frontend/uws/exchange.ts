@@ -30,7 +30,7 @@ import { statusLine } from './status.ts';
 const NOTHING = new Uint8Array(0);
 /** First allocation for a body that comes in parts; doubles up to the limit of the call. */
 const PARTS_BYTES_MIN = 16 * 1024;
-/** Who has sent a part of this many of the body is given room for all that was declared. */
+/** Once one part in this many of a declared body has come, there is room made for all of it. */
 const DECLARED_PARTS = 8;
 /** Memory for a body that is fuller than this is given away with it. */
 const FULL = 7 / 8;

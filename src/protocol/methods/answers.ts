@@ -24,7 +24,12 @@ export function idJsonOfBody(body: Uint8Array | null): string {
   return parsed.ok ? idJsonOf(parsed.value) : '';
 }
 
-/** The same for an answer that says nothing of the body: mostly found without a look at all of it. */
+/** The id of a request, read from its body only where it is not known yet. */
+export function idJsonIn(envelope: RequestEnvelope): string {
+  return envelope.idJson === '' ? idJsonOfBody(envelope.body) : envelope.idJson;
+}
+
+/** As `idJsonOfBody`, for an answer that says nothing of the body: mostly found without a look at all of it. */
 export function idJsonForRefusal(body: Uint8Array | null): string {
   const idJson = body === null ? '' : idJsonAtEdge(body);
   return idJson === '' ? idJsonOfBody(body) : idJson;
@@ -32,17 +37,15 @@ export function idJsonForRefusal(body: Uint8Array | null): string {
 
 /** `resultJson` is the result object. */
 export function answerResult(deps: MethodDeps, envelope: RequestEnvelope, channel: Channel, resultJson: string): null {
-  const idJson = envelope.idJson === '' ? idJsonOfBody(envelope.body) : envelope.idJson;
   deps.meters.requestFinished(envelope.method, 'ok', 0);
-  channel.respond(200, `{"jsonrpc":"2.0","id":${idJson},"result":${resultJson}}`, 0);
+  channel.respond(200, `{"jsonrpc":"2.0","id":${idJsonIn(envelope)},"result":${resultJson}}`, 0);
   return null;
 }
 
 /** `result` holds the encoded result object; it is the same object for every caller. */
 export function answerShared(deps: MethodDeps, envelope: RequestEnvelope, channel: Channel, result: Uint8Array): null {
-  const idJson = envelope.idJson === '' ? idJsonOfBody(envelope.body) : envelope.idJson;
   deps.meters.requestFinished(envelope.method, 'ok', 0);
-  channel.respond(200, deps.frames.frame(idJson, result), 0);
+  channel.respond(200, deps.frames.frame(idJsonIn(envelope), result), 0);
   return null;
 }
 
@@ -53,9 +56,8 @@ export function answerFault(
   channel: Channel,
   fault: Fault,
 ): null {
-  const idJson = envelope.idJson === '' ? idJsonOfBody(envelope.body) : envelope.idJson;
   deps.meters.requestFinished(envelope.method, outcomeOf(fault.name), 0);
-  channel.respond(statusOf(fault, revision), encodeFault(idJson, fault), retryAfterMsOf(fault));
+  channel.respond(statusOf(fault, revision), encodeFault(idJsonIn(envelope), fault), retryAfterMsOf(fault));
   return null;
 }
 

@@ -12,7 +12,7 @@ import type { Entry } from '../../catalogue/entry.ts';
 import type { Caller, CallRun, Channel, JsonObject, OpenRequest, RequestEnvelope } from '../channel.ts';
 import { type Fault, fault } from '../faults.ts';
 import { isJsonObject } from '../message-shape.ts';
-import { answerFault, idJsonOfBody } from './answers.ts';
+import { answerFault, idJsonIn } from './answers.ts';
 import type { MethodDeps } from './method-deps.ts';
 import { paramsOf } from './params.ts';
 
@@ -120,7 +120,7 @@ function keyOfMeta(params: JsonObject): unknown {
 /** The body is lent, and the call may be made later. */
 function keep(envelope: RequestEnvelope, params: JsonObject): RequestEnvelope {
   return {
-    idJson: envelope.idJson === '' ? idJsonOfBody(envelope.body) : envelope.idJson,
+    idJson: idJsonIn(envelope),
     method: envelope.method,
     name: envelope.name,
     params,

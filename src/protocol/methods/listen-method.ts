@@ -2,7 +2,7 @@
  * `subscriptions/listen`: a request whose answer stays open. Its filter and its stream are the subscriptions' own.
  */
 import { fault } from '../faults.ts';
-import { answerFault, idJsonOfBody } from './answers.ts';
+import { answerFault, idJsonIn } from './answers.ts';
 import type { MethodHandler } from './method-deps.ts';
 import { paramsOf } from './params.ts';
 
@@ -12,6 +12,5 @@ export const listen: MethodHandler = (deps, caller, envelope, channel) => {
   if (!channel.canStream) return answerFault(deps, caller.revision, envelope, channel, NO_STREAM);
   const found = paramsOf(envelope);
   if (found.wrong !== null) return answerFault(deps, caller.revision, envelope, channel, found.wrong);
-  const idJson = envelope.idJson === '' ? idJsonOfBody(envelope.body) : envelope.idJson;
-  return deps.listen.open(caller, idJson, found.params, channel);
+  return deps.listen.open(caller, idJsonIn(envelope), found.params, channel);
 };

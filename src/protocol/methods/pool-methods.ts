@@ -11,35 +11,30 @@ import type { Entry } from '../../catalogue/entry.ts';
 import { JOB_FLAG, Job, type JobExtras, type TaskWish } from '../../dispatch/job.ts';
 import type { Caller, Channel, OpenRequest, RequestEnvelope } from '../channel.ts';
 import { fault } from '../faults.ts';
-import { answerFault, idJsonOfBody } from './answers.ts';
+import { answerFault, idJsonIn } from './answers.ts';
 import { callGuarded, concerns } from './guarded-calls.ts';
-import type { MethodDeps } from './method-deps.ts';
+import type { MethodDeps, MethodHandler } from './method-deps.ts';
 import { methodMissing } from './method-missing.ts';
 import { paramsOf } from './params.ts';
 import { RequestCall } from './request-call.ts';
 import { resourceMissing } from './resource-missing.ts';
 import { declaresTasks, TASKS_REQUIRED } from './task-capability.ts';
 
-/** Characters of an unknown name that are said back. */
+/** Characters of an unknown name that the answer repeats. */
 const SHOWN_MAX = 128;
 
 const RETRY_AFTER_MS = 1000;
 
 const BAD_URI = fault('invalidParams', 'params.uri must be a string');
 
-export function callTool(
-  deps: MethodDeps,
-  caller: Caller,
-  envelope: RequestEnvelope,
-  channel: Channel,
-): OpenRequest | null {
+export const callTool: MethodHandler = (deps, caller, envelope, channel) => {
   const catalogue = deps.catalogue.current;
   if (!catalogue.has.tools) return methodMissing(deps, caller, envelope, channel);
   const entry = catalogue.tool(envelope.name);
   if (entry === undefined) return nameUnknown(deps, caller, envelope, channel, 'tool');
   if (concerns(deps.guards, entry, envelope)) return callGuarded(deps, entry, caller, envelope, channel, deps.runTool);
   return runTool(deps, entry, caller, envelope, channel, 0);
-}
+};
 
 /** The call itself, whatever stood before it. */
 export function runTool(
@@ -54,25 +49,15 @@ export function runTool(
   return runEntry(deps, entry, caller, envelope, channel, waitedMs);
 }
 
-export function getPrompt(
-  deps: MethodDeps,
-  caller: Caller,
-  envelope: RequestEnvelope,
-  channel: Channel,
-): OpenRequest | null {
+export const getPrompt: MethodHandler = (deps, caller, envelope, channel) => {
   const catalogue = deps.catalogue.current;
   if (!catalogue.has.prompts) return methodMissing(deps, caller, envelope, channel);
   const entry = catalogue.prompt(envelope.name);
   if (entry === undefined) return nameUnknown(deps, caller, envelope, channel, 'prompt');
   return runEntry(deps, entry, caller, envelope, channel, 0);
-}
+};
 
-export function readResource(
-  deps: MethodDeps,
-  caller: Caller,
-  envelope: RequestEnvelope,
-  channel: Channel,
-): OpenRequest | null {
+export const readResource: MethodHandler = (deps, caller, envelope, channel) => {
   const catalogue = deps.catalogue.current;
   if (!catalogue.has.resources) return methodMissing(deps, caller, envelope, channel);
   if (envelope.name === '') return answerFault(deps, caller.revision, envelope, channel, BAD_URI);
@@ -81,7 +66,7 @@ export function readResource(
     return answerFault(deps, caller.revision, envelope, channel, resourceMissing(caller.revision, envelope.name));
   }
   return runEntry(deps, entry, caller, envelope, channel, 0);
-}
+};
 
 /** Sends the request to wherever its entry runs. */
 export function runEntry(
@@ -115,8 +100,7 @@ function callTaskTool(
     if (entry.task === 'optional') return runEntry(deps, entry, caller, envelope, channel, waitedMs);
     return answerFault(deps, caller.revision, envelope, channel, TASKS_REQUIRED);
   }
-  const idJson = envelope.idJson === '' ? idJsonOfBody(envelope.body) : envelope.idJson;
-  const call = new RequestCall(deps, envelope.method, idJson, caller, channel);
+  const call = new RequestCall(deps, envelope.method, idJsonIn(envelope), caller, channel);
   const timeoutMs = entry.timeoutMs === 0 ? deps.settings.tasks.deadlineMs : entry.timeoutMs;
   const extras = extrasOf(entry, caller, envelope) ?? {};
   const job = new Job(entry, caller.revision, flagsOf(envelope, channel), caller, extras, call, timeoutMs);

@@ -21,7 +21,7 @@ import { idJsonForRefusal, idJsonOfBody, retryAfterMsOf, statusOf } from './answ
 import type { MethodDeps } from './method-deps.ts';
 
 /** What `Tasks.create` answers. */
-const CANNOT_ASK = { code: -32603, message: 'this call has no connection that carries questions' };
+const CANNOT_ASK = { code: -32603, message: 'this call has no connection that can carry questions' };
 
 export class RequestCall implements JobSink, OpenRequest {
   readonly #deps: MethodDeps;

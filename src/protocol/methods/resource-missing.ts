@@ -4,7 +4,7 @@
 import { type Fault, fault } from '../faults.ts';
 import type { Revision } from '../revisions.ts';
 
-/** Characters of an unknown URI that are said back. */
+/** Characters of an unknown URI that the answer repeats. */
 const SHOWN_MAX = 2048;
 
 export function resourceMissing(revision: Revision, uri: string): Fault {

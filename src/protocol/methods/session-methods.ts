@@ -9,7 +9,7 @@ import type { Session } from '../../sessions/port.ts';
 import type { Caller, Channel, OpenRequest, RequestEnvelope } from '../channel.ts';
 import { isLogLevel } from '../envelope-check.ts';
 import { type Fault, fault, faultFrom } from '../faults.ts';
-import { answerFault, answerResult, idJsonOfBody } from './answers.ts';
+import { answerFault, answerResult, idJsonIn } from './answers.ts';
 import type { MethodDeps, MethodHandler } from './method-deps.ts';
 import { methodMissing } from './method-missing.ts';
 import { paramsOf } from './params.ts';
@@ -79,8 +79,7 @@ function answerSaved(
   const saved = session.save();
   if (!(saved instanceof Promise)) return answerResult(deps, envelope, channel, EMPTY);
   // The body is only lent, and an envelope that stays must not need it.
-  const idJson = envelope.idJson === '' ? idJsonOfBody(envelope.body) : envelope.idJson;
-  const kept: RequestEnvelope = { ...envelope, idJson };
+  const kept: RequestEnvelope = { ...envelope, idJson: idJsonIn(envelope) };
   saved.then(
     () => answerResult(deps, kept, channel, EMPTY),
     (cause: unknown) => {

@@ -8,7 +8,7 @@ import type { MaybePromise } from '../../sessions/port.ts';
 import type { Caller, Channel, OpenRequest, RequestEnvelope } from '../channel.ts';
 import { type Fault, fault, faultFrom } from '../faults.ts';
 import { isJsonObject } from '../message-shape.ts';
-import { answerFault, answerResult, idJsonOfBody } from './answers.ts';
+import { answerFault, answerResult, idJsonIn } from './answers.ts';
 import type { MethodDeps, MethodHandler } from './method-deps.ts';
 import { paramsOf } from './params.ts';
 import { declaresTasks, TASKS_REQUIRED } from './task-capability.ts';
@@ -59,8 +59,7 @@ function giveLater(
   answer: Promise<string | Fault>,
 ): OpenRequest {
   // The body is only lent, and an envelope that stays must not need it.
-  const idJson = envelope.idJson === '' ? idJsonOfBody(envelope.body) : envelope.idJson;
-  const kept: RequestEnvelope = { ...envelope, idJson };
+  const kept: RequestEnvelope = { ...envelope, idJson: idJsonIn(envelope) };
   answer.then(
     (given) => give(deps, caller, kept, channel, given),
     (cause: unknown) => {

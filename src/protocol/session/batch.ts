@@ -19,7 +19,7 @@ import type { SessionState } from './session-state.ts';
 const NO_BATCHES = fault('invalidRequest', 'the revision of this session has no batches: send one message');
 const EMPTY = fault('invalidRequest', 'the batch is empty');
 const TOO_LONG = fault('invalidRequest', `a batch may hold ${BATCH_MESSAGES_MAX} messages`);
-const NOT_ALONE = fault('invalidRequest', 'initialize must not stand in a batch');
+const NOT_ALONE = fault('invalidRequest', 'initialize must not be in a batch');
 const MIXED = fault('invalidRequest', 'a batch holds requests and notifications, or responses');
 
 /** What a batch is, checked as a whole before anything of it is done. */

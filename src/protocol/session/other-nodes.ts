@@ -109,7 +109,7 @@ const NOTHING: HeldNotices = { lists: 0, uris: [] };
 /** `''`: nobody knows what has still to be told. */
 async function release(state: SessionState | undefined): Promise<string> {
   if (state === undefined) return '';
-  // What was heard of before it was asked for is delivered by the end of the turn.
+  // Changes heard of before the request are delivered by the end of the turn.
   await new Promise((resolve) => setImmediate(resolve));
   // It let go already, of a stream that nobody took then.
   if (state.elsewhere) return '';

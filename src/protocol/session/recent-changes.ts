@@ -1,10 +1,11 @@
 /**
- * What this node heard of changes lately, whoever was to be told of them.
+ * Changes that this node heard of lately, whoever was to be told of them.
  *
- * Role: nodes hear of one change at slightly different times. A session's own stream that moves in between would lose
- * it: the node that takes the stream heard of it too early to collect it, the one that lets go hears of it too late.
- * So does a session that was subscribed through another node a moment ago, before this one learns of it. Whoever begins
- * to collect takes what is in here for changed; a change told twice is harmless, one that is not told is lost.
+ * Role: nodes hear of one change at slightly different times. A session's own stream that moves between nodes at that
+ * moment would lose it: the node that takes the stream heard of the change too early to collect it, the one that lets
+ * go hears of it too late. The same goes for a session that subscribed through another node before this one learns of
+ * it. So whoever begins to collect counts what is in here as changed: a change told twice is harmless, one not told is
+ * lost.
  * Invariants: at most `NAMES_MAX` names; when one is pushed out too early, everything counts as changed for as long as
  * that one would have.
  */

@@ -100,8 +100,8 @@ async function resumeRemotely(
     frames += framesOf(missed);
     last = missed.events.at(-1)?.id ?? last;
     if (state.stream(streamId)?.written !== written) continue;
-    // Another node said that it has taken it. If it said so late, all is well; if not, what is written here is refused,
-    // and ends the connection.
+    // Another node said that it has taken the stream. If that was late, all is well; if not, what is written here is
+    // refused, which ends the connection.
     if (streamId === STANDALONE_STREAM && state.elsewhere) state.hold(null);
     return carryOn(state, streamId, frames, reply);
   }

@@ -1,8 +1,9 @@
 /**
- * What stands in place of a value that a reducer of the user could not give.
+ * What stands in place of a value that a user's reducer could not compute.
  *
- * Role: between `custom.ts`, whose calls of a module may throw when a window closes, and the operators, which tell results.
- * Nobody's batch, and no other window, is worse for it: the value is null, and the result says of which it is so and why.
+ * Role: between `custom.ts`, where calls into the module may throw when a window closes, and the operators, which give
+ * out results. A failure harms no batch and no other window: the value is null, and the result names it with the
+ * reason.
  * Bound: `WHY_CHARACTERS_MAX` of what was thrown.
  */
 

@@ -15,8 +15,8 @@ import type { RowReader, Source } from './source.ts';
 type Compiled = Pick<RowAggregates, 'init' | 'add' | 'addRows' | 'merge' | 'results' | 'free' | 'flush'>;
 
 /**
- * By their text, those that only functions are handed in to: what V8 made of a program outlives the definition that it was
- * made for. The first ones stay, as definitions do.
+ * By their text, programs that take nothing but functions: V8's optimised code outlives the definition it was made for.
+ * The first ones stay, as definitions do.
  */
 const kept = new Map<string, { readonly values: readonly unknown[]; readonly compiled: Compiled }>();
 const PROGRAMS_KEPT_MAX = 256;

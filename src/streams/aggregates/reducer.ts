@@ -1,10 +1,10 @@
 /**
- * A reducer of the user: an aggregate that a module computes.
+ * A user's reducer: an aggregate that a module computes.
  *
  * Role: the contract of `fn: custom`. A state is plain data (numbers, texts, booleans, null, arrays, objects, Map, Set,
  * Date, typed arrays): it is encoded after every batch, so that any thread can go on with it.
- * `add` and `merge` give the new state, or change the one they got and return nothing. They must depend on nothing but
- * their arguments, or a replay leads to other results; `merge(a, b)` must be associative, events of `a` arrived before
+ * `add` and `merge` return the new state, or change the one they got and return nothing. They must depend on nothing but
+ * their arguments, or a replay leads to other results; `merge(a, b)` must be associative, and events of `a` arrived before
  * those of `b`.
  */
 export interface Reducer<S = unknown> {

@@ -86,8 +86,8 @@ class LmdbPieces implements PieceStore {
   }
 
   /**
-   * Of ids that are not kept: saves that did not finish, or were told not to have and are there, removals that a crash cut
-   * short.
+   * Pieces of ids that are not kept: of saves that did not finish, or that succeeded after they were reported as
+   * failed, and of removals that a crash cut short.
    */
   async #removeLeftovers(kept: ReadonlySet<number>): Promise<void> {
     for (const [id, seq] of this.#manifests.keys({ limit: MANIFESTS_MAX }) as [number, number][]) {

@@ -33,8 +33,8 @@ export interface CheckpointStore {
    */
   save(checkpoint: CheckpointToSave): Promise<void>;
   /**
-   * The newest one whose checksums match, without the contents that `take` takes; null when there is none. Damaged ones
-   * passed over are told to `damaged`: what was taken of them is to be let go.
+   * The newest one whose checksums match, without the contents that `take` takes; null when there is none. `damaged` is
+   * called for each damaged one that is passed over: what was taken of it is to be dropped.
    */
   newest(damaged: (seq: number, reason: string) => void, take?: TakeChunk): Promise<Checkpoint | null>;
   /** Sequence number of the oldest one kept: the log before it can go. 0 for none. */

@@ -1,8 +1,9 @@
 /**
  * How streams were cut into partitions the last time, noted in Redis.
  *
- * Role: cut otherwise, streams begin anew, which nobody should find out by missing results: it is told in the log. What
- * could not be noted yet is tried again with every `look`. A note is there for as long as the units it is about.
+ * Role: streams that are cut otherwise begin anew, which is logged, so that nobody has to find it out by missing
+ * results. A note that could not be written is tried again with every `look`. It lives as long as the units it is
+ * about.
  */
 import type { RedisConnection } from '../../redis/connection.ts';
 import { Script } from '../../redis/script.ts';

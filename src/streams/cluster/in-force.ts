@@ -1,10 +1,10 @@
 /**
  * The definitions of a unit that are in force, where every node can read them: beside its log in Redis.
  *
- * Role: what was defined at run time is kept with the declaration it began from. A node whose own declaration is the same
- * takes it over when it runs the unit, a node with another one puts its own in force.
- * Invariant: what another version of this program put in force is neither taken for absent nor replaced; who asks hears
- * that it cannot be read, and the unit waits for a node that can.
+ * Role: what was defined at run time is kept with the declaration it began from. A node with the same declaration takes
+ * it over when it runs the unit; a node with another one puts its own in force.
+ * Invariant: definitions that another version of this program put in force are neither treated as absent nor replaced:
+ * they are reported as unreadable, and the unit waits for a node that can read them.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { RedisConnection } from '../../redis/connection.ts';

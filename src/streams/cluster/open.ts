@@ -81,7 +81,7 @@ export interface OpenClusterStreams {
 /** Rejects with `DefinitionProblem`, or when the local streams cannot be opened. Units are opened in their time. */
 export async function openClusterStreams(options: ClusterOptions): Promise<OpenClusterStreams> {
   const { kinds, shards } = options;
-  // At once, and in the words of the declaration: a unit is tried again for ever, and numbers its streams otherwise.
+  // At once, and by the paths of the declaration: a unit would be retried for ever, and numbers its streams otherwise.
   await loadReducers(checkDeclaration(options.definitions, kinds, { epoch: 0, shards }), new Map());
   const { units, local: definitions } = cutIntoUnits(options.definitions);
   const { now, redis, replicasMin, stores, threads } = options;

@@ -97,8 +97,8 @@ export class PartitionedStreams implements FamilyStreams {
   }
 
   /**
-   * By the first, which takes one definition after the other, whoever sends them, and refuses for all; the others follow
-   * it. One that cannot now does so by itself.
+   * By the first partition, which takes one definition after the other, whoever sends them, and refuses for all. The
+   * others follow it; one that cannot now does so later by itself.
    */
   define(stream: string, kind: 'windows' | 'patterns', definition: unknown): Promise<DefineOutcome> {
     return this.#byFirst((first) => first.define(stream, kind, definition));

@@ -139,8 +139,8 @@ export class UnitEngine {
   }
 
   /**
-   * Puts in force what the first partition has, as Redis says, if it was declared alike. Resolves with whether anything
-   * changed, when it is in force for the next owner too.
+   * Puts in force what the first partition has in Redis, if both were declared alike. Resolves, once it is in force for
+   * the next owner too, with whether anything changed.
    */
   async follow(): Promise<boolean> {
     if (this.service.starting) throw new StreamRefusal('stopped', 'the streams are starting', RETRY_AFTER_MS);

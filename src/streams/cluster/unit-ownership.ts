@@ -257,7 +257,7 @@ export class UnitOwnership {
     this.trouble = error instanceof Error ? error.message : String(error);
     // What Redis refuses for what is in it, another look does not change.
     const isAway = error instanceof RedisUnavailable && error.why !== 'refused';
-    if (!isAway || this.trouble !== before) this.#note(error, 'streams could not be taken over; it is tried again');
+    if (!isAway || this.trouble !== before) this.#note(error, 'streams could not be taken over; retrying');
     if (isAway) {
       this.#retryAtMs = this.#ports.now() + AWAY_PAUSE_MS;
       return;

@@ -6,8 +6,8 @@
  * Invariants: per stream at most so many letters and bytes; the oldest go first and are counted. A letter's place is
  * (seq, index), and letters of a stream are added with rising places: one at or before the newest place ever seen is
  * ignored, so that a replay of the log after a restart neither doubles a letter nor brings back one that was taken.
- * What a replay leaves out that counted before has its place among those that came later: a note tells whether its letter
- * was ever there (`addNoted`).
+ * A record that counted before, and that a replay leaves out, has a place behind that of later letters: a note tells
+ * whether its letter was ever there (`addNoted`).
  * An `add` must have resolved before a checkpoint that covers its sequence number is saved.
  */
 import type { WireFormat } from '../engine/task.ts';
@@ -75,9 +75,10 @@ export interface DeadLetterStore {
   /** Letters of any streams, of each with rising places. Resolves when they are durable. */
   add(letters: readonly DeadLetter[]): Promise<void>;
   /**
-   * A note and its letter (null: there is none) at the same place of their streams, whatever is there behind it: both or
-   * none. Nothing when that note is there: then the letter is, too, or was taken. Notes are bounded by who removes them.
-   * Resolves when they are durable. Rejects with `LettersUnavailable` when they cannot be written for now.
+   * Adds a note and its letter (null: there is none), both or neither, at the same place of their streams, whatever
+   * stands behind it. Does nothing when the note is there already: then the letter is there too, or was taken. Callers
+   * bound the notes by removing them. Resolves when both are durable. Rejects with `LettersUnavailable` when they
+   * cannot be written for now.
    */
   addNoted(note: DeadLetter, letter: DeadLetter | null): Promise<void>;
   /** Oldest first. */

@@ -177,8 +177,8 @@ export class RedisDeadLetterStore implements DeadLetterStore {
   }
 
   /**
-   * One after the other: a place below the newest is known already, and a script that Redis has to be told again comes
-   * after what was sent since.
+   * One after the other: a place below the newest would be ignored, and a script that Redis does not know yet is sent a
+   * second time, after what was sent since.
    */
   #inTurn(add: () => Promise<void>): Promise<void> {
     const added = this.#adding.then(add);

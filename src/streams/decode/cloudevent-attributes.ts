@@ -2,9 +2,9 @@
 /**
  * The envelope of a CloudEvent in JSON: where the values of its attributes stand.
  *
- * Role: finds, and checks nothing but that the envelope is valid JSON; `cloudevents.ts` says what the attributes must be.
- * Attributes that nobody asks for are passed. A member name with escapes is no name to be expected here, but the same
- * name all the same. The last one of members of the same name counts.
+ * Role: finds them, and checks only that the envelope is valid JSON; what the attributes must be is checked by
+ * `cloudevents.ts`. Attributes that nobody asks for are skipped. A member name with escapes is unusual, but is the same
+ * name all the same. Of members with the same name the last one counts.
  */
 import { Buffer } from 'node:buffer';
 import { DEPTH_MAX, type JsonCursor } from './json-cursor.ts';

@@ -65,7 +65,7 @@ export function createDedup(idsMax: number): SharedArrayBuffer {
   return buffer;
 }
 
-/** The same ids in a set for so many; the oldest are left out where it has no room for all. Nobody may be adding any. */
+/** The same ids in a set of another size; the oldest are left out if it has no room. No thread may be adding ids. */
 export function resizedDedup(buffer: SharedArrayBuffer, idsMax: number): SharedArrayBuffer {
   if (new Int32Array(buffer)[IDS_MAX] === idsPerGeneration(idsMax)) return buffer;
   const resized = createDedup(idsMax);

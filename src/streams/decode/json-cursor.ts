@@ -25,9 +25,9 @@ const ARRAY = 0;
 const isHex = (byte: number): boolean => (byte >= 48 && byte <= 57) || ((byte | 32) >= 97 && (byte | 32) <= 102);
 
 /**
- * First place from `at` on with a quote, backslash, control character, or byte above 127: four bytes at a time. With its
- * second bit turned over, a quote is below 33 as the control characters are, and nothing else is. The lowest byte that a
- * borrow marks is always marked rightly, and only that one is used.
+ * First place from `at` on with a quote, backslash, control character, or byte above 127: four bytes at a time. With
+ * its second bit flipped, a quote is below 33 as control characters are, and nothing else is. A borrow may mark bytes
+ * above wrongly, but never the lowest marked one, and only that is used.
  */
 function plainEnd(view: DataView, at: number): number {
   let next = at;

@@ -2,12 +2,12 @@
 /**
  * What shards ask about the keys of a batch: which rows are theirs, and which of them have the same key.
  *
- * Role: once per batch where it was decoded, when its keys are in the cache, instead of once in each shard. With `order` a
- * shard looks at its own rows only; with `numbers` it looks up a key once, however many rows have it. Numbers are given
- * where keys repeat: when nearly all of the first rows have a key of their own and hardly any of the others has one of
- * theirs, or keys are very many, there are none.
- * Invariants: a function of the rows alone. Rows have the same number when their keys are the same in every byte, and only
- * then; numbers rise with the first row of each key.
+ * Role: done once per batch where it was decoded, when its keys are in the cache, instead of once in each shard. With
+ * `order` a shard looks at its own rows only; with `numbers` it looks up a key once, however many rows have it. Numbers
+ * are given only where keys repeat: there are none when nearly all of the first rows have a key of their own that
+ * hardly any later row shares, or when there are very many keys.
+ * Invariants: a function of the rows alone. Rows have the same number when their keys are the same in every byte, and
+ * only then; numbers rise with the first row of each key.
  */
 import { ABSENT, type EventBatch, groupInputs } from './event-batch.ts';
 import { hashRows, hashTexts, sameNumber, sameText } from './key-hash.ts';
@@ -95,7 +95,7 @@ function numberRows(batch: EventBatch, fields: readonly number[], hashes: Uint32
   return keys;
 }
 
-/** How many of some rows behind the first ones, far apart as keys may come in turn, have a hash that has been numbered. */
+/** How many later rows of a sample, spread out since keys may come in turn, have a hash that has been numbered. */
 function seenAgain(hashes: Uint32Array, count: number): number {
   const mask = slots.length - 1;
   const stride = Math.max(1, Math.floor((count - SAMPLE_ROWS) / SAMPLE_ROWS));

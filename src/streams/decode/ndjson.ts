@@ -1,10 +1,10 @@
 // HOT PATH
 /**
- * Newline-delimited JSON: one event per line, blank lines passed over, a carriage return before the line feed allowed, and
- * a byte order mark at the beginning of a line: files that were put together have it within, too.
+ * Newline-delimited JSON: one event per line. Blank lines are passed over, a carriage return before the line feed is
+ * allowed, and so is a byte order mark at the beginning of any line, since concatenated files have them within.
  *
- * Role: three ways to read a line, each for what the one before it left: a program of its shape, the object scanner, and
- * `JSON.parse`. A line that is refused costs itself and no other.
+ * Role: three ways to read a line, each for what the one before it left: a program of its shape, the object scanner,
+ * and `JSON.parse`. A line that is refused costs itself and no other.
  */
 import type { BatchWriter } from './batch-writer.ts';
 import { JsonCursor } from './json-cursor.ts';

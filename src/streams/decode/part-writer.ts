@@ -1,9 +1,9 @@
 /**
- * Pieces of a body into bodies of their own, one for each partition, that are read as the whole was.
+ * Pieces of a body as bodies of their own, one for each partition, that are read as the whole was.
  *
- * Role: beside `split.ts`. Lines stay lines, elements of a list stay elements of one, and what was refused where it was
- * no element any more (a list that is not closed, or has something behind it) stands in its part as it stood before:
- * what was refused is refused again, once, and nothing else is.
+ * Role: beside `split.ts`. Lines stay lines, elements of a list stay elements of one. What was refused because it was
+ * no element any more (a list that is not closed, or has something behind it) stands in its part as it stood before: it
+ * is refused again, once, and nothing else is.
  */
 import type { WireFormat } from '../engine/task.ts';
 import { MsgpackCursor } from './msgpack-cursor.ts';

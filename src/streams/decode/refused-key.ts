@@ -1,8 +1,8 @@
 /**
- * Key of an event that is refused, as far as it can be read: it says which partition keeps it.
+ * Key of a refused event, as far as it can be read: it says which partition keeps the event.
  *
- * Role: beside `split.ts`. Looks closer than a reader of batches needs to, and must not cost more than the bytes are
- * worth: nothing is parsed that a cursor has not passed, as what is refused may be anything.
+ * Role: beside `split.ts`. Looks closer than a reader of batches needs to, but must not cost more than the bytes are
+ * worth: since a refused event may be anything, nothing is parsed that a cursor has not passed.
  */
 import { Buffer } from 'node:buffer';
 import type { WireFormat } from '../engine/task.ts';

@@ -55,7 +55,7 @@ export const shapeKey = (shape: Shape): string =>
 let ofThread: ShapeWindow | null = null;
 let isRefused = false;
 
-/** Null where the process may have no WebAssembly, or none of the address space it takes: events are read without programs. */
+/** Null if the process has no WebAssembly, or no address space for it: events are then read without programs. */
 function windowOfThread(): ShapeWindow | null {
   if (ofThread !== null || isRefused) return ofThread;
   try {

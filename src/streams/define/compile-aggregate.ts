@@ -2,7 +2,7 @@
  * From an aggregate's definition to its plan, with all defaults, and the type of its result.
  *
  * Role: part of `compile-window.ts`. A table says which options a function takes and what it can be computed of; an
- * option that would be ignored is a problem, not a comfort.
+ * option that would be ignored is refused.
  */
 import type { ScopeNames } from '../expressions/checked.ts';
 import type { ValueType } from '../expressions/language.ts';

@@ -3,7 +3,7 @@
  * `defineStream`, and of the tools that define windows and patterns at run time. One shape for all three.
  *
  * Role: the outer seam. `compile.ts` checks it once, names the path of what is wrong, and makes a `Plan`; nothing past
- * it sees an optional member. Durations are milliseconds; names, of fields too, match `[A-Za-z_][A-Za-z0-9_-]{0,63}`.
+ * it sees an optional member. Durations are milliseconds; names, also of fields, match `[A-Za-z_][A-Za-z0-9_-]{0,63}`.
  * Expressions are texts of the language in `../expressions/` over the fields of the event (`price > 100 && city in
  * ["Oslo"]`).
  */
@@ -24,16 +24,16 @@ export interface SchemaDefinition {
   /** Key of windows, patterns and so on that name none. Default none: unkeyed. */
   key?: string[];
   /**
-   * Members the schema does not name. `keep`: events behind results are shown as they came; `drop`: by their fields alone. The
-   * log, and dead letters, have events as they came. Default `keep`.
+   * Members that the schema does not name. `keep`: evidence shows events as they came; `drop`: with their fields alone. The
+   * log and dead letters hold events as they came. Default `keep`.
    */
   unknown?: 'drop' | 'keep';
 }
 
 export interface TimeDefinition {
-  /** Watermark: the highest time seen of a source partition − this − 1. Default 0. */
+  /** The watermark of a source partition is its highest time seen − this − 1. Default 0. */
   outOfOrderMs?: number;
-  /** A source partition silent for so long does not hold the watermark back. 0: never. Default 30,000. */
+  /** A source partition that is silent for this long no longer holds the watermark back. 0: never. Default 30,000. */
   idleAfterMs?: number;
   /** An event further ahead of its arrival is refused as poison and moves no watermark. 0: no guard. Default 300,000. */
   maxFutureMs?: number;
@@ -62,17 +62,17 @@ export type AggregateDefinition =
       /** `rate`: per this many milliseconds. Default 1000. */
       perMs?: number;
       /**
-       * `custom`: module and export with `init, add, merge, result`; a path, from the folder of the file that declares it, or a
-       * package. At run time only those that a declared window has.
+       * `custom`: module and export with `init, add, merge, result`; a path, relative to the folder of the file that declares
+       * it, or a package. Windows that are defined at run time can only use modules of declared ones.
        */
       module?: string;
       export?: string;
     };
 
 export interface TriggerDefinition {
-  /** Early results of an open window, this often (processing time). 0: none. Default 0. */
+  /** Interval of early results of an open window, in processing time. 0: none. Default 0. */
   everyMs?: number;
-  /** Early result after so many events of a key and window. 0: none. Default 0. */
+  /** An early result after this many events of a key and window. 0: none. Default 0. */
   everyCount?: number;
 }
 
@@ -81,7 +81,7 @@ export interface WindowDefinition {
   type: 'tumbling' | 'hopping' | 'cumulating' | 'session' | 'count' | 'global';
   /** tumbling, hopping, cumulating. */
   sizeMs?: number;
-  /** hopping: from one start to the next, any; cumulating: the step, which divides the size. */
+  /** hopping: from one start to the next; cumulating: the step, a divisor of the size. */
   slideMs?: number;
   /** Start of windows: ts − ((ts − offset) mod size). Default 0. */
   offsetMs?: number;
@@ -95,7 +95,7 @@ export interface WindowDefinition {
   key?: string[];
   where?: string;
   aggregates: Record<string, AggregateDefinition>;
-  /** After the end, how long events still count. Default 0. */
+  /** How long after its end a window still takes events. Default 0. */
   allowedLatenessMs?: number;
   /**
    * Events past the allowed lateness: counted and dropped, or given out as results of the output `late`, with the event's
@@ -103,14 +103,14 @@ export interface WindowDefinition {
    */
   late?: 'drop' | 'side-output';
   trigger?: TriggerDefinition;
-  /** What a second result of a window holds: only news, all so far, or all so far after a retraction. Default `accumulating`. */
+  /** What a further result holds: what is new, all so far, or all so far after a retraction. Default `accumulating`. */
   accumulation?: 'discarding' | 'accumulating' | 'retracting';
   /**
-   * Keep only the best keys of each window: `{by: 'n', limit: 10}` (descending, equal ones by the text of their key), ties
-   * at the limit all kept when `ties`. tumbling, hopping, cumulating. A pane is the whole ranking: its rows have one
-   * number and take the place of all rows of the pane before, which `retracting` takes back first. With lateness or
-   * early results not `discarding`; no `trigger.everyCount`; anomalies and alerts cannot look at such a window, and
-   * windows still open are shown with all their keys.
+   * tumbling, hopping, cumulating: keeps only the best keys of each window, `{by: 'n', limit: 10}`, in descending order,
+   * equal ones by the text of their key; with `ties` all that are level with the last one. A pane is a whole ranking: its
+   * rows share a number and replace all rows of the pane before, which `retracting` takes back first. Not with
+   * `trigger.everyCount`, nor `discarding` together with lateness or early results. Anomalies and alerts cannot watch such
+   * a window, and open windows are shown with all their keys.
    */
   top?: { by: string; limit: number; ties?: boolean };
   /** How many closed results are kept for queries. Default 10,000 rows. */
@@ -141,9 +141,9 @@ export interface PatternDefinition {
   /** Fields. Default: the stream's key. `[]`: unkeyed. */
   key?: string[];
   steps: PatternStep[];
-  /** From the first to the last event of a match at most. Default: no bound. */
+  /** Longest time from the first to the last event of a match. Default: no bound. */
   withinMs?: number;
-  /** Where to go on after a match. Default `noSkip`. */
+  /** Where matching goes on after a match. Default `noSkip`. */
   skip?: 'noSkip' | 'skipToNext' | 'skipPastLast' | { toFirst: string } | { toLast: string };
   /** Values of a match: expressions over the steps. Default: the times of the first and last event. */
   select?: Record<string, string>;
@@ -159,9 +159,9 @@ export interface JoinDefinition {
   with: string;
   /** `interval`: lowerMs ≤ right.ts − left.ts ≤ upperMs. `window`: same tumbling window. `lookup`: newest right version at left's time. */
   type: 'interval' | 'window' | 'lookup';
-  /** Fields that are equal: as many on either side, of the same types. */
+  /** Fields that must be equal: as many on the left as on the right, of the same types. */
   on: { left: string[]; right: string[] };
-  /** interval; both are needed, either may be negative. */
+  /** interval: both are required, either may be negative. */
   lowerMs?: number;
   upperMs?: number;
   /** window. */
@@ -197,7 +197,7 @@ export interface AnomalyDefinition {
   /** rate: change per second that counts as an anomaly. */
   maxPerSecond?: number;
   /**
-   * missing: a key that was seen and then silent for so long, of the stream's event time. When all of the stream is idle
+   * missing: how long, in event time, a key that was seen has to be silent. While the whole stream is idle
    * (`time.idleAfterMs`; never, when that is 0) its time goes on by the clock.
    */
   afterMs?: number;
@@ -217,9 +217,9 @@ export interface AlertDefinition {
   severity?: 'info' | 'warning' | 'critical';
   /** Text for people: `{key.host} at {mean}`. */
   message?: string;
-  /** With `silenceMs`: alerts of the same group (values of these key fields) are told as one. Default: each key by itself. */
+  /** With `silenceMs`: alerts of one group (same values of these key fields) count as one. Default: each key by itself. */
   groupBy?: string[];
-  /** After its webhooks were called, they are not for the same group for so long. Default 0. */
+  /** How long after a call webhooks are not called again for the same group. Default 0. */
   silenceMs?: number;
   /** Beside the MCP notification, which is always sent. */
   actions?: ({ webhook: string; headers?: Record<string, string> } | { stream: string })[];
@@ -234,14 +234,14 @@ export interface ViewDefinition {
 }
 
 /**
- * A connector that pulls; see `../sources/port.ts`. HTTP, WebSocket and `stream_publish` are always there. Paths in it
- * begin at the folder of the file that declares it, those of a program in the working directory.
+ * A connector that pulls; see `../sources/port.ts`. HTTP, WebSocket and `stream_publish` are always there. Paths in it are
+ * relative to the folder of the file that declares it, those given by a program to the working directory.
  */
 export interface SourceDefinition {
   type: string;
   /**
-   * Its place is kept under it. Default: under what it reads, so that others of the list may come and go (of those that
-   * read the same, and of types that do not say what they read, under the number in the list).
+   * Its position is kept under this name. Default: under what it reads, so that others of the list may come and go; sources
+   * that read the same, and types that do not say what they read, go by their number in the list.
    */
   name?: string;
   [option: string]: unknown;
@@ -249,13 +249,13 @@ export interface SourceDefinition {
 
 /**
  * Type `stream`, with the name of a `stream`, makes events of the results: members of the key, values, `start`, `end`,
- * `pane`, `timing` and `final`. What takes results back, and outputs beside the main one (late events, timeouts), are
- * events only where the schema of that stream has a boolean field `retraction`, a text field `output` (`''`, `late`,
+ * `pane`, `timing` and `final`. Retractions become events only if the schema of that stream has a boolean field
+ * `retraction`, outputs beside the main one (late events, timeouts) only if it has a text field `output` (`''`, `late`,
  * `timeout`).
  */
 export interface SinkDefinition {
   type: string;
-  /** As of a source; so are paths. */
+  /** As for a source; so are paths. */
   name?: string;
   /** Windows, patterns, joins, views, anomalies or alerts of this stream; default: all of them. */
   of?: string[];
@@ -268,14 +268,15 @@ export interface LimitsDefinition {
   /** Bytes of state in use, all shards together. Default 512 MiB. */
   stateBytesMax?: number;
   /**
-   * Past either: refuse batches with 503, after ten seconds without room set them aside as dead letters (`rejected`), one
-   * at a time, so that time goes on; or, shard by shard, forget the keys idle the longest; or keep shards on disk between
-   * rounds. With `spill`, `stateBytesMax` is the memory that state and its copies take. Default `refuse`.
+   * What happens past either. `refuse` (default): batches are refused with 503; after ten seconds without room they are set
+   * aside as dead letters (`rejected`), one at a time, so that time goes on. `evict-idle`: each shard drops the keys that
+   * have been idle longest. `spill`: shards are on disk between rounds, and `stateBytesMax` is the memory that state and its
+   * copies take.
    */
   onFull?: 'refuse' | 'evict-idle' | 'spill';
   /** `spill` only: bytes of state on disk and in use; past them as with `refuse`. Default 16 GiB. */
   spillBytesMax?: number;
-  /** Bytes accepted and not applied yet; more is answered 429. Default 64 MiB. */
+  /** Bytes accepted and not applied yet; further batches are answered 429. Default 64 MiB. */
   pendingBytesMax?: number;
 }
 
@@ -288,14 +289,14 @@ export interface StreamDefinition {
   /** Default `memory`. */
   durability?: Durability;
   /**
-   * `replicated` only: parts by `schema.key` that nodes run apart from each other, 1 to 64. Default 1. Every operator's
-   * key must hold those fields, and limits are those of each part. Another number, or key, begins anew.
+   * `replicated` only: partitions by `schema.key`, 1 to 64, each of which one node runs. Default 1. Every operator's key
+   * must hold those fields, and limits apply to each partition. With another number, or key, the stream begins anew.
    */
   partitions?: number;
   /**
-   * Remembered against repetition: `source`+`id` of CloudEvents (`idsMax`, default 1,000,000), batch ids such as
-   * Idempotency-Key (`batchIdsMax`, default 100,000, at most 1,000,000 of 300 bytes or so and the id), for `ttlMs`, default
-   * one hour.
+   * What duplicates are recognised by: `source`+`id` of CloudEvents (`idsMax`, default 1,000,000) and batch ids such as
+   * Idempotency-Key (`batchIdsMax`, default 100,000, at most 1,000,000; each takes about 300 bytes and the id), remembered
+   * for `ttlMs`, default one hour.
    */
   dedup?: { idsMax?: number; batchIdsMax?: number; ttlMs?: number };
   limits?: LimitsDefinition;

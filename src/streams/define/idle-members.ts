@@ -1,12 +1,12 @@
 /**
- * Members of a definition that can do nothing beside the others it has.
+ * Members of a definition that have no effect beside the others it has.
  *
- * Role: the last look at what is declared, or defined by a call, and good by itself otherwise: nobody is to believe in a
- * setting that does nothing. Not part of compiling: what is in force already goes on, as a checkpoint that cannot be
- * read would be a high price for a setting that does no harm.
- * A value that says "none" (0, the default) is not refused: it is what holds without it. Nor is `accumulation` of a
- * window with one result: it says what a second one would hold, and is part of the form of the window's state, which
- * lateness is not. Declared from the beginning, it lets the state go on when lateness is declared later.
+ * Role: the last check of what is declared, or defined by a call, and valid otherwise: nobody should rely on a setting
+ * that does nothing. It is not part of compiling: definitions that are in force already go on with such members, since
+ * a checkpoint that cannot be read would be a high price for a harmless setting.
+ * A value that means "none" (0, the default) is not refused. Nor is `accumulation` of a window with a single result: it
+ * is part of the shape of the window's state, which lateness is not, so declaring it from the beginning lets the state
+ * go on when lateness is added later.
  */
 import type {
   AlertDefinition,

@@ -13,8 +13,8 @@ import type { AggregatePlan, FieldPlan, OperatorPlan, StreamPlan, WindowPlan } f
 import { canonical } from './check-expression.ts';
 
 /**
- * Versions of how state lies in memory: of key tables (`state/`), which all have, and of what an operator has of its own.
- * To be raised with every change after which memory from before would be misread.
+ * Versions of the memory layout of state: of key tables (`state/`), which all operators have, and of each operator's
+ * own. To be raised with every change after which earlier memory would be misread.
  */
 const KEYS_LAYOUT = 1;
 const LAYOUTS = { window: 2, session: 3, count: 3, pattern: 1, join: 2, anomaly: 2, alert: 1, view: 1 } as const;

@@ -130,7 +130,7 @@ export function ofCall(
   return new DefinitionProblem(problems.map(told));
 }
 
-/** Reducers of the plan after that the one before has not: of a plan that comes by a call there must be none. */
+/** Reducers that the later plan has and the earlier one does not: a plan that comes by a call must have none. */
 export function strangeReducers(before: Plan, after: Plan): Findings {
   const known = new Set(customOf(before).map(({ exportName, module }) => reducerKey(module, exportName)));
   const findings = new Findings();

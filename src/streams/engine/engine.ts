@@ -313,7 +313,9 @@ export class StreamEngine {
     return originalsOf(this, ids);
   }
 
-  /** Rows of open windows, from all shards; null when nobody looked: there is another plan, or the streams have ended. */
+  /**
+   * Rows of open windows, from all shards; null when the plan has changed before the look, or the streams have ended.
+   */
   async ask(operator: number, query: Extract<Step, { kind: 'query' }>['query']): Promise<Answer | null> {
     if (this.state !== 'running') throw new StreamRefusal('stopped', `the streams are ${this.state}`, RETRY_AFTER_MS);
     this.#queryId += 1;

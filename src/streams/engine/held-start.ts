@@ -1,8 +1,8 @@
 /**
- * A start that waits for sinks: how long whoever starts the streams waits with it.
+ * How long whoever starts the streams waits for a start that waits for sinks.
  *
- * Role: a replay gives results to sinks, and goes on when they have room. One that is slow or away would keep the whole
- * server from being ready; past `HELD_MS_MAX` from the first wait the start goes on by itself.
+ * Role: a replay gives results to sinks, and goes on when they have room. A sink that is slow or away would keep the
+ * whole server from being ready; past `HELD_MS_MAX` from the first wait the start goes on in the background.
  */
 export const HELD_MS_MAX = 1000;
 

@@ -157,13 +157,14 @@ export class Lifecycle {
     const { compile, engine, log, prepare, shardParts, shards } = this.#options;
     const facts = JSON.parse(checkpoint.factsJson) as Facts;
     this.#inForce = JSON.parse(checkpoint.definitionsJson) as InForce;
-    if (facts.shards !== shards) log.warn({ shards, saved: facts.shards }, 'the number of shards stays what it was');
+    if (facts.shards !== shards)
+      log.warn({ shards, saved: facts.shards }, 'the number of shards is that of the saved state');
     this.#shards = facts.shards;
     const plan = compile(this.definitions, engine.plan.epoch + 1, facts.shards);
     const anew = groupsAnew(plan, facts.shapes);
     for (const [group, why] of anew) {
       const operators = plan.operators.filter((each) => each.group === group).map((each) => operatorName(plan, each));
-      log.warn({ operators, why }, 'state of an earlier version cannot be read: it begins anew');
+      log.warn({ operators, why }, 'state of an earlier version cannot be read; it starts empty');
     }
     const fresh = (shard: number): HeldShard => createShard(shard, plan, shardParts, 0);
     const books = plan.streams.map((stream) => {
@@ -220,10 +221,7 @@ export class Lifecycle {
     return compile(definitions, engine.plan.epoch + 1, this.#shards);
   }
 
-  /**
-   * What came before them is applied first: whatever is in the log before their record. Rejects with `DefinitionProblem`,
-   * changing nothing.
-   */
+  /** Everything in the log before their record is applied first. Rejects with `DefinitionProblem`, changing nothing. */
   async putInForce({ defined, definitions }: InForce): Promise<DefineOutcome> {
     const { engine, log } = this.#options;
     const next = { definitions, defined };

@@ -2,15 +2,16 @@
  * The order of things: records go in by sequence number, are decoded side by side, and are applied in that order.
  *
  * Role: keeps threads busy with decoding while rounds of steps (`round.ts`) are applied, and decides nothing: entries
- * (`pipeline-entry.ts`) turn decoded records into steps (watermarks), `ShardSet` applies them.
- * Of an id that several have the earliest counts: those that were decoded before it are decoded again.
+ * (`pipeline-entry.ts`) turn decoded records into steps (watermarks), `ShardSet` applies them. When several records
+ * have the same id the earliest counts: later ones that were decoded before it are decoded again.
  * Invariants: a record's steps follow those of all earlier ones; a record is decoded (which remembers ids) and applied
  * only when it is durable; between rounds no shard is being worked on, so a barrier is: decode nothing more, wait until
  * all that was decoded is applied.
  * Records derived from one that was applied go before those after it, and a barrier waits for them: they are not in the
- * log, so a checkpoint that has their origin without them would lose them. A record that sees what may be derived from
- * another one is not in a round with it, nor is one that repeats events of another batch: that may be left out.
- * What is left out is kept, as such, before anything of its round is told: a replay leaves it out as well.
+ * log, so a checkpoint that covers their origin without them would lose them. A record that sees what may be derived
+ * from another one is never in a round with it, nor is one that repeats events of another batch, which may still be
+ * left out. A note of what is left out is kept before results of its round are given out, so that a replay leaves it
+ * out as well.
  */
 import { Changes } from '../../waiting.ts';
 import { type Entry, isBegun, isDerived, isSettled, type Moving, movingOf } from './pipeline-entry.ts';
@@ -224,7 +225,7 @@ export class Pipeline {
   async #apply(): Promise<void> {
     this.#applying = true;
     try {
-      // Nothing may happen between the look that finds nothing and the end: what gets ready meanwhile finds this at work.
+      // Nothing may happen between the check that finds nothing and the end: entries that get ready rely on this loop.
       for (let next = this.#next(); next !== null; next = this.#next()) await this.#round(next);
     } catch (error) {
       // Stopped before, nobody is told: what waited for something outside has given up.

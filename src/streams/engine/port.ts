@@ -254,7 +254,7 @@ export interface Streams {
   alerts(filter: AlertFilter): readonly RaisedAlert[] | Promise<readonly RaisedAlert[]>;
   /** Adds or replaces a window or pattern of a stream. */
   define(stream: string, kind: 'windows' | 'patterns', definition: unknown): Promise<DefineOutcome>;
-  /** Takes away a window or pattern that was defined so. What is declared, or read by something else, is refused. */
+  /** Removes a window or pattern that was defined by a call. Refused for one that is declared, or read by something. */
   remove(stream: string, kind: 'windows' | 'patterns', name: string): Promise<DefineOutcome>;
   /** Events of evidence ids (`seq:row`) of a stream's results, as far as the log still has them. */
   events(stream: string, ids: readonly string[]): Promise<readonly OriginalEvent[]>;

@@ -1,9 +1,9 @@
 /**
- * Operators that a new plan is without: what they hold in what it keeps, their keys, is let go.
+ * Operators that a new plan no longer has: the keys they hold in tables that stay are released.
  *
- * Role: for `lifecycle.ts`, between rounds. A step like any other of the plan's record: where it cannot be applied it is left
- * out of all shards, noted before anything later is told, and left out by a replay; the keys stay then, for as long as
- * their table does, which is told.
+ * Role: for `lifecycle.ts`, between rounds. A step like any other of the plan's record: if it cannot be applied it is
+ * left out of all shards, noted before anything later is given out, and left out by a replay. The keys then stay as
+ * long as their table does, which is reported.
  */
 import type { Plan } from '../plan.ts';
 import type { StreamEngine } from './engine.ts';

@@ -10,8 +10,9 @@ import type { Plan } from '../plan.ts';
 import type { MemoryImage } from '../state/memory.ts';
 
 /**
- * How the bytes of a batch are written. `columns`: see `decode/column-format.ts`. `json-object` and `msgpack-maps`, which
- * nobody sends, are `json` and `msgpack` without a list: what stood in one is no list of events when it is one itself.
+ * How the bytes of a batch are written. `columns`: see `decode/column-format.ts`. `json-object` and `msgpack-maps`,
+ * which no sender uses, are `json` and `msgpack` without an outer list: an element that is a list itself is not taken
+ * for a list of events.
  */
 export type WireFormat =
   | 'ndjson'
@@ -239,7 +240,7 @@ export interface Unasked {
   readonly why: string;
 }
 
-/** Of an answer's lines: it is a tool's result twice, as text and as structure. More are left out, and that is told. */
+/** Of an answer's lines: a tool's result has them twice, as text and as structure. It says when lines are left out. */
 export const ANSWER_CHARACTERS_MAX = 6 * 1024 * 1024;
 
 export interface QueryRows {

@@ -26,8 +26,8 @@ export const EXPRESSION_DEPTH_MAX = 64;
 /** Nodes of the syntax tree. */
 export const EXPRESSION_NODES_MAX = 512;
 /**
- * UTF-16 units of a text that `+` makes; a longer one is absent. Every aggregate and every value of a match may be one:
- * joined to itself as often as an expression allows, one large field would be more than the memory there is.
+ * UTF-16 units of a text that `+` makes; a longer one is absent. Every aggregate and every value of a match may be such
+ * a text: one large field, joined to itself as often as an expression allows, would exceed all memory.
  */
 export const JOINED_CHARACTERS_MAX = 65_536;
 /** Of a name in backticks. */

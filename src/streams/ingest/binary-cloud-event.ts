@@ -2,11 +2,11 @@
  * CloudEvents in HTTP binary mode: attributes in `ce-*` headers, data in the body.
  *
  * Role: turns one into the structured form, which is what the decoder reads. Only data that is JSON can be an event.
- * The body is put in as it came, before the attributes: of members of the same name the last one counts, so that a body
- * that is more than one value cannot say who it is from. For the same reason those that are absent are there as null, and
- * how long it was is beside it: the decoder refuses data that is only the beginning of it.
- * Source: CloudEvents 1.0.2, HTTP protocol binding: a media type of CloudEvents says that it is another mode, whatever
- * headers there are (3); values are percent-encoded, and may be quoted strings (3.1.3.2).
+ * The body is inserted as it came, and the attributes follow it: since the last of two members of the same name counts,
+ * a body that is more than one value cannot forge them. For the same reason absent attributes are written as null, and
+ * the length of the body stands beside it: the decoder refuses data that is only the beginning of the body.
+ * Source: CloudEvents 1.0.2, HTTP protocol binding: a media type of CloudEvents means another mode, whatever headers
+ * there are (3); values are percent-encoded, and may be quoted strings (3.1.3.2).
  */
 import type { RequestHead } from '../../frontend/port.ts';
 import { isMark, MARK_BYTES } from '../decode/utf8.ts';

@@ -1,18 +1,19 @@
 /**
  * `/streams/{stream}/events` as a WebSocket: one batch per message, one answer per message, in order.
  *
- * Messages: text is NDJSON, or a JSON array when it begins with `[`; binary is MessagePack. A message may begin with an id
- * of its own, 1 to 128 bytes of UTF-8: a line `#id` of text, a string before the maps of MessagePack.
+ * Messages: text is NDJSON, or a JSON array when it begins with `[`; binary is MessagePack. A message may begin with an
+ * id of its own, 1 to 128 bytes of UTF-8: a line `#id` of text, a string before the maps of MessagePack.
  * Answers: `{"accepted":n,"rejected":n,"late":n}` as over HTTP, or `{"error":text,"retryAfterMs":n}`; 0 when the same
- * message would be refused again. A message that was refused is not held: who needs the order waits for the answers.
- * Headers of the upgrade go for all messages. A message with an id is the batch `{Idempotency-Key}/#{id}`: sent again, on
- * this connection or another one, it counts once. With an `Idempotency-Key` message n (from 1) without an id is the batch
- * `{key}/{n}`: a sender that lost its connection sends the same messages under the same key again. Its place is then all
- * that tells it, so after one was refused for now, those behind it are refused too and the connection is closed (1013):
- * sent again on it, it would stand elsewhere.
- * Bounds: `WINDOW` messages without an answer; one more is refused in its turn with `retryAfterMs`. That, and the engine's
- * `pendingBytesMax`, is the backpressure: a front end cannot stop reading one socket. Until a token has been checked
- * `WINDOW_UNCHECKED` messages are held.
+ * message would be refused again. A refused message is not kept: a sender that needs the order waits for each answer.
+ * Headers of the upgrade apply to all messages. A message with an id is the batch `{Idempotency-Key}/#{id}`: sent
+ * again, on this connection or another one, it counts once. With an `Idempotency-Key`, message n (from 1) without an id
+ * is the batch `{key}/{n}`: a sender that lost its connection sends the same messages under the same key again. Since
+ * only its place identifies such a message, once one is refused for now those behind it are refused too and the
+ * connection is closed
+ * (1013): sent again on the same connection it would have another place.
+ * Bounds: `WINDOW` messages without an answer; one more is refused in its turn with `retryAfterMs`. That, and the
+ * engine's `pendingBytesMax`, is the backpressure: a front end cannot stop reading one socket. Until a token has been
+ * checked `WINDOW_UNCHECKED` messages are held.
  */
 import { isUtf8 } from 'node:buffer';
 import type { MessageConnection, MessagePeer } from '../../frontend/port.ts';

@@ -1,12 +1,12 @@
 /**
- * Memory of lines that comes again: threads write results into blocks, whoever reads them says when nobody does any more.
+ * Memory of lines that is used again: threads write results into blocks, and readers give them back.
  *
- * Role: V8 counts every buffer of a thread's own when it decides to collect garbage, so that 100 MB of results, each chunk
- * in fresh memory, are some eight collections of everything else. Shared memory is not counted, and crosses threads
- * without being copied; it is let go of late, which is why it is given back by hand here.
- * Rules: a block is written by one task. Each chunk in it is held by whoever reads it later, and given back when the last
- * one lets go. What nobody lets go of is garbage as anything else, so an end that is forgotten costs a block, and one that
- * comes too early shows other results: `release` is for those alone who held. Lines in other memory are not looked at.
+ * Role: V8 counts every buffer of a thread when it decides to collect garbage, so that 100 MB of results, each chunk in
+ * fresh memory, cost some eight collections of everything else. Shared memory is not counted, and crosses threads
+ * without being copied, but it is freed late, which is why it is given back by hand here.
+ * Rules: a block is written by one task. Each chunk in it is held by its readers, and given back when the last one lets
+ * go. A chunk that nobody gives back is collected like anything else, so a forgotten `release` costs a block, while one
+ * that comes too early shows other results: only holders may call it. Lines in other memory are left alone.
  */
 import { LineBuffer } from './line-buffer.ts';
 

@@ -1,8 +1,9 @@
 /**
  * A text that lines have in common, as the doubles that its bytes are.
  *
- * Role: what `LineBuffer.piece` writes eight bytes at a time. Eight bytes of UTF-8 are never a double that is no number,
- * whose bits nobody warrants: its last byte would be 127 or 255 after one from 240 up, and that is no UTF-8.
+ * Role: what `LineBuffer.piece` writes eight bytes at a time. No eight bytes of UTF-8 are a NaN, whose bits would not
+ * be guaranteed to survive: the last byte would have to be 127 or 255 after one of at least 240, which UTF-8 does not
+ * have.
  */
 const encoder = new TextEncoder();
 

@@ -1,8 +1,8 @@
 /**
  * Lines as texts, from the bytes they were written as.
  *
- * Role: whoever wants results as texts splits them here, when it wants them and not before. A piece of some lines at a
- * time becomes a text: a long one would be memory outside of the heap, of which the collector sees only that it is much.
+ * Role: splits lines for whoever wants results as texts, and only then. A few lines at a time become one text: V8 keeps
+ * a long one outside of its heap, where it only adds to what makes the collector run.
  * Most lines are ASCII throughout, which needs no decoding.
  */
 import { Buffer, isAscii } from 'node:buffer';

@@ -1,10 +1,10 @@
 /**
- * A database file that lost its end, opened without ending the process.
+ * Opens a database file that lost its end without ending the process.
  *
- * LMDB maps the file and believes its header: reading a page behind the end is a SIGBUS, at the start or any time later.
- * Made as long as the header says, with zeros, such pages read as damaged ones, which LMDB refuses and checksums find.
- * A shorter file is not damage by itself, as LMDB leaves out pages at the end that it took and gave back at once, so it
- * cannot simply be refused.
+ * LMDB maps the file and believes its header: reading a page behind the end is a SIGBUS, at the start or any time
+ * later. So the file is extended with zeros to the length in its header: such pages read as damaged ones, which LMDB
+ * refuses and checksums find. The file cannot simply be refused: LMDB does not write pages at the end that it took and
+ * gave back at once, so a shorter file need not be damaged.
  *
  * Layout of the meta pages (LMDB's own, little-endian), at 0 and at one page size; the one with the higher transaction
  * counts:

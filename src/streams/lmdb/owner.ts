@@ -1,12 +1,12 @@
 /**
- * Who has a directory: a process, told so that another one on this machine can see whether it still runs.
+ * Which process has a directory, noted so that another one on this machine can see whether it still runs.
  *
- * Role: two servers that are given the same folder by mistake must not take it from each other. A number alone would not
- * do: numbers of processes are given again, in containers those of the first ones each time, and a start that is refused
- * for a process that is long gone would be worse. So the moment it began and the boot of the machine stand beside it, in
- * a file of the directory, and which directory it is: a copy of it, made while it was in use, is nobody's. Where `/proc`
- * does not tell these (other systems), where containers do not see each other, and where two start at the same moment,
- * nobody is known to have it: then the fencing epoch of the database decides.
+ * Role: two servers that are given the same folder by mistake must not take it from each other. A process id alone is
+ * not enough: ids are used again, in containers the lowest ones every time, and refusing a start because of a process
+ * that is long gone would be worse than the mistake. So a file in the directory also holds when the process began, the
+ * boot of the machine, and which directory it is: a copy that was made while the original was in use belongs to nobody.
+ * Where `/proc` does not tell these (other systems), where containers do not see each other, and where two start at the
+ * same moment, the owner is unknown: then the fencing epoch of the database decides.
  */
 import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

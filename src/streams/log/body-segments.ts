@@ -1,10 +1,10 @@
 /**
- * Bodies of the records in memory, one behind the other in long pieces of shared memory that come again.
+ * Bodies of the records in memory, one behind the other in long segments of shared memory that are used again.
  *
- * Role: beside `MemoryLog`. V8 counts each body that outlives a moment when it decides to collect garbage, so that 100 MB of
- * them a second are ten collections of everything else; shared memory is not counted, and is let go of late, which is why
- * it is used again here.
- * Rule: first in, first out. What `put` gave is good until as many bodies were dropped as were put before it, and it.
+ * Role: beside `MemoryLog`. V8 counts each body that lives for more than a moment when it decides to collect garbage,
+ * so that 100 MB of them per second cost ten collections of everything else. Shared memory is not counted, but it is
+ * freed late, which is why it is used again here.
+ * Rule: first in, first out. What `put` gave is valid until it, and all that were put before it, have been dropped.
  */
 import { copyToShared } from '../shared-copy.ts';
 

@@ -67,7 +67,7 @@ export interface EventLog {
   readonly bytes: number;
   /** Whether it takes records: false from a failed write until `recover`. */
   readonly available: boolean;
-  /** The record, body included, may not be changed any more. Throws `LogUnavailable`, nothing taken, when it has no room or is not available. */
+  /** The record and its body must not change afterwards. Throws `LogUnavailable`, taking nothing, without room or log. */
   append(record: LogRecord): Appended;
   /**
    * Records after `after`, oldest first, up to the one that is the newest now, durable or not. Throws `LogDamaged` at a

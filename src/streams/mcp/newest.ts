@@ -1,12 +1,12 @@
 /**
  * The newest results of an operator, as a resource shows them.
  *
- * Role: chooses what of open and closed results is shown where there are more than `NEWEST_ROWS`. An update of the resource
- * says that something has closed, while every key may be open: neither hides the other. Each may have half of the rows,
- * and what the other one leaves.
- * Order: by the end of the window, the newest first; what has no end is open and comes before. Of closed results those
- * are taken that were given out last; of open ones, which all change, those a query gives. `truncated` says that there
- * are more, which `window_query` finds.
+ * Role: chooses among open and closed results when there are more than `NEWEST_ROWS`. An update of the resource
+ * announces closed results, while every key may have an open one: neither may hide the other. So each kind gets half of
+ * the rows, and whatever the other leaves free.
+ * Order: by the end of the window, newest first; results without an end are open and come before all others. Closed
+ * results are those given out last; open ones, all of which change, are those that a query returns. `truncated` says
+ * that there are more, which `window_query` finds.
  */
 import type { ResultLine, Streams, WindowAnswer } from '../engine/port.ts';
 

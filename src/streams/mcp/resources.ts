@@ -96,7 +96,7 @@ function isOfKind({ plan }: Streams, stream: string, name: string, kind: 'window
   return plan.operators.some((each) => each.stream === index && each.name === name && each.kind === kind);
 }
 
-/** What is not there is "not found", as for any other resource; of what cannot be asked now is told why, and when it may. */
+/** What does not exist is "not found"; what cannot be asked now is refused with the reason and a time to come back. */
 async function found(read: () => Promise<string>): Promise<string | undefined> {
   try {
     return await read();

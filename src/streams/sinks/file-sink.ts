@@ -1,13 +1,14 @@
 /**
  * NDJSON to a file, exactly once: the file itself says how far it is.
  *
- * Each batch is one append that ends in a mark line, `{"millrace":{"seq":n}}`; opening reads the last whole mark and cuts
- * off what follows it, so a batch is in the file whole or not at all. Durable after `write`: the data is flushed.
- * Whoever rotates the file (moves, deletes or empties it) needs to tell nobody: before each batch it is looked whether the
- * path still leads to what was written, and where it does not the path is opened anew. A file begun so has the place of
- * the one before in its first mark, as results that went away with that are not written again. Rotation by copying and
- * emptying (`copytruncate` of logrotate) loses what is appended between the two: rotate by moving.
- * Option: `path`, from the folder of the file that declares it.
+ * Each batch is one append that ends in a mark line, `{"millrace":{"seq":n}}`; opening reads the last whole mark and
+ * cuts off what follows it, so a batch is in the file whole or not at all. Durable after `write`: the data is flushed.
+ * The file can be rotated (moved, deleted or emptied) at any time: before each batch the sink checks that the path
+ * still leads to what it wrote, and opens the path anew if not. The first mark of the new file repeats the last place,
+ * so that results that went away with the old file are not written again.
+ * Rotation by copying and emptying (`copytruncate` of logrotate) loses what is appended between the two: rotate by
+ * moving.
+ * Option: `path`, relative to the folder of the file that declares it.
  * Role: readers skip lines with a `millrace` member.
  */
 import { type FileHandle, open, stat } from 'node:fs/promises';

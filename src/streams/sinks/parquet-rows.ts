@@ -2,11 +2,11 @@
  * Result lines as columns of a Parquet file.
  *
  * Role: a pure function from lines to bytes. Columns: `id`, `stream`, `name`, `start`, `end` (timestamps), `pane`,
- * `timing`, `final`, `retraction`, `output`, `failed` (JSON) where there is any, then `key_{member}` and `value_{name}` for
- * all that occur in the file, then `context` (JSON). A member that is a number in every line is DOUBLE, a boolean BOOLEAN,
- * anything else is text: lists and objects as JSON, and so is a member whose type changes from line to line. A line is
- * taken apart as soon as it is read: 100,000 rows that live until the last one is would be copied by the collector again
- * and again.
+ * `timing`, `final`, `retraction`, `output`, `failed` (JSON) if there is any, then `key_{member}` and `value_{name}`
+ * for all that occur in the file, then `context` (JSON). A member that is a number in every line is DOUBLE, a boolean
+ * BOOLEAN, anything else is text: lists and objects as JSON, and so is a member whose type differs between lines.
+ * Each line is taken apart as soon as it is read: 100,000 row objects that live until the last line would be copied by
+ * the collector again and again.
  */
 import { type ColumnSource, parquetWriteBuffer } from 'hyparquet-writer';
 import type { ResultLine } from '../engine/port.ts';

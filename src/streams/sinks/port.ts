@@ -12,21 +12,21 @@ export interface SinkBatch {
   /** All results of log records up to here have now been delivered. */
   readonly seq: number;
   /**
-   * One JSON text per result, without line feed. See `../engine/shards/result-line.ts`. Made when it is first looked at: who wants
-   * bytes or a number takes those from `line-batch.ts`.
+   * One JSON text per result, without line feed. See `../engine/shards/result-line.ts`. Made on first access:
+   * `line-batch.ts` gives bytes and counts without making texts.
    */
   readonly lines: readonly string[];
 }
 
 export interface Sink {
   /**
-   * Opens it; resolves with the sequence number up to which it holds results, 0 when it cannot know. Rejects: with
-   * `SinkAway`, it is opened again, with growing pauses; else it cannot be used as it is declared.
+   * Opens the sink; resolves with the sequence number up to which it holds results, 0 when it cannot know. After a
+   * rejection with `SinkAway` it is opened again, with growing pauses; after any other it cannot be used as declared.
    */
   open(): Promise<number>;
   /**
-   * Resolves when the batch is safe there. Rejects: the same batch is delivered again, with growing pauses; but with
-   * `SinkRefusal`, it never is. Until it resolves the batch can be read; then its memory is written again.
+   * Resolves when the batch is safe. If it rejects, the same batch is delivered again, with growing pauses, except
+   * after `SinkRefusal`. The batch can be read until it resolves; then its memory is used again.
    */
   write(batch: SinkBatch): Promise<void>;
   close(): Promise<void>;

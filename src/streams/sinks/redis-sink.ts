@@ -1,16 +1,16 @@
 /**
- * Results as entries of a Redis stream, exactly once: a batch and the place in the log are one transaction.
+ * Results as entries of a Redis stream, exactly once: a batch and its place in the log are one transaction.
  *
- * Options: `url`, `stream` (the key), `maxLen` (about so many entries are kept; 0, the default: all), `tlsCaFile` (of
- * certificate authorities, for `rediss:`; default those of the system).
+ * Options: `url`, `stream` (the key), `maxLen` (about so many entries are kept; 0, the default: all), `tlsCaFile`
+ * (certificate authorities for `rediss:`; default those of the system).
  * Entries: `id` (the identity of the result) and `result` (its JSON).
- * Cursor: the key `{stream}:millrace:{sink}`, in the same hash slot. A script adds the entries and moves the cursor. Streams
- * that go from node to node give the token of their lease (`fence`): the key `…:{sink}:token` holds the newest, and a writer
- * with an older one is refused. A batch that is there, since the answer to its first try was lost, or since that came after
- * its second one, and after others, over a connection that was given up, is known by its number, and adds nothing:
- * `…:{sink}:writer` holds who wrote the newest batch, and that writer's count. The cursor does not tell: a log that began
- * anew comes by the same place. All of them end `PLACE_TTL_MS` after the last writer: later than any log that could bring
- * the same results again.
+ * Cursor: the key `{stream}:millrace:{sink}`, in the same hash slot. A script adds the entries and moves the cursor.
+ * Streams that go from node to node give the token of their lease (`fence`): the key `…:{sink}:token` holds the newest,
+ * and a writer with an older one is refused. A batch may arrive twice: its first answer was lost, or a try over a
+ * connection that was given up comes late, even after later batches. `…:{sink}:writer` holds who wrote the newest batch
+ * and that writer's count, by which a repetition is known and adds nothing. The cursor alone would not do, as a log
+ * that began anew passes the same places. All of these keys expire `PLACE_TTL_MS` after the last write: later than any
+ * log that could bring the same results again.
  * Leaves to Redis: whether what it has taken survives it (`appendonly`, replicas).
  */
 import { randomUUID } from 'node:crypto';
@@ -77,8 +77,8 @@ export const redisSinkKind: SinkKind = {
 };
 
 /**
- * Longer than any write takes that is going to succeed. Behind a firewall that forgot the connection no answer ever comes;
- * what was sent is sent again then, and counts once.
+ * Longer than any write that is going to succeed takes. Behind a firewall that forgot the connection no answer ever
+ * comes: the batch is then sent again, and counts once.
  */
 const COMMAND_MS_MAX = 10_000;
 

@@ -1,16 +1,17 @@
 /**
- * Replays a file of NDJSON, or standard input: as fast as it is taken, or in its own time, or faster by a factor.
+ * Replays a file of NDJSON, or standard input: as fast as it is taken, or at the pace of its own time, or a multiple of
+ * it.
  *
- * Options: `path` (from the folder of the file that declares it; `-` for standard input), `speed` (1: as it happened, 60: a minute a second, 0: no pauses, the
- * default), `timestamp` (field that paces it; needed when `speed` is not 0), `unit` of it (as in a schema: s, ms, us, ns
- * or iso; default ms), `batchLines` (at most, default 1000).
+ * Options: `path` (relative to the folder of the file that declares it; `-` for standard input), `speed` (1: as it
+ * happened, 60: a minute per second, 0: no pauses, the default), `timestamp` (field that paces it; needed when `speed`
+ * is not 0), `unit` of it (as in a schema: s, ms, us, ns or iso; default ms), `batchLines` (at most, default 1000).
  * A file ends: what is written to it later is not waited for. Lines are handed on as soon as they have been read, so
  * that a program that writes to standard input now and then is not held back.
- * A last line without a line feed is a line; what more is written to it later is no line by itself: where it was no whole
- * JSON text, and goes on after a restart, it is read from its beginning.
- * Its place is kept under `path` as it is written. Position: bytes of the file that have been taken, a checksum of the first of them, and where a last line that was not
- * whole begins; standard input cannot be taken up again. A file that is shorter, or begins otherwise, is another one, of
- * which nothing was taken: the source fails, also where the file became so while it was read.
+ * A last line without a line feed counts as a line. If it was not a whole JSON text, and the file goes on behind it at
+ * a restart, the line is read again from its beginning.
+ * Position, kept under `path` as it is written: how many bytes have been taken, a checksum of the first of them, and
+ * where an incomplete last line begins; standard input cannot be resumed. A file that is shorter than what was taken,
+ * or begins otherwise, is another file: the source fails, also when the file becomes so while it is read.
  */
 import { type FileHandle, open } from 'node:fs/promises';
 import { resolve } from 'node:path';
@@ -214,8 +215,8 @@ class Replay implements BatchMaker {
 }
 
 /**
- * Where a file was come to that is declared by another path now, be it another way to write it; `''`: it was not. Paths
- * once began in the working directory, whatever declared them.
+ * The position of a file that is declared by another path now, or by another spelling of it; `''`: none. Paths used to
+ * be relative to the working directory, whatever declared them.
  */
 async function placeUnderOtherName(path: string, positions: ReadonlyMap<string, string>): Promise<string> {
   for (const [name, position] of positions) {

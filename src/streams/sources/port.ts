@@ -56,7 +56,7 @@ export interface SourceKind {
   readonly needs?: readonly OptionNeed[];
   /** The partition alone says what is read, and positions begin with a number that grows: one in the list is as good as another. */
   readonly readsByPartition?: boolean;
-  /** What a declaration reads, where that is more than the partition: another number in the list goes on at its place. */
+  /** What a declaration reads, beyond the partition: a source with another number in the list goes on at its place. */
   readonly reads?: (options: Readonly<Record<string, unknown>>) => string;
   /** Throws `DefinitionProblem` naming the option, its value and what was expected. */
   create(options: Readonly<Record<string, unknown>>, stream: string, host: SourceHost): Source;

@@ -199,7 +199,7 @@ class RedisSource implements Source {
         this.#failures += 1;
         const waitMs = pauseMs(this.#failures, Math.random());
         const facts = { err: error, source: this.#name, redis: this.#redis.address, pauseMs: waitMs };
-        this.#host.log.warn(facts, 'entries could not be read or acknowledged; it is tried again');
+        this.#host.log.warn(facts, 'entries could not be read or acknowledged; retrying');
         await pauseUnless(this.#stop.signal, waitMs);
       }
     }

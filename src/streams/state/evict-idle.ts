@@ -1,8 +1,8 @@
 /**
- * Letting go of keyed states: those of the keys idle the longest.
+ * Evicts keyed states: those of the keys that have been idle longest.
  *
- * Role: what operators whose whole state is in `SharedKeyedStates` do when state is at its limit, or when a new plan is
- * without them. Of most of what goes no result tells; keys are counted (`engine/results/evictions.ts`).
+ * Role: for operators whose whole state is in `SharedKeyedStates`, when state is at its limit, or when a new plan no
+ * longer has them. Mostly no result tells of it; keys are counted (`engine/results/evictions.ts`).
  */
 import type { SharedKeyedStates } from './keyed-states.ts';
 

@@ -147,7 +147,7 @@ function touch(partition: PartitionTime, clock: number): void {
   if (partition.pausedAtMs !== null) partition.pausedAtMs = clock;
 }
 
-/** Past the limit, a partition that is idle makes room: all it could do is hold the watermark back when it returns. */
+/** Past the limit an idle partition makes room: all it could still do is hold the watermark back on its return. */
 function admit(tracker: WatermarkTracker, name: string, clock: number): PartitionTime {
   let admitted = name;
   if (tracker.partitions.size >= PARTITIONS_MAX) {

@@ -227,8 +227,8 @@ class SessionWindow implements ShardOperator {
   }
 
   /**
-   * Late events that were allowed have changed sessions the watermark has passed: key by key as those have events, from
-   * the oldest session on. `isAhead`: it has passed any, and nobody has looked at them yet.
+   * Allowed late events have changed sessions that the watermark has passed: these fire again, key by key in order of
+   * the events, from the oldest session on. `isAhead`: the watermark has passed some that have not been looked at yet.
    */
   #fireOverdue({ count, keys }: OperatorInput, isAhead: boolean, watermark: number, out: Emitter): void {
     const overdue = this.#overdue;

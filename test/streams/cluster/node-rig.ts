@@ -11,6 +11,7 @@ import type { Accepted, IncomingBatch } from '../../../src/streams/sources/port.
 import { openStores, type Stores } from '../../../src/streams/stores.ts';
 import { QUIET, type RedisServer } from '../../redis/redis-server.ts';
 import { TcpProxy } from '../../redis/tcp-proxy.ts';
+import { ndjsonBatch } from '../rig-parts.ts';
 import type { FakeCluster } from './fake-cluster.ts';
 
 export interface NodeOptions {
@@ -99,16 +100,7 @@ export class RigNode {
   }
 
   accept(stream: string, events: readonly object[], heading: Partial<IncomingBatch> = {}): Promise<Accepted> {
-    return this.streams.service.accept(stream, 'test', {
-      format: 'ndjson',
-      partition: '',
-      body: Buffer.from(events.map((event) => JSON.stringify(event)).join('\n')),
-      position: '',
-      batchId: '',
-      traceparent: '',
-      correlationId: '',
-      ...heading,
-    });
+    return this.streams.service.accept(stream, 'test', ndjsonBatch(events, heading));
   }
 
   /** Gone without a word; its leases are free when their time is over, which is now. */

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { StreamRefusal } from '../../../src/streams/engine/port.ts';
 import { randomFrom } from '../../random.ts';
+import { EVERYTHING } from '../rig-parts.ts';
 import { FakeCluster } from './fake-cluster.ts';
 import { type RigNode, until } from './node-rig.ts';
 import { NodeSet } from './node-set.ts';
@@ -71,7 +72,7 @@ describe('units on nodes', () => {
         listed.filter(({ name }) => units.includes(name)).map(({ counters, name }) => [name, counters.accepted]),
         units.toSorted().map((unit) => [unit, load.sent.get(unit)?.length]),
       );
-      const query = { name: 'parts', key: { sensor: 's1' }, fromMs: -Infinity, toMs: Infinity, by: '', limit: 5 };
+      const query = { ...EVERYTHING, name: 'parts', key: { sensor: 's1' }, limit: 5 };
       const { rows } = await streams.service.query({ ...query, stream: 'beta', include: 'closed' });
       assert.equal(rows.length, 5);
       await assert.rejects(

@@ -12,6 +12,7 @@ import { partitionOf as partitionOfKey } from '../../../src/streams/decode/key-h
 import type { StreamDefinition } from '../../../src/streams/define/definition.ts';
 import { StreamRefusal, type WindowQuery } from '../../../src/streams/engine/port.ts';
 import { randomFrom } from '../../random.ts';
+import { EVERYTHING } from '../rig-parts.ts';
 import { FakeCluster } from './fake-cluster.ts';
 import { type RigNode, until } from './node-rig.ts';
 import { NodeSet } from './node-set.ts';
@@ -26,16 +27,7 @@ const SEED = Number(process.env['STREAM_SEED'] ?? 20_261_121);
 const UNITS = Array.from({ length: PARTITIONS }, (_, i) =>
   partitionName('readings', i, PARTITIONS, `${PARTITIONS} by sensor: string`),
 );
-const QUERY: WindowQuery = {
-  stream: 'readings',
-  name: 'parts',
-  key: null,
-  fromMs: -Infinity,
-  toMs: Infinity,
-  by: '',
-  limit: 1000,
-  include: 'closed',
-};
+const QUERY: WindowQuery = { ...EVERYTHING, stream: 'readings', name: 'parts', include: 'closed' };
 
 const nodes = new NodeSet();
 const allAtHome = (): Promise<void> =>

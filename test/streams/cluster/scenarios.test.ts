@@ -7,6 +7,7 @@ import type { StreamDefinition } from '../../../src/streams/define/definition.ts
 import { type RefusalName, StreamRefusal } from '../../../src/streams/engine/port.ts';
 import { describeStream } from '../../../src/streams/mcp/describe.ts';
 import { RedisServer } from '../../redis/redis-server.ts';
+import { EVERYTHING } from '../rig-parts.ts';
 import { FakeCluster } from './fake-cluster.ts';
 import { type NodeOptions, RigNode, until } from './node-rig.ts';
 
@@ -59,8 +60,7 @@ async function ranksFirst(): Promise<boolean> {
 }
 
 async function rows(node: RigNode, name: string): Promise<unknown[]> {
-  const query = { stream: 'visits', name, key: null, fromMs: -Infinity, toMs: Infinity, limit: 100, by: '' };
-  const answer = await node.streams.service.query({ ...query, include: 'all' });
+  const answer = await node.streams.service.query({ ...EVERYTHING, stream: 'visits', name, include: 'all' });
   return answer.rows.map(({ key, start, values }) => [key['page'], start, values['n']]).sort();
 }
 

@@ -15,6 +15,7 @@ import {
   ThreadsStopping,
 } from '../../../src/streams/engine/task.ts';
 import { LocalThreads } from '../../../src/streams/engine/threads/local-threads.ts';
+import { EVERYTHING } from '../rig-parts.ts';
 import { FakeCluster } from './fake-cluster.ts';
 import { type RigNode, until } from './node-rig.ts';
 import { NodeSet } from './node-set.ts';
@@ -24,16 +25,7 @@ const PARTITIONS = 3;
 const POISON = 's-the end of a thread';
 /** Of what can be cut. */
 const UNREADABLE = 's-the end of another';
-const QUERY: WindowQuery = {
-  stream: 'readings',
-  name: 'parts',
-  key: null,
-  fromMs: -Infinity,
-  toMs: Infinity,
-  by: '',
-  limit: 1000,
-  include: 'open',
-};
+const QUERY: WindowQuery = { ...EVERYTHING, stream: 'readings', name: 'parts', include: 'open' };
 
 const death = { isDeadly: true, losses: 0, failure: new Error() };
 

@@ -7,10 +7,10 @@ import { AlertBook } from '../../../src/streams/alerts/alert-book.ts';
 import type { ResultLine, WindowAnswer, WindowQuery } from '../../../src/streams/engine/port.ts';
 import { Retained } from '../../../src/streams/engine/results/retained.ts';
 import type { AlertPlan, OperatorPlan } from '../../../src/streams/plan.ts';
+import { EVERYTHING } from '../rig-parts.ts';
 import { openRig } from './rig.ts';
 
 const MIB = 1024 * 1024;
-const EVERYTHING = { key: null, fromMs: -Infinity, toMs: Infinity, limit: 1000, by: '' };
 
 test('closed results are kept within a bound of bytes, the newest ones, and an answer says that some are gone', () => {
   const retained = new Retained({ kind: 'view' } as OperatorPlan);

@@ -7,6 +7,7 @@ import { describe, test } from 'node:test';
 import type { StreamDefinition, WindowDefinition } from '../../../src/streams/define/definition.ts';
 import { StreamRefusal, type WindowAnswer, type WindowQuery } from '../../../src/streams/engine/port.ts';
 import { RETAINED_ROWS } from '../../../src/streams/engine/results/retained.ts';
+import { EVERYTHING } from '../rig-parts.ts';
 import { lastingStores } from './faults.ts';
 import { openRig, type Rig } from './rig.ts';
 
@@ -33,10 +34,7 @@ const streamOf = (more: Partial<StreamDefinition>): StreamDefinition => ({
 });
 
 const ask = (rig: Rig, query: Partial<WindowQuery>): Promise<WindowAnswer> =>
-  rig.service.query({
-    ...{ stream: 's', name: 'w', key: null, fromMs: -Infinity, toMs: Infinity, limit: 5, by: '', include: 'all' },
-    ...query,
-  });
+  rig.service.query({ ...EVERYTHING, stream: 's', name: 'w', limit: 5, include: 'all', ...query });
 
 const valuesOf = ({ rows }: WindowAnswer): unknown[] => rows.map(({ values }) => values['v']);
 

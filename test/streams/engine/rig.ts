@@ -12,6 +12,7 @@ import { type OpenStreams, openStreams, type StreamsOptions } from '../../../src
 import type { SinkBatch, SinkKind } from '../../../src/streams/sinks/port.ts';
 import type { Accepted, IncomingBatch } from '../../../src/streams/sources/port.ts';
 import { openStores } from '../../../src/streams/stores.ts';
+import { EVERYTHING, ndjsonBatch } from '../rig-parts.ts';
 
 export interface Rig extends OpenStreams {
   readonly tap: Tap;
@@ -108,20 +109,9 @@ export async function openRig(
     set nowMs(value: number) {
       clock.nowMs = value;
     },
-    send: (stream, events, heading = {}) =>
-      streams.service.accept(stream, 'test', {
-        format: 'ndjson',
-        partition: '',
-        body: Buffer.from(events.map((event) => JSON.stringify(event)).join('\n')),
-        position: '',
-        batchId: '',
-        traceparent: '',
-        correlationId: '',
-        ...heading,
-      }),
+    send: (stream, events, heading) => streams.service.accept(stream, 'test', ndjsonBatch(events, heading)),
     async rows(stream, name, include = 'closed') {
-      const query = { stream, name, key: null, fromMs: -Infinity, toMs: Infinity, limit: 1000, by: '', include };
-      return (await streams.service.query(query)).rows;
+      return (await streams.service.query({ ...EVERYTHING, stream, name, include })).rows;
     },
   };
 }

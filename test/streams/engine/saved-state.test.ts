@@ -42,7 +42,7 @@ describe('state that was saved', () => {
       const rig = await openRig([COUNTED], { stores, shards });
       assert.deepEqual(await counts(rig, 'w'), new Array(KEYS).fill(2));
       assert.equal(rig.service.plan.shards, 4);
-      assert.deepEqual(warnings(rig), ['the number of shards stays what it was']);
+      assert.deepEqual(warnings(rig), ['the number of shards is that of the saved state']);
       const { operators } = await rig.service.define('s', 'windows', COUNTED.windows?.[0]);
       assert.ok(
         operators.every(({ kept }) => kept),
@@ -64,7 +64,7 @@ describe('state that was saved', () => {
     const rig = await openRig([COUNTED], { stores, shards: 4 });
     assert.deepEqual(await counts(rig, 'w'), new Array(KEYS).fill(2), 'the first one is as it was');
     assert.deepEqual(await counts(rig, 'others'), [2 * KEYS], 'the second one has what came since');
-    assert.deepEqual(warnings(rig), ['state of an earlier version cannot be read: it begins anew']);
+    assert.deepEqual(warnings(rig), ['state of an earlier version cannot be read; it starts empty']);
     const [trouble] = rig.troubles as [Rig['troubles'][number]];
     assert.match((trouble.fields as { why: string }).why, /^s\/others: layout was "keys \d+, own 0" and is/);
     await rig.close();

@@ -7,6 +7,7 @@ import type { StreamDefinition } from '../../../src/streams/define/definition.ts
 import { type ApplyResult, type ApplyTask, ThreadLost } from '../../../src/streams/engine/task.ts';
 import { LocalThreads } from '../../../src/streams/engine/threads/local-threads.ts';
 import { newestResults } from '../../../src/streams/mcp/newest.ts';
+import { EVERYTHING } from '../rig-parts.ts';
 import { openRig } from './rig.ts';
 import { ALL_AWAY } from './spill-case.ts';
 
@@ -44,7 +45,7 @@ class Mortal extends LocalThreads {
   }
 }
 
-const QUERY = { stream: 's', name: 'w', key: null, fromMs: -Infinity, toMs: Infinity, limit: 1000, by: '' } as const;
+const QUERY = { ...EVERYTHING, stream: 's', name: 'w' };
 
 for (const how of ['ends', 'hangs', 'throws'] as const) {
   for (const limits of [{}, ALL_AWAY]) {

@@ -136,7 +136,7 @@ export function checkIdleOptions(
   for (const [n, sink] of sinks.entries()) check('sinks', kinds.sinks.get(sink.type)?.needs ?? [], sink, n);
 }
 
-/** The name is told, not the value: of an option that nobody knows nobody knows either whether it is a password. */
+/** Names the option without its value, since the value of an unknown option may be a password. */
 function checkNames(declared: object, known: readonly string[], path: string, findings: Findings): void {
   for (const name of Object.keys(declared)) {
     if (!known.includes(name))

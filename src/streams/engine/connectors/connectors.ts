@@ -81,8 +81,8 @@ export class Connectors {
   }
 
   /**
-   * Closes what has gone or has changed, then opens what is new: no two of them write to one place at a time. Rejects,
-   * naming the sink, when one cannot be made.
+   * Closes sinks that are gone or have changed, then opens new ones, so that no two write to one place at a time.
+   * Rejects, naming the sink, when one cannot be made.
    */
   async useSinks(
     definitions: readonly StreamDefinition[],

@@ -1,12 +1,14 @@
 /**
- * Where a source goes on: the places of those without a name of their own, whatever number they have in the list.
+ * Where a source goes on: the places of sources without a name of their own, whatever number they have in the list.
  *
- * Role: between positions, which the log keeps under a source's name and its partition, and a list from which others come
- * and go. A kind that says what a declaration reads (`SourceKind.reads`) has a mark of that behind its positions:
+ * Role: between positions, which the log keeps under a source's name and its partition, and a list that other sources
+ * are added to and removed from. A kind that says what a declaration reads (`SourceKind.reads`) has a mark of that
+ * behind its positions:
  *
  *     1767225600000-0 5f2b… @1a2b3c4d        position of the kind, then the mark
  *
- * Of those of one mark the furthest counts. Sources of one list that read the same cannot be told apart, but by number.
+ * Of several positions with one mark the furthest counts. Sources of one list that read the same can only be told apart
+ * by number.
  */
 import { crc32 } from 'node:zlib';
 import type { SourceDefinition } from '../../define/definition.ts';

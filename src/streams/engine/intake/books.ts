@@ -43,8 +43,8 @@ export interface KnownBatch {
   /** What its sender was told that none could decode and that is kept; null for others. */
   refusal: StreamRefusal | null;
   /**
-   * The same batch in an earlier record, of which nobody knows yet whether it is applied. Only a replay has that: when it
-   * was taken the earlier one had been left out (its threads were lost), and was sent again.
+   * The same batch in an earlier record, which may or may not be applied. Only a replay meets this: when the batch was
+   * taken, the earlier one had been left out (its threads were lost) and was sent again.
    */
   earlier: KnownBatch | null;
   /** What its turn in the order of the log has brought. */
@@ -165,7 +165,7 @@ export class StreamBook {
     return dedup;
   }
 
-  /** The outcome of an earlier batch of this id, or what becomes of it. Throws `StreamRefusal` when that had another body. */
+  /** The outcome of an earlier batch with this id, now or later. Throws `StreamRefusal` if that had another body. */
   known(batchId: string, nowMs: number, digest: () => number): Promise<Accepted> | undefined {
     const known = this.#batches.get(batchId);
     if (known === undefined || nowMs - known.atMs > this.plan.dedupTtlMs) return undefined;
@@ -213,7 +213,10 @@ export class StreamBook {
     return batch.earlier !== null;
   }
 
-  /** What became of a batch. One that none could decode (null) is one poison event: nobody knows how many it has. */
+  /**
+   * What became of a batch. One that could not be decoded (null) counts as one poison event: how many it has is
+   * unknown.
+   */
   count(isSetAside: boolean, decoded: DecodeResult | null, late: number): Accepted {
     const { counters } = this;
     counters.batches += 1;

@@ -1,12 +1,11 @@
 /**
  * Dead letters on their way to their store.
  *
- * Role: between applied records, of which poison events are left, and a store that may be away for a moment: what it does
- * not take is offered again, before the letters that come next, as a store takes places only in rising order, and at each
- * checkpoint, which is not made while any waits: the log has them until then. Nobody's batch fails for it: its other events
- * are counted. What is left out is another matter: what follows
- * waits for its note (`keep`).
- * Bounds: what waits is as much as a stream's letters may be; then the oldest go, which is told.
+ * Role: between applied records, which leave poison events behind, and a store that may be away for a moment. Letters
+ * that it does not take are offered again before any later ones, since a store takes places only in rising order, and
+ * at each checkpoint, which is not made while any letter waits: until then they are in the log. A letter that waits
+ * fails no batch; a note of what was left out does hold up what follows it (`keep`).
+ * Bounds: as many letters wait as a stream may have; then the oldest go, which is logged.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Log } from '../../../observe/port.ts';
@@ -73,8 +72,8 @@ export class Burials {
   }
 
   /**
-   * Resolves when a note and its letter are durable, behind the letters added before; while the store cannot be written,
-   * that is waited for. Rejects when it never can be, or nobody waits any more.
+   * Resolves when a note and its letter are durable, behind the letters added before, however long the store cannot be
+   * written. Rejects when it never can be, or when the streams end.
    */
   async keep(note: DeadLetter, letter: DeadLetter | null): Promise<void> {
     for (let pauseMs = RETRY_MS; ; pauseMs = Math.min(RETRY_MS_MAX, pauseMs * 2)) {

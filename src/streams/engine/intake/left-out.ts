@@ -1,11 +1,12 @@
 /**
- * What no thread could decode, or apply: left out of the streams for good.
+ * Records that no thread could decode or apply: left out of the streams for good.
  *
- * Role: it is in the log already, before others that count. A replay must not take it after all: what its sender was told,
- * its dead letter and the results behind it say that it did not count. So there is a note of each batch beside its letter,
- * written with it, and one of each step of time, among the dead letters of streams that nobody can declare; the notes are
- * read before the log is. A note goes when no replay meets its record any more.
- * The time of a batch that could be decoded has counted, as what closed by it may have been told: a replay decodes it, too.
+ * Role: such a record is in the log already, before others that count. A replay must leave it out as well, since its
+ * sender, its dead letter and later results have said that it did not count. So each batch has a note beside its
+ * letter, written with it, and each step of time has one among the dead letters of streams that nobody can declare. The
+ * notes are read before the log is, and removed when no replay can meet their record any more.
+ * The time of a batch that could be decoded has counted, since results may have followed from it: a replay decodes it
+ * too.
  */
 import { type DeadLetter, type DeadLetterStore, LETTER_PAGE_MAX, letterId } from '../../dead-letters/port.ts';
 import { StreamRefusal } from '../port.ts';

@@ -1,11 +1,11 @@
 /**
  * Appends to the log for an engine whose streams do not all wait for it.
  *
- * Role: records of a `memory` stream are applied before the log has them. When it then cannot write them, the log gives
- * their numbers again, while state, sinks and dead letters have had them: so records that say nothing take their places,
- * before anything else is appended. A checkpoint is saved when the log has what it is about (`settled`), or whatever came
- * under those numbers would not be replayed after it. So it is with records that were lost with their process, and of
- * which there are dead letters, or notes that they do not count.
+ * Role: records of a `memory` stream are applied before the log has them. When the log then cannot write them it would
+ * give their numbers again, although state, sinks and dead letters have used them: so empty records take their places
+ * before anything else is appended. A checkpoint is saved only when the log has all that it covers (`settled`), or
+ * records that come under those numbers later would not be replayed. The same holds for records that were lost with
+ * their process and have left dead letters, or notes that they do not count.
  */
 import type { Appended, EventLog, LogRecord } from '../../log/port.ts';
 

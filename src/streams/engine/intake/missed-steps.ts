@@ -1,12 +1,12 @@
 /**
- * Steps of time (watermarks, ticks, silence, room) that could not be applied, and of removals by a plan: left out of all
- * shards, noted, and told.
+ * Steps of time (watermarks, ticks, silence, room) and removals by a plan that could not be applied: left out of all
+ * shards, noted, and reported.
  *
- * Role: between the engine's records and what is kept of them. What such a step would have done comes with the next one
- * of its kind that can be applied, as each says how far time has come; until then the streams are `degraded`, through
- * restarts: a checkpoint says so of the records it holds. What a plan could not remove stays, and is told for as long as
- * the process lives (`removed-operators.ts`). Nothing of a step's round is told before the note of it is durable, and a
- * replay leaves it out as well.
+ * Role: between the engine's records and what is kept of them. The next step of the same kind makes good for one that
+ * was left out, since each says how far time has come. Until then the streams are `degraded`, through restarts too: a
+ * checkpoint says so of the records it covers. What a plan could not remove stays, and is reported for as long as the
+ * process lives (`removed-operators.ts`). Nothing of a step's round is given out before its note is durable, and a
+ * replay leaves the step out as well.
  * Bounds: one reason per stream and kind.
  */
 import type { Plan } from '../../plan.ts';

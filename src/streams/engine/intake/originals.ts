@@ -1,10 +1,11 @@
 /**
- * The events behind results: from ids (`seq:row`) to what came in, and where from.
+ * The events behind results: from ids (`seq:row`) to the original events and where they came from.
  *
- * Role: reads the log, as far as it still reaches back, and decodes the record again in the pool. Events that were made of
- * results are not in the log, but the newest are kept (`results/derived-records.ts`): their ids have parts of a number.
- * Invariants: only of records that were applied, since to decode an earlier one would take its ids for known before its
- * turn; and only of those that were decoded by the schema there is now, by which alone their rows are told apart.
+ * Role: reads the log, as far as it still reaches back, and decodes the record again in the pool. Events that were made
+ * of results are not in the log, but the newest are kept (`results/derived-records.ts`); their ids have fractional
+ * numbers.
+ * Invariants: only records that were applied are decoded, since an earlier decoding would make their ids known before
+ * their turn; and only those that were decoded by the present schema, since rows are told apart by it.
  */
 import { placeOf } from '../../dead-letters/port.ts';
 import { EventBatch } from '../../decode/event-batch.ts';

@@ -1,14 +1,16 @@
 /**
  * What becomes of a batch while its stream holds as much state as it may and its policy is `refuse`.
  *
- * It is refused, and one batch at a time is looked at, so that the stream does not stay full for want of time: (1) its
- * earliest event is logged as a sign of time, which makes none of its events late; what closes by it may make room, and
- * then the batch is taken. (2) When the stream has been full for `FULL_PATIENCE_MS`, the batch is set aside: its events
- * are counted as rejected and kept as one dead letter, none is applied, and its time counts as that of any batch.
+ * It is refused, but one batch at a time is considered, so that the stream does not stay full because time stands
+ * still:
+ * (1) its earliest event is logged as a sign of time, which makes none of its events late; windows that close by it may
+ * make room, and then the batch is taken. (2) When the stream has been full for `FULL_PATIENCE_MS`, the batch is set
+ * aside: its events are counted as rejected and kept as one dead letter, none is applied, and its time counts as that
+ * of any batch.
  *
  * Role: decides before a record is logged; the log then says what happened, so a replay does not decide again. How long
  * a stream has been full is measured from the first batch that found it so, and begins anew with a start.
- * Invariant: state does not grow by what is looked at here.
+ * Invariant: state does not grow by either.
  */
 import type { Accepted } from '../../sources/port.ts';
 import type { EventsRecord } from '../engine.ts';

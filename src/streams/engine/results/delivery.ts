@@ -3,11 +3,11 @@
  *
  * Role: between the engine, which must not wait for the outside, and a sink, which may be slow or away. What is not
  * delivered yet is part of the checkpoint, so that the log need not be kept for it.
- * A sink that is away when it is opened is opened later; until then batches wait as they came, since only the sink knows
- * which of them it has. What a sink refuses for good is left out, counted and said in the log: those behind it go on.
- * Bounds: `PENDING_BYTES_MAX` bytes wait; then `room` makes the pipeline wait, and sources with it: when the streams end,
- * only while the sink does not fail. Retries pause
- * `RETRY_MS` doubled up to `RETRY_MS_MAX`, or as long as the sink asks, up to `RETRY_AFTER_MS_MAX`.
+ * A sink that is away when it is opened is opened later; until then batches wait as they came, since only the sink
+ * knows which of them it has. What a sink refuses for good is left out, counted and logged: those behind it go on.
+ * Bounds: `PENDING_BYTES_MAX` bytes wait; then `room` makes the pipeline wait, and sources with it; while the streams
+ * end, only as long as the sink does not fail. Retries pause `RETRY_MS`, doubled up to `RETRY_MS_MAX`, or as long as
+ * the sink asks, up to `RETRY_AFTER_MS_MAX`.
  */
 import { Changes } from '../../../waiting.ts';
 import { BETWEEN_RECORDS } from '../../operator.ts';
@@ -68,10 +68,10 @@ export class Delivery {
   }
 
   /**
-   * `cursor`: of the checkpoint, null when that does not know the sink; `pending`: not delivered by then as far as this
-   * side knew. `lastSeq`: newest record of the log. A sink that is further, and unknown, is from another log, of a `memory`
-   * stream before a restart say: its place means nothing here. One that is known has all there is: the log has lost its
-   * newest records.
+   * `cursor`: from the checkpoint, null when that does not know the sink; `pending`: what the checkpoint had not seen
+   * delivered. `lastSeq`: newest record of the log. An unknown sink that is further belongs to another log, say of a
+   * `memory` stream before a restart: its place means nothing here. A known one that is further has everything: the log
+   * has lost its newest records.
    */
   async open(cursor: number | null, pending: readonly SinkBatch[], lastSeq: number): Promise<void> {
     this.#cursor = cursor ?? 0;
@@ -84,7 +84,7 @@ export class Delivery {
         const reason = error instanceof Error ? error.message : String(error);
         throw new Error(`sink ${this.name}: ${reason}`, { cause: error });
       }
-      this.#fail(error, 'the sink cannot be opened; it is tried again');
+      this.#fail(error, 'the sink cannot be opened; retrying');
     }
     for (const batch of pending) this.push(batch);
   }

@@ -7,8 +7,9 @@
  * `batchBytes` have come. Their numbers are the record's plus 1, 2, … parts of `BETWEEN_RECORDS`, in the order in which
  * they are given out: that follows from the plan and the results, so that the same log leads to the same batches, however
  * its records were gathered into rounds.
- * Rule: what is taken back, and the outputs `late` and `timeout`, are events of a stream only where its schema can say so:
- * by a boolean field `retraction`, and a text field `output` (`''` for the main one). Otherwise they would count as news.
+ * Rule: retractions, and the outputs `late` and `timeout`, become events only of a stream whose schema can say so: by a
+ * boolean field `retraction`, and a text field `output` (`''` for the main one). Otherwise they would count as new
+ * results.
  * Bounds: of one record `recordBytesMax` of events, for all streams together; the results behind those are left out.
  * With so many batches, and as many streams as there may be, there are numbers for all. The pipeline takes nothing
  * further until they are applied.

@@ -1,11 +1,12 @@
 /**
- * The newest batches that were made of results, as their streams were given them: for whoever asks what is behind a
- * result of such a stream.
+ * The newest batches that were made of results, as their streams were given them: the evidence behind results of such a
+ * stream.
  *
- * Role: these batches are not in the log, and cannot be read from it. They are kept as they are, by reference, so that
- * nothing is copied or written for it; a start has those that its replay makes again. Of each line it is known which
- * operator's result it was: with that, and the bounds and the key in the event, the result is found where it is kept.
- * Bounds: `DERIVED_BYTES_MAX` of bodies and `RECORDS_MAX` of them (a short body may hold a block of 8 KiB); the oldest go first.
+ * Role: these batches are not in the log. They are kept by reference, so that nothing is copied or written for it;
+ * after a start there are those that its replay makes again. For each line the operator of the result is known: with
+ * that, and the bounds and the key in the event, the original result is found.
+ * Bounds: `DERIVED_BYTES_MAX` of bodies and `RECORDS_MAX` of them (a short body may hold a block of 8 KiB); the oldest
+ * go first.
  */
 import { columnNames } from '../../expressions/result-columns.ts';
 import type { Plan } from '../../plan.ts';
@@ -51,7 +52,7 @@ export class DerivedRecords {
   }
 }
 
-/** Of the event on a line. A member is told where the event has it, and no value or member of the key in its place. */
+/** Of the event on a line. A member counts where the event has it, not a value or member of the key of its name. */
 export function resultBehind({ from, plan }: DerivedRecord, line: number, text: string): ResultPlace | null {
   const operator = plan.operators[from.findLast(({ first }) => first <= line)?.operator ?? -1];
   if (operator === undefined) return null;

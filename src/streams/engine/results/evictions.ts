@@ -1,11 +1,11 @@
 /**
- * How many keys each operator has let go of because there was no room for them: state at its limit, where the policy of
- * the stream is `evict-idle`.
+ * How many keys each operator has evicted because its stream's state was at its limit, with the policy `evict-idle`.
  *
- * Role: beside what becomes of the results of a round. Nothing else is told of a key that goes, but that an alert which was
- * raised is cleared by it. When it comes back it begins anew: a window counts from nothing, an anomaly learns again, a
- * pattern waits for its first step.
- * Invariant: a function of the log, as what goes is: part of the checkpoint, and counted again with the records after it.
+ * Role: beside the results of a round, which say nothing of an evicted key except that a raised alert is cleared. A key
+ * that comes back begins anew: a window counts from nothing, an anomaly learns again, a pattern waits for its first
+ * step.
+ * Invariant: the counts are a function of the log, as evictions are: they are part of the checkpoint, and counted again
+ * with the records after it.
  * Bound: one number for each operator of the plan.
  */
 import type { Plan } from '../../plan.ts';

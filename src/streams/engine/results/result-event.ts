@@ -1,12 +1,12 @@
 /**
- * A result as an event of another stream: bounds, pane and what kind of result it is, and behind those the members of its
- * key and its values side by side.
+ * A result as an event of another stream: bounds, pane and kind of the result, then the members of its key and its
+ * values side by side.
  *
- * Role: what `derivations.ts` makes of each line. A line has all that as text, in that order but for the key, so that most
- * are cut and put together: reading them as JSON and writing that is most of what a derived event costs. What is not so
- * plain is read: contexts, retractions, other outputs, and names of which the later of two must win.
- * The marks that are looked for cannot be inside of a text, where quotes are escaped; the context, behind values that may
- * be objects themselves, is looked for from the end.
+ * Role: what `derivations.ts` makes of each line. A line has all that as text, in that order but for the key, so most
+ * events are cut out of their line: parsing and writing JSON would be most of what a derived event costs. Lines that
+ * need more care are parsed: those with contexts, retractions, other outputs, or names of which the later of two must
+ * win. The marks that are searched for cannot be inside of a text, where quotes are escaped; the context, behind values
+ * that may be objects themselves, is searched for from the end.
  */
 import { contextOfResult, NO_CONTEXT, type OwnContext } from '../../event-context.ts';
 import { linesOf } from '../../lines/lines-of.ts';

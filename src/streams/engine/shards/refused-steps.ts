@@ -1,8 +1,9 @@
 /**
  * Steps of a round that cannot be applied: left out of some shards, and therefore of all.
  *
- * Role: for `ShardSet`. Questions and copies change nothing: they are left out where they fail alone. A batch counts as a whole or not at all, so that it can be kept as a dead letter and published
- * again; and time is the same in all shards, as results of several are put together, and a replay leaves out the same.
+ * Role: for `ShardSet`. Questions and copies change nothing: they are left out only where they fail. A batch counts as
+ * a whole or not at all, so that it can be kept as a dead letter and published again; and time is the same in all
+ * shards, as results of several are put together, and a replay leaves out the same.
  */
 import { isLook, type Step, ThreadLost, type Unasked } from '../task.ts';
 

@@ -1,12 +1,21 @@
 /**
  * One result as a line of JSON: what sinks, derived streams, `window_query` and resources show.
  *
- * Members, in this order: `id` (the identity idempotent sinks use: `{stream}/{operator}/{key}/{start}/{end}/{pane}` of a
- * window, cumulating ones share their start; with the id of its first event before the pane where windows of a key may
- * have the same bounds, which is so of those by count; with the ids of the events, of patterns the newest and a digest,
- * in place of the pane where a key can have many results of one time, and of alerts on these), `stream`, `name`, `key`, `start`, `end` (ms; null when unbounded), `pane`, `timing`, `final`,
- * `retraction` (only when true), `output` (only when not the main one), `failed` (only of values that are null because code of
- * a reducer threw: what it threw), `values`, and `context` when there is evidence.
+ * Members, in this order:
+ *
+ *   id                   identity for idempotent sinks, see below
+ *   stream, name, key
+ *   start, end           ms; null when unbounded
+ *   pane, timing, final
+ *   retraction           only when true
+ *   output               only when not the main one
+ *   failed               only when values are null because a reducer threw: what it threw
+ *   values
+ *   context              only when there is evidence
+ *
+ * `id` is `{stream}/{operator}/{key}/{start}/{end}/{pane}`. Windows that may have the same bounds for one key, which
+ * those by count do, have the id of their first event before the pane. Where a key can have many results of one time,
+ * event ids stand in place of the pane: of patterns the newest and a digest; alerts on such results have the same.
  * Results that are one event each have their own writer, `event-lines.ts`.
  */
 import { LineBuffer } from '../../lines/line-buffer.ts';

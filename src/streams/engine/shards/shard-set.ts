@@ -69,8 +69,8 @@ export class ShardSet {
   readonly #facts: ShardFacts;
   #base: Base[];
   /**
-   * By shard, the base before this one, for the next one to be written to: V8 does not count shared memory, and lets go of
-   * it late. None of a shard on disk, which memory has no room for.
+   * By shard, the base before this one, to write the next one to: V8 does not count shared memory, and frees it late.
+   * None for shards on disk, which memory has no room for.
    */
   readonly #spare: (HeldShard | undefined)[] = [];
   readonly #redo = new Redo();
@@ -330,8 +330,8 @@ export class ShardSet {
   }
 
   /**
-   * Back to the base, and forward again to before the round, or past what of it is `applied`. Throws when that cannot be
-   * done however often: then there are no threads, or the base is damaged, too.
+   * Back to the base, and forward again to before the round, or past what of it is `applied`. Throws when repeated
+   * tries fail: then there are no threads, or the base is damaged as well.
    */
   async #restore(part: readonly number[], applied: readonly Step[] = [], torn = this.#torn(part)): Promise<void> {
     // Who was lost may have been copying, and native code that is slow to end may write there still.

@@ -178,8 +178,8 @@ export class Shard {
   }
 
   /**
-   * Keys that nobody holds go before each record: which ids are used again, and with them what is told first of two at
-   * the same time, must not depend on how records were gathered into tasks.
+   * Keys that no operator holds are released before each record: which ids are used again, and with that the order of
+   * simultaneous results, must not depend on how records were gathered into tasks.
    */
   #begin(seq: number): void {
     if (seq === this.#seq) return;

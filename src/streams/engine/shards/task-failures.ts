@@ -2,7 +2,7 @@
  * What went wrong with a task on shards, and whose fault that is: the thread's, a step's, or the disk's.
  *
  * Role: for `ShardSet`, which restores shards and tries again, leaves a step out, or gives up. The task's progress says
- * where a thread stood that was ended because it did not go on.
+ * where a thread stood when it was ended for making none.
  */
 import { mayPass, PROGRESS_DISK, PROGRESS_STEPS, SpillProblem, type Step, ThreadLost } from '../task.ts';
 

@@ -1,12 +1,12 @@
 /**
- * What of a shard goes over to a thread and back: only what the other side has not.
+ * What of a shard is sent to a thread and back: only what the other side does not have.
  *
- * Role: between `PoolThreads` and the messages. A thread keeps the shards it worked on last; while nobody else works on
- * one, the next task names it, and its answer names the memory that is as it was. Each buffer that goes over costs both
- * threads a microsecond and their collectors an object that counts as much as the memory behind it: of small state in
- * eight shards, more than the events of a batch.
- * Invariant: what the engine sees is what it would see if all of it went over each time. A thread that has not kept what
- * it is thought to says so before it begins, and is sent all of it.
+ * Role: between `PoolThreads` and the messages. A thread keeps the shards it worked on last. While no other thread
+ * works on one, the next task only names it, and the answer names the memory that has not changed. Each buffer that is
+ * sent costs both threads a microsecond, and their collectors an object that counts as much as the memory behind it:
+ * for small state in eight shards that is more than the events of a batch cost.
+ * Invariant: the engine sees what it would see if everything was sent each time. A thread that has not kept what it is
+ * supposed to have says so before it begins, and is sent all of it.
  */
 import { isImage } from '../spill/spill-file.ts';
 import type { ApplyResult, ApplyTask, HeldShard, KeptShard, LeftShard, SentShard, ShardReport } from '../task.ts';

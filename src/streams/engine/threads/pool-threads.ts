@@ -141,8 +141,8 @@ export class PoolThreads implements StreamThreads {
   }
 
   /**
-   * The same threads for another engine beside this one's. `engine`: from 1, one per engine that lives at a time; the
-   * next engine that takes a number takes it over from the one before, which is over then.
+   * The same threads for another engine. `engine`: a number from 1, unique among live engines; an engine that takes a
+   * number ends the one that had it before.
    */
   forEngine(engine: number): EngineThreads {
     this.#lives += 1;
