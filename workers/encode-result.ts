@@ -83,7 +83,10 @@ export function errorResult(message: string): CallToolResult {
 
 /** Wraps what a handler returned; see `ToolReturn`. */
 export function toolResultOf(value: unknown, declaresOutput: boolean): CallToolResult {
-  if (typeof value === 'string') return { content: [{ type: 'text', text: value }] };
+  if (typeof value === 'string') {
+    const content = [{ type: 'text', text: value }];
+    return declaresOutput ? { content, structuredContent: value } : { content };
+  }
   if (typeof value === 'object' && value !== null && Array.isArray((value as { content?: unknown }).content)) {
     return value as CallToolResult;
   }

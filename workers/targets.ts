@@ -13,6 +13,7 @@ import { isJsonObject } from '../src/protocol/message-shape.ts';
 import { adaptBlock } from './adapt-content.ts';
 import type { CallContext } from './call-context.ts';
 import { errorResult, type ResultEncoder, toolResultOf } from './encode-result.ts';
+import { completionProblem, contentsProblem, messagesProblem, resultProblem } from './returned-shapes.ts';
 
 /** A completion may return no more. Source: the specification's CompleteResult. */
 const COMPLETION_VALUES_MAX = 100;
@@ -39,6 +40,9 @@ class Rejected {
 
 const refused = (f: Fault): TargetAnswer => ({ ran: true, text: '', isError: true, fault: f });
 const done = (text: string, isError: boolean): TargetAnswer => ({ ran: true, text, isError, fault: null });
+/** The handler returned what no result can be made of. */
+const misshapen = (what: string, problem: string): TargetAnswer =>
+  refused(fault('internal', `${what} returned what is no result: ${problem}`));
 
 /** What the handler returned, or a promise of it. */
 export function callTarget(context: CallContext): unknown {
@@ -119,6 +123,8 @@ function encodeTool(encoder: ResultEncoder, context: CallContext, value: unknown
   if (typeof value === 'string' && entry.validateOutput === null)
     return done(encoder.textResult(idJson, revision, value), false);
   const result = toolResultOf(value, entry.validateOutput !== null);
+  const problem = result === value ? resultProblem(result) : null;
+  if (problem !== null) return misshapen(`tool ${entry.name}`, problem);
   if (entry.validateOutput !== null && result.isError !== true) {
     const checked = entry.validateOutput(result.structuredContent);
     if (checked instanceof Promise)
@@ -134,7 +140,10 @@ function encodeTool(encoder: ResultEncoder, context: CallContext, value: unknown
 function encodeResource(encoder: ResultEncoder, context: CallContext, value: ResourceReturn): TargetAnswer {
   const { entry, revision, params } = context;
   const uri = String(params['uri']);
-  if (value === undefined || (isJsonObject(value) && !(value instanceof Uint8Array) && value.contents.length === 0)) {
+  const direct = value === undefined || typeof value === 'string' || value instanceof Uint8Array;
+  const problem = direct ? null : contentsProblem(value);
+  if (problem !== null) return misshapen(`resource ${entry.name}`, problem);
+  if (value === undefined || (!direct && value.contents.length === 0)) {
     const name = revision.resourceNotFoundCode === -32602 ? 'invalidParams' : 'resourceNotFound';
     return refused(fault(name, `no resource has the URI ${uri}`, { uri }));
   }
@@ -152,7 +161,9 @@ function encodeResource(encoder: ResultEncoder, context: CallContext, value: Res
 }
 
 function encodePrompt(encoder: ResultEncoder, context: CallContext, value: PromptReturn): TargetAnswer {
-  const { revision } = context;
+  const { entry, revision } = context;
+  const problem = typeof value === 'string' ? null : messagesProblem(value);
+  if (problem !== null) return misshapen(`prompt ${entry.name}`, problem);
   let messages: PromptMessage[];
   let members = '';
   if (typeof value === 'string') messages = [{ role: 'user', content: { type: 'text', text: value } }];
@@ -173,6 +184,8 @@ function encodeCompletion(
   context: CallContext,
   value: string[] | JsonObject | undefined,
 ): TargetAnswer {
+  const problem = value === undefined ? null : completionProblem(value);
+  if (problem !== null) return misshapen(`the completion of ${context.entry.name}`, problem);
   const all = Array.isArray(value) ? value : ((value?.['values'] as string[] | undefined) ?? []);
   const given = isJsonObject(value) ? value : null;
   const completion = {
