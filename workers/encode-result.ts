@@ -81,15 +81,17 @@ export function errorResult(message: string): CallToolResult {
   return { content: [{ type: 'text', text: message }], isError: true };
 }
 
+export function isFullResult(value: unknown): value is CallToolResult {
+  return typeof value === 'object' && value !== null && Array.isArray((value as { content?: unknown }).content);
+}
+
 /** Wraps what a handler returned; see `ToolReturn`. */
 export function toolResultOf(value: unknown, declaresOutput: boolean): CallToolResult {
   if (typeof value === 'string') {
     const content = [{ type: 'text', text: value }];
     return declaresOutput ? { content, structuredContent: value } : { content };
   }
-  if (typeof value === 'object' && value !== null && Array.isArray((value as { content?: unknown }).content)) {
-    return value as CallToolResult;
-  }
+  if (isFullResult(value)) return value;
   const text = value === undefined ? '' : (JSON.stringify(value) ?? String(value));
   const content: ContentBlock[] = value === undefined ? [] : [{ type: 'text', text }];
   return declaresOutput ? { content, structuredContent: value } : { content };

@@ -12,7 +12,7 @@ import { type Fault, fault } from '../src/protocol/faults.ts';
 import { isJsonObject } from '../src/protocol/message-shape.ts';
 import { adaptBlock } from './adapt-content.ts';
 import type { CallContext } from './call-context.ts';
-import { errorResult, type ResultEncoder, toolResultOf } from './encode-result.ts';
+import { errorResult, isFullResult, type ResultEncoder, toolResultOf } from './encode-result.ts';
 import { completionProblem, contentsProblem, messagesProblem, resultProblem } from './returned-shapes.ts';
 
 /** A completion may return no more. Source: the specification's CompleteResult. */
@@ -120,21 +120,26 @@ function encodeRejection(encoder: ResultEncoder, context: CallContext, rejected:
 
 function encodeTool(encoder: ResultEncoder, context: CallContext, value: unknown): TargetAnswer {
   const { entry, idJson, revision } = context;
-  if (typeof value === 'string' && entry.validateOutput === null)
-    return done(encoder.textResult(idJson, revision, value), false);
-  const result = toolResultOf(value, entry.validateOutput !== null);
-  const problem = result === value ? resultProblem(result) : null;
+  const validate = entry.validateOutput;
+  if (typeof value === 'string' && validate === null) return done(encoder.textResult(idJson, revision, value), false);
+  const full = isFullResult(value) ? value : null;
+  const problem = full === null ? null : resultProblem(full);
   if (problem !== null) return misshapen(`tool ${entry.name}`, problem);
-  if (entry.validateOutput !== null && result.isError !== true) {
-    const checked = entry.validateOutput(result.structuredContent);
-    if (checked instanceof Promise)
-      throw new ProtocolError(-32603, `the output schema of ${entry.name} must validate synchronously`);
-    if (!checked.ok)
-      return refused(
-        fault('internal', `tool ${entry.name} returned what its output schema does not allow: ${checked.message}`),
-      );
-  }
-  return done(encoder.toolResult(idJson, revision, result), result.isError === true);
+  if (full?.isError === true) return done(encoder.toolResult(idJson, revision, full), true);
+  if (validate === null) return done(encoder.toolResult(idJson, revision, full ?? toolResultOf(value, false)), false);
+  const checked = validate(full === null ? value : full.structuredContent);
+  if (checked instanceof Promise)
+    throw new ProtocolError(-32603, `the output schema of ${entry.name} must validate synchronously`);
+  if (!checked.ok)
+    return refused(
+      fault('internal', `tool ${entry.name} returned what its output schema does not allow: ${checked.message}`),
+    );
+  // What the schema made of it: defaults are filled in, and members that the listed schema has not are gone.
+  const result =
+    full === null
+      ? toolResultOf(checked.value, true)
+      : { content: full.content, structuredContent: checked.value, _meta: full._meta };
+  return done(encoder.toolResult(idJson, revision, result), false);
 }
 
 function encodeResource(encoder: ResultEncoder, context: CallContext, value: ResourceReturn): TargetAnswer {

@@ -5,14 +5,18 @@
  * earlier releases tsx is registered, once per thread and only when the first TypeScript file is met (about 0.1 s).
  * There a `.ts` file must be an ES module by its package (`"type": "module"`) or be called `.mts`: as CommonJS its
  * exports could not be told, and it could not be reloaded.
- * A URL with a new `?v=` is a new module: that is how `--watch` reloads. What the module itself imports is not loaded
- * again, and the earlier version stays in memory, as ES modules are never unloaded.
+ * A URL with a new `?v=` is a new module: that is how `--watch` reloads. A CommonJS file is known by its path alone, so
+ * what is kept under that goes first. What the module itself imports is not loaded again, and the earlier version of an
+ * ES module stays in memory, as none is ever unloaded.
  */
 import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const TYPESCRIPT = /\.m?ts$/;
+/** CommonJS modules of this thread, by path. */
+const commonJs = createRequire(import.meta.url).cache;
 
 let registered: Promise<void> | null = null;
 
@@ -55,8 +59,10 @@ const stripsTypes = Boolean((process.features as { typescript?: unknown }).types
  */
 export async function importModule(url: string): Promise<Record<string, unknown>> {
   try {
+    const { pathname, search } = new URL(url);
     // Before the first attempt: a file that was once refused for its extension stays refused.
-    if (!stripsTypes && TYPESCRIPT.test(new URL(url).pathname)) await prepareTypeScript(fileURLToPath(url));
+    if (!stripsTypes && TYPESCRIPT.test(pathname)) await prepareTypeScript(fileURLToPath(url));
+    if (search !== '') delete commonJs[fileURLToPath(url)];
     return (await import(url)) as Record<string, unknown>;
   } catch (cause) {
     throw new Error(

@@ -105,6 +105,19 @@ describe('a folder of tools', () => {
     assert.deepEqual(mended.problems, []);
   });
 
+  test('a CommonJS file is loaded again when it changed', async (context) => {
+    const { dir, write } = await makeToolDir(context);
+    const folder = new ToolFolder(dir);
+    for (const answer of ['first', 'second', 'third']) {
+      await write('one.js', toolSource('one', '', answer).replace('export const it', 'exports.it'));
+      const { definitions } = await folder.load();
+      assert.deepEqual(
+        definitions.map(({ definition }) => definition.description),
+        [answer],
+      );
+    }
+  });
+
   test('a folder that is not there rejects with its name', async () => {
     await assert.rejects(new ToolFolder('/nowhere/at/all').load(), /\/nowhere\/at\/all/);
   });

@@ -81,6 +81,29 @@ describe('a full result of a tool', () => {
     assert.equal(message.result?.['structuredContent'], 'x');
   });
 
+  test('what the output schema makes of a result is sent: its defaults, and only its members', async () => {
+    const output = z.object({ name: z.string(), seats: z.number().default(2) });
+    const row = { name: 'Ann', password: 'x' };
+    const content = [{ type: 'text', text: 'Ann' }];
+    const rig = new RunnerRig([
+      defineTool({ name: 'it', output }, () => row),
+      defineTool({ name: 'full', output }, () => ({ content, structuredContent: row, _meta: { a: 1 } })),
+    ]);
+    const structuredContent = { name: 'Ann', seats: 2 };
+    const { result } = (await rig.call('it').done).message;
+    assert.deepEqual(result?.['structuredContent'], structuredContent);
+    assert.deepEqual(result?.['content'], [{ type: 'text', text: JSON.stringify(structuredContent) }]);
+    const full = (await rig.call('full').done).message.result;
+    assert.deepEqual([full?.['structuredContent'], full?.['content']], [structuredContent, content]);
+    assert.deepEqual(Object.entries(full?.['_meta'] ?? {})[1], ['a', 1]);
+  });
+
+  test('a number that JSON has not is refused by a plain schema', async () => {
+    const output = { type: 'object', properties: { a: { type: 'number' } } } as const;
+    const rig = new RunnerRig([defineTool({ name: 'it', output }, () => ({ a: Number.NaN }))]);
+    assert.match(said(await rig.call('it').done), /structuredContent\/a must be number, got NaN/);
+  });
+
   test('a value that is not awaited is named', async () => {
     const output = { type: 'object', properties: { rows: { type: 'array' } } } as const;
     const rows = Promise.resolve([]);
