@@ -16,6 +16,12 @@ const BLOCK_TYPES = 'one of text, image, audio, resource_link, resource';
 const wrong = (path: string, expected: string, value: unknown): string =>
   `${path} must be ${expected}, got ${excerpt(value)}`;
 
+/** Of anything else: what JSON has no word for would be lost, and nobody told. */
+export function valueProblem(value: unknown): string | null {
+  const lost = typeof value === 'function' || typeof value === 'symbol' || value instanceof Map || value instanceof Set;
+  return lost ? `expected a JSON value or a full result { content }, got ${excerpt(value)}` : null;
+}
+
 /** Of a full tool result: `content` is known to be an array. */
 export function resultProblem(result: {
   content: readonly unknown[];

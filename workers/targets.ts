@@ -13,7 +13,7 @@ import { isJsonObject } from '../src/protocol/message-shape.ts';
 import { adaptBlock } from './adapt-content.ts';
 import type { CallContext } from './call-context.ts';
 import { errorResult, isFullResult, type ResultEncoder, toolResultOf } from './encode-result.ts';
-import { completionProblem, contentsProblem, messagesProblem, resultProblem } from './returned-shapes.ts';
+import { completionProblem, contentsProblem, messagesProblem, resultProblem, valueProblem } from './returned-shapes.ts';
 
 /** A completion may return no more. Source: the specification's CompleteResult. */
 const COMPLETION_VALUES_MAX = 100;
@@ -123,7 +123,7 @@ function encodeTool(encoder: ResultEncoder, context: CallContext, value: unknown
   const validate = entry.validateOutput;
   if (typeof value === 'string' && validate === null) return done(encoder.textResult(idJson, revision, value), false);
   const full = isFullResult(value) ? value : null;
-  const problem = full === null ? null : resultProblem(full);
+  const problem = full === null ? valueProblem(value) : resultProblem(full);
   if (problem !== null) return misshapen(`tool ${entry.name}`, problem);
   if (full?.isError === true) return done(encoder.toolResult(idJson, revision, full), true);
   if (validate === null) return done(encoder.toolResult(idJson, revision, full ?? toolResultOf(value, false)), false);

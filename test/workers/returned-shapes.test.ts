@@ -55,6 +55,23 @@ describe('a full result of a tool', () => {
     });
   }
 
+  for (const [value, what] of [
+    [new Map([['a', 1]]), 'a Map'],
+    [new Set([1]), 'a Set'],
+    [() => 1, 'a function'],
+  ] as const) {
+    test(`${what}, of which JSON would keep nothing`, async () => {
+      const problem = `expected a JSON value or a full result { content }, got ${what}`;
+      assert.equal(said(await returned('tool', value)), `tool it returned what is no result: ${problem}`);
+    });
+  }
+
+  for (const value of [{ n: 1n }, { content: [{ type: 'text', text: 'x', _meta: { n: 1n } }] }]) {
+    test(`what is no JSON is said to be what was returned (${Object.keys(value)[0]})`, async () => {
+      assert.match(textOf(await returned('tool', value)), /^what was returned is no JSON: .*BigInt/);
+    });
+  }
+
   test('isError that is no boolean', async () => {
     assert.match(
       said(await returned('tool', { content: [], isError: 'yes' })),
