@@ -13,6 +13,7 @@ import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { atMost } from '../waiting.ts';
 
 const TYPESCRIPT = /\.m?ts$/;
 /** CommonJS modules of this thread, by path. */
@@ -53,17 +54,26 @@ function registerTypeScript(): Promise<void> {
 /** True where Node strips types by itself. The typings of Node 20 do not know the member. */
 const stripsTypes = Boolean((process.features as { typescript?: unknown }).typescript);
 
+/** How long a module may take, whatever it awaits at its top level. Those of a start have come in a second. */
+const LOAD_MS_MAX = 30_000;
+
 /**
  * The namespace of a module. Rejects with an error that names the file; its `cause` is what the import threw.
  * A URL whose import failed fails again: Node remembers. Use another `?v=`.
  */
-export async function importModule(url: string): Promise<Record<string, unknown>> {
+export async function importModule(url: string, loadMsMax = LOAD_MS_MAX): Promise<Record<string, unknown>> {
   try {
     const { pathname, search } = new URL(url);
     // Before the first attempt: a file that was once refused for its extension stays refused.
     if (!stripsTypes && TYPESCRIPT.test(pathname)) await prepareTypeScript(fileURLToPath(url));
     if (search !== '') delete commonJs[fileURLToPath(url)];
-    return (await import(url)) as Record<string, unknown>;
+    let namespace: Record<string, unknown> | null = null;
+    const loading = import(url).then((loaded: Record<string, unknown>) => {
+      namespace = loaded;
+    });
+    await atMost(loading, loadMsMax);
+    if (namespace === null) throw new Error(`not loaded after ${loadMsMax} ms: what does it await at its top level?`);
+    return namespace;
   } catch (cause) {
     throw new Error(
       `cannot load ${fileOf(url)}: ${cause instanceof Error ? `${cause.name}: ${cause.message}` : cause}`,
