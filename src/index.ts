@@ -34,6 +34,8 @@ export {
   type ToolHandler,
   type ToolOptions,
   type ToolReturn,
+  type ToolReturnOf,
+  type Widened,
 } from './catalogue/define.ts';
 export { withJsonSchema } from './catalogue/standard-schema.ts';
 export { defineConfig, type RawConfig } from './config/raw.ts';

@@ -21,13 +21,22 @@ import { CAPABILITIES_KEY, LOG_LEVEL_KEY } from '../src/protocol/envelope-check.
 import type { Revision } from '../src/protocol/revisions.ts';
 import { TASKS_EXTENSION } from '../src/tasks/port.ts';
 import { type Deferred, deferred } from '../src/waiting.ts';
+import {
+  checkChange,
+  checkElicit,
+  checkProgress,
+  checkSample,
+  checkText,
+  LOG_LEVELS,
+  loggedJson,
+  questionJson,
+} from './context-arguments.ts';
 import type { LoadedEntry } from './load-entry.ts';
 import type { RunnerPort } from './port.ts';
-import { answerFits, missingCapability, type Question } from './questions.ts';
+import { answerProblem, filledInProblem, missingCapability, type Question } from './questions.ts';
 
 type Meta = Record<string, unknown>;
 
-const LEVELS: readonly LogLevel[] = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'];
 const EMPTY: JobExtras = Object.freeze({});
 const NO_META: Meta = Object.freeze({});
 
@@ -37,6 +46,13 @@ class InputRequired extends Error {
     super(`waiting for the client's answer to "${key}"`);
     this.name = 'InputRequired';
   }
+}
+
+/** An answer of the right shape, unless the form does not allow what was filled in. */
+function checkedAnswer(question: Question, answer: unknown): Promise<unknown> {
+  const problem = filledInProblem(question, answer as Meta);
+  if (problem === null) return Promise.resolve(answer);
+  return Promise.reject(new Error(`the client's answer to ${question.method} is not what its form allows: ${problem}`));
 }
 
 interface Waiting {
@@ -56,6 +72,8 @@ export class CallContext implements HandlerContext {
   readonly meta: Meta;
   /** When the handler was called, as `performance.now()`. */
   readonly calledAtMs: number = performance.now();
+  /** The request, where it did not fit its slot. */
+  largeBody: Uint8Array | null = null;
   /** Answers of earlier rounds, by key (2026-07-28). */
   answers: Record<string, unknown> | null = null;
   /** Questions of this round, by key (2026-07-28). */
@@ -96,6 +114,12 @@ export class CallContext implements HandlerContext {
     this.#flags = board.flags(slot);
     this.#extras = extras ?? EMPTY;
     this.#isTask = this.#extras.taskId !== undefined;
+  }
+
+  /** The request as it came: `params` has been in the handler's hands. */
+  get body(): Uint8Array {
+    const at = this.#board.requestAt(this.slot);
+    return this.largeBody ?? this.#board.bytes.subarray(at, at + this.#board.bodyBytes(this.slot));
   }
 
   get principal(): Principal | null {
@@ -158,6 +182,7 @@ export class CallContext implements HandlerContext {
   }
 
   progress(progress: number, total?: number, message?: string): void {
+    checkProgress(progress, message);
     const token = this.meta['progressToken'];
     if (token === undefined || this.#isTask || this.#ended) return;
     // JSON has no other numbers, and after Infinity nothing could rise any more.
@@ -170,18 +195,14 @@ export class CallContext implements HandlerContext {
 
   log(level: LogLevel, data: unknown, logger?: string): void {
     if (this.#ended) return;
-    this.#port.log(
-      level,
-      this.entry.name,
-      this.correlationId,
-      typeof data === 'string' ? data : (JSON.stringify(data) ?? ''),
-    );
+    const json = loggedJson(level, data);
+    const text = typeof data === 'string' ? data : data === undefined ? '' : json;
+    this.#port.log(level, this.entry.name, this.correlationId, text);
     const stateless = this.revision.era === 'stateless';
     const wanted = stateless ? this.meta[LOG_LEVEL_KEY] : (this.#extras.logLevel ?? 'info');
-    const threshold = LEVELS.indexOf(wanted as LogLevel);
-    if (threshold === -1 || LEVELS.indexOf(level) < threshold || this.#isTask) return;
-    // A record without data would be no record on the wire.
-    this.#emit('notifications/message', { level, logger, data: data ?? null }, null);
+    const threshold = LOG_LEVELS.indexOf(wanted as LogLevel);
+    if (threshold === -1 || LOG_LEVELS.indexOf(level) < threshold || this.#isTask) return;
+    this.#emit('notifications/message', { level, logger, data: json === 'null' ? null : data }, null);
   }
 
   #emit(method: string, params: object, progress: number | null): void {
@@ -190,14 +211,17 @@ export class CallContext implements HandlerContext {
   }
 
   changed(what: 'tools' | 'resources' | 'prompts'): void {
+    checkChange(what);
     this.#port.publish({ kind: what });
   }
 
   invalidate(tool: string): void {
+    checkText('invalidate: tool', tool);
     this.#port.forget(tool);
   }
 
   resourceUpdated(uri: string): void {
+    checkText('resourceUpdated: uri', uri);
     this.#port.publish({ kind: 'resource', uri });
   }
 
@@ -206,6 +230,7 @@ export class CallContext implements HandlerContext {
   }
 
   async elicit(request: { message: string; schema?: JsonSchema; url?: string; key?: string }): Promise<ElicitResult> {
+    checkElicit(request);
     const requestedSchema = request.schema ?? { type: 'object', properties: {} };
     const form = { message: request.message, requestedSchema };
     const url = { mode: 'url', message: request.message, url: request.url };
@@ -222,6 +247,7 @@ export class CallContext implements HandlerContext {
   }
 
   async sample(params: { messages: unknown[]; maxTokens: number; key?: string }): Promise<Record<string, unknown>> {
+    checkSample(params);
     const { key, ...rest } = params;
     return (await this.#ask({ method: 'sampling/createMessage', params: rest }, key ?? 'sampling')) as Record<
       string,
@@ -244,6 +270,7 @@ export class CallContext implements HandlerContext {
     if (missing !== null) return Promise.reject(new MissingCapabilityError(missing));
     // A task is on its way: whether the question is sent or collected is known when it is there, or refused.
     if (this.#task !== null) return this.#task.promise.then(() => this.#ask(question, wish));
+    const paramsJson = questionJson(question.method, question.params);
     this.#askCount += 1;
     if (this.revision.era === 'stateless' && !this.#isTask) return this.#collect(question, wish);
     const askId = this.#askCount;
@@ -251,7 +278,7 @@ export class CallContext implements HandlerContext {
     const waiting = this.#waiting;
     return new Promise((resolve, reject) => {
       waiting.set(askId, { question, resolve, reject });
-      this.#port.ask(this.slot, this.sequence, askId, question.method, JSON.stringify(question.params), wish);
+      this.#port.ask(this.slot, this.sequence, askId, question.method, paramsJson, wish);
     });
   }
 
@@ -261,7 +288,7 @@ export class CallContext implements HandlerContext {
     for (let n = 2; this.#asked.has(key); n++) key = `${wish}-${n}`;
     this.#asked.add(key);
     const answer = this.answers?.[key];
-    if (answer !== undefined && answerFits(question, answer)) return Promise.resolve(answer);
+    if (answer !== undefined && answerProblem(question, answer) === null) return checkedAnswer(question, answer);
     this.questions ??= new Map();
     this.questions.set(key, question);
     return Promise.reject(new InputRequired(key));
@@ -277,10 +304,12 @@ export class CallContext implements HandlerContext {
     const waiting = this.#waiting?.get(askId);
     if (waiting === undefined) return;
     this.#waiting?.delete(askId);
+    const { question, reject, resolve } = waiting;
     const result = error === null ? JSON.parse(resultJson ?? 'null') : null;
-    if (error !== null) waiting.reject(new ProtocolError(error.code, error.message));
-    else if (answerFits(waiting.question, result)) waiting.resolve(result);
-    else waiting.reject(new Error(`the client's answer to ${waiting.question.method} is not one to that question`));
+    const problem = error === null ? answerProblem(question, result) : null;
+    if (error !== null) reject(new ProtocolError(error.code, error.message));
+    else if (problem === null) checkedAnswer(question, result).then(resolve, reject);
+    else reject(new Error(`the client's answer to ${question.method} is not one to that question: ${problem}`));
   }
 
   startTask(wish?: { ttlMs?: number | null; pollIntervalMs?: number }): Promise<void> {
@@ -313,4 +342,29 @@ export class CallContext implements HandlerContext {
     this.#ended = true;
     this.#waiting?.clear();
   }
+}
+
+/**
+ * Handlers take what they need out of their context, `({ n }, { log, progress }) => …`: methods are bound when they are
+ * asked for (80 ns), so that a call that uses none pays for none.
+ */
+const TAKEN_OUT = [
+  'cancelled',
+  'progress',
+  'log',
+  'elicit',
+  'sample',
+  'roots',
+  'startTask',
+  'changed',
+  'resourceUpdated',
+  'invalidate',
+  'releaseConnection',
+] as const satisfies readonly (keyof HandlerContext)[];
+for (const name of TAKEN_OUT) {
+  const method: (...args: never[]) => unknown = CallContext.prototype[name];
+  const get = function (this: CallContext): unknown {
+    return method.bind(this);
+  };
+  Object.defineProperty(CallContext.prototype, name, { get });
 }

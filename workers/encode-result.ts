@@ -44,10 +44,10 @@ export class ResultEncoder {
   toolResult(idJson: string, revision: Revision, result: CallToolResult): string {
     const text = soleText(result.content);
     const content = revision.titles || text !== null ? result.content : adaptContent(result.content, revision);
-    let members = text === null ? `"content":${JSON.stringify(content)}` : textMember(text);
+    let members = text === null ? `"content":${returnedJson(content)}` : textMember(text);
     const structured = result.structuredContent;
     if (structured !== undefined && mayCarry(structured, revision))
-      members += `,"structuredContent":${JSON.stringify(structured)}`;
+      members += `,"structuredContent":${returnedJson(structured)}`;
     if (result.isError === true) members += ',"isError":true';
     return this.response(idJson, revision, members, result._meta);
   }
@@ -81,13 +81,27 @@ export function errorResult(message: string): CallToolResult {
   return { content: [{ type: 'text', text: message }], isError: true };
 }
 
+/** Throws a TypeError that says what it is that is no JSON. */
+function returnedJson(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value);
+  } catch (cause) {
+    throw new TypeError(`what was returned is no JSON: ${cause instanceof Error ? cause.message : cause}`, { cause });
+  }
+}
+
+export function isFullResult(value: unknown): value is CallToolResult {
+  return typeof value === 'object' && value !== null && Array.isArray((value as { content?: unknown }).content);
+}
+
 /** Wraps what a handler returned; see `ToolReturn`. */
 export function toolResultOf(value: unknown, declaresOutput: boolean): CallToolResult {
-  if (typeof value === 'string') return { content: [{ type: 'text', text: value }] };
-  if (typeof value === 'object' && value !== null && Array.isArray((value as { content?: unknown }).content)) {
-    return value as CallToolResult;
+  if (typeof value === 'string') {
+    const content = [{ type: 'text', text: value }];
+    return declaresOutput ? { content, structuredContent: value } : { content };
   }
-  const text = value === undefined ? '' : (JSON.stringify(value) ?? String(value));
+  if (isFullResult(value)) return value;
+  const text = value === undefined ? '' : (returnedJson(value) ?? String(value));
   const content: ContentBlock[] = value === undefined ? [] : [{ type: 'text', text }];
   return declaresOutput ? { content, structuredContent: value } : { content };
 }

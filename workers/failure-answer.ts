@@ -48,5 +48,8 @@ function encodeProtocolError(idJson: string, error: ProtocolError): string {
 
 function messageOf(error: unknown): string {
   if (error instanceof Error) return error.message === '' ? error.name : error.message;
-  return typeof error === 'string' ? error : 'the tool failed';
+  if (typeof error === 'string') return error;
+  // Errors of another realm, and the plain objects that some libraries throw in their place.
+  const { message } = (error ?? {}) as { message?: unknown };
+  return typeof message === 'string' && message !== '' ? message : 'the tool failed';
 }

@@ -1,10 +1,14 @@
 /**
  * Questions a tool may ask its client: which capability each needs, and whether an answer has the shape the question
- * demands. An answer that does not is treated as not given, so that the client is asked again.
+ * demands. Between rounds (2026-07-28) an answer that does not is treated as not given, so that the client is asked
+ * again. One of the right shape whose values the form does not allow came from a user: the tool is told, in every
+ * revision, and may ask again and say why.
  */
+import { excerpt } from '../src/catalogue/definition-error.ts';
 import type { JsonObject } from '../src/protocol/channel.ts';
 import { isJsonObject } from '../src/protocol/message-shape.ts';
 import type { Revision } from '../src/protocol/revisions.ts';
+import { formTypeProblem, formValueProblem } from './form-answer.ts';
 
 export interface Question {
   readonly method: 'elicitation/create' | 'sampling/createMessage' | 'roots/list';
@@ -30,36 +34,31 @@ export function missingCapability(question: Question, declared: JsonObject, revi
   return formOff ? { elicitation: { form: {} } } : null;
 }
 
-export function answerFits(question: Question, answer: unknown): boolean {
-  if (!isJsonObject(answer)) return false;
-  if (question.method === 'roots/list') return Array.isArray(answer['roots']);
-  if (question.method === 'sampling/createMessage')
-    return typeof answer['role'] === 'string' && answer['content'] !== undefined;
+/** Why an answer is none to this question, or null. */
+export function answerProblem(question: Question, answer: unknown): string | null {
+  if (!isJsonObject(answer)) return `it must be an object, got ${excerpt(answer)}`;
+  if (question.method === 'roots/list')
+    return Array.isArray(answer['roots']) ? null : `roots must be an array, got ${excerpt(answer['roots'])}`;
+  if (question.method === 'sampling/createMessage') {
+    if (typeof answer['role'] !== 'string') return `role must be a string, got ${excerpt(answer['role'])}`;
+    return answer['content'] === undefined ? 'it must have content' : null;
+  }
   const action = answer['action'];
-  if (action === 'decline' || action === 'cancel') return true;
-  if (action !== 'accept') return false;
-  const { requestedSchema } = question.params as { requestedSchema?: JsonObject };
-  if (requestedSchema === undefined) return true;
-  // A form that asks for nothing is accepted with nothing.
-  return contentFits(requestedSchema, answer['content'] ?? {});
+  if (action === 'decline' || action === 'cancel') return null;
+  if (action !== 'accept') return `action must be accept, decline or cancel, got ${excerpt(action)}`;
+  const schema = requestedSchema(question);
+  return schema === undefined ? null : formTypeProblem(schema, formContent(answer));
 }
 
-/** Elicitation schemas are flat objects of primitives: required members present, each of its declared type. */
-function contentFits(schema: JsonObject, content: unknown): boolean {
-  if (!isJsonObject(content)) return false;
-  const required = Array.isArray(schema['required']) ? schema['required'] : [];
-  if (required.some((name) => typeof name === 'string' && !Object.hasOwn(content, name))) return false;
-  const properties = isJsonObject(schema['properties']) ? schema['properties'] : {};
-  return Object.entries(content).every(([name, value]) => {
-    const property = Object.hasOwn(properties, name) ? properties[name] : undefined;
-    return !isJsonObject(property) || typeFits(property['type'], value);
-  });
+/** Why a form that was filled in is not what its schema allows, or null. The answer has no `answerProblem`. */
+export function filledInProblem(question: Question, answer: JsonObject): string | null {
+  const schema = requestedSchema(question);
+  if (schema === undefined || answer['action'] !== 'accept') return null;
+  return formValueProblem(schema, formContent(answer) as JsonObject);
 }
 
-function typeFits(type: unknown, value: unknown): boolean {
-  if (type === 'string') return typeof value === 'string';
-  if (type === 'boolean') return typeof value === 'boolean';
-  if (type === 'integer') return Number.isInteger(value);
-  if (type === 'number') return typeof value === 'number';
-  return type !== 'array' || Array.isArray(value);
-}
+const requestedSchema = ({ params }: Question): JsonObject | undefined =>
+  (params as { requestedSchema?: JsonObject }).requestedSchema;
+
+/** A form that asks for nothing is accepted with nothing. */
+const formContent = (answer: JsonObject): unknown => answer['content'] ?? {};

@@ -149,7 +149,9 @@ export class JobRunner {
     const refusal = revision.era === 'stateless' ? this.#checkEnvelope(slot, message, entry, extras) : null;
     if (refusal !== null) return this.#refuse(slot, idJson, refusal);
     const params = (message['params'] as Json | undefined) ?? NO_PARAMS;
-    return this.#call(new CallContext(board, this.#port, slot, revision, entry, idJson, params, extras));
+    const context = new CallContext(board, this.#port, slot, revision, entry, idJson, params, extras);
+    context.largeBody = body;
+    return this.#call(context);
   }
 
   #checkEnvelope(slot: number, message: Json, entry: LoadedEntry, extras: JobExtras | null): Fault | null {
@@ -254,9 +256,13 @@ export class JobRunner {
   }
 
   #askAgain(context: CallContext, busySinceMs: number): void {
-    const text = inputRequiredAnswer(this.#encoder, context, this.#codec);
+    const answer = inputRequiredAnswer(this.#encoder, context, this.#codec);
     this.#spent(context, busySinceMs);
-    this.#finish(context, OUTCOME_CODE['input-required'], text);
+    if (typeof answer === 'string') this.#finish(context, OUTCOME_CODE['input-required'], answer);
+    else {
+      this.#port.log('error', context.entry.name, context.correlationId, answer.message);
+      this.#refuse(context.slot, context.idJson, answer);
+    }
   }
 
   /** Something that no answer could be made of, or a bug: the cause is for the log. */

@@ -12,7 +12,8 @@ import { type Fault, fault } from '../src/protocol/faults.ts';
 import { isJsonObject } from '../src/protocol/message-shape.ts';
 import { adaptBlock } from './adapt-content.ts';
 import type { CallContext } from './call-context.ts';
-import { errorResult, type ResultEncoder, toolResultOf } from './encode-result.ts';
+import { errorResult, isFullResult, type ResultEncoder, toolResultOf } from './encode-result.ts';
+import { completionProblem, contentsProblem, messagesProblem, resultProblem, valueProblem } from './returned-shapes.ts';
 
 /** A completion may return no more. Source: the specification's CompleteResult. */
 const COMPLETION_VALUES_MAX = 100;
@@ -39,6 +40,9 @@ class Rejected {
 
 const refused = (f: Fault): TargetAnswer => ({ ran: true, text: '', isError: true, fault: f });
 const done = (text: string, isError: boolean): TargetAnswer => ({ ran: true, text, isError, fault: null });
+/** The handler returned what no result can be made of. */
+const misshapen = (what: string, problem: string): TargetAnswer =>
+  refused(fault('internal', `${what} returned what is no result: ${problem}`));
 
 /** What the handler returned, or a promise of it. */
 export function callTarget(context: CallContext): unknown {
@@ -116,25 +120,35 @@ function encodeRejection(encoder: ResultEncoder, context: CallContext, rejected:
 
 function encodeTool(encoder: ResultEncoder, context: CallContext, value: unknown): TargetAnswer {
   const { entry, idJson, revision } = context;
-  if (typeof value === 'string' && entry.validateOutput === null)
-    return done(encoder.textResult(idJson, revision, value), false);
-  const result = toolResultOf(value, entry.validateOutput !== null);
-  if (entry.validateOutput !== null && result.isError !== true) {
-    const checked = entry.validateOutput(result.structuredContent);
-    if (checked instanceof Promise)
-      throw new ProtocolError(-32603, `the output schema of ${entry.name} must validate synchronously`);
-    if (!checked.ok)
-      return refused(
-        fault('internal', `tool ${entry.name} returned what its output schema does not allow: ${checked.message}`),
-      );
-  }
-  return done(encoder.toolResult(idJson, revision, result), result.isError === true);
+  const validate = entry.validateOutput;
+  if (typeof value === 'string' && validate === null) return done(encoder.textResult(idJson, revision, value), false);
+  const full = isFullResult(value) ? value : null;
+  const problem = full === null ? valueProblem(value) : resultProblem(full);
+  if (problem !== null) return misshapen(`tool ${entry.name}`, problem);
+  if (full?.isError === true) return done(encoder.toolResult(idJson, revision, full), true);
+  if (validate === null) return done(encoder.toolResult(idJson, revision, full ?? toolResultOf(value, false)), false);
+  const checked = validate(full === null ? value : full.structuredContent);
+  if (checked instanceof Promise)
+    throw new ProtocolError(-32603, `the output schema of ${entry.name} must validate synchronously`);
+  if (!checked.ok)
+    return refused(
+      fault('internal', `tool ${entry.name} returned what its output schema does not allow: ${checked.message}`),
+    );
+  // What the schema made of it: defaults are filled in, and members that the listed schema has not are gone.
+  const result =
+    full === null
+      ? toolResultOf(checked.value, true)
+      : { content: full.content, structuredContent: checked.value, _meta: full._meta };
+  return done(encoder.toolResult(idJson, revision, result), false);
 }
 
 function encodeResource(encoder: ResultEncoder, context: CallContext, value: ResourceReturn): TargetAnswer {
   const { entry, revision, params } = context;
   const uri = String(params['uri']);
-  if (value === undefined || (isJsonObject(value) && !(value instanceof Uint8Array) && value.contents.length === 0)) {
+  const direct = value === undefined || typeof value === 'string' || value instanceof Uint8Array;
+  const problem = direct ? null : contentsProblem(value);
+  if (problem !== null) return misshapen(`resource ${entry.name}`, problem);
+  if (value === undefined || (!direct && value.contents.length === 0)) {
     const name = revision.resourceNotFoundCode === -32602 ? 'invalidParams' : 'resourceNotFound';
     return refused(fault(name, `no resource has the URI ${uri}`, { uri }));
   }
@@ -152,7 +166,9 @@ function encodeResource(encoder: ResultEncoder, context: CallContext, value: Res
 }
 
 function encodePrompt(encoder: ResultEncoder, context: CallContext, value: PromptReturn): TargetAnswer {
-  const { revision } = context;
+  const { entry, revision } = context;
+  const problem = typeof value === 'string' ? null : messagesProblem(value);
+  if (problem !== null) return misshapen(`prompt ${entry.name}`, problem);
   let messages: PromptMessage[];
   let members = '';
   if (typeof value === 'string') messages = [{ role: 'user', content: { type: 'text', text: value } }];
@@ -173,6 +189,8 @@ function encodeCompletion(
   context: CallContext,
   value: string[] | JsonObject | undefined,
 ): TargetAnswer {
+  const problem = value === undefined ? null : completionProblem(value);
+  if (problem !== null) return misshapen(`the completion of ${context.entry.name}`, problem);
   const all = Array.isArray(value) ? value : ((value?.['values'] as string[] | undefined) ?? []);
   const given = isJsonObject(value) ? value : null;
   const completion = {

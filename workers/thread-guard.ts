@@ -6,6 +6,7 @@
  * are noticed. Threads are isolation against accidents, not a security boundary: a tool that wants to harm the
  * process (`process.kill`, native code) can.
  */
+import { inspect } from 'node:util';
 
 export class ExitRefused extends Error {
   constructor(code: unknown) {
@@ -28,14 +29,30 @@ export function guardThread(report: (kind: 'error' | 'exit', stack: string) => v
   };
 }
 
+/** Errors behind an error that are told. */
+const CAUSES_MAX = 5;
+
 /** Stack or text of anything a tool may throw, things that cannot be turned into text included. For the log. */
 export function describeError(error: unknown): string {
   try {
-    const stack = error instanceof Error ? (error.stack ?? error.message) : error;
-    return String(stack);
+    if (!(error instanceof Error)) return typeof error === 'object' ? inspect(error) : String(error);
+    let text = String(error.stack ?? error.message);
+    for (const inner of innerErrors(error))
+      text += `\n[cause]: ${inner instanceof Error ? inner.stack : inspect(inner)}`;
+    return text;
   } catch {
     return 'a value that cannot be shown was thrown';
   }
+}
+
+/** `fetch failed` says nothing without its cause, nor does an AggregateError without its errors. */
+function innerErrors(error: Error): unknown[] {
+  const found: unknown[] = [];
+  for (let at: unknown = error; at instanceof Error && found.length < CAUSES_MAX; at = at.cause) {
+    if (at instanceof AggregateError) found.push(...at.errors);
+    if (at.cause !== undefined) found.push(at.cause);
+  }
+  return found.slice(0, CAUSES_MAX);
 }
 
 const probe: Record<string, unknown> = {};

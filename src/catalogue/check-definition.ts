@@ -24,8 +24,13 @@ const flag: Check = (value) => (typeof value === 'boolean' ? null : 'true or fal
 const object: Check = (value) =>
   typeof value === 'object' && value !== null && !Array.isArray(value) ? null : 'an object';
 const callable: Check = (value) => (typeof value === 'function' ? null : 'a function');
-const schema: Check = (value) =>
-  isStandardSchema(value) || object(value) === null ? null : 'a Standard Schema or a JSON Schema object';
+const handler: Check = (value) => (typeof value === 'function' ? null : 'a function, the second argument');
+const schema: Check = (value) => {
+  if (isStandardSchema(value)) return null;
+  if (object(value) !== null) return 'a Standard Schema or a JSON Schema object';
+  const holdsSchemas = Object.values(value as object).some(isStandardSchema);
+  return holdsSchemas ? 'one schema of all members (zod: z.object({ … })), not an object of schemas' : null;
+};
 const oneOf =
   (...allowed: string[]): Check =>
   (value) =>
@@ -73,7 +78,7 @@ const icons = listOf(
   'icons: { src, mimeType?, sizes?, theme? }',
 );
 const timeoutMs = whole(1, TIMEOUT_MS_MAX);
-const shared = { title: text, description: text, icons, timeoutMs, _meta: object, 'handler!': callable };
+const shared = { title: text, description: text, icons, timeoutMs, _meta: object, 'handler!': handler };
 
 const TOOL_NAME = /^[A-Za-z0-9_./-]{1,128}$/;
 const toolName: Check = (value) =>
@@ -157,6 +162,12 @@ export function isDefinition(value: unknown): value is Definition {
   if (typeof value !== 'object' || value === null) return false;
   const { kind, handler } = value as { kind?: unknown; handler?: unknown };
   return (kind === 'tool' || kind === 'resource' || kind === 'prompt') && handler !== undefined;
+}
+
+/** Throws `DefinitionError`: what `maker` was given first is no object of options. */
+export function checkOptions(maker: string, options: unknown): void {
+  if (object(options) === null) return;
+  throw new DefinitionError(`${maker}: the first argument must be an object of options, got ${excerpt(options)}`);
 }
 
 /** Throws `DefinitionError`. */

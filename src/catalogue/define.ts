@@ -3,7 +3,7 @@
  *
  * Role: what people write against. These functions only check and freeze; compilation is in `compile.ts`.
  */
-import { checkDefinition } from './check-definition.ts';
+import { checkDefinition, checkOptions } from './check-definition.ts';
 
 /** Who is calling, as authentication found it. */
 export interface Principal {
@@ -36,6 +36,7 @@ export type StandardResult<Output> =
   | { readonly issues: readonly { readonly message: string; readonly path?: readonly unknown[] | undefined }[] };
 
 export type AnySchema = JsonSchema | StandardSchema;
+/** What a schema makes of a value that it accepts: the arguments of a handler. */
 export type InferOutput<S> = S extends StandardSchema<infer _I, infer O> ? O : Record<string, unknown>;
 
 export interface ToolAnnotations {
@@ -55,9 +56,10 @@ export interface Icon {
 export type ContentBlock = { type: string; [member: string]: unknown };
 
 /** A full tool result. Anything else a handler returns is wrapped: see `ToolReturn`. */
-export interface CallToolResult {
+export interface CallToolResult<Structured = unknown> {
   content: ContentBlock[];
-  structuredContent?: unknown;
+  /** There unless `isError` is, when the tool declares an `output`. */
+  structuredContent?: Structured;
   isError?: boolean;
   _meta?: Record<string, unknown>;
 }
@@ -66,6 +68,26 @@ export interface CallToolResult {
  * JSON value: structured content when `output` is declared, else its JSON as text.
  */
 export type ToolReturn = CallToolResult | string | number | boolean | null | undefined | object;
+/** `ToolReturn` of a tool that declares `output`: what that accepts, or a full result. Of a plain JSON Schema: anything. */
+export type ToolReturnOf<O> =
+  O extends StandardSchema<infer Accepted, infer _O>
+    ? Widened<Accepted> | CallToolResult<Widened<Accepted>>
+    : ToolReturn;
+/**
+ * Without literals and tuples: what a handler returns is inferred before its schema is known, so that `{ a: 'x' }` is an
+ * object with a string. Whether it is the right one is checked when the tool runs.
+ */
+export type Widened<T> = T extends string
+  ? string
+  : T extends number
+    ? number
+    : T extends boolean
+      ? boolean
+      : T extends readonly (infer Each)[]
+        ? readonly Widened<Each>[]
+        : T extends object
+          ? { [Member in keyof T]: Widened<T[Member]> }
+          : T;
 
 export interface LogLevels {
   debug: 0;
@@ -155,7 +177,10 @@ export interface ToolOptions<I extends AnySchema = AnySchema, O extends AnySchem
   description?: string;
   /** Object at the root. Default: no arguments looked at. */
   input?: I;
-  /** Of `structuredContent`, which is checked against it. Default: results have none. */
+  /**
+   * Of `structuredContent`: what is returned is checked against it, and what a library's schema makes of it is sent.
+   * Default: results have none.
+   */
   output?: O;
   annotations?: ToolAnnotations;
   icons?: Icon[];
@@ -181,10 +206,10 @@ export interface ToolOptions<I extends AnySchema = AnySchema, O extends AnySchem
   taskOptions?: { ttlMs?: number | null; pollIntervalMs?: number };
   _meta?: Record<string, unknown>;
 }
-export type ToolHandler<I extends AnySchema = JsonSchema> = (
+export type ToolHandler<I extends AnySchema = JsonSchema, O extends AnySchema = JsonSchema> = (
   args: InferOutput<I>,
   context: HandlerContext,
-) => ToolReturn | Promise<ToolReturn>;
+) => ToolReturnOf<O> | Promise<ToolReturnOf<O>>;
 export interface ToolDefinition extends ToolOptions {
   readonly kind: 'tool';
   readonly handler: (args: never, context: HandlerContext) => ToolReturn | Promise<ToolReturn>;
@@ -275,8 +300,9 @@ export type Definition = ToolDefinition | ResourceDefinition | PromptDefinition;
  */
 export function defineTool<I extends AnySchema = JsonSchema, O extends AnySchema = JsonSchema>(
   options: ToolOptions<I, O>,
-  handler: ToolHandler<I>,
+  handler: ToolHandler<I, O>,
 ): ToolDefinition {
+  checkOptions('defineTool', options);
   const definition: ToolDefinition = { ...options, kind: 'tool', handler: handler as ToolDefinition['handler'] };
   checkDefinition(definition);
   return Object.freeze(definition);
@@ -287,6 +313,7 @@ export function defineTool<I extends AnySchema = JsonSchema, O extends AnySchema
  * Throws `DefinitionError`, as `defineTool` does.
  */
 export function defineResource(options: ResourceOptions, handler: ResourceDefinition['handler']): ResourceDefinition {
+  checkOptions('defineResource', options);
   const definition: ResourceDefinition = { ...options, kind: 'resource', handler };
   checkDefinition(definition);
   return Object.freeze(definition);
@@ -294,6 +321,7 @@ export function defineResource(options: ResourceOptions, handler: ResourceDefini
 
 /** A prompt. The handler gets its arguments as texts. Throws `DefinitionError`, as `defineTool` does. */
 export function definePrompt(options: PromptOptions, handler: PromptDefinition['handler']): PromptDefinition {
+  checkOptions('definePrompt', options);
   const definition: PromptDefinition = { ...options, kind: 'prompt', handler };
   checkDefinition(definition);
   return Object.freeze(definition);

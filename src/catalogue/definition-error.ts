@@ -29,7 +29,7 @@ export function excerpt(value: unknown): string {
       return JSON.stringify(cut);
     }
     case 'object':
-      return 'an object';
+      return TELLING[Object.prototype.toString.call(value)] ?? 'an object';
     case 'undefined':
       return 'nothing';
     case 'number':
@@ -42,3 +42,11 @@ export function excerpt(value: unknown): string {
 }
 
 const EXCERPT_CHARS = 60;
+/** Objects whose kind is what went wrong with them. */
+const TELLING: Readonly<Record<string, string>> = {
+  '[object Promise]': 'a Promise (is an await missing?)',
+  '[object Date]': 'a Date',
+  '[object Map]': 'a Map',
+  '[object Set]': 'a Set',
+  '[object Uint8Array]': 'bytes',
+};

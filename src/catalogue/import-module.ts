@@ -5,14 +5,19 @@
  * earlier releases tsx is registered, once per thread and only when the first TypeScript file is met (about 0.1 s).
  * There a `.ts` file must be an ES module by its package (`"type": "module"`) or be called `.mts`: as CommonJS its
  * exports could not be told, and it could not be reloaded.
- * A URL with a new `?v=` is a new module: that is how `--watch` reloads. What the module itself imports is not loaded
- * again, and the earlier version stays in memory, as ES modules are never unloaded.
+ * A URL with a new `?v=` is a new module: that is how `--watch` reloads. A CommonJS file is known by its path alone, so
+ * what is kept under that goes first. What the module itself imports is not loaded again, and the earlier version of an
+ * ES module stays in memory, as none is ever unloaded.
  */
 import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { atMost } from '../waiting.ts';
 
 const TYPESCRIPT = /\.m?ts$/;
+/** CommonJS modules of this thread, by path. */
+const commonJs = createRequire(import.meta.url).cache;
 
 let registered: Promise<void> | null = null;
 
@@ -49,15 +54,26 @@ function registerTypeScript(): Promise<void> {
 /** True where Node strips types by itself. The typings of Node 20 do not know the member. */
 const stripsTypes = Boolean((process.features as { typescript?: unknown }).typescript);
 
+/** How long a module may take, whatever it awaits at its top level. Those of a start have come in a second. */
+const LOAD_MS_MAX = 30_000;
+
 /**
  * The namespace of a module. Rejects with an error that names the file; its `cause` is what the import threw.
  * A URL whose import failed fails again: Node remembers. Use another `?v=`.
  */
-export async function importModule(url: string): Promise<Record<string, unknown>> {
+export async function importModule(url: string, loadMsMax = LOAD_MS_MAX): Promise<Record<string, unknown>> {
   try {
+    const { pathname, search } = new URL(url);
     // Before the first attempt: a file that was once refused for its extension stays refused.
-    if (!stripsTypes && TYPESCRIPT.test(new URL(url).pathname)) await prepareTypeScript(fileURLToPath(url));
-    return (await import(url)) as Record<string, unknown>;
+    if (!stripsTypes && TYPESCRIPT.test(pathname)) await prepareTypeScript(fileURLToPath(url));
+    if (search !== '') delete commonJs[fileURLToPath(url)];
+    let namespace: Record<string, unknown> | null = null;
+    const loading = import(url).then((loaded: Record<string, unknown>) => {
+      namespace = loaded;
+    });
+    await atMost(loading, loadMsMax);
+    if (namespace === null) throw new Error(`not loaded after ${loadMsMax} ms: what does it await at its top level?`);
+    return namespace;
   } catch (cause) {
     throw new Error(
       `cannot load ${fileOf(url)}: ${cause instanceof Error ? `${cause.name}: ${cause.message}` : cause}`,

@@ -28,6 +28,8 @@ const DIALECT_07 = 'http://json-schema.org/draft-07/schema';
 
 const OPTIONS: Options = {
   strict: false,
+  // JSON has no others: NaN would be sent as null.
+  strictNumbers: true,
   allErrors: false,
   ownProperties: true,
   verbose: true,

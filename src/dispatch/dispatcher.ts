@@ -19,6 +19,7 @@ import { type Deferred, deferred } from '../waiting.ts';
 import type { CallerThread } from './caller-thread.ts';
 import { Delivery } from './delivery.ts';
 import type { Flights, WorkerLoad } from './flights.ts';
+import { InlinePlaces } from './inline-places.ts';
 import type { Dispatcher, Job, RpcError } from './job.ts';
 import { CANCEL } from './job-board.ts';
 import { type Quarantine, quarantineFault } from './quarantine.ts';
@@ -58,10 +59,10 @@ export interface DispatcherPorts {
 export class JobDispatcher implements Dispatcher {
   readonly #ports: DispatcherPorts;
   readonly #delivery: Delivery;
+  readonly #inline: InlinePlaces;
   readonly #waits: Waits;
   readonly #flush: () => void;
   #flushPlanned = false;
-  #inlineRunning = 0;
   #draining = false;
   /** A tool says that what is kept of another one's results is out of date. */
   onForget: ((tool: string) => void) | null = null;
@@ -72,7 +73,8 @@ export class JobDispatcher implements Dispatcher {
 
   constructor(ports: DispatcherPorts) {
     this.#ports = ports;
-    this.#waits = new Waits(ports.admission, ports.restingMax);
+    this.#inline = new InlinePlaces(ports.inlineMax);
+    this.#waits = new Waits(ports.admission, this.#inline, ports.restingMax);
     this.#delivery = new Delivery(ports, (job, nowMs) => this.free(job, 'success', nowMs));
     this.#flush = () => {
       this.#flushPlanned = false;
@@ -142,11 +144,11 @@ export class JobDispatcher implements Dispatcher {
     const { callerIndex, flights, inlineMax } = this.#ports;
     // Handlers that ignored their deadline cannot be ended on this thread: they count until they settle.
     const abandoned = flights.loads[callerIndex]?.abandoned ?? 0;
-    if (this.#inlineRunning >= inlineMax || abandoned >= inlineMax || !flights.place(job, body)) {
+    if (this.#inline.full || abandoned >= inlineMax || !flights.place(job, body)) {
       this.#refuseNew(job, overloadFault('too many inline calls are running', 1000), 'limit');
       return;
     }
-    this.#inlineRunning += 1;
+    this.#inline.take();
     job.acceptedAtMs = nowMs;
     job.deadlineAtMs = nowMs + job.timeoutMs;
     this.#runHere(job, nowMs);
@@ -177,8 +179,9 @@ export class JobDispatcher implements Dispatcher {
     const isWithout = job.waits === 'resting';
     this.#waits.end(job);
     if (job.abandoned) this.#ports.flights.forgive(job);
-    else if (job.entry.run === 'inline') this.#inlineRunning -= 1;
-    else if (!isWithout && !admission.cancel(job)) admission.release(job, ending, nowMs);
+    else if (job.entry.run === 'inline') {
+      if (!isWithout) this.#inline.give();
+    } else if (!isWithout && !admission.cancel(job)) admission.release(job, ending, nowMs);
     this.release(job);
   }
 
@@ -194,10 +197,13 @@ export class JobDispatcher implements Dispatcher {
    */
   abandon(job: Job): void {
     const { admission, callerIndex, flights, now } = this.#ports;
-    if (job.entry.run === 'inline') this.#inlineRunning -= 1;
+    const inline = job.entry.run === 'inline';
     // Run by the caller: it holds no permit, and those that never end must not make room for more of them.
-    else if (job.worker === callerIndex) return;
-    else if (job.waits !== 'resting') admission.release(job, 'dropped', now());
+    if (!inline && job.worker === callerIndex) return;
+    if (job.waits !== 'resting') {
+      if (inline) this.#inline.give();
+      else admission.release(job, 'dropped', now());
+    }
     this.#waits.end(job);
     job.abandoned = true;
     const load = flights.loads[job.worker];

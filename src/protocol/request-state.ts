@@ -31,6 +31,8 @@ const EXPIRY_BYTES = 6;
 const IV_BYTES = 12;
 const TAG_BYTES = 16;
 const HEAD_BYTES = EXPIRY_BYTES + IV_BYTES + TAG_BYTES;
+/** Bytes of JSON that fit the longest token: 49,115. */
+export const REQUEST_STATE_BYTES_MAX = Math.floor(((REQUEST_STATE_CHARS_MAX - PREFIX.length) * 3) / 4) - HEAD_BYTES;
 
 export interface RequestState {
   /** Answers of earlier rounds, by question key. */
@@ -67,8 +69,14 @@ export class RequestStateCodec {
     this.#ttlMs = options.ttlMs ?? REQUEST_STATE_TTL_MS;
   }
 
-  /** Throws a RangeError when the state is too large for a token: the handler keeps too much. */
+  /** Throws a RangeError when the state is too large for a token, a TypeError when it is no JSON. */
   seal(state: RequestState, binding: Binding, nowMs: number): string {
+    const plain = Buffer.from(JSON.stringify(state), 'utf8');
+    if (plain.length > REQUEST_STATE_BYTES_MAX) {
+      throw new RangeError(
+        `answers and context.state are ${plain.length} bytes of JSON, at most ${REQUEST_STATE_BYTES_MAX} fit a request state`,
+      );
+    }
     const expiry = Buffer.alloc(EXPIRY_BYTES);
     const expiresAtMs = Math.ceil(nowMs + this.#ttlMs);
     expiry.writeUIntBE(expiresAtMs, 0, EXPIRY_BYTES);
@@ -76,12 +84,8 @@ export class RequestStateCodec {
     const [keys] = this.#keysInForce();
     const cipher = createCipheriv('aes-256-gcm', (keys as PeriodKeys).at(expiresAtMs), iv);
     cipher.setAAD(associatedData(expiry, binding));
-    const sealed = Buffer.concat([cipher.update(JSON.stringify(state), 'utf8'), cipher.final()]);
-    const token = PREFIX + Buffer.concat([expiry, iv, cipher.getAuthTag(), sealed]).toString('base64url');
-    if (token.length > REQUEST_STATE_CHARS_MAX) {
-      throw new RangeError(`a request state of ${token.length} characters; the limit is ${REQUEST_STATE_CHARS_MAX}`);
-    }
-    return token;
+    const sealed = Buffer.concat([cipher.update(plain), cipher.final()]);
+    return PREFIX + Buffer.concat([expiry, iv, cipher.getAuthTag(), sealed]).toString('base64url');
   }
 
   /** Null for everything that is not a live state of this very request; never throws. */

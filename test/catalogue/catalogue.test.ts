@@ -92,7 +92,10 @@ describe('what cannot be served is refused with its name and file', () => {
     [defineResource({ template: 'a://{b', name: 'x' }, () => ''), /URI template "a:\/\/\{b": /],
     [defineResource({ template: '{a}', name: 'x' }, () => ''), /a template begins with a scheme/],
     [defineResource({ template: 'a://{b}', name: 'x', complete: { c: () => [] } }, () => ''), /complete has "c"/],
-    [{ ...tool('t'), handler: 'no' } as unknown as Definition, /handler must be a function, got "no"/],
+    [
+      { ...tool('t'), handler: 'no' } as unknown as Definition,
+      /handler must be a function, the second argument, got "no"/,
+    ],
   ];
   for (const [definition, message] of refused) {
     test(String(message), () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { z } from 'zod';
 import { definePrompt, defineResource, defineTool, type HandlerContext } from '../../src/catalogue/define.ts';
 
 const nothing = () => undefined;
@@ -30,7 +31,20 @@ describe('a definition is checked where it is written', () => {
     [tool({ icons: [{ source: 'x' }] }), /icons must be an array of icons/],
     [tool({ cache: { ttlMs: 1 } }), /cache must be an object whose "scope" is given/],
     [tool({ task: 'maybe' }), /task must be one of never, optional, required/],
-    [() => defineTool({ name: 't' }, undefined as never), /handler must be a function, got nothing/],
+    [
+      () => defineTool({ name: 't' }, undefined as never),
+      /handler must be a function, the second argument, got nothing/,
+    ],
+    [
+      () => defineTool('add' as never, nothing),
+      /^defineTool: the first argument must be an object of options, got "add"$/,
+    ],
+    [() => defineResource(undefined as never, nothing), /^defineResource: the first argument must be .*, got nothing$/],
+    [
+      () => definePrompt(nothing as never, () => 'text'),
+      /^definePrompt: the first argument must be .*, got a function$/,
+    ],
+    [tool({ input: { text: z.string() } }), /input must be one schema of all members \(zod: z\.object\(\{ … \}\)\)/],
     [resource({}), /give either uri or template/],
     [resource({ uri: 'a://b', template: 'a://{b}' }), /give either uri or template/],
     [resource({ uri: 'no scheme' }), /uri must be an absolute URI of at most 2048 characters, got "no scheme"/],

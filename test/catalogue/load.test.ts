@@ -5,6 +5,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { createCatalogue } from '../../src/catalogue/compile.ts';
 import type { ToolDefinition } from '../../src/catalogue/define.ts';
+import { importModule } from '../../src/catalogue/import-module.ts';
 import { type FolderContents, loadModule, ToolFolder } from '../../src/catalogue/load.ts';
 import { SETTINGS } from './sample-catalogue.ts';
 import { makeToolDir, toolSource } from './tool-dir.ts';
@@ -103,6 +104,28 @@ describe('a folder of tools', () => {
     const mended = await tools.load();
     assert.equal(answer(mended, 't'), 'mended');
     assert.deepEqual(mended.problems, []);
+  });
+
+  test('a module that waits at its top level for ever is given up, by name', async (context) => {
+    const { dir, write } = await makeToolDir(context);
+    await write('stuck.mjs', 'await new Promise(() => setTimeout(() => undefined, 2 ** 30).unref());');
+    await assert.rejects(
+      importModule(pathToFileURL(join(dir, 'stuck.mjs')).href, 50),
+      /^Error: cannot load .*stuck\.mjs: Error: not loaded after 50 ms: what does it await at its top level\?$/,
+    );
+  });
+
+  test('a CommonJS file is loaded again when it changed', async (context) => {
+    const { dir, write } = await makeToolDir(context);
+    const folder = new ToolFolder(dir);
+    for (const answer of ['first', 'second', 'third']) {
+      await write('one.js', toolSource('one', '', answer).replace('export const it', 'exports.it'));
+      const { definitions } = await folder.load();
+      assert.deepEqual(
+        definitions.map(({ definition }) => definition.description),
+        [answer],
+      );
+    }
   });
 
   test('a folder that is not there rejects with its name', async () => {

@@ -37,6 +37,19 @@ const hoards = defineTool({ name: 'hoards', input: any }, async (args, context) 
   await context.elicit({ message: 'who?' });
   return 'never';
 });
+const changes = defineTool({ name: 'changes', input: any }, async (args, context) => {
+  const names = args['names'] as string[];
+  delete args['padding'];
+  const before = names.splice(0);
+  names.push(...before, String((await context.elicit({ message: 'who else?', schema: named })).content?.['name']));
+  return names.join(' ');
+});
+const picks = defineTool({ name: 'picks', input: any }, async (_args, context) => {
+  const properties = { fruit: { type: 'string', enum: ['apple', 'pear'] } };
+  const ask = (message: string) => context.elicit({ message, schema: { type: 'object', properties } });
+  const { content } = await ask('which?').catch((error: Error) => ask(error.message));
+  return String(content?.['fruit']);
+});
 const confirms = defineTool({ name: 'confirms', input: any }, async (_args, context) => {
   return (await context.elicit({ message: 'go on?' })).action;
 });
@@ -76,7 +89,7 @@ const resourceOfTask = defineResource({ uri: 'test://task', name: 'resource-of-t
   return 'no task';
 });
 
-const TOOLS = [both, swallows, remembers, hoards, confirms, tasks, asksInTask, startsThenAsks, deaf];
+const TOOLS = [both, swallows, remembers, hoards, confirms, tasks, asksInTask, startsThenAsks, deaf, changes, picks];
 const TASK_CAPABLE = { ...CAPABLE, extensions: { 'io.modelcontextprotocol/tasks': {} } };
 
 interface Round {
@@ -177,16 +190,44 @@ describe('rounds of a stateless call', () => {
     }
   });
 
-  for (const what of ['too-much', 'bigint']) {
+  for (const [what, said] of [
+    ['too-much', /hoards .*1\d{7} bytes of JSON, at most 49115/],
+    ['bigint', /hoards .*BigInt/],
+  ] as const) {
     test(`a state that cannot be sealed (${what}) is an error of the call alone, with its id`, async () => {
       const rig = new RunnerRig(TOOLS);
       const call = rig.call('hoards', { capabilities: CAPABLE, args: { what } });
       const answer = await call.done;
       assert.equal(answer.message.error?.code, -32_603);
+      assert.match(answer.message.error?.message ?? '', said);
       assert.equal(answer.message.id, call.sequence);
       assert.equal(rig.heard('log').length, 1);
     });
   }
+
+  for (const padding of [0, 8000]) {
+    test(`a handler that changes its arguments (${padding} bytes more) does not spoil the state of the call`, async () => {
+      const rig = new RunnerRig(TOOLS);
+      const args = { names: ['a'], padding: 'x'.repeat(padding) };
+      const first = await round(rig, 'changes', {}, { args });
+      assert.deepEqual(first.asked, ['elicitation']);
+      const params = { inputResponses: { elicitation: accepted('b') }, requestState: first.state };
+      assert.equal(textOf((await round(rig, 'changes', params, { args })).answer), 'a b');
+    });
+  }
+
+  test('what a form does not allow is told to the handler, which asks again and says why', async () => {
+    const rig = new RunnerRig(TOOLS);
+    const first = await round(rig, 'picks');
+    const kiwi = { action: 'accept', content: { fruit: 'kiwi' } };
+    const second = await round(rig, 'picks', { inputResponses: { elicitation: kiwi }, requestState: first.state });
+    assert.deepEqual(second.asked, ['elicitation-2']);
+    const requests = second.answer.message.result?.['inputRequests'] as Record<string, { params: { message: string } }>;
+    assert.match(requests['elicitation-2']?.params.message ?? '', /fruit must be one of "apple", "pear", got "kiwi"/);
+    const pear = { action: 'accept', content: { fruit: 'pear' } };
+    const third = { inputResponses: { 'elicitation-2': pear }, requestState: second.state };
+    assert.equal(textOf((await round(rig, 'picks', third)).answer), 'pear');
+  });
 
   test('a form that asks for nothing is accepted with nothing', async () => {
     const rig = new RunnerRig(TOOLS);
@@ -233,6 +274,18 @@ describe('questions that are sent', () => {
       assert.equal(textOf(await done), 'swallowed');
     });
   }
+
+  test('what a form does not allow is told to the handler that waits for it', async () => {
+    const rig = new RunnerRig(TOOLS);
+    const { done, sequence, slot } = rig.call('picks', session);
+    const answer = (fruit: string): void =>
+      rig.runner.answer(slot, sequence, ask(rig), JSON.stringify({ action: 'accept', content: { fruit } }), null);
+    answer('kiwi');
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.match(String(rig.heard('ask').at(-1)?.[4]), /fruit must be one of .*got .*kiwi/);
+    answer('apple');
+    assert.equal(textOf(await done), 'apple');
+  });
 
   test('a cancelled call does not wait for its answer, nor for its task', async () => {
     const rig = new RunnerRig(TOOLS);
