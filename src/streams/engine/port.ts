@@ -252,7 +252,7 @@ export interface Streams {
   query(query: WindowQuery): Promise<WindowAnswer>;
   /** Newest first. Throws or rejects with `StreamRefusal` for a stream that is not there. */
   alerts(filter: AlertFilter): readonly RaisedAlert[] | Promise<readonly RaisedAlert[]>;
-  /** Adds or replaces a window or pattern of a stream. */
+  /** Adds a window or pattern to a stream, or replaces one that was defined so. What is declared is refused. */
   define(stream: string, kind: 'windows' | 'patterns', definition: unknown): Promise<DefineOutcome>;
   /** Takes away a window or pattern that was defined so. What is declared, or read by something else, is refused. */
   remove(stream: string, kind: 'windows' | 'patterns', name: string): Promise<DefineOutcome>;
