@@ -60,6 +60,8 @@ export interface EngineParts {
   readonly log: EngineLog;
   /** Wall clock, ms. */
   readonly now: () => number;
+  /** Clock that nobody sets, ms. */
+  readonly monotonic: () => number;
   /** Default `RESULTS_AT_ONCE`. */
   readonly resultsAtOnce?: number | undefined;
 }
@@ -178,7 +180,7 @@ export class StreamEngine {
           this.arrived(seq, arrivalMs);
           if (book === undefined) return [];
           const before = book.watermark;
-          book.observe({ kind: 'events', partition, tsMax: tsMs }, arrivalMs);
+          book.brings(partition, tsMs, arrivalMs, this.parts.monotonic());
           const { watermark } = book;
           return its.begin(watermark > before ? [{ kind: 'advance', seq, stream: index, watermark }] : []);
         },
@@ -242,7 +244,7 @@ export class StreamEngine {
       durable,
       steps: () => {
         this.arrived(seq, record.nowMs);
-        return its.begin(tickSteps(this.plan, this.books, record, seq));
+        return its.begin(tickSteps(this.plan, this.books, record, { seq, clockMs: this.parts.monotonic() }));
       },
       refused: (steps) => its.refuse(steps),
       keep: () => its.keep(record.nowMs),
