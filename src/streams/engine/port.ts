@@ -22,6 +22,8 @@ export const STREAM_REFUSALS = {
   mediaType: { status: 415, retry: false },
   /** No thread could decode it, or apply it: it is kept as a dead letter, as a whole. */
   undecodable: { status: 422, retry: false },
+  /** More is asked than can be answered in time. */
+  asked: { status: 503, retry: true },
   /** More bytes than `pendingBytesMax` wait to be applied. */
   pending: { status: 429, retry: true },
   /** State is at its limit and the policy is `refuse`. */
