@@ -77,6 +77,7 @@ async function run(variant: Variant, bodies: readonly Uint8Array[]): Promise<num
     threads: (parts) => new LocalThreads(parts),
     log: { error: () => undefined, warn: () => undefined, info: () => undefined },
     now: () => 0,
+    monotonic: () => 0,
   });
   const heading = {
     format: 'ndjson',

@@ -87,6 +87,7 @@ function openWith(definition: StreamDefinition, threads: (made: CountedThreads) 
     },
     log: { error: console.error, warn: () => undefined, info: () => undefined },
     now: () => 0,
+    monotonic: () => 0,
   });
 }
 

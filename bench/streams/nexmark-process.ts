@@ -64,6 +64,7 @@ async function run(query: NexmarkQuery, batches: readonly FeedBatch[]): Promise<
     },
     log: silent,
     now: () => nowMs,
+    monotonic: () => nowMs,
   });
   const heading = { partition: '', position: '', batchId: '', traceparent: '', correlationId: '' };
   collectGarbage();

@@ -127,6 +127,7 @@ async function run(job: Job, format: WireFormat, batches: readonly Uint8Array[],
     },
     log: silent,
     now: () => 0,
+    monotonic: () => 0,
   });
   const heading = { partition: '', position: '', batchId: '', traceparent: '', correlationId: '' };
   const pending: Promise<unknown>[] = [];

@@ -18,7 +18,7 @@ const USAGE = `millrace: an MCP server runtime
   millrace <command> --help             more about one command
   millrace --version
 
-Options come from millrace.config.{ts,js,mjs,json,yaml,yml} in the working directory (or --config FILE), then from
+Options come from millrace.config.{ts,mts,js,mjs,json,yaml,yml} in the working directory (or --config FILE), then from
 MILLRACE_* variables, then from flags; the later wins.
 Exit codes: 0 done, 1 failed, 64 wrong command line, 69 no answer, 73 folder not usable, 78 configuration
 refused for what a file or a variable says.

@@ -11,7 +11,7 @@ import { pathToFileURL } from 'node:url';
 import { OPTIONS } from './options.ts';
 import { modulesFrom } from './reducer-modules.ts';
 
-export const FILE_EXTENSIONS = ['.ts', '.js', '.mjs', '.json', '.yaml', '.yml'] as const;
+export const FILE_EXTENSIONS = ['.ts', '.mts', '.js', '.mjs', '.json', '.yaml', '.yml'] as const;
 
 /** Whether it can be read, by its name. */
 export const isConfigFile = (path: string): boolean => (FILE_EXTENSIONS as readonly string[]).includes(extname(path));

@@ -137,6 +137,7 @@ async function openLocal({ log, settings }: StreamsPorts, declared: Declared, th
     threads: () => threads,
     log,
     now: Date.now,
+    monotonic: () => performance.now(),
     goesOnBehindSinks: true,
   });
   return { service, listOwn: () => (service.starting ? [] : service.list()), close };

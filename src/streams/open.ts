@@ -46,6 +46,8 @@ export interface StreamsOptions {
   readonly log: EngineLog;
   /** Wall clock, ms. */
   readonly now: () => number;
+  /** Clock that nobody sets, ms: for how long a source has been silent. */
+  readonly monotonic: () => number;
   /** Results of a shard that one step of time may have at once. Default `RESULTS_AT_ONCE`. */
   readonly resultsAtOnce?: number | undefined;
   /** It is open though its start waits for a sink that has to catch up: it refuses batches meanwhile, and says why. */
@@ -76,7 +78,7 @@ const NO_PLAN: Plan = { epoch: 0, shards: 1, streams: [], groups: [], operators:
 
 /** Rejects with `DefinitionProblem`, or when a store or a connector cannot be opened. */
 export async function openStreams(options: StreamsOptions): Promise<OpenStreams> {
-  const { checkpointMs, log, logBytesMax, now, resultsAtOnce, shards, tickMs } = options;
+  const { checkpointMs, log, logBytesMax, monotonic, now, resultsAtOnce, shards, tickMs } = options;
   const reducers = new Map<string, Reducer>();
   const parts = new OperatorParts(reducers);
   const threads = options.threads(parts);
@@ -84,7 +86,7 @@ export async function openStreams(options: StreamsOptions): Promise<OpenStreams>
   const folder = new SpillFolder(stores.dataDir);
   const alerts = new AlertBook({ log });
   const { deadLetters, eventLog } = stores;
-  const engineParts = { threads, eventLog, deadLetters, log, now, resultsAtOnce };
+  const engineParts = { threads, eventLog, deadLetters, log, now, monotonic, resultsAtOnce };
   const outcomes = new Outcomes(NO_PLAN, {
     alerts,
     counted: (stream, results) => engine.counted(stream, results),
@@ -335,9 +337,9 @@ class Clock {
   }
 
   #idle(): { stream: string; partition: string }[] {
-    const nowMs = this.#options.now();
+    const clockMs = this.#engine.parts.monotonic();
     return this.#engine.books.flatMap((book) =>
-      book.silent(nowMs).map((partition) => ({ stream: book.plan.name, partition })),
+      book.silent(clockMs).map((partition) => ({ stream: book.plan.name, partition })),
     );
   }
 

@@ -9,7 +9,7 @@ import { type Cleanup, type Files, folderWith } from '../config/sources.ts';
 import { inProcess } from './millrace.ts';
 
 const CLICKS = '{name: clicks, schema: {fields: {n: number}}}';
-const ENDINGS = '.ts, .js, .mjs, .json, .yaml, .yml';
+const ENDINGS = '.ts, .mts, .js, .mjs, .json, .yaml, .yml';
 
 interface Checked {
   readonly code: number;
@@ -91,6 +91,12 @@ describe('a file of stream definitions', () => {
       'millrace: c.yaml: cannot be read: Tabs are not allowed as indentation at line 2, column 1',
       '',
     ]);
+  });
+
+  test('may be called .mts, as what is said of a .ts outside of an ES module package advises', async (context) => {
+    const text = 'export default { name: "a", schema: { fields: { n: "number" } } } as const;\n';
+    const files = { 'package.json': '{}', 'a.mts': text };
+    assert.deepEqual(await checked(context, files, 'a.mts'), { code: 0, err: '' });
   });
 
   test('that is a module without a default export is told so', async (context) => {

@@ -149,7 +149,7 @@ describe('the configuration file', () => {
     assert.deepEqual(await problems('list.json'), ['list.json: the configuration: must be an object of options']);
     assert.deepEqual(await problems('gone.yaml'), ['--config gone.yaml: there is no such file']);
     assert.deepEqual(await problems('a.toml'), [
-      '--config a.toml: must be a file that ends in .ts, .js, .mjs, .json, .yaml, .yml',
+      '--config a.toml: must be a file that ends in .ts, .mts, .js, .mjs, .json, .yaml, .yml',
     ]);
     assert.deepEqual(await problemsOf(() => load(join(folder, 'two'))), [
       'millrace.config.json, millrace.config.yaml: only one configuration file is allowed in a folder',

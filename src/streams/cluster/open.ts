@@ -48,7 +48,7 @@ const LOOKS_PER_READING = 20;
 const YIELD_MS_MAX = 15_000;
 const TELL_MS_MAX = 1_000;
 
-export interface ClusterOptions extends Omit<StreamsOptions, 'threads' | 'now' | 'stores'> {
+export interface ClusterOptions extends Omit<StreamsOptions, 'threads' | 'now' | 'monotonic' | 'stores'> {
   readonly leases: Leases;
   readonly membership: Membership;
   readonly peers: Peers;
@@ -97,10 +97,13 @@ export async function openClusterStreams(options: ClusterOptions): Promise<OpenC
           stores: () => stores(definitions),
           threads: (parts) => threads(0, parts),
           now,
+          monotonic,
           goesOnBehindSinks: true,
         });
   return new ClusterNode(options, units, local);
 }
+
+const monotonic = (): number => performance.now();
 
 class ClusterNode implements OpenClusterStreams {
   readonly service: ClusterStreams;
@@ -117,7 +120,6 @@ class ClusterNode implements OpenClusterStreams {
     this.#options = options;
     this.#local = local;
     const { askMsMax, leases, log, membership, peers } = options;
-    const monotonic = (): number => performance.now();
     this.#routes = units.map((unit, i) => {
       const ownership = new UnitOwnership(unit, {
         leases,

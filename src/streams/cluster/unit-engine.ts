@@ -216,6 +216,7 @@ async function openReleasing(
   try {
     const streams = await openStreams({
       ...its,
+      monotonic: its.now,
       shards,
       logBytesMax,
       checkpointMs,

@@ -15,7 +15,7 @@ import type { StreamEngine } from './engine.ts';
 import { refusalOf } from './intake/intake.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import { type DefineOutcome, StreamRefusal } from './port.ts';
-import { type Declaration, without } from './removal.ts';
+import { checkNotDeclared, type Declaration, without } from './removal.ts';
 
 const RETRY_AFTER_MS = 1000;
 
@@ -40,7 +40,11 @@ export class Definitions {
     return this.#lifecycle.definitions;
   }
 
-  /** Adds one, or puts it in the place of the one of its name. Rejects with `StreamRefusal`. */
+  get #declaration(): Declaration {
+    return { definitions: this.#lifecycle.declared, placeOf: this.#ports.placeOf };
+  }
+
+  /** Adds one, or puts it in the place of the one of its name that came by a call. Rejects with `StreamRefusal`. */
   define(stream: string, kind: Defined['kind'], definition: unknown): Promise<DefineOutcome> {
     return this.#inTurn(async () => {
       this.#engine.bookNamed(stream);
@@ -48,6 +52,7 @@ export class Definitions {
       // A definition without a name does not get past the checks.
       const name = String((definition as { name?: unknown } | null)?.name);
       const added: Defined = { stream, kind, name };
+      checkNotDeclared(added, this.#declaration, 'replaced');
       const definitions = before.map((each) => {
         if (each.name !== stream) return each;
         const others = (each[kind] ?? []).filter((other) => other.name !== name);
@@ -67,9 +72,7 @@ export class Definitions {
   remove(stream: string, kind: Defined['kind'], name: string): Promise<DefineOutcome> {
     return this.#inTurn(async () => {
       this.#engine.bookNamed(stream);
-      const { declared, inForce } = this.#lifecycle;
-      const { placeOf } = this.#ports;
-      return this.#putInForce(without({ stream, kind, name }, inForce, { definitions: declared, placeOf }));
+      return this.#putInForce(without({ stream, kind, name }, this.#lifecycle.inForce, this.#declaration));
     });
   }
 

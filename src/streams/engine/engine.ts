@@ -60,6 +60,8 @@ export interface EngineParts {
   readonly log: EngineLog;
   /** Wall clock, ms. */
   readonly now: () => number;
+  /** Clock that nobody sets, ms. */
+  readonly monotonic: () => number;
   /** Default `RESULTS_AT_ONCE`. */
   readonly resultsAtOnce?: number | undefined;
 }
@@ -87,7 +89,7 @@ export class StreamEngine {
   /** Why what the log holds cannot be applied; null while it can. */
   #failure: Error | null = null;
   readonly #intake = new Intake(this);
-  readonly #queries = new Map<number, (answer: Answer | null) => void>();
+  readonly #queries = new Map<number, (answer: Answer | StreamRefusal | null) => void>();
   #queryId = 0;
   /** Poison events on their way to where they are kept. */
   readonly burials: Burials;
@@ -117,6 +119,7 @@ export class StreamEngine {
       apart: (stream) => this.outcomes.derivations.graph.apart(stream),
       results: (chunks, reports) => this.#results(chunks, reports),
       answered: (outcome, asked) => this.#answered(outcome, asked),
+      now: parts.monotonic,
       broken: (error) => {
         this.state = 'broken';
         const why = error instanceof Error ? error.message : String(error);
@@ -178,7 +181,7 @@ export class StreamEngine {
           this.arrived(seq, arrivalMs);
           if (book === undefined) return [];
           const before = book.watermark;
-          book.observe({ kind: 'events', partition, tsMax: tsMs }, arrivalMs);
+          book.brings(partition, tsMs, arrivalMs, this.parts.monotonic());
           const { watermark } = book;
           return its.begin(watermark > before ? [{ kind: 'advance', seq, stream: index, watermark }] : []);
         },
@@ -242,7 +245,7 @@ export class StreamEngine {
       durable,
       steps: () => {
         this.arrived(seq, record.nowMs);
-        return its.begin(tickSteps(this.plan, this.books, record, seq));
+        return its.begin(tickSteps(this.plan, this.books, record, { seq, clockMs: this.parts.monotonic() }));
       },
       refused: (steps) => its.refuse(steps),
       keep: () => its.keep(record.nowMs),
@@ -315,21 +318,27 @@ export class StreamEngine {
 
   /**
    * Rows of open windows, from all shards; null when the plan has changed before the look, or the streams have ended.
+   * Rejects with `StreamRefusal` when too much is asked.
    */
   async ask(operator: number, query: Extract<Step, { kind: 'query' }>['query']): Promise<Answer | null> {
     if (this.state !== 'running') throw new StreamRefusal('stopped', `the streams are ${this.state}`, RETRY_AFTER_MS);
     this.#queryId += 1;
     const id = this.#queryId;
-    return new Promise((resolve) => {
+    const answer = await new Promise<Answer | StreamRefusal | null>((resolve) => {
       this.#queries.set(id, resolve);
       this.pipeline.ask({ kind: 'query', id, operator, query });
     });
+    if (answer instanceof StreamRefusal) throw answer;
+    return answer;
   }
 
-  #answered(outcome: Pick<RoundOutcome, 'queries' | 'unasked'> | null, asked: readonly number[]): void {
+  #answered(outcome: Pick<RoundOutcome, 'queries' | 'unasked'> | StreamRefusal | null, asked: readonly number[]): void {
     for (const id of asked) {
       const isOf = (each: { readonly id: number }): boolean => each.id === id;
-      const answer = outcome && { rows: outcome.queries.filter(isOf), unasked: outcome.unasked.filter(isOf) };
+      const answer =
+        outcome === null || outcome instanceof StreamRefusal
+          ? outcome
+          : { rows: outcome.queries.filter(isOf), unasked: outcome.unasked.filter(isOf) };
       this.#queries.get(id)?.(answer);
       this.#queries.delete(id);
     }

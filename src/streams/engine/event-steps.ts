@@ -10,14 +10,13 @@ import type { StreamBook } from './intake/books.ts';
 import { partitionOf } from './intake/intake.ts';
 import type { DecodeResult, Step } from './task.ts';
 
-/** `counts`: its events do, not its time alone. */
+/** `counts`: its events do, not its time alone. `clockMs`: of the clock that nobody sets. */
 export function eventSteps(
   plan: Plan,
   book: StreamBook,
   record: EventsRecord,
-  seq: number,
   decoded: DecodeResult | null,
-  counts: boolean,
+  { clockMs, counts, seq }: { readonly seq: number; readonly counts: boolean; readonly clockMs: number },
 ): readonly Step[] {
   if (record.position !== '') notePlace(book.positions, record);
   if (decoded === null || decoded.accepted === 0) return [];
@@ -27,7 +26,7 @@ export function eventSteps(
   const provenance = { seq, source, partition, arrivalMs, traceparent, correlationId };
   const { batch, partials } = decoded;
   const steps: Step[] = counts ? [{ kind: 'events', seq, stream, batch, partials, provenance, watermark }] : [];
-  book.observe({ kind: 'events', partition: partitionOf(record), tsMax: decoded.tsMax }, arrivalMs);
+  book.brings(partitionOf(record), decoded.tsMax, arrivalMs, clockMs);
   if (book.watermark > watermark) steps.push({ kind: 'advance', seq, stream, watermark: book.watermark });
   if (book.plan.onFull === 'evict-idle') {
     const { shards } = plan;

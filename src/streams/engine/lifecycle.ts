@@ -97,7 +97,7 @@ export class Lifecycle {
     // How much state there is: a stream that is full is so from the first batch.
     if (checkpoint !== null) await engine.shards.round([], Number.POSITIVE_INFINITY);
     await engine.passOverLost(() => this.#makeRoom());
-    for (const book of engine.books) book.observe({ kind: 'restarted' }, engine.parts.now());
+    for (const book of engine.books) book.observe({ kind: 'restarted' }, engine.parts.monotonic());
     await this.#declare(definitions);
     engine.checkStarting();
     engine.state = 'running';

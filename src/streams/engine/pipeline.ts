@@ -16,7 +16,8 @@
 import { Changes } from '../../waiting.ts';
 import { type Entry, isBegun, isDerived, isSettled, type Moving, movingOf } from './pipeline-entry.ts';
 import { StreamRefusal } from './port.ts';
-import { idsOf, type QueryStep, Round, type RoundPorts } from './round.ts';
+import { QUESTIONS_MAX, type QueryStep, Questions, WAIT_MS_MAX } from './questions.ts';
+import { type Answers, idsOf, Round, type RoundPorts } from './round.ts';
 import type { RoundOutcome } from './shards/round-outcome.ts';
 import { type DecodeResult, mayPass, type StreamThreads } from './task.ts';
 
@@ -36,6 +37,10 @@ export interface PipelinePorts extends RoundPorts {
   readonly threads: StreamThreads;
   /** Streams whose records see what is derived from those of this one (`FeedGraph`). */
   apart(stream: number): ReadonlySet<number>;
+  /** `asked`: ids of the queries that were to be answered; null: there is no answer to any of them. */
+  answered(outcome: Answers | StreamRefusal | null, asked: readonly number[]): void;
+  /** Clock that nobody sets, ms. */
+  now(): number;
   /** The shards can no longer be worked on. */
   broken(error: unknown): void;
 }
@@ -49,7 +54,7 @@ export class Pipeline {
   /** The work of a barrier is under way: not even questions are answered. */
   #working = false;
   #stopped = false;
-  readonly #queries: QueryStep[] = [];
+  readonly #questions = new Questions();
   #gatherUntilMs = 0;
   readonly #changes = new Changes();
 
@@ -100,14 +105,29 @@ export class Pipeline {
 
   /** Answered from the state after the records applied so far. */
   ask(step: QueryStep): void {
-    this.#queries.push(step);
+    if (this.#questions.isFull) this.#ports.answered(crowded(`${QUESTIONS_MAX} questions wait`), [step.id]);
+    else this.#questions.add(step, this.#ports.now());
     if (this.#stopped) this.dropQuestions();
     this.#pump();
   }
 
+  /** Of the next round. */
+  #takeQuestions(): readonly QueryStep[] {
+    const { asked, overdue } = this.#questions.take(this.#ports.now());
+    if (overdue.length > 0) {
+      this.#ports.answered(crowded(`others are answered first for ${WAIT_MS_MAX} ms already`), overdue);
+    }
+    return asked;
+  }
+
+  #answered(outcome: Answers | null, asked: readonly QueryStep[]): void {
+    this.#questions.answered(outcome?.queries ?? []);
+    this.#ports.answered(outcome, idsOf(asked));
+  }
+
   /** What was asked is not answered: there is another plan now. */
   dropQuestions(): void {
-    this.#ports.answered(null, idsOf(this.#queries.splice(0)));
+    this.#ports.answered(null, this.#questions.drop());
   }
 
   /**
@@ -241,7 +261,7 @@ export class Pipeline {
   #next(): NextRound | null {
     if (this.#stopped || this.#gathers()) return null;
     const entries = this.#takeReady();
-    const queries = this.#queries.splice(0);
+    const queries = this.#takeQuestions();
     return entries.length === 0 && queries.length === 0 ? null : { entries, queries };
   }
 
@@ -252,7 +272,8 @@ export class Pipeline {
       const round = new Round(entries, {
         ports: this.#ports,
         refused: (moving, steps) => this.#refuse(moving, steps),
-        questions: this.#queries,
+        questions: () => this.#takeQuestions(),
+        answered: (outcome, asked) => this.#answered(outcome, asked),
         ended: () => (this.#stopped ? stopping() : null),
       });
       const reports = await round.apply(queries);
@@ -306,5 +327,8 @@ export class Pipeline {
     return this.#queue.splice(0, count);
   }
 }
+
+const crowded = (why: string): StreamRefusal =>
+  new StreamRefusal('asked', `too much is asked at once: ${why}`, RETRY_AFTER_MS);
 
 const stopping = (): StreamRefusal => new StreamRefusal('stopped', 'the streams are stopping', RETRY_AFTER_MS);

@@ -22,6 +22,8 @@ export const STREAM_REFUSALS = {
   mediaType: { status: 415, retry: false },
   /** No thread could decode it, or apply it: it is kept as a dead letter, as a whole. */
   undecodable: { status: 422, retry: false },
+  /** More is asked than can be answered in time. */
+  asked: { status: 503, retry: true },
   /** More bytes than `pendingBytesMax` wait to be applied. */
   pending: { status: 429, retry: true },
   /** State is at its limit and the policy is `refuse`. */
@@ -252,7 +254,7 @@ export interface Streams {
   query(query: WindowQuery): Promise<WindowAnswer>;
   /** Newest first. Throws or rejects with `StreamRefusal` for a stream that is not there. */
   alerts(filter: AlertFilter): readonly RaisedAlert[] | Promise<readonly RaisedAlert[]>;
-  /** Adds or replaces a window or pattern of a stream. */
+  /** Adds a window or pattern to a stream, or replaces one that was defined so. What is declared is refused. */
   define(stream: string, kind: 'windows' | 'patterns', definition: unknown): Promise<DefineOutcome>;
   /** Removes a window or pattern that was defined by a call. Refused for one that is declared, or read by something. */
   remove(stream: string, kind: 'windows' | 'patterns', name: string): Promise<DefineOutcome>;

@@ -1,8 +1,8 @@
 /**
  * What is in force without a window or pattern that came by a call.
  *
- * Role: pure, beside `definitions.ts`. What is declared stays: the next start would have it again. So does what something
- * else reads. The stream is left as it is declared where nothing of it was defined, so that the next start changes nothing.
+ * Role: pure, beside `definitions.ts`. What is declared stays, and stays what it is: the next start would have it again. So
+ * does what something else reads. The stream is left as it is declared where nothing of it was defined, so that the next start changes nothing.
  */
 import type { StreamDefinition } from '../define/definition.ts';
 import { at } from '../define/definition-problem.ts';
@@ -20,7 +20,7 @@ export interface Declaration {
 /** Throws `StreamRefusal` when it is not there, is declared, or is read. */
 export function without(one: Defined, { defined, definitions }: InForce, declared: Declaration): InForce {
   const { kind, name, stream } = one;
-  const noun = kind === 'windows' ? 'window' : 'pattern';
+  const noun = nounOf(kind);
   const now = definitions.find((each) => each.name === stream);
   const known = (now?.[kind] ?? []).map((each) => each.name);
   if (now === undefined || !known.includes(name)) {
@@ -28,23 +28,34 @@ export function without(one: Defined, { defined, definitions }: InForce, declare
     const text = `stream ${stream} has no ${noun} ${JSON.stringify(name.slice(0, 64))}; ${there}`;
     throw new StreamRefusal('unknown', text);
   }
-  const own = declared.definitions.find((each) => each.name === stream)?.[kind];
-  const index = own?.findIndex((each) => each.name === name) ?? -1;
-  if (index >= 0) {
-    const place = at(at(declared.placeOf(stream), kind), index);
-    const text = `${noun} ${name} is declared (${place}): only what was defined by a call can be removed`;
-    throw new StreamRefusal('invalid', text);
-  }
+  checkNotDeclared(one, declared, 'removed');
   const readers = readersOf(now, name);
   if (readers.length > 0) {
     throw new StreamRefusal('invalid', `${noun} ${name} cannot be removed: it is read by ${readers.join(', ')}`);
   }
   const left = now[kind]?.filter((each) => each.name !== name);
+  const own = declared.definitions.find((each) => each.name === stream)?.[kind];
   const rest = { ...now, [kind]: left?.length === 0 ? own : left } as StreamDefinition;
   return {
     definitions: definitions.map((each) => (each === now ? rest : each)),
     defined: allBut(one, defined),
   };
+}
+
+const nounOf = (kind: Defined['kind']): string => (kind === 'windows' ? 'window' : 'pattern');
+
+/** Throws `StreamRefusal`, which says where it is. */
+export function checkNotDeclared(
+  { kind, name, stream }: Defined,
+  { definitions, placeOf }: Declaration,
+  done: 'removed' | 'replaced',
+): void {
+  const own = definitions.find((each) => each.name === stream)?.[kind];
+  const index = own?.findIndex((each) => each.name === name) ?? -1;
+  if (index < 0) return;
+  const place = at(at(placeOf(stream), kind), index);
+  const text = `${nounOf(kind)} ${name} is declared (${place}): only what was defined by a call can be ${done}`;
+  throw new StreamRefusal('invalid', text);
 }
 
 /** What says that it takes its results; sinks that name none take whatever the stream has. */

@@ -7,11 +7,10 @@
  * so those of a record's events, which come before its time, have a number of their own when that goes on in parts.
  */
 import { keepLeftOut, type Moving } from './pipeline-entry.ts';
+import type { QueryStep } from './questions.ts';
 import type { RoundOutcome } from './shards/round-outcome.ts';
 import { type TimeParts, type TimeStep, timeOf } from './shards/time-parts.ts';
 import type { ResultChunk, ShardReport, Step } from './task.ts';
-
-export type QueryStep = Extract<Step, { kind: 'query' }>;
 
 export type Answers = Pick<RoundOutcome, 'queries' | 'unasked'>;
 
@@ -28,16 +27,16 @@ export interface RoundPorts {
   readonly timeParts: () => Pick<TimeParts, 'mayBeLong' | 'missed' | 'next' | 'seqOf'>;
   /** Results, in order, and what shards say of them; resolves when there is room for more. */
   results(chunks: readonly ResultChunk[], reports: readonly ShardReport[]): Promise<void>;
-  /** `asked`: ids of the queries that were to be answered; null: there is no answer to any of them. */
-  answered(outcome: Answers | null, asked: readonly number[]): void;
 }
 
 export interface RoundParts {
   readonly ports: RoundPorts;
   /** Steps of the record that could not be applied. */
   refused(moving: Moving, steps: RoundOutcome['refused']): void;
-  /** That wait: those answered are taken out. */
-  readonly questions: QueryStep[];
+  /** Those whose turn it is, of those that wait. */
+  questions(): readonly QueryStep[];
+  /** Null: there is no answer to any of them. */
+  answered(outcome: Answers | null, asked: readonly QueryStep[]): void;
   /** Why nothing goes on; null: it does. */
   ended(): Error | null;
 }
@@ -76,7 +75,7 @@ export class Round {
 
   /** Resolves with what shards say of the records, when all is applied and told. */
   async apply(queries: readonly QueryStep[]): Promise<readonly ShardReport[]> {
-    const { answered, timeParts } = this.#parts.ports;
+    const { timeParts } = this.#parts.ports;
     for (const [i, moving] of this.#entries.entries()) {
       if (moving.state !== 'ready') continue;
       this.#begun = i + 1;
@@ -95,7 +94,7 @@ export class Round {
     this.#begun = this.#entries.length;
     const outcome = await this.#round(queries);
     await this.#tell();
-    if (queries.length > 0) answered(outcome, idsOf(queries));
+    if (queries.length > 0) this.#parts.answered(outcome, queries);
     return this.#reports;
   }
 
@@ -104,7 +103,7 @@ export class Round {
    * applied: then the step as a whole is tried, and is left out if it cannot be applied either.
    */
   async #upTo(step: TimeStep): Promise<boolean> {
-    const { ended, ports, questions } = this.#parts;
+    const { answered, ended, ports, questions } = this.#parts;
     const parts = ports.timeParts();
     await this.#round(NO_QUESTIONS);
     let next: TimeStep | null = await parts.next(step, this.#part + 2);
@@ -114,17 +113,26 @@ export class Round {
       await this.#tell();
       this.#steps.push(next);
       this.#rows = Number.POSITIVE_INFINITY;
-      const asked = [...questions];
-      const outcome = await this.#round(asked);
-      await this.#tell();
-      if (asked.length > 0) ports.answered(outcome, idsOf(asked));
-      questions.splice(0, asked.length);
+      const asked = questions();
+      const outcome = await this.#partAsked(asked);
+      if (asked.length > 0) answered(outcome, asked);
       const end = ended();
       if (end !== null) throw end;
       if (outcome.refused.has(next)) return false;
       next = await parts.next(step, this.#part + 1);
     }
     return true;
+  }
+
+  async #partAsked(asked: readonly QueryStep[]): Promise<RoundOutcome> {
+    try {
+      const outcome = await this.#round(asked);
+      await this.#tell();
+      return outcome;
+    } catch (error) {
+      this.#parts.answered(null, asked);
+      throw error;
+    }
   }
 
   /** What is known of the step's record has the number of a part. */

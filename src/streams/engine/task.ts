@@ -250,6 +250,8 @@ export interface QueryRows {
   readonly order: readonly number[];
   /** Lines that no room was left for are missing. */
   readonly isCut: boolean;
+  /** Thread time it took. */
+  readonly us: number;
 }
 
 /** State of one stream in one shard. What it shares with another stream, for a join, is of both. */

@@ -12,14 +12,14 @@ export function tickSteps(
   plan: Plan,
   books: readonly StreamBook[],
   { idle, nowMs }: TickRecord,
-  seq: number,
+  { clockMs, seq }: { readonly seq: number; readonly clockMs: number },
 ): readonly Step[] {
   const steps: Step[] = [{ kind: 'tick', seq, nowMs }];
   for (const { stream, partition } of idle) {
     const book = books.find((each) => each.plan.name === stream);
     if (book === undefined) continue;
     const before = book.watermark;
-    book.observe({ kind: 'idle', partitions: [partition] }, nowMs);
+    book.observe({ kind: 'idle', partitions: [partition] }, clockMs);
     const { watermark } = book;
     if (watermark > before) steps.push({ kind: 'advance', seq, stream: book.plan.index, watermark });
   }

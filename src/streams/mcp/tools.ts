@@ -224,7 +224,7 @@ function defineOperatorTool(streams: Streams, kind: keyof typeof NOUNS, schema: 
     {
       name: `${noun}_define`,
       title: `Define a ${noun}`,
-      description: `Adds a ${noun} to a stream, or replaces the one of that name. It sees events from now on.`,
+      description: `Adds a ${noun} to a stream, or replaces the one of that name that was defined so. It sees events from now on.`,
       run: 'inline',
       callerRuns: false,
       annotations: DEFINES,

@@ -8,8 +8,8 @@
  * counts again, and what it brings from before the watermark is late.
  *
  * A partition is idle from when the log says so (a tick that names it), so a replay decides alike. Which ones to name is
- * `silentPartitions`: those silent for `idleAfterMs` of a clock that stands still while the source, or that partition,
- * is paused by backpressure, and that begins anew at a restart. A paused source is not silent, it is not being asked
+ * `silentPartitions`: those silent for `idleAfterMs` of a monotonic clock that stands still while the source, or that
+ * partition, is paused by backpressure, and that begins anew at a restart. A paused source is not silent, it is not being asked
  * (FLINK-36751): leaving it out would make what it still holds late. One that was refused counts as paused for
  * `REFUSED_PAUSE_MS` from its latest refusal, however short the idle limit: it is taken again, or asks again, or it gave up
  * and holds the watermark no longer than that.
@@ -47,7 +47,7 @@ export interface WatermarkTracker {
   maxTs: number;
   /** In the order they appeared. */
   readonly partitions: Map<string, PartitionTime>;
-  /** Log time since when the whole source is paused, and how long it was before. */
+  /** Since when the whole source is paused, and how long it was before. */
   pausedSinceMs: number | null;
   pausedMs: number;
 }
@@ -68,7 +68,7 @@ export function createTracker(): WatermarkTracker {
   return { watermark: -Infinity, maxTs: -Infinity, partitions: new Map(), pausedSinceMs: null, pausedMs: 0 };
 }
 
-/** Takes the event in; returns the watermark after it. `nowMs`: log time. */
+/** Takes the event in; returns the watermark after it. `nowMs`: of a clock that nobody sets, of this process. */
 export function track(tracker: WatermarkTracker, options: WatermarkOptions, event: TimeEvent, nowMs: number): number {
   switch (event.kind) {
     case 'events':
@@ -99,17 +99,10 @@ export function silentPartitions(tracker: WatermarkTracker, options: WatermarkOp
   if (options.idleAfterMs === 0 || tracker.pausedSinceMs !== null) return silent;
   const clock = clockOf(tracker, nowMs);
   for (const [name, partition] of tracker.partitions) {
-    followBack(partition, clock);
     if (partition.idle || partition.pausedAtMs !== null) continue;
     if (clock - partition.activeAtMs >= options.idleAfterMs) silent.push(name);
   }
   return silent;
-}
-
-/** What is further ahead than a refusal puts it is from a clock that was set back since. */
-function followBack(partition: PartitionTime, clock: number): void {
-  partition.activeAtMs = Math.min(partition.activeAtMs, clock + REFUSED_PAUSE_MS);
-  if (partition.pausedAtMs !== null) partition.pausedAtMs = Math.min(partition.pausedAtMs, clock);
 }
 
 /** Whether events of this time would say anything new of the partition. */
@@ -124,7 +117,7 @@ export function isSilent({ partitions }: WatermarkTracker): boolean {
   return partitions.size > 0;
 }
 
-/** Log time without the time for which the whole source was paused. */
+/** Time without the time for which the whole source was paused. */
 const clockOf = (tracker: WatermarkTracker, nowMs: number): number =>
   (tracker.pausedSinceMs ?? nowMs) - tracker.pausedMs;
 
@@ -198,8 +191,7 @@ function pause(tracker: WatermarkTracker, name: string | null, nowMs: number): v
 
 function resume(tracker: WatermarkTracker, name: string | null, nowMs: number): void {
   if (name === null) {
-    // A wall clock that was set back meanwhile must not make the pause negative.
-    if (tracker.pausedSinceMs !== null) tracker.pausedMs += Math.max(0, nowMs - tracker.pausedSinceMs);
+    if (tracker.pausedSinceMs !== null) tracker.pausedMs += nowMs - tracker.pausedSinceMs;
     tracker.pausedSinceMs = null;
     return;
   }

@@ -76,6 +76,7 @@ async function open({ checkpointMs, dataDir, definitions }: Opening): Promise<vo
     threads: (parts) => new DeadlyThreads(parts),
     log: { error: trouble, warn: trouble, info: () => undefined },
     now: () => nowMs,
+    monotonic: () => nowMs,
   });
   say({ kind: 'opened' });
 }

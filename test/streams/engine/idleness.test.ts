@@ -102,6 +102,26 @@ test('a partition that sends nothing is idle, and what it brings later is late',
   }
 });
 
+test('a wall clock that is set, ahead or back, makes no partition idle, nor keeps one from it', async () => {
+  let clockMs = 5000;
+  const rig = await openRig([STREAM], { monotonic: () => clockMs });
+  try {
+    await begin(rig);
+    for (const stepMs of [3_600_000, -7_200_000, 3_600_000]) {
+      rig.nowMs += stepMs;
+      rig.tick();
+      assert.deepEqual(await send(rig, 'b', 10_001), TAKEN);
+    }
+    rig.nowMs -= 7_200_000;
+    clockMs += IDLE_MS;
+    await send(rig, 'a', 20_001);
+    rig.tick();
+    assert.deepEqual(await send(rig, 'b', 10_002), LATE);
+  } finally {
+    await rig.close();
+  }
+});
+
 test('a partition that was refused is not idle while it goes on asking', async () => {
   const { rig, threads } = await heldRig();
   try {

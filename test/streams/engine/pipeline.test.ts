@@ -53,6 +53,7 @@ function pipelineOf(round: () => Promise<void>, more: Partial<PipelinePorts> = {
     apart: () => new Set(),
     results: () => Promise.resolve(),
     answered: () => undefined,
+    now: () => 0,
     broken: () => undefined,
     ...more,
   });

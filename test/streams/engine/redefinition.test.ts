@@ -193,7 +193,7 @@ test('an alert whose state is gone is not raised any more, one that goes on is',
   await rig.close();
 });
 
-test('what is wrong with a definition by a call is told at its place there, or where others need it', async () => {
+test('what is wrong with a definition by a call is told at its place there, or where it is declared', async () => {
   const other: StreamDefinition = { ...DECLARED, name: 'first', windows: [] };
   const alerts = [{ name: 'high', on: 'own', when: 'total > 1' }];
   const rig = await openRig([other, { ...DECLARED, alerts }], { stores: lastingStores() });
@@ -202,7 +202,7 @@ test('what is wrong with a definition by a call is told at its place there, or w
   try {
     await refused(tumbling('w', 0), /^definition\.sizeMs: 0, expected /);
     await refused(tumbling('w', 5, 'z'), /^definition\.aggregates\.total\.of: "z" /);
-    await refused({ ...tumbling('own', 5), aggregates: { n: 'count' } }, /^s\.alerts\[0\]\.when: "total > 1" /);
+    await refused(tumbling('own', 5), /^window own is declared \(s\.windows\[0\]\): only .* can be replaced$/);
     await refused(tumbling('high', 5), /^definition\.name: "high", expected a name .*: s\.alerts\[0\]\.name is there$/);
     await refused(7, /^definition: 7, expected an object/);
     const [first] = alerts;

@@ -184,7 +184,7 @@ test('the last one that was defined leaves the stream as it is declared: the nex
   await rig.close();
 });
 
-test('what is declared, not there, or read by something is refused, by name, and stays', async () => {
+test('what is declared, not there, or read by something is refused, by name, and stays what it is', async () => {
   const placeOf = (stream: string): string => `more.yaml: streams[${stream === 's' ? 0 : 1}]`;
   const rig = await openRig([DECLARED], { placeOf });
   const refused = (kind: 'windows' | 'patterns', name: string, refusal: string, message: string): Promise<void> =>
@@ -192,9 +192,13 @@ test('what is declared, not there, or read by something is refused, by name, and
   const only = 'only what was defined by a call can be removed';
   await refused('windows', 'odd', 'invalid', `window odd is declared (more.yaml: streams[0].windows[1]): ${only}`);
   await refused('patterns', 'rise', 'invalid', `pattern rise is declared (more.yaml: streams[0].patterns[0]): ${only}`);
-  // In the place of a declared one, which the next start has again.
-  await rig.service.define('s', 'windows', { ...WINDOW, name: 'odd' });
-  await refused('windows', 'odd', 'invalid', `window odd is declared (more.yaml: streams[0].windows[1]): ${only}`);
+  const declared = rig.service.definitions;
+  await assert.rejects(rig.service.define('s', 'windows', { ...WINDOW, name: 'odd' }), {
+    refusal: 'invalid',
+    message:
+      'window odd is declared (more.yaml: streams[0].windows[1]): only what was defined by a call can be replaced',
+  });
+  assert.deepEqual(rig.service.definitions, declared);
   await refused('windows', 'rise', 'unknown', 'stream s has no window "rise"; it has own, odd');
   await rig.service.define('s', 'windows', WINDOW);
   await refused('windows', 'y', 'unknown', 'stream s has no window "y"; it has own, odd, x');

@@ -97,6 +97,7 @@ export async function openRig(
     threads: (parts) => new LocalThreads(parts),
     log: { error: note('error'), warn: note('warn'), info: () => undefined },
     now: () => clock.nowMs,
+    monotonic: options.now ?? ((): number => clock.nowMs),
     ...options,
   });
   return {

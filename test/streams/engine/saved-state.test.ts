@@ -43,9 +43,10 @@ describe('state that was saved', () => {
       assert.deepEqual(await counts(rig, 'w'), new Array(KEYS).fill(2));
       assert.equal(rig.service.plan.shards, 4);
       assert.deepEqual(warnings(rig), ['the number of shards is that of the saved state']);
-      const { operators } = await rig.service.define('s', 'windows', COUNTED.windows?.[0]);
+      const more = { ...COUNTED.windows?.[0], name: 'more', key: ['of', 'k'] };
+      const { operators } = await rig.service.define('s', 'windows', more);
       assert.ok(
-        operators.every(({ kept }) => kept),
+        operators.every(({ kept, name }) => kept || name === 's/more'),
         'nor does a new plan move the keys',
       );
       await rig.close();

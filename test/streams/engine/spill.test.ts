@@ -241,8 +241,8 @@ test('a new plan takes over what is on disk', async () => {
       aggregates: { n: 'count' },
     });
     await play(rig, batches.slice(30, 45));
-    await rig.service.define('payments', 'windows', {
-      name: 'w',
+    await rig.service.define('orders', 'windows', {
+      name: 'new',
       type: 'tumbling',
       sizeMs: 300,
       aggregates: { n: 'count' },

@@ -25,16 +25,14 @@ test('state past its bytes is refused until windows have closed', async () => {
     name: 's',
     schema,
     limits: { stateBytesMax: 2 ** 20 },
-    windows: [
-      {
-        name: 'w',
-        type: 'tumbling',
-        sizeMs: 1000,
-        aggregates: { ...aggregates, p: { fn: 'quantile', of: 'v', q: 0.9 } },
-      },
-    ],
   };
   const rig = await openRig([full, { name: 'other', schema }]);
+  await rig.service.define('s', 'windows', {
+    name: 'w',
+    type: 'tumbling',
+    sizeMs: 1000,
+    aggregates: { ...aggregates, p: { fn: 'quantile', of: 'v', q: 0.9 } },
+  });
   await rig.send('s', eventsOf('k', 20_000, 10));
   assert.equal(await refusalOf(rig.send('s', eventsOf('k', 1, 11))), 'full');
   // Time passes by what is taken elsewhere; here, by a definition that has room for one more.
@@ -209,8 +207,10 @@ test('keys that are let go are told by operator: all that came and are not there
   await rig.settled();
   assert.deepEqual(await evicted(), counts);
   // An operator that begins anew has let nothing go.
-  const other = { name: 'w', type: 'tumbling', sizeMs: 1000, aggregates };
-  await rig.service.define('s', 'windows', other);
+  await rig.abandon();
+  const now = of('evict-idle', KEYS_MAX);
+  const windows = now.windows?.map((each) => (each.name === 'w' ? { ...each, sizeMs: 1000 } : each)) ?? [];
+  rig = await openRig([{ ...now, windows }], { stores, shards: 2 });
   assert.deepEqual(await evicted(), { p: counts['p'], odd: counts['odd'], hot: counts['hot'] });
   await rig.close();
 

@@ -57,7 +57,12 @@ describe('streams over MCP', () => {
   };
 
   before(async () => {
-    served = await serve('auto', { workers: 1, streaming: { shards: 2 }, liveStreams: [STREAM] });
+    // Events that are looked at stay in the log until a checkpoint.
+    served = await serve('auto', {
+      workers: 1,
+      streaming: { shards: 2, checkpointMs: 600_000 },
+      liveStreams: [STREAM],
+    });
     client = new Client({ name: 'v1', version: '1' });
     client.setNotificationHandler(
       ResourceUpdatedNotificationSchema,

@@ -52,19 +52,6 @@ describe('watermark of a stream', () => {
     assert.equal(track(tracker, OPTIONS, idle('a'), 0), 8899);
   });
 
-  test('waits no longer for a partition because the clock was ahead when it came, and was set back', () => {
-    const hour = 3_600_000;
-    const tracker = createTracker();
-    track(tracker, OPTIONS, events('a', 5000), hour);
-    track(tracker, OPTIONS, events('b', 5000), hour);
-    track(tracker, OPTIONS, { kind: 'paused', partition: 'b' }, hour + 1);
-    assert.deepEqual(silentPartitions(tracker, OPTIONS, 0), []);
-    track(tracker, OPTIONS, { kind: 'resumed', partition: 'b' }, 500);
-    const silentAtMs = REFUSED_PAUSE_MS + OPTIONS.idleAfterMs;
-    assert.deepEqual(silentPartitions(tracker, OPTIONS, silentAtMs - 1), []);
-    assert.deepEqual(silentPartitions(tracker, OPTIONS, silentAtMs), ['a', 'b']);
-  });
-
   test('is not moved by batches without an accepted event, by unknown partitions or by times that are no numbers', () => {
     const tracker = after(events('a', 5000), events('b', -Infinity), events('c', Number.NaN), idle('nobody'));
     assert.equal(tracker.watermark, 4899);

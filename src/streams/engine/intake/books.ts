@@ -116,29 +116,34 @@ export class StreamBook {
     return { outOfOrderMs: this.plan.outOfOrderMs, idleAfterMs: this.plan.idleAfterMs };
   }
 
-  /** `nowMs`: log time. */
-  observe(event: TimeEvent, nowMs: number): void {
-    if (event.kind === 'events' && Number.isFinite(event.tsMax)) this.#broughtMs = nowMs;
-    track(this.#tracker, this.#time, event, nowMs);
+  /** `clockMs`, here and below: of the clock that nobody sets. It decides what a tick names, and nothing else. */
+  observe(event: TimeEvent, clockMs: number): void {
+    track(this.#tracker, this.#time, event, clockMs);
+  }
+
+  /** A batch of the partition, up to this time. */
+  brings(partition: string, tsMax: number, arrivalMs: number, clockMs: number): void {
+    if (Number.isFinite(tsMax)) this.#broughtMs = arrivalMs;
+    this.observe({ kind: 'events', partition, tsMax }, clockMs);
   }
 
   /** A batch of the partition is offered: until it is answered its source is not silent, it is not being asked. */
-  asks(partition: string, nowMs: number): void {
+  asks(partition: string, clockMs: number): void {
     this.#asking.set(partition, (this.#asking.get(partition) ?? 0) + 1);
-    this.observe({ kind: 'paused', partition }, nowMs);
+    this.observe({ kind: 'paused', partition }, clockMs);
   }
 
-  answered(partition: string, nowMs: number, isTaken: boolean): void {
+  answered(partition: string, clockMs: number, isTaken: boolean): void {
     const others = (this.#asking.get(partition) ?? 0) - 1;
     if (others > 0) {
       this.#asking.set(partition, others);
       // The one that was answered may have been the first to bring the partition up.
-      this.observe({ kind: 'paused', partition }, nowMs);
+      this.observe({ kind: 'paused', partition }, clockMs);
     } else {
       this.#asking.delete(partition);
-      this.observe({ kind: 'resumed', partition }, nowMs);
+      this.observe({ kind: 'resumed', partition }, clockMs);
     }
-    if (!isTaken) this.observe({ kind: 'refused', partition }, nowMs);
+    if (!isTaken) this.observe({ kind: 'refused', partition }, clockMs);
   }
 
   /** Whether the partition has not come to this time yet. */
@@ -155,8 +160,8 @@ export class StreamBook {
   }
 
   /** Partitions the next tick should name. */
-  silent(nowMs: number): string[] {
-    return silentPartitions(this.#tracker, this.#time, nowMs);
+  silent(clockMs: number): string[] {
+    return silentPartitions(this.#tracker, this.#time, clockMs);
   }
 
   dedupSet(): SharedArrayBuffer {

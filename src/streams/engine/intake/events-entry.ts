@@ -99,7 +99,8 @@ export class EventsEntry implements Entry {
     }
     if (this.#isRepeated) return [];
     this.#engine.arrived(this.seq, record.arrivalMs);
-    return this.#ofTime.begin(eventSteps(this.#engine.plan, book, record, this.seq, decoded, counts));
+    const at = { seq: this.seq, counts, clockMs: this.#engine.parts.monotonic() };
+    return this.#ofTime.begin(eventSteps(this.#engine.plan, book, record, decoded, at));
   }
 
   refused(steps: ReadonlyMap<Step, string>): void {

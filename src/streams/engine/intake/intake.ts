@@ -50,7 +50,7 @@ export class Intake {
     };
     const partition = partitionOf(record);
     let isTaken = false;
-    book.asks(partition, nowMs);
+    book.asks(partition, this.#engine.parts.monotonic());
     try {
       this.#refuseIfPending(book, batch.body.byteLength);
       this.#refuseIfNotStored(book);
@@ -58,7 +58,7 @@ export class Intake {
       isTaken = true;
       return accepted;
     } finally {
-      book.answered(partition, this.#engine.parts.now(), isTaken);
+      book.answered(partition, this.#engine.parts.monotonic(), isTaken);
     }
   }
 

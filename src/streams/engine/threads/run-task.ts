@@ -50,6 +50,7 @@ interface GivenRows extends QueryRows {
   readonly lines: string[];
   readonly order: number[];
   isCut: boolean;
+  us: number;
   characters: number;
 }
 
@@ -155,10 +156,12 @@ export class StreamTaskRunner {
       else if (step.kind === 'reach') reach = shard.reach(step.stream, step.until, step.resultsMax);
       else if (step.kind === 'copy') copy = copyOfShard(shard.image(), step.into[shard.index]);
       else {
-        const rows = queries.get(step.id) ?? { id: step.id, lines: [], order: [], isCut: false, characters: 0 };
+        const rows = queries.get(step.id) ?? { id: step.id, lines: [], order: [], isCut: false, us: 0, characters: 0 };
+        const askedMs = performance.now();
         // What other shards have left over, and its part in any case: it may have the best ones.
         const room = Math.max(ANSWER_CHARACTERS_MAX / plan.shards, ANSWER_CHARACTERS_MAX - rows.characters);
         addAnswer(rows, shard.query(step.operator, step.query, room));
+        rows.us += (performance.now() - askedMs) * 1000;
         queries.set(step.id, rows);
       }
     }
