@@ -27,12 +27,12 @@ const COLUMNS: readonly FigureName[] = [
   'refused',
 ];
 
-export function targetScenario(target: TargetOptions): Scenario {
+export function targetScenario(target: TargetOptions, connections: number): Scenario {
   const what = target.tool === '' ? 'tools/list' : `tools/call ${target.tool}`;
   const how = target.ratePerSecond === 0 ? 'at saturation' : `at ${target.ratePerSecond}/s`;
   return {
     name: 'target',
-    title: `${what} ${how}, ${target.era}, ${target.url}`,
+    title: `${what} ${how}, ${connections} ${connections === 1 ? 'connection' : 'connections'}, ${target.era}, ${target.url}`,
     // At a rate there are requests that never leave as well.
     columns: target.ratePerSecond === 0 ? COLUMNS : [...COLUMNS, 'successShare'],
     cannotShow: [
