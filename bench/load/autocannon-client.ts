@@ -97,6 +97,8 @@ interface OnTheWay {
   closes: boolean;
   /** Sent since the bytes came that are being read: they hold no answer to it. */
   isFresh: boolean;
+  /** Sends no more. */
+  readonly leave: () => void;
 }
 
 interface LastAnswer {
@@ -123,10 +125,12 @@ class Answers {
   }
 
   follow(client: autocannon.Client): void {
-    const one: OnTheWay = { isWaiting: false, sentMs: 0, closes: false, isFresh: false };
-    this.#connections.push(one);
-    // The declarations do not have all of them.
+    // The declarations do not have all that is used here.
     const events: NodeJS.EventEmitter = client;
+    const { destroy } = client as unknown as { destroy(): void };
+    const leave = (): void => destroy.call(client);
+    const one: OnTheWay = { isWaiting: false, sentMs: 0, closes: false, isFresh: false, leave };
+    this.#connections.push(one);
     events.on('request', () => this.#sent(one));
     events.on('headers', ({ shouldKeepAlive }: { readonly shouldKeepAlive: boolean }) => {
       one.closes = !shouldKeepAlive;
@@ -146,10 +150,12 @@ class Answers {
     return true;
   }
 
-  /** What is on its way now is waited for; what is sent from now on is not looked at. */
+  /** Nothing new is sent; what is on its way is waited for, except where the run was stopped before its time. */
   async end(stopped: AbortSignal): Promise<void> {
     const endedMs = performance.now();
     this.#endedMs = endedMs;
+    for (const one of this.#connections) if (!one.isWaiting || stopped.aborted) one.leave();
+    if (stopped.aborted) return;
     const open = (): OnTheWay[] => this.#connections.filter(({ isWaiting }) => isWaiting);
     while (open().length > 0 && performance.now() < endedMs + this.#tally.drainMs && !stopped.aborted) {
       await wait(DRAIN_PAUSE_MS);
@@ -178,6 +184,8 @@ class Answers {
     if (one.isFresh) this.#lost(one, 'the server sent an answer that nobody asked for');
     else this.#last = { us: (atMs - one.sentMs) * 1000, atMs, status, counts: this.#endedMs === null };
     one.isWaiting = false;
+    // Not within its own event: it is about to send the next one.
+    if (this.#endedMs !== null) setImmediate(one.leave);
   }
 
   #lost(one: OnTheWay, reason: string): void {

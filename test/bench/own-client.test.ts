@@ -192,7 +192,7 @@ describe('own client', () => {
     const median = CURVE_PERCENTILES.indexOf(50);
     // More than half of 50 were waited for until the load was over, and then for 3 s.
     assert.ok((report.curveUs[median] ?? 0) > 3_000_000, `P50 ${report.curveUs[median]} us`);
-    assert.ok((report.intervals.at(-1)?.atMs ?? 0) > 900, 'until the end');
+    assert.ok((report.intervals.at(-1)?.atMs ?? 0) >= 800, 'until the end');
     assert.equal(report.intervals.at(-1)?.count, 0);
   });
 
