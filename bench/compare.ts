@@ -31,10 +31,11 @@ function compare(args: readonly string[]): number {
     allowPositionals: true,
   });
   const [baseFile, headFile, further] = positionals;
-  const failAbove = values['fail-above'] === undefined ? Number.POSITIVE_INFINITY : Number(values['fail-above']);
-  if (baseFile === undefined || headFile === undefined || further !== undefined || !(failAbove >= 1)) {
-    process.stderr.write(USAGE);
-    return EXIT_USAGE;
+  const { 'fail-above': given } = values;
+  const failAbove = given === undefined ? Number.POSITIVE_INFINITY : Number(given);
+  if (!(failAbove >= 1)) throw new Error(`--fail-above ${given}: a number from 1 up`);
+  if (baseFile === undefined || headFile === undefined || further !== undefined) {
+    throw new Error(`give two files, not ${positionals.length}`);
   }
   const base = decodeReport(readFileSync(baseFile, 'utf8'), baseFile);
   const head = decodeReport(readFileSync(headFile, 'utf8'), headFile);

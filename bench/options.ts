@@ -5,6 +5,7 @@
  * file. `--target` loads a server that is already running and leaves the suite out.
  */
 import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { CLIENTS, type ClientName } from './load/job.ts';
 import type { Plan } from './scenarios/scenario.ts';
@@ -12,6 +13,8 @@ import { MODERN } from './wire/messages.ts';
 
 const MS_MAX = 24 * 3600 * 1000;
 const ERAS = ['2026-07-28', '2025-11-25', '2025-06-18', '2025-03-26'];
+export const PEERS = ['go', 'rust'] as const;
+export type PeerName = (typeof PEERS)[number];
 
 export interface TargetOptions {
   readonly url: string;
@@ -93,6 +96,15 @@ export const HELP = `npm run bench -- [flags]
 const TARGET_FLAGS = ['era', 'tool', 'args', 'token', 'header', 'expect', 'pid'];
 const SUITE_FLAGS = ['scenario', 'variant', 'peers', 'workers', 'server-node-flag'];
 
+/** Several values, with commas or, in a file, as a list. */
+const LIST_FLAGS: readonly string[] = ['scenario', 'variant', 'peers', 'header', 'server-node-flag'];
+
+/** A header's name and value (RFC 9110, section 5), without bytes that clients send differently. */
+const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]+$/;
+const HEADER_VALUE = /^[\t\x20-\x7e]*$/;
+/** What every request has of its own. */
+const OWN_HEADERS = ['host', 'content-length', 'transfer-encoding'];
+
 const SECRET_FLAGS = ['--token', '--header'];
 
 /** As a shell reads it back. */
@@ -117,11 +129,27 @@ function refuseIdle(given: Given, isSuite: boolean, problems: string[]): void {
   }
   for (const [name, { type }] of Object.entries(FLAGS)) {
     const value = given[name];
-    if (type !== 'boolean' || value === undefined || typeof value === 'boolean') continue;
-    problems.push(`--${name} ${String(value)}: true or false`);
+    if (value === undefined) continue;
+    const wrong = type === 'boolean' ? notBoolean(value) : notText(name, value);
+    if (wrong !== null) problems.push(`--${name}${wrong}`);
   }
-  const { html, json } = given;
-  if (typeof json === 'string' && json !== '' && json === html) problems.push(`--html ${json}: that is --json's file`);
+  const { args, html, json, tool } = given;
+  if (args !== undefined && tool === undefined) problems.push('--args: only with --tool');
+  if (typeof json === 'string' && typeof html === 'string' && resolve(json) === resolve(html)) {
+    problems.push(`--html ${html}: that is --json's file`);
+  }
+}
+
+const notBoolean = (value: unknown): string | null =>
+  typeof value === 'boolean' ? null : ` ${String(value)}: true or false`;
+
+/** An empty value is what a shell makes of a variable that is not set. */
+function notText(name: string, value: unknown): string | null {
+  if (name === 'args' && typeof value === 'object' && value !== null) return null;
+  const values: readonly unknown[] = Array.isArray(value) && LIST_FLAGS.includes(name) ? value : [value];
+  const wrong = values.find((one) => typeof one !== 'string' && typeof one !== 'number');
+  if (wrong !== undefined) return ` ${JSON.stringify(wrong)}: text or a number`;
+  return values.some((one) => /^[\s,]*$/.test(String(one))) ? ': give a value' : null;
 }
 
 export function parseOptions(
@@ -138,7 +166,7 @@ export function parseOptions(
   const options: BenchOptions = {
     plan,
     scenarios: read.list('scenario'),
-    target: targetUrl === '' ? null : readTarget(read, targetUrl, readFile, problems),
+    target: targetUrl === '' ? null : readTarget(read, targetUrl, plan, readFile, problems),
     jsonFile: read.text('json'),
     htmlFile: read.text('html'),
     serverNodeFlags: read.texts('server-node-flag'),
@@ -189,24 +217,23 @@ function readPlan(read: Reader, quick: boolean): Plan {
     ratePerSecond: read.number('rate', 10_000, 0.1, 10_000_000, false),
     client,
     workers: read.number('workers', Math.max(1, cores - 1), 1, 512, true),
-    peers: read.list('peers'),
+    peers: read.choices<PeerName>('peers', PEERS),
     variants: read.list('variant'),
   };
 }
 
-function readTarget(read: Reader, url: string, readFile: (path: string) => string, problems: string[]): TargetOptions {
+function readTarget(
+  read: Reader,
+  url: string,
+  plan: Plan,
+  readFile: (path: string) => string,
+  problems: string[],
+): TargetOptions {
   if (!URL.canParse(url) || !/^https?:/i.test(url)) problems.push(`--target ${url}: not an http or https URL`);
   else if (new URL(url).username !== '' || new URL(url).password !== '') {
     problems.push('--target: give credentials as --token or --header, not in the URL');
   }
-  const headers: Record<string, string> = {};
-  for (const header of read.texts('header')) {
-    const colon = header.indexOf(':');
-    if (colon < 1) problems.push(`--header ${header}: give 'Name: value'`);
-    else headers[header.slice(0, colon).trim().toLowerCase()] = header.slice(colon + 1).trim();
-  }
-  const token = read.text('token');
-  if (token !== '') headers['authorization'] = `Bearer ${token}`;
+  const headers = readHeaders(read, problems);
   return {
     url,
     era: read.choice('era', ERAS, MODERN),
@@ -214,9 +241,30 @@ function readTarget(read: Reader, url: string, readFile: (path: string) => strin
     args: readArgs(read, readFile, problems),
     headers,
     expect: read.text('expect'),
-    ratePerSecond: read.has('rate') ? read.number('rate', 0, 0.1, 10_000_000, false) : 0,
+    ratePerSecond: read.has('rate') ? plan.ratePerSecond : 0,
     pid: read.number('pid', 0, 0, 2 ** 31, true),
   };
+}
+
+/** Values are not told: they may be secrets. */
+function readHeaders(read: Reader, problems: string[]): Record<string, string> {
+  const headers: Record<string, string> = {};
+  const add = (flag: string, name: string, value: string): void => {
+    if (!HEADER_NAME.test(name)) problems.push(`${flag}: not the name of a header`);
+    else if (!HEADER_VALUE.test(value)) problems.push(`${flag}: a value of one line in ASCII`);
+    else if (OWN_HEADERS.includes(name)) problems.push(`${flag}: every request has its own`);
+    else if (Object.hasOwn(headers, name)) problems.push(`${flag}: ${name} is given twice`);
+    else headers[name] = value;
+  };
+  for (const header of read.texts('header')) {
+    const colon = header.indexOf(':');
+    const name = header.slice(0, Math.max(0, colon)).trim();
+    if (colon < 1) problems.push(`--header ${header}: give 'Name: value'`);
+    else add(`--header ${name}`, name.toLowerCase(), header.slice(colon + 1).trim());
+  }
+  const token = read.text('token');
+  if (token !== '') add('--token', 'authorization', `Bearer ${token}`);
+  return headers;
 }
 
 /** JSON in the flag, JSON in a file, or an object in the configuration file. */
@@ -275,6 +323,14 @@ class Reader {
     const found = allowed.find((candidate) => candidate === text);
     if (text !== '' && found === undefined) this.#problems.push(`--${name} ${text}: one of ${allowed.join(', ')}`);
     return found ?? fallback;
+  }
+
+  choices<T extends string>(name: string, allowed: readonly T[]): T[] {
+    return this.list(name).flatMap((text) => {
+      const found = allowed.find((candidate) => candidate === text);
+      if (found === undefined) this.#problems.push(`--${name} ${text}: of ${allowed.join(', ')}`);
+      return found ?? [];
+    });
   }
 
   number(name: string, fallback: number, least: number, most: number, whole: boolean): number {

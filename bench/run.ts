@@ -37,7 +37,8 @@ async function main(args: readonly string[]): Promise<number> {
     process.stdout.write(`${HELP}\nScenarios: ${scenarioNames().join(', ')}\n`);
     return EXIT.OK;
   }
-  const scenarios = options.target === null ? suiteScenarios(options.scenarios) : [targetScenario(options.target)];
+  const { plan, target } = options;
+  const scenarios = target === null ? suiteScenarios(options.scenarios) : [targetScenario(target, plan.connections)];
   if (typeof scenarios === 'string') return usage([scenarios]);
   const impossible = [...unwritableIn({ json: options.jsonFile, html: options.htmlFile }), ...unknownProcess(options)];
   if (impossible.length > 0) return usage(impossible);

@@ -62,7 +62,7 @@ export abstract class Connection {
     socket.once(secure ? 'secureConnect' : 'connect', () => mine() && this.connected());
     socket.on('data', (chunk: Buffer) => mine() && this.received(chunk));
     socket.on('error', (error) => mine() && this.drop(error.message));
-    socket.on('close', () => mine() && this.drop('connection closed by the server'));
+    socket.on('close', () => mine() && this.ended());
     this.socket = socket;
     this.fresh();
   }
@@ -86,6 +86,11 @@ export abstract class Connection {
   protected abstract received(chunk: Buffer): void;
   /** A new socket: what the parser held belongs to the old one. */
   protected abstract fresh(): void;
+
+  /** The server has closed the connection. */
+  protected ended(): void {
+    this.drop('connection closed by the server');
+  }
 
   protected becomeReady(): void {
     this.ready = true;
@@ -157,13 +162,29 @@ export class HttpConnection extends Connection {
         return;
       }
       if (parser.closes) {
-        this.leave();
-        this.answer(parser.status, parser.body);
-        this.reopen();
+        this.#answerAndReopen();
+        return;
+      }
+      if (!this.busy || parser.leftBytes > 0) {
+        // Which of them, or of those that follow, answers what cannot be told any more.
+        this.busy = true;
+        this.drop('the server sent an answer that nobody asked for');
         return;
       }
       this.answer(parser.status, parser.body);
     }
+  }
+
+  protected override ended(): void {
+    if (this.#parser.end()) this.#answerAndReopen();
+    else super.ended();
+  }
+
+  /** A server that gives up an idle connection may say so (408): that is no answer. */
+  #answerAndReopen(): void {
+    this.leave();
+    this.answer(this.#parser.status, this.#parser.body);
+    this.reopen();
   }
 }
 

@@ -4,7 +4,7 @@
  * Role: the own client's two loops. In the open loop request k is due at start + k / rate whatever happened before; its
  * latency counts from then, so a server (or a client) that stalls cannot hide the requests it delayed. A request that
  * is due while every connection is busy waits for the next free one; if there is none until the end, what it has waited
- * by then is its latency.
+ * by then is its latency. So it is of one that has left and was never answered.
  * Invariant: at most one request is on its way per connection.
  */
 import { type Connection, type ConnectionEvents, HttpConnection, WebSocketConnection } from './connection.ts';
@@ -117,19 +117,18 @@ export class GroupRun implements ConnectionEvents {
     return this.#connections.filter((connection) => connection.busy).length;
   }
 
-  /** Of the answers so far: one that is on its way may take as long. */
-  get slowestMs(): number {
-    return this.#tally.slowestMs;
+  get drainMs(): number {
+    return this.#tally.drainMs;
   }
 
   /** What is still on its way is lost, except where the run was `cutOff` before its time. */
   finish(cutOff: boolean): GroupReport {
     if (!cutOff) {
-      const unanswered = this.onTheWay;
-      if (unanswered > 0) this.#tally.lost(this.#now(), 'no answer until the end', unanswered);
+      for (const { busy, startedMs } of this.#connections) {
+        if (busy) this.#tally.neverAnswered(Math.max(startedMs, this.#startMs), this.#now());
+      }
     }
-    const closedLoop = { elapsedMs: this.#elapsedMs, connections: this.size };
-    return this.#tally.report(this.#group.name, this.isOpenLoop ? null : closedLoop);
+    return this.#tally.report(this.#group.name, this.#elapsedMs, this.isOpenLoop ? 0 : this.size);
   }
 
   close(): void {

@@ -73,7 +73,7 @@ class User implements ConnectionEvents {
     const last = this.#at === this.#visit.length * 2 - 1;
     if (!isOpenLoop || last || !good) {
       const startedMs = isOpenLoop ? this.#dueMs : connection.startedMs;
-      tally.took((nowMs - startedMs) * 1000, nowMs, status, good || status !== 200 ? null : body.toString(), 0);
+      tally.took((nowMs - startedMs) * 1000, nowMs, status, good || status !== 200 ? null : body.toString(), 0, true);
     }
     if (last || !good) this.#end();
     else this.#next(sessionId);
@@ -136,8 +136,7 @@ export async function runIterations(
   while (isOpenLoop && users.some((user) => user.visiting) && performance.now() < untilMs) await wait(5);
   if (unsent > 1) tally.neverSent(unsent, oldestMs * 1000, periodMs * 1000);
   for (const user of users) user.close();
-  const closedLoop = isOpenLoop ? null : { elapsedMs, connections: job.users };
-  return { elapsedMs, groups: [tally.report('visits', closedLoop)] };
+  return { elapsedMs, groups: [tally.report('visits', elapsedMs, isOpenLoop ? 0 : job.users)] };
 }
 
 /** Visits that were due and never began, and for how long the first of them was. */

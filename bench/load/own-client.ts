@@ -11,8 +11,6 @@ import { type LoadJob, type LoadReport, STOPPED_EARLY } from './job.ts';
 
 const OPEN_AT_ONCE = 200;
 const OPEN_MS_MAX = 30_000;
-/** After the end, for requests that are on their way; longer where answers took longer. */
-const DRAIN_MS_MIN = 3000;
 const TIMER_MS = 2;
 
 export async function runOwn(job: LoadJob, measuring: () => void, stopped: AbortSignal): Promise<LoadReport> {
@@ -70,7 +68,7 @@ async function open(run: GroupRun, stopped: AbortSignal): Promise<void> {
 /** A closed loop waits, too: a server that loses requests would have fewer connections, and no other sign of it. */
 async function drained(runs: readonly GroupRun[], endedMs: number, stopped: AbortSignal): Promise<void> {
   const isWaiting = (run: GroupRun): boolean => {
-    return run.onTheWay > 0 && performance.now() < endedMs + Math.max(DRAIN_MS_MIN, run.slowestMs);
+    return run.onTheWay > 0 && performance.now() < endedMs + run.drainMs;
   };
   while (runs.some(isWaiting) && !stopped.aborted) await wait(5);
 }

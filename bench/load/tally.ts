@@ -6,15 +6,11 @@
 import { LatencyHistogram } from '../measure/histogram.ts';
 import type { GroupReport, Interval } from './job.ts';
 
-/** A closed loop: a connection that waits does not send what it would have sent meanwhile. */
-export interface ClosedLoop {
-  readonly elapsedMs: number;
-  readonly connections: number;
-}
-
 const INTERVALS = 40;
 const INTERVAL_MS_MIN = 100;
 const PROBLEM_CHARS_MAX = 200;
+/** After the end, for requests that are on their way; longer where answers took longer. */
+const DRAIN_MS_MIN = 3000;
 
 export class Tally {
   readonly #isGood: (body: Buffer) => boolean;
@@ -63,18 +59,25 @@ export class Tally {
 
   /**
    * For a client that tells how long a request took; sent at a steady pace, or not (0). `wrongBody`: null when the body
-   * is as it should be.
+   * is as it should be. `counts`: as of `answered`.
    */
-  took(us: number, nowMs: number, status: number, wrongBody: string | null, expectedIntervalUs: number): void {
+  took(
+    us: number,
+    nowMs: number,
+    status: number,
+    wrongBody: string | null,
+    expectedIntervalUs: number,
+    counts: boolean,
+  ): void {
     if (nowMs < this.#beganMs) return;
     if (status === 503 || status === 429) {
-      this.#refused++;
+      if (counts) this.#refused++;
       this.#refusals.record(us);
     } else if (status < 200 || status > 299 || wrongBody !== null) {
       this.#wrong++;
       this.#note(wrongBody === null ? `status ${status}` : wrongBody.slice(0, PROBLEM_CHARS_MAX));
     } else {
-      this.#good++;
+      if (counts) this.#good++;
       if (expectedIntervalUs > 0) this.#latencies.recordWithExpectedInterval(us, expectedIntervalUs);
       else this.#latencies.record(us);
       this.#rollTo(nowMs);
@@ -82,10 +85,17 @@ export class Tally {
     }
   }
 
-  lost(nowMs: number, reason: string, count = 1): void {
+  lost(nowMs: number, reason: string): void {
     if (nowMs < this.#beganMs) return;
-    this.#broken += count;
+    this.#broken++;
     this.#note(reason);
+  }
+
+  /** At the end: no answer came in less than it has been waited for. */
+  neverAnswered(startedMs: number, nowMs: number): void {
+    if (nowMs < this.#beganMs) return;
+    this.lost(nowMs, 'no answer until the end');
+    this.#latencies.record((nowMs - startedMs) * 1000);
   }
 
   /** The first of them has been due for `oldestUs`, and the others one by one since: no answer came in less. */
@@ -99,13 +109,18 @@ export class Tally {
     if (nowMs >= this.#beganMs) this.#late.record(us);
   }
 
-  /** Of the answers so far; 0: none. */
-  get slowestMs(): number {
-    return this.#latencies.count === 0 ? 0 : this.#latencies.maxUs / 1000;
+  /** How long to wait for what is on its way at the end: it may take as long as the answers so far. */
+  get drainMs(): number {
+    return Math.max(DRAIN_MS_MIN, this.#latencies.count === 0 ? 0 : this.#latencies.maxUs / 1000);
   }
 
-  /** `closedLoop` null: latencies count from when each request was due, or were corrected one by one. */
-  report(name: string, closedLoop: ClosedLoop | null): GroupReport {
+  /**
+   * `closedLoop`: its connections, which do not send while they wait what they would have sent. 0: latencies count from
+   * when each request was due, or were corrected one by one.
+   */
+  report(name: string, elapsedMs: number, closedLoop: number): GroupReport {
+    // Where answers stopped to come, nothing was there until the end.
+    this.#rollTo(this.#beganMs + elapsedMs);
     return {
       name,
       good: this.#good,
@@ -116,18 +131,18 @@ export class Tally {
       firstProblem: this.#firstProblem,
       histogram: this.#latencies.encode(),
       refusals: this.#refusals.encode(),
-      curveUs: this.#curve(closedLoop),
+      curveUs: this.#curve(elapsedMs, closedLoop),
       lateP99Us: this.#late.percentileUs(99),
       intervals: this.#intervals,
     };
   }
 
   /** In the closed loop with the average interval between the requests of a connection, as wrk does it. */
-  #curve(closedLoop: ClosedLoop | null): readonly number[] {
+  #curve(elapsedMs: number, closedLoop: number): readonly number[] {
     if (this.#latencies.count === 0) return [];
-    if (closedLoop === null) return this.#latencies.curve();
+    if (closedLoop === 0) return this.#latencies.curve();
     const answers = this.#good + this.#refused + this.#wrong;
-    const intervalUs = (closedLoop.elapsedMs * 1000 * closedLoop.connections) / Math.max(1, answers);
+    const intervalUs = (elapsedMs * 1000 * closedLoop) / Math.max(1, answers);
     return this.#latencies.corrected(intervalUs).curve();
   }
 

@@ -29,15 +29,18 @@ const MARK = 'millrace-bench ';
 const PROBLEM_CHARS_MAX = 200;
 
 /**
- * Counts answers in each thread. A tool error is found without parsing: in text its quotes have backslashes before
- * them, in a structured result somebody's own `isError` would be taken for one.
+ * Counts answers in each thread. Errors are found without parsing: in text their quotes have backslashes before them; in
+ * a structured result somebody's own `isError`, or an `error` before the result, would be taken for one. What was cut off
+ * is found where its end is missing. More answers than requests: some were nobody's.
  */
 const reading = (contains: string): string => `
-wrong, refused, problem = 0, 0, ""
+wrong, refused, answers, problem = 0, 0, 0, ""
 function response(status, _, body)
+  answers = answers + 1
+  local result, failure = body:find('"result"', 1, true), body:find('"error"%s*:%s*{')
   if status == 503 or status == 429 then refused = refused + 1
-  elseif status < 200 or status > 299 or not body:find(${lua(contains)}, 1, true)
-    or not body:find('"result"', 1, true) or body:find('"isError"%s*:%s*true') then
+  elseif status < 200 or status > 299 or not body:find(${lua(contains)}, 1, true) or not result
+    or (failure and failure < result) or body:find('"isError"%s*:%s*true') or not body:match('.*}%s*$') then
     wrong = wrong + 1
     if problem == "" then problem = status .. " " .. body:sub(1, ${PROBLEM_CHARS_MAX}) end
   end
@@ -55,6 +58,7 @@ ${made.join('\n')}
 }
 local requests = {}
 local at = 0
+sent = 0
 local threads = {}
 function setup(thread)
   thread:set("first", #threads)
@@ -68,6 +72,7 @@ function init(args)
 end
 function request()
   at = at % #requests + 1
+  sent = sent + 1
   return requests[at]
 end
 ${group.readsResults ? reading(group.contains) : ''}
@@ -77,18 +82,20 @@ function done(summary, latency, _)
     points[i] = string.format("%d", p >= 100 and latency.max or latency:percentile(p))
   end
   local e = summary.errors
-  local failed, busy, first = e.status, 0, ""
+  local failed, busy, lost, first = e.status, 0, e.connect + e.read + e.write + e.timeout, ""
   if response then
     failed = 0
     for _, thread in ipairs(threads) do
       failed = failed + thread:get("wrong")
+      local unasked = thread:get("answers") - thread:get("sent")
+      if unasked > 0 then lost = lost + unasked end
       busy = busy + thread:get("refused")
       if first == "" then first = thread:get("problem") end
     end
   end
   local hex = first:gsub(".", function(c) return string.format("%02x", c:byte()) end)
   io.write(string.format('${MARK}{"requests":%d,"elapsedUs":%d,"refused":%d,"wrong":%d,"broken":%d,"problem":"%s","curveUs":[%s]}\\n',
-    summary.requests, summary.duration, busy, failed, e.connect + e.read + e.write + e.timeout, hex, table.concat(points, ",")))
+    summary.requests, summary.duration, busy, failed, lost, hex, table.concat(points, ",")))
 end
 `;
 }

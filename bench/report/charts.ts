@@ -25,6 +25,8 @@ import {
 const CURVES: Frame = { width: 760, height: 320, left: 64, right: 30, top: 12, bottom: 28 };
 const NINES = [0, 50, 90, 99, 99.9, 99.99, 99.999];
 const BAR_PX = 22;
+/** What fits beside a bar. */
+const NAME_CHARS_MAX = 34;
 
 export function barChart(variants: readonly VariantReport[], figure: FigureName): string {
   const bars = variants.map((variant, series) => {
@@ -36,7 +38,7 @@ export function barChart(variants: readonly VariantReport[], figure: FigureName)
   const x = linear(0, most, frame.left, frame.width - frame.right);
   const rows = bars.map(({ name, series, spread }, index) => {
     const y = frame.top + index * BAR_PX;
-    const label = `<text class="name" x="${frame.left - 8}" y="${y + 14}" text-anchor="end">${escapeText(name)}</text>`;
+    const label = `<text class="name" x="${frame.left - 8}" y="${y + 14}" text-anchor="end">${escapeText(shortened(name))}<title>${escapeText(name)}</title></text>`;
     if (Number.isNaN(spread.median)) return label;
     const end = x(spread.median);
     const width = Math.max(1, end - frame.left);
@@ -45,6 +47,12 @@ export function barChart(variants: readonly VariantReport[], figure: FigureName)
     return `${label}<rect class="bar s${styleOf(series)}" x="${frame.left}" y="${y + 2}" width="${px(width)}" height="14" rx="2"/>${whisker}<text class="value" x="${px(text)}" y="${y + 14}">${figureText(figure, spread.median)}</text>`;
   });
   return svg(frame, `${FIGURES[figure].label} of each variant`, rows.join(''));
+}
+
+/** Names differ at either end. */
+function shortened(name: string): string {
+  if (name.length <= NAME_CHARS_MAX) return name;
+  return `${name.slice(0, NAME_CHARS_MAX / 2)}…${name.slice(1 - NAME_CHARS_MAX / 2)}`;
 }
 
 /** Point by point the median of the rounds. */

@@ -68,7 +68,7 @@ export function compareReports(base: BenchReport, head: BenchReport, failAbove: 
     const scenario = head.scenarios.find(({ name }) => name === before.name);
     return scenario === undefined ? [{ name: before.name, failed: false }] : lostOf(before, scenario);
   });
-  const unlike: string[] = [];
+  const unlike = unlikeRuns(base, head);
   for (const scenario of head.scenarios) {
     const before = base.scenarios.find(({ name }) => name === scenario.name);
     if (before === undefined) unmatched.push(scenario.name);
@@ -82,6 +82,16 @@ export function compareReports(base: BenchReport, head: BenchReport, failAbove: 
     ...regressionsOf(rows, failAbove),
   ];
   return { base, head, rows, unmatched, lost: lost.map(({ name }) => name), unlike, regressions };
+}
+
+/** Of the runs as a whole. */
+function unlikeRuns(base: BenchReport, head: BenchReport): string[] {
+  const machine = ({ machine: { cores, cpu, system } }: BenchReport): string => `${cpu}, ${cores} cores, ${system}`;
+  const node = (report: BenchReport): string => `Node.js ${report.machine.node}`;
+  const length = ({ interrupted }: BenchReport): string => (interrupted ? 'interrupted' : 'run to its end');
+  return [machine, node, length].flatMap((of) => {
+    return of(base) === of(head) ? [] : [`${of(base)}; in head: ${of(head)}`];
+  });
 }
 
 /** Another rate or target stands in the title; and every client has a limit of its own. */
@@ -191,6 +201,7 @@ export function renderComparison({ base, head, lost, regressions, rows, unlike, 
     `head  ${machineLine(head.machine)}; ${head.machine.commit}`,
     'ratio: head over base, medians (range of any two rounds); of limit: the same as shares of the raw limit',
   ];
+  if (base.rounds === 1 && head.rounds === 1) lines.push('one round each: what is noise cannot be told');
   let scenario = '';
   for (const row of rows) {
     if (row.scenario !== scenario) lines.push('', row.scenario);

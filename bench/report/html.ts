@@ -49,7 +49,7 @@ code { font-size: .9em; } p { margin: .3rem 0; } .soft { color: var(--soft); }
 th, td { padding: .2rem .6rem; text-align: right; border-bottom: 1px solid var(--rule); white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; } th { font-weight: 600; color: var(--soft); } td.what { white-space: normal; }
 .met { color: var(--good); } .missed { color: var(--bad); font-weight: 600; } .problem { color: var(--bad); }
-svg { width: 100%; height: auto; display: block; } .grid { stroke: var(--rule); } .tick, .name, .value { fill: var(--soft); font-size: 11px; } .value, .name { fill: var(--text); }
+svg { width: 100%; min-width: 36rem; height: auto; display: block; } .grid { stroke: var(--rule); } .tick, .name, .value { fill: var(--soft); font-size: 11px; } .value, .name { fill: var(--text); }
 .line { fill: none; stroke-width: 1.8; } .whisker { stroke: var(--text); stroke-width: 1; }
 .key { display: flex; flex-wrap: wrap; gap: .2rem 1rem; padding: 0; margin: .3rem 0; list-style: none; font-size: .85rem; } .key i { display: inline-block; width: .8rem; height: .8rem; border-radius: 2px; margin-right: .35rem; vertical-align: -1px; }
 ul.notes { color: var(--soft); font-size: .9rem; padding-left: 1.2rem; }
@@ -110,7 +110,7 @@ function scenarioSection(scenario: ScenarioReport): string {
   return `<section><h2>${escapeText(name)}</h2><p>${escapeText(title)}</p>
 <div class="wide">${figureTable(scenario)}</div>
 <ul class="key">${variants.map((variant, series) => `<li><i class="s${styleOf(series)}"></i>${escapeText(variant.name)}</li>`).join('')}</ul>
-${charts.map(([heading, chart]) => (chart === '' ? '' : `<h3>${escapeText(heading)}</h3>${chart}`)).join('\n')}
+${charts.map(([heading, chart]) => (chart === '' ? '' : `<h3>${escapeText(heading)}</h3><div class="wide">${chart}</div>`)).join('\n')}
 <ul class="notes">${notes.map((note) => `<li>${escapeText(note)}</li>`).join('')}</ul></section>`;
 }
 

@@ -14,13 +14,12 @@ export function encodeReport(report: BenchReport, verdicts: readonly Verdict[]):
 /** Throws when the file is no report, or one of another format. */
 export function decodeReport(text: string, file: string): BenchReport {
   const parsed = parsedJson(text, file);
-  if (typeof parsed !== 'object' || parsed === null || !('format' in parsed) || !('scenarios' in parsed)) {
-    throw new Error(`${file} is no report of npm run bench`);
+  if (!isObject(parsed) || !('format' in parsed)) throw new Error(`${file} is no report of npm run bench`);
+  if (parsed['format'] !== REPORT_FORMAT) {
+    throw new Error(`${file} has format ${String(parsed['format'])}; this version reads ${REPORT_FORMAT}`);
   }
-  if (parsed.format !== REPORT_FORMAT) {
-    throw new Error(`${file} has format ${String(parsed.format)}; this version reads ${REPORT_FORMAT}`);
-  }
-  const report = parsed as unknown as BenchReport;
+  if (!isReport(parsed)) throw new Error(`${file} is no whole report of npm run bench`);
+  const report = parsed;
   return {
     ...report,
     scenarios: report.scenarios.map((scenario) => ({
@@ -28,6 +27,20 @@ export function decodeReport(text: string, file: string): BenchReport {
       variants: scenario.variants.map((variant) => ({ ...variant, rounds: variant.rounds.map(withNaN) })),
     })),
   };
+}
+
+type Json = Readonly<Record<string, unknown>>;
+
+const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null;
+const isListOf = (value: unknown, isOne: (one: Json) => boolean): boolean =>
+  Array.isArray(value) && value.every((one) => isObject(one) && isOne(one));
+
+/** What readers of a report go through; what stands in it is this program's own. */
+function isReport(value: Json): value is Json & BenchReport {
+  const isRound = (round: Json): boolean =>
+    isObject(round['figures']) && Array.isArray(round['curveUs']) && isListOf(round['intervals'], () => true);
+  const isVariant = ({ rounds }: Json): boolean => isListOf(rounds, isRound);
+  return isObject(value['machine']) && isListOf(value['scenarios'], ({ variants }) => isListOf(variants, isVariant));
 }
 
 function parsedJson(text: string, file: string): unknown {

@@ -5,6 +5,7 @@
  * start and what to ask. A variant does everything for one round itself: start, check, load, measure, end.
  */
 import type { ClientName } from '../load/job.ts';
+import type { PeerName } from '../options.ts';
 import type { FigureName, Role, Sample } from '../report/model.ts';
 
 /** How long and how hard: compiled from the options, nothing optional. */
@@ -24,7 +25,7 @@ export interface Plan {
   readonly client: ClientName;
   /** Worker threads of millrace and of the naive control. */
   readonly workers: number;
-  readonly peers: readonly string[];
+  readonly peers: readonly PeerName[];
   /** Parts of names; empty: all variants. */
   readonly variants: readonly string[];
 }

@@ -7,6 +7,7 @@
  */
 import { closedLoop, type LoadGroup } from '../load/job.ts';
 import type { TargetOptions } from '../options.ts';
+import type { FigureName } from '../report/model.ts';
 import { endSessions, openSessions, resultOf } from '../wire/exchange.ts';
 import { type Caller, isModern, message, toolCall } from '../wire/messages.ts';
 import type { WireRequest } from '../wire/request.ts';
@@ -14,14 +15,26 @@ import { loadServer, sampleOf } from './load-variant.ts';
 import type { Round, Scenario } from './scenario.ts';
 
 const IDS_PER_SESSION = 8;
+const COLUMNS: readonly FigureName[] = [
+  'perSecond',
+  'p50Us',
+  'p95Us',
+  'p99Us',
+  'p999Us',
+  'cpuUsPerRequest',
+  'residentMiB',
+  'failed',
+  'refused',
+];
 
-export function targetScenario(target: TargetOptions): Scenario {
+export function targetScenario(target: TargetOptions, connections: number): Scenario {
   const what = target.tool === '' ? 'tools/list' : `tools/call ${target.tool}`;
   const how = target.ratePerSecond === 0 ? 'at saturation' : `at ${target.ratePerSecond}/s`;
   return {
     name: 'target',
-    title: `${what} ${how}, ${target.era}, ${target.url}`,
-    columns: ['perSecond', 'p50Us', 'p95Us', 'p99Us', 'p999Us', 'cpuUsPerRequest', 'residentMiB', 'failed', 'refused'],
+    title: `${what} ${how}, ${connections} ${connections === 1 ? 'connection' : 'connections'}, ${target.era}, ${target.url}`,
+    // At a rate there are requests that never leave as well.
+    columns: target.ratePerSecond === 0 ? COLUMNS : [...COLUMNS, 'successShare'],
     cannotShow: [
       'The server alone: the way to it, and what stands on it, are part of every figure.',
       ...(target.pid === 0 ? ['CPU and memory of the server: give --pid where it runs on this machine.'] : []),

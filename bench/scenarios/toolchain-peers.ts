@@ -9,6 +9,7 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { projectFolder } from '../measure/machine.ts';
+import type { PeerName } from '../options.ts';
 import { MODERN_CALLER } from '../wire/messages.ts';
 import { echoCalls } from './calls.ts';
 import type { LoadVariant } from './load-variant.ts';
@@ -26,7 +27,7 @@ interface Toolchain {
   readonly binary: (output: string) => string;
 }
 
-const TOOLCHAINS: Readonly<Record<string, Toolchain>> = {
+const TOOLCHAINS: Readonly<Record<PeerName, Toolchain>> = {
   go: {
     name: 'Go SDK',
     command: 'go',
@@ -51,8 +52,8 @@ export function toolchainPeers(plan: Plan): {
   const skipped: string[] = [];
   for (const peer of plan.peers) {
     const toolchain = TOOLCHAINS[peer];
-    const built = toolchain === undefined ? 'there are go and rust' : build(peer, toolchain);
-    if (toolchain === undefined || typeof built === 'string') skipped.push(`peer ${peer}: ${String(built)}`);
+    const built = build(peer, toolchain);
+    if (typeof built === 'string') skipped.push(`peer ${peer}: ${built}`);
     else variants.push(variantOf(toolchain.name, built.binary));
   }
   return { variants, skipped };

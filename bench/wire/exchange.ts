@@ -72,7 +72,9 @@ export async function resultOf(
   const reply = await exchange(url, request, stopped);
   const { message } = reply;
   if (reply.status === 200 && typeof message === 'object' && message !== null && 'result' in message) {
-    const { result } = message;
+    const { id, result } = message as { readonly id?: unknown; readonly result: unknown };
+    const { id: asked } = JSON.parse(request.body) as { readonly id?: unknown };
+    if (id !== asked) throw new Error(`asked once with id ${asked}, the server answered ${JSON.stringify(id)}`);
     if (typeof result === 'object' && result !== null) return result as Record<string, unknown>;
   }
   const elsewhere = reply.headers.get('location');

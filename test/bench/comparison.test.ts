@@ -85,6 +85,20 @@ describe('comparison', () => {
     assert.match(text, /nothing that both have measured\n\nonly in head: lists\n\nonly in base: echo\n/);
   });
 
+  test('says when the machines, the versions of Node.js or the lengths differ, and when nothing is known of the noise', () => {
+    const base = { ...report(LIMIT, OURS), rounds: 1 };
+    const machine = { ...base.machine, cores: 64, node: 'v22.1.0', commit: 'fedcba9876', at: 'later' };
+    const comparison = compareReports(base, { ...base, machine, interrupted: true }, NO_GATE);
+    assert.deepEqual(comparison.unlike, [
+      'Test CPU, 2 cores, linux 6.1 x64; in head: Test CPU, 64 cores, linux 6.1 x64',
+      'Node.js v20.20.0; in head: Node.js v22.1.0',
+      'run to its end; in head: interrupted',
+    ]);
+    assert.match(renderComparison(comparison), /one round each: what is noise cannot be told/);
+    const rounds = renderComparison(compareReports(report(LIMIT, OURS), report(LIMIT, OURS), NO_GATE));
+    assert.doesNotMatch(rounds, /one round each/);
+  });
+
   test('names what only one run has', () => {
     const head = report(LIMIT, OURS, variant('new', 'millrace', { perSecond: 1 }));
     assert.deepEqual(compareReports(report(LIMIT, OURS), head, NO_GATE).unmatched, ['echo, new']);

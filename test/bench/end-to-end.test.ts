@@ -236,6 +236,8 @@ describe('npm run bench', () => {
       [[join(folder, 'none'), broken], /ENOENT.*none/],
       [[broken, broken], /broken\.json: .*JSON/],
       [['--fail-over', '2', broken, broken], /'--fail-over'/],
+      [['--fail-above', '0.5', broken, broken], /--fail-above 0\.5: a number from 1 up/],
+      [[broken], /give two files, not 1/],
     ] as const) {
       const compared = await run('compare', [...files]);
       assert.equal(compared.code, 64, 'no regression, a command line that is wrong');

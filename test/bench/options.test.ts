@@ -12,6 +12,7 @@ const files = new Map([
   ['args.json', '{"text":"from a file"}'],
   ['words.json', '{"quick":"yes"}'],
   ['wrong.json', '{"taget":"http://127.0.0.1/"}'],
+  ['types.json', '{"json":true,"connections":[5],"scenario":["echo","lists"]}'],
 ]);
 
 function readFile(path: string): string {
@@ -84,7 +85,15 @@ describe('bench options', () => {
     assert.deepEqual(problems('--rounds', '1.5'), ['--rounds 1.5: a whole number from 1 to 100']);
     assert.deepEqual(problems('--client', 'ab'), ['--client ab: one of auto, wrk, autocannon, own']);
     assert.deepEqual(problems('--target', 'ftp://x'), ['--target ftp://x: not an http or https URL']);
-    assert.deepEqual(problems('--target', 'http://x', '--args', '[1]'), ['--args [1]: not a JSON object']);
+    assert.deepEqual(problems('--target', 'http://x', '--tool', 'x', '--args', '[1]'), [
+      '--args [1]: not a JSON object',
+    ]);
+    assert.deepEqual(problems('--target', 'http://x', '--rate', '0'), ['--rate 0: a number from 0.1 to 10000000']);
+    assert.deepEqual(problems('--peers', 'go,ruby'), ['--peers ruby: of go, rust']);
+    assert.deepEqual(problems('--config', 'types.json'), [
+      '--connections [5]: text or a number',
+      '--json true: text or a number',
+    ]);
     assert.deepEqual(problems('--target', 'http://x', '--header', 'x'), [`--header x: give 'Name: value'`]);
     assert.deepEqual(problems('--config', 'wrong.json'), ['--config wrong.json: there is no flag taget']);
     assert.match(problems('--config', 'gone.json').join(), /no such file gone\.json/);
@@ -95,10 +104,29 @@ describe('bench options', () => {
     assert.deepEqual(problems('--tool', 'echo'), ['--tool: only with --target']);
     assert.deepEqual(problems('--target', 'http://x', '--scenario', 'echo'), ['--scenario: not with --target']);
     assert.deepEqual(problems('--config', 'words.json'), ['--quick yes: true or false']);
-    assert.deepEqual(problems('--json', 'a', '--html', 'a'), [`--html a: that is --json's file`]);
+    assert.deepEqual(problems('--json', 'a', '--html', './a'), [`--html ./a: that is --json's file`]);
+    assert.deepEqual(problems('--target', 'http://x', '--args', '{}'), ['--args: only with --tool']);
+    // Each of them an empty variable of a shell.
+    assert.deepEqual(problems('--target', ''), ['--target: give a value']);
+    assert.deepEqual(problems('--scenario', ' ,'), ['--scenario: give a value']);
+    assert.deepEqual(problems('--target', 'http://x', '--rate', '', '--token', ''), [
+      '--token: give a value',
+      '--rate: give a value',
+    ]);
     const [credentials] = problems('--target', 'http://me:secret@x/mcp');
     assert.match(credentials ?? '', /--token or --header/);
     assert.doesNotMatch(credentials ?? '', /secret/);
+  });
+
+  test('refuse headers that no request can have, without telling what they say', () => {
+    const header = (...args: string[]) => problems('--target', 'http://x', ...args);
+    assert.deepEqual(header('--header', 'bad name: secret'), ['--header bad name: not the name of a header']);
+    assert.deepEqual(header('--header', 'X: secret\r\nY: z'), ['--header X: a value of one line in ASCII']);
+    assert.deepEqual(header('--token', 'secret\n'), ['--token: a value of one line in ASCII']);
+    assert.deepEqual(header('--header', 'Content-Length: 3'), ['--header Content-Length: every request has its own']);
+    assert.deepEqual(header('--header', 'x: 1', '--header', 'X: 2'), ['--header X: x is given twice']);
+    const both = header('--header', 'Authorization: secret', '--token', 'secret');
+    assert.deepEqual(both, ['--token: authorization is given twice']);
   });
 
   test('keep secrets out of the command that stands in reports', () => {

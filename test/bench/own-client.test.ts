@@ -183,6 +183,31 @@ describe('own client', () => {
     assert.ok(histogram.percentileUs(75) >= waitedMs * 400, `${histogram.percentileUs(75)} us of ${waitedMs} ms`);
   });
 
+  test('requests that were never answered have waited until the end, and nothing was there in between', async () => {
+    const server = await scriptedServer((res, at) => void (at < 20 && res.end('pong')));
+    const report = await load(server.url, { ...group(40), ratePerSecond: 50 }, 1000);
+    await server.close();
+    assert.equal(report.good + report.broken + report.unsent, LatencyHistogram.decode(report.histogram).count);
+    assert.ok(report.broken > 0 && report.unsent === 0, `${report.broken} broken, ${report.unsent} unsent`);
+    const median = CURVE_PERCENTILES.indexOf(50);
+    // More than half of 50 were waited for until the load was over, and then for 3 s.
+    assert.ok((report.curveUs[median] ?? 0) > 3_000_000, `P50 ${report.curveUs[median]} us`);
+    assert.ok((report.intervals.at(-1)?.atMs ?? 0) >= 800, 'until the end');
+    assert.equal(report.intervals.at(-1)?.count, 0);
+  });
+
+  test('reads a body that ends with its connection', async () => {
+    const stop = new AbortController();
+    const server = await scriptedServer((_res, at, _body, { socket }) => {
+      socket.write('HTTP/1.0 200 OK\r\n\r\n');
+      socket.end('pong');
+      if (at === 20) stop.abort();
+    });
+    const report = await loadUntil(server.url, group(2), stop);
+    await server.close();
+    assert.ok(report.good > 10 && report.broken === 0, report.firstProblem);
+  });
+
   test('a stall in a closed loop counts for what its connections would have sent meanwhile', async () => {
     const stop = new AbortController();
     const server = await scriptedServer((res, at) => {

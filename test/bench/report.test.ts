@@ -170,6 +170,24 @@ describe('the JSON file', () => {
     assert.throws(() => decodeReport('{}', 'x.json'), /x\.json is no report/);
     assert.throws(() => decodeReport('{"format":99,"scenarios":[]}', 'x.json'), /format 99; this version reads 1/);
   });
+
+  test('is refused by name when a part of it is missing', () => {
+    const { machine } = report(LIMIT);
+    const round = { figures: {}, curveUs: [], intervals: [] };
+    const variants = (...given: unknown[]) => ({ machine, scenarios: [{ variants: given }] });
+    for (const part of [
+      { scenarios: [] },
+      { machine, scenarios: {} },
+      { machine, scenarios: [{}] },
+      variants(null),
+      variants({ name: 'x' }),
+      variants({ rounds: [{ ...round, figures: null }] }),
+      variants({ rounds: [{ ...round, intervals: [1] }] }),
+    ]) {
+      const text = JSON.stringify({ format: 1, ...part });
+      assert.throws(() => decodeReport(text, 'x.json'), /^Error: x\.json is no whole report of npm run bench$/, text);
+    }
+  });
 });
 
 describe('the page', () => {
@@ -193,6 +211,21 @@ describe('the page', () => {
   test('escapes names', () => {
     assert.ok(page.includes('ours &lt;fast&gt;'));
     assert.ok(!page.includes('<fast>'));
+  });
+
+  test('shows both ends of a name that is too long to stand beside its bar, and the whole under the pointer', () => {
+    const name = 'the first words of a very long name and the last ones';
+    const long = renderHtml(report(variant(name, 'peer', { perSecond: 5 })), []);
+    const [, shown = '', title = ''] = /<text class="name"[^>]*>([^<]*)<title>([^<]*)<\/title>/.exec(long) ?? [];
+    assert.match(shown, /^the first words.*….*last ones$/);
+    assert.ok(shown.length <= 34, shown);
+    assert.equal(title, name);
+  });
+
+  test('has charts of a width that can be read on a narrow screen', () => {
+    assert.match(page, /svg \{[^}]*min-width: 36rem/);
+    const charts = page.split('<svg ').length - 1;
+    assert.equal(page.split('<div class="wide"><svg ').length - 1, charts);
   });
 
   test('has a form for every series, however many there are', () => {

@@ -70,6 +70,36 @@ describe('response parser', () => {
     );
   });
 
+  test('knows what else HTTP allows around a body', () => {
+    const chunked = 'HTTP/1.1 200 OK\r\nTransfer-Encoding:chunked\r\nConnection:close\r\n\r\n4\r\npong\r\n0\r\n';
+    for (const text of [
+      `${chunked}\r\n`,
+      `${chunked}x-trailer: 1\r\ny: 2\r\n\r\n`,
+      'HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.0 200 OK\r\nContent-Length:4\r\n\r\npong',
+    ]) {
+      for (let cut = 0; cut < text.length; cut++) {
+        assert.deepEqual(parse(inPieces(Buffer.from(text), [cut])), [{ status: 200, body: 'pong', closes: true }]);
+      }
+    }
+  });
+
+  test('takes the end of the connection for the end of a body only where it was announced', () => {
+    for (const head of ['HTTP/1.0 200 OK', 'HTTP/1.1 200 OK\r\nconnection: close']) {
+      const parser = new ResponseParser();
+      assert.equal(parser.end(), false);
+      for (const piece of [head, '\r\n\r\npo', 'ng']) {
+        parser.push(Buffer.from(piece));
+        assert.equal(parser.next(), 'more');
+      }
+      assert.equal(parser.end(), true);
+      assert.deepEqual([parser.status, parser.body.toString(), parser.closes], [200, 'pong', true]);
+    }
+    const cutOff = new ResponseParser();
+    cutOff.push(Buffer.from('HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 9\r\n\r\npong'));
+    assert.equal(cutOff.next(), 'more');
+    assert.equal(cutOff.end(), false);
+  });
+
   test('gives headers as they were sent, under any spelling of their name', () => {
     const parser = new ResponseParser();
     parser.push(Buffer.from('HTTP/1.1 200 OK\r\nMcp-Session-Id:  AbC \r\nContent-Length: 0\r\n\r\n'));
