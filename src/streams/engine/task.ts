@@ -10,9 +10,8 @@ import type { Plan } from '../plan.ts';
 import type { MemoryImage } from '../state/memory.ts';
 
 /**
- * How the bytes of a batch are written. `columns`: see `decode/column-format.ts`. `json-object` and `msgpack-maps`,
- * which no sender uses, are `json` and `msgpack` without an outer list: an element that is a list itself is not taken
- * for a list of events.
+ * How the bytes of a batch are written. `columns`: see `decode/column-format.ts`. `json-object` and `msgpack-maps`, which
+ * no sender uses, are `json` and `msgpack` without an outer list: an element that is a list is no list of events.
  */
 export type WireFormat =
   | 'ndjson'
