@@ -17,7 +17,7 @@ import {
 import type { RpcError } from '../src/dispatch/job.ts';
 import { JOB_FLAG, type JobExtras } from '../src/dispatch/job.ts';
 import { CANCEL, type JobBoard } from '../src/dispatch/job-board.ts';
-import { CAPABILITIES_KEY, LOG_LEVEL_KEY } from '../src/protocol/envelope-check.ts';
+import { CAPABILITIES_KEY, LOG_LEVEL_KEY, LOG_LEVELS } from '../src/protocol/envelope-check.ts';
 import type { Revision } from '../src/protocol/revisions.ts';
 import { TASKS_EXTENSION } from '../src/tasks/port.ts';
 import { type Deferred, deferred } from '../src/waiting.ts';
@@ -27,7 +27,6 @@ import {
   checkProgress,
   checkSample,
   checkText,
-  LOG_LEVELS,
   loggedJson,
   questionJson,
 } from './context-arguments.ts';

@@ -8,18 +8,9 @@
 import type { LogLevel } from '../src/catalogue/define.ts';
 import { excerpt } from '../src/catalogue/definition-error.ts';
 import { isStandardSchema } from '../src/catalogue/standard-schema.ts';
+import { LOG_LEVELS } from '../src/protocol/envelope-check.ts';
 import { isJsonObject } from '../src/protocol/message-shape.ts';
 
-export const LOG_LEVELS: readonly LogLevel[] = [
-  'debug',
-  'info',
-  'notice',
-  'warning',
-  'error',
-  'critical',
-  'alert',
-  'emergency',
-];
 const CHANGES: readonly unknown[] = ['tools', 'resources', 'prompts'];
 const FORM_TYPES: readonly unknown[] = ['string', 'number', 'integer', 'boolean', 'array'];
 

@@ -31,8 +31,14 @@ export function resultProblem(result: {
   const { content, isError, _meta } = result;
   if (isError !== undefined && typeof isError !== 'boolean') return wrong('isError', 'true or false', isError);
   if (_meta !== undefined && !isJsonObject(_meta)) return wrong('_meta', 'an object', _meta);
-  for (let i = 0; i < content.length; i++) {
-    const problem = blockProblem(content[i], `content/${i}`);
+  return firstProblem(content, 'content', blockProblem);
+}
+
+type Check = (value: unknown, path: string) => string | null;
+
+function firstProblem(values: readonly unknown[], name: string, problemOf: Check): string | null {
+  for (let i = 0; i < values.length; i++) {
+    const problem = problemOf(values[i], `${name}/${i}`);
     if (problem !== null) return problem;
   }
   return null;
@@ -80,11 +86,7 @@ export function contentsProblem(value: unknown): string | null {
       ? wrong('contents', 'an array', contents)
       : `expected a string, a Uint8Array, { contents } or undefined, got ${excerpt(value)}`;
   }
-  for (let i = 0; i < contents.length; i++) {
-    const problem = contentProblem(contents[i], `contents/${i}`);
-    if (problem !== null) return problem;
-  }
-  return null;
+  return firstProblem(contents, 'contents', contentProblem);
 }
 
 /** What a prompt may return beside a string. */
@@ -95,11 +97,7 @@ export function messagesProblem(value: unknown): string | null {
       ? wrong('messages', 'an array', messages)
       : `expected a string, an array of messages or { messages }, got ${excerpt(value)}`;
   }
-  for (let i = 0; i < messages.length; i++) {
-    const problem = messageProblem(messages[i], `messages/${i}`);
-    if (problem !== null) return problem;
-  }
-  return null;
+  return firstProblem(messages, 'messages', messageProblem);
 }
 
 function messageProblem(message: unknown, path: string): string | null {

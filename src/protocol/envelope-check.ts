@@ -9,6 +9,7 @@
  *   → name header against body → optional `_meta` values.
  * Source: Model Context Protocol 2026-07-28, basic (`_meta`) and Streamable HTTP (server validation).
  */
+import type { LogLevel } from '../catalogue/define.ts';
 import type { JsonObject } from './channel.ts';
 import { VERSION_KEY } from './envelope.ts';
 import { type Fault, fault } from './faults.ts';
@@ -41,7 +42,8 @@ const NAME_MEMBER: ReadonlyMap<string, string> = new Map([
   ['tasks/cancel', 'taskId'],
 ]);
 
-const LOG_LEVELS: ReadonlySet<unknown> = new Set([
+/** From the least severe on. */
+export const LOG_LEVELS: readonly LogLevel[] = [
   'debug',
   'info',
   'notice',
@@ -50,7 +52,8 @@ const LOG_LEVELS: ReadonlySet<unknown> = new Set([
   'critical',
   'alert',
   'emergency',
-]);
+];
+const LEVELS: ReadonlySet<unknown> = new Set(LOG_LEVELS);
 
 /** What `Mcp-Name` must say for a request, or undefined when its method has no such header. */
 export function mirroredName(method: string, params: JsonObject): unknown {
@@ -59,7 +62,7 @@ export function mirroredName(method: string, params: JsonObject): unknown {
 }
 
 export function isLogLevel(value: unknown): value is string {
-  return LOG_LEVELS.has(value);
+  return LEVELS.has(value);
 }
 
 const NOT_REQUEST = fault('invalidRequest', 'not a request: it has no method or no id');
@@ -125,7 +128,7 @@ function headersFault(headers: StatelessHeaders, method: string, params: JsonObj
 
 function optionalMetaFault(meta: JsonObject): Fault | null {
   const level = meta[LOG_LEVEL_KEY];
-  if (level !== undefined && !LOG_LEVELS.has(level)) return BAD_LOG_LEVEL;
+  if (level !== undefined && !LEVELS.has(level)) return BAD_LOG_LEVEL;
   const token = meta['progressToken'];
   if (token !== undefined && !isRequestId(token)) return BAD_TOKEN;
   const client = meta[CLIENT_INFO_KEY];
